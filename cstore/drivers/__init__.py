@@ -1,0 +1,5 @@
+"""Drivers: how a layer becomes a directory.
+
+Owns: the contract of a driver, the choice of one, and each driver in a module or package of its own.
+Must not know: record files, locks of records, the command line.
+"""

@@ -1,0 +1,142 @@
+"""What a storage driver promises: layer IDs in, directories out.
+
+The life of a layer's tree:
+
+    stage ──► fill ──► adopt ──► read, mount, unmount ──► remove
+       └────► discard (it failed)
+
+A tree is *staged* above its parent without any lock and under a name that no reader takes for a layer; it is *filled* there
+(by unpacking an archive, or not at all); it is *adopted* under its ID by one rename while the caller holds the layer lock.
+Nothing half-made ever carries a layer's ID. Removal runs the other way: one rename under the lock takes the tree out of
+sight, and the slow deletion happens after the lock is released.
+
+Words used below: `layer` and `parent` are checked layer IDs; `tree` is a directory that holds a whole file system or, for
+union drivers, the part of it that a layer adds; "under the lock" means the exclusive lock of the layer records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from cstore.archive.whiteout import WhiteoutForm
+from cstore.idmap import IDENTITY, IDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.fs.staging import StagingDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """How a new tree is made. `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be."""
+
+    id_map: IDMap = IDENTITY
+    parent_map: IDMap = IDENTITY
+    mount_label: str = ""
+    storage_options: dict[str, str] = field(default_factory=dict)
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MountOptions:
+    """How a layer is mounted."""
+
+    label: str = ""
+    options: tuple[str, ...] = ()
+    read_only: bool = False
+    volatile: bool = False
+
+
+@dataclass(slots=True)
+class StagedTree:
+    """A tree that no layer owns yet.
+
+    Attributes:
+        tree: the directory to fill.
+        form: how a removal is written into `tree`.
+        has_lower: whether `tree` already holds, or lies above, what other layers made.
+        staging: the staging directory that owns everything made so far.
+    """
+
+    tree: str
+    form: WhiteoutForm
+    has_lower: bool
+    staging: StagingDirectory
+
+
+class Removal(Protocol):
+    """A tree out of sight but still on disk."""
+
+    def finish(self) -> None:
+        """Delete it. Call without locks; what cannot be deleted now is left for the next sweep."""
+
+
+class Driver(Protocol):
+    """Turns layer IDs into directories. One object serves one store in one process."""
+
+    @property
+    def name(self) -> str:
+        """The name that prefixes the store's record directories."""
+
+    def layers(self) -> list[str]:
+        """The IDs that have a tree here, sorted. Needs no lock."""
+
+    def exists(self, layer: str) -> bool:
+        """Whether `layer` has a tree, here or in an additional store. Needs no lock."""
+
+    def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
+        """Make an empty, writable tree above `parent`. Needs no lock. If this raises, nothing of it remains.
+
+        Raises:
+            DriverError: there is no tree for `parent`, or it went away meanwhile.
+        """
+
+    def stage_again(self, layer: str, parent: str | None) -> StagedTree:
+        """Make a staged twin of `layer`'s own tree, to change it and then `replace` it. Needs no lock."""
+
+    def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
+        """Give a staged tree its ID. Under the lock. A leftover tree of that ID, which no record owns, is removed first."""
+
+    def replace(self, staged: StagedTree, layer: str) -> Removal:
+        """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock."""
+
+    def remove(self, layer: str) -> Removal:
+        """Take `layer`'s tree out of sight. Under the lock. A layer without a tree is no error."""
+
+    def mount(self, layer: str, options: MountOptions) -> str:
+        """Make `layer` usable as a directory and return its path. Under the lock; mounting twice gives the same path."""
+
+    def unmount(self, layer: str) -> None:
+        """Undo `mount`. Under the lock; a layer that is not mounted is no error."""
+
+    def is_mounted(self, layer: str, path: str) -> bool:
+        """Whether `path`, recorded as `layer`'s mount, still is one."""
+
+    def content_roots(self, layer: str) -> Sequence[str]:
+        """Directories in which the files of `layer`'s archive are found, nearest first. Needs no lock."""
+
+    def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
+        """What `layer` adds, modifies and deletes against `base` (None: against nothing), sorted by path."""
+
+    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+        """Write the same as an uncompressed tar."""
+
+    def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
+        """Bytes in added and modified non-directories, hard links once."""
+
+    def tree_of(self, layer: str) -> AbstractContextManager[str]:
+        """The whole file system of `layer` as a directory to read, for as long as the context lasts."""
+
+    def sweep(self) -> list[str]:
+        """Remove staged and half-removed trees whose owner is gone; return their paths."""
+
+    def status(self) -> list[tuple[str, str]]:
+        """Facts for `cstore status`, after the common ones."""
+
+    def shutdown(self) -> None:
+        """Release what the driver holds while no layer is mounted."""

@@ -1,0 +1,447 @@
+"""The error family: every failure cstore can explain, on one screen.
+
+CstoreError
+├── UnknownItem            nothing answers to that ID or name
+│   ├── LayerUnknown, ImageUnknown, ContainerUnknown
+│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem
+│   └── DataItemUnknown
+├── Taken                  it exists already
+│   ├── IDTaken, NameTaken
+├── InUse                  something still needs it
+│   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
+│   ├── ParentIsContainer, LayersMounted
+├── Refused                the request itself cannot be granted
+│   ├── InvalidID, InvalidName, InvalidDigest, InvalidDataName, InvalidIDMap, InvalidOption
+│   ├── LayerNotMounted, ReadOnlyStore, Unsupported
+├── Damage                 the store is not as it should be
+│   ├── RecordsDamaged, TarSplitDamaged, ContentDamaged
+├── ArchiveError           the bytes that came in are not a usable layer
+│   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed
+├── ConfigError            a configuration file, variable or option
+├── DriverError            a storage driver cannot do it here
+│   └── DriverUnknown, DriverUnusable
+├── LockTimeout            somebody else held a lock for too long
+└── SystemFailure          the operating system said no
+
+An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
+`peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of cstore.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class CstoreError(Exception):
+    """The root of the family: a sentence, the way out, and the peer's words for it."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", peer: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.peer = peer or message
+
+    @property
+    def kind(self) -> str:
+        """The stable name of this error in JSON."""
+        return type(self).__name__
+
+    def parts(self) -> dict[str, Any]:
+        """The error's own fields, ready for JSON."""
+        common = {"message", "hint", "peer"}
+        return {name: value for name, value in vars(self).items() if name not in common and not name.startswith("_")}
+
+
+# ── nothing answers to that ID or name ────────────────────────────────────────────────────────────────────────────────
+
+
+class UnknownItem(CstoreError):
+    """Nothing in the store answers to an ID or name."""
+
+    noun: ClassVar[str] = "layer, image or container"
+    listing: ClassVar[str] = "cstore layers"
+    peer_text: ClassVar[str] = "identifier is not a layer, image, or container"
+
+    def __init__(self, item: str) -> None:
+        self.item = item
+        super().__init__(f"no {self.noun} is known as {item!r}", hint=f"see {self.listing}", peer=self.peer_text)
+
+
+class LayerUnknown(UnknownItem):
+    """No layer has that ID, name or unique ID prefix."""
+
+    noun, listing, peer_text = "layer", "cstore layers", "layer not known"
+
+
+class ImageUnknown(UnknownItem):
+    """No image has that ID, name or unique ID prefix."""
+
+    noun, listing, peer_text = "image", "cstore images", "image not known"
+
+
+class ContainerUnknown(UnknownItem):
+    """No container has that ID, name, layer or unique ID prefix."""
+
+    noun, listing, peer_text = "container", "cstore containers", "container not known"
+
+
+class NotALayer(LayerUnknown):
+    """A layer was to be deleted, and there is none of that name."""
+
+    peer_text = "identifier is not a layer"
+
+
+class NotAnImage(ImageUnknown):
+    """An image was to be deleted, and there is none of that name."""
+
+    peer_text = "identifier is not an image"
+
+
+class NotAContainer(ContainerUnknown):
+    """A container was to be deleted, and there is none of that name."""
+
+    peer_text = "identifier is not a container"
+
+
+class NotAnItem(UnknownItem):
+    """Neither a layer nor an image nor a container has that ID or name."""
+
+
+class DataItemUnknown(UnknownItem):
+    """The owner is known, the data item is not."""
+
+    def __init__(self, noun: str, owner: str, key: str) -> None:
+        self.owner, self.key = owner, key
+        super().__init__(key)
+        self.message = f"{noun} {owner} has no data item {key!r}"
+        self.hint = f"see cstore list-{noun}-data {owner}"
+        self.peer = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
+        self.args = (self.message,)
+
+
+# ── it exists already ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Taken(CstoreError):
+    """An ID or a name that was to be new is in use."""
+
+
+class IDTaken(Taken):
+    """A new item was given an ID that another of its kind has."""
+
+    def __init__(self, noun: str, item: str) -> None:
+        self.item = item
+        super().__init__(
+            f"{noun} ID {item!r} is already in use", hint="leave --id out to get a new one", peer="that ID is already in use"
+        )
+
+
+class NameTaken(Taken):
+    """A new item was given a name that another of its kind has."""
+
+    def __init__(self, noun: str, name: str, holder: str) -> None:
+        self.name, self.holder = name, holder
+        super().__init__(
+            f"the name {name!r} belongs to {noun} {holder}",
+            hint=f"move it with cstore remove-names -n {name} {holder}",
+            peer="that name is already in use",
+        )
+
+
+# ── something still needs it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class InUse(CstoreError):
+    """Something else still needs the item."""
+
+
+class LayerHasChildren(InUse):
+    """A layer was asked to go while others still build on it."""
+
+    def __init__(self, layer: str, children: Sequence[str]) -> None:
+        self.layer, self.children = layer, tuple(children)
+        count = "another layer" if len(children) == 1 else f"{len(children)} other layers"
+        super().__init__(
+            f"layer {layer} is the parent of {count}",
+            hint=f"delete {children[0]} first",
+            peer=f"used by layer {children[0]}: layer has children",
+        )
+
+
+class LayerUsedByImage(InUse):
+    """A layer was asked to go while an image has it on top."""
+
+    def __init__(self, layer: str, image: str) -> None:
+        self.layer, self.image = layer, image
+        super().__init__(
+            f"layer {layer} belongs to image {image}",
+            hint=f"delete the image first: cstore delete-image {image}",
+            peer=f"layer {layer} used by image {image}: layer is in use by an image",
+        )
+
+
+class LayerUsedByContainer(InUse):
+    """A layer was asked to go while it is a container's own."""
+
+    def __init__(self, layer: str, container: str) -> None:
+        self.layer, self.container = layer, container
+        super().__init__(
+            f"layer {layer} belongs to container {container}",
+            hint=f"delete the container first: cstore delete-container {container}",
+            peer=f"layer {layer} used by container {container}: layer is in use by a container",
+        )
+
+
+class ImageUsedByContainer(InUse):
+    """An image was asked to go while a container came from it."""
+
+    def __init__(self, image: str, container: str) -> None:
+        self.image, self.container = image, container
+        super().__init__(
+            f"image {image} is used by container {container}",
+            hint=f"delete the container first: cstore delete-container {container}",
+            peer=f"image used by {container}: image is in use by a container",
+        )
+
+
+class ParentIsContainer(InUse):
+    """A layer was to be put on top of a container's own layer."""
+
+    def __init__(self, parent: str, container: str) -> None:
+        self.parent, self.container = parent, container
+        super().__init__(
+            f"layer {parent} is the writable layer of container {container}, so nothing can build on it",
+            hint="name a layer that belongs to no container",
+            peer="would-be parent layer is a container",
+        )
+
+
+class LayersMounted(InUse):
+    """The store was to be shut down while layers are mounted."""
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers = tuple(layers)
+        super().__init__(
+            f"{len(layers)} layers are mounted, the first is {layers[0]}" if len(layers) > 1 else f"layer {layers[0]} is mounted",
+            hint=f"cstore unmount {layers[0]}, or shutdown --force",
+            peer="a layer is mounted: layer is in use by a container",
+        )
+
+
+# ── the request itself cannot be granted ──────────────────────────────────────────────────────────────────────────────
+
+
+class Refused(CstoreError):
+    """The request cannot be granted, whatever the store holds."""
+
+
+class InvalidID(Refused):
+    """An ID that could not safely be part of a path."""
+
+    def __init__(self, item: str, reason: str) -> None:
+        self.item, self.reason = item, reason
+        super().__init__(f"{item!r} cannot be an ID: {reason}", hint="use letters, digits, '.', '_' and '-'")
+
+
+class InvalidName(Refused):
+    """A name that no record file can hold."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"{name!r} cannot be a name: {reason}")
+
+
+class InvalidDigest(Refused):
+    """Text that is not a digest. `reason` is the peer's text as well."""
+
+    def __init__(self, digest: str, reason: str) -> None:
+        self.digest, self.reason = digest, reason
+        super().__init__(f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", peer=reason)
+
+
+class InvalidDataName(Refused):
+    """A data item needs a name that makes a file name."""
+
+    def __init__(self, noun: str, key: str, reason: str = "it is empty") -> None:
+        self.key = key
+        super().__init__(
+            f"{key!r} cannot name a data item of a {noun}: {reason}",
+            peer=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
+        )
+
+
+class InvalidIDMap(Refused):
+    """An ID map that cannot be read or does not hold together."""
+
+    def __init__(self, text: str, reason: str, *, hint: str = "write container:host:size", peer: str = "") -> None:
+        self.text, self.reason = text, reason
+        super().__init__(f"ID map {text!r}: {reason}", hint=hint, peer=peer)
+
+
+class InvalidOption(Refused):
+    """An option of a call or command that contradicts another or has no meaning here."""
+
+
+class LayerNotMounted(Refused):
+    """The operation needs a mounted layer."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(f"layer {layer} is not mounted", hint=f"cstore mount {layer}", peer="layer is not mounted")
+
+
+class ReadOnlyStore(Refused):
+    """A write was asked of a store, or of a part of it, that is only read."""
+
+    def __init__(self, action: str, path: str) -> None:
+        self.action, self.path = action, path
+        super().__init__(
+            f"cannot {action}: the store at {path} is read-only",
+            peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
+        )
+
+
+class Unsupported(Refused):
+    """Not possible with this driver, kernel or file."""
+
+
+# ── the store is not as it should be ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Damage(CstoreError):
+    """Something in the store is not as it should be; nothing was changed."""
+
+
+class RecordsDamaged(Damage):
+    """A record file exists and cannot be trusted. It is never overwritten."""
+
+    def __init__(self, path: str, reason: str, *, offset: int | None = None) -> None:
+        self.path, self.reason, self.offset = path, reason, offset
+        place = "" if offset is None else f" at byte {offset}"
+        super().__init__(
+            f"the record file {path} is damaged{place}: {reason}",
+            hint="nothing was changed; keep a copy of the file before you mend it",
+            peer=f'loading "{path}": {reason}',
+        )
+
+
+class TarSplitDamaged(Damage):
+    """A layer's tar-split file is missing, cut, or not what it should be."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the tar-split file {path} is damaged: {reason}")
+
+
+class ContentDamaged(Damage):
+    """A file in a layer is not the one that was imported."""
+
+    def __init__(self, layer: str, name: str, reason: str) -> None:
+        self.layer, self.name, self.reason = layer, name, reason
+        super().__init__(
+            f"layer {layer} has changed since it was imported: {name!r} {reason}",
+            hint="its tar cannot be given back byte for byte",
+            peer=f'file integrity checksum failed for "{name}"',
+        )
+
+
+# ── the bytes that came in are not a usable layer ─────────────────────────────────────────────────────────────────────
+
+
+class ArchiveError(CstoreError):
+    """The bytes that came in are not a layer that can be kept."""
+
+
+class ArchiveMalformed(ArchiveError):
+    """Not a tar stream, or a broken one. `offset` counts uncompressed bytes."""
+
+    def __init__(self, reason: str, offset: int = 0, *, peer: str = "archive/tar: invalid tar header") -> None:
+        self.reason, self.offset = reason, offset
+        super().__init__(f"the archive is not a valid tar at byte {offset}: {reason}", peer=peer)
+
+
+class ArchiveTruncated(ArchiveError):
+    """The stream ends too early. `offset` counts uncompressed bytes."""
+
+    def __init__(self, where: str, offset: int = 0) -> None:
+        self.where, self.offset = where, offset
+        super().__init__(f"the archive ends too early, at byte {offset}, {where}", hint="fetch it again", peer="unexpected EOF")
+
+
+class ArchiveHostile(ArchiveError):
+    """An entry tries to leave the layer, or names what no layer may hold."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"the archive entry {name!r} is refused: {reason}")
+
+
+class EntryFailed(ArchiveError):
+    """A sound entry that this system could not create."""
+
+    def __init__(self, name: str, reason: str, *, hint: str = "") -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"the archive entry {name!r} could not be created: {reason}", hint=hint)
+
+
+class CompressionFailed(ArchiveError):
+    """The compressed stream is broken."""
+
+    def __init__(self, compression: str, reason: str) -> None:
+        self.compression, self.reason = compression, reason
+        super().__init__(f"the {compression} stream is broken: {reason}", hint="fetch it again", peer="unexpected EOF")
+
+
+# ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────
+
+
+class ConfigError(CstoreError):
+    """A configuration file, environment variable or option that makes no sense. `line` counts from 1, 0 if unknown."""
+
+    def __init__(self, source: str, reason: str, *, line: int = 0, key: str = "", hint: str = "") -> None:
+        self.source, self.reason, self.line, self.key = source, reason, line, key
+        place = f"{source}, line {line}" if line else source
+        super().__init__(f"{place}: {key}: {reason}" if key else f"{place}: {reason}", hint=hint)
+
+
+class DriverError(CstoreError):
+    """A storage driver cannot do what was asked here."""
+
+    def __init__(self, driver: str, reason: str, *, hint: str = "", peer: str = "") -> None:
+        self.driver, self.reason = driver, reason
+        super().__init__(f"storage driver {driver}: {reason}", hint=hint, peer=peer or reason)
+
+
+class DriverUnknown(DriverError):
+    """No such driver, or none for this store."""
+
+    def __init__(self, driver: str, known: Iterable[str]) -> None:
+        super().__init__(driver, "there is no such driver", hint=f"choose one of: {', '.join(known)}", peer="driver not supported")
+
+
+class DriverUnusable(DriverError):
+    """The driver exists, but not on this kernel or file system."""
+
+
+class LockTimeout(CstoreError):
+    """A lock was not to be had in the time allowed. `holder` is empty if nobody can be named."""
+
+    def __init__(self, path: str, seconds: float, holder: str = "") -> None:
+        self.path, self.seconds, self.holder = path, seconds, holder
+        by = f" by {holder}" if holder else ""
+        super().__init__(f"the lock {path} was held{by} for more than {seconds:g} s", hint="try again, or allow more time with --lock-timeout")
+
+
+class SystemFailure(CstoreError):
+    """The operating system refused: what was tried, on which path, and its reason."""
+
+    def __init__(self, action: str, path: str, error: OSError, *, hint: str = "") -> None:
+        self.action, self.path, self.errno = action, path, error.errno or 0
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")

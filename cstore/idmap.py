@@ -1,0 +1,106 @@
+"""ID-map arithmetic: which user and group inside a container is which on the host. Pure; no files, no processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cstore.errors import InvalidIDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+LARGEST_ID = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class IDRange:
+    """`size` consecutive IDs: `container_id` inside is `host_id` outside, and so on upward."""
+
+    container_id: int
+    host_id: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class IDMap:
+    """User and group ranges. No ranges of a kind mean that IDs of this kind are the same inside and outside."""
+
+    uids: tuple[IDRange, ...] = ()
+    gids: tuple[IDRange, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.uids or self.gids)
+
+    def to_host(self, uid: int, gid: int) -> tuple[int, int]:
+        """Map an owner inside to the owner outside.
+
+        Raises:
+            InvalidIDMap: a range is given and does not cover the ID.
+        """
+        return map_out(self.uids, uid, "UID"), map_out(self.gids, gid, "GID")
+
+    def to_container(self, uid: int, gid: int) -> tuple[int, int]:
+        """Map an owner outside to the owner inside: the inverse of `to_host`.
+
+        Raises:
+            InvalidIDMap: a range is given and does not cover the ID.
+        """
+        return map_in(self.uids, uid, "UID"), map_in(self.gids, gid, "GID")
+
+
+IDENTITY = IDMap()
+
+
+def map_out(ranges: Sequence[IDRange], number: int, noun: str) -> int:
+    """Map one ID from inside to outside."""
+    if not ranges:
+        return number
+    for part in ranges:
+        if part.container_id <= number < part.container_id + part.size:
+            return part.host_id + number - part.container_id
+    raise _uncovered(ranges, number, noun, "container")
+
+
+def map_in(ranges: Sequence[IDRange], number: int, noun: str) -> int:
+    """Map one ID from outside to inside."""
+    if not ranges:
+        return number
+    for part in ranges:
+        if part.host_id <= number < part.host_id + part.size:
+            return part.container_id + number - part.host_id
+    raise _uncovered(ranges, number, noun, "host")
+
+
+def _uncovered(ranges: Iterable[IDRange], number: int, noun: str, side: str) -> InvalidIDMap:
+    text = format_ranges(ranges)
+    return InvalidIDMap(
+        text,
+        f"{side} {noun} {number} is in none of its ranges",
+        hint=f"add a range that covers {number}",
+        peer=f"{side} ID {number} cannot be mapped to a {'host' if side == 'container' else 'container'} ID",
+    )
+
+
+def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
+    """Read `container:host:size[:container:host:size…]`; an empty text gives no ranges.
+
+    Raises:
+        InvalidIDMap: not triples of numbers from 0 to 2**32 - 1. `noun` is "uid" or "gid", for the peer's text.
+    """
+    if not text:
+        return ()
+    words = text.split(":")
+    malformed = f'initializing ID mappings: {noun} setting is malformed expected ["uint32:uint32:uint32"]: ["{text}"]'
+    if len(words) % 3:
+        raise InvalidIDMap(text, "it does not consist of triples", peer=malformed)
+    for word in words:
+        if not (word.isascii() and word.isdecimal() and int(word) <= LARGEST_ID):
+            raise InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", peer=malformed)
+    numbers = [int(word) for word in words]
+    return tuple(IDRange(*numbers[place : place + 3]) for place in range(0, len(numbers), 3))
+
+
+def format_ranges(ranges: Iterable[IDRange]) -> str:
+    """Write ranges as `parse_ranges` reads them."""
+    return ":".join(f"{part.container_id}:{part.host_id}:{part.size}" for part in ranges)

@@ -1,0 +1,72 @@
+"""IDs and names of layers, images and containers: what is allowed, and how new IDs are made."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.errors import InvalidID, InvalidName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+LONGEST_ID = 200
+"""Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
+
+
+def flaw_of_id(text: str) -> str:
+    """Say why `text` cannot be an ID, or return "" if it can.
+
+    The peer accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
+    """
+    if not text:
+        return "it is empty"
+    if text in {".", ".."}:
+        return "it names a directory"
+    if "/" in text:
+        return "it contains '/'"
+    if any(ord(char) < 0x20 or char == "\x7f" for char in text):
+        return "it contains a control character"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "it is not valid UTF-8"
+    return f"it is longer than {LONGEST_ID} bytes" if size > LONGEST_ID else ""
+
+
+def check_id(text: str) -> str:
+    """Return `text` if it can be an ID.
+
+    Raises:
+        InvalidID: it is empty, could leave its directory, or fits no file name.
+    """
+    flaw = flaw_of_id(text)
+    if flaw:
+        raise InvalidID(text, flaw)
+    return text
+
+
+def new_id(taken: Callable[[str], bool]) -> str:
+    """Make a random ID: 64 hex digits that `taken` does not know.
+
+    The first twelve digits never read as a decimal number, as with the peer: a short form must not look like one.
+    """
+    while True:
+        candidate = os.urandom(32).hex()
+        if not candidate[:12].isdecimal() and not taken(candidate):
+            return candidate
+
+
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Drop repeated names, keeping the first of each.
+
+    Raises:
+        InvalidName: a name that is not valid Unicode or holds a NUL, which no record file keeps.
+    """
+    kept = tuple(dict.fromkeys(names))
+    for name in kept:
+        if "\0" in name:
+            raise InvalidName(name, "it contains a NUL character")
+        if not name.isascii() and name.encode(errors="replace").decode() != name:
+            raise InvalidName(name, "it is not valid UTF-8")
+    return kept

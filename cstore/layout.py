@@ -1,0 +1,165 @@
+"""Every path of a store, named once.
+
+    GRAPH/                                  0700  persistent
+    ├── storage.lock                        0644  graph lock; its token is written by a shutdown only
+    ├── userns.lock                         0644  choice of ID ranges; always empty
+    ├── DRIVER/                             0700  the driver's home; the driver lays it out
+    ├── DRIVER-layers/                      0700
+    │   ├── layers.lock                     0644  protects all below, and the driver's trees
+    │   ├── layers.json                     0600  stable records
+    │   ├── volatile-layers.json            0600  records of volatile containers' layers
+    │   ├── <layer>.tar-split.gz            0600  what rebuilds the imported tar
+    │   ├── <layer>/                        0700  big data
+    │   └── tmp/                            0700  what is being made or removed (see fs/staging.py)
+    ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
+    └── DRIVER-containers/                  0700  containers.lock, containers.json, volatile-containers.json, <container>/
+
+    RUN/                                          gone after a reboot
+    ├── DRIVER-layers/mountpoints.{json,lock}     mount counts
+    ├── DRIVER-containers/<container>/userdata/
+    └── DRIVER-locks/
+
+With a separate image store, `IMAGES/DRIVER-images/` and `IMAGES/DRIVER-layers/layers.{json,lock}` hold what was created
+read-only. In a transient store, containers and volatile layers live under RUN. (store-format 1)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os.path import join
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one store. `driver` is the driver's reported name, which prefixes the record directories."""
+
+    graph_root: str
+    run_root: str
+    driver: str
+    image_store: str = ""
+    transient: bool = False
+
+    # ── graph root ──
+
+    @property
+    def storage_lock(self) -> str:
+        """The graph lock."""
+        return join(self.graph_root, "storage.lock")
+
+    @property
+    def userns_lock(self) -> str:
+        """The lock for choosing ID ranges."""
+        return join(self.graph_root, "userns.lock")
+
+    @property
+    def driver_home(self) -> str:
+        """Where the driver keeps its trees."""
+        return join(self.graph_root, self.driver)
+
+    # ── layers ──
+
+    @property
+    def layers(self) -> str:
+        """The directory of layer records."""
+        return join(self.graph_root, f"{self.driver}-layers")
+
+    @property
+    def layers_lock(self) -> str:
+        """The lock of the layer records and the driver's trees."""
+        return join(self.layers, "layers.lock")
+
+    @property
+    def stable_layers(self) -> str:
+        """Records of ordinary layers."""
+        return join(self.layers, "layers.json")
+
+    @property
+    def volatile_layers(self) -> str:
+        """Records of layers that a reboot may take."""
+        return join(self.run_layers if self.transient else self.layers, "volatile-layers.json")
+
+    @property
+    def layers_staging(self) -> str:
+        """Where records' files are made and removed."""
+        return join(self.layers, "tmp")
+
+    def tar_split(self, layer: str) -> str:
+        """What rebuilds the tar of `layer`, a checked ID."""
+        return join(self.layers, f"{layer}.tar-split.gz")
+
+    def layer_data(self, layer: str) -> str:
+        """The big data directory of `layer`, a checked ID."""
+        return join(self.layers, layer)
+
+    # ── the separate image store ──
+
+    @property
+    def image_store_layers_lock(self) -> str:
+        """The lock of read-only layers' records; only with an image store."""
+        return join(self.image_store, f"{self.driver}-layers", "layers.lock")
+
+    @property
+    def image_store_layers(self) -> str:
+        """Records of read-only layers; only with an image store."""
+        return join(self.image_store, f"{self.driver}-layers", "layers.json")
+
+    # ── images ──
+
+    @property
+    def images(self) -> str:
+        """The directory of image records and data."""
+        return join(self.image_store or self.graph_root, f"{self.driver}-images")
+
+    @property
+    def images_lock(self) -> str:
+        """The lock of the image records."""
+        return join(self.images, "images.lock")
+
+    @property
+    def stable_images(self) -> str:
+        """The image records."""
+        return join(self.images, "images.json")
+
+    # ── containers ──
+
+    @property
+    def containers(self) -> str:
+        """The directory of container records and data."""
+        return join(self.graph_root, f"{self.driver}-containers")
+
+    @property
+    def containers_lock(self) -> str:
+        """The lock of the container records."""
+        return join(self.run_containers if self.transient else self.containers, "containers.lock")
+
+    @property
+    def stable_containers(self) -> str:
+        """Records of ordinary containers."""
+        return join(self.containers, "containers.json")
+
+    @property
+    def volatile_containers(self) -> str:
+        """Records of containers that a reboot may take."""
+        return join(self.run_containers if self.transient else self.containers, "volatile-containers.json")
+
+    # ── run root ──
+
+    @property
+    def run_layers(self) -> str:
+        """Layer state that a reboot forgets."""
+        return join(self.run_root, f"{self.driver}-layers")
+
+    @property
+    def run_containers(self) -> str:
+        """Container state that a reboot forgets."""
+        return join(self.run_root, f"{self.driver}-containers")
+
+    @property
+    def mountpoints(self) -> str:
+        """The mount counts."""
+        return join(self.run_layers, "mountpoints.json")
+
+    @property
+    def mountpoints_lock(self) -> str:
+        """The lock of the mount counts."""
+        return join(self.run_layers, "mountpoints.lock")
