@@ -1,0 +1,72 @@
+"""Whiteouts: how a layer says that something beneath it is gone.
+
+In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that lies
+beneath its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the tree of a
+union file system holds a character device 0:0 in its place, or an attribute on the directory that hides what is below.
+"""
+
+from __future__ import annotations
+
+import enum
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+WHITEOUT_PREFIX = b".wh."
+METADATA_PREFIX = b".wh..wh."
+"""Names that AUFS kept for itself at the top of a layer; only the opaque marker means anything elsewhere."""
+OPAQUE_NAME = b".wh..wh..opq"
+HARDLINK_DIRECTORY = b".wh..wh.plnk"
+"""Where AUFS kept the files that had more than one name."""
+OPAQUE_VALUE = b"y"
+
+
+class WhiteoutForm(enum.Enum):
+    """How removals are written into a tree."""
+
+    PLAIN = "plain"
+    """The tree is whole: a removal removes."""
+    OVERLAY = "overlay"
+    """A character device 0:0 stands for what is removed, `trusted.overlay.opaque` for an emptied directory."""
+    OVERLAY_USER = "overlay-user"
+    """The same for a user namespace: the attribute is `user.overlay.opaque`."""
+
+    @property
+    def opaque_xattr(self) -> str:
+        """The attribute that makes a directory opaque; empty for whole trees, which need none."""
+        return _OPAQUE_XATTRS[self]
+
+
+_OPAQUE_XATTRS = {
+    WhiteoutForm.PLAIN: "",
+    WhiteoutForm.OVERLAY: "trusted.overlay.opaque",
+    WhiteoutForm.OVERLAY_USER: "user.overlay.opaque",
+}
+
+
+def is_whiteout_name(base: bytes) -> bool:
+    """Whether a name without its directory is a whiteout or an opaque marker."""
+    return base.startswith(WHITEOUT_PREFIX)
+
+
+def whiteout_name(victim: bytes) -> bytes:
+    """The name of the archive entry that removes `victim` (both without directory)."""
+    return WHITEOUT_PREFIX + victim
+
+
+def victim_of(base: bytes) -> bytes | None:
+    """What a whiteout's name removes, without directory.
+
+    Returns:
+        The victim's name; None for names that are no single name (`.wh.`, `.wh..`, `.wh...`), which would reach the
+        directory itself or its parent.
+    """
+    victim = base[len(WHITEOUT_PREFIX) :]
+    return None if victim in {b"", b".", b".."} else victim
+
+
+def is_whiteout_device(status: os.stat_result) -> bool:
+    """Whether a file's status is that of an overlay whiteout: a character device 0:0."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
