@@ -1,0 +1,1 @@
+"""The tests of cstore; each one is a sentence about behaviour."""

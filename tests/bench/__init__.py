@@ -1,0 +1,1 @@
+"""Timings against the Go tool; never part of the default run."""

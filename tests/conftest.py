@@ -1,0 +1,233 @@
+"""What every test gets: a clean environment, a private store, runners for cstore and its peers.
+
+The header of a run names the powers it lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MACHINE_ENVIRONMENT: Mapping[str, str] = dict(os.environ)
+"""The environment before it was scrubbed: the package managers that build corpora want their own settings."""
+
+PEERS = ("containers-storage", "podman", "skopeo", "umoci", "debootstrap", "npm")
+_SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLICOLOR")
+
+
+# ── the environment ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Scrub the environment once, before any fixture: no setting of the machine or the user may reach a test."""
+    del config
+    for name in [name for name in os.environ if name.startswith(_SCRUBBED)]:
+        del os.environ[name]
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TZ", "LANGUAGE"):
+        os.environ.pop(name, None)
+    os.environ.update(LC_ALL="C.UTF-8", HOME="/nonexistent", PYTHONPATH=ROOT)
+    os.umask(0o022)
+
+
+def pytest_report_header() -> list[str]:
+    """Say what this machine lets the run test, so that a green run is not taken for more than it is."""
+    absent = [name for name in PEERS if shutil.which(name) is None]
+    powers = {
+        "root": os.geteuid() == 0,
+        "user namespaces": _can_unshare(),
+        "reflinks": _can_reflink(),
+        "loop mounts": _can_loop(),
+    }
+    return [
+        "powers: " + ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in powers.items()),
+        "peers: " + ("all present" if not absent else "ABSENT: " + ", ".join(absent)),
+    ]
+
+
+def _can_unshare() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    attempt = subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True, check=False)
+    return attempt.returncode == 0
+
+
+def _can_reflink() -> bool:
+    """Whether the file system of the temporary directory shares blocks between files."""
+    import fcntl
+    import tempfile
+
+    ficlone = 0x40049409
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as copy:
+        source.write(b"x" * 4096)
+        source.flush()
+        try:
+            fcntl.ioctl(copy.fileno(), ficlone, source.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def _can_loop() -> bool:
+    return os.geteuid() == 0 and os.path.exists("/dev/loop-control") and shutil.which("mkfs.ext4") is not None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give the run a home of its own."""
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def needs_root() -> None:
+    """Skip the test for an ordinary user."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: owners, devices and trusted xattrs cannot be made otherwise")
+
+
+# ── a store and those who work on it ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class StoreRoots:
+    """Where one store lives."""
+
+    graph: str
+    run: str
+
+    @property
+    def options(self) -> list[str]:
+        """The global options that name this store, for cstore and for the Go tool alike."""
+        return ["--graph", self.graph, "--run", self.run, "--storage-driver", "vfs"]
+
+    def tree(self, layer: str) -> str:
+        """The directory of a layer's tree."""
+        return os.path.join(self.graph, "vfs", "dir", layer)
+
+    @property
+    def records(self) -> str:
+        """The file of stable layer records."""
+        return os.path.join(self.graph, "vfs-layers", "layers.json")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: its exit code and both streams."""
+
+    command: list[str] = field(repr=False)
+    code: int
+    output: bytes
+    stderr: str
+
+    @property
+    def stdout(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 survive as surrogates."""
+        return self.output.decode(errors="surrogateescape")
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of standard output."""
+        return self.stdout.splitlines()
+
+    def ok(self) -> Finished:
+        """Return itself, or fail the test with what the command said."""
+        assert self.code == 0, f"{' '.join(self.command)}\nexit {self.code}\n{self.stderr}{self.stdout[-2000:]}"
+        return self
+
+
+class Runner(Protocol):
+    """Runs one command on the test's store."""
+
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+        roots: StoreRoots | None = None,
+        cwd: str | None = None,
+    ) -> Finished:
+        """Run it to its end; `stdin` is what it reads (nothing, if not given), `env` adds to the environment."""
+
+
+def _runner(program: list[str], default: StoreRoots, config: str) -> Runner:
+    def run(
+        *arguments: str,
+        stdin: bytes | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+        roots: StoreRoots | None = None,
+        cwd: str | None = None,
+    ) -> Finished:
+        command = [*program, *(roots or default).options, *arguments]
+        given = "input" if isinstance(stdin, bytes) else "stdin"
+        source: dict[str, Any] = {given: subprocess.DEVNULL if stdin is None else stdin}
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            command,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+            cwd=cwd,
+            env={**os.environ, "CONTAINERS_STORAGE_CONF": config, **(env or {})},
+            **source,
+        )
+        return Finished(command, done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    return run
+
+
+@pytest.fixture
+def store_roots(tmp_path: Path) -> StoreRoots:
+    """Roots of a store that nobody has opened yet; neither directory exists."""
+    return StoreRoots(str(tmp_path / "graph"), str(tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def empty_config(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A storage.conf without a setting, so that the machine's own is not read."""
+    path = tmp_path_factory.mktemp("config") / "storage.conf"
+    path.write_text("[storage]\n")
+    return str(path)
+
+
+@pytest.fixture
+def run(store_roots: StoreRoots, empty_config: str) -> Runner:
+    """Run a cstore command on the test's store, as a program of its own."""
+    return _runner([sys.executable, "-m", "cstore"], store_roots, empty_config)
+
+
+@pytest.fixture
+def peer(store_roots: StoreRoots, empty_config: str) -> Runner:
+    """Run Debian's `containers-storage` on the same store; skips where it is not installed."""
+    return _runner([find_peer("containers-storage")], store_roots, empty_config)
+
+
+def find_peer(name: str) -> str:
+    """Find another program, or skip the test."""
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+RunnerMaker = Callable[[StoreRoots], Runner]
+
+
+@pytest.fixture
+def run_on(empty_config: str) -> RunnerMaker:
+    """Make a runner of cstore for other roots than the test's own."""
+
+    def make(roots: StoreRoots) -> Runner:
+        return _runner([sys.executable, "-m", "cstore"], roots, empty_config)
+
+    return make

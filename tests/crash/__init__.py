@@ -1,0 +1,1 @@
+"""What a killed process or a full disk leaves behind."""

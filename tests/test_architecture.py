@@ -1,0 +1,235 @@
+"""The house keeps its shape: who imports whom, who reads the environment, who calls the kernel, how files are named."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.join(os.path.dirname(TESTS), "cstore")
+
+ROWS: dict[str, int] = {
+    "cli": 7, "__main__": 7,
+    "check": 6, "transfer": 6,
+    "store": 5,
+    "records": 4, "drivers": 4,
+    "archive": 3,
+    "fs": 2,
+    "kernel": 1,
+    "config": 0, "layout": 0, "idmap": 0, "digests": 0, "ids": 0, "errors": 0,
+}  # fmt: skip
+CELLAR = ("config", "layout", "idmap", "digests", "ids", "errors")
+"""Row 0: each may import what stands to its right."""
+
+CLI_SEES = {"cli", "check", "transfer", "store", *CELLAR}
+LONGEST = 400
+LONGER: dict[str, tuple[int, str]] = {
+    "errors.py": (450, "the error family is one list, read from top to bottom; a second file would hide half of it"),
+}
+"""File: (how long it may be, reason)."""
+BANNED = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("cstore", "store"): "the library's door opens onto the store",
+    ("cstore", "errors"): "the library's door shows the errors",
+    ("cstore", "records"): "the library's door shows the record types",
+    ("cstore", "archive"): "the library's door shows Change, which `changes` returns",
+    ("cstore", "config"): "the library's door shows StoreConfig and load_config, which open_store takes",
+    ("cstore", "idmap"): "the library's door shows IDMap, which creating a layer takes",
+}
+"""(room, room it may also see): reason. Everything else goes strictly downward."""
+
+
+def sources(root: str = PACKAGE) -> list[str]:
+    """Every Python file below a directory."""
+    files = (os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
+    return sorted(path for path in files if path.endswith(".py"))
+
+
+@cache
+def parsed(path: str) -> ast.Module:
+    """The syntax tree of one file."""
+    with open(path, encoding="utf-8") as file:
+        return ast.parse(file.read(), path)
+
+
+def module_of(path: str) -> str:
+    """The dotted name of a file of the package."""
+    parts = os.path.relpath(path, os.path.dirname(PACKAGE)).removesuffix(".py").split(os.sep)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    """The room a module lives in: the first part below the package, or the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def is_typing_guard(found: ast.AST) -> bool:
+    """Whether a node is `if TYPE_CHECKING:`."""
+    return isinstance(found, ast.If) and isinstance(found.test, ast.Name) and found.test.id == "TYPE_CHECKING"
+
+
+def imported(path: str, *, at_runtime: bool = False) -> Iterator[tuple[str, int]]:
+    """Every module of cstore that a file names in an import, wherever the import stands, with its line."""
+    pending: list[ast.AST] = [parsed(path)]
+    while pending:
+        found = pending.pop()
+        if at_runtime and is_typing_guard(found):
+            continue
+        pending.extend(ast.iter_child_nodes(found))
+        if isinstance(found, ast.Import):
+            yield from ((alias.name, found.lineno) for alias in found.names if alias.name.split(".")[0] == "cstore")
+        elif isinstance(found, ast.ImportFrom):
+            assert found.level == 0, f"{path}:{found.lineno}: imports are written in full"
+            if (found.module or "").split(".")[0] == "cstore":
+                yield from ((imported_name(found.module or "", alias.name), found.lineno) for alias in found.names)
+
+
+def imported_name(module: str, name: str) -> str:
+    """`from a import b` names module `a.b` if there is one, else `a`."""
+    inside = os.path.join(os.path.dirname(PACKAGE), *module.split("."), name)
+    return f"{module}.{name}" if os.path.exists(inside + ".py") or os.path.isdir(inside) else module
+
+
+def fault_of(here: str, there: str) -> str:
+    """Say why one room may not see another, or return ""."""
+    if here == there or (here, there) in EXCEPTIONS:
+        return ""
+    if here not in ROWS or there not in ROWS:
+        return f"{here if here not in ROWS else there} has no row"
+    if here in CELLAR and there in CELLAR:
+        return "" if CELLAR.index(there) > CELLAR.index(here) else "row 0 looks only to its right"
+    if ROWS[there] >= ROWS[here] and {here, there} != {"cli", "__main__"}:
+        return "imports go downward only"
+    if here == "cli" and there not in CLI_SEES:
+        return "the command line sees the store, what stands above it, and row 0"
+    return ""
+
+
+def test_imports_go_downward() -> None:
+    """No room imports from its own row or from a higher one, not even for types."""
+    faults = [
+        f"{os.path.relpath(path, PACKAGE)}:{line}: {module}: {fault}"
+        for path in sources()
+        for module, line in imported(path)
+        if (fault := fault_of(room_of(module_of(path)), room_of(module)))
+    ]
+
+    assert faults == []
+
+
+def test_no_import_cycles() -> None:
+    """No module needs itself to be imported, however long the way round."""
+    graph = {module_of(path): {name for name, _ in imported(path, at_runtime=True)} for path in sources()}
+    for name, needs in graph.items():
+        needs.discard(name)
+    done: set[str] = set()
+
+    def visit(name: str, way: list[str]) -> None:
+        assert name not in way, "import cycle: " + " → ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for needed in sorted(graph.get(name, ())):
+                # A package's sign re-exports its modules, and they may name the package: that is its own inside.
+                if not needed.startswith(f"{name}.") and not name.startswith(f"{needed}."):
+                    visit(needed, [*way, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+@pytest.mark.parametrize(
+    ("word", "room", "reason"),
+    [
+        ("environ", "config", "settings are read in one place"),
+        ("getenv", "config", "settings are read in one place"),
+        ("ctypes", "kernel", "the kernel is called in one place"),
+        ("ioctl", "kernel", "the kernel is called in one place"),
+    ],
+)
+def test_privileges_of_rooms(word: str, room: str, reason: str) -> None:
+    """The environment is read in `config` alone, system calls are made by number in `kernel` alone."""
+    users = {
+        f"{os.path.relpath(path, PACKAGE)}:{getattr(found, 'lineno', 0)}"
+        for path in sources()
+        if room_of(module_of(path)) != room
+        for found in ast.walk(parsed(path))
+        if named(found) == word
+    }
+
+    assert users == set(), reason
+
+
+def named(found: ast.AST) -> str:
+    """The name that a node uses from another module, "" if none."""
+    if isinstance(found, ast.Attribute) and isinstance(found.value, ast.Name) and found.value.id in {"os", "fcntl"}:
+        return found.attr
+    if isinstance(found, ast.Import):
+        return next((alias.name for alias in found.names if alias.name == "ctypes"), "")
+    if isinstance(found, ast.ImportFrom) and found.module in {"os", "fcntl"}:
+        return next((alias.name for alias in found.names if alias.name in {"environ", "getenv", "ioctl"}), "")
+    return (found.module or "").split(".")[0] if isinstance(found, ast.ImportFrom) else ""
+
+
+def test_no_pathlib() -> None:
+    """Paths are text or bytes: pathlib costs start-up time and cannot hold every name a layer may have."""
+    users = [
+        os.path.relpath(path, PACKAGE)
+        for path in sources()
+        for found in ast.walk(parsed(path))
+        if isinstance(found, ast.ImportFrom | ast.Import) and "pathlib" in ast.unparse(found)
+    ]
+
+    assert users == []
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: os.path.relpath(path, PACKAGE))
+def test_file_manners(path: str) -> None:
+    """A file is named after what it does, says in a sentence what it holds, and stays short enough to read."""
+    stem = os.path.basename(path).removesuffix(".py")
+    folders = set(os.path.relpath(path, PACKAGE).split(os.sep)[:-1])
+    with open(path, encoding="utf-8") as file:
+        length = sum(1 for _ in file)
+
+    assert not BANNED & {stem, *folders}, "a function without a home names a missing noun"
+    assert ast.get_docstring(parsed(path)), "a module says what it holds"
+    assert length < LONGER.get(os.path.relpath(path, PACKAGE), (LONGEST, ""))[0], f"{length} lines: find the second verb"
+
+
+def test_every_room_has_a_sign() -> None:
+    """Each package says what it owns and what it must not know."""
+    unsigned = [
+        os.path.relpath(folder, PACKAGE)
+        for folder, names, files in os.walk(PACKAGE)
+        if any(name.endswith(".py") for name in files) and "__init__.py" not in files and "__pycache__" not in names
+    ]
+
+    assert unsigned == []
+
+
+def test_public_door_is_sorted_and_true() -> None:
+    """What `cstore` exports is listed in order, once, and exists."""
+    door = importlib.import_module("cstore")
+
+    assert list(door.__all__) == sorted(set(door.__all__))
+    assert [name for name in door.__all__ if not hasattr(door, name)] == []
+
+
+def test_stubs_do_not_exist() -> None:
+    """Nothing is left for later."""
+    marks = ("NotImplemented" + "Error", "TO" + "DO", "FIX" + "ME")
+    found = []
+    for path in [*sources(), *sources(TESTS)]:
+        with open(path, encoding="utf-8") as file:
+            found += [f"{path}:{number}" for number, line in enumerate(file, 1) if any(mark in line for mark in marks)]
+
+    assert found == []
