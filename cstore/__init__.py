@@ -1,0 +1,66 @@
+"""Container storage in Python: the store of Podman, Buildah, skopeo and CRI-O, read and changed safely beside them.
+
+    >>> from cstore import load_config, open_store
+    >>> for layer in open_store(load_config()).layers.list():
+    ...     print(layer.id, layer.diff_size)
+
+Names are imported when they are first used, so that a program pays only for what it touches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cstore import errors
+    from cstore.config import Overrides, StoreConfig, load_config
+    from cstore.errors import CstoreError
+    from cstore.records.model import Container, Image, Layer
+    from cstore.store import Store, open_store
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Container",
+    "CstoreError",
+    "Image",
+    "Layer",
+    "Overrides",
+    "Store",
+    "StoreConfig",
+    "__version__",
+    "errors",
+    "load_config",
+    "open_store",
+]
+
+_HOMES = {
+    "Container": "cstore.records.model",
+    "CstoreError": "cstore.errors",
+    "Image": "cstore.records.model",
+    "Layer": "cstore.records.model",
+    "Overrides": "cstore.config",
+    "Store": "cstore.store",
+    "StoreConfig": "cstore.config",
+    "load_config": "cstore.config",
+    "open_store": "cstore.store",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("cstore.errors")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'cstore' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what the door offers, imported or not."""
+    return sorted({*globals(), *__all__})

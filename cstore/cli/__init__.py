@@ -1,0 +1,90 @@
+"""The command line: a thin skin over the library.
+
+Owns: words in, text and JSON out, exit codes; this file is the one place where an error becomes any of the three.
+Must not know: paths inside a store, locks, formats, drivers.
+
+Exit codes: 0 done · 1 failed, or something was found · 2 usage · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.cli.session import Session
+
+INTERRUPTED = 130
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line and end the process with its exit code."""
+    code = run(sys.argv[1:] if words is None else words)
+    # Taking the interpreter down in good order costs as much as a small command itself, and there is nothing left to do.
+    os._exit(_flushed(code))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line in this process and return its exit code."""
+    import click
+
+    from cstore.cli.root import root
+    from cstore.cli.session import Session
+
+    session = Session()
+    try:
+        code = root.main(list(words), prog_name="cstore", standalone_mode=False, obj=session)
+        session.close()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _say_interrupted()
+    except SystemExit as exit_:  # click answers a request for completions this way
+        return exit_.code if isinstance(exit_.code, int) else 1
+    except BrokenPipeError:
+        return _reader_went_away()
+    except Exception as error:  # noqa: BLE001  - the last resort of the program
+        return _explain(error, session)
+    return code if isinstance(code, int) else int(session.failed)
+
+
+def _explain(error: Exception, session: Session) -> int:
+    """Say what went wrong, and how the process shall end."""
+    from cstore.cli.output.complaints import internal_error
+    from cstore.errors import CstoreError
+
+    if isinstance(error, CstoreError):
+        session.complain(error)
+        return error.exit_code
+    internal_error(error, traceback=session.settings.debug)
+    return 1
+
+
+def _say_interrupted() -> int:
+    from cstore.cli.output.complaints import say
+
+    say("cstore: interrupted; the store is as it was (what was staged is swept by the next change, or by cstore gc)")
+    return INTERRUPTED
+
+
+def _reader_went_away() -> int:
+    """Nobody reads our output any more: no error of ours, and nobody to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _flushed(code: int) -> int:
+    """Empty the output buffers. A result that could not be written is a failure."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        return code or 1
+    except OSError as error:
+        os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())
+        return code or 1
+    return code

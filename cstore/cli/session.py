@@ -1,0 +1,181 @@
+"""What a command receives: the settings in force, the store, and a place to put its result."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cstore.config import StoreConfig
+    from cstore.errors import CstoreError
+    from cstore.fs.lockfile import Patience
+    from cstore.store import Store
+
+
+class Intent(enum.Enum):
+    """What a command is going to do with the store; it says so when it opens it."""
+
+    RECORDS = "read records"
+    CONTENT = "read the trees of layers"
+    WRITE = "change the store"
+
+
+class Settings:
+    """The global options that were given. A later one wins, wherever it stood; driver options add up."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+
+    def remember(self, name: str, value: Any) -> None:
+        """Take note of one option as click read it."""
+        self.given[name] = (*self.given.get(name, ()), *value) if isinstance(value, tuple) else value
+
+    @property
+    def debug(self) -> bool:
+        """Whether tracebacks and debugging lines are wanted."""
+        return bool(self.given.get("debug"))
+
+    @property
+    def unshare(self) -> bool | None:
+        """Whether a user namespace was asked for, or refused; None if neither."""
+        return self.given.get("unshare")
+
+
+class Session:
+    """One run of one command.
+
+    Attributes:
+        settings: the global options.
+        json: whether results are JSON.
+        failed: whether something went wrong that did not stop the command.
+    """
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.json = False
+        self.failed = False
+        self._config: StoreConfig | None = None
+        self._store: Store | None = None
+
+    @property
+    def config(self) -> StoreConfig:
+        """The configuration, with the command line laid over it. Its warnings are printed once.
+
+        Raises:
+            ConfigError: a file, variable or option makes no sense.
+        """
+        if self._config is None:
+            from cstore.cli.output.complaints import warn
+            from cstore.config import Overrides, load_config
+
+            given = self.settings.given
+            self._config = load_config(
+                Overrides(
+                    graph_root=given.get("graph"),
+                    run_root=given.get("run"),
+                    image_store=given.get("image_store"),
+                    driver=given.get("storage_driver"),
+                    driver_options=given.get("storage_opt", ()),
+                    transient_store=given.get("transient_store"),
+                    sync=None if given.get("no_sync") is None else not given["no_sync"],
+                    lock_timeout=given.get("lock_timeout"),
+                )
+            )
+            for warning in self._config.warnings:
+                warn(warning)
+        return self._config
+
+    def open(self, intent: Intent) -> Store:
+        """Open the store for what the command is going to do.
+
+        Raises:
+            CstoreError: the store cannot be opened.
+        """
+        if self._store is None:
+            from cstore.store import open_store
+
+            if self.settings.debug:
+                _log_to_stderr()
+            if intent is not Intent.RECORDS:
+                self._enter_namespace()
+            self._store = open_store(self.config, patience=self._patience())
+            if self.settings.debug:
+                self._log_store(self._store)
+        return self._store
+
+    def _enter_namespace(self) -> None:
+        """Become root of a user namespace where an ordinary user's store needs it."""
+        from cstore.config import rootless_identity
+
+        wanted = self.settings.unshare
+        if wanted or (wanted is None and rootless_identity().per_user):
+            from cstore.store.rootless import enter
+
+            enter(self.config)
+
+    def _patience(self) -> Patience:
+        from cstore.fs.lockfile import Patience
+
+        return Patience(timeout=self.config.lock_timeout, notice=_say_waiting if sys.stderr.isatty() else None)
+
+    def _log_store(self, store: Store) -> None:
+        from logging import getLogger
+
+        log = getLogger(__name__)
+        log.debug("Root: %s", self.config.graph_root)
+        log.debug("Run Root: %s", self.config.run_root)
+        log.debug("Driver Name: %s", store.driver_name)
+        log.debug("Driver Options: [%s]", " ".join(self.config.driver_options))
+
+    # ── results ──
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print plain lines."""
+        from cstore.cli.output.plain import write_lines
+
+        write_lines(lines)
+
+    def document(self, value: object) -> None:
+        """Print one JSON document."""
+        from cstore.cli.output.structured import write_document
+
+        write_document(value)
+
+    @property
+    def styled(self) -> bool:
+        """Whether a person reads the result: a terminal, and no JSON."""
+        from cstore.cli.output.terminal import for_people
+
+        return not self.json and for_people()
+
+    # ── failures ──
+
+    def complain(self, error: CstoreError, word: str = "") -> None:
+        """Say an error and remember that there was one. `word` is the argument that it is about."""
+        from cstore.cli.output.complaints import complain
+
+        self.failed = True
+        complain(error, word=word, as_json=self.json)
+
+    def close(self) -> None:
+        """End the run: say what could not be read although the command went through."""
+        if self._store is not None:
+            for flaw in self._store.flaws:
+                self.complain(flaw)
+
+
+def _say_waiting(path: str, holder: str) -> None:
+    from cstore.cli.output.complaints import say
+
+    say(f"cstore: waiting for {holder or 'another process'} (lock {path})")
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(
+        level=logging.DEBUG, stream=sys.stderr, format="time=%(asctime)s level=%(levelname)s msg=%(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
+    )
