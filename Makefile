@@ -1,0 +1,49 @@
+# Everything a developer or a CI job starts by hand. `make` alone lists it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := .demo
+CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver vfs
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of a private store, and show it
+	@mkdir -p $(DEMO) && echo '*' > $(DEMO)/.gitignore
+	@test ! -d $(DEMO)/graph || $(CSTORE) wipe
+	git archive --format=tar --output=$(DEMO)/source.tar HEAD
+	$(CSTORE) import-layer --name demo --file $(DEMO)/source.tar
+	$(CSTORE) layers
+	@echo '$(CSTORE) changes demo'; $(CSTORE) changes demo | sed 10q
+	@echo '$(CSTORE) diff demo | tar t'; $(CSTORE) diff demo | tar t | sed 10q
+	$(CSTORE) diff demo | cmp - $(DEMO)/source.tar
+	@echo 'The layer gave back every byte that went in. The store is in $(DEMO); try: $(CSTORE) --help'
+
+test: $(VENV)/.ready ## install into .venv and run all tests that this machine allows
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.ready ## check style and types
+	$(BIN)/python -m ruff check cstore tests
+	$(BIN)/python -m mypy
+
+bench: $(VENV)/.ready ## measure against containers-storage, in the same run (as root, where it is installed)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+clean: ## remove the environment, the demo store and caches
+	test ! -d $(DEMO)/graph || $(CSTORE) wipe
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+# A whole environment is rebuilt when pyproject.toml changes: a stale dependency would test something else.
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'cstore needs Python 3.11 or newer; say which with: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo 'this Python cannot make virtual environments; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
