@@ -1,0 +1,289 @@
+"""The five ways an archive may be compressed: recognising, reading and writing them (archive 1).
+
+Reading accepts what the formats allow and writers produce: several gzip members, zstd frames (skippable ones too),
+bzip2 or xz streams in a row, and zero padding after the last. Anything else after the last is an error, as is a stream
+that ends in the middle. Memory does not grow with the stream, not even for one that was made to explode.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.archive.streams import ReadInto
+
+INPUT_SIZE = 1 << 18
+"""Bytes of compressed input read at once."""
+
+LARGEST_WINDOW = 1 << 27
+"""Bytes a decoder may use for its window: enough for `xz -9` and `zstd --ultra -22`, and an end for hostile headers."""
+
+
+class Compression(enum.IntEnum):
+    """How a stream is compressed. The value is the number that layer records hold (archive 1.1)."""
+
+    NONE = 0
+    BZIP2 = 1
+    GZIP = 2
+    XZ = 3
+    ZSTD = 4
+
+    @property
+    def suffix(self) -> str:
+        """The extension of such a tar, without a leading dot."""
+        return ("tar", "tar.bz2", "tar.gz", "tar.xz", "tar.zst")[self]
+
+    @property
+    def label(self) -> str:
+        """The name for people: "gzip"."""
+        return ("none", "bzip2", "gzip", "xz", "zstd")[self]
+
+
+LONGEST_MAGIC = 6
+"""Bytes that `sniff` needs to see, unless the stream is shorter."""
+
+_MAGIC = (
+    (Compression.BZIP2, b"BZh"),
+    (Compression.GZIP, b"\x1f\x8b\x08"),
+    (Compression.XZ, b"\xfd7zXZ\x00"),
+    (Compression.ZSTD, b"\x28\xb5\x2f\xfd"),
+)
+
+
+def sniff(head: bytes) -> Compression:
+    """Recognise a stream by its first bytes; too few bytes for a magic are not that compression."""
+    for compression, magic in _MAGIC:
+        if head.startswith(magic):
+            return compression
+    return Compression.NONE
+
+
+class Decoder(Protocol):
+    """Gives back what was compressed."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit.
+
+        At the end, the raw stream has been read to its end as well.
+
+        Raises:
+            CompressionFailed: the stream is broken, or something else follows it.
+            ArchiveTruncated: it ends too early.
+        """
+
+
+def open_decoder(compression: Compression, raw: ReadInto) -> Decoder:
+    """Decompress what `raw` gives, from its present position to its end. What `raw` raises comes through unchanged."""
+    if compression is Compression.NONE:
+        return raw
+    if compression is Compression.GZIP:
+        return _GzipDecoder(raw)
+    if compression is Compression.ZSTD:
+        from cstore.archive.zstd import ZstdDecoder
+
+        return ZstdDecoder(raw, LARGEST_WINDOW, INPUT_SIZE)
+    return _MemberDecoder(raw, compression)
+
+
+# ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _GzipDecoder:
+    """Decodes gzip members, isal's file object doing the work: the library's own decompressors lose split headers."""
+
+    def __init__(self, raw: ReadInto) -> None:
+        from isal import igzip
+        from isal.isal_zlib import error
+
+        # The stub takes this class for an instance.
+        self._errors = (cast("type[Exception]", error), OSError)
+        self._file = igzip.IGzipFile(fileobj=_RawFile(raw), mode="rb")  # type: ignore[no-untyped-call]
+        self._given = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give the next decompressed bytes (see `Decoder`)."""
+        try:
+            # Larger than the file object's own buffer, so this is one copy and one call that lets other threads run.
+            data: bytes = self._file.read1(len(buffer))
+        except EOFError:
+            raise ArchiveTruncated("inside the gzip stream", self._given) from None
+        except self._errors as error:
+            raise CompressionFailed("gzip", str(error)) from error
+        buffer[: len(data)] = data
+        self._given += len(data)
+        return len(data)
+
+
+class _RawFile:
+    """The part of a binary file that the gzip library uses."""
+
+    def __init__(self, raw: ReadInto) -> None:
+        self.readinto = raw.readinto
+
+    def read(self, size: int) -> bytes:
+        room = memoryview(bytearray(size))
+        return bytes(room[: self.readinto(room)])
+
+
+# ── bzip2 and xz ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Member(Protocol):
+    """What the standard library's decompressors have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: memoryview, max_length: int = -1) -> bytes: ...
+
+
+class _MemberDecoder:
+    """Decodes a row of bzip2 or xz streams."""
+
+    def __init__(self, raw: ReadInto, compression: Compression) -> None:
+        self._raw = raw
+        self._label = compression.label
+        self._new_member, self._error = _member_format(compression)
+        self._storage = memoryview(bytearray(INPUT_SIZE))
+        self._input = self._storage[:0]
+        self._member: _Member | None = self._new_member()
+        self._complete = 0
+        self._given = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give the next decompressed bytes (see `Decoder`)."""
+        while buffer:
+            if self._member is None:
+                if not self._find_next_member():
+                    break
+                self._member = self._new_member()
+            data = self._advance(self._member, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                self._given += len(data)
+                return len(data)
+        return 0
+
+    def _advance(self, member: _Member, limit: int) -> bytes:
+        """Decompress at most `limit` bytes; forget the member when it is complete."""
+        chunk = self._input[:0]
+        if member.needs_input:
+            if not self._refill():
+                raise ArchiveTruncated(f"inside the {self._label} stream", self._given)
+            chunk, self._input = self._input, self._input[:0]
+        try:
+            data = member.decompress(chunk, limit)
+        except (self._error, EOFError, MemoryError) as error:
+            reason = "something else follows its end" if self._complete else str(error)
+            raise CompressionFailed(self._label, reason) from error
+        if member.eof:
+            self._input = memoryview(member.unused_data)
+            self._member = None
+            self._complete += 1
+        return data
+
+    def _find_next_member(self) -> bool:
+        """Skip zero padding; say whether anything follows."""
+        while self._refill():
+            rest = bytes(self._input).lstrip(b"\0")
+            self._input = memoryview(rest)
+            if rest:
+                return True
+        return False
+
+    def _refill(self) -> bool:
+        """Have input; False at the end of the raw stream."""
+        if not self._input:
+            self._input = self._storage[: self._raw.readinto(self._storage)]
+        return bool(self._input)
+
+
+def _member_format(compression: Compression) -> tuple[Callable[[], _Member], type[Exception]]:
+    """A maker of decompressors for one stream, and what they raise for bad input."""
+    if compression is Compression.BZIP2:
+        import bz2
+
+        return bz2.BZ2Decompressor, OSError
+    import lzma
+
+    return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, LARGEST_WINDOW), lzma.LZMAError
+
+
+# ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Encoder(Protocol):
+    """Compresses piece by piece. The same pieces always give the same bytes, on any day and host."""
+
+    def compress(self, data: bytes | memoryview, /) -> bytes:
+        """Take `data` and return what is ready, possibly nothing."""
+
+    def flush(self) -> bytes:
+        """Return the rest. Nothing can be compressed afterwards."""
+
+
+_LEVELS = {
+    # compression: lowest, default, highest
+    Compression.BZIP2: (1, 9, 9),
+    Compression.GZIP: (0, 3, 3),
+    # xz -6, the program's default, takes 94 MiB; a level 4 archive is 2% larger and takes half of that.
+    Compression.XZ: (0, 4, 9),
+    Compression.ZSTD: (1, 3, 22),
+}
+
+
+def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
+    """Begin a compressed stream.
+
+    Raises:
+        InvalidOption: `level` is none of this compression's.
+    """
+    if compression is Compression.NONE:
+        return _PlainEncoder()
+    lowest, default, highest = _LEVELS[compression]
+    chosen = default if level is None else level
+    if not lowest <= chosen <= highest:
+        raise InvalidOption(
+            f"{compression.label} has no compression level {chosen}", hint=f"choose one from {lowest} to {highest}"
+        )
+    return _new_encoder(compression, chosen)
+
+
+def _new_encoder(compression: Compression, level: int) -> Encoder:
+    """The library's compressor for one stream."""
+    if compression is Compression.GZIP:
+        from isal import isal_zlib
+
+        # 16 + 15: a gzip header (which isal leaves without name and time) and the full window.
+        return isal_zlib.compressobj(level, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+    if compression is Compression.ZSTD:
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+    if compression is Compression.BZIP2:
+        import bz2
+
+        return bz2.BZ2Compressor(level)
+    import lzma
+
+    return lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=level)
+
+
+class _PlainEncoder:
+    """Passes everything through."""
+
+    def compress(self, data: bytes | memoryview, /) -> bytes:
+        """Give `data` back, as bytes that stay."""
+        return bytes(data)
+
+    def flush(self) -> bytes:
+        """Nothing is left."""
+        return b""

@@ -1,0 +1,314 @@
+"""Where an archive's bytes come from and go to: readers that fill a buffer, sinks that take one.
+
+A sink may keep a `bytes` object; it never keeps a `memoryview` after `write` has returned, so that the caller can fill
+the same buffer again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Protocol, Self
+
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+    from types import TracebackType
+
+    from cstore.archive.compression import Compression
+
+BUFFER_SIZE = 1 << 20
+"""Bytes. One system call, hash update or compressor call for each: large enough that Python's share disappears."""
+
+
+class ReadInto(Protocol):
+    """Something that fills a caller's buffer."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit."""
+
+
+class Sink(Protocol):
+    """Something that takes bytes in order."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Take all of `data`."""
+
+
+# ── readers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class FileReader:
+    """Reads a file, pipe or socket by descriptor, which stays the caller's. `name` is for error messages."""
+
+    def __init__(self, fd: int, name: str = "the archive") -> None:
+        self._fd = fd
+        self._name = name
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read once.
+
+        Raises:
+            SystemFailure: the system cannot read it.
+        """
+        try:
+            return os.readv(self._fd, (buffer,))
+        except OSError as error:
+            raise SystemFailure("read", self._name, error) from error
+
+
+class PeekingReader:
+    """A reader whose first bytes can be looked at before they are read."""
+
+    def __init__(self, source: ReadInto) -> None:
+        self._source = source
+        self._head = b""
+
+    def peek(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer only if the stream ends before. They are read again afterwards.
+
+        A slow pipe may give one byte at a time; a prefix must not be judged before it is there.
+        """
+        while len(self._head) < size:
+            room = memoryview(bytearray(max(size, 1 << 14)))
+            count = self._source.readinto(room)
+            if not count:
+                break
+            self._head += room[:count]
+        return self._head[:size]
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give what was peeked first, then the rest."""
+        if not self._head:
+            return self._source.readinto(buffer)
+        count = min(len(self._head), len(buffer))
+        buffer[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+
+class CountingReader:
+    """Counts and, if asked, hashes what passes through.
+
+    Attributes:
+        count: bytes so far.
+    """
+
+    def __init__(self, source: ReadInto, algorithm: str | None = "sha256") -> None:
+        self._source = source
+        self._hash = None if algorithm is None else _new_hash(algorithm)
+        self.count = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Pass one read through."""
+        count = self._source.readinto(buffer)
+        self.count += count
+        if self._hash is not None:
+            self._hash.update(buffer[:count])
+        return count
+
+    @property
+    def digest(self) -> str:
+        """`algorithm:hex` of the bytes so far, or "" without an algorithm."""
+        return "" if self._hash is None else f"{self._hash.name}:{self._hash.hexdigest()}"
+
+
+def fill(source: ReadInto, buffer: memoryview) -> int:
+    """Read until `buffer` is full or the stream ends; return the bytes read."""
+    filled = 0
+    while filled < len(buffer):
+        count = source.readinto(buffer[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _new_hash(algorithm: str) -> HASH:
+    import hashlib
+
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+# ── sinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class FileSink:
+    """Writes to a file, pipe or socket by descriptor, which stays the caller's. `name` is for error messages."""
+
+    def __init__(self, fd: int, name: str = "the output") -> None:
+        self._fd = fd
+        self._name = name
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Write all of `data`, in as many steps as the system needs.
+
+        Raises:
+            SystemFailure: the disk is full, the reader of a pipe went away, …
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            hint = "the program that reads it has gone" if error.errno == errno.EPIPE else ""
+            raise SystemFailure("write", self._name, error, hint=hint) from error
+
+
+class HashingSink:
+    """Hashes and counts what is written, and passes it on if there is a sink to pass it to.
+
+    Attributes:
+        count: bytes so far.
+    """
+
+    def __init__(self, sink: Sink | None = None, algorithm: str = "sha256") -> None:
+        self._sink = sink
+        self._hash = _new_hash(algorithm)
+        self.count = 0
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Take all of `data`."""
+        self._hash.update(data)
+        self.count += len(data)
+        if self._sink is not None:
+            self._sink.write(data)
+
+    @property
+    def digest(self) -> str:
+        """`algorithm:hex` of the bytes so far."""
+        return f"{self._hash.name}:{self._hash.hexdigest()}"
+
+
+class CompressingSink:
+    """Compresses what is written. `close` writes the end of the compressed stream; without it the stream is cut."""
+
+    def __init__(self, sink: Sink, compression: Compression, level: int | None = None) -> None:
+        from cstore.archive.compression import open_encoder
+
+        self._sink = sink
+        self._encoder = open_encoder(compression, level)
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Take all of `data`."""
+        compressed = self._encoder.compress(data)
+        if compressed:
+            self._sink.write(compressed)
+
+    def close(self) -> None:
+        """End the compressed stream. The sink beneath stays open."""
+        rest = self._encoder.flush()
+        if rest:
+            self._sink.write(rest)
+
+
+class PipelinedSink:
+    """Hands what is written to a thread that writes it to `sink`, so that reading and writing overlap.
+
+    A few buffers of `BUFFER_SIZE` travel in a circle between the two threads, so memory stays the same however slow
+    `sink` is. A producer that fills the buffers itself (`buffer`, `send`) avoids a copy; `write` copies. Used as a
+    context manager it is closed at the end, and abandoned if the block raises: the thread is gone in both cases.
+
+    An error of `sink` comes out of the next `write`, `send` or `close`.
+    """
+
+    def __init__(self, sink: Sink, buffers: int = 4) -> None:
+        import threading
+        from queue import SimpleQueue
+
+        self._sink = sink
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
+        for _ in range(buffers):
+            self._free.put(bytearray(BUFFER_SIZE))
+        self._current: bytearray | None = None
+        self._used = 0
+        self._failure: Exception | None = None
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._drain, name="cstore-sink", daemon=True)
+        self._thread.start()
+
+    def buffer(self) -> bytearray:
+        """Return a buffer of `BUFFER_SIZE` bytes to fill and then `send`. Waits until one is free."""
+        self._send_current()
+        return self._free.get()
+
+    def send(self, buffer: bytearray, count: int) -> None:
+        """Queue the first `count` bytes of a buffer from `buffer`, which is no longer the caller's.
+
+        Raises:
+            CstoreError: what the sink raised for an earlier buffer.
+        """
+        self._filled.put((buffer, count))
+        self._raise_failure()
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Take all of `data`.
+
+        Raises:
+            CstoreError: what the sink raised for earlier data.
+        """
+        rest = memoryview(data)
+        while rest:
+            if self._current is None:
+                self._current, self._used = self._free.get(), 0
+            count = min(len(rest), BUFFER_SIZE - self._used)
+            self._current[self._used : self._used + count] = rest[:count]
+            self._used += count
+            rest = rest[count:]
+            if self._used == BUFFER_SIZE:
+                self._send_current()
+
+    def close(self) -> None:
+        """Wait until the sink has everything. The sink itself stays open.
+
+        Raises:
+            CstoreError: what the sink raised.
+        """
+        try:
+            self._send_current()
+        finally:
+            self._stop()
+        self._raise_failure()
+
+    def abandon(self) -> None:
+        """Stop the thread without writing what is still queued; waits only for the write that is under way."""
+        self._abandoned = True
+        self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _send_current(self) -> None:
+        if self._current is not None:
+            buffer, self._current = self._current, None
+            self.send(buffer, self._used)
+
+    def _stop(self) -> None:
+        self._filled.put(None)
+        self._thread.join()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _drain(self) -> None:
+        # After a failure buffers keep circling unwritten: a producer that waits for one must wake up to hear of it.
+        while (item := self._filled.get()) is not None:
+            buffer, count = item
+            if self._failure is None and not self._abandoned:
+                try:
+                    with memoryview(buffer) as view, view[:count] as part:
+                        self._sink.write(part)
+                except Exception as error:  # noqa: BLE001  - it is raised again in the producer's thread
+                    self._failure = error
+            self._free.put(buffer)

@@ -1,0 +1,157 @@
+"""Reading zstd, with the check that its library leaves out: whether the stream was whole.
+
+The library's reader takes the end of its input for the end of the stream wherever it comes. So the frames are followed
+here on their way to it, by their headers and block sizes alone (the zstd frame format, RFC 8878, section 3).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from cstore.errors import ArchiveTruncated, CompressionFailed
+
+if TYPE_CHECKING:
+    from cstore.archive.streams import ReadInto
+
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE_TAIL = b"\x2a\x4d\x18"
+_RLE_BLOCK, _RESERVED_BLOCK = 1, 3
+
+
+class ZstdDecoder:
+    """Decodes a row of zstd frames; skippable frames between and after them (zstd:chunked has some) give nothing."""
+
+    def __init__(self, raw: ReadInto, largest_window: int, input_size: int) -> None:
+        import zstandard
+
+        self._error = zstandard.ZstdError
+        self._frames = _FrameFollower(raw, input_size)
+        # The stub wants a whole binary file or bytes; the library calls `read` and nothing else.
+        source: object = self._frames
+        self._reader = zstandard.ZstdDecompressor(max_window_size=largest_window).stream_reader(
+            source,  # type: ignore[arg-type]
+            read_size=input_size,
+            read_across_frames=True,
+        )
+        self._given = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give the next decompressed bytes (see `compression.Decoder`)."""
+        try:
+            count = self._reader.readinto(buffer)
+        except self._error as error:
+            raise CompressionFailed("zstd", str(error)) from error
+        self._given += count
+        if self._frames.cut and not count and buffer:
+            raise ArchiveTruncated("inside the zstd stream", self._given)
+        return count
+
+
+class _Part(enum.Enum):
+    """What begins where the follower stands."""
+
+    MAGIC = enum.auto()
+    SKIPPABLE_SIZE = enum.auto()
+    DESCRIPTOR = enum.auto()
+    BLOCK = enum.auto()
+    PADDING = enum.auto()
+
+
+_HEADER_SIZE = {_Part.MAGIC: 4, _Part.SKIPPABLE_SIZE: 4, _Part.DESCRIPTOR: 1, _Part.BLOCK: 3}
+
+
+class _FrameFollower:
+    """Hands raw bytes on and knows whether they end between two frames.
+
+    Attributes:
+        cut: the raw stream has ended inside a frame.
+    """
+
+    def __init__(self, raw: ReadInto, input_size: int) -> None:
+        self._raw = raw
+        self._storage = memoryview(bytearray(input_size))
+        self._part = _Part.MAGIC
+        self._seen = b""  # the beginning of a header that the last piece cut
+        self._skip = 0  # bytes of no interest before the next header
+        self._checksum = 0  # bytes after the last block of this frame
+        self.cut = False
+
+    def read(self, size: int, /) -> memoryview:
+        """Give the next raw bytes that belong to frames, none at the end. They stay valid until the next call."""
+        piece = self._storage[: self._raw.readinto(self._storage[:size])]
+        if not piece:
+            self.cut = bool(self._skip or self._seen) or self._part not in {_Part.MAGIC, _Part.PADDING}
+            return piece
+        return piece[: self._follow(piece)]
+
+    def _follow(self, piece: memoryview) -> int:
+        """Walk over `piece`; return how much of it belongs to frames."""
+        place = 0
+        while place < len(piece):
+            if self._part is _Part.PADDING:
+                return self._drain_padding(piece, place)
+            if self._skip:
+                step = min(self._skip, len(piece) - place)
+                self._skip -= step
+                place += step
+                continue
+            if self._part is _Part.MAGIC and not self._seen and not piece[place]:
+                self._part = _Part.PADDING
+                continue
+            wanted = _HEADER_SIZE[self._part] - len(self._seen)
+            self._seen += piece[place : place + wanted]
+            place += wanted
+            if len(self._seen) == _HEADER_SIZE[self._part]:
+                header, self._seen = self._seen, b""
+                self._understand(header)
+        return len(piece)
+
+    def _understand(self, header: bytes) -> None:
+        """Learn from a complete header what comes after it."""
+        if self._part is _Part.MAGIC:
+            self._begin_frame(header)
+        elif self._part is _Part.SKIPPABLE_SIZE:
+            self._skip = int.from_bytes(header, "little")
+            self._part = _Part.MAGIC
+        elif self._part is _Part.DESCRIPTOR:
+            self._skip, self._checksum = _read_descriptor(header[0])
+            self._part = _Part.BLOCK
+        else:
+            self._begin_block(int.from_bytes(header, "little"))
+
+    def _begin_frame(self, magic: bytes) -> None:
+        if magic == _MAGIC:
+            self._part = _Part.DESCRIPTOR
+        elif magic[0] & 0xF0 == 0x50 and magic[1:] == _SKIPPABLE_TAIL:
+            self._part = _Part.SKIPPABLE_SIZE
+        else:
+            raise CompressionFailed("zstd", "something else follows its end")
+
+    def _begin_block(self, header: int) -> None:
+        last, form, size = header & 1, header >> 1 & 3, header >> 3
+        if form == _RESERVED_BLOCK:
+            raise CompressionFailed("zstd", "a block of no known type")
+        self._skip = 1 if form == _RLE_BLOCK else size
+        if last:
+            self._skip += self._checksum
+            self._part = _Part.MAGIC
+
+    def _drain_padding(self, piece: memoryview, place: int) -> int:
+        """Read the rest of the raw stream, which must be zeros; return `place`, where the frames ended."""
+        if any(piece[place:]):
+            raise CompressionFailed("zstd", "something else follows its end")
+        room = memoryview(bytearray(len(self._storage)))
+        while count := self._raw.readinto(room):
+            if bytes(room[:count]).strip(b"\0"):
+                raise CompressionFailed("zstd", "something else follows its end")
+        return place
+
+
+def _read_descriptor(descriptor: int) -> tuple[int, int]:
+    """The bytes of a frame header after its descriptor, and the bytes of the checksum after the last block."""
+    single_segment = descriptor >> 5 & 1
+    window = 1 - single_segment
+    dictionary = (0, 1, 2, 4)[descriptor & 3]
+    content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
+    return window + dictionary + content_size, 4 * (descriptor >> 2 & 1)
