@@ -1,0 +1,21 @@
+"""Configuration: which store, which driver, which options. Files and environment are read; nothing is changed."""
+
+from __future__ import annotations
+
+from cstore.config.driver_options import with_driver
+from cstore.config.options import Overrides, PullOptions, StoreConfig
+from cstore.config.peer_view import peer_view
+from cstore.config.rootless import Identity, rootless_identity
+from cstore.config.sources import load_config, load_file
+
+__all__ = [
+    "Identity",
+    "Overrides",
+    "PullOptions",
+    "StoreConfig",
+    "load_config",
+    "load_file",
+    "peer_view",
+    "rootless_identity",
+    "with_driver",
+]

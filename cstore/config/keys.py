@@ -1,0 +1,95 @@
+"""Every key of a storage.conf file: its dotted name, and what kind of value it takes (config spec, 4).
+
+Key names are matched without regard to case; the names here are all in lower case.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Kind(enum.Enum):
+    """What a key takes. The value is the phrase that completes "it must be …"."""
+
+    TEXT = "a string"
+    TEXTS = "an array of strings"
+    FLAG = "true or false, without quotes"
+    FLAG_WORD = 'a string, "true" or "false"'
+    NUMBER = "an integer from 0 to 4294967295"
+    TEXT_TABLE = "a table of strings"
+    SECONDS = 'a number of seconds, or a string such as "30s"'
+    EMPTY_TABLE = "a table"
+
+
+DRIVER = "storage.driver"
+DRIVER_PRIORITY = "storage.driver_priority"
+RUN_ROOT = "storage.runroot"
+GRAPH_ROOT = "storage.graphroot"
+IMAGE_STORE = "storage.imagestore"
+ROOTLESS_PATH = "storage.rootless_storage_path"
+TRANSIENT_STORE = "storage.transient_store"
+OPTIONS = "storage.options"
+OPTIONS_IMAGE_STORE = f"{OPTIONS}.imagestore"
+MORE_IMAGE_STORES = f"{OPTIONS}.additionalimagestores"
+MORE_LAYER_STORES = f"{OPTIONS}.additionallayerstores"
+AUTO_USER = f"{OPTIONS}.root-auto-userns-user"
+AUTO_MIN_SIZE = f"{OPTIONS}.auto-userns-min-size"
+AUTO_MAX_SIZE = f"{OPTIONS}.auto-userns-max-size"
+DISABLE_VOLATILE = f"{OPTIONS}.disable-volatile"
+PULL_OPTIONS = f"{OPTIONS}.pull_options"
+SYNC = f"{OPTIONS}.cstore.sync"
+LOCK_TIMEOUT = f"{OPTIONS}.cstore.lock_timeout"
+
+KEYS: dict[str, Kind] = {
+    DRIVER: Kind.TEXT,
+    DRIVER_PRIORITY: Kind.TEXTS,
+    RUN_ROOT: Kind.TEXT,
+    GRAPH_ROOT: Kind.TEXT,
+    IMAGE_STORE: Kind.TEXT,
+    ROOTLESS_PATH: Kind.TEXT,
+    TRANSIENT_STORE: Kind.FLAG,
+    MORE_IMAGE_STORES: Kind.TEXTS,
+    MORE_LAYER_STORES: Kind.TEXTS,
+    OPTIONS_IMAGE_STORE: Kind.TEXT,
+    f"{OPTIONS}.size": Kind.TEXT,
+    f"{OPTIONS}.mount_program": Kind.TEXT,
+    f"{OPTIONS}.skip_mount_home": Kind.FLAG_WORD,
+    f"{OPTIONS}.ignore_chown_errors": Kind.FLAG_WORD,
+    f"{OPTIONS}.force_mask": Kind.NUMBER,
+    f"{OPTIONS}.mountopt": Kind.TEXT,
+    f"{OPTIONS}.use_composefs": Kind.FLAG_WORD,
+    AUTO_USER: Kind.TEXT,
+    AUTO_MIN_SIZE: Kind.NUMBER,
+    AUTO_MAX_SIZE: Kind.NUMBER,
+    DISABLE_VOLATILE: Kind.FLAG,
+    PULL_OPTIONS: Kind.TEXT_TABLE,
+    f"{OPTIONS}.overlay.ignore_chown_errors": Kind.FLAG_WORD,
+    f"{OPTIONS}.overlay.mountopt": Kind.TEXT,
+    f"{OPTIONS}.overlay.mount_program": Kind.TEXT,
+    f"{OPTIONS}.overlay.size": Kind.TEXT,
+    f"{OPTIONS}.overlay.inodes": Kind.TEXT,
+    f"{OPTIONS}.overlay.skip_mount_home": Kind.FLAG_WORD,
+    f"{OPTIONS}.overlay.use_composefs": Kind.FLAG_WORD,
+    f"{OPTIONS}.overlay.force_mask": Kind.TEXT,
+    f"{OPTIONS}.vfs.ignore_chown_errors": Kind.FLAG_WORD,
+    f"{OPTIONS}.btrfs.min_space": Kind.TEXT,
+    f"{OPTIONS}.btrfs.size": Kind.TEXT,
+    f"{OPTIONS}.zfs.fsname": Kind.TEXT,
+    f"{OPTIONS}.zfs.mountopt": Kind.TEXT,
+    f"{OPTIONS}.zfs.size": Kind.TEXT,
+    f"{OPTIONS}.aufs.mountopt": Kind.TEXT,
+    f"{OPTIONS}.thinpool": Kind.EMPTY_TABLE,
+    SYNC: Kind.FLAG,
+    LOCK_TIMEOUT: Kind.SECONDS,
+}
+
+TABLES = frozenset(name[:place] for name in KEYS for place, letter in enumerate(name) if letter == ".")
+
+RETIRED = {
+    f"{OPTIONS}.remap-uids": "ID maps are chosen per layer or container now",
+    f"{OPTIONS}.remap-gids": "ID maps are chosen per layer or container now",
+    f"{OPTIONS}.remap-user": "ID maps are chosen per layer or container now",
+    f"{OPTIONS}.remap-group": "ID maps are chosen per layer or container now",
+    f"{OPTIONS}.ostree_repo": "pull_options.ostree_repos took its place",
+}
+"""Keys of old versions, which no current tool obeys, and what to know about each."""

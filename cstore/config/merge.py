@@ -1,0 +1,123 @@
+"""File, environment and flags become one configuration: flags win over the environment, and that over the file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.config import keys
+from cstore.config.driver_options import file_options
+from cstore.config.options import DriverChoice, StoreConfig
+from cstore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cstore.config.environment import Environment
+    from cstore.config.options import FileSettings, Overrides
+
+
+def merge(
+    settings: FileSettings, overrides: Overrides, environment: Environment, userns_owner: str
+) -> tuple[StoreConfig, list[ConfigError]]:
+    """Put the fields together. The roots are taken from `settings` as they are.
+
+    Returns:
+        The configuration, still without warnings, and what is odd about it.
+
+    Raises:
+        ConfigError: the parts contradict each other, or a driver option makes no sense.
+    """
+    driver, spelled, remarks = _driver(settings, overrides, environment)
+    options, choice, ignored = _driver_options(settings, overrides, environment, (driver, spelled))
+    image_store, ambiguous = _image_store(settings, overrides)
+    config = StoreConfig(
+        graph_root=settings.string(keys.GRAPH_ROOT),
+        run_root=settings.string(keys.RUN_ROOT),
+        image_store=image_store,
+        rootless_storage_path=settings.string(keys.ROOTLESS_PATH),
+        driver=driver,
+        driver_priority=settings.strings(keys.DRIVER_PRIORITY),
+        driver_options=options,
+        root_auto_userns_user=settings.string(keys.AUTO_USER),
+        userns_owner=userns_owner,
+        auto_userns_min_size=settings.number(keys.AUTO_MIN_SIZE),
+        auto_userns_max_size=settings.number(keys.AUTO_MAX_SIZE),
+        pull_options=settings.table(keys.PULL_OPTIONS),
+        disable_volatile=settings.flag(keys.DISABLE_VOLATILE),
+        transient_store=_first(overrides.transient_store, settings.flag(keys.TRANSIENT_STORE)),
+        sync=_first(overrides.sync, settings.flag(keys.SYNC, default=True)),
+        lock_timeout=_lock_timeout(settings, overrides),
+        source=settings.source,
+        choice=choice,
+    )
+    return config, [*remarks, *ignored, *ambiguous]
+
+
+def _driver(
+    settings: FileSettings, overrides: Overrides, environment: Environment
+) -> tuple[str, str, list[ConfigError]]:
+    """The driver, the way it is spelled where it is named, and remarks.
+
+    `overlay2` in a file or in the environment means overlay. A flag means what it says: a home of that name.
+    """
+    if overrides.driver:
+        return overrides.driver, overrides.driver, []
+    spelled = environment.driver or settings.string(keys.DRIVER)
+    source, line, key = settings.source, 0, keys.DRIVER
+    if environment.driver:
+        source, key = "STORAGE_DRIVER", ""
+    if spelled == "overlay2":
+        if not environment.driver:
+            line = settings.line(keys.DRIVER)
+        remark = ConfigError(source, "overlay2 is called overlay now; overlay is used", line=line, key=key)
+        return "overlay", spelled, [remark]
+    if spelled or settings.strings(keys.DRIVER_PRIORITY) or source in {"", os.devnull}:
+        return spelled, spelled, []
+    reason = "it should be set; a driver is picked automatically"
+    return "", "", [ConfigError(source, reason, key=keys.DRIVER)]
+
+
+def _driver_options(
+    settings: FileSettings, overrides: Overrides, environment: Environment, driver: tuple[str, str]
+) -> tuple[tuple[str, ...], DriverChoice, list[ConfigError]]:
+    """The file's options, or those of STORAGE_OPTS in their place, and after them those of the command line."""
+    replacement = None
+    if environment.driver_options is not None:
+        replacement = tuple(environment.driver_options.split(",")) if environment.driver_options else ()
+    choice = DriverChoice(settings=settings, replacement=replacement, added=overrides.driver_options)
+    if replacement is not None:
+        return (*replacement, *choice.added), choice, []
+    made, ignored = file_options(settings, *driver)
+    return (*made, *choice.added), choice, ignored
+
+
+def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, list[ConfigError]]:
+    """The separate image store, which two keys can name.
+
+    Raises:
+        ConfigError: it is the graph root, so that one command would wait for a lock that it holds itself.
+    """
+    top, low = settings.string(keys.IMAGE_STORE), settings.string(keys.OPTIONS_IMAGE_STORE)
+    key = keys.IMAGE_STORE if top else keys.OPTIONS_IMAGE_STORE
+    store = os.path.abspath(overrides.image_store) if overrides.image_store else top or low
+    graph_root = settings.string(keys.GRAPH_ROOT)
+    if store and graph_root and os.path.realpath(store) == os.path.realpath(graph_root):
+        reason = f"the image store must be another directory than the graph root, {graph_root}"
+        hint = "leave it out, or give it a directory of its own"
+        if overrides.image_store:
+            raise ConfigError("--image-store", reason, hint=hint)
+        raise ConfigError(settings.source, reason, line=settings.line(key), key=key, hint=hint)
+    if not (top and low) or top == low:
+        return store, []
+    line = settings.line(keys.OPTIONS_IMAGE_STORE)
+    reason = f"ignored, because {keys.IMAGE_STORE} names another directory"
+    return store, [ConfigError(settings.source, reason, line=line, key=keys.OPTIONS_IMAGE_STORE)]
+
+
+def _lock_timeout(settings: FileSettings, overrides: Overrides) -> float | None:
+    if overrides.lock_timeout is None:
+        return settings.seconds(keys.LOCK_TIMEOUT)
+    return None if overrides.lock_timeout == float("inf") else overrides.lock_timeout
+
+
+def _first(flag: bool | None, setting: bool) -> bool:
+    return setting if flag is None else flag

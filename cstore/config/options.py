@@ -1,0 +1,181 @@
+"""What a store is told: frozen values with their defaults, and nothing that acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cstore.config.keys import KEYS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from cstore.errors import ConfigError
+
+GRAPH_ROOT = "/var/lib/containers/storage"
+RUN_ROOT = "/run/containers/storage"
+AUTO_USERNS_USER = "containers"
+AUTO_USERNS_MIN_SIZE = 1024
+AUTO_USERNS_MAX_SIZE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What one file says: values as written, checked for their type, nothing filled in.
+
+    Attributes:
+        source: the file's path, "" for no file at all.
+        text: the file's text, to find a line in.
+        values: dotted key in lower case → value. Only keys that the file has.
+        remarks: what is odd about the file and yet does not stop anybody.
+    """
+
+    source: str = ""
+    text: str = field(default="", repr=False)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[ConfigError, ...] = ()
+
+    def string(self, key: str) -> str:
+        """The value of a key that takes a string; "" if it is not there."""
+        return str(self._value(key, Kind.TEXT, Kind.FLAG_WORD) or "")
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """The value of a key that takes an array of strings."""
+        return tuple(self._value(key, Kind.TEXTS) or ())
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """The value of a key that takes true or false."""
+        value = self._value(key, Kind.FLAG)
+        return default if value is None else bool(value)
+
+    def number(self, key: str) -> int:
+        """The value of a key that takes an integer; 0 if it is not there."""
+        return int(self._value(key, Kind.NUMBER) or 0)
+
+    def table(self, key: str) -> dict[str, str] | None:
+        """The value of a key that takes a table of strings."""
+        value = self._value(key, Kind.TEXT_TABLE)
+        return None if value is None else dict(value)
+
+    def seconds(self, key: str) -> float | None:
+        """The value of a key that takes a duration, in seconds; None if it is not there or without end."""
+        value = self._value(key, Kind.SECONDS)
+        return None if value is None or value == float("inf") else float(value)
+
+    def line(self, key: str) -> int:
+        """The line that `key` stands on, 0 if that cannot be told."""
+        from cstore.config.lines import line_of
+
+        return line_of(self.text, key)
+
+    def keep(self, keys: Collection[str]) -> FileSettings:
+        """The same file as if it had only `keys`."""
+        kept = {key: value for key, value in self.values.items() if key in keys}
+        return FileSettings(self.source, self.text, kept, self.remarks)
+
+    def with_values(self, changes: Mapping[str, Any]) -> FileSettings:
+        """The same file with other values for some keys."""
+        return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks)
+
+    def _value(self, key: str, *kinds: Kind) -> Any:
+        if KEYS[key] not in kinds:
+            raise TypeError(f"{key} takes {KEYS[key].value}")
+        return self.values.get(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What the command line, or the calling program, wants otherwise. None, "" and () mean: not said.
+
+    `lock_timeout` is in seconds; `float("inf")` waits for ever, whatever the file says.
+    """
+
+    graph_root: str = ""
+    run_root: str = ""
+    image_store: str = ""
+    driver: str = ""
+    driver_options: tuple[str, ...] = ()
+    transient_store: bool | None = None
+    sync: bool | None = None
+    lock_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverChoice:
+    """What driver options are made of, kept so that they can be made again once a driver has been chosen."""
+
+    settings: FileSettings = FileSettings()
+    replacement: tuple[str, ...] | None = None
+    added: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """The pull options that mean something (config spec, 4.4); the table itself may hold any others."""
+
+    enable_partial_images: bool = False
+    convert_images: bool = False
+    use_hard_links: bool = False
+    insecure_allow_unpredictable_image_contents: bool = False
+    ostree_repos: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """All that a store needs to know before it opens.
+
+    Attributes:
+        graph_root, run_root: absolute paths of the persistent and of the volatile part. Not created.
+        image_store: absolute path of a separate image store, "" for none.
+        rootless_storage_path: as in the file, expanded; already applied to `graph_root` where it counts.
+        driver: "" if the store is to choose (config spec, 10); see `driver_options.with_driver`.
+        driver_priority: drivers to try, in order, when `driver` is "".
+        driver_options: `DRIVER.key=value`, in order; for single-valued keys the last one wins.
+        root_auto_userns_user: as in the file; `userns_owner` is the one to use.
+        userns_owner: whose sub-ID ranges automatic user namespaces take.
+        auto_userns_min_size, auto_userns_max_size: as in the file, 0 for the default; `auto_userns_sizes` fills it in.
+        pull_options: as in the file; `pulling` reads the ones that mean something.
+        disable_volatile: never mount containers with the volatile optimisation.
+        transient_store: container records and volatile layers live under the run root.
+        sync: make every change durable before reporting success.
+        lock_timeout: seconds to wait for a lock, None for ever.
+        warnings: plain sentences for the user.
+        source: the file read, "" for none.
+        choice: what `driver_options` was made of.
+    """
+
+    graph_root: str = ""
+    run_root: str = ""
+    image_store: str = ""
+    rootless_storage_path: str = ""
+    driver: str = ""
+    driver_priority: tuple[str, ...] = ()
+    driver_options: tuple[str, ...] = ()
+    root_auto_userns_user: str = ""
+    userns_owner: str = AUTO_USERNS_USER
+    auto_userns_min_size: int = 0
+    auto_userns_max_size: int = 0
+    pull_options: Mapping[str, str] | None = None
+    disable_volatile: bool = False
+    transient_store: bool = False
+    sync: bool = True
+    lock_timeout: float | None = None
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+    choice: DriverChoice = field(default=DriverChoice(), repr=False)
+
+    @property
+    def auto_userns_sizes(self) -> tuple[int, int]:
+        """The smallest and the largest automatic user namespace, in IDs."""
+        return self.auto_userns_min_size or AUTO_USERNS_MIN_SIZE, self.auto_userns_max_size or AUTO_USERNS_MAX_SIZE
+
+    @property
+    def pulling(self) -> PullOptions:
+        """The pull options that mean something."""
+        table = self.pull_options or {}
+        flags = {
+            name: table.get(name, "").lower() == "true"
+            for name in PullOptions.__dataclass_fields__
+            if name != "ostree_repos"
+        }
+        return PullOptions(**flags, ostree_repos=tuple(filter(None, table.get("ostree_repos", "").split(":"))))

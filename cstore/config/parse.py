@@ -1,0 +1,208 @@
+"""A storage.conf file read and checked: TOML in, `FileSettings` out; every complaint names file, line and key."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from cstore.config.keys import KEYS, RETIRED, TABLES, Kind
+from cstore.config.lines import line_of
+from cstore.config.options import FileSettings
+from cstore.errors import ConfigError
+from cstore.idmap import LARGEST_ID
+
+_LARGEST_FILE = 1 << 20
+_UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
+_ELSEWHERE = "correct the file, or name another one in CONTAINERS_STORAGE_CONF"
+
+
+def read_file(path: str) -> FileSettings:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or gives a known key a value that the key does not take.
+    """
+    text = _read_text(path)
+    reading = _Reading(path, text)
+    reading.walk(_parse_toml(path, text), "")
+    return FileSettings(path, text, reading.values, tuple(reading.remarks))
+
+
+def parse_seconds(text: str) -> float:
+    """Read a duration: a number, and possibly one of the units ms, s, m, h. Gives seconds.
+
+    Raises:
+        ValueError: it is nothing of the kind.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+|inf)\s*(ms|s|m|h|)\s*", text, re.ASCII)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 30s, 1.5m or 2h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _read_text(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
+    if len(data) > _LARGEST_FILE:
+        raise ConfigError(path, "is larger than 1 MiB, so it is hardly a configuration file", hint=_ELSEWHERE)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error
+
+
+def _parse_toml(path: str, text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        reason, _, place = str(error).rpartition(" (at ")
+        match = re.match(r"line (\d+)", place)
+        line = int(match[1]) if match else text.rstrip().count("\n") + 1
+        reason = reason or str(error)
+        raise ConfigError(path, reason[0].lower() + reason[1:], line=line, hint=_ELSEWHERE) from error
+    except (RecursionError, ValueError) as error:  # values nested too deeply, or a number of thousands of digits
+        raise ConfigError(path, f"is not usable TOML: {error}", hint=_ELSEWHERE) from error
+
+
+class _Reading:
+    """One walk over the tables of one file."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self._path = path
+        self._text = text
+        self._spelled: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        self.remarks: list[ConfigError] = []
+
+    def walk(self, table: dict[str, Any], above: str) -> None:
+        for name, value in table.items():
+            written = f"{above}.{name}" if above else name
+            key = written.lower()
+            if key in KEYS:
+                self._refuse_twin(key, written)
+                self.values[key] = self._checked(key, KEYS[key], value)
+            elif key not in TABLES:
+                self.remarks.append(self._unknown(written, key))
+            elif isinstance(value, dict):
+                self._refuse_twin(key, written)
+                self.walk(value, written)
+            else:
+                raise self._error(key, f"it must be a table, not {_type_name(value)}")
+
+    def _error(self, key: str, reason: str, hint: str = "") -> ConfigError:
+        return ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
+
+    def _refuse_twin(self, key: str, written: str) -> None:
+        """Two spellings of one name that differ in case only: which of them counts would be anybody's guess."""
+        first = self._spelled.setdefault(key, written)
+        if first != written:
+            raise self._error(key, f"it is given twice, as {first} and as {written}", "remove one of them")
+
+    def _unknown(self, written: str, key: str) -> ConfigError:
+        if note := RETIRED.get(key):
+            return self._error(written, "this key is no longer used and was ignored", note)
+        guess = nearest_key(key)
+        return self._error(written, "unknown key, ignored", f"did you mean {guess}?" if guess else "")
+
+    def _checked(self, key: str, kind: Kind, value: Any) -> Any:
+        match kind:
+            case Kind.TEXT | Kind.FLAG_WORD:
+                fine = isinstance(value, str)
+            case Kind.FLAG:
+                fine = isinstance(value, bool)
+            case Kind.TEXTS:
+                fine = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            case Kind.NUMBER:
+                return self._checked_number(key, value)
+            case Kind.TEXT_TABLE:
+                return self._checked_table(key, value)
+            case Kind.SECONDS:
+                return self._checked_seconds(key, value)
+            case Kind.EMPTY_TABLE:
+                return self._checked_empty(key, value)
+        if not fine:
+            raise self._error(key, f"it must be {kind.value}, not {_type_name(value)}", _remedy(key, kind, value))
+        if kind is not Kind.FLAG and any("\0" in text for text in ([value] if isinstance(value, str) else value)):
+            raise self._error(key, "it contains a NUL character")
+        return value
+
+    def _checked_number(self, key: str, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            hint = _remedy(key, Kind.NUMBER, value)
+            raise self._error(key, f"it must be {Kind.NUMBER.value}, not {_type_name(value)}", hint)
+        if not 0 <= value <= LARGEST_ID:
+            raise self._error(key, f"{value} is not {Kind.NUMBER.value}")
+        return value
+
+    def _checked_table(self, key: str, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise self._error(key, f"it must be {Kind.TEXT_TABLE.value}, not {_type_name(value)}")
+        for name, item in value.items():
+            if not isinstance(item, str):
+                inner, reason = f"{key}.{name}", f"it must be a string, not {_type_name(item)}"
+                raise self._error(inner, reason, _remedy(inner, Kind.TEXT, item))
+        return value
+
+    def _checked_seconds(self, key: str, value: Any) -> float:
+        if isinstance(value, str):
+            try:
+                return parse_seconds(value)
+            except ValueError as error:
+                raise self._error(key, str(error)) from error
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._error(key, f"it must be {Kind.SECONDS.value}, not {_type_name(value)}")
+        if not value >= 0:  # not `value < 0`: that would let NaN pass
+            raise self._error(key, f"{value} is not {Kind.SECONDS.value}")
+        return float(min(value, 1 << 62)) if isinstance(value, int) else value
+
+    def _checked_empty(self, key: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self._error(key, f"it must be {Kind.EMPTY_TABLE.value}, not {_type_name(value)}")
+        self.remarks += [
+            self._error(f"{key}.{name}", "this key is no longer used and was ignored", "device mapper is gone")
+            for name in value
+        ]
+        return {}
+
+
+def nearest_key(key: str) -> str:
+    """The known key or table that somebody who wrote `key` most likely meant; "" if none is near."""
+    from difflib import get_close_matches
+
+    plain = {known.replace("-", "_"): known for known in sorted(KEYS.keys() | TABLES)}
+    wanted = key.lower().replace("-", "_")
+    leaf = wanted.rpartition(".")[2]
+    moved = [known for name, known in plain.items() if name.rpartition(".")[2] == leaf]
+    if moved:
+        return min(moved, key=len)
+    near = get_close_matches(wanted, plain, n=1, cutoff=0.85)
+    return plain[near[0]] if near else ""
+
+
+def _remedy(key: str, kind: Kind, value: Any) -> str:
+    name = key.rpartition(".")[2]
+    if kind in {Kind.TEXT, Kind.FLAG_WORD} and isinstance(value, bool | int | float):
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        return f'write it in quotes: {name} = "{text}"'
+    if kind is Kind.FLAG and str(value).lower() in {"true", "false"}:
+        return f"write it without quotes: {name} = {str(value).lower()}"
+    if kind is Kind.NUMBER and isinstance(value, str) and value.isascii() and value.isdecimal():
+        number = f"0o{value.lstrip('0') or '0'}" if name == "force_mask" else value
+        return f"write it without quotes: {name} = {number}"
+    if kind is Kind.TEXTS and isinstance(value, str):
+        return f'write it in brackets: {name} = ["{value}"]'
+    return ""
+
+
+def _type_name(value: Any) -> str:
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
+    return names.get(type(value), "a date or time")

@@ -1,0 +1,249 @@
+"""Who runs cstore, and where the store of somebody who is not root lives (config spec, 7)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cstore.config import keys
+from cstore.config.environment import read_environment
+from cstore.config.options import AUTO_USERNS_USER
+from cstore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cstore.config.environment import Environment
+    from cstore.config.options import FileSettings
+
+_CAP_SYS_ADMIN = 21
+_WHOLE_MAP = "4294967295"
+_ROOTLESS_DRIVERS = ("btrfs", "overlay", "overlay2", "vfs")
+_FIRST_KERNEL = (5, 13)  # the first that lets a user namespace mount overlay with the xattrs it needs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What the kernel says about a process. `admin`: it has CAP_SYS_ADMIN. `whole_map`: it sees every user ID."""
+
+    uid: int
+    euid: int
+    gid: int
+    admin: bool
+    whole_map: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """On whose behalf cstore runs.
+
+    Attributes:
+        uid, gid: the user's own IDs, outside of any user namespace that was entered for cstore.
+        seen_uid: the owner that the user's own files have as seen from here.
+        rootless: not root of the whole machine.
+        per_user: the user's own store, not the system's, is meant.
+    """
+
+    uid: int
+    gid: int
+    seen_uid: int
+    rootless: bool
+    per_user: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the system keeps what configuration looks for. Other values are for tests."""
+
+    administrator_file: str = "/etc/containers/storage.conf"
+    distribution_file: str = "/usr/share/containers/storage.conf"
+    runtime_parent: str = "/run/user"
+    temporary_dir: str = "/tmp"  # noqa: S108  - what is found there is used only if it is a directory of the user's own
+
+
+def current_process() -> Process:
+    """Ask the kernel about this process."""
+    return Process(
+        uid=os.getuid(), euid=os.geteuid(), gid=os.getgid(), admin=_has_admin(), whole_map=_sees_every_user()
+    )
+
+
+def rootless_identity(environ: Mapping[str, str] | None = None, process: Process | None = None) -> Identity:
+    """Work out on whose behalf cstore runs.
+
+    Raises:
+        ConfigError: a variable that must be a number is none.
+    """
+    environment = read_environment(environ)
+    process = process or current_process()
+    uid = _number("_CONTAINERS_ROOTLESS_UID", environment.rootless_uid, process.uid)
+    effective = _number("_CONTAINERS_ROOTLESS_UID", environment.rootless_uid, process.euid)
+    rootless = bool(effective or environment.in_namespace or not process.admin or not process.whole_map)
+    return Identity(
+        uid=uid,
+        gid=_number("_CONTAINERS_ROOTLESS_GID", environment.rootless_gid, process.gid),
+        seen_uid=process.uid,
+        rootless=rootless,
+        per_user=rootless and uid != 0,
+    )
+
+
+def home_directory(environment: Environment, identity: Identity) -> str:
+    """The user's home: HOME, or what the user database says.
+
+    Raises:
+        ConfigError: neither knows one.
+    """
+    if environment.home:
+        return environment.home
+    import pwd
+
+    try:
+        return pwd.getpwuid(identity.uid).pw_dir
+    except KeyError as error:
+        reason = f"is not set, and user {identity.uid} has no entry in the user database"
+        raise ConfigError("HOME", reason, hint="set HOME, or name the roots with --graph and --run") from error
+
+
+def user_name(environment: Environment, identity: Identity) -> str:
+    """The user's name: USER, or what the user database says, else the UID."""
+    if environment.user:
+        return environment.user
+    import pwd
+
+    try:
+        return pwd.getpwuid(identity.uid).pw_name
+    except KeyError:
+        return str(identity.uid)
+
+
+def userns_owner(settings: FileSettings, environment: Environment, identity: Identity) -> str:
+    """Whose sub-ID ranges automatic user namespaces take: a user's own, or those that the file names for root."""
+    if identity.rootless:
+        return user_name(environment, identity)
+    return settings.string(keys.AUTO_USER) or AUTO_USERNS_USER
+
+
+def user_file(environment: Environment, identity: Identity) -> str:
+    """The path of the user's own configuration file, which need not exist."""
+    config_home = environment.config_home or os.path.join(home_directory(environment, identity), ".config")
+    return os.path.join(config_home, "containers", "storage.conf")
+
+
+def data_root(environment: Environment, identity: Identity) -> str:
+    """The graph root of a user who has configured none."""
+    data_home = environment.data_home or os.path.join(home_directory(environment, identity), ".local", "share")
+    return os.path.join(data_home, "containers", "storage")
+
+
+def runtime_directory(environment: Environment, identity: Identity, places: Places) -> str:
+    """The directory that holds the user's volatile files. It is chosen and checked here; the store creates it.
+
+    Raises:
+        ConfigError: XDG_RUNTIME_DIR names nothing, or the last resort belongs to somebody else.
+    """
+    if environment.runtime_dir:
+        if not os.path.isdir(environment.runtime_dir):
+            hint = "log in properly, unset the variable, or name a run root with --run"
+            raise ConfigError("XDG_RUNTIME_DIR", f"{environment.runtime_dir} is not a directory", hint=hint)
+        return os.path.realpath(environment.runtime_dir)
+    usual = os.path.join(places.runtime_parent, str(identity.uid))
+    if _is_own(usual, identity) or (not os.path.lexists(usual) and _may_create(places.runtime_parent, identity)):
+        return usual
+    last = os.path.join(environment.temporary_dir or places.temporary_dir, f"storage-run-{identity.uid}")
+    if os.path.lexists(last) and not _is_own(last, identity):
+        reason = f"{last} exists and somebody else could write to it"
+        raise ConfigError("run root", reason, hint="set XDG_RUNTIME_DIR, or name a run root with --run")
+    return os.path.abspath(last)
+
+
+def inherited(system: FileSettings, driver: str) -> FileSettings:
+    """What a user without a file of their own takes over from the system's file.
+
+    `driver` is a driver that was named already, "" if none was. Roots, stores and mount options are not for users.
+    """
+    kept = {keys.PULL_OPTIONS, keys.SYNC, keys.LOCK_TIMEOUT}
+    own = system.string(keys.DRIVER)
+    if own in _ROOTLESS_DRIVERS and not driver:
+        driver = own
+        kept.add(keys.DRIVER)
+    elif not driver:
+        kept.add(keys.DRIVER_PRIORITY)
+    result = system.keep(kept)
+    general, special = f"{keys.OPTIONS}.ignore_chown_errors", f"{keys.OPTIONS}.overlay.ignore_chown_errors"
+    word = system.string(general) or system.string(special)
+    return result.with_values({special: word}) if word else result
+
+
+def detect_driver(graph_root: str, environment: Environment) -> str:
+    """The driver of a user whom nobody told one: that of the store that exists, else the best this system can do."""
+    import shutil
+
+    try:
+        names = sorted(os.listdir(graph_root))
+    except OSError:
+        names = []
+    prior = [name.removesuffix("-images") for name in names if name.endswith("-images")]
+    for name in prior:
+        if name in _ROOTLESS_DRIVERS:
+            return name
+    if _kernel() >= _FIRST_KERNEL or shutil.which("fuse-overlayfs", path=environment.search_path):
+        return "overlay"
+    return "vfs"
+
+
+def _number(name: str, text: str, default: int) -> int:
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigError(name, f"{text!r} is not a user or group ID", hint="unset the variable")
+    return int(text)
+
+
+def _has_admin() -> bool:
+    for line in _lines("/proc/self/status"):
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> _CAP_SYS_ADMIN & 1)
+    return os.geteuid() == 0
+
+
+def _sees_every_user() -> bool:
+    return any(_WHOLE_MAP in line for line in _lines("/proc/self/uid_map"))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
+def _is_own(path: str, identity: Identity) -> bool:
+    """Whether `path` is a directory of the user's own, no link, to which nobody else may write."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    mode = found.st_mode
+    return stat.S_ISDIR(mode) and found.st_uid == identity.seen_uid and mode & 0o700 == 0o700 and not mode & 0o022
+
+
+def _may_create(parent: str, identity: Identity) -> bool:
+    try:
+        found = os.stat(parent)
+    except OSError:
+        return False
+    needed = 0o300 if found.st_uid == identity.seen_uid else 0o003
+    return found.st_mode & needed == needed
+
+
+def _kernel() -> tuple[int, int]:
+    import re
+
+    match = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
