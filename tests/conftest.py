@@ -193,23 +193,23 @@ def store_roots(tmp_path: Path) -> StoreRoots:
 
 
 @pytest.fixture(scope="session")
-def empty_config(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A storage.conf without a setting, so that the machine's own is not read."""
+def private_config(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A storage.conf that names the driver and nothing else, so that the machine's own is not read."""
     path = tmp_path_factory.mktemp("config") / "storage.conf"
-    path.write_text("[storage]\n")
+    path.write_text('[storage]\ndriver = "vfs"\n')
     return str(path)
 
 
 @pytest.fixture
-def run(store_roots: StoreRoots, empty_config: str) -> Runner:
+def run(store_roots: StoreRoots, private_config: str) -> Runner:
     """Run a cstore command on the test's store, as a program of its own."""
-    return _runner([sys.executable, "-m", "cstore"], store_roots, empty_config)
+    return _runner([sys.executable, "-m", "cstore"], store_roots, private_config)
 
 
 @pytest.fixture
-def peer(store_roots: StoreRoots, empty_config: str) -> Runner:
+def peer(store_roots: StoreRoots, private_config: str) -> Runner:
     """Run Debian's `containers-storage` on the same store; skips where it is not installed."""
-    return _runner([find_peer("containers-storage")], store_roots, empty_config)
+    return _runner([find_peer("containers-storage")], store_roots, private_config)
 
 
 def find_peer(name: str) -> str:
@@ -223,11 +223,13 @@ def find_peer(name: str) -> str:
 RunnerMaker = Callable[[StoreRoots], Runner]
 
 
-@pytest.fixture
-def run_on(empty_config: str) -> RunnerMaker:
+@pytest.fixture(scope="session")
+def run_on(private_config: str) -> RunnerMaker:
     """Make a runner of cstore for other roots than the test's own."""
+    return lambda roots: _runner([sys.executable, "-m", "cstore"], roots, private_config)
 
-    def make(roots: StoreRoots) -> Runner:
-        return _runner([sys.executable, "-m", "cstore"], roots, empty_config)
 
-    return make
+@pytest.fixture(scope="session")
+def peer_on(private_config: str) -> RunnerMaker:
+    """The same for Debian's `containers-storage`."""
+    return lambda roots: _runner([find_peer("containers-storage")], roots, private_config)
