@@ -10,7 +10,7 @@
     │   ├── volatile-layers.json            0600  records of volatile containers' layers
     │   ├── <layer>.tar-split.gz            0600  what rebuilds the imported tar
     │   ├── <layer>/                        0700  big data
-    │   └── tmp/                            0700  what is being made or removed (see fs/staging.py)
+    │   └── tmp/                            0700  being made or removed, see fs/staging.py
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  containers.lock, containers.json, volatile-containers.json, <container>/
 

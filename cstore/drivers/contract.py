@@ -5,13 +5,13 @@ The life of a layer's tree:
     stage ──► fill ──► adopt ──► read, mount, unmount ──► remove
        └────► discard (it failed)
 
-A tree is *staged* above its parent without any lock and under a name that no reader takes for a layer; it is *filled* there
-(by unpacking an archive, or not at all); it is *adopted* under its ID by one rename while the caller holds the layer lock.
-Nothing half-made ever carries a layer's ID. Removal runs the other way: one rename under the lock takes the tree out of
-sight, and the slow deletion happens after the lock is released.
+A tree is *staged* above its parent without any lock and under a name that no reader takes for a layer; it is *filled*
+there (by unpacking an archive, or not at all); it is *adopted* under its ID by one rename while the caller holds the
+layer lock. Nothing half-made ever carries a layer's ID. Removal runs the other way: one rename under the lock takes the
+tree out of sight, and the slow deletion happens after the lock is released.
 
-Words used below: `layer` and `parent` are checked layer IDs; `tree` is a directory that holds a whole file system or, for
-union drivers, the part of it that a layer adds; "under the lock" means the exclusive lock of the layer records.
+Words used below: `layer` and `parent` are checked layer IDs; `tree` is a directory that holds a whole file system or,
+for union drivers, the part of it that a layer adds; "under the lock" means the exclusive lock of the layer records.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from cstore.archive.whiteout import WhiteoutForm
 from cstore.idmap import IDENTITY, IDMap
 
 if TYPE_CHECKING:
@@ -28,12 +27,16 @@ if TYPE_CHECKING:
 
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
+    from cstore.archive.whiteout import WhiteoutForm
     from cstore.fs.staging import StagingDirectory
 
 
 @dataclass(frozen=True, slots=True)
 class TreeOptions:
-    """How a new tree is made. `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be."""
+    """How a new tree is made.
+
+    `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be.
+    """
 
     id_map: IDMap = IDENTITY
     parent_map: IDMap = IDENTITY
@@ -89,6 +92,9 @@ class Driver(Protocol):
     def exists(self, layer: str) -> bool:
         """Whether `layer` has a tree, here or in an additional store. Needs no lock."""
 
+    def path_of(self, layer: str) -> str:
+        """Where everything that only `layer` has is kept, whether it exists or not. Needs no lock."""
+
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """Make an empty, writable tree above `parent`. Needs no lock. If this raises, nothing of it remains.
 
@@ -100,7 +106,10 @@ class Driver(Protocol):
         """Make a staged twin of `layer`'s own tree, to change it and then `replace` it. Needs no lock."""
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
-        """Give a staged tree its ID. Under the lock. A leftover tree of that ID, which no record owns, is removed first."""
+        """Give a staged tree its ID.
+
+        Under the lock. A leftover tree of that ID, which no record owns, is removed first.
+        """
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock."""
@@ -109,7 +118,10 @@ class Driver(Protocol):
         """Take `layer`'s tree out of sight. Under the lock. A layer without a tree is no error."""
 
     def mount(self, layer: str, options: MountOptions) -> str:
-        """Make `layer` usable as a directory and return its path. Under the lock; mounting twice gives the same path."""
+        """Make `layer` usable as a directory and return its path.
+
+        Under the lock; mounting twice gives the same path.
+        """
 
     def unmount(self, layer: str) -> None:
         """Undo `mount`. Under the lock; a layer that is not mounted is no error."""
@@ -132,8 +144,11 @@ class Driver(Protocol):
     def tree_of(self, layer: str) -> AbstractContextManager[str]:
         """The whole file system of `layer` as a directory to read, for as long as the context lasts."""
 
+    def stale(self) -> list[str]:
+        """Staged and half-removed trees whose owner is gone. Needs no lock and changes nothing."""
+
     def sweep(self) -> list[str]:
-        """Remove staged and half-removed trees whose owner is gone; return their paths."""
+        """Remove what `stale` names, as far as possible; return what is gone. Needs no lock."""
 
     def status(self) -> list[tuple[str, str]]:
         """Facts for `cstore status`, after the common ones."""

@@ -1,0 +1,89 @@
+"""Which driver a store uses: by name, by what is already there, or by what works here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cstore.errors import DriverError, DriverUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.drivers.contract import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class DriverPlace:
+    """Where a driver works and how.
+
+    Attributes:
+        home: its directory under the graph root.
+        run_home: its directory under the run root.
+        image_home: its directory under a separate image store, or "".
+        options: `key=value` strings from configuration and command line.
+        sync: whether a finished tree must survive a power cut.
+    """
+
+    home: str
+    run_home: str
+    image_home: str = ""
+    options: tuple[str, ...] = ()
+    sync: bool = True
+
+
+def _vfs(place: DriverPlace) -> Driver:
+    from cstore.drivers.vfs import VfsDriver
+
+    return VfsDriver(place)
+
+
+DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"vfs": _vfs}
+"""Every driver cstore has, in order of preference; a new one is one module and one line."""
+
+FOREIGN = ("aufs", "btrfs", "overlay", "zfs")
+"""Drivers of other programs whose stores are recognised, so that no second driver is started beside them."""
+
+
+def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str:
+    """Say which driver a store uses. Reads only.
+
+    Args:
+        graph_root: where the store is or will be.
+        named: the driver that flags, environment or configuration name; "" for none.
+        priority: drivers to try in this order when none is named; empty for cstore's own order.
+
+    Raises:
+        DriverUnknown: the named driver, or the one whose data is there, is not one of cstore's.
+        DriverError: several drivers have data there and none is named.
+    """
+    if named:
+        return _known(named)
+    prior = [name for name in sorted({*DRIVERS, *FOREIGN}) if os.path.isdir(os.path.join(graph_root, name))]
+    listed = [name for name in priority if name in prior]
+    if listed:
+        return _known(listed[0])
+    if len(prior) > 1:
+        names = ", ".join(prior)
+        raise DriverError(
+            prior[0],
+            f"{graph_root} holds data of several drivers: {names}",
+            hint="choose one with --storage-driver",
+            peer=f"{graph_root} contains several valid graphdrivers: {names}; "
+            "Please cleanup or explicitly choose storage driver (-s <DRIVER>)",
+        )
+    if prior:
+        return _known(prior[0])
+    return next((name for name in priority if name in DRIVERS), next(iter(DRIVERS)))
+
+
+def open_driver(name: str, place: DriverPlace) -> Driver:
+    """Make the driver object. Writes nothing."""
+    return DRIVERS[_known(name)](place)
+
+
+def _known(name: str) -> str:
+    if name not in DRIVERS:
+        raise DriverUnknown(name, DRIVERS)
+    return name

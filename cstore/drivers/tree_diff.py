@@ -1,0 +1,43 @@
+"""Changes, diff and size for a driver whose layers are whole trees: the new tree is compared with the old one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.archive.changes import Change, changes_size, compare_trees
+
+if TYPE_CHECKING:
+    from cstore.archive.streams import Sink
+    from cstore.drivers.contract import Driver
+    from cstore.idmap import IDMap
+
+
+def tree_changes(driver: Driver, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
+    """Compare the trees of two layers; without `base`, everything is new."""
+    with driver.tree_of(layer) as new:
+        if base is None:
+            return compare_trees(new, None, layer_map, base_map)
+        with driver.tree_of(base) as old:
+            return compare_trees(new, old, layer_map, base_map)
+
+
+def write_tree_diff(
+    driver: Driver, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap
+) -> None:
+    """Write what `layer` changes against `base` as an uncompressed tar."""
+    from cstore.archive.pack import pack_changes, pack_tree
+
+    if base is None:
+        with driver.tree_of(layer) as new:
+            pack_tree(new, sink, layer_map)
+        return
+    changes = tree_changes(driver, layer, base, layer_map, base_map)
+    with driver.tree_of(layer) as new, driver.tree_of(base) as old:
+        pack_changes(new, old, changes, sink, layer_map)
+
+
+def tree_diff_size(driver: Driver, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
+    """Count the bytes of added and modified files, in bytes, hard links once."""
+    changes = tree_changes(driver, layer, base, layer_map, base_map)
+    with driver.tree_of(layer) as new:
+        return changes_size(new, changes)

@@ -1,0 +1,320 @@
+"""The vfs driver: every layer is a whole tree of its own.
+
+    HOME/                       0700
+    ├── dir/<layer>/                  parent's tree plus the layer's changes
+    └── tempdirs/               0700  trees being made or removed, see fs/staging.py
+
+It works on every file system and needs no privilege; a layer costs as much space as all that is below it, except where
+the file system shares blocks between copies (reflinks). (drivers 8, store-format 11.1)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cstore.archive.whiteout import WhiteoutForm
+from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
+from cstore.drivers.tree_diff import tree_changes, tree_diff_size, write_tree_diff
+from cstore.errors import DriverError, SystemFailure
+from cstore.fs.atomic import sync_directory, sync_filesystem
+from cstore.fs.staging import StagingDirectory, StagingRoot
+from cstore.idmap import IDENTITY, IDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.drivers.registry import DriverPlace
+
+ROOT_MODE = 0o555
+"""Mode of a base layer's root directory until its archive says otherwise."""
+
+
+class VfsDriver:
+    """Layers as full copies."""
+
+    name = "vfs"
+
+    def __init__(self, place: DriverPlace) -> None:
+        self._trees = os.path.join(place.home, "dir")
+        self._staging = StagingRoot(os.path.join(place.home, "tempdirs"))
+        self._sync = place.sync
+        self._foreign = _read_options(place.options)
+
+    # ── what is there ──
+
+    def layers(self) -> list[str]:
+        """See `Driver.layers`."""
+        try:
+            with os.scandir(self._trees) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SystemFailure("list the layers in", self._trees, error) from error
+
+    def path_of(self, layer: str) -> str:
+        """See `Driver.path_of`."""
+        return os.path.join(self._trees, layer)
+
+    def exists(self, layer: str) -> bool:
+        """See `Driver.exists`."""
+        return any(os.path.isdir(path) for path in self._places(layer))
+
+    def _places(self, layer: str) -> list[str]:
+        return [
+            os.path.join(self._trees, layer),
+            *(os.path.join(store, "vfs", "dir", layer) for store in self._foreign),
+        ]
+
+    def _path(self, layer: str) -> str:
+        """Find the tree of `layer`, here or in an additional store."""
+        for path in self._places(layer):
+            if os.path.isdir(path):
+                return path
+        raise DriverError(
+            self.name,
+            f"layer {layer} has no directory in {self._trees}",
+            hint="its contents are lost; cstore delete-layer removes the record",
+            peer=f"stat {self._places(layer)[0]}: no such file or directory",
+        )
+
+    # ── making ──
+
+    def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
+        """See `Driver.stage`."""
+        if options.storage_options:
+            raise DriverError(self.name, "it has no storage options", peer="--storage-opt is not supported for vfs")
+        if parent is None:
+            return self._stage(lambda tree: _make_root(tree, options.id_map), has_lower=False)
+        source = self._path(parent)
+        owner = _remapper(options.parent_map, options.id_map)
+        return self._stage(lambda tree: self._copy(source, tree, parent, owner), has_lower=True)
+
+    def stage_again(self, layer: str, parent: str | None) -> StagedTree:
+        """See `Driver.stage_again`."""
+        del parent  # the tree of a vfs layer holds its parent's contents already
+        source = self._path(layer)
+        return self._stage(lambda tree: self._copy(source, tree, layer, None), has_lower=True)
+
+    def _stage(self, fill: Callable[[str], None], *, has_lower: bool) -> StagedTree:
+        staging = self._staging.reserve()
+        try:
+            tree = os.path.join(staging.path, "tree")
+            os.mkdir(tree, 0o700)
+            fill(tree)
+        except OSError as error:
+            staging.remove()
+            raise SystemFailure("make a layer in", staging.path, error) from error
+        except BaseException:
+            staging.remove()
+            raise
+        return StagedTree(tree=tree, form=WhiteoutForm.PLAIN, has_lower=has_lower, staging=staging)
+
+    def _copy(self, source: str, tree: str, layer: str, owner: Callable[[int, int], tuple[int, int]] | None) -> None:
+        """Copy without a lock, then make sure that it was one and the same tree all along."""
+        from cstore.fs.tree import copy_tree
+
+        before = os.stat(source)
+        try:
+            copy_tree(source, tree, owner=owner)
+        except SystemFailure as error:
+            if _same_directory(source, before):
+                raise
+            raise _went_away(layer) from error
+        if not _same_directory(source, before):
+            raise _went_away(layer)
+
+    def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
+        """See `Driver.adopt`."""
+        del parent
+        target = os.path.join(self._trees, layer)
+        leftover = self.remove(layer)
+        try:
+            os.makedirs(self._trees, 0o700, exist_ok=True)
+            self._make_durable(staged)
+            os.rename(staged.tree, target)
+            if self._sync:
+                sync_directory(self._trees)
+        except OSError as error:
+            raise SystemFailure("create the layer directory", target, error) from error
+        finally:
+            leftover.finish()
+
+    def _make_durable(self, staged: StagedTree) -> None:
+        """Bring a copied tree to the disk; an empty one needs only its own directory there."""
+        if not self._sync:
+            return
+        if staged.has_lower:
+            sync_filesystem(staged.tree)
+        else:
+            sync_directory(staged.tree)
+
+    def replace(self, staged: StagedTree, layer: str) -> Removal:
+        """See `Driver.replace`."""
+        from cstore.kernel.files import rename_exchange
+
+        target = os.path.join(self._trees, layer)
+        try:
+            rename_exchange(staged.tree, target)
+            if self._sync:
+                sync_directory(self._trees)
+        except OSError as error:
+            raise SystemFailure("replace the layer directory", target, error) from error
+        return _Staged(staged.staging)
+
+    def remove(self, layer: str) -> Removal:
+        """See `Driver.remove`."""
+        target = os.path.join(self._trees, layer)
+        if not os.path.lexists(target):
+            return _Nothing()
+        staging = self._staging.reserve()
+        try:
+            staging.take(target)
+        except BaseException:
+            staging.remove()
+            raise
+        return _Staged(staging)
+
+    def stale(self) -> list[str]:
+        """See `Driver.stale`."""
+        return self._staging.stale()
+
+    def sweep(self) -> list[str]:
+        """See `Driver.sweep`."""
+        return self._staging.sweep().removed
+
+    # ── using ──
+
+    def mount(self, layer: str, options: MountOptions) -> str:
+        """See `Driver.mount`: the tree itself is the mount point."""
+        if any(option != "ro" for option in options.options):
+            raise DriverError(
+                self.name, "it does not support mount options", peer="vfs driver does not support mount options"
+            )
+        return self._path(layer)
+
+    def unmount(self, layer: str) -> None:
+        """See `Driver.unmount`: there is nothing to undo."""
+
+    def is_mounted(self, layer: str, path: str) -> bool:
+        """See `Driver.is_mounted`."""
+        del layer
+        return os.path.isdir(path)
+
+    def content_roots(self, layer: str) -> Sequence[str]:
+        """See `Driver.content_roots`."""
+        return (self._path(layer),)
+
+    @contextmanager
+    def tree_of(self, layer: str) -> Iterator[str]:
+        """See `Driver.tree_of`."""
+        yield self._path(layer)
+
+    def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
+        """See `Driver.changes`."""
+        return tree_changes(self, layer, base, layer_map, base_map)
+
+    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+        """See `Driver.write_diff`."""
+        write_tree_diff(self, layer, base, sink, layer_map, base_map)
+
+    def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
+        """See `Driver.diff_size`."""
+        return tree_diff_size(self, layer, base, layer_map, base_map)
+
+    def status(self) -> list[tuple[str, str]]:
+        """See `Driver.status`: vfs has nothing to add."""
+        return []
+
+    def shutdown(self) -> None:
+        """See `Driver.shutdown`: nothing is held."""
+
+
+_: type[Driver] = VfsDriver
+
+
+class _Staged:
+    """A tree in a staging directory, to be deleted with it."""
+
+    def __init__(self, staging: StagingDirectory) -> None:
+        self._staging = staging
+
+    def finish(self) -> None:
+        self._staging.remove()
+
+
+class _Nothing:
+    """There was no tree to remove."""
+
+    def finish(self) -> None:
+        pass
+
+
+def _read_options(options: Sequence[str]) -> list[str]:
+    """Take the additional stores from the driver options; refuse what vfs does not know.
+
+    `ignore_chown_errors` is read by the store, for every driver alike.
+    """
+    stores: list[str] = []
+    for option in options:
+        key, equals, value = option.partition("=")
+        key = key.strip().lower().removeprefix("vfs").removeprefix(".")
+        if not equals:
+            raise DriverError(
+                "vfs",
+                f"the option {option!r} is not of the form key=value",
+                peer=f"unable to parse key/value option: {option}",
+            )
+        if key == "imagestore":
+            stores += [_existing(path.strip()) for path in value.split(",") if path.strip()]
+        elif key == "mountopt":
+            raise DriverError(
+                "vfs", "it does not support mount options", peer="vfs driver does not support mount options"
+            )
+        elif key != "ignore_chown_errors":
+            raise DriverError("vfs", f"it has no option {key!r}", peer=f"vfs driver does not support vfs.{key} options")
+    return stores
+
+
+def _existing(store: str) -> str:
+    if not os.path.isdir(store):
+        raise DriverError(
+            "vfs", f"the additional image store {store} is not a directory", hint="correct its path, or make it first"
+        )
+    return store
+
+
+def _make_root(tree: str, id_map: IDMap) -> None:
+    """Give the root of a base layer its first owner and mode."""
+    uid, gid = id_map.to_host(0, 0)
+    if os.geteuid() == 0:
+        os.chown(tree, uid, gid)
+    os.chmod(tree, ROOT_MODE)
+
+
+def _remapper(old: IDMap, new: IDMap) -> Callable[[int, int], tuple[int, int]] | None:
+    """Say how owners change when a tree mapped by `old` becomes one mapped by `new`; None if they do not."""
+    if old == new or (old == IDENTITY and new == IDENTITY):
+        return None
+
+    def owner(uid: int, gid: int) -> tuple[int, int]:
+        return new.to_host(*old.to_container(uid, gid))
+
+    return owner
+
+
+def _same_directory(path: str, before: os.stat_result) -> bool:
+    with suppress(OSError):
+        now = os.stat(path)
+        return (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
+    return False
+
+
+def _went_away(layer: str) -> DriverError:
+    return DriverError(
+        "vfs", f"layer {layer} was removed while it was being copied", hint="try again with a layer that stays"
+    )

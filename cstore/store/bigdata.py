@@ -1,0 +1,52 @@
+"""Data items attached to layers: listed in the record, kept in files beside it (semantics 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.errors import DataItemUnknown, InvalidDataName
+from cstore.records.bigdata import read_item, write_item
+from cstore.store.lookup import get_layer
+from cstore.store.places import Shelf
+from cstore.store.session import Reader, writing
+
+if TYPE_CHECKING:
+    from cstore.store.context import Context
+
+
+def layer_data_names(context: Context, word: str) -> tuple[str, ...]:
+    """List the data items of a layer, in the order in which they were first set."""
+    return get_layer(Reader(context), word).data_names
+
+
+def get_layer_data(context: Context, word: str, key: str) -> bytes:
+    """Return a data item of a layer.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+        DataItemUnknown: the layer has no such item.
+    """
+    layer = get_layer(Reader(context), word)
+    if not key:
+        raise DataItemUnknown("layer", layer.id, key)
+    try:
+        return read_item(context.layout.layer_data(layer.id), key)
+    except FileNotFoundError:
+        raise DataItemUnknown("layer", layer.id, key) from None
+
+
+def set_layer_data(context: Context, word: str, key: str, data: bytes) -> None:
+    """Set a data item of a layer: the file first, then the record, if the item is new.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+        InvalidDataName: no file name can be made from `key`.
+    """
+    if not key:
+        raise InvalidDataName("layer", key)
+    with writing(context, Shelf.LAYERS) as writer:
+        layer = get_layer(writer, word)
+        write_item(context.layout.layer_data(layer.id), key, data, sync=context.sync)
+        if key not in layer.data_names:
+            writer.layers.replace(layer.with_(data_names=(*layer.data_names, key)))
+            writer.save(Shelf.LAYERS)

@@ -1,0 +1,120 @@
+"""What is in a layer: diffs applied to it, the tar it came from, and how it differs from another (semantics 14)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.archive.compression import Compression
+from cstore.errors import LayerUnknown
+from cstore.store.filling import archive_fields, fill
+from cstore.store.lookup import get_layer
+from cstore.store.places import Shelf
+from cstore.store.replacing import replace_contents
+from cstore.store.session import Reader, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.idmap import IDMap
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+
+
+def apply_diff(context: Context, word: str, source: int, progress: Callable[[int], None] | None = None) -> int:
+    """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
+
+    The layer's own tree is untouched until the whole archive is on disk beside it.
+
+    Raises:
+        LayerUnknown: there is no such layer, or it went away meanwhile.
+        ArchiveError: the archive cannot be applied; the layer is as it was.
+    """
+    from cstore.store.recovery import sweep
+    from cstore.store.session import make_roots
+
+    layer = get_layer(Reader(context), word)
+    make_roots(context.layout)
+    sweep(context)
+    staged = context.driver.stage_again(layer.id, layer.parent or None)
+    try:
+        filling = fill(context, staged, source, layer.id_map, progress)
+        try:
+            with writing(context, Shelf.LAYERS) as writer:
+                current = writer.layers.get(layer.id)
+                if current is None or current.created != layer.created:
+                    raise LayerUnknown(word)
+                replace_contents(writer, current.with_(**archive_fields(filling.applied)), staged, filling)
+        finally:
+            filling.staging.remove()
+    finally:
+        staged.staging.remove()
+    return filling.applied.content_size
+
+
+def changes(context: Context, word: str, reference: str = "") -> list[Change]:
+    """List what a layer adds, modifies and deletes against its parent, or against `reference`."""
+    layer, base, base_map = _compared(context, word, reference)
+    return context.driver.changes(layer.id, base, layer.id_map, base_map)
+
+
+def diff_size(context: Context, word: str, reference: str = "") -> int:
+    """Count the bytes that a layer adds or modifies against its parent, or against `reference`."""
+    layer, base, base_map = _compared(context, word, reference)
+    return context.driver.diff_size(layer.id, base, layer.id_map, base_map)
+
+
+def write_diff(
+    context: Context, word: str, sink: Sink, reference: str = "", compression: Compression | None = None
+) -> None:
+    """Write a layer as a tar.
+
+    Compared with its parent, an imported layer gives the imported tar, byte for byte; other tars are made from the
+    trees. With `compression` None it is compressed as it was when it came in.
+
+    Raises:
+        LayerUnknown: no such layer or reference.
+        ContentDamaged: a file is no longer the one that was imported.
+        TarSplitDamaged: the tar-split file cannot be read.
+    """
+    from cstore.archive.streams import compressed
+
+    layer, base, base_map = _compared(context, word, reference)
+    chosen = Compression(layer.compression) if compression is None else compression
+    with compressed(sink, chosen) as plain:
+        tar_split = context.layout.tar_split(layer.id)
+        if base == (layer.parent or None) and os.path.exists(tar_split):
+            _rebuild(context, layer, tar_split, plain)
+        else:
+            context.driver.write_diff(layer.id, base, plain, layer.id_map, base_map)
+
+
+def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None:
+    from cstore.archive.rebuild import rebuild
+    from cstore.archive.streams import HashingSink
+    from cstore.errors import ContentDamaged
+
+    if not layer.diff_digest.startswith("sha256:"):
+        rebuild(tar_split, context.driver.content_roots(layer.id), sink, layer.id)
+        return
+    hashed = HashingSink(sink)
+    rebuild(tar_split, context.driver.content_roots(layer.id), hashed, layer.id)
+    if hashed.digest != layer.diff_digest:
+        raise ContentDamaged(layer.id, tar_split, f"gives {hashed.digest}, and the record says {layer.diff_digest}")
+
+
+def _compared(context: Context, word: str, reference: str) -> tuple[Layer, str | None, IDMap]:
+    """Find the layer, what it is compared with, and the ID map of that."""
+    from cstore.idmap import IDENTITY
+
+    tables = Reader(context)
+    layer = get_layer(tables, word)
+    if reference:
+        other = get_layer(tables, reference)
+        return layer, other.id, other.id_map
+    if not layer.parent:
+        return layer, None, IDENTITY
+    parent = tables.layers.get(layer.parent)
+    return layer, layer.parent, IDENTITY if parent is None else parent.id_map

@@ -1,0 +1,45 @@
+"""What every operation of one open store shares: its paths, its driver, its settings and its patience."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cstore.store.places import Place, Shelf, places
+
+if TYPE_CHECKING:
+    from cstore.config import StoreConfig
+    from cstore.drivers.contract import Driver
+    from cstore.fs.lockfile import Patience
+    from cstore.layout import Layout
+
+
+@dataclass(slots=True)
+class Context:
+    """One open store.
+
+    Attributes:
+        patience: how long to wait for a lock, and whom to tell.
+        sync: whether a success must survive a power cut.
+        places: where each kind's records are.
+    """
+
+    config: StoreConfig
+    layout: Layout
+    driver: Driver
+    patience: Patience
+    sync: bool
+    places: dict[Shelf, Place] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = places(self.layout)
+
+    @property
+    def ignore_chown_errors(self) -> bool:
+        """Whether owners that cannot be set are let be; the last option that says so wins."""
+        said = False
+        for option in self.config.driver_options:
+            key, _, value = option.partition("=")
+            if key.strip().lower().rpartition(".")[2] == "ignore_chown_errors":
+                said = value.strip() in {"1", "t", "T", "TRUE", "true", "True"}
+        return said

@@ -1,0 +1,245 @@
+"""New layers: planned and filled without a lock, then made visible in one short step under it.
+
+    plan ──► stage (copy of the parent) ──► fill from an archive ──► lock ──► plan again ──► record "incomplete"
+                                                                        ──► adopt tree, tar-split ──► record whole
+
+The record comes first, flagged incomplete, because that is what every program on the store knows how to clean up.
+(store-format 2.4, semantics 5)
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cstore.drivers.contract import TreeOptions
+from cstore.errors import IDTaken, LayerUnknown, NameTaken, ParentIsContainer
+from cstore.idmap import IDENTITY, IDMap
+from cstore.ids import check_id, new_id, unique_names
+from cstore.records.codec import now
+from cstore.records.model import Layer
+from cstore.records.table import Location
+from cstore.store.filling import Filling, archive_fields, fill
+from cstore.store.lookup import Tables, container_of_layer, get_layer
+from cstore.store.maps import layer_map, map_fields
+from cstore.store.places import Shelf
+from cstore.store.session import Reader, Writer, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.drivers.contract import StagedTree
+    from cstore.store.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class NewLayer:
+    """What a caller asks for. `id_map` None: the parent's maps, unless a host flag clears that kind."""
+
+    parent: str = ""
+    id: str = ""
+    names: tuple[str, ...] = ()
+    mount_label: str = ""
+    metadata: str = ""
+    template: str = ""
+    read_only: bool = False
+    volatile: bool = False
+    id_map: IDMap | None = None
+    host_uids: bool = False
+    host_gids: bool = False
+    flags: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A request held against the records of one moment."""
+
+    id: str
+    names: tuple[str, ...]
+    parent: Layer | None
+    template: Layer | None
+    id_map: IDMap
+
+    @property
+    def source(self) -> Layer | None:
+        """The layer whose tree the new one starts from."""
+        return self.template or self.parent
+
+    def agrees_with(self, other: _Plan) -> bool:
+        """Whether the tree made for `other` still is the right one."""
+        same_source = (self.source and (self.source.id, self.source.created)) == (
+            other.source and (other.source.id, other.source.created)
+        )
+        return same_source and self.id_map == other.id_map
+
+
+def create_layer(context: Context, request: NewLayer) -> Layer:
+    """Make a layer with nothing of its own.
+
+    Raises:
+        LayerUnknown: the parent or template is not known, or went away meanwhile.
+        ParentIsContainer: the parent is a container's own layer.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
+    """
+    return _create(context, request, None, None)
+
+
+def put_layer(context: Context, request: NewLayer, source: int, progress: Callable[[int], None] | None = None) -> Layer:
+    """Make a layer from an archive that is read to its end from the descriptor `source`.
+
+    Raises:
+        ArchiveError: the archive cannot be a layer; nothing of it remains.
+        LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName: as `create_layer`.
+    """
+    return _create(context, request, source, progress)
+
+
+def _create(context: Context, request: NewLayer, source: int | None, progress: Callable[[int], None] | None) -> Layer:
+    from cstore.store.recovery import sweep
+    from cstore.store.session import make_roots
+
+    plan = _plan(Reader(context), request, chosen_id="")
+    make_roots(context.layout)
+    sweep(context)
+    staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
+    filling: Filling | None = None
+    try:
+        if source is not None:
+            filling = fill(context, staged, source, plan.id_map, progress)
+        return _publish(context, request, plan, staged, filling)
+    finally:
+        staged.staging.remove()
+        if filling is not None:
+            filling.staging.remove()
+
+
+def _plan(tables: Tables, request: NewLayer, chosen_id: str) -> _Plan:
+    parent = get_layer(tables, request.parent) if request.parent else None
+    template = get_layer(tables, request.template) if request.template else None
+    if parent is not None:
+        container = container_of_layer(tables, parent.id)
+        if container is not None:
+            raise ParentIsContainer(parent.id, container.id)
+    chosen_id = chosen_id or check_new_id(tables, request.id)
+    names = unique_names(request.names)
+    for name in names:
+        holder = tables.layers.named(name)
+        if holder is not None:
+            raise NameTaken("layer", name, holder.id)
+    return _Plan(chosen_id, names, parent, template, layer_map(request, parent))
+
+
+def check_new_id(tables: Tables, wanted: str) -> str:
+    """Return an ID that no layer has: the wanted one, or a random one.
+
+    Raises:
+        InvalidID: the wanted ID could leave its directory.
+        IDTaken: a layer has it.
+    """
+    if not wanted:
+        return new_id(lambda candidate: tables.layers.get(candidate) is not None)
+    if tables.layers.get(check_id(wanted)) is not None:
+        raise IDTaken("layer", wanted)
+    return wanted
+
+
+def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
+    source_map = IDENTITY if plan.source is None else plan.source.id_map
+    return TreeOptions(
+        id_map=plan.id_map, parent_map=source_map, mount_label=request.mount_label, read_only=request.read_only
+    )
+
+
+def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedTree, filling: Filling | None) -> Layer:
+    """Give the tree its ID and record, or raise and leave the records as they were."""
+    with writing(context, Shelf.LAYERS) as writer:
+        plan = _plan(writer, request, chosen_id=_still_free(writer, request, before.id))
+        if not plan.agrees_with(before):
+            raise LayerUnknown(request.template or request.parent)
+        record = _record(request, plan)
+        writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), _location(context, request))
+        writer.save(Shelf.LAYERS)
+        try:
+            whole = _attach(writer, record, request, plan, staged, filling)
+            writer.layers.replace(whole)
+            writer.save(Shelf.LAYERS)
+        except BaseException:
+            _withdraw(writer, record.id)
+            raise
+        return whole
+
+
+def _still_free(writer: Writer, request: NewLayer, planned: str) -> str:
+    """Keep the planned ID unless somebody took it meanwhile; only a random one may change."""
+    if not request.id and writer.layers.get(planned) is None:
+        return planned
+    return check_new_id(writer, request.id)
+
+
+def _record(request: NewLayer, plan: _Plan) -> Layer:
+    return Layer(
+        id=plan.id,
+        names=plan.names,
+        parent=plan.parent.id if plan.parent else "",
+        metadata=request.metadata,
+        mount_label=request.mount_label,
+        created=now(),
+        flags=dict(request.flags),
+        **map_fields(plan.id_map),
+    )
+
+
+def _location(context: Context, request: NewLayer) -> Location:
+    if request.volatile:
+        return Location.VOLATILE
+    return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE
+
+
+def _attach(
+    writer: Writer, record: Layer, request: NewLayer, plan: _Plan, staged: StagedTree, filling: Filling | None
+) -> Layer:
+    """Bring tree, tar-split and data to their places; return the record that describes them."""
+    from cstore.records.bigdata import write_item
+
+    layout, sync = writer.layout, writer.context.sync
+    writer.driver.adopt(staged, record.id, record.parent or None)
+    for key, value in request.data.items():
+        write_item(layout.layer_data(record.id), key, value, sync=sync)
+    record = record.with_(data_names=tuple(request.data))
+    if filling is not None:
+        filling.publish(layout.tar_split(record.id), sync=sync)
+        return record.with_(**archive_fields(filling.applied))
+    return record if plan.template is None else _like(writer, record, plan.template)
+
+
+def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
+    """Take over from the template what describes its contents (semantics 5)."""
+    from cstore.fs.atomic import write_file
+
+    source = writer.layout.tar_split(template.id)
+    if os.path.exists(source):
+        with open(source, "rb") as stream:
+            write_file(
+                writer.layout.tar_split(record.id), iter(lambda: stream.read(1 << 20), b""), sync=writer.context.sync
+            )
+    return record.with_(
+        metadata=template.metadata,
+        compressed_digest=template.compressed_digest,
+        compressed_size=template.compressed_size,
+        diff_digest=template.diff_digest,
+        diff_size=template.diff_size,
+        toc_digest=template.toc_digest,
+        compression=template.compression,
+        uids=template.uids,
+        gids=template.gids,
+    )
+
+
+def _withdraw(writer: Writer, layer: str) -> None:
+    """Take back a layer that could not be finished."""
+    from cstore.store.removal import take_out
+
+    take_out(writer, layer)
+    writer.save(Shelf.LAYERS)

@@ -1,0 +1,41 @@
+"""Trees that exist in the driver only: no record, no name, until `gc` takes them (cli 4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.drivers.contract import TreeOptions
+from cstore.errors import IDTaken
+from cstore.idmap import IDENTITY
+from cstore.ids import check_id, new_id
+from cstore.store.places import Shelf
+from cstore.store.session import make_roots, writing
+
+if TYPE_CHECKING:
+    from cstore.store.context import Context
+    from cstore.store.creation import NewLayer
+
+
+def create_tree(context: Context, request: NewLayer) -> str:
+    """Make a tree in the driver above the tree `request.parent`, an exact ID. Returns the new ID.
+
+    Raises:
+        DriverError: the driver has no tree of the parent.
+        IDTaken, InvalidID: the wanted ID cannot be had.
+    """
+    driver = context.driver
+    layer = check_id(request.id) if request.id else new_id(driver.exists)
+    parent = check_id(request.parent) if request.parent else None
+    make_roots(context.layout)
+    options = TreeOptions(
+        id_map=request.id_map or IDENTITY, mount_label=request.mount_label, read_only=request.read_only
+    )
+    staged = driver.stage(parent, options)
+    try:
+        with writing(context, Shelf.LAYERS) as writer:
+            if driver.exists(layer) or writer.layers.get(layer) is not None:
+                raise IDTaken("layer", layer)
+            driver.adopt(staged, layer, parent)
+    finally:
+        staged.staging.remove()
+    return layer

@@ -1,0 +1,81 @@
+"""An archive into a staged tree, with the tar-split that gives it back, and what the record says of both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cstore.errors import SystemFailure
+from cstore.fs.atomic import sync_directory
+from cstore.fs.staging import StagingDirectory, StagingRoot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.archive.apply import Applied
+    from cstore.drivers.contract import StagedTree
+    from cstore.idmap import IDMap
+    from cstore.store.context import Context
+
+
+@dataclass(slots=True)
+class Filling:
+    """What was read into a tree. `staging` holds the tar-split until it is published, and goes away with it."""
+
+    applied: Applied
+    tar_split: str
+    staging: StagingDirectory
+
+    def publish(self, target: str, *, sync: bool) -> None:
+        """Bring the tar-split to its place."""
+        try:
+            os.rename(self.tar_split, target)
+        except OSError as error:
+            raise SystemFailure("write", target, error) from error
+        if sync:
+            sync_directory(os.path.dirname(target))
+
+
+def fill(
+    context: Context, staged: StagedTree, source: int, id_map: IDMap, progress: Callable[[int], None] | None
+) -> Filling:
+    """Read the archive from the descriptor `source` into `staged`. On failure nothing but the staged tree is left.
+
+    Raises:
+        ArchiveError: the archive cannot be a layer.
+        SystemFailure: the tree could not be written.
+    """
+    from cstore.archive.apply import ApplyOptions, apply_archive
+    from cstore.kernel.namespaces import in_user_namespace
+
+    staging = StagingRoot(context.layout.layers_staging).reserve()
+    try:
+        tar_split = os.path.join(staging.path, "tar-split.gz")
+        options = ApplyOptions(
+            form=staged.form,
+            has_lower=staged.has_lower,
+            id_map=id_map,
+            in_user_namespace=in_user_namespace(),
+            ignore_chown_errors=context.ignore_chown_errors,
+            sync=context.sync,
+        )
+        applied = apply_archive(source, staged.tree, tar_split, options, progress)
+    except BaseException:
+        staging.remove()
+        raise
+    return Filling(applied, tar_split, staging)
+
+
+def archive_fields(applied: Applied) -> dict[str, Any]:
+    """Say in record fields what an archive was (store-format 7.3)."""
+    return {
+        "compressed_digest": applied.compressed_digest,
+        "compressed_size": applied.compressed_size,
+        "diff_digest": applied.diff_digest,
+        "diff_size": applied.diff_size,
+        "toc_digest": "",
+        "compression": int(applied.compression),
+        "uids": applied.uids,
+        "gids": applied.gids,
+    }

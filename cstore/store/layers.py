@@ -1,0 +1,116 @@
+"""The layers of a store, as a library sees them: one method a verb, each a call to the module that knows the verb."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.store import bigdata, content, creation, drivertrees, mounting, owners, removal
+from cstore.store.lookup import find_layer, get_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.archive.changes import Change
+    from cstore.archive.compression import Compression
+    from cstore.archive.streams import Sink
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+    from cstore.store.creation import NewLayer
+    from cstore.store.session import Reader
+
+
+class Layers:
+    """Layers by ID, name or unique ID prefix (`word`). Reading takes no lock and leaves no trace."""
+
+    def __init__(self, context: Context, reader: Reader) -> None:
+        self._context = context
+        self._reader = reader
+
+    # ── looking ──
+
+    def list(self) -> list[Layer]:
+        """All layers that are whole, in the order of their records."""
+        return [layer for layer in self._reader.layers if not layer.incomplete]
+
+    def ids(self) -> list[str]:
+        """The IDs of all layers that are whole, in the order of their records."""
+        return self._reader.layers.whole_ids()
+
+    def find(self, word: str) -> Layer | None:
+        """The layer that answers to `word`, or None."""
+        return find_layer(self._reader, word)
+
+    def get(self, word: str) -> Layer:
+        """The layer that answers to `word`.
+
+        Raises:
+            LayerUnknown: none does, or more than one.
+        """
+        return get_layer(self._reader, word)
+
+    def read_only(self, layer: str) -> bool:
+        """Whether a layer belongs to an additional store, which is only read."""
+        del layer  # additional stores' layers are not listed yet, so every listed one can be written
+        return False
+
+    # ── making and removing ──
+
+    def create(self, request: NewLayer) -> Layer:
+        """Make a layer without contents of its own; see `creation.create_layer`."""
+        return creation.create_layer(self._context, request)
+
+    def put(self, request: NewLayer, source: int, progress: Callable[[int], None] | None = None) -> Layer:
+        """Make a layer from an archive, read from the descriptor `source`; see `creation.put_layer`."""
+        return creation.put_layer(self._context, request, source, progress)
+
+    def delete(self, word: str) -> None:
+        """Delete a layer that nothing uses; see `removal.delete_layer`."""
+        removal.delete_layer(self._context, word)
+
+    def create_tree(self, request: NewLayer) -> str:
+        """Make a tree in the driver only, without a record; see `drivertrees.create_tree`."""
+        return drivertrees.create_tree(self._context, request)
+
+    def trees(self) -> list[str]:
+        """The layer IDs that the driver knows, recorded or not, sorted."""
+        return self._context.driver.layers()
+
+    # ── contents ──
+
+    def apply_diff(self, word: str, source: int, progress: Callable[[int], None] | None = None) -> int:
+        """Apply an archive to a layer, all or nothing; see `content.apply_diff`."""
+        return content.apply_diff(self._context, word, source, progress)
+
+    def changes(self, word: str, reference: str = "") -> list[Change]:
+        """What a layer changes against its parent or `reference`; see `content.changes`."""
+        return content.changes(self._context, word, reference)
+
+    def diff(self, word: str, sink: Sink, reference: str = "", compression: Compression | None = None) -> None:
+        """Write a layer as a tar; see `content.write_diff`."""
+        content.write_diff(self._context, word, sink, reference, compression)
+
+    def diff_size(self, word: str, reference: str = "") -> int:
+        """Bytes that a layer adds or modifies; see `content.diff_size`."""
+        return content.diff_size(self._context, word, reference)
+
+    # ── data items, mounts, owners ──
+
+    def data_names(self, word: str) -> tuple[str, ...]:
+        """The data items of a layer, in the order in which they were first set."""
+        return bigdata.layer_data_names(self._context, word)
+
+    def get_data(self, word: str, key: str) -> bytes:
+        """A data item of a layer; see `bigdata.get_layer_data`."""
+        return bigdata.get_layer_data(self._context, word, key)
+
+    def set_data(self, word: str, key: str, data: bytes) -> None:
+        """Set a data item of a layer; see `bigdata.set_layer_data`."""
+        bigdata.set_layer_data(self._context, word, key, data)
+
+    def mount_point(self, layer: str) -> str:
+        """Where the layer of this ID is mounted, or ""."""
+        return mounting.mount_point(self._context, layer)
+
+    def parent_owners(self, word: str) -> tuple[list[int], list[int]]:
+        """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`."""
+        return owners.parent_owners(self._context, word)

@@ -1,0 +1,27 @@
+"""Which ID map a new layer gets, and how a record spells a map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cstore.idmap import IDENTITY, IDMap
+from cstore.records.model import to_entries
+
+if TYPE_CHECKING:
+    from cstore.records.model import Layer
+    from cstore.store.creation import NewLayer
+
+
+def layer_map(request: NewLayer, parent: Layer | None) -> IDMap:
+    """Choose the maps of a new layer: a kind given or cleared by a host flag, else the parent's (semantics 5.2)."""
+    inherited = IDENTITY if parent is None else parent.id_map
+    given = request.id_map or IDENTITY
+    return IDMap(
+        uids=() if request.host_uids else (given.uids if request.id_map is not None else inherited.uids),
+        gids=() if request.host_gids else (given.gids if request.id_map is not None else inherited.gids),
+    )
+
+
+def map_fields(id_map: IDMap) -> dict[str, Any]:
+    """Write a map as record fields."""
+    return {"uid_map": to_entries(id_map.uids), "gid_map": to_entries(id_map.gids)}

@@ -1,0 +1,107 @@
+"""Mounts and their counts: a layer stays mounted until as many unmounts as mounts were asked for (semantics 13)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.drivers.contract import MountOptions
+from cstore.errors import LayersMounted, LayerUnknown
+from cstore.store.lookup import layer_or_container_layer
+from cstore.store.places import Shelf
+from cstore.store.session import Reader, writing
+
+if TYPE_CHECKING:
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+
+
+def mount(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+    """Mount a layer or a container's layer once more; return its mount point.
+
+    A count whose mount is no longer there is forgotten: it outlived a reboot or an `umount` from outside.
+
+    Raises:
+        LayerUnknown: neither a container nor a layer answers to `word`.
+        DriverError: the driver cannot mount it.
+    """
+    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+        layer = layer_or_container_layer(writer, word)
+        recorded = mounts.get(layer.id)
+        if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
+            mounts.set(layer.id, recorded.path, recorded.count + 1)
+            return recorded.path
+        path = context.driver.mount(layer.id, MountOptions(label=label or layer.mount_label, options=options))
+        mounts.set(layer.id, path, 1)
+        return path
+
+
+def unmount(context: Context, word: str, *, force: bool = False) -> bool:
+    """Take back one mount, or with `force` all of them. Returns whether the layer is still mounted.
+
+    `word` may be a mount point. Something that is not mounted is no error.
+
+    Raises:
+        LayerUnknown: nothing answers to `word`.
+    """
+    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+        layer = _layer_or_mount_point(context, writer, word)
+        recorded = mounts.get(layer.id)
+        if recorded is not None and recorded.count > 1 and not force:
+            mounts.set(layer.id, recorded.path, recorded.count - 1)
+            return True
+        context.driver.unmount(layer.id)
+        mounts.drop(layer.id)
+        return False
+
+
+def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
+    try:
+        return layer_or_container_layer(tables, word)
+    except LayerUnknown:
+        path = os.path.abspath(word)
+        for entry in Reader(context).mounts():
+            layer = tables.layers.get(entry.id)
+            if layer is not None and path in {entry.path, os.path.realpath(entry.path)}:
+                return layer
+        raise
+
+
+def mounted(context: Context, word: str) -> bool:
+    """Whether a layer or a container's layer is mounted.
+
+    Raises:
+        LayerUnknown: neither a container nor a layer answers to `word`.
+    """
+    reader = Reader(context)
+    return bool(mount_point(context, layer_or_container_layer(reader, word).id))
+
+
+def mount_point(context: Context, layer: str) -> str:
+    """Where a layer is mounted, or ""."""
+    recorded = Reader(context).mounts().get(layer)
+    if recorded is None or not context.driver.is_mounted(layer, recorded.path):
+        return ""
+    return recorded.path
+
+
+def shutdown(context: Context, *, force: bool = False) -> None:
+    """Release what the driver holds, and tell all processes that have the store open.
+
+    With `force`, mounted layers are unmounted first.
+
+    Raises:
+        LayersMounted: layers are mounted and `force` is not given; nothing was changed.
+    """
+    with writing(context, Shelf.LAYERS, graph=True) as writer:
+        with writer.mounts() as mounts:
+            busy = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
+            if busy and not force:
+                raise LayersMounted(busy)
+            for layer in busy:
+                context.driver.unmount(layer)
+            for entry in list(mounts):
+                mounts.drop(entry.id)
+        writer.mark_graph()
+        context.driver.shutdown()

@@ -1,0 +1,53 @@
+"""What the next writer does about a writer that died: staged trees, unfinished layers, half-applied diffs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.fs.staging import StagingRoot
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from cstore.store.context import Context
+    from cstore.store.session import Writer
+
+
+def sweep(context: Context) -> list[str]:
+    """Remove what dead processes staged; return the paths. Needs no lock: what is alive is locked by its owner."""
+    removed = context.driver.sweep()
+    return removed + StagingRoot(context.layout.layers_staging).sweep().removed
+
+
+def recover(writer: Writer) -> None:
+    """Bring the layers into a whole state. Under the layer lock, so that nobody can still be at work on them."""
+    from cstore.store.replacing import finish_replacements
+
+    finish_replacements(writer)
+    unfinished = writer.layers.flagged_incomplete()
+    if unfinished:
+        _drop_unfinished(writer, unfinished)
+
+
+def _drop_unfinished(writer: Writer, unfinished: list[str]) -> None:
+    """Remove layers that were never finished or whose removal was not, children before parents.
+
+    Something that is still referenced stays, whatever its flag says: the peer would take it from under its users.
+    """
+    from cstore.store.removal import take_out
+
+    needed = _referenced(writer)
+    progress = True
+    while progress:
+        progress = False
+        for layer in [id_ for id_ in unfinished if id_ not in needed]:
+            take_out(writer, layer)
+            unfinished.remove(layer)
+            progress = True
+        needed = _referenced(writer)
+    writer.save(Shelf.LAYERS)
+
+
+def _referenced(writer: Writer) -> set[str]:
+    parents = {layer.parent for layer in writer.layers}
+    tops = {top for image in writer.images for top in (image.layer, *image.mapped_layers)}
+    return parents | tops | {container.layer for container in writer.containers}

@@ -1,0 +1,170 @@
+"""Layers out: with the checks that keep what is in use, and without them.
+
+Under the lock the record is flagged incomplete, then tree, tar-split and data are renamed out of sight, then the record
+goes; what is out of sight is deleted when the lock is free. A crash anywhere leaves either the layer or something
+flagged that every program's next writer removes. (store-format 2.4, semantics 12)
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.errors import LayerHasChildren, LayerUnknown, LayerUsedByContainer, LayerUsedByImage, NotALayer
+from cstore.fs.staging import StagingDirectory, StagingRoot
+from cstore.store.lookup import (
+    CONTAINER_FIRST,
+    Item,
+    children_of_layer,
+    container_of_layer,
+    find_item,
+    find_layer,
+    image_of_layer,
+)
+from cstore.store.places import Shelf
+from cstore.store.session import Reader, Writer, writing
+
+if TYPE_CHECKING:
+    from cstore.store.context import Context
+
+
+def delete_layer(context: Context, word: str) -> None:
+    """Delete a layer that nothing uses.
+
+    Raises:
+        NotALayer: there is no such layer.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
+    """
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
+        layer = find_layer(writer, word)
+        if layer is None:
+            raise NotALayer(word)
+        _check_unused(writer, layer.id)
+        remove_layer(writer, layer.id)
+        _forget_mapped(writer, layer.id)
+
+
+def _check_unused(writer: Writer, layer: str) -> None:
+    children = children_of_layer(writer, layer)
+    if children:
+        raise LayerHasChildren(layer, children)
+    image = image_of_layer(writer, layer)
+    if image is not None:
+        raise LayerUsedByImage(layer, image.id)
+    container = container_of_layer(writer, layer)
+    if container is not None:
+        raise LayerUsedByContainer(layer, container.id)
+
+
+def _forget_mapped(writer: Writer, layer: str) -> None:
+    """Take the layer out of the images that had it as a mapped twin of their top layer."""
+    for image in list(writer.images):
+        if layer in image.mapped_layers:
+            kept = tuple(other for other in image.mapped_layers if other != layer)
+            writer.images.replace(image.with_(mapped_layers=kept))
+    writer.save(Shelf.IMAGES)
+
+
+def delete_item(context: Context, word: str) -> None:
+    """Delete a container with its layer, an image's record and data, or a layer, whichever `word` names first.
+
+    Nothing is checked: whoever calls this knows better. The layers of an image stay. (semantics 12.5)
+
+    Raises:
+        LayerUnknown: nothing answers to `word`.
+        NotALayer: a container's layer is gone already.
+    """
+    item = find_item(Reader(context), word, CONTAINER_FIRST)
+    if item is None:
+        raise LayerUnknown(word)
+    shelves = {
+        Shelf.LAYERS: (Shelf.LAYERS,),
+        Shelf.IMAGES: (Shelf.IMAGES,),
+        Shelf.CONTAINERS: (Shelf.LAYERS, Shelf.CONTAINERS),
+    }[item.shelf]
+    with writing(context, *shelves) as writer:
+        if find_item(writer, item.id, (item.shelf,)) is None:
+            raise LayerUnknown(word)
+        _REMOVERS[item.shelf](writer, item)
+
+
+def _remove_container(writer: Writer, item: Item) -> None:
+    container = writer.containers.get(item.id)
+    if container is None:
+        raise LayerUnknown(item.id)
+    if writer.layers.get(container.layer) is None:
+        raise NotALayer(container.layer)
+    remove_layer(writer, container.layer)
+    writer.containers.remove(item.id)
+    writer.save(Shelf.CONTAINERS)
+    discard(writer, os.path.join(writer.layout.containers, item.id))
+    discard(writer, os.path.join(writer.layout.run_containers, item.id))
+
+
+def _remove_image(writer: Writer, item: Item) -> None:
+    writer.images.remove(item.id)
+    writer.save(Shelf.IMAGES)
+    discard(writer, os.path.join(writer.layout.images, item.id))
+
+
+def _remove_layer_item(writer: Writer, item: Item) -> None:
+    remove_layer(writer, item.id)
+
+
+_REMOVERS = {
+    Shelf.LAYERS: _remove_layer_item,
+    Shelf.IMAGES: _remove_image,
+    Shelf.CONTAINERS: _remove_container,
+}
+
+
+def remove_layer(writer: Writer, layer: str) -> None:
+    """Unmount and remove a layer, whoever uses it. Saves the layer records twice."""
+    record = writer.layers.get(layer)
+    if record is None:
+        raise LayerUnknown(layer)
+    with writer.mounts() as mounts:
+        if mounts.get(layer) is not None:
+            writer.driver.unmount(layer)
+            mounts.drop(layer)
+    writer.layers.replace(record.with_(flags={**record.flags, "incomplete": True}))
+    writer.save(Shelf.LAYERS)
+    take_out(writer, layer)
+    writer.save(Shelf.LAYERS)
+
+
+def take_out(writer: Writer, layer: str) -> None:
+    """Rename all that a layer has out of sight and drop its record, unsaved. What is missing is no error."""
+    writer.afterwards(writer.driver.remove(layer))
+    for path in (writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
+        discard(writer, path)
+    writer.layers.remove(layer)
+
+
+def discard(writer: Writer, path: str) -> None:
+    """Take `path` out of sight, to be deleted once the locks are free. Nothing there is no error.
+
+    IDs recur, so the name must be free before the lock is: what cannot be renamed (another file system) is deleted at
+    once.
+    """
+    from cstore.fs.tree import remove_tree
+
+    if not os.path.lexists(path):
+        return
+    if os.lstat(path).st_dev != os.stat(writer.layout.layers).st_dev:
+        remove_tree(path)
+        return
+    staging = StagingRoot(writer.layout.layers_staging).reserve()
+    writer.afterwards(Discarded(staging))
+    staging.take(path)
+
+
+class Discarded:
+    """A staging directory whose contents nobody needs any more."""
+
+    def __init__(self, staging: StagingDirectory) -> None:
+        self._staging = staging
+
+    def finish(self) -> None:
+        """See `Removal.finish`."""
+        self._staging.remove()

@@ -1,0 +1,237 @@
+"""Reading and writing the records: which locks, in which order, and how fresh what one sees is.
+
+Readers take no lock at all. Record files are only ever replaced by rename, so a reader that finds every file unchanged
+after reading all of them has seen one consistent moment; it neither waits for writers nor leaves a trace.
+
+Writers take the peer's locks, exclusively, in the peer's order (store-format 9.4):
+
+    storage.lock → layers.lock (graph root, then image store) → images.lock → containers.lock → mountpoints.lock
+
+and hold them only while records change: bytes are read, unpacked and hashed before, and deleted after. Before a record
+file is replaced, a fresh token goes into the lock file of its kind, so that every other process reloads (store-format
+2.2, 9.3).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cstore.fs.lockfile import LockFile
+from cstore.records.containers import CONTAINERS
+from cstore.records.images import IMAGES
+from cstore.records.layers import LAYERS
+from cstore.records.mounts import MountTable
+from cstore.records.table import Table
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.drivers.contract import Driver, Removal
+    from cstore.errors import RecordsDamaged
+    from cstore.fs.lockfile import HeldLock
+    from cstore.layout import Layout
+    from cstore.records.model import Container, Image, Layer
+    from cstore.store.context import Context
+
+KINDS: dict[Shelf, Any] = {Shelf.LAYERS: LAYERS, Shelf.IMAGES: IMAGES, Shelf.CONTAINERS: CONTAINERS}
+
+
+class Reader:
+    """The records as they are, re-read when a file was replaced. Damage is set aside in `flaws`, not raised."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._tables: dict[Shelf, Table[Any]] = {}
+
+    @property
+    def layers(self) -> Table[Layer]:
+        """The layer records."""
+        return self._table(Shelf.LAYERS)
+
+    @property
+    def images(self) -> Table[Image]:
+        """The image records."""
+        return self._table(Shelf.IMAGES)
+
+    @property
+    def containers(self) -> Table[Container]:
+        """The container records."""
+        return self._table(Shelf.CONTAINERS)
+
+    @property
+    def flaws(self) -> list[RecordsDamaged]:
+        """What could not be read of the tables that were asked for."""
+        return [flaw for table in self._tables.values() for flaw in table.flaws]
+
+    def mounts(self) -> MountTable:
+        """The mount counts."""
+        return MountTable.load(self._context.layout.mountpoints)
+
+    def _table(self, shelf: Shelf) -> Table[Any]:
+        table = self._tables.get(shelf)
+        if table is None or not table.is_current():
+            table = load_table(self._context, shelf, degraded=True)
+            self._tables[shelf] = table
+        return table
+
+
+class Writer:
+    """The records under their exclusive locks.
+
+    `save` publishes; what `afterwards` collects is done once the locks are free.
+    """
+
+    def __init__(self, context: Context, held: dict[Shelf, list[HeldLock]]) -> None:
+        self.context = context
+        self.graph: HeldLock | None = None
+        self._held = held
+        self._tables: dict[Shelf, Table[Any]] = {}
+        self._afterwards: list[Removal] = []
+
+    @property
+    def layout(self) -> Layout:
+        """The paths of the store."""
+        return self.context.layout
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of the store."""
+        return self.context.driver
+
+    @property
+    def layers(self) -> Table[Layer]:
+        """The layer records; changeable if their lock is held."""
+        return self.table(Shelf.LAYERS)
+
+    @property
+    def images(self) -> Table[Image]:
+        """The image records; changeable if their lock is held."""
+        return self.table(Shelf.IMAGES)
+
+    @property
+    def containers(self) -> Table[Container]:
+        """The container records; changeable if their lock is held."""
+        return self.table(Shelf.CONTAINERS)
+
+    def table(self, shelf: Shelf) -> Table[Any]:
+        """The records of one kind, read once under the lock.
+
+        A kind whose lock is not held can be read too: nothing can begin to use a layer while the layer lock is held.
+
+        Raises:
+            RecordsDamaged: a record file is not what it should be. No writer goes on from there.
+        """
+        if shelf not in self._tables:
+            self._tables[shelf] = load_table(self.context, shelf, degraded=False)
+        return self._tables[shelf]
+
+    def save(self, *shelves: Shelf) -> None:
+        """Publish the changed record files, each kind after a fresh token in its lock files."""
+        for shelf in shelves:
+            table = self._tables[shelf]
+            if not table.changed:
+                continue
+            for lock in self._held[shelf]:
+                lock.mark()
+            table.save(sync=self.context.sync)
+
+    def mark_graph(self) -> None:
+        """Tell every process that has the store open to open it anew. Only with the graph lock held."""
+        if self.graph is not None:
+            self.graph.mark()
+
+    def afterwards(self, removal: Removal) -> None:
+        """Delete what is out of sight once the locks are free."""
+        self._afterwards.append(removal)
+
+    @contextmanager
+    def mounts(self) -> Iterator[MountTable]:
+        """The mount counts under their lock, saved on leaving if they were changed. The last lock in the order."""
+        layout = self.layout
+        with LockFile(layout.mountpoints_lock).exclusive(self.context.patience) as lock:
+            table = MountTable.load(layout.mountpoints)
+            yield table
+            if table.changed:
+                lock.mark()
+                table.save(self.layers.ids())
+
+    def finish(self) -> None:
+        """Do what was put off.
+
+        Failures leave leftovers that the next sweep finds, and are no failures of the operation.
+        """
+        for removal in self._afterwards:
+            removal.finish()
+
+
+@contextmanager
+def writing(context: Context, *shelves: Shelf, graph: bool = False) -> Iterator[Writer]:
+    """Hold the exclusive locks of `shelves`, with `graph` the graph lock too, and give a view to change records.
+
+    Raises:
+        LockTimeout: somebody else held a lock for longer than the store's patience.
+        RecordsDamaged: when a table is asked for that cannot be trusted.
+    """
+    from cstore.store.recovery import recover, sweep
+
+    make_roots(context.layout)
+    sweep(context)
+    held: dict[Shelf, list[HeldLock]] = {}
+    writer = Writer(context, held)
+    try:
+        with ExitStack() as stack:
+            if graph:
+                writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
+            for shelf in Shelf:
+                if shelf in shelves:
+                    locks = [LockFile(path) for path in context.places[shelf].locks]
+                    held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
+            if Shelf.LAYERS in shelves:
+                recover(writer)
+            yield writer
+    finally:
+        writer.finish()
+
+
+def make_roots(layout: Layout) -> None:
+    """Make the roots and the driver's home, which every program expects of a store, for their owner only."""
+    from cstore.errors import SystemFailure
+
+    roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
+    for path in filter(None, roots):
+        try:
+            os.makedirs(path, 0o700, exist_ok=True)
+        except OSError as error:
+            raise SystemFailure(
+                "make the directory", path, error, hint="choose another with --graph or --run"
+            ) from error
+
+
+def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:
+    """Read one kind's records, consistently and without a lock."""
+    return Table.load(
+        KINDS[shelf],
+        context.places[shelf].files,
+        empty_is_damage=_had_records(context, shelf),
+        degraded=degraded,
+    )
+
+
+def _had_records(context: Context, shelf: Shelf) -> Callable[[str], bool]:
+    """Say how to tell an empty file that lost its records from one that never had any: by the data they described."""
+    if shelf is Shelf.LAYERS:
+        return lambda path: bool(context.driver.layers()) if path != context.layout.volatile_layers else False
+    return lambda path: (
+        _has_item_directories(os.path.dirname(path)) if "volatile" not in os.path.basename(path) else False
+    )
+
+
+def _has_item_directories(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return any(entry.is_dir(follow_symlinks=False) for entry in entries)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,155 @@
+"""The store: the door of the library, and all that concerns more than one kind of item."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.layout import Layout
+from cstore.store import garbage, mounting, names, removal, wiping
+from cstore.store.context import Context
+from cstore.store.layers import Layers
+from cstore.store.lookup import Item, find_item
+from cstore.store.session import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cstore.config import StoreConfig
+    from cstore.errors import RecordsDamaged
+    from cstore.fs.lockfile import Patience
+    from cstore.records.model import Container, Image
+
+
+def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
+    """Open a store. Nothing is written, made or locked until an operation changes something.
+
+    Args:
+        config: where the store is and how it is kept; by default what configuration files and environment say.
+        patience: how long to wait for locks, and whom to tell; by default the configured time.
+
+    Raises:
+        ConfigError: the configuration makes no sense.
+        DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
+    """
+    from cstore.config import load_config
+    from cstore.drivers.registry import DriverPlace, choose_driver, open_driver
+    from cstore.fs.lockfile import Patience
+
+    config = config or load_config()
+    name = choose_driver(config.graph_root, config.driver, config.driver_priority)
+    layout = Layout(config.graph_root, config.run_root, name, config.image_store, config.transient_store)
+    place = DriverPlace(
+        home=layout.driver_home,
+        run_home=os.path.join(config.run_root, name),
+        image_home=os.path.join(config.image_store, name) if config.image_store else "",
+        options=config.driver_options,
+        sync=config.sync,
+    )
+    driver = open_driver(name, place)
+    return Store(Context(config, layout, driver, patience or Patience(timeout=config.lock_timeout), config.sync))
+
+
+class Store:
+    """One container store. Items are named by ID, name or unique ID prefix (`word`)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reader = Reader(context)
+        self.layers = Layers(context, self._reader)
+
+    @property
+    def config(self) -> StoreConfig:
+        """What the store was opened with."""
+        return self._context.config
+
+    @property
+    def driver_name(self) -> str:
+        """The driver that keeps the layers' trees."""
+        return self._context.driver.name
+
+    @property
+    def flaws(self) -> list[RecordsDamaged]:
+        """What could not be read of the records asked for so far; what could be was returned."""
+        return self._reader.flaws
+
+    # ── items of any kind ──
+
+    def images(self) -> list[Image]:
+        """All images, in the order of their records."""
+        return list(self._reader.images)
+
+    def containers(self) -> list[Container]:
+        """All containers, in the order of their records."""
+        return list(self._reader.containers)
+
+    def find(self, word: str) -> Item | None:
+        """The layer, image or container that answers to `word`, looked for in this order, or None."""
+        return find_item(self._reader, word)
+
+    def delete(self, word: str) -> None:
+        """Delete an item without any check; see `removal.delete_item`."""
+        removal.delete_item(self._context, word)
+
+    def names(self, word: str) -> tuple[str, ...]:
+        """The names of an item; see `names.names_of`."""
+        return names.names_of(self._context, word)
+
+    def set_names(self, word: str, new: Iterable[str]) -> tuple[str, ...]:
+        """Replace the names of an item; see `names.set_names`."""
+        return names.set_names(self._context, word, new)
+
+    def add_names(self, word: str, new: Iterable[str]) -> tuple[str, ...]:
+        """Add names to an item; see `names.add_names`."""
+        return names.add_names(self._context, word, new)
+
+    def remove_names(self, word: str, old: Iterable[str]) -> tuple[str, ...]:
+        """Take names from an item; see `names.remove_names`."""
+        return names.remove_names(self._context, word, old)
+
+    def metadata(self, word: str) -> str:
+        """The metadata of an item; see `names.metadata_of`."""
+        return names.metadata_of(self._context, word)
+
+    def set_metadata(self, word: str, text: str) -> None:
+        """Replace the metadata of an item; see `names.set_metadata`."""
+        names.set_metadata(self._context, word, text)
+
+    # ── mounts ──
+
+    def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+        """Mount a layer or container; see `mounting.mount`."""
+        return mounting.mount(self._context, word, label=label, options=options)
+
+    def unmount(self, word: str, *, force: bool = False) -> bool:
+        """Take back one mount; see `mounting.unmount`."""
+        return mounting.unmount(self._context, word, force=force)
+
+    def mounted(self, word: str) -> bool:
+        """Whether a layer or container is mounted; see `mounting.mounted`."""
+        return mounting.mounted(self._context, word)
+
+    # ── the store as a whole ──
+
+    def status(self) -> list[tuple[str, str]]:
+        """Facts about the store: label and value."""
+        options = " ".join(self.config.driver_options)
+        return [
+            ("Root", self.config.graph_root),
+            ("Run Root", self.config.run_root),
+            ("Driver Name", self.driver_name),
+            ("Driver Options", f"[{options}]"),
+            *self._context.driver.status(),
+        ]
+
+    def gc(self, *, dry_run: bool = False) -> list[garbage.Leftover]:
+        """Remove what belongs to no record; see `garbage.collect`."""
+        return garbage.collect(self._context, dry_run=dry_run)
+
+    def wipe(self) -> None:
+        """Remove everything; see `wiping.wipe`."""
+        wiping.wipe(self._context)
+
+    def shutdown(self, *, force: bool = False) -> None:
+        """Release the driver; see `mounting.shutdown`."""
+        mounting.shutdown(self._context, force=force)
