@@ -1,0 +1,131 @@
+"""Data items of layers, images and containers: one file each, under a name made from the item's key (store-format 6).
+
+`noun` is "layer", "image" or "container" and `directory` ends in the owner's ID; both also name the item in errors.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.errors import DataItemUnknown, InvalidDataName, SystemFailure
+from cstore.fs.atomic import write_file
+from cstore.records.section import make_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PLAIN = frozenset(".0123456789abcdefghijklmnopqrstuvwxyz")
+_LONGEST_NAME = 255
+_CALLERS_DIRECTORY = "userdata"
+_BLOCK = 1 << 20
+
+
+def file_name(key: str, noun: str = "layer") -> str:
+    """Name the file that holds the item `key` (store-format 6.1).
+
+    A key is its own name if everything in it, its last character excepted, is one of `.`, `0`-`9`, `a`-`z`; that the
+    last one may be anything is a slip of the peer which old data rests on. Other keys are kept as `=` and their Base64.
+    A slash at the end is lost.
+
+    Raises:
+        InvalidDataName: no such item can exist: the key is empty, not Unicode, or leads to no file in the directory.
+    """
+    if not key:
+        raise InvalidDataName(noun, key)
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError:
+        raise InvalidDataName(noun, key, "it is not valid UTF-8") from None
+    name = (key if _stays_plain(key) else _scramble(encoded)).rstrip("/")
+    reason = _flaw_of(name, noun)
+    if reason:
+        raise InvalidDataName(noun, key, reason)
+    return name
+
+
+def _stays_plain(key: str) -> bool:
+    return all(char in _PLAIN for char in key[:-1])
+
+
+def _scramble(encoded: bytes) -> str:
+    from binascii import b2a_base64
+
+    return "=" + b2a_base64(encoded, newline=False).decode()
+
+
+def _flaw_of(name: str, noun: str) -> str:
+    if name in {"", ".", ".."}:
+        return "it leads to a directory"
+    if "/" in name:
+        return "its file name would contain a slash"
+    if "\0" in name:
+        return "its file name would contain a NUL"
+    if len(name.encode()) > _LONGEST_NAME:
+        return "its file name would be too long"
+    if name == _CALLERS_DIRECTORY and noun != "layer":
+        return "the directory of that name belongs to the container engine"
+    return ""
+
+
+def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
+    """Open an item for reading and return its descriptor, which the caller closes.
+
+    The owner's list of names is not asked: a file that is there is readable, as with the peer.
+
+    Raises:
+        InvalidDataName: there can be no such item.
+        DataItemUnknown: there is none.
+        SystemFailure: it cannot be opened, or is not a regular file.
+    """
+    path = os.path.join(directory, file_name(key, noun))
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    except FileNotFoundError:
+        raise DataItemUnknown(noun, os.path.basename(directory), key) from None
+    except OSError as error:
+        raise SystemFailure("read the data item", path, error) from None
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise SystemFailure("read the data item", path, OSError(errno.EINVAL, ""), hint="it is not a regular file")
+
+
+def read_item(directory: str, key: str, *, noun: str = "layer") -> bytes:
+    """Read an item whole.
+
+    Raises:
+        InvalidDataName: there can be no such item.
+        DataItemUnknown: there is none.
+        SystemFailure: it cannot be read.
+    """
+    fd = open_item(directory, key, noun=noun)
+    try:
+        return b"".join(_blocks(fd))
+    except OSError as error:
+        raise SystemFailure("read the data item", os.path.join(directory, file_name(key, noun)), error) from None
+    finally:
+        os.close(fd)
+
+
+def _blocks(fd: int) -> Iterable[bytes]:
+    while block := os.read(fd, _BLOCK):
+        yield block
+
+
+def write_item(
+    directory: str, key: str, data: bytes | Iterable[bytes], *, noun: str = "layer", sync: bool = True
+) -> os.stat_result:
+    """Put an item in place, whole or not at all; the owner's directory is made if needed. The record is the caller's.
+
+    Raises:
+        InvalidDataName: the key makes no usable file name, or a directory has it.
+        SystemFailure: it could not be written; an old item is untouched.
+    """
+    path = os.path.join(directory, file_name(key, noun))
+    if os.path.isdir(path) and not os.path.islink(path):
+        raise InvalidDataName(noun, key, "a directory has that name")
+    make_directory(directory, sync=sync)
+    return write_file(path, data, sync=sync)

@@ -1,0 +1,201 @@
+"""Between the bytes of a record file and its records.
+
+Reading is strict and fast first; only what that refuses goes through `lenient`. Writing is canonical: keys in the order
+of store-format 4, nothing that is empty, Go's escapes. What nobody changed is never rewritten at all: a file is put
+together again from the slices it was read as.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic
+
+import msgspec
+
+from cstore import gojson
+from cstore.records import lenient
+from cstore.records.lenient import KNOWN_KEYS, Flaw
+from cstore.records.model import Container, IDMapEntry, Image, Layer, R
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ALWAYS = frozenset({"id", "created"})
+_ALWAYS_IN_CONTAINERS = _ALWAYS | {"image", "layer"}
+_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(slots=True)
+class Contents(Generic[R]):
+    """What a file holds. With flaws, `records` are those that can be known all the same."""
+
+    records: list[R]
+    flaws: list[Flaw] = field(default_factory=list)
+
+
+def decode(kind: type[R], data: bytes) -> Contents[R]:
+    """Read a whole record file; `null` is an empty list. Raises nothing: what is wrong is in `flaws`."""
+    try:
+        return Contents(_all_of(_list_decoder(kind), data))
+    except _REFUSALS:
+        return _decode_leniently(kind, data)
+
+
+def split(data: bytes) -> list[bytes]:
+    """Cut a sound record file into its records' own bytes."""
+    try:
+        return [bytes(raw) for raw in _raw_decoder().decode(data)]
+    except _REFUSALS:
+        return [element.raw for element in lenient.scan(data).elements]
+
+
+def encode(record: Layer | Image | Container) -> bytes:
+    """Write a record canonically."""
+    return _join(_canonical_fields(record))
+
+
+def rewrite(raw: bytes, old: R, new: R) -> bytes:
+    """Write `new` in the place of `old`, whose bytes are `raw`.
+
+    Keys that we do not know are kept at the end; a field that has not changed keeps its own bytes, so that numbers in
+    flags, which a float cannot hold, survive.
+    """
+    texts, unknown = _fields_of(type(old), raw)
+    pieces = _canonical_fields(new)
+    before = _canonical_fields(old)
+    kept = {key: texts[key] if key in texts and before.get(key) == piece else piece for key, piece in pieces.items()}
+    return _join(kept | unknown)
+
+
+def now() -> str:
+    """Return the time as the peer writes it: RFC 3339 in UTC, up to nine digits of a second, no trailing zeros."""
+    seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
+    digits = f".{fraction:09d}".rstrip("0").rstrip(".")
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{digits}Z"
+
+
+def _canonical_fields(record: Layer | Image | Container) -> dict[str, bytes]:
+    """Key → the bytes of its value, without the fields that are omitted because they are empty."""
+    kind = type(record)
+    always = _ALWAYS_IN_CONTAINERS if kind is Container else _ALWAYS
+    pieces = {}
+    for name, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        value = getattr(record, name)
+        if value or key in always:
+            pieces[key] = gojson.encode(_plain(value), record_file=True, sort_keys=True)
+    return pieces
+
+
+def _plain(value: Any) -> Any:
+    """Turn ID map entries into objects; everything else is JSON as it is."""
+    if isinstance(value, tuple) and value and isinstance(value[0], IDMapEntry):
+        return [msgspec.structs.asdict(entry) for entry in value]
+    return value
+
+
+def _join(fields: dict[str, bytes]) -> bytes:
+    return b"{%s}" % b",".join(b"%s:%s" % (gojson.encode(key, record_file=True), text) for key, text in fields.items())
+
+
+def _fields_of(kind: type, raw: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Cut a record into the bytes of its known and of its unknown fields."""
+    try:
+        parts = {key: bytes(text) for key, text in _object_decoder().decode(raw).items()}
+    except _REFUSALS:
+        value = lenient.scan(b"[%s]" % raw).elements[0].value
+        parts = {key: gojson.encode(item, record_file=True) for key, item in value.items()}
+    known, unknown = lenient.divide(parts, KNOWN_KEYS[kind])
+    return {key: text for key, text in known.items() if text != b"null"}, unknown
+
+
+def _decode_leniently(kind: type[R], data: bytes) -> Contents[R]:
+    """Read a file that the strict parser refused, record by record."""
+    contents: Contents[R] = Contents([])
+    try:
+        raws = _raw_decoder().decode(data)
+    except _REFUSALS:
+        found = lenient.scan(data)
+        contents.flaws += [found.flaw] if found.flaw else []
+        elements: Iterator[tuple[bytes, int]] = ((element.raw, element.offset) for element in found.elements)
+    else:
+        elements = _with_offsets(data, raws)
+    for number, (raw, offset) in enumerate(elements, 1):
+        try:
+            contents.records.append(_decode_one(kind, raw))
+        except ValueError as error:
+            contents.flaws.append(Flaw(f"record {number}{_id_in(raw)}: {error}", offset))
+    return contents
+
+
+def _with_offsets(data: bytes, raws: list[msgspec.Raw]) -> Iterator[tuple[bytes, int]]:
+    place = 0
+    for raw in map(bytes, raws):
+        place = data.index(raw, place)
+        yield raw, place
+        place += len(raw)
+
+
+def _decode_one(kind: type[R], raw: bytes) -> R:
+    try:
+        record: R = _decoder(kind).decode(raw)
+        return _accept(record)
+    except _REFUSALS:
+        found = lenient.scan(b"[%s]" % raw)
+        if found.flaw:
+            raise ValueError(found.flaw.reason) from None
+        return _accept(lenient.to_record(kind, found.elements[0].value))
+
+
+def _accept(record: R) -> R:
+    if not record.id:
+        raise ValueError("it has no ID")
+    return record
+
+
+def _id_in(raw: bytes) -> str:
+    """Name a record that cannot be used, if its ID can be read."""
+    value = lenient.scan(b"[%s]" % raw).elements
+    if value and isinstance(value[0].value, dict):
+        known, _ = lenient.divide(value[0].value, {"id": "id"})
+        identity = lenient.clean(known.get("id"))
+        if isinstance(identity, str) and identity:
+            return f" (ID {identity})"
+    return ""
+
+
+def _all_of(decoder: msgspec.json.Decoder[list[R] | None], data: bytes) -> list[R]:
+    """Decode with the collector at rest: it would go over ten thousand new objects again and again."""
+    at_work = gc.isenabled()
+    gc.disable()
+    try:
+        records = decoder.decode(data) or []
+    finally:
+        if at_work:
+            gc.enable()
+    for record in records:
+        if not record.id:
+            raise msgspec.ValidationError("it has no ID")
+    return records
+
+
+@cache
+def _list_decoder(kind: type[R]) -> msgspec.json.Decoder[list[R] | None]:
+    return msgspec.json.Decoder(list[kind] | None)  # type: ignore[valid-type]  # built at run time
+
+
+@cache
+def _decoder(kind: type[R]) -> msgspec.json.Decoder[R]:
+    return msgspec.json.Decoder(kind)
+
+
+@cache
+def _raw_decoder() -> msgspec.json.Decoder[list[msgspec.Raw]]:
+    return msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@cache
+def _object_decoder() -> msgspec.json.Decoder[dict[str, msgspec.Raw]]:
+    return msgspec.json.Decoder(dict[str, msgspec.Raw])

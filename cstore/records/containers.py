@@ -1,0 +1,14 @@
+"""Containers: they are found by their layer's ID as well (store-format 4.3, semantics 4)."""
+
+from __future__ import annotations
+
+from cstore.errors import ContainerUnknown
+from cstore.records.model import Container
+from cstore.records.table import Kind
+
+
+def _layer(container: Container) -> str:
+    return container.layer
+
+
+CONTAINERS: Kind[Container] = Kind("container", Container, ContainerUnknown, alias=_layer)

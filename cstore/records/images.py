@@ -1,0 +1,48 @@
+"""Images: how their names leave a history, and which digests they are found by (store-format 4.2, 7.2)."""
+
+from __future__ import annotations
+
+from cstore.digests import check_digest
+from cstore.errors import ImageUnknown, InvalidDigest
+from cstore.records.model import Image
+from cstore.records.table import Kind
+
+MANIFEST = "manifest"
+"""Data items whose key starts like this hold manifests, and their digests are the image's."""
+
+
+def digests(image: Image) -> tuple[str, ...]:
+    """List the digests by which an image is found: its own, then those of its manifests.
+
+    Go takes the manifests in random order; here `manifest` comes first and then the sorted keys.
+
+    Raises:
+        InvalidDigest: one of them is none.
+    """
+    keys = sorted(key for key in image.data_digests if key.startswith(MANIFEST))  # `manifest` itself sorts first
+    own = [image.digest] if image.digest else []
+    return tuple(dict.fromkeys(map(check_digest, own + [image.data_digests[key] for key in keys])))
+
+
+def with_digest(image: Image) -> Image:
+    """Freeze the first manifest's digest as the image's own, if it has none yet. Do so before a record is saved."""
+    found = () if image.digest else digests(image)
+    return image.with_(digest=found[0]) if found else image
+
+
+def with_names(image: Image, names: tuple[str, ...]) -> Image:
+    """Give an image other names: each is pushed to the front of the history in turn (semantics 9)."""
+    history = tuple(dict.fromkeys((*reversed(names), *image.names_history)))
+    return image.with_(names=names, names_history=history)
+
+
+def flaw(image: Image) -> str:
+    """Say what is wrong with an image's digests, or return "": the peer does not load a file with such an image."""
+    try:
+        digests(image)
+    except InvalidDigest as error:
+        return error.message
+    return ""
+
+
+IMAGES: Kind[Image] = Kind("image", Image, ImageUnknown, renamed=with_names, flaw=flaw, duplicates=True)

@@ -1,0 +1,246 @@
+"""Read what Go reads and a strict parser refuses, and say exactly where a file breaks.
+
+Go matches keys whatever their case, takes `null` for a zero value, and lets invalid UTF-8 and lone surrogates pass as
+U+FFFD (store-format 3). No program of today writes such files; people with editors do. This is the slow path: it is
+only taken for files, or single records, that the strict one refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from cstore.records.model import Container, IDMapEntry, Image, Layer, R
+
+_BLANK = re.compile(r"[ \t\n\r]*")
+_NOT_UNICODE = re.compile("[\ud800-\udfff]")
+_MAP_ENTRY_KEYS = {key: key for key in IDMapEntry.__struct_encode_fields__}
+KNOWN_KEYS: dict[type, dict[str, str]] = {
+    kind: {key: key for key in kind.__struct_encode_fields__} for kind in (Layer, Image, Container)
+}
+"""Of each kind: its keys on disk, all of them lowercase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong in a file, and at which byte, if known."""
+
+    reason: str
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of the top-level list: its bytes, its first byte's place in the file, its value."""
+
+    raw: bytes
+    offset: int
+    value: Any
+
+
+@dataclass(slots=True)
+class Scan:
+    """The elements before the first break, and the break."""
+
+    elements: list[Element] = field(default_factory=list)
+    flaw: Flaw | None = None
+
+
+def scan(data: bytes) -> Scan:
+    """Split a record file into its elements, as far as they can be read. Raises nothing."""
+    found = Scan()
+    if b"\0" in data:
+        only = not data.strip(b"\0")
+        reason = "it is filled with NUL bytes" if only else "it holds NUL bytes, as files do after a crash"
+        found.flaw = Flaw(reason, data.index(b"\0"))
+        data = data[: data.index(b"\0")]
+    _scan_text(data.decode("utf-8", "surrogateescape"), found)
+    return found
+
+
+def _scan_text(text: str, found: Scan) -> None:
+    place = _skip_blank(text, 0)
+    if text[place:].strip(" \t\n\r") in {"", "null"}:
+        if not text[place:]:
+            _break(found, text, place, "it holds nothing but white space")
+        return
+    if text[place] != "[":
+        _break(found, text, place, "it does not hold a list")
+        return
+    place = _skip_blank(text, place + 1)
+    if text[place : place + 1] == "]":
+        place += 1
+    else:
+        place = _scan_elements(text, place, found)
+    rest = _skip_blank(text, place)
+    if not found.flaw and rest < len(text):
+        _break(found, text, rest, "something follows the list")
+
+
+def _scan_elements(text: str, place: int, found: Scan) -> int:
+    """Read elements up to and including the closing bracket; return the place behind it, or where it broke."""
+    offset = _size(text[:place])
+    while True:
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except RecursionError:
+            _break(found, text, place, f"{_nth(found)} is nested too deeply")
+            return place
+        except json.JSONDecodeError as error:
+            cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
+            reason = f"it ends in {_nth(found)}" if cut else f"{_nth(found)}: {_lower(error.msg)}"
+            _break(found, text, error.pos, reason)
+            return place
+        except ValueError as error:
+            _break(found, text, place, f"{_nth(found)}: {_lower(str(error))}")
+            return place
+        raw = _bytes(text[place:end])
+        found.elements.append(Element(raw, offset, value))
+        after = _skip_blank(text, end)
+        mark = text[after : after + 1]
+        following = _skip_blank(text, after + 1)
+        offset += len(raw) + _size(text[end:following])
+        if mark == "]":
+            return after + 1
+        if mark != ",":
+            last = _nth(found, -1)
+            reason = f"after {last} there is neither ',' nor ']'" if mark else f"it ends after {last}"
+            _break(found, text, after, reason)
+            return after
+        place = following
+
+
+def to_record(kind: type[R], value: object) -> R:
+    """Turn a parsed object into a record, with Go's tolerance.
+
+    Raises:
+        ValueError: it is not an object, a field has the wrong type, or there is no ID. The text says which.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"it is {_name_of(value)} and not an object")  # noqa: TRY004  - data, not a programming error
+    known, _ = divide(value, KNOWN_KEYS[kind])
+    fields = {key: _fit(key, item) for key, item in known.items() if item is not None}
+    if not fields.get("id"):
+        raise ValueError("it has no ID")
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(explain(error)) from None
+
+
+def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Separate an object's known keys, in any case, from the others. Of a repeated key the last counts."""
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for key, item in value.items():
+        canonical = keys.get(key) or keys.get(key.lower())
+        if canonical is None:
+            unknown[key] = item
+        else:
+            known[canonical] = item
+    return known, unknown
+
+
+def explain(error: msgspec.ValidationError) -> str:
+    """Reword a complaint of the parser: the field first."""
+    text, _, path = str(error).replace("`", "").partition(" - at ")
+    where = path.removeprefix("$").lstrip(".")
+    return f"{where}: {_lower(text)}" if where else _lower(text)
+
+
+def _fit(key: str, item: Any) -> Any:
+    """Replace the nulls inside a field by zero values, which is what Go makes of them, and clean its text."""
+    if key == "flags":
+        return _clean(item)
+    if isinstance(item, list):
+        return [_fit_element(key, element) for element in item]
+    if isinstance(item, dict):
+        zero: object = 0 if key == "big-data-sizes" else ""
+        return {_clean(name): zero if part is None else _clean(part) for name, part in item.items()}
+    return _clean(item)
+
+
+def _fit_element(key: str, element: Any) -> Any:
+    if key in {"uidmap", "gidmap"}:
+        if element is None:
+            return {}
+        known, _ = divide(element, _MAP_ENTRY_KEYS) if isinstance(element, dict) else (element, None)
+        return {name: part for name, part in known.items() if part is not None} if isinstance(known, dict) else known
+    if element is None:
+        return 0 if key in {"uidset", "gidset"} else ""
+    return _clean(element)
+
+
+def _clean(value: Any) -> Any:
+    """Put U+FFFD in the place of whatever is not Unicode."""
+    if isinstance(value, str):
+        return value if value.isascii() else _NOT_UNICODE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_clean(element) for element in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(element) for key, element in value.items()}
+    return value
+
+
+def clean(value: Any) -> Any:
+    """Put U+FFFD in the place of whatever in a parsed value is not Unicode."""
+    return _clean(value)
+
+
+def _last_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object in the order in which its keys were last given."""
+    built: dict[str, Any] = {}
+    for key, value in pairs:
+        built.pop(key, None)
+        built[key] = value
+    return built
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"number out of range: {text}")
+    return number
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_last_wins, parse_float=_finite, parse_constant=_no_constant)
+
+
+def _skip_blank(text: str, place: int) -> int:
+    match = _BLANK.match(text, place)
+    return match.end() if match else place
+
+
+def _break(found: Scan, text: str, place: int, reason: str) -> None:
+    if found.flaw is None:
+        found.flaw = Flaw(reason, _size(text[:place]))
+
+
+def _nth(found: Scan, shift: int = 0) -> str:
+    return f"record {len(found.elements) + 1 + shift}"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(_bytes(text))
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _name_of(value: object) -> str:
+    names = {bool: "a truth value", int: "a number", float: "a number", str: "text", list: "a list"}
+    return names.get(type(value), "null")

@@ -1,0 +1,94 @@
+"""Read several files as they were at one moment, without a lock.
+
+Record files are only ever replaced by a rename. So if, after reading them all, every path still leads to the file that
+was read, then there was a moment at which all of them were current.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.errors import RecordsDamaged, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Identity = tuple[int, int, int, int]
+"""Device, inode, size in bytes, modification time in ns: a file that still has these has not been written."""
+
+_ATTEMPTS = 100
+_BLOCK = 1 << 20
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Reduce a file's status to what tells it from its successors."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def identity_at(path: str) -> Identity | None:
+    """Return the identity of the file at `path`; None if there is none.
+
+    Raises:
+        SystemFailure: it cannot be told.
+    """
+    try:
+        return identity_of(os.stat(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SystemFailure("look at", path, error) from None
+
+
+def read_file(path: str) -> tuple[bytes, Identity | None]:
+    """Read one record file; one that is absent has no bytes and no identity.
+
+    Raises:
+        RecordsDamaged: there is something else than a regular file.
+        SystemFailure: it cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except FileNotFoundError:
+        return b"", None
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordsDamaged(path, "it is not a regular file")
+        return _read_all(fd, status.st_size), identity_of(status)
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    finally:
+        os.close(fd)
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    data = os.read(fd, size + 1)
+    if len(data) == size:
+        return data
+    parts = [data]
+    while part := os.read(fd, _BLOCK):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
+    """Read all of `paths` such that they belong together.
+
+    Raises:
+        RecordsDamaged: one is not a regular file.
+        SystemFailure: one cannot be read, or they do not stop changing.
+    """
+    for _ in range(_ATTEMPTS):
+        contents = [read_file(path) for path in paths]
+        if all(_unchanged(path, *content) for path, content in zip(paths, contents, strict=True)):
+            return contents
+    raise SystemFailure("read a steady state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
+
+
+def _unchanged(path: str, data: bytes, identity: Identity | None) -> bool:
+    return identity_at(path) == identity and (identity is None or len(data) == identity[2])
