@@ -1,0 +1,187 @@
+"""Publishing a file in one step: its readers see the old content or the new, never a part.
+
+What is promised, once `write_file` or `PendingFile.commit` has returned with `sync`: the new content is found under the
+name after a power cut. When it raises: the old content is there, untouched, and no temporary file is left. When the
+process is killed: the old content is there, beside a file whose name starts with `TEMPORARY_PREFIX`. Not promised: that
+a reader who opened the old file notices; and two writers need a lock between them, or the last rename wins.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Self
+
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+TEMPORARY_PREFIX = ".tmp-"
+_LONGEST_NAME = 255
+_NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+class PendingFile:
+    """A file that is being written and does not have its name yet.
+
+    Leaving the context without `commit` removes it. `fd` is open for reading and writing and may be used directly.
+    """
+
+    def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
+        """Create the temporary file next to `path`; it ends with exactly the bits of `mode`, whatever the umask.
+
+        Raises:
+            SystemFailure: the directory is missing or not writable.
+        """
+        self.path, self.mode, self.sync = path, mode, sync
+        self._directory, self._base = os.path.split(path)
+        self._temporary, self.fd = self._create()
+
+    def _create(self) -> tuple[str, int]:
+        while True:
+            number = int.from_bytes(os.urandom(4), "little")
+            temporary = os.path.join(self._directory, temporary_name(self._base, number))
+            try:
+                return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise _failure("create", self.path, error) from None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append `data`, all of it.
+
+        Raises:
+            SystemFailure: no space, or the disk failed.
+        """
+        rest = memoryview(data).cast("B")
+        try:
+            while rest:
+                rest = rest[os.write(self.fd, rest) :]
+        except OSError as error:
+            raise _failure("write", self.path, error) from None
+
+    def commit(self) -> os.stat_result:
+        """Give the file its name, in place of any file that has it, and return its status.
+
+        Raises:
+            SystemFailure: nothing was replaced. Only if syncing the directory fails, the new file is in place already.
+        """
+        try:
+            if self.sync:
+                os.fdatasync(self.fd)
+            os.fchmod(self.fd, self.mode)
+            status = os.fstat(self.fd)
+            self._close()  # before the rename: a network file system reports its last errors here
+            os.rename(self._temporary, self.path)
+        except OSError as error:
+            self.discard()
+            raise _failure("write", self.path, error) from None
+        self._temporary = ""
+        if self.sync:
+            # Without this, a power cut may bring the old file back under the name.
+            sync_directory(self._directory or ".")
+        return status
+
+    def discard(self) -> None:
+        """Remove the file, if it is not committed. Never raises for a file that is gone."""
+        if self._temporary:
+            try:
+                os.unlink(self._temporary)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise _failure("remove", self._temporary, error) from None
+            finally:
+                self._temporary = ""
+                self._close()
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+
+def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, sync: bool = True) -> os.stat_result:
+    """Replace the content of `path`, or create it, in one step (store-format 2.1).
+
+    Args:
+        path: the file; its directory must exist.
+        data: the content, whole or in parts.
+        mode: the exact permission bits, whatever the umask.
+        sync: survive a power cut: sync the file before, and the directory after the rename.
+
+    Returns:
+        The status of the new file: what a reader compares to see that it is still the same.
+
+    Raises:
+        SystemFailure: the old content is untouched.
+    """
+    with PendingFile(path, mode=mode, sync=sync) as pending:
+        for part in [data] if isinstance(data, bytes) else data:
+            pending.write(part)
+        return pending.commit()
+
+
+def temporary_name(base: str, number: int) -> str:
+    """Name a temporary file for `base` as the peer does: the number replaces the last `*`, or stands at the end.
+
+    A base so long that no number fits loses its tail; the peer cannot write such a file at all.
+    """
+    digits = str(number)
+    room = _LONGEST_NAME - len(TEMPORARY_PREFIX) - len(digits)
+    if len(os.fsencode(base)) > room:
+        base = os.fsdecode(os.fsencode(base)[:room])
+    head, star, tail = base.rpartition("*")
+    return f"{TEMPORARY_PREFIX}{head}{digits}{tail}" if star else f"{TEMPORARY_PREFIX}{base}{digits}"
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in the directory `path` survive a power cut.
+
+    Raises:
+        SystemFailure: the disk refused. A file system that knows no such request passes.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in _NO_SYNC_HERE:
+            raise _failure("sync", path, error) from None
+
+
+def sync_filesystem(path: str) -> None:
+    """Make everything on the file system that holds the directory `path` survive a power cut.
+
+    Raises:
+        SystemFailure: the disk refused.
+    """
+    from cstore.kernel.files import syncfs
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syncfs(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise _failure("sync the file system of", path, error) from None
+
+
+def _failure(action: str, path: str, error: OSError) -> SystemFailure:
+    full = error.errno in _NO_SPACE
+    return SystemFailure(action, path, error, hint=f"free some space for {path} and try again" if full else "")

@@ -1,0 +1,324 @@
+"""Lock files shared with the peer: who may change a part of the store, and a token that says when somebody did.
+
+A lock file is never truncated, replaced or unlinked. Its first 64 bytes are the *token*: whoever changed what the lock
+protects has put a fresh one there first, so "the token is the one I saw" means "nothing has changed" (store-format 9).
+
+    with LockFile(path).shared(patience) as held:        many readers at once; a missing lock file stays missing
+        token = held.token()
+    with LockFile(path).exclusive(patience) as held:     one writer, nobody else
+        held.mark()                                      the token first, then the change
+
+The lock belongs to the open file. A forked worker inherits that, and the lock stays held until the worker has closed
+its copy, too: a worker starts with `cstore.kernel.process.close_all_but`. Taking a lock that this very process holds
+waits for ever like any other conflict. Several locks are taken in the order that the store lays down.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cstore.errors import LockTimeout, SystemFailure
+from cstore.kernel import locks
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+TOKEN_SIZE = 64
+_TOKEN_HEAD = struct.Struct("<QQI")  # wall clock in ns, a counter of this process, its ID; the rest is random
+_marks = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a lock, and whom to tell.
+
+    Attributes:
+        timeout: seconds until `LockTimeout`; None waits for ever, 0 does not wait.
+        notice: called once, with the lock's path and its holder ("" if unknown), when `notice_after` seconds have
+        passed. notice_after: seconds.
+    """
+
+    timeout: float | None = None
+    notice: Callable[[str, str], None] | None = None
+    notice_after: float = 2.0
+
+
+FOREVER = Patience()
+
+
+class HeldLock:
+    """A lock that is held for as long as the context that gave it lasts."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+
+    def token(self) -> bytes:
+        """Return the last writer's token: 64 bytes, or fewer if nobody has written yet. Opaque; compare it as a whole.
+
+        Raises:
+            SystemFailure: the disk failed.
+        """
+        if self._fd < 0:
+            return b""
+        try:
+            return os.pread(self._fd, TOKEN_SIZE, 0)
+        except OSError as error:
+            raise SystemFailure("read", self.path, error) from None
+
+    def mark(self) -> bytes:
+        """Put a fresh token in, before anything is changed, and return it. Needs the exclusive lock.
+
+        Raises:
+            SystemFailure: it could not be written; change nothing then.
+        """
+        head = _TOKEN_HEAD.pack(time.time_ns(), next(_marks), os.getpid() & 0xFFFFFFFF)
+        token = head + os.urandom(TOKEN_SIZE - len(head))
+        try:
+            os.pwrite(self._fd, token, 0)
+        except OSError as error:
+            raise SystemFailure("write", self.path, error) from None
+        return token
+
+
+class LockFile:
+    """One lock file. The object holds no lock itself and may be used many times, also by several threads."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @contextmanager
+    def shared(self, patience: Patience = FOREVER) -> Iterator[HeldLock]:
+        """Hold the lock together with other readers.
+
+        If there is no lock file, nobody has written yet: nothing is locked and, as reading never writes, nothing is
+        made.
+
+        Raises:
+            LockTimeout: a writer held it too long.
+            SystemFailure: the file cannot be opened or locked.
+        """
+        fd = self._acquire(patience, exclusive=False)
+        try:
+            yield HeldLock(self.path, fd)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    @contextmanager
+    def exclusive(self, patience: Patience = FOREVER) -> Iterator[HeldLock]:
+        """Hold the lock alone. The file (0644) and missing directories above it (0700) are made.
+
+        Raises:
+            LockTimeout: somebody held it too long.
+            SystemFailure: the file cannot be made, opened for writing or locked.
+        """
+        fd = self._acquire(patience, exclusive=True)
+        try:
+            yield HeldLock(self.path, fd)
+        finally:
+            os.close(fd)
+
+    def _acquire(self, patience: Patience, *, exclusive: bool) -> int:
+        started = time.monotonic()
+        while True:
+            fd = self._open_to_write() if exclusive else self._open_to_read()
+            if fd < 0:
+                return fd
+            kept = False
+            try:
+                if not _try(fd, self.path, exclusive=exclusive):
+                    _Wait(self.path, fd, exclusive=exclusive).run(patience, started)
+                kept = _still_at(self.path, fd)
+            finally:
+                if not kept:
+                    os.close(fd)
+            if kept:
+                return fd
+
+    def _open_to_read(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return -1
+        except OSError as error:
+            raise SystemFailure("open", self.path, error) from None
+
+    def _open_to_write(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            try:
+                return os.open(self.path, flags, 0o644)
+            except FileNotFoundError:
+                make_directories(os.path.dirname(self.path))
+                return os.open(self.path, flags, 0o644)
+        except OSError as error:
+            raise SystemFailure("open for writing", self.path, error) from None
+
+
+class _Wait:
+    """Waiting for one lock. The open file stays the caller's."""
+
+    def __init__(self, path: str, fd: int, *, exclusive: bool) -> None:
+        self._path, self._fd, self._exclusive = path, fd, exclusive
+        self._error: OSError | None = None
+
+    def run(self, patience: Patience, started: float) -> None:
+        """Return when the lock is ours; `started` is the monotonic time from which the patience counts."""
+        if patience.timeout is None and patience.notice is None:
+            self._queue(self._fd)
+        elif patience.timeout is not None and patience.timeout <= 0:
+            raise LockTimeout(self._path, 0, holder_of(self._path, exclusive=self._exclusive))
+        else:
+            self._watch(patience, started)
+        if self._error:
+            raise SystemFailure("lock", self._path, self._error) from None
+
+    def _queue(self, fd: int) -> None:
+        try:
+            locks.wait_lock(fd, exclusive=self._exclusive)
+        except OSError as error:
+            self._error = error
+
+    def _watch(self, patience: Patience, started: float) -> None:
+        """Let a thread stand in the kernel's queue, as the peers do, and look at the clock meanwhile.
+
+        Asking again and again instead would lose every race against peers who wait in the queue. A thread that is no
+        longer wanted cannot be called back; it has a descriptor of its own, and closes it as soon as it has got the
+        lock. That gives the lock up if we have closed ours by then, and keeps it if not.
+        """
+        import threading
+
+        own, done = os.dup(self._fd), threading.Event()
+
+        def stand_in_queue() -> None:
+            self._queue(own)
+            os.close(own)
+            done.set()
+
+        waiter = threading.Thread(target=stand_in_queue, name="cstore-lock", daemon=True)
+        try:
+            waiter.start()
+        except RuntimeError:
+            os.close(own)
+            raise
+        deadline = None if patience.timeout is None else started + patience.timeout
+        if patience.notice:
+            notice_at = started + patience.notice_after
+            if not _wait_until(done, notice_at if deadline is None else min(notice_at, deadline)) and (
+                deadline is None or notice_at < deadline
+            ):
+                patience.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
+        if not _wait_until(done, deadline):
+            raise LockTimeout(self._path, patience.timeout or 0, holder_of(self._path, exclusive=self._exclusive))
+        waiter.join()
+
+
+def _wait_until(done: threading.Event, deadline: float | None) -> bool:
+    if deadline is None:
+        return done.wait()
+    return done.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _try(fd: int, path: str, *, exclusive: bool) -> bool:
+    try:
+        return locks.try_lock(fd, exclusive=exclusive)
+    except OSError as error:
+        raise SystemFailure("lock", path, error) from None
+
+
+def _still_at(path: str, fd: int) -> bool:
+    """Whether the file that we locked is the one that others find: if the store was wiped meanwhile, it is not."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SystemFailure("examine", path, error) from None
+
+
+def make_directories(path: str) -> None:
+    """Make `path` and what is missing above it, each 0700: `os.makedirs` gives its mode to the last one only."""
+    if not path or os.path.isdir(path):
+        return
+    make_directories(os.path.dirname(path))
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+# ── who holds it ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def holder_of(path: str, *, exclusive: bool = True) -> str:
+    """Name the process that keeps us from locking `path`: `PID 123 (podman pull …)`, or "" if nobody can be named.
+
+    Args:
+        path: the lock file.
+        exclusive: which kind of lock it keeps us from.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        pid = locks.conflicting_process(fd, exclusive=exclusive)
+        if pid == -1:
+            pid = _owner_of_open_file(os.fstat(fd), exclusive=exclusive)
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+    if pid is None or pid < 0:
+        return ""
+    return f"PID {pid}{_command(pid)}" if pid else "a process that cannot be seen from this PID namespace"
+
+
+def _owner_of_open_file(wanted: os.stat_result, *, exclusive: bool) -> int | None:
+    """Find who has the file open and locked through that descriptor; such locks carry no process ID."""
+    for pid in filter(str.isdigit, _entries("/proc")):
+        for fd in _entries(f"/proc/{pid}/fd"):
+            try:
+                if not os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), wanted):
+                    continue
+                with open(f"/proc/{pid}/fdinfo/{fd}", "rb") as details:
+                    lines = details.read().splitlines()
+            except OSError:
+                continue  # closed or gone meanwhile
+            if any(_is_granted(line, exclusive=exclusive) for line in lines):
+                return int(pid)
+    return None
+
+
+def _is_granted(line: bytes, *, exclusive: bool) -> bool:
+    """Whether a line of /proc/PID/fdinfo/FD is a lock that is held (a waiting one carries an arrow) and conflicts."""
+    if not line.startswith(b"lock:") or b"->" in line or b"OFDLCK" not in line:
+        return False
+    return exclusive or b"WRITE" in line
+
+
+def _entries(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(4096).rstrip(b"\0").split(b"\0")
+    except OSError:
+        return ""
+    words[0] = os.path.basename(words[0])
+    text = "".join(char if char.isprintable() else "?" for char in b" ".join(words).decode(errors="replace"))
+    return f" ({text[:59]}…)" if len(text) > 60 else f" ({text})" if text else ""

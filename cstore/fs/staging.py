@@ -1,0 +1,234 @@
+"""Directories for things in the making or on their way out, which anybody may sweep once their owner is gone.
+
+    ROOT/                        0700  made when first needed, then kept
+    ├── lock-1234567890          0600  locked for as long as the owner lives
+    ├── temp-dir-1234567890/     0700  the owner's things; names inside begin with a number
+    └── stuck-987654321/               what could not be removed: out of the peers' sight, tried again by every sweep
+
+The peers (from 1.59 on) keep what they delete in the same places, and sweep them whenever they load layers: a number
+whose lock is free has lost its owner (store-format 10.1). Hence the order of every step here: the lock file first, then
+its lock, then a look whether it is still the file of that name (a sweeper may have had it in hand), and only then the
+directory.
+
+A peer that meets a `temp-dir-*` which it cannot remove fails to load the layers at all. So nothing is ever left under
+that name: what resists is renamed to `stuck-*`, which no peer looks at.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.lockfile import make_directories
+from cstore.fs.tree.remove import remove_tree
+from cstore.kernel.locks import conflicting_process, try_lock
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
+_TRIES = 100
+
+
+class SweepResult(NamedTuple):
+    """What a sweep did: the paths of trees removed, and of those that could not be."""
+
+    removed: list[str]
+    stuck: list[str]
+
+
+class StagingRoot:
+    """A place where staging directories are made. Needs no lock of the store; any number of processes may use it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def reserve(self) -> StagingDirectory:
+        """Make a staging directory of our own.
+
+        Raises:
+            SystemFailure: no space, or no permission.
+        """
+        try:
+            make_directories(self.path)
+            for _ in range(_TRIES):
+                number = str(int.from_bytes(os.urandom(4), "little"))
+                lock = self._take_number(number)
+                if lock >= 0:
+                    return StagingDirectory(self, number, lock)
+        except OSError as error:
+            raise SystemFailure("make a staging directory in", self.path, error) from None
+        raise SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
+
+    def sweep(self) -> SweepResult:
+        """Remove everything here whose owner is gone; leave alone what is in use.
+
+        Nothing is raised for a single thing that cannot be removed: it is reported.
+
+        Raises:
+            SystemFailure: the place itself cannot be read.
+        """
+        result = SweepResult([], [])
+        for number in sorted(self._numbers()):
+            try:
+                lock = self._open_and_lock(number, os.O_CREAT)
+                if lock >= 0:
+                    self._clear(number, lock, result)
+            except OSError:
+                result.stuck.append(self._name(_LOCK, number))
+        return result
+
+    def stale(self) -> list[str]:
+        """List the trees here whose owner is gone: what `sweep` would try to remove. Changes nothing.
+
+        Raises:
+            SystemFailure: the place itself cannot be read.
+        """
+        numbers = [number for number in sorted(self._numbers()) if not self._in_use(number)]
+        paths = [self._name(kind, number) for number in numbers for kind in (_TREE, _STUCK)]
+        return [path for path in paths if os.path.lexists(path)]
+
+    def _in_use(self, number: str) -> bool:
+        path = self._name(_LOCK, number)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False  # a lock file is there before its tree and goes after it
+        except OSError as error:
+            raise SystemFailure("open", path, error) from None
+        try:
+            return conflicting_process(fd, exclusive=True) is not None
+        except OSError as error:
+            raise SystemFailure("examine", path, error) from None
+        finally:
+            os.close(fd)
+
+    def _numbers(self) -> set[str]:
+        try:
+            names = os.listdir(self.path)
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise SystemFailure("read", self.path, error) from None
+        return {name.removeprefix(kind) for name in names for kind in (_LOCK, _TREE, _STUCK) if name.startswith(kind)}
+
+    def _take_number(self, number: str) -> int:
+        """Lock a number that nobody uses and make its directory. Return the lock, or -1 to try another number."""
+        lock = self._open_and_lock(number, os.O_CREAT | os.O_EXCL)
+        if lock < 0:
+            return lock
+        try:
+            os.mkdir(self._name(_TREE, number), 0o700)
+        except FileExistsError:
+            os.close(lock)  # somebody's leftover: a sweep will see to it
+            return -1
+        except OSError:
+            os.unlink(self._name(_LOCK, number))
+            os.close(lock)
+            raise
+        return lock
+
+    def _open_and_lock(self, number: str, create: int) -> int:
+        """Return the lock file, locked; -1 if somebody else has it or it went away under our hands."""
+        path = self._name(_LOCK, number)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
+        except FileExistsError:
+            return -1
+        ours = False
+        try:
+            ours = try_lock(fd, exclusive=True) and os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+        except FileNotFoundError:
+            return -1
+        finally:
+            if not ours:
+                os.close(fd)
+        return fd if ours else -1
+
+    def _clear(self, number: str, lock: int, result: SweepResult) -> None:
+        """Remove what belongs to a number whose lock we hold, and the lock with it."""
+        try:
+            for kind in (_STUCK, _TREE):
+                path = self._name(kind, number)
+                if os.path.lexists(path):
+                    self._remove(path, self._name(_STUCK, number), result)
+            os.unlink(self._name(_LOCK, number))
+        finally:
+            os.close(lock)
+
+    def _remove(self, path: str, aside: str, result: SweepResult) -> None:
+        try:
+            remove_tree(path, detach_mounts=True)
+        except CstoreError:
+            if path != aside:
+                try:
+                    os.rename(path, aside)
+                    path = aside
+                except OSError:
+                    pass  # reported under the name that it still has
+            result.stuck.append(path)
+        else:
+            result.removed.append(path)
+
+    def _name(self, kind: str, number: str) -> str:
+        return os.path.join(self.path, kind + number)
+
+
+class StagingDirectory:
+    """A directory that only its owner touches. Leaving the context, or `remove`, takes it away.
+
+    A killed owner leaves it to the next sweep. The lock goes to forked workers too: they must close it.
+    """
+
+    def __init__(self, root: StagingRoot, number: str, lock: int) -> None:
+        self._root, self._number, self._lock = root, number, lock
+        self._count = 0
+        self.path = os.path.join(root.path, _TREE + number)
+
+    def next_name(self, basename: str) -> str:
+        """Return a fresh path `<n>-<basename>` in here, to make something at."""
+        name = f"{self._count}-{basename}"
+        self._count += 1
+        return os.path.join(self.path, name)
+
+    def take(self, path: str) -> str:
+        """Move `path` in here, out of sight, and return its new path; "" if it did not exist.
+
+        Raises:
+            SystemFailure: it is on another file system, or mounted.
+        """
+        staged = self.next_name(os.path.basename(path.rstrip("/")))
+        try:
+            os.rename(path, staged)
+        except FileNotFoundError:
+            if os.path.lexists(path):
+                raise SystemFailure("move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone") from None
+            return ""
+        except OSError as error:
+            raise SystemFailure("move", path, error) from None
+        return staged
+
+    def remove(self) -> list[str]:
+        """Delete everything in here, and the directory. Call it without locks: it may take long. Twice is no error.
+
+        Returns:
+            The paths of what could not be deleted; it is out of the way, and every sweep tries again.
+        """
+        if self._lock < 0:
+            return []
+        result, lock = SweepResult([], []), self._lock
+        self._lock = -1
+        try:
+            self._root._clear(self._number, lock, result)  # noqa: SLF001  - the two classes are one room
+        except OSError:
+            result.stuck.append(self.path)
+        return result.stuck
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()

@@ -1,0 +1,238 @@
+"""Removing a tree whatever stands in the way, but never more than the tree."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.errors import SystemFailure
+from cstore.fs.tree.trail import Trail
+from cstore.kernel import ioctl
+from cstore.kernel.mount import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SHIELDS = ioctl.FLAG_IMMUTABLE | ioctl.FLAG_APPEND_ONLY
+_MOST_REMEDIES = 100  # for one entry; only somebody who puts obstacles back as fast as we clear them gets there
+_MOST_RETURNS = 16  # to a directory that filled up again behind us
+
+
+def remove_tree(path: str, *, detach_mounts: bool = False) -> None:
+    """Remove `path` with all that is below it. That nothing is there is no error; a link is removed, not followed.
+
+    Immutable and append-only flags are cleared and directories that their owner may not enter are opened up, as far as
+    this process may. What resists is left, everything else goes.
+
+    Args:
+        path: a directory, or any other file.
+        detach_mounts: take away what is mounted on or inside it. Otherwise a mount is an obstacle; what is mounted is
+            never touched in either case.
+
+    Raises:
+        SystemFailure: something is left; names the first thing that could not be removed.
+    """
+    parent, name = os.path.split(path.rstrip("/"))
+    try:
+        parent_fd = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SystemFailure("open", parent, error) from None
+    with Trail(parent, parent_fd) as trail:
+        _Removal(trail, detach_mounts=detach_mounts).run(name)
+
+
+class _Removal:
+    """One removal. The trail's root is the parent of the tree, which itself is left as it is."""
+
+    def __init__(self, trail: Trail, *, detach_mounts: bool) -> None:
+        self._trail = trail
+        self._detach_mounts = detach_mounts
+        self._first: SystemFailure | None = None
+        self._failures = 0
+        self._returns = 0
+
+    def run(self, name: str) -> None:
+        """Remove `name`."""
+        try:
+            if _is_directory(self._trail.here, name):
+                self._remove_directory(name)
+            else:
+                self._insist(name, lambda: os.unlink(name, dir_fd=self._trail.here))
+        except OSError as error:
+            self._note(self._trail.where(), error)
+        if self._first:
+            raise self._first
+
+    def _remove_directory(self, name: str) -> None:
+        pending, failures = [[name]], [0]
+        while pending:
+            if pending[-1]:
+                if self._enter(pending[-1].pop()):
+                    failures.append(self._failures)
+                    pending.append(self._remove_files())
+                continue
+            pending.pop()
+            if pending:
+                left = self._trail.up()
+                if failures.pop() == self._failures and not self._remove_emptied(left):
+                    pending[-1].append(left)
+
+    def _enter(self, name: str) -> bool:
+        """Go into the directory; False if that failed, or there is nothing to go into."""
+        depth = self._trail.depth
+
+        def enter() -> None:
+            try:
+                self._trail.down(name)
+            except OSError as error:
+                if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+                    raise
+                os.unlink(name, dir_fd=self._trail.here)  # it has become something else
+
+        self._insist(name, enter)
+        return self._trail.depth > depth
+
+    def _remove_files(self) -> list[str]:
+        """Remove what is not a directory; return the names of the directories."""
+        here, directories = self._trail.here, []
+        with os.scandir(here) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(name)
+                    continue
+                try:
+                    os.unlink(name, dir_fd=here)
+                except OSError:
+                    self._insist(name, lambda name=name: os.unlink(name, dir_fd=here))  # type: ignore[misc]
+        return directories
+
+    def _remove_emptied(self, name: str) -> bool:
+        """Remove the directory; False if it is to be visited once more."""
+        again = False
+
+        def remove() -> None:
+            nonlocal again
+            try:
+                os.rmdir(name, dir_fd=self._trail.here)
+            except OSError as error:
+                again = error.errno in {errno.ENOTEMPTY, errno.EEXIST} and self._returns < _MOST_RETURNS
+                if not again:
+                    raise
+
+        self._insist(name, remove)
+        self._returns += again
+        return not again
+
+    def _insist(self, name: str, act: Callable[[], None]) -> None:
+        """Act on `name`; as long as something stands in the way that can be cleared, clear it and act again."""
+        lent: list[tuple[int, int]] = []
+        try:
+            for _ in range(_MOST_REMEDIES):
+                try:
+                    act()
+                except FileNotFoundError:
+                    return
+                except OSError as error:
+                    if not self._clear_way(name, error, lent):
+                        self._note(self._trail.where(name), error)
+                        return
+                else:
+                    return
+        finally:
+            for fd, flags in lent:
+                ioctl.set_file_flags(fd, flags)
+                os.close(fd)
+
+    def _clear_way(self, name: str, error: OSError, lent: list[tuple[int, int]]) -> bool:
+        """Say whether anything was changed that could make a difference."""
+        if error.errno in {errno.EBUSY, errno.EXDEV}:
+            return self._detach_mounts and self._detach(name)
+        if error.errno not in {errno.EPERM, errno.EACCES}:
+            return False
+        own = self._trail.depth > 0 and (_unshield(self._trail.here) | _open_up(self._trail.here))
+        return own | _unshield_entry(self._trail.here, name, lent)
+
+    def _detach(self, name: str) -> bool:
+        try:
+            unmount(f"/proc/self/fd/{self._trail.here}/{name}", MNT_DETACH | UMOUNT_NOFOLLOW)
+        except OSError:
+            return False
+        return True
+
+    def _note(self, path: str, error: OSError) -> None:
+        self._failures += 1
+        if self._first is None:
+            busy = error.errno in {errno.EBUSY, errno.EXDEV}
+            hint = f"something is mounted there: umount {path}" if busy else ""
+            self._first = SystemFailure("remove", path, OSError(errno.EBUSY, "") if busy else error, hint=hint)
+
+
+def _is_directory(dir_fd: int, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _unshield(fd: int) -> bool:
+    """Clear the flags that keep even root from changing the file; say whether any was set."""
+    try:
+        flags = ioctl.file_flags(fd)
+        if not flags & _SHIELDS:
+            return False
+        ioctl.set_file_flags(fd, flags & ~_SHIELDS)
+    except OSError:
+        return False
+    return True
+
+
+def _open_up(fd: int) -> bool:
+    """Let the owner use the directory; say whether that was new."""
+    try:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & stat.S_IRWXU == stat.S_IRWXU:
+            return False
+        # By name, because a descriptor that was opened without any permission cannot be changed directly.
+        os.chmod(f"/proc/self/fd/{fd}", mode | stat.S_IRWXU)
+    except OSError:
+        return False
+    return True
+
+
+def _unshield_entry(dir_fd: int, name: str, lent: list[tuple[int, int]]) -> bool:
+    """Clear the way to one entry. Flags of a file that has other names are `lent`: they must be put back afterwards."""
+    try:
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(fd)
+        directory = stat.S_ISDIR(status.st_mode)
+        if not directory and not stat.S_ISREG(status.st_mode):
+            return False  # opening a device or a pipe is an act of its own, and neither has flags
+        changed = directory and _open_up(fd)
+        try:
+            readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return changed
+        return changed | _unshield_opened(readable, lent, shared=not directory and status.st_nlink > 1)
+    finally:
+        os.close(fd)
+
+
+def _unshield_opened(fd: int, lent: list[tuple[int, int]], *, shared: bool) -> bool:
+    try:
+        flags = ioctl.file_flags(fd) if shared else 0
+    except OSError:
+        flags = 0
+    changed = _unshield(fd)
+    if shared and changed:
+        lent.append((fd, flags))
+    else:
+        os.close(fd)
+    return changed

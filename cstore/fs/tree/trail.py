@@ -1,0 +1,148 @@
+"""The way from the root of a tree down to one directory, as open descriptors."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Self
+
+from cstore.kernel import files
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_MOST_OPEN = 64
+"""Per trail. A deeper way keeps the deepest ones and finds back by `..`: a process may be allowed few descriptors."""
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_RESOLVE = files.RESOLVE_NO_XDEV | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_BENEATH
+
+
+def open_root(path: str) -> int:
+    """Open the directory `path` as the root of a tree; its last part may not be a link.
+
+    Raises:
+        OSError: as open(2).
+    """
+    return os.open(path, _FLAGS)
+
+
+class Trail:
+    """Where a walk is. Starts at the root; goes `down` into one directory at a time and `up` again.
+
+    All methods raise OSError; `where` says for which path. A directory that somebody moves while the walk is inside is
+    an error (ESTALE), never a walk through the wrong place.
+    """
+
+    def __init__(self, path: str, root_fd: int, *, quiet: bool = False) -> None:
+        """Begin at `root_fd`, which the trail owns from now on.
+
+        Args:
+            path: the root's path, for messages only.
+            root_fd: an open directory.
+            quiet: read directories without changing their access times, where the kernel lets us.
+        """
+        self._path = path
+        self._names: list[str] = []
+        self._fds = [root_fd]
+        self._identities: list[tuple[int, int]] = []
+        self._first_open = 0
+        self._extra_flags = os.O_NOATIME if quiet else 0
+        self._kernel_resolves = True
+
+    @property
+    def here(self) -> int:
+        """The descriptor of the directory that the walk is in."""
+        return self._fds[-1]
+
+    @property
+    def depth(self) -> int:
+        """How far below the root the walk is."""
+        return len(self._names)
+
+    def where(self, name: str = "") -> str:
+        """The path of `name` in this directory, or of the directory itself: for people, it may be too long to open."""
+        return os.path.join(self._path, *self._names, name) if name else os.path.join(self._path, *self._names)
+
+    def down(self, name: str) -> int:
+        """Enter the directory `name` and return its descriptor.
+
+        Raises:
+            OSError: EXDEV if something is mounted there, ELOOP or ENOTDIR if it is no directory, else as open(2).
+        """
+        fd = self._open(name)
+        self._fds.append(fd)
+        self._names.append(name)
+        if len(self._fds) - self._first_open > _MOST_OPEN:
+            self._forget_highest()
+        return fd
+
+    def up(self) -> str:
+        """Leave the directory for the one above; return the name of the one left.
+
+        Raises:
+            OSError: ESTALE if it is not where it was.
+        """
+        if self._fds[-2] < 0:
+            self._find_back()
+        os.close(self._fds.pop())
+        return self._names.pop()
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for fd in self._fds[self._first_open :]:
+            os.close(fd)
+        self._fds, self._first_open = [], 0
+
+    def _open(self, name: str) -> int:
+        while True:
+            try:
+                if self._kernel_resolves:
+                    return files.openat2(self.here, os.fsencode(name), _FLAGS | self._extra_flags, 0, _RESOLVE)
+                return _open_on_same_mount(self.here, name, _FLAGS | self._extra_flags)
+            except OSError as error:
+                if error.errno == errno.EPERM and self._extra_flags:
+                    self._extra_flags = 0  # only the owner may read without leaving an access time
+                elif error.errno in {errno.EPERM, errno.ENOSYS} and self._kernel_resolves:
+                    self._kernel_resolves = False  # an old kernel, or a sandbox that does not know the call
+                elif error.errno != errno.EAGAIN:
+                    raise
+
+    def _forget_highest(self) -> None:
+        index = self._first_open
+        status = os.fstat(self._fds[index])
+        self._identities.append((status.st_dev, status.st_ino))
+        os.close(self._fds[index])
+        self._fds[index] = -1
+        self._first_open += 1
+
+    def _find_back(self) -> None:
+        fd = os.open("..", _FLAGS, dir_fd=self.here)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != self._identities[-1]:
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.where())
+        self._identities.pop()
+        self._fds[-2] = fd
+        self._first_open -= 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_on_same_mount(dir_fd: int, name: str, flags: int) -> int:
+    fd = os.open(name, flags, dir_fd=dir_fd)
+    if _mount_id(fd) != _mount_id(dir_fd):
+        os.close(fd)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+    return fd
+
+
+def _mount_id(fd: int) -> bytes:
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as details:
+        return next(line for line in details if line.startswith(b"mnt_id:"))

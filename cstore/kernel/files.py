@@ -1,0 +1,85 @@
+"""File calls beyond the os module: openat2, renameat2, syncfs."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from cstore.kernel.libc import call, system_call
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+_SYS_OPENAT2 = 437
+"""The same on every architecture: numbers from 424 on are shared."""
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+
+
+@cache
+def _open_how() -> Any:
+    import ctypes
+
+    class OpenHow(ctypes.Structure):
+        _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+    return OpenHow
+
+
+def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
+    """Open `path` below `dir_fd` under the RESOLVE_* rules; the descriptor is always close-on-exec.
+
+    `mode` counts only together with O_CREAT or O_TMPFILE, as with open(2).
+
+    Raises:
+        OSError: EXDEV if the path left what it may not leave, ELOOP at a forbidden link, EAGAIN if a rename elsewhere
+        made
+            the answer uncertain, ENOSYS before Linux 5.6, and what open(2) raises.
+    """
+    import ctypes
+
+    creating = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE
+    how = _open_how()(flags | os.O_CLOEXEC, mode if creating else 0, resolve)
+    if b"\0" in path:
+        raise ValueError("embedded null byte")
+    return system_call(_SYS_OPENAT2, dir_fd, ctypes.c_char_p(path), ctypes.byref(how), ctypes.sizeof(how))
+
+
+def rename_exchange(old: str, new: str) -> None:
+    """Swap two existing paths in one step.
+
+    Raises:
+        OSError: EINVAL or ENOSYS where the file system or kernel cannot, and what rename(2) raises.
+    """
+    _rename(old, new, _RENAME_EXCHANGE)
+
+
+def rename_noreplace(old: str, new: str) -> None:
+    """Rename `old` to `new` unless `new` exists.
+
+    Raises:
+        OSError: EEXIST if it does; EINVAL or ENOSYS where the file system or kernel cannot; what rename(2) raises.
+    """
+    _rename(old, new, _RENAME_NOREPLACE)
+
+
+def _rename(old: str, new: str, flags: int) -> None:
+    try:
+        call("renameat2", _AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, old, None, new) from None
+
+
+def syncfs(fd: int) -> None:
+    """Write the whole file system that holds `fd` to its disk.
+
+    Raises:
+        OSError: the disk refused, now or since the file system was last asked through a descriptor this old.
+    """
+    call("syncfs", fd)

@@ -1,0 +1,74 @@
+"""Reading the mount table of this process."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+
+class MountInfo(NamedTuple):
+    """One line of /proc/self/mountinfo (proc(5)), with its octal escapes undone."""
+
+    mount_id: int
+    parent_id: int
+    device: int
+    root: str
+    mount_point: str
+    options: str
+    propagation: tuple[str, ...]
+    fstype: str
+    source: str
+    super_options: str
+
+
+def parse_line(line: bytes) -> MountInfo:
+    """Take one line apart.
+
+    Raises:
+        ValueError: it is not such a line.
+    """
+    before, separator, after = line.rstrip(b"\n").partition(b" - ")
+    fields, rest = before.split(b" "), after.split(b" ")
+    if not separator or len(fields) < 6 or len(rest) < 3:
+        raise ValueError(f"not a mountinfo line: {line!r}")
+    major, _, minor = fields[2].partition(b":")
+    return MountInfo(
+        mount_id=int(fields[0]),
+        parent_id=int(fields[1]),
+        device=os.makedev(int(major), int(minor)),
+        root=_plain(fields[3]),
+        mount_point=_plain(fields[4]),
+        options=_plain(fields[5]),
+        propagation=tuple(_plain(field) for field in fields[6:]),
+        fstype=_plain(rest[0]),
+        source=_plain(rest[1]),
+        super_options=_plain(rest[2]),
+    )
+
+
+def read_mounts() -> list[MountInfo]:
+    """List the mounts that this process sees, in mount order: of two on one path, the later one is on top.
+
+    Raises:
+        OSError: /proc is not there.
+    """
+    with open("/proc/self/mountinfo", "rb") as table:
+        return [parse_line(line) for line in table]
+
+
+def is_mountpoint(path: str) -> bool:
+    """Whether something is mounted exactly on `path`. Sees bind mounts, follows links in all but the last part.
+
+    Raises:
+        OSError: /proc is not there.
+    """
+    parent, name = os.path.split(os.path.abspath(path))
+    wanted = os.path.join(os.path.realpath(parent), name)
+    return any(mount.mount_point == wanted for mount in read_mounts())
+
+
+def _plain(field: bytes) -> str:
+    if b"\\" in field:
+        field = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
+    return os.fsdecode(field)

@@ -1,0 +1,191 @@
+"""User namespaces: whether we are in one, and entering one without starting the program anew."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from cstore.errors import SystemFailure
+from cstore.idmap import IDRange
+from cstore.kernel.libc import call
+from cstore.kernel.mount import MS_PRIVATE, MS_REC, mount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CAP_CHOWN = 0
+CAP_DAC_OVERRIDE = 1
+CAP_SETUID = 7
+CAP_SYS_CHROOT = 18
+CAP_SYS_ADMIN = 21
+CAP_MKNOD = 27
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_ALL_IDS = 2**32 - 1
+
+
+def in_user_namespace() -> bool:
+    """Whether user IDs here are not those of the host: the map covers fewer than all IDs, or moves them."""
+    try:
+        with open("/proc/self/uid_map", "rb") as table:
+            rows = [tuple(int(field) for field in line.split()) for line in table]
+    except OSError:
+        return False  # a kernel without user namespaces
+    return rows != [(0, 0, _ALL_IDS)]
+
+
+def has_capability(number: int) -> bool:
+    """Whether this process may use the capability (CAP_*) now, within its own user namespace."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"CapEff:"):
+                    return bool(int(line.split()[1], 16) >> number & 1)
+    except OSError:
+        pass
+    return os.geteuid() == 0
+
+
+def enter_user_namespace(uid_ranges: Sequence[IDRange] = (), gid_ranges: Sequence[IDRange] = ()) -> None:
+    """Move this process into a new user and a new mount namespace, in which it is user 0.
+
+    `container_id` of a range is the ID inside, `host_id` the one outside. Without ranges, or with a single one that
+    covers just the caller's own ID, the kernel lets us write the maps. Any other map is written by newuidmap(1) and
+    newgidmap(1), or directly if the caller may. Mounts made afterwards are seen in here only.
+
+    Call it before any thread is started. If it fails, the process may be left in a namespace without IDs and must end.
+
+    Raises:
+        SystemFailure: threads are running, user namespaces are forbidden, or the map was not granted.
+    """
+    uids = tuple(uid_ranges) or (IDRange(0, os.geteuid(), 1),)
+    gids = tuple(gid_ranges) or (IDRange(0, os.getegid(), 1),)
+    alone = _only_own(uids, os.geteuid()) and _only_own(gids, os.getegid())
+    if alone:
+        _unshare()
+        _write_own_maps(uids, gids)
+    else:
+        _enter_with_help(uids, gids)
+    _become_root()
+    mount("", "/", flags=MS_REC | MS_PRIVATE)
+
+
+def _only_own(ranges: Sequence[IDRange], own: int) -> bool:
+    return len(ranges) == 1 and ranges[0].size == 1 and ranges[0].host_id == own
+
+
+def _unshare() -> None:
+    try:
+        call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
+    except OSError as error:
+        hint = "user namespaces may be switched off here: see the sysctls user.max_user_namespaces and kernel.*userns*"
+        if error.errno == errno.EINVAL:
+            hint = "it must be entered before any thread is started"
+        raise SystemFailure("enter", "a user namespace", error, hint=hint) from None
+
+
+def _write_own_maps(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
+    _write_map("/proc/self/uid_map", uids)
+    _write("/proc/self/setgroups", b"deny")  # the kernel's condition for an unprivileged group map
+    _write_map("/proc/self/gid_map", gids)
+
+
+def _write_map(path: str, ranges: Sequence[IDRange]) -> None:
+    lines = [f"{part.container_id} {part.host_id} {part.size}\n" for part in ranges]
+    _write(path, "".join(lines).encode())  # in one write: the kernel takes a map once
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise SystemFailure("write", path, error) from None
+
+
+def _become_root() -> None:
+    try:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    except OSError as error:
+        hint = "the ID map must cover ID 0 inside"
+        raise SystemFailure("become user 0 in", "the new user namespace", error, hint=hint) from None
+
+
+def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
+    """Unshare while a child that stays outside waits to write our maps."""
+    ready_read, ready_write = os.pipe()
+    answer_read, answer_write = os.pipe()
+    pid, parent = -1, os.getpid()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os.close(ready_write)
+            os.close(answer_read)
+            _map_from_outside(parent, ready_read, answer_write, uids, gids)
+        os.close(answer_write)
+        answer_write = -1
+        _unshare()
+        os.write(ready_write, b"1")
+        complaint = _read_to_end(answer_read)
+    finally:
+        for fd in (ready_read, ready_write, answer_read, answer_write):
+            if fd >= 0:
+                os.close(fd)
+        if pid > 0:
+            _, status = os.waitpid(pid, 0)
+    if status:
+        reason = complaint.decode(errors="replace").strip() or "newuidmap or newgidmap failed without a word"
+        hint = f"{reason}; see the lines of this user in /etc/subuid and /etc/subgid"
+        raise SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)
+
+
+def _map_from_outside(
+    pid: int, ready: int, answer: int, uids: Sequence[IDRange], gids: Sequence[IDRange]
+) -> None:
+    """Be the child that stays outside."""
+    status = 1
+    try:
+        if os.read(ready, 1) == b"1":
+            if os.geteuid() == 0 and has_capability(CAP_SETUID):
+                _write_map(f"/proc/{pid}/uid_map", uids)
+                _write_map(f"/proc/{pid}/gid_map", gids)
+            else:
+                _run_mapper("newuidmap", pid, uids, answer)
+                _run_mapper("newgidmap", pid, gids, answer)
+            status = 0
+    except SystemFailure as error:
+        os.write(answer, error.message.encode(errors="replace"))
+    finally:
+        os._exit(status)
+
+
+def _run_mapper(program: str, pid: int, ranges: Sequence[IDRange], answer: int) -> None:
+    words = [program, str(pid)]
+    for part in ranges:
+        words += [str(part.container_id), str(part.host_id), str(part.size)]
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(answer, 1)
+            os.dup2(answer, 2)
+            os.execvp(program, words)  # noqa: S606  - a fixed program with numbers for arguments; a shell is what we avoid
+        except OSError as error:
+            os.write(answer, f"{program}: {os.strerror(error.errno or 0)}".encode())
+        finally:
+            os._exit(127)
+    _, status = os.waitpid(child, 0)
+    if status:
+        os._exit(1)  # the program has said why, through the same pipe
+
+
+def _read_to_end(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 4096):
+        parts.append(part)
+    return b"".join(parts)

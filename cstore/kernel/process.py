@@ -1,0 +1,69 @@
+"""What a forked worker does to itself: die with its parent, let go of files that are not its own, lock itself in."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from cstore.kernel.libc import call
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_STANDARD_STREAMS = frozenset({0, 1, 2})
+
+
+def die_with_parent(parent: int = 0) -> None:
+    """Have the kernel kill this process when the thread that forked it ends.
+
+    Mind that it is the *thread*: a worker must be forked by a thread that outlives it. The order is forgotten when the
+    process changes its user or runs a set-user-ID program.
+
+    Args:
+        parent: the process ID that `os.getppid` must still give; if the parent died before the order was placed, this
+            process ends here and now. 0 leaves that test out.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    call("prctl", _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if parent and os.getppid() != parent:
+        os._exit(1)
+
+
+def forbid_new_privileges() -> None:
+    """Make sure that nothing this process runs can gain privileges by set-user-ID bits or file capabilities."""
+    call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def close_all_but(keep: AbstractSet[int]) -> None:
+    """Close every descriptor that is neither in `keep` nor one of the three standard streams.
+
+    A forked worker needs this: a lock of ours stays held for as long as any copy of its descriptor is open. The
+    standard streams stay, or the next file opened would receive what somebody prints.
+    """
+    kept = _STANDARD_STREAMS | keep
+    try:
+        present = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    except OSError:
+        present = list(range(os.sysconf("SC_OPEN_MAX")))
+    for fd in present:
+        if fd not in kept:
+            try:
+                os.close(fd)
+            except OSError:
+                continue  # the listing's own descriptor, closed already
+
+
+def chroot_into(path: str) -> None:
+    """Make `path` the root and the working directory of this process, for good.
+
+    Raises:
+        OSError: EPERM without the capability, or the path is not a directory.
+    """
+    os.chdir(path)
+    os.chroot(".")
+    os.chdir("/")
