@@ -12,7 +12,7 @@
     │   ├── <layer>/                        0700  big data
     │   └── tmp/                            0700  being made or removed, see fs/staging.py
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
-    └── DRIVER-containers/                  0700  containers.lock, containers.json, volatile-containers.json, <container>/
+    └── DRIVER-containers/                  0700  the same, and volatile-containers.json
 
     RUN/                                          gone after a reboot
     ├── DRIVER-layers/mountpoints.{json,lock}     mount counts

@@ -8,7 +8,7 @@ from cstore.store import bigdata, content, creation, drivertrees, mounting, owne
 from cstore.store.lookup import find_layer, get_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cstore.archive.changes import Change
     from cstore.archive.compression import Compression
@@ -28,13 +28,13 @@ class Layers:
 
     # ── looking ──
 
-    def list(self) -> list[Layer]:
+    def list(self) -> Sequence[Layer]:
         """All layers that are whole, in the order of their records."""
         return [layer for layer in self._reader.layers if not layer.incomplete]
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Sequence[str]:
         """The IDs of all layers that are whole, in the order of their records."""
-        return self._reader.layers.whole_ids()
+        return [layer.id for layer in self._reader.layers if not layer.incomplete]
 
     def find(self, word: str) -> Layer | None:
         """The layer that answers to `word`, or None."""
@@ -71,7 +71,7 @@ class Layers:
         """Make a tree in the driver only, without a record; see `drivertrees.create_tree`."""
         return drivertrees.create_tree(self._context, request)
 
-    def trees(self) -> list[str]:
+    def trees(self) -> Sequence[str]:
         """The layer IDs that the driver knows, recorded or not, sorted."""
         return self._context.driver.layers()
 
@@ -81,7 +81,7 @@ class Layers:
         """Apply an archive to a layer, all or nothing; see `content.apply_diff`."""
         return content.apply_diff(self._context, word, source, progress)
 
-    def changes(self, word: str, reference: str = "") -> list[Change]:
+    def changes(self, word: str, reference: str = "") -> Sequence[Change]:
         """What a layer changes against its parent or `reference`; see `content.changes`."""
         return content.changes(self._context, word, reference)
 
@@ -111,6 +111,6 @@ class Layers:
         """Where the layer of this ID is mounted, or ""."""
         return mounting.mount_point(self._context, layer)
 
-    def parent_owners(self, word: str) -> tuple[list[int], list[int]]:
+    def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
         """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`."""
         return owners.parent_owners(self._context, word)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cstore.errors import LayerUnknown, NotAnItem
 from cstore.ids import unique_names
 from cstore.store.lookup import Item, find_item, table_of
-from cstore.store.places import Shelf
 from cstore.store.session import Reader, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cstore.store.context import Context
-    from cstore.store.session import Writer
 
 
 def names_of(context: Context, word: str) -> tuple[str, ...]:
@@ -24,8 +22,7 @@ def names_of(context: Context, word: str) -> tuple[str, ...]:
         LayerUnknown: nothing answers to `word`.
     """
     reader = Reader(context)
-    item = _item(reader, word)
-    names: tuple[str, ...] = table_of(reader, item.shelf).get(item.id).names
+    names: tuple[str, ...] = _record(reader, _item(reader, word)).names
     return names
 
 
@@ -60,7 +57,7 @@ def metadata_of(context: Context, word: str) -> str:
     item = find_item(reader, word)
     if item is None:
         raise NotAnItem(word)
-    metadata: str = table_of(reader, item.shelf).get(item.id).metadata
+    metadata: str = _record(reader, item).metadata
     return metadata
 
 
@@ -82,6 +79,13 @@ def set_metadata(context: Context, word: str, text: str) -> None:
         writer.save(item.shelf)
 
 
+def _record(reader: Reader, item: Item) -> Any:
+    record = table_of(reader, item.shelf).get(item.id)
+    if record is None:  # the file was replaced between the two looks at it
+        raise LayerUnknown(item.id)
+    return record
+
+
 def _item(reader: Reader, word: str) -> Item:
     item = find_item(reader, word)
     if item is None:
@@ -97,27 +101,6 @@ def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tup
         if record is None:
             raise LayerUnknown(word)
         names = change(record.names)
-        if names != record.names:
-            _take_from_others(writer, item, names)
-            table.replace(record.with_(names=names, **_history(item, record, names)))
-            writer.save(item.shelf)
+        table.assign_names(item.id, names)
+        writer.save(item.shelf)
         return names
-
-
-def _take_from_others(writer: Writer, item: Item, names: tuple[str, ...]) -> None:
-    """Remove the names from whoever has them: in every file, so that no later load gives one back."""
-    table = writer.table(item.shelf)
-    for name in names:
-        holder = table.named(name)
-        if holder is not None and holder.id != item.id:
-            table.replace(holder.with_(names=tuple(other for other in holder.names if other != name)))
-
-
-def _history(item: Item, record: object, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Push each of an image's names to the front of its history, in order (semantics 9)."""
-    if item.shelf is not Shelf.IMAGES:
-        return {}
-    history: tuple[str, ...] = getattr(record, "names_history", ())
-    for name in names:
-        history = (name, *(old for old in history if old != name))
-    return {"names_history": history}

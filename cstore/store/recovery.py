@@ -23,7 +23,7 @@ def recover(writer: Writer) -> None:
     from cstore.store.replacing import finish_replacements
 
     finish_replacements(writer)
-    unfinished = writer.layers.flagged_incomplete()
+    unfinished = [layer.id for layer in writer.layers if layer.incomplete]
     if unfinished:
         _drop_unfinished(writer, unfinished)
 

@@ -18,6 +18,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cstore.errors import RecordsDamaged, SystemFailure
 from cstore.fs.lockfile import LockFile
 from cstore.records.containers import CONTAINERS
 from cstore.records.images import IMAGES
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cstore.drivers.contract import Driver, Removal
-    from cstore.errors import RecordsDamaged
     from cstore.fs.lockfile import HeldLock
     from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
@@ -67,8 +67,12 @@ class Reader:
         return [flaw for table in self._tables.values() for flaw in table.flaws]
 
     def mounts(self) -> MountTable:
-        """The mount counts."""
-        return MountTable.load(self._context.layout.mountpoints)
+        """The mount counts; none if their file cannot be trusted, as after a reboot."""
+        path = self._context.layout.mountpoints
+        try:
+            return MountTable.load(path)
+        except RecordsDamaged:
+            return MountTable(path)
 
     def _table(self, shelf: Shelf) -> Table[Any]:
         table = self._tables.get(shelf)
@@ -153,10 +157,12 @@ class Writer:
         layout = self.layout
         with LockFile(layout.mountpoints_lock).exclusive(self.context.patience) as lock:
             table = MountTable.load(layout.mountpoints)
+            before = list(table)
             yield table
-            if table.changed:
+            if list(table) != before:
+                table.arrange(layer.id for layer in self.layers)
                 lock.mark()
-                table.save(self.layers.ids())
+                table.save(sync=self.context.sync)
 
     def finish(self) -> None:
         """Do what was put off.
@@ -198,8 +204,6 @@ def writing(context: Context, *shelves: Shelf, graph: bool = False) -> Iterator[
 
 def make_roots(layout: Layout) -> None:
     """Make the roots and the driver's home, which every program expects of a store, for their owner only."""
-    from cstore.errors import SystemFailure
-
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):
         try:

@@ -1,0 +1,104 @@
+"""Archives in and out, and changes between layers, through the library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.archive.compression import Compression
+from cstore.errors import ArchiveError, ContentDamaged, LayerUnknown
+from cstore.store import NewLayer, Store
+from tests.builders import compress, flip_byte_of, listing, make_tar, regular, typical_tar
+
+if TYPE_CHECKING:
+    from tests.unit.store.conftest import Import
+
+Apply = Callable[[str, bytes], int]
+
+
+class Collected:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        self.data += data
+
+
+def diff(store: Store, layer: str, reference: str = "", compression: Compression | None = None) -> bytes:
+    sink = Collected()
+    store.layers.diff(layer, sink, reference, compression)
+    return bytes(sink.data)
+
+
+def test_the_imported_archive_comes_out_byte_for_byte(store: Store, put: Import) -> None:
+    """Whatever it was compressed with."""
+    archive = typical_tar()
+    put(compress(archive, "zstd"), id="it")
+
+    assert diff(store, "it", compression=Compression.NONE) == archive
+    assert diff(store, "it")[:4] == bytes.fromhex("28b52ffd")
+
+
+def test_a_changed_file_stops_the_diff(store: Store, put: Import) -> None:
+    """The archive is not given back with other contents than it had."""
+    put(make_tar(regular("f", b"contents")), id="it")
+    flip_byte_of(os.path.join(store.mount("it"), "f"))
+
+    with pytest.raises(ContentDamaged, match="f"):
+        diff(store, "it", compression=Compression.NONE)
+
+
+def test_a_diff_against_an_ancestor_spans_the_layers_between(store: Store, put: Import) -> None:
+    """Everything that came after the ancestor is in it."""
+    put(make_tar(regular("one", b"1")), id="a")
+    put(make_tar(regular("two", b"2")), id="b", parent="a")
+    put(make_tar(regular("three", b"3")), id="c", parent="b")
+
+    assert [change.path for change in store.layers.changes("c", "a")] == [b"/three", b"/two"]
+    archive = diff(store, "c", "a", Compression.NONE)
+    assert b"three" in archive
+    assert b"two" in archive
+    assert b"one" not in archive
+
+
+def test_an_unknown_reference_is_an_error(store: Store) -> None:
+    """It is not silently taken for the parent."""
+    store.layers.create(NewLayer(id="it"))
+    with pytest.raises(LayerUnknown, match="nothing"):
+        store.layers.changes("it", "nothing")
+
+
+def test_an_applied_diff_is_recorded(store: Store, apply: Apply) -> None:
+    """The layer is as if it had been imported."""
+    archive = typical_tar()
+    store.layers.create(NewLayer(id="it"))
+    size = apply("it", compress(archive, "gzip"))
+
+    assert size == store.layers.diff_size("it")
+    assert store.layers.get("it").compression == Compression.GZIP
+    assert diff(store, "it", compression=Compression.NONE) == archive
+
+
+def test_a_failed_apply_leaves_no_trace(store: Store, put: Import, apply: Apply, graph: str) -> None:
+    """Tree, record and tar-split are the old ones, to the last byte and time."""
+    put(typical_tar(), id="it")
+    before = listing(graph)
+    with pytest.raises(ArchiveError):
+        apply("it", make_tar(regular("new", b"x" * 5000))[:3000])
+    assert listing(graph) == before
+
+
+def test_data_items_are_kept_in_order(store: Store) -> None:
+    """Setting one again replaces its value, not its place."""
+    store.layers.create(NewLayer(id="it"))
+    for key, value in (("b", b"1"), ("odd name/é", b"2"), ("b", b"3")):
+        store.layers.set_data("it", key, value)
+
+    assert store.layers.data_names("it") == ("b", "odd name/é")
+    assert store.layers.get_data("it", "b") == b"3"
+    assert store.layers.get_data("it", "odd name/é") == b"2"

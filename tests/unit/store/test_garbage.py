@@ -1,0 +1,142 @@
+"""What a crash left is found, named and removed; what is recorded or in doubt is not."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import RecordsDamaged
+from cstore.store import NewLayer, Store
+from tests.builders import listing, typical_tar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.store.conftest import Import
+
+
+def records_path(graph: str) -> str:
+    return os.path.join(graph, "vfs-layers", "layers.json")
+
+
+def rewrite(graph: str, change: Callable[[list[dict[str, object]]], None]) -> None:
+    """Change the layer records behind the store's back."""
+    with open(records_path(graph), encoding="utf-8") as file:
+        records = json.load(file)
+    change(records)
+    with open(records_path(graph), "w", encoding="utf-8") as file:
+        json.dump(records, file, separators=(",", ":"))
+
+
+def test_a_tree_without_a_record_is_a_leftover(store: Store) -> None:
+    """A dry run names it, a run removes it, and there is nothing left to do."""
+    store.layers.create(NewLayer(id="kept"))
+    store.layers.create_tree(NewLayer(id="stray"))
+
+    assert [(os.path.basename(item.path), item.kind) for item in store.gc(dry_run=True)] == [("stray", "layer")]
+    assert store.layers.trees() == ["kept", "stray"]
+    assert len(store.gc()) == 1
+    assert store.layers.trees() == ["kept"]
+    assert store.gc() == []
+
+
+def test_files_without_a_record_are_leftovers(store: Store, graph: str, put: Import) -> None:
+    """tar-split files, data directories, temporary files: but not what others keep there."""
+    put(typical_tar(), id="kept")
+    layers = os.path.join(graph, "vfs-layers")
+    for name in ("gone.tar-split.gz", ".tmp-layers.json123", "notes-of-the-admin"):
+        with open(os.path.join(layers, name), "w", encoding="utf-8"):
+            pass
+    os.mkdir(os.path.join(layers, "f" * 64))
+    os.mkdir(os.path.join(layers, "directory-of-the-admin"))
+
+    assert sorted(item.kind for item in store.gc()) == ["data", "tar-split", "temporary"]
+    assert {"kept.tar-split.gz", "notes-of-the-admin", "directory-of-the-admin"} <= set(os.listdir(layers))
+
+
+def test_an_unfinished_layer_is_removed_by_the_next_writer(store: Store, put: Import, graph: str) -> None:
+    """It is never listed, and any change to the store finishes what was begun."""
+    put(typical_tar(), id="unfinished")
+    rewrite(graph, lambda records: records[0].update(flags={"incomplete": True}))
+
+    assert store.layers.list() == []
+    store.layers.create(NewLayer(id="new"))
+    assert store.layers.trees() == ["new"]
+    assert not os.path.exists(os.path.join(graph, "vfs-layers", "unfinished.tar-split.gz"))
+
+
+def test_an_unfinished_layer_that_is_needed_stays(store: Store, graph: str) -> None:
+    """Nothing that is referenced is swept, whatever its flags say."""
+    store.layers.create(NewLayer(id="base"))
+    store.layers.create(NewLayer(id="child", parent="base"))
+    rewrite(graph, lambda records: records[0].update(flags={"incomplete": True}))
+    store.layers.create(NewLayer(id="new"))
+
+    assert store.layers.trees() == ["base", "child", "new"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 200, b'[{"id":"a"', b"{}", b"[null]", b"[1]"])
+def test_a_suspect_index_is_damage_not_emptiness(store: Store, put: Import, graph: str, damage: bytes) -> None:
+    """No writer goes on, nothing is removed, the file stays as it is."""
+    put(typical_tar(), id="it")
+    with open(records_path(graph), "wb") as file:
+        file.write(damage)
+    before = listing(graph)
+
+    for operation in (
+        store.gc,
+        store.wipe,
+        lambda: store.gc(dry_run=True),
+        lambda: store.layers.create(NewLayer()),
+        lambda: store.layers.delete("it"),
+    ):
+        with pytest.raises(RecordsDamaged):
+            operation()
+    assert listing(graph) == before
+
+
+def test_a_lost_index_is_damage_too(store: Store, put: Import, graph: str) -> None:
+    """Trees with tar-split files and no record file at all are not garbage."""
+    put(typical_tar(), id="it")
+    os.unlink(records_path(graph))
+
+    with pytest.raises(RecordsDamaged, match="missing"):
+        store.gc()
+    assert store.layers.trees() == ["it"]
+
+
+def test_readers_list_what_they_can_and_say_what_they_cannot(store: Store, put: Import, graph: str) -> None:
+    """Damage in one file does not hide another."""
+    put(typical_tar(), id="it")
+    store.layers.create(NewLayer(id="volatile", volatile=True))
+    with open(records_path(graph), "wb") as file:
+        file.write(b"[{")
+
+    assert [layer.id for layer in store.layers.list()] == ["volatile"]
+    assert [flaw.path for flaw in store.flaws] == [records_path(graph)]
+
+
+def test_a_replacement_that_was_interrupted_is_concluded(
+    store: Store, put: Import, apply: Callable[[str, bytes], int], graph: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the trees were exchanged there is only forward: the next writer brings the record after them."""
+    from cstore.store import replacing
+
+    store.layers.create(NewLayer(id="it"))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replacing, "_conclude", killed)
+        with pytest.raises(KeyboardInterrupt):
+            apply("it", typical_tar())
+    assert store.layers.get("it").diff_digest == ""
+
+    store.set_metadata("it", "the next writer")
+    assert store.layers.get("it").diff_size == len(typical_tar())
+    assert store.layers.get("it").metadata == "the next writer"
+    assert not [name for name in os.listdir(os.path.join(graph, "vfs-layers")) if "replacing" in name]
