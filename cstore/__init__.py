@@ -1,7 +1,7 @@
 """Container storage in Python: the store of Podman, Buildah, skopeo and CRI-O, read and changed safely beside them.
 
-    >>> from cstore import load_config, open_store
-    >>> for layer in open_store(load_config()).layers.list():
+    >>> from cstore import open_store
+    >>> for layer in open_store().layers.list():
     ...     print(layer.id, layer.diff_size)
 
 Names are imported when they are first used, so that a program pays only for what it touches.
@@ -13,19 +13,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cstore import errors
+    from cstore.archive.changes import Change
+    from cstore.archive.compression import Compression
     from cstore.config import Overrides, StoreConfig, load_config
     from cstore.errors import CstoreError
-    from cstore.records.model import Container, Image, Layer
+    from cstore.fs.lockfile import Patience
+    from cstore.idmap import IDMap
+    from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
+    from cstore.store.creation import NewLayer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Change",
+    "Compression",
     "Container",
     "CstoreError",
+    "IDMap",
+    "IDMapEntry",
     "Image",
     "Layer",
+    "NewLayer",
     "Overrides",
+    "Patience",
     "Store",
     "StoreConfig",
     "__version__",
@@ -35,11 +46,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Change": "cstore.archive.changes",
+    "Compression": "cstore.archive.compression",
     "Container": "cstore.records.model",
     "CstoreError": "cstore.errors",
+    "IDMap": "cstore.idmap",
+    "IDMapEntry": "cstore.records.model",
     "Image": "cstore.records.model",
     "Layer": "cstore.records.model",
+    "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",
+    "Patience": "cstore.fs.lockfile",
     "Store": "cstore.store",
     "StoreConfig": "cstore.config",
     "load_config": "cstore.config",

@@ -23,7 +23,7 @@ INTERRUPTED = 130
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and end the process with its exit code."""
     code = run(sys.argv[1:] if words is None else words)
-    # Taking the interpreter down in good order costs as much as a small command itself, and there is nothing left to do.
+    # Taking the interpreter down in good order costs as much as a small command, and there is nothing left to do.
     os._exit(_flushed(code))
 
 
@@ -65,7 +65,7 @@ def _explain(error: Exception, session: Session) -> int:
 
 
 def _say_interrupted() -> int:
-    from cstore.cli.output.complaints import say
+    from cstore.cli.output.streams import say
 
     say("cstore: interrupted; the store is as it was (what was staged is swept by the next change, or by cstore gc)")
     return INTERRUPTED

@@ -1,9 +1,9 @@
 """Words of a command line, rewritten so that click reads them as the peer would.
 
-The peer follows the manners of Go's flag parsers: options end at the first word that is none; `-i=V` gives a short option its
-value while `-iV` bundles two; a switch may be told its value, `--json=false`, and never takes the next word; one pair of
-quotes around a value after `=` goes away. Here every option becomes `--long=value`, the end of options becomes `--`, and click
-does the rest: defaults, types, texts, exit codes.
+The peer follows the manners of Go's flag parsers: options end at the first word that is none; `-i=V` gives a short
+option its value while `-iV` bundles two; a switch may be told its value, `--json=false`, and never takes the next word;
+one pair of quotes around a value after `=` goes away. Here every option becomes `--long=value`, the end of options
+becomes `--`, and click does the rest: defaults, types, texts, exit codes.
 """
 
 from __future__ import annotations

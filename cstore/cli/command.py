@@ -1,11 +1,14 @@
 """What every command is made of: its class, and the decorators that declare it.
 
+A command reads like this:
+
     @command("exists", example="cstore exists base")
-    @words("ITEM")
-    @switch("-q", "--quiet", help="Print nothing; the exit status says it all.")
+    @words("items", "ITEM")
+    @switch("-q", "--quiet", help="Print nothing; the exit code says it all.")
     @json_option
     @pass_session
-    def exists(session, items, quiet): ...
+    def exists(session: Session, items: tuple[str, ...], quiet: bool) -> None:
+        ...
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ class StoreCommand(GoSyntax):
 
 
 def _write_options(title: str, params: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    records = [record for param in params if param is not None and (record := param.get_help_record(ctx))]
+    records = [record for param in params if isinstance(param, click.Option) and (record := param.get_help_record(ctx))]
     if records:
         with formatter.section(title):
             formatter.write_dl(records)
@@ -81,22 +84,46 @@ def global_options() -> list[click.Option]:
     if not _GLOBAL_OPTIONS:
         shared: dict[str, Any] = {"expose_value": False, "callback": _remember}
         text = {**shared, "metavar": "PATH"}
-        _GLOBAL_OPTIONS.extend([
-            click.Option(["-g", "--graph"], help="Root of the storage tree.", **text),
-            click.Option(["-R", "--run"], help="Root of the runtime state tree.", **text),
-            click.Option(["--image-store"], help="Root of the separate image store.", **text),
-            Switch(["--transient-store"], default=None, help="Keep container records under the run root.", **shared),
-            click.Option(["-s", "--storage-driver"], metavar="NAME", help="Storage driver ($STORAGE_DRIVER).", **shared),
-            click.Option(
-                ["--storage-opt"], multiple=True, metavar="KEY=VALUE", help="Driver option ($STORAGE_OPTS); may be repeated.", **shared
-            ),
-            Switch(["--no-sync"], default=None, help="Do not wait for the disk: faster, unsafe in a power cut.", **shared),
-            click.Option(
-                ["--lock-timeout"], type=click.FloatRange(min=0), metavar="SECONDS", help="Give up on a lock after so long.", **shared
-            ),
-            Switch(["-U", "--unshare"], default=None, help="Run in a user namespace (the default when rootless).", **shared),
-            Switch(["-D", "--debug"], default=None, help="Print debugging information.", **shared),
-        ])
+        _GLOBAL_OPTIONS.extend(
+            [
+                click.Option(["-g", "--graph"], help="Root of the storage tree.", **text),
+                click.Option(["-R", "--run"], help="Root of the runtime state tree.", **text),
+                click.Option(["--image-store"], help="Root of the separate image store.", **text),
+                Switch(
+                    ["--transient-store"], default=None, help="Keep container records under the run root.", **shared
+                ),
+                click.Option(
+                    ["-s", "--storage-driver"], metavar="NAME", help="Storage driver ($STORAGE_DRIVER).", **shared
+                ),
+                click.Option(
+                    ["--storage-opt"],
+                    multiple=True,
+                    metavar="KEY=VALUE",
+                    help="Driver option ($STORAGE_OPTS); may be repeated.",
+                    **shared,
+                ),
+                Switch(
+                    ["--no-sync"],
+                    default=None,
+                    help="Do not wait for the disk: faster, unsafe in a power cut.",
+                    **shared,
+                ),
+                click.Option(
+                    ["--lock-timeout"],
+                    type=click.FloatRange(min=0),
+                    metavar="SECONDS",
+                    help="Give up on a lock after so long.",
+                    **shared,
+                ),
+                Switch(
+                    ["-U", "--unshare"],
+                    default=None,
+                    help="Run in a user namespace (the default when rootless).",
+                    **shared,
+                ),
+                Switch(["-D", "--debug"], default=None, help="Print debugging information.", **shared),
+            ]
+        )
     return _GLOBAL_OPTIONS
 
 
@@ -114,7 +141,9 @@ def command(name: str, *, example: str, **attributes: Any) -> Callable[[Callable
 
 def word(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
     """Declare one positional word. Left out, it is ""."""
-    return click.argument(name, metavar=metavar if required else f"[{metavar}]", required=required, default=None if required else "")
+    return click.argument(
+        name, metavar=metavar if required else f"[{metavar}]", required=required, default=None if required else ""
+    )
 
 
 def words(name: str, metavar: str) -> Callable[[F], F]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """One row: the name people type, `module:attribute` below `cstore.cli.commands`, one line of help, other spellings."""
+    """One row: the name, `module:attribute` below `cstore.cli.commands`, one line of help, other spellings."""
 
     name: str
     target: str
@@ -30,9 +30,17 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("layers", "layers:layers", "List layers."),
             Entry("layer", "layers:layer", "Show what is recorded of layers."),
             Entry("delete-layer", "delete:delete_layer", "Delete layers on which nothing builds.", ("deletelayer",)),
-            Entry("create-storage-layer", "create:create_storage_layer", "Create a tree in the storage driver, without a record."),
+            Entry(
+                "create-storage-layer",
+                "create:create_storage_layer",
+                "Create a tree in the storage driver, without a record.",
+            ),
             Entry("storage-layers", "layers:storage_layers", "List the trees that the storage driver knows."),
-            Entry("layer-parent-owners", "layers:layer_parent_owners", "List owners above mounted layers that their ID maps miss."),
+            Entry(
+                "layer-parent-owners",
+                "layers:layer_parent_owners",
+                "List owners above mounted layers that their ID maps miss.",
+            ),
         ),
     ),
     (
@@ -107,7 +115,9 @@ class Root(GoSyntax, click.Group):
             raise TypeError(f"{target} is not a command")
         return found
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
         if not ctx.resilient_parsing and args[0] not in _targets():
             ctx.fail(_no_such_command(args[0]))
@@ -142,7 +152,12 @@ root = Root(
     params=[
         *global_options(),
         click.Option(
-            ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit."
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version and exit.",
         ),
     ],
     help="Container storage: layers, images and containers, shared with Podman, Buildah, skopeo and CRI-O.",

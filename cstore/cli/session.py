@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cstore.config import StoreConfig
-    from cstore.errors import CstoreError
-    from cstore.fs.lockfile import Patience
-    from cstore.store import Store
+    from cstore import CstoreError, Patience, Store, StoreConfig
 
 
 class Intent(enum.Enum):
@@ -68,24 +65,10 @@ class Session:
             ConfigError: a file, variable or option makes no sense.
         """
         if self._config is None:
-            from cstore.cli.output.complaints import warn
-            from cstore.config import Overrides, load_config
+            from cstore.config import load_config
 
-            given = self.settings.given
-            self._config = load_config(
-                Overrides(
-                    graph_root=given.get("graph"),
-                    run_root=given.get("run"),
-                    image_store=given.get("image_store"),
-                    driver=given.get("storage_driver"),
-                    driver_options=given.get("storage_opt", ()),
-                    transient_store=given.get("transient_store"),
-                    sync=None if given.get("no_sync") is None else not given["no_sync"],
-                    lock_timeout=given.get("lock_timeout"),
-                )
-            )
-            for warning in self._config.warnings:
-                warn(warning)
+            self._config = load_config(_overrides(self.settings.given))
+            self.warn(self._config.warnings)
         return self._config
 
     def open(self, intent: Intent) -> Store:
@@ -95,29 +78,33 @@ class Session:
             CstoreError: the store cannot be opened.
         """
         if self._store is None:
-            from cstore.store import open_store
+            from cstore import open_store
 
             if self.settings.debug:
                 _log_to_stderr()
             if intent is not Intent.RECORDS:
                 self._enter_namespace()
             self._store = open_store(self.config, patience=self._patience())
+            self.warn(
+                self._store.config.warnings[len(self.config.warnings) :]
+            )  # what only the chosen driver could tell
             if self.settings.debug:
                 self._log_store(self._store)
         return self._store
 
     def _enter_namespace(self) -> None:
-        """Become root of a user namespace where an ordinary user's store needs it."""
+        """Become root of a user namespace, where an ordinary user's store needs it."""
         from cstore.config import rootless_identity
 
+        config = self.config  # found out before, for inside the namespace everybody looks like root
         wanted = self.settings.unshare
         if wanted or (wanted is None and rootless_identity().per_user):
             from cstore.store.rootless import enter
 
-            enter(self.config)
+            enter(config)
 
     def _patience(self) -> Patience:
-        from cstore.fs.lockfile import Patience
+        from cstore import Patience
 
         return Patience(timeout=self.config.lock_timeout, notice=_say_waiting if sys.stderr.isatty() else None)
 
@@ -132,9 +119,16 @@ class Session:
 
     # ── results ──
 
+    @property
+    def styled(self) -> bool:
+        """Whether a person reads the result: a terminal, and no JSON."""
+        from cstore.cli.output.terminal import for_people
+
+        return not self.json and for_people()
+
     def lines(self, lines: Iterable[str]) -> None:
         """Print plain lines."""
-        from cstore.cli.output.plain import write_lines
+        from cstore.cli.output.streams import write_lines
 
         write_lines(lines)
 
@@ -144,14 +138,21 @@ class Session:
 
         write_document(value)
 
-    @property
-    def styled(self) -> bool:
-        """Whether a person reads the result: a terminal, and no JSON."""
-        from cstore.cli.output.terminal import for_people
-
-        return not self.json and for_people()
-
     # ── failures ──
+
+    def warn(self, sentences: Iterable[str]) -> None:
+        """Say what does not stop the command."""
+        for sentence in sentences:
+            from cstore.cli.output.complaints import warn
+
+            warn(sentence)
+
+    def report(self, error: CstoreError, word: str) -> None:
+        """Say an error, unless the JSON result is going to tell it."""
+        if self.json:
+            self.failed = True
+        else:
+            self.complain(error, word)
 
     def complain(self, error: CstoreError, word: str = "") -> None:
         """Say an error and remember that there was one. `word` is the argument that it is about."""
@@ -167,8 +168,23 @@ class Session:
                 self.complain(flaw)
 
 
+def _overrides(given: dict[str, Any]) -> Any:
+    from cstore.config import Overrides
+
+    return Overrides(
+        graph_root=given.get("graph", ""),
+        run_root=given.get("run", ""),
+        image_store=given.get("image_store", ""),
+        driver=given.get("storage_driver", ""),
+        driver_options=given.get("storage_opt", ()),
+        transient_store=given.get("transient_store"),
+        sync=None if given.get("no_sync") is None else not given["no_sync"],
+        lock_timeout=given.get("lock_timeout"),
+    )
+
+
 def _say_waiting(path: str, holder: str) -> None:
-    from cstore.cli.output.complaints import say
+    from cstore.cli.output.streams import say
 
     say(f"cstore: waiting for {holder or 'another process'} (lock {path})")
 
@@ -176,6 +192,5 @@ def _say_waiting(path: str, holder: str) -> None:
 def _log_to_stderr() -> None:
     import logging
 
-    logging.basicConfig(
-        level=logging.DEBUG, stream=sys.stderr, format="time=%(asctime)s level=%(levelname)s msg=%(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
-    )
+    line = "time=%(asctime)s level=%(levelname)s msg=%(message)s"
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format=line, datefmt="%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,54 @@
+"""Data items: named files attached to a layer."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, pass_session, text, word
+from cstore.cli.session import Intent, Session
+
+
+@command("list-layer-data", example="cstore list-layer-data base")
+@word("layer", "LAYER")
+@json_option
+@pass_session
+def list_layer_data(session: Session, layer: str) -> None:
+    """List the data items of a layer."""
+    from cstore.cli.output import structured
+
+    items = session.open(Intent.RECORDS).layers.data_names(layer)
+    if session.json:
+        session.document(structured.nothing_is_null(items))
+    else:
+        session.lines(items)
+
+
+@command("get-layer-data", example="cstore get-layer-data -f sbom.json base sbom")
+@word("layer", "LAYER")
+@word("item", "ITEM")
+@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@pass_session
+def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
+    """Write out a data item of a layer.
+
+    FILE is touched only once the item has been found.
+    """
+    from cstore.cli.files import result_file
+
+    data = session.open(Intent.RECORDS).layers.get_data(layer, item)
+    with result_file(file, sync=session.config.sync, binary=False) as sink:
+        sink.write(data)
+
+
+@command("set-layer-data", example="cstore set-layer-data -f sbom.json base sbom")
+@word("layer", "LAYER")
+@word("item", "ITEM")
+@text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
+@pass_session
+def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
+    """Store a data item with a layer.
+
+    It takes the place of one with the same name, in one step.
+    """
+    from cstore.cli.files import read_whole
+
+    data = read_whole(file)
+    session.open(Intent.WRITE).layers.set_data(layer, item, data)

@@ -1,0 +1,80 @@
+"""New layers: empty ones, ones made of a tar archive, and bare trees in the driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cstore.cli.command import command, json_option, pass_session, switch, text, word
+from cstore.cli.options import layer_options, new_layer, tree_options
+from cstore.cli.session import Intent, Session
+
+if TYPE_CHECKING:
+    from cstore import Layer
+
+
+@command("create-layer", example="cstore create-layer --name base\ncstore create-layer --name app base")
+@word("parent", "PARENT", required=False)
+@layer_options
+@json_option
+@pass_session
+def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
+    """Create a layer.
+
+    The new layer holds what PARENT holds, or nothing. Its ID is printed, and a line for each of its names.
+    """
+    request = new_layer(parent, wanted)
+    _show(session, session.open(Intent.WRITE).layers.create(request))
+
+
+@command(
+    "import-layer",
+    example="cstore import-layer --name base -f rootfs.tar.zst\nzcat rootfs.tar.gz | cstore import-layer --name base",
+)
+@word("parent", "PARENT", required=False)
+@layer_options
+@text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
+@switch("-q", "--quiet", help="Show no progress.")
+@json_option
+@pass_session
+def import_layer(session: Session, /, parent: str, file: str, quiet: bool, **wanted: Any) -> None:
+    """Make a layer of a tar archive.
+
+    The archive may be plain, or compressed with gzip, zstd, bzip2 or xz. It is applied on top of PARENT. If anything
+    goes wrong, no layer remains. The new ID is printed, and a line for each name.
+    """
+    from cstore.cli.files import archive_source, size_of
+    from cstore.cli.output.progress import progress_bar
+
+    request = new_layer(parent, wanted)
+    with archive_source(file) as source:
+        store = session.open(Intent.WRITE)
+        with progress_bar("importing", size_of(source), quiet=quiet) as progress:
+            layer = store.layers.put(request, source, progress)
+    _show(session, layer)
+
+
+@command("create-storage-layer", example="cstore create-storage-layer --id scratch")
+@word("parent", "PARENT", required=False)
+@tree_options
+@json_option
+@pass_session
+def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> None:
+    """Create a tree in the storage driver, without a record.
+
+    PARENT is an ID that the driver knows. No other command sees the tree, except storage-layers, which lists it, and gc
+    and wipe, which remove it.
+    """
+    tree = session.open(Intent.WRITE).layers.create_tree(new_layer(parent, wanted))
+    if session.json:
+        session.document(tree)
+    else:
+        session.lines([tree])
+
+
+def _show(session: Session, layer: Layer) -> None:
+    from cstore.cli.output import plain, structured
+
+    if session.json:
+        session.document(structured.layer(layer))
+    else:
+        session.lines(plain.created(layer.id, layer.names))

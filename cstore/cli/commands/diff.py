@@ -1,0 +1,104 @@
+"""What is in a layer: listed, measured, written as a tar, and changed by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.cli.command import command, json_option, pass_session, switch, text, word
+from cstore.cli.session import Intent, Session
+
+if TYPE_CHECKING:
+    from cstore import Compression
+
+
+@command("changes", example="cstore changes app\ncstore changes app base")
+@word("layer", "LAYER")
+@word("reference", "REFERENCE", required=False)
+@json_option
+@pass_session
+def changes(session: Session, layer: str, reference: str) -> None:
+    """List what a layer adds, modifies and deletes.
+
+    It is compared with its parent, or with REFERENCE.
+    """
+    from cstore.cli.output import plain, structured
+
+    found = session.open(Intent.CONTENT).layers.changes(layer, reference)
+    if session.json:
+        session.document(structured.changes(found))
+    elif session.styled:
+        from cstore.cli.output import styled
+
+        styled.changes(found)
+    else:
+        session.lines(plain.changes(found))
+
+
+@command("diffsize", example="cstore diffsize app")
+@word("layer", "LAYER")
+@word("reference", "REFERENCE", required=False)
+@pass_session
+def diffsize(session: Session, layer: str, reference: str) -> None:
+    """Add up the sizes of what a layer changes.
+
+    Files that LAYER adds or modifies against its parent, or against REFERENCE, count in bytes; directories and the
+    overhead of a tar archive do not.
+    """
+    session.lines([str(session.open(Intent.CONTENT).layers.diff_size(layer, reference))])
+
+
+@command("diff", example="cstore diff -u base > base.tar\ncstore diff --zstd -f app.tar.zst app")
+@word("layer", "LAYER")
+@word("reference", "REFERENCE", required=False)
+@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@switch("-u", "--uncompressed", help="Do not compress.")
+@switch("-c", "--gzip", help="Compress with gzip.")
+@switch("--zstd", help="Compress with zstd.")
+@switch("-b", "--bzip2", "--bz2", help="Compress with bzip2.")
+@switch("-x", "--xz", help="Compress with xz.")
+@pass_session
+def diff(session: Session, /, layer: str, reference: str, file: str, **forms: bool) -> None:
+    """Write a layer as a tar archive.
+
+    An imported layer comes out byte for byte as it went in, and is compressed as it was unless an option says
+    otherwise. With REFERENCE, the archive holds what LAYER changes against that layer instead of against its parent.
+    """
+    from cstore.cli.files import result_file
+
+    store = session.open(Intent.CONTENT)
+    store.layers.get(layer)
+    with result_file(file, sync=session.config.sync) as sink:
+        store.layers.diff(layer, sink, reference, _compression(forms))
+
+
+def _compression(forms: dict[str, bool]) -> Compression | None:
+    """The strongest that was asked for; None for the one that the layer came in."""
+    from cstore import Compression
+
+    ranked = (
+        ("xz", Compression.XZ),
+        ("bzip2", Compression.BZIP2),
+        ("zstd", Compression.ZSTD),
+        ("gzip", Compression.GZIP),
+        ("uncompressed", Compression.NONE),
+    )
+    return next((compression for form, compression in ranked if forms[form]), None)
+
+
+@command("applydiff", example="cstore applydiff -f update.tar.gz app")
+@word("layer", "LAYER")
+@text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
+@switch("-q", "--quiet", help="Show no progress.")
+@pass_session
+def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
+    """Apply a tar archive to a layer.
+
+    All of it, or nothing: if anything goes wrong, the layer is as it was.
+    """
+    from cstore.cli.files import archive_source, size_of
+    from cstore.cli.output.progress import progress_bar
+
+    with archive_source(file) as source:
+        store = session.open(Intent.WRITE)
+        with progress_bar("applying", size_of(source), quiet=quiet) as progress:
+            store.layers.apply_diff(layer, source, progress)

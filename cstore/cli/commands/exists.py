@@ -1,0 +1,42 @@
+"""Whether things are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.cli.command import command, json_option, pass_session, switch, words
+from cstore.cli.session import Intent, Session
+
+if TYPE_CHECKING:
+    from cstore import Store
+
+
+@command("exists", example="cstore exists --quiet base && echo there")
+@words("items", "ITEM")
+@switch("-q", "--quiet", help="Print nothing; the exit code says it all.")
+@switch("-l", "--layer", help="Count layers only.")
+@switch("-i", "--image", help="Count images only.")
+@switch("-c", "--container", help="Count containers only.")
+@json_option
+@pass_session
+def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, image: bool, container: bool) -> None:
+    """Say whether layers, images or containers exist.
+
+    The exit code is 0 if all of them do. Asking for several kinds at once asks for what is all of them.
+    """
+    from cstore.cli.output import structured
+
+    store = session.open(Intent.RECORDS)
+    asked = {"layer": layer, "image": image, "container": container}
+    kinds = {kind for kind, wanted in asked.items() if wanted}
+    results = {item: _is_there(store, item, kinds) for item in items}
+    if session.json:
+        session.document(structured.mapping(results))
+    elif not quiet:
+        session.lines(f"{item}: {'true' if there else 'false'}" for item, there in results.items())
+    session.failed |= not all(results.values())
+
+
+def _is_there(store: Store, item: str, kinds: set[str]) -> bool:
+    found = store.find(item)
+    return found is not None and kinds <= {found.kind}

@@ -1,0 +1,106 @@
+"""Looking at layers: all of them, some of them, and what the driver has."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, pass_session, switch, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+
+@command("layers", example="cstore layers --tree\ncstore layers --json | jq -r '.[].id'")
+@switch("-t", "--tree", help="Show layers below their parents.")
+@switch("-q", "--quick", "--quiet", help="Print IDs only.")
+@json_option
+@pass_session
+def layers(session: Session, tree: bool, quick: bool) -> None:
+    """List layers.
+
+    Each comes with its names, and with the images and containers that it belongs to.
+    """
+    from cstore.cli.output import plain, structured, views
+
+    store = session.open(Intent.RECORDS)
+    if session.json:
+        session.document(structured.layers(store.layers.list()))
+    elif tree and session.styled:
+        from cstore.cli.output import styled
+
+        styled.tree(views.branches(views.layer_rows(store, mounts=True)))
+    elif tree:
+        session.lines(plain.tree(views.branches(views.layer_rows(store, mounts=True))))
+    elif quick:
+        session.lines(store.layers.ids())
+    elif session.styled:
+        from cstore.cli.output import styled
+
+        styled.layers(views.layer_rows(store, mounts=True))
+    else:
+        session.lines(plain.layers(views.layer_rows(store, mounts=False)))
+
+
+@command("layer", example="cstore layer base")
+@words("layers", "LAYER")
+@json_option
+@pass_session
+def layer(session: Session, layers: tuple[str, ...]) -> None:
+    """Show what is recorded of layers."""
+    from cstore.cli.output import plain, structured
+
+    store = session.open(Intent.RECORDS)
+    found = []
+    for name in layers:
+        try:
+            found.append(store.layers.get(name))
+        except CstoreError as error:
+            session.complain(error, name)
+    if session.json:
+        session.document([structured.layer(record) for record in found])
+    elif session.styled:
+        from cstore.cli.output import styled
+
+        styled.layer_details((record, store.layers.read_only(record.id)) for record in found)
+    else:
+        session.lines(
+            line for record in found for line in plain.layer(record, read_only=store.layers.read_only(record.id))
+        )
+
+
+@command("storage-layers", example="cstore storage-layers")
+@json_option
+@pass_session
+def storage_layers(session: Session) -> None:
+    """List the trees that the storage driver knows.
+
+    Trees of recorded layers are among them, and those that no record owns.
+    """
+    trees = session.open(Intent.RECORDS).layers.trees()
+    if session.json:
+        session.document(trees)
+    else:
+        session.lines(trees)
+
+
+@command("layer-parent-owners", example="cstore layer-parent-owners app")
+@words("layers", "LAYER")
+@json_option
+@pass_session
+def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
+    """List owners above mounted layers that their ID maps miss.
+
+    These are the users and groups that own a directory above the mount point and are none of the layer's own. A layer
+    with ID maps must be mounted.
+    """
+    from cstore.cli.output import plain, structured
+
+    store = session.open(Intent.RECORDS)
+    for name in layers:
+        try:
+            layer = store.layers.get(name)
+            uids, gids = store.layers.parent_owners(layer.id)
+        except CstoreError as error:
+            session.complain(error, name)
+            continue
+        if session.json:
+            session.document(structured.owners(layer.id, uids, gids))
+        else:
+            session.lines(plain.owners(layer.id, uids, gids))

@@ -1,0 +1,52 @@
+"""Metadata: one text for each layer, image or container."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, pass_session, switch, text, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError, InvalidOption
+
+
+@command("metadata", example="cstore metadata --quiet base")
+@words("items", "ITEM")
+@switch("-q", "--quiet", help="Leave out names and IDs.")
+@json_option
+@pass_session
+def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
+    """Print the metadata of items."""
+    from cstore.cli.output import structured
+
+    store = session.open(Intent.RECORDS)
+    found: dict[str, str] = {}
+    for item in items:
+        try:
+            found[item] = store.metadata(item)
+        except CstoreError as error:
+            session.complain(error, item)
+    if session.json:
+        session.document(structured.mapping(found))
+        return
+    for item in items:
+        value = found.get(item, "").removesuffix("\n")
+        session.lines([value if quiet else f"{item}: {value}"])
+
+
+@command("set-metadata", example="cstore set-metadata --metadata 'built nightly' base")
+@word("item", "ITEM")
+@text("-m", "--metadata", metavar="TEXT", help="New metadata.")
+@text("-f", "--metadata-file", metavar="FILE", help="Read it from FILE; this wins over --metadata.")
+@pass_session
+def set_metadata(session: Session, item: str, metadata: str, metadata_file: str) -> None:
+    """Replace the metadata of an item.
+
+    An empty FILE clears it.
+    """
+    from cstore.cli.files import read_whole
+
+    if not (metadata or metadata_file):
+        raise InvalidOption(
+            "there is no new metadata", hint="give --metadata or --metadata-file", peer="no new metadata provided"
+        )
+    if metadata_file:
+        metadata = read_whole(metadata_file).decode(errors="replace")
+    session.open(Intent.WRITE).set_metadata(item, metadata)

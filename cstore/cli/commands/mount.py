@@ -1,0 +1,90 @@
+"""Mounting layers and containers, unmounting them, and asking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cstore.cli.command import command, json_option, pass_session, switch, text, texts, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+
+@command("mount", example="cstore mount base")
+@words("items", "ITEM")
+@text("-l", "--label", help="SELinux label, instead of the recorded one.")
+@texts(
+    "-o", "--opt", metavar="OPTION", expose_value=False, help="Accepted and ignored, as the peer does."
+)
+@json_option
+@pass_session
+def mount(session: Session, items: tuple[str, ...], label: str) -> None:
+    """Mount layers or containers.
+
+    The mount points are printed, an empty line for each that failed. Every mount counts: it takes as many unmounts.
+    """
+    store = session.open(Intent.WRITE)
+    results = []
+    for item in items:
+        path, problem = "", ""
+        try:
+            path = store.mount(item, label=label)
+        except CstoreError as error:
+            problem = error.peer
+            session.report(error, item)
+        results.append({"id": item, "mountpoint": path, "error": problem})
+        if not session.json:
+            session.lines([path])
+    if session.json:
+        session.document(results)
+
+
+@command("unmount", example="cstore unmount base")
+@words("items", "ITEM")
+@switch("-f", "--force", help="Unmount at once, however often it was mounted.")
+@json_option
+@pass_session
+def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
+    """Unmount layers or containers.
+
+    An ITEM may also be a mount point. What others still count on stays mounted, and nothing is printed.
+    """
+    store = session.open(Intent.WRITE)
+    results = []
+    for item in items:
+        problem = ""
+        try:
+            still_mounted = store.unmount(item, force=force)
+        except CstoreError as error:
+            problem = error.peer
+            session.report(error, item)
+        else:
+            if not (still_mounted or session.json):
+                session.lines([f"{item} mountpoint unmounted"])
+        results.append({"id": item, "error": problem})
+    if session.json:
+        session.document(results)
+
+
+@command("mounted", example="cstore mounted base")
+@words("items", "ITEM")
+@json_option
+@pass_session
+def mounted(session: Session, items: tuple[str, ...]) -> None:
+    """Say which layers or containers are mounted.
+
+    Those that are get a line each. Not being mounted is no failure; not being known is.
+    """
+    store = session.open(Intent.RECORDS)
+    results: list[dict[str, Any]] = []
+    for item in items:
+        is_mounted, problem = False, ""
+        try:
+            is_mounted = store.mounted(item)
+        except CstoreError as error:
+            problem = error.peer
+            session.report(error, item)
+        if is_mounted and not session.json:
+            session.lines([f"{item} mounted"])
+        results.append({"id": item, "error": problem, "mounted": is_mounted})
+    if session.json:
+        session.document(results)

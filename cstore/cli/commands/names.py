@@ -1,0 +1,74 @@
+"""Names of layers, images and containers."""
+
+from __future__ import annotations
+
+import sys
+
+from cstore.cli.command import command, json_option, pass_session, texts, word, words
+from cstore.cli.session import Intent, Session
+
+
+@command("get-names", example="cstore get-names 3ede")
+@word("item", "ITEM")
+@json_option
+@pass_session
+def get_names(session: Session, item: str) -> None:
+    """List the names of an item."""
+    names = session.open(Intent.RECORDS).names(item)
+    if session.json:
+        session.document(list(names))
+    else:
+        session.lines(names)
+
+
+@command("set-names", example="cstore set-names --name base --name debian 3ede")
+@words("items", "ITEM")
+@texts("-n", "--name", metavar="NAME", help="New name; may be repeated. None at all takes every name away.")
+@json_option
+@pass_session
+def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
+    """Replace the names of an item.
+
+    A name that another item of the same kind has moves here.
+    """
+    _show(session, session.open(Intent.WRITE).set_names(_first(session, items), name))
+
+
+@command("add-names", example="cstore add-names --name latest 3ede")
+@words("items", "ITEM")
+@texts("-n", "--name", metavar="NAME", help="Name to add; may be repeated.")
+@json_option
+@pass_session
+def add_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
+    """Add names to an item.
+
+    A name that another item of the same kind has moves here.
+    """
+    _show(session, session.open(Intent.WRITE).add_names(_first(session, items), name))
+
+
+@command("remove-names", example="cstore remove-names --name latest 3ede")
+@words("items", "ITEM")
+@texts("-n", "--name", metavar="NAME", help="Name to take away; may be repeated.")
+@json_option
+@pass_session
+def remove_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
+    """Take names from an item.
+
+    Names that it does not have are ignored.
+    """
+    _show(session, session.open(Intent.WRITE).remove_names(_first(session, items), name))
+
+
+def _first(session: Session, items: tuple[str, ...]) -> str:
+    """The peer ignores what follows the first word, and options there are such words: a person should hear of it."""
+    if len(items) > 1 and sys.stderr.isatty():
+        session.warn([f"ignored after {items[0]}: {' '.join(items[1:])} (options go before the ITEM)"])
+    return items[0]
+
+
+def _show(session: Session, names: tuple[str, ...]) -> None:
+    from cstore.cli.output import structured
+
+    if session.json:
+        session.document(structured.nothing_is_null(names))

@@ -1,0 +1,59 @@
+"""Facts: about the store, the configuration, and cstore itself."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, pass_session, word
+from cstore.cli.session import Intent, Session
+
+
+@command("status", example="cstore status --json")
+@json_option
+@pass_session
+def status(session: Session) -> None:
+    """Show where the store is and which driver it uses.
+
+    As with the peer, the lines go to standard error; JSON goes to standard output.
+    """
+    _facts(session, session.open(Intent.RECORDS).status())
+
+
+@command("version", example="cstore version")
+@json_option
+@pass_session
+def version(session: Session) -> None:
+    """Print the version.
+
+    As with the peer, the line goes to standard error; JSON goes to standard output.
+    """
+    from cstore import __version__
+
+    _facts(session, [("Version", __version__)])
+
+
+@command("config", example="cstore config\ncstore config /etc/containers/storage.conf")
+@word("file", "FILE", required=False)
+@pass_session
+def config(session: Session, file: str) -> None:
+    """Print the configuration as JSON.
+
+    It is the one in force: files, environment and options together. With FILE, it is what that file says by itself. No
+    store is opened.
+    """
+    from cstore.config import load_file, peer_view
+
+    if file:
+        loaded = load_file(file)
+        session.warn(loaded.warnings)
+    else:
+        loaded = session.config
+    session.document(peer_view(loaded))
+
+
+def _facts(session: Session, facts: list[tuple[str, str]]) -> None:
+    from cstore.cli.output.streams import say
+
+    if session.json:
+        session.document([list(fact) for fact in facts])
+        return
+    for label, value in facts:
+        say(f"{label}: {value}")

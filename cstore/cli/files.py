@@ -1,0 +1,189 @@
+"""Files that the user names: archives and data read from them, results written to them.
+
+A named regular file appears whole or not at all: it is written beside its name and renamed when it is done. Devices,
+pipes and what the shell has opened are written as they are.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cstore.errors import InvalidOption, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STANDARD_OUTPUT = "standard output"
+
+
+@contextmanager
+def archive_source(path: str) -> Iterator[int]:
+    """Open the archive at `path`, or standard input if that is ""; gives a descriptor.
+
+    Raises:
+        InvalidOption: standard input is a terminal.
+        SystemFailure: the file cannot be read.
+    """
+    if not path:
+        if os.isatty(0):
+            raise InvalidOption(
+                "there is no archive to read: standard input is a terminal", hint="use -f FILE or a pipe"
+            )
+        yield 0
+        return
+    source = _opened(path)
+    try:
+        yield source
+    finally:
+        os.close(source)
+
+
+def size_of(source: int) -> int | None:
+    """How many bytes an open file has yet to give; None for what has no end that could be known."""
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return max(0, status.st_size - os.lseek(source, 0, os.SEEK_CUR))
+
+
+def read_whole(path: str) -> bytes:
+    """Read a file, or standard input if `path` is "".
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    source = _opened(path) if path else 0
+    try:
+        with open(source, "rb", closefd=bool(path)) as file:
+            return file.read()
+    except OSError as error:
+        raise SystemFailure("read", path or "standard input", error) from error
+
+
+def _opened(path: str) -> int:
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+    if stat.S_ISDIR(os.fstat(source).st_mode):
+        os.close(source)
+        raise SystemFailure("read", path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    return source
+
+
+class FileSink:
+    """Takes bytes and writes them to a descriptor, all of them."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self.written = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of `data`.
+
+        Raises:
+            SystemFailure: it cannot be written.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                count = os.write(self._descriptor, rest)
+                rest = rest[count:]
+                self.written += count
+        except OSError as error:
+            raise SystemFailure("write", self._path, error) from error
+
+
+@contextmanager
+def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileSink]:
+    """Open the file that a result goes to, or standard output if `path` is "".
+
+    Args:
+        path: an existing regular file is replaced when the result is complete, and keeps its mode.
+        sync: whether the result must survive a power cut once this returns.
+        binary: whether the result would only make a mess of a terminal.
+
+    Raises:
+        InvalidOption: it is binary, and standard output is a terminal.
+        SystemFailure: the file cannot be made or written.
+    """
+    if not path:
+        if binary and sys.stdout.isatty():
+            raise InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
+        sys.stdout.flush()
+        yield FileSink(1, STANDARD_OUTPUT)
+    elif _is_replaceable(path):
+        with _replacement(os.path.realpath(path), sync=sync) as sink:
+            yield sink
+    else:
+        with _in_place(path) as sink:
+            yield sink
+
+
+def _is_replaceable(path: str) -> bool:
+    """Whether `path` is, or shall be, a regular file with a name of its own; what lies in /dev and /proc never is."""
+    if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+        return False
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+
+
+@contextmanager
+def _in_place(path: str) -> Iterator[FileSink]:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+    try:
+        yield FileSink(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _replacement(path: str, *, sync: bool) -> Iterator[FileSink]:
+    beside = f"{path}.{os.getpid()}.part"
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise SystemFailure("create", beside, error) from error
+    try:
+        yield FileSink(descriptor, path)
+        _publish(descriptor, beside, path, sync=sync)
+    except BaseException:
+        os.unlink(beside)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:
+    """Give a finished file its name."""
+    try:
+        if os.path.exists(path):
+            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
+        if sync:
+            os.fsync(descriptor)
+        os.rename(beside, path)
+        if sync:
+            _sync_directory(os.path.dirname(path) or ".")
+    except OSError as error:
+        raise SystemFailure("write", path, error) from error
+
+
+def _sync_directory(path: str) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)  # without this, a power cut may bring the old file back under the name
+    finally:
+        os.close(directory)

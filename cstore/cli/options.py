@@ -1,0 +1,102 @@
+"""Bundles of options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cstore.cli.command import switch, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore import IDMap, NewLayer
+    from cstore.idmap import IDRange
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _bundle(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Stack decorators; the first one is the first in the help text."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+id_map_options = _bundle(
+    switch("--hostuidmap", help="Map no user IDs."),
+    switch("--hostgidmap", help="Map no group IDs."),
+    text("--uidmap", metavar="C:H:SIZE[:...]", help="Map user IDs: container, host, how many."),
+    text("--gidmap", metavar="C:H:SIZE[:...]", help="Map group IDs: container, host, how many."),
+    text("--subuidmap", metavar="USER", help="Map to the ranges of USER in /etc/subuid; ALL takes every range."),
+    text("--subgidmap", metavar="GROUP", help="Map to the ranges of GROUP in /etc/subgid; ALL takes every range."),
+)
+
+tree_options = _bundle(
+    text("-i", "--id", help="ID of the new layer, instead of a random one."),
+    text("-l", "--label", help="SELinux label for its mounts."),
+    switch("-r", "--readonly", help="Never to be changed: with an image store, it goes there."),
+    id_map_options,
+)
+
+layer_options = _bundle(
+    texts("-n", "--name", metavar="NAME", help="Name of the new layer; may be repeated."),
+    tree_options,
+)
+
+
+def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
+    """Turn the values of `layer_options` or `tree_options` into a request.
+
+    Raises:
+        InvalidIDMap: a map cannot be read.
+        InvalidOption: a map is given and refused at once, or a user has no ranges.
+    """
+    from cstore import NewLayer
+
+    return NewLayer(
+        parent=parent,
+        id=wanted["id"],
+        names=tuple(wanted.get("name", ())),
+        mount_label=wanted["label"],
+        read_only=wanted["readonly"],
+        id_map=_id_map(wanted),
+        host_uids=wanted["hostuidmap"],
+        host_gids=wanted["hostgidmap"],
+    )
+
+
+def _id_map(wanted: dict[str, Any]) -> IDMap | None:
+    """The map that was asked for; None if nothing was said about maps."""
+    from cstore.idmap import IDMap, parse_ranges
+
+    for kind, sub, noun in (("uidmap", "subuidmap", "uid"), ("gidmap", "subgidmap", "gid")):
+        if wanted[f"host{kind}"] and (wanted[kind] or wanted[sub]):
+            raise _contradiction(kind, noun)
+    uids, gids = _from_sub_ids(wanted["subuidmap"], wanted["subgidmap"])
+    uids += parse_ranges(wanted["uidmap"], "uid")
+    gids += parse_ranges(wanted["gidmap"], "gid")
+    return IDMap(uids, gids) if uids or gids else None
+
+
+def _from_sub_ids(user: str, group: str) -> tuple[tuple[IDRange, ...], tuple[IDRange, ...]]:
+    """The ranges set aside for a user or group; nothing if neither is named."""
+    if not (user or group):
+        return (), ()
+    from cstore.config.subids import sub_id_map
+
+    granted = sub_id_map(user, group)
+    return granted.uids, granted.gids
+
+
+def _contradiction(kind: str, noun: str) -> Exception:
+    from cstore.errors import InvalidOption
+
+    return InvalidOption(
+        f"--host{kind} maps nothing, and --{kind} or --sub{kind} maps something",
+        hint="give one of them",
+        peer=f"host {noun} map specified along with {noun.upper()} mapping",
+    )

@@ -1,0 +1,103 @@
+"""Plain lines, as the peer prints them: what scripts read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.cli.output.text import go_quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cstore import Change, Layer
+    from cstore.cli.output.views import Branch, LayerRow
+    from cstore.store.garbage import Leftover
+
+CHANGE_VERBS = ("Modify", "Add", "Delete")
+
+
+def created(item: str, names: Iterable[str]) -> Iterator[str]:
+    """A new item: its ID, then its names."""
+    yield item
+    for name in names:
+        yield f"\t{name}"
+
+
+def layers(rows: Iterable[LayerRow]) -> Iterator[str]:
+    """Layers with their names and with whose they are."""
+    for row in rows:
+        yield row.layer.id
+        for name in row.layer.names:
+            yield f"\tname: {name}"
+        for kind, holders in (("image", row.images), ("container", row.containers)):
+            for holder in holders:
+                yield f"\t{kind}: {holder.id}"
+                for name in holder.names:
+                    yield f"\t\tname: {name}"
+
+
+def tree(branches: Iterable[Branch]) -> Iterator[str]:
+    """Layers below their parents, with notes."""
+    for branch in branches:
+        if not branch.columns:
+            yield branch.name
+            continue
+        *above, follows = branch.columns
+        indent = "".join("│ " if runs else "  " for runs in above)
+        yield f"{indent}{'├' if follows else '└'}─{branch.name}"
+        for note in notes(branch.row):
+            yield f"{indent}{'│' if follows else ' '} {note}"
+
+
+def notes(row: LayerRow | None) -> Iterator[str]:
+    """What a tree says of one layer."""
+    if row is None:
+        return
+    for name in row.layer.names:
+        yield f"name: {name}"
+    if row.mount:
+        yield f"mount: {row.mount}"
+    for kind, holders in (("image", row.images), ("container", row.containers)):
+        for holder in holders:
+            yield f"{kind}: {holder.id}"
+            for name in holder.names:
+                yield f"{kind} name: {name}"
+
+
+def layer(record: Layer, *, read_only: bool) -> Iterator[str]:
+    """What is recorded of one layer."""
+    yield f"ID: {record.id}"
+    for kind, ranges in (("UID", record.uid_map), ("GID", record.gid_map)):
+        for part in ranges:
+            yield f"{kind} mapping: (container={part.container_id}, host={part.host_id}, size={part.size})"
+    if record.parent:
+        yield f"Parent: {record.parent}"
+    for name in record.names:
+        yield f"Name: {name}"
+    if read_only:
+        yield "Read Only: true"
+
+
+def changes(found: Iterable[Change]) -> Iterator[str]:
+    """Changes of one layer, a verb and a quoted path each."""
+    for change in found:
+        yield f"{CHANGE_VERBS[change.kind]} {go_quoted(change.path)}"
+
+
+def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]:
+    """Owners that the ID maps of a layer miss."""
+    yield f"ID: {item}"
+    for title, numbers in (("UIDs", uids), ("GIDs", gids)):
+        if numbers:
+            yield f"{title}: {listed(map(str, numbers))}"
+
+
+def listed(values: Iterable[str]) -> str:
+    """A list as Go prints it: `[a b]`."""
+    return f"[{' '.join(values)}]"
+
+
+def leftovers(found: Iterable[Leftover]) -> Iterator[str]:
+    """What garbage collection found: kind, bytes and path, separated by tabs."""
+    for leftover in found:
+        yield f"{leftover.kind}\t{leftover.bytes}\t{leftover.path}"

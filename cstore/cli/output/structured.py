@@ -1,0 +1,81 @@
+"""JSON documents: what programs read. Keys, their order and what is left out are the peer's (cli spec, 2.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cstore.cli.output.streams import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cstore import Change, IDMapEntry, Layer
+    from cstore.store.garbage import Leftover
+
+
+def write_document(value: object) -> None:
+    """Write one document and a newline to standard output."""
+    from cstore.gojson import encode
+
+    write_bytes(encode(value).rstrip(b"\n") + b"\n")
+
+
+def layer(record: Layer) -> dict[str, Any]:
+    """A layer record."""
+    document = {
+        "id": record.id,
+        "names": list(record.names),
+        "parent": record.parent,
+        "metadata": record.metadata,
+        "mountlabel": record.mount_label,
+        "created": record.created,
+        "compressed-diff-digest": record.compressed_digest,
+        "compressed-size": record.compressed_size,
+        "diff-digest": record.diff_digest,
+        "toc-digest": record.toc_digest,
+        "diff-size": record.diff_size,
+        "compression": int(record.compression),
+        "uidset": list(record.uids),
+        "gidset": list(record.gids),
+        "flags": mapping(record.flags),
+        "uidmap": _ranges(record.uid_map),
+        "gidmap": _ranges(record.gid_map),
+        "big-data-names": list(record.data_names),
+    }
+    return {key: value for key, value in document.items() if value or key in {"id", "created"}}
+
+
+def _ranges(ranges: Iterable[IDMapEntry]) -> list[dict[str, int]]:
+    return [{"container_id": part.container_id, "host_id": part.host_id, "size": part.size} for part in ranges]
+
+
+def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A map, its keys in the order of their bytes."""
+    return dict(sorted(values.items(), key=lambda item: item[0].encode(errors="surrogatepass")))
+
+
+def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:
+    """A list that the peer writes as null when it is empty."""
+    return list(values) or None
+
+
+def changes(found: Iterable[Change]) -> list[dict[str, Any]] | None:
+    """Changes of one layer."""
+    return nothing_is_null(
+        [{"Path": change.path.decode(errors="surrogateescape"), "Kind": int(change.kind)} for change in found]
+    )
+
+
+def layers(records: Iterable[Layer]) -> list[dict[str, Any]] | None:
+    """All layers."""
+    return nothing_is_null([layer(record) for record in records])
+
+
+def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> dict[str, Any]:
+    """Owners that the ID maps of a layer miss."""
+    return {"ID": item, "UIDs": nothing_is_null(uids), "GIDs": nothing_is_null(gids)}
+
+
+def leftovers(found: Iterable[Leftover]) -> list[dict[str, Any]]:
+    """What garbage collection found."""
+    return [{"path": leftover.path, "kind": leftover.kind, "bytes": leftover.bytes} for leftover in found]

@@ -1,0 +1,163 @@
+"""Tables, trees and colour, for people at a terminal. This module brings rich with it, so it is imported last."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from cstore.cli.output import plain
+from cstore.cli.output.terminal import console
+from cstore.cli.output.text import human_age, human_size, short_id, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cstore import Change, IDMapEntry, Layer
+    from cstore.cli.output.views import Branch, Holder, LayerRow
+    from cstore.store.garbage import Leftover
+
+COMPRESSIONS = ("none", "bzip2", "gzip", "xz", "zstd")
+CHANGE_STYLES = ("yellow", "green", "red")
+
+
+def layers(rows: Sequence[LayerRow]) -> None:
+    """Show layers as a table."""
+    if not rows:
+        console(stderr=True).print("no layers", style="dim")
+        return
+    table = _table("ID", "Names", "Parent", "Size", "Created", "Used by", right={"Size"})
+    for row in rows:
+        record = row.layer
+        used_by = [_shown(holder) for holder in (*row.images, *row.containers)]
+        table.add_row(
+            Text(visible(short_id(record.id)), style="cyan"),
+            Text(visible(", ".join(record.names)), style="bold"),
+            visible(short_id(record.parent)),
+            _size(record),
+            _age(record.created),
+            Text(", ".join([*used_by, *(["mounted"] if row.mount else [])])),
+        )
+    console().print(table)
+
+
+def tree(branches: Iterable[Branch]) -> None:
+    """Show layers below their parents."""
+    way: list[Tree] = []
+    roots: list[Tree] = []
+    for branch in branches:
+        del way[len(branch.columns) :]
+        if way:
+            way.append(way[-1].add(_leaf(branch.row)))
+        else:
+            way.append(Tree(Text(visible(short_id(branch.name)), style="dim"), guide_style="dim"))
+            roots.append(way[0])
+    for root in roots:
+        console().print(root)
+
+
+def _leaf(row: LayerRow | None) -> Text:
+    if row is None:
+        return Text("")
+    leaf = Text.assemble((visible(short_id(row.layer.id)), "cyan"))
+    if row.layer.names:
+        leaf.append(f"  {visible(', '.join(row.layer.names))}", style="bold")
+    leaf.append(f"  {_size(row.layer)}", style="dim")
+    for holder in (*row.images, *row.containers):
+        leaf.append(f"  ← {_shown(holder)}", style="green")
+    if row.mount:
+        leaf.append(f"  mounted at {visible(row.mount)}", style="yellow")
+    return leaf
+
+
+def layer_details(records: Iterable[tuple[Layer, bool]]) -> None:
+    """Show all that is recorded of some layers. The flag says whether a layer can only be read."""
+    out = console()
+    for record, read_only in records:
+        grid = Table.grid(padding=(0, 2))
+        for label, value in _facts(record, read_only):
+            if value:
+                grid.add_row(Text(label, style="dim"), Text(visible(value)))
+        out.print(grid)
+
+
+def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
+    compressed = (
+        f"{human_size(record.compressed_size)}, {_compression(record.compression)}" if record.compressed_size else ""
+    )
+    return [
+        ("ID", record.id),
+        ("Names", ", ".join(record.names)),
+        ("Parent", record.parent),
+        ("Created", f"{record.created} ({_age(record.created)})"),
+        ("Size", f"{human_size(record.diff_size)} ({record.diff_size} bytes)" if record.diff_digest else ""),
+        ("Compressed", compressed),
+        ("Digest", record.diff_digest),
+        ("Compressed digest", record.compressed_digest if record.compressed_digest != record.diff_digest else ""),
+        ("TOC digest", record.toc_digest),
+        ("Data", ", ".join(record.data_names)),
+        ("Metadata", record.metadata),
+        ("Mount label", record.mount_label),
+        ("UID map", _ranges(record.uid_map)),
+        ("GID map", _ranges(record.gid_map)),
+        ("Read only", "yes" if read_only else ""),
+    ]
+
+
+def _ranges(ranges: Sequence[IDMapEntry]) -> str:
+    return "; ".join(f"{part.container_id}→{part.host_id}, {part.size} IDs" for part in ranges)
+
+
+def changes(found: Sequence[Change]) -> None:
+    """Show changes in the colours of their kind."""
+    out = console()
+    for change, line in zip(found, plain.changes(found), strict=True):
+        out.print(Text(line, style=CHANGE_STYLES[change.kind]), soft_wrap=True)
+
+
+def leftovers(found: Sequence[Leftover], *, removed: bool) -> None:
+    """Show what garbage collection found, and what it comes to."""
+    out = console()
+    verb = "removed" if removed else "would remove"
+    if not found:
+        out.print("nothing to remove", style="dim")
+        return
+    table = _table("Kind", "Size", "Path", right={"Size"})
+    for leftover in found:
+        table.add_row(leftover.kind, human_size(leftover.bytes), Text(visible(leftover.path), overflow="fold"))
+    out.print(table)
+    count = "1 leftover" if len(found) == 1 else f"{len(found)} leftovers"
+    out.print(f"{verb} {count}, {human_size(sum(leftover.bytes for leftover in found))}")
+
+
+def _table(*titles: str, right: set[str]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title.upper(), justify="right" if title in right else "left", overflow="fold")
+    return table
+
+
+def _shown(holder: Holder) -> str:
+    return visible(holder.names[0] if holder.names else short_id(holder.id))
+
+
+def _size(record: Layer) -> str:
+    return human_size(record.diff_size) if record.diff_digest else ""
+
+
+def _compression(number: int) -> str:
+    return COMPRESSIONS[number] if 0 <= number < len(COMPRESSIONS) else str(number)
+
+
+def _age(created: str) -> str:
+    """The age of a time as records spell it; "" for none."""
+    try:
+        born = datetime.fromisoformat(created[:19]).replace(tzinfo=UTC)
+    except ValueError:
+        return ""
+    if born.year == 1:
+        return ""
+    return human_age((datetime.now(UTC) - born).total_seconds())

@@ -1,0 +1,43 @@
+"""Who reads the result: a person at a terminal, or a program behind a pipe; and whether they want colour.
+
+Variables that are obeyed, the first that applies:
+
+    NO_COLOR        set and not empty: no colour
+    CLICOLOR_FORCE  set and neither empty nor 0: what a terminal would get, wherever it goes
+    CLICOLOR        0: no colour
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def for_people() -> bool:
+    """Whether standard output shall show tables and colour."""
+    return sys.stdout.isatty() or colour_wish() is True
+
+
+def colour_wish() -> bool | None:
+    """What the environment says about colour; None if nothing."""
+    from cstore.config.environment import read_environment
+
+    variables = read_environment().variables
+    if variables.get("NO_COLOR"):
+        return False
+    if variables.get("CLICOLOR_FORCE", "0") not in {"", "0"}:
+        return True
+    return False if variables.get("CLICOLOR") == "0" else None
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console for one of the standard streams."""
+    from rich.console import Console
+
+    wish = colour_wish()
+    return Console(
+        stderr=stderr, no_color=wish is False, force_terminal=wish, highlight=False, markup=False, emoji=False
+    )

@@ -1,0 +1,96 @@
+"""What there is to show, before anybody decides how: the one model behind plain lines, JSON and tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cstore import Layer, Store
+
+
+class Holder(NamedTuple):
+    """An image or a container that a layer belongs to."""
+
+    id: str
+    names: tuple[str, ...]
+
+
+class LayerRow(NamedTuple):
+    """A layer, where it is mounted ("" if nowhere), and whose it is."""
+
+    layer: Layer
+    mount: str
+    images: tuple[Holder, ...]
+    containers: tuple[Holder, ...]
+
+
+def layer_rows(store: Store, *, mounts: bool) -> list[LayerRow]:
+    """Gather all layers. Mount points are looked up only if `mounts` are to be shown."""
+    images: dict[str, list[Holder]] = {}
+    containers: dict[str, list[Holder]] = {}
+    for image in store.images():
+        for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
+            images.setdefault(layer, []).append(Holder(image.id, image.names))
+    for container in store.containers():
+        containers.setdefault(container.layer, []).append(Holder(container.id, container.names))
+    return [
+        LayerRow(
+            layer,
+            store.layers.mount_point(layer.id) if mounts else "",
+            tuple(images.get(layer.id, ())),
+            tuple(containers.get(layer.id, ())),
+        )
+        for layer in store.layers.list()
+    ]
+
+
+class Branch(NamedTuple):
+    """One line of a tree of layers: a layer, and for each column to its left whether a line runs down there.
+
+    `row` is None for a root that stands for no listed layer: "(base)", or a parent that is missing.
+    """
+
+    name: str
+    row: LayerRow | None
+    columns: tuple[bool, ...]
+
+
+BASE = "(base)"
+
+
+def branches(rows: Iterable[LayerRow]) -> list[Branch]:
+    """Put layers below their parents, each parent's children in the order of the list.
+
+    A parent that is not in the list becomes a root of its own. Layers that are their own ancestors hang from no root;
+    one of each such ring is taken for it, so that every layer is shown.
+    """
+    children: dict[str, list[LayerRow]] = {}
+    for row in rows:
+        children.setdefault(row.layer.parent or BASE, []).append(row)
+    known = {row.layer.id for family in children.values() for row in family}
+    roots = sorted((name for name in children if name not in known), key=lambda name: len(children[name]))
+    shown: list[Branch] = []
+    while children:
+        root = roots.pop(0) if roots else next(iter(children))
+        shown += _branches_below(root, children)
+    return shown
+
+
+def _branches_below(root: str, children: dict[str, list[LayerRow]]) -> list[Branch]:
+    """Take everything below `root` out of `children`, top down, without recursion: chains may be long."""
+    shown = [Branch(root, None, ())]
+    waiting = _family(root, (), children)
+    while waiting:
+        branch = waiting.pop()
+        shown.append(branch)
+        waiting += _family(branch.name, branch.columns, children)
+    return shown
+
+
+def _family(parent: str, columns: tuple[bool, ...], children: dict[str, list[LayerRow]]) -> list[Branch]:
+    """The children of one parent, last one first; each notes whether a sibling follows it."""
+    rows = children.pop(parent, [])
+    last = len(rows) - 1
+    return [Branch(row.layer.id, row, (*columns, place < last)) for place, row in reversed(list(enumerate(rows)))]
