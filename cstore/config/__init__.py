@@ -1,4 +1,8 @@
-"""Configuration: which store, which driver, which options. Files and environment are read; nothing is changed."""
+"""Configuration: which store, which driver, which options. Files and environment are read; nothing is changed.
+
+Owns storage.conf, the environment variables, the order in which flags, environment and file count, and who the user is.
+Must not know what a store or a driver does with a setting, nor touch, create or open one.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 from cstore.config.keys import KEYS, RETIRED, TABLES, Kind
-from cstore.config.lines import line_of
 from cstore.config.options import FileSettings
 from cstore.errors import ConfigError
 from cstore.idmap import LARGEST_ID
@@ -93,12 +92,13 @@ class _Reading:
             elif key not in TABLES:
                 self.remarks.append(self._unknown(written, key))
             elif isinstance(value, dict):
-                self._refuse_twin(key, written)
                 self.walk(value, written)
             else:
                 raise self._error(key, f"it must be a table, not {_type_name(value)}")
 
     def _error(self, key: str, reason: str, hint: str = "") -> ConfigError:
+        from cstore.config.lines import line_of
+
         return ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
 
     def _refuse_twin(self, key: str, written: str) -> None:
@@ -130,7 +130,8 @@ class _Reading:
             case Kind.EMPTY_TABLE:
                 return self._checked_empty(key, value)
         if not fine:
-            raise self._error(key, f"it must be {kind.value}, not {_type_name(value)}", _remedy(key, kind, value))
+            got = "an array of anything else" if isinstance(value, list) and kind is Kind.TEXTS else _type_name(value)
+            raise self._error(key, f"it must be {kind.value}, not {got}", _remedy(key, kind, value))
         if kind is not Kind.FLAG and any("\0" in text for text in ([value] if isinstance(value, str) else value)):
             raise self._error(key, "it contains a NUL character")
         return value

@@ -72,7 +72,7 @@ def load_config(
     if found.for_user_without_file and not chosen and not settings.strings(keys.DRIVER_PRIORITY):
         settings = settings.with_values({keys.DRIVER: detect_driver(settings.string(keys.GRAPH_ROOT), environment)})
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
-    return _finished(config, [*settings.remarks, *odd, *remarks], strict=strict)
+    return _finished(config, [*settings.remarks, *odd, *found.odd, *remarks], strict=strict)
 
 
 def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> StoreConfig:
@@ -101,6 +101,7 @@ class _Files:
         self._identity = identity
         self._places = places
         self._overrides = overrides
+        self.odd: list[ConfigError] = []
 
     @cached_property
     def settings(self) -> FileSettings:
@@ -126,7 +127,7 @@ class _Files:
         if own := settings.string(keys.ROOTLESS_PATH):
             return own
         only_path = self._system.keep({keys.ROOTLESS_PATH})
-        system, _ = expand_settings(only_path, self._environment.variables, self._identity.uid)
+        system, self.odd = expand_settings(only_path, self._environment.variables, self._identity.uid)
         return system.string(keys.ROOTLESS_PATH) or plain_path(data_root(self._environment, self._identity))
 
     @cached_property

@@ -1,0 +1,102 @@
+"""Ranges of IDs that the system has set aside for a user: /etc/subuid and /etc/subgid.
+
+A line is `OWNER:START:COUNT`; the owner is a name or a numeric user ID, and may have several lines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.errors import ConfigError, InvalidIDMap
+from cstore.idmap import LARGEST_ID, IDMap, IDRange
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USER_FILE = "/etc/subuid"
+GROUP_FILE = "/etc/subgid"
+EVERYBODY = "ALL"
+
+Range = tuple[int, int]
+"""The first ID, and how many."""
+
+
+def read_ranges(owner: str, path: str) -> tuple[Range, ...]:
+    """The ranges of `owner`, lowest first; those of `ALL` are everybody's. A missing file gives none.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line of this owner makes no sense.
+    """
+    names = _names_of(owner)
+    ranges: list[Range] = []
+    for number, line in enumerate(_lines(path), 1):
+        text = line.strip()
+        name, *fields = text.split(":")
+        if text and not text.startswith("#") and (owner == EVERYBODY or name in names):
+            ranges.append(_range(path, number, text, fields))
+    return tuple(sorted(ranges))
+
+
+def sub_id_map(user: str, group: str = "", *, user_file: str = USER_FILE, group_file: str = GROUP_FILE) -> IDMap:
+    """The map that gives a container, from 0 upward, all IDs set aside for `user` and for `group`.
+
+    If one of the two is empty, the other stands for both.
+
+    Raises:
+        InvalidIDMap: nothing is set aside for one of them.
+        ConfigError: a file cannot be used.
+    """
+    user, group = user or group, group or user
+    uids, gids = read_ranges(user, user_file), read_ranges(group, group_file)
+    if not uids:
+        raise _nothing("user", "subuid", user, user_file)
+    if not gids:
+        raise _nothing("group", "subgid", group, group_file)
+    return IDMap(packed(uids), packed(gids))
+
+
+def packed(ranges: Sequence[Range], first: int = 0) -> tuple[IDRange, ...]:
+    """Give the ranges consecutive IDs inside, from `first` upward."""
+    result = []
+    for start, count in ranges:
+        result.append(IDRange(first, start, count))
+        first += count
+    return tuple(result)
+
+
+def _nothing(noun: str, kind: str, owner: str, path: str) -> InvalidIDMap:
+    return InvalidIDMap(
+        owner,
+        f"{path} sets no IDs aside for {noun} {owner!r}",
+        hint=f"add a line such as {owner}:100000:65536 to {path}",
+        peer=f'no {kind} ranges found for {noun} "{owner}" in {path}',
+    )
+
+
+def _range(path: str, number: int, text: str, fields: Sequence[str]) -> Range:
+    if len(fields) == 2 and all(field.isascii() and field.isdecimal() for field in fields):
+        start, count = map(int, fields)
+        if count and start + count - 1 <= LARGEST_ID:
+            return start, count
+    raise ConfigError(path, f"{text!r} is not OWNER:START:COUNT with IDs up to {LARGEST_ID}", line=number)
+
+
+def _names_of(owner: str) -> set[str]:
+    """The ways in which a line can name `owner`."""
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(int(owner)) if owner.isascii() and owner.isdecimal() else pwd.getpwnam(owner)
+    except (KeyError, OverflowError):
+        return {owner}
+    return {owner, entry.pw_name, str(entry.pw_uid)}
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read: {error.strerror}") from error
