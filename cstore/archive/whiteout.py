@@ -1,8 +1,9 @@
 """Whiteouts: how a layer says that something beneath it is gone.
 
-In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that lies
-beneath its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the tree of a
-union file system holds a character device 0:0 in its place, or an attribute on the directory that hides what is below.
+In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that
+lies beneath its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
+tree of a union file system holds a character device 0:0 in its place, or an attribute on the directory that hides what
+is below.
 """
 
 from __future__ import annotations

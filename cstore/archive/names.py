@@ -1,0 +1,64 @@
+"""Names of archive entries: made relative and plain before anything is done with them, and shown without harm."""
+
+from __future__ import annotations
+
+from cstore.errors import ArchiveHostile, EntryFailed
+
+LONGEST_PATH = 4095
+"""Bytes in a path that one system call takes. Anything longer could be made, but hardly read or removed again."""
+
+_SHOWN = 200
+
+
+def clean_name(name: bytes) -> bytes:
+    """Make an entry's name relative to the layer's root: no empty part, no `.`, no `..`, no slash at either end.
+
+    Returns:
+        The plain name; empty for the root itself.
+
+    Raises:
+        ArchiveHostile: its `..` climb above the root.
+        EntryFailed: it is longer than any path can be.
+    """
+    plain = name[2:] if name.startswith(b"./") else name
+    plain = plain.rstrip(b"/")
+    # The common names are plain by now; a dot file costs one more look.
+    if not plain or plain[0] in b"./" or b"//" in plain or b"/." in plain:
+        plain = _clean_parts(name)
+    if len(plain) > LONGEST_PATH:
+        raise EntryFailed(show_name(name), f"its name has {len(plain)} bytes, more than the {LONGEST_PATH} of a path")
+    return plain
+
+
+def _clean_parts(name: bytes) -> bytes:
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise ArchiveHostile(show_name(name), "it climbs above the root of the layer")
+            parts.pop()
+        elif part not in {b"", b"."}:
+            parts.append(part)
+    return b"/".join(parts)
+
+
+def climbs(name: bytes) -> bool:
+    """Whether a name has `..` among its parts, even if it stays inside."""
+    return b".." in name and b".." in name.split(b"/")
+
+
+def split_name(plain: bytes) -> tuple[bytes, bytes]:
+    """Split a plain name into its directory (empty for the root) and the name in there."""
+    folder, _, base = plain.rpartition(b"/")
+    return folder, base
+
+
+def join_name(folder: bytes, base: bytes) -> bytes:
+    """Undo `split_name`."""
+    return b"%b/%b" % (folder, base) if folder else base
+
+
+def show_name(name: bytes) -> str:
+    """Make a name fit for a sentence: printable and of bearable length."""
+    text = name.decode(errors="backslashreplace")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(name)} bytes)"

@@ -1,0 +1,207 @@
+"""One 512-byte header: its dialects, its numbers, its checksum (archive 2)."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from zlib import adler32
+
+from cstore.errors import ArchiveMalformed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BLOCK = 512
+ZERO_BLOCK = bytes(BLOCK)
+
+REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"
+GNU_SPARSE, PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK = b"SxgLK"
+OLD_REGULAR = 0
+HEADER_ONLY = frozenset({HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
+"""Types without a body, whatever their size says."""
+
+NANOSECONDS = 1_000_000_000
+_INT64 = 1 << 63
+
+_FIELDS = struct.Struct("100s 24s 12s 12s 8s c 100s 8s 64x 16s 155s 12s")
+"""name; mode, uid, gid; size; mtime; checksum; type; link name; magic, version; owners' names; device; prefix; rest."""
+
+
+class Entry:
+    """What the headers of one entry say.
+
+    Attributes:
+        name: as in the archive, not cleaned.
+        type: the type byte; an old regular file or directory has got its modern type.
+        mode: permission bits and whatever else the field holds.
+        uid: owner, may be any 64-bit number.
+        gid: group, likewise.
+        size: of the file, in bytes, holes included. For types without a body it means nothing.
+        mtime: in nanoseconds.
+        atime: in nanoseconds, 0 if not given.
+        link: target of a hard or symbolic link.
+        device: major and minor number.
+        xattrs: extended attributes, in the order of the archive.
+        stored: bytes of the body in the archive.
+        sparse: None, or where in the file the body's bytes go: (offset, length) in ascending order.
+    """
+
+    __slots__ = (
+        "atime", "device", "gid", "link", "mode", "mtime", "name", "size", "sparse", "stored", "type", "uid", "xattrs",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: bytes,
+        type_: int,
+        owner: tuple[int, int, int],
+        size: int,
+        mtime: int,
+        link: bytes,
+        device: tuple[int, int],
+    ) -> None:
+        self.name = name
+        self.type = type_
+        self.mode, self.uid, self.gid = owner
+        self.size = size
+        self.mtime = mtime
+        self.link = link
+        self.device = device
+        self.atime = 0
+        self.stored = 0
+        self.xattrs: Sequence[tuple[bytes, bytes]] = ()
+        self.sparse: tuple[tuple[int, int], ...] | None = None
+
+
+def parse_header(block: bytes, offset: int) -> Entry:
+    """Read one header block.
+
+    Args:
+        block: 512 bytes, not all of them zero.
+        offset: where the block stands in the stream, for the error.
+
+    Raises:
+        ArchiveMalformed: wrong checksum, or a field that is no number.
+    """
+    name, owner, size, mtime, checksum, kind, link, magic, device, prefix, tail = _FIELDS.unpack(block)
+    try:
+        _verify(block, checksum)
+        entry = Entry(
+            name.partition(b"\0")[0], kind[0], _owner(owner), parse_number(size), _seconds(mtime),
+            link.partition(b"\0")[0], _NO_DEVICE,
+        )  # fmt: skip
+        if magic[:6] == b"ustar\0":
+            entry.device = _device(device)
+            if tail[8:] == b"tar\0":
+                prefix = _read_star(entry, prefix)
+            if prefix[0]:
+                entry.name = prefix.partition(b"\0")[0] + b"/" + entry.name
+        elif magic == b"ustar  \0":
+            entry.device = _device(device)
+            if prefix[0] or prefix[12]:
+                _read_gnu(entry, prefix)
+    except ValueError as error:
+        raise ArchiveMalformed(str(error), offset) from None
+    return entry
+
+
+def is_gnu(block: bytes) -> bool:
+    """Whether a header block is of the GNU dialect, the only one in which type `S` has its map."""
+    return block[257:265] == b"ustar  \0"
+
+
+def _read_star(entry: Entry, fields: bytes) -> bytes:
+    """STAR has two times at the end of a shorter prefix, which is returned."""
+    entry.atime = _seconds(fields[131:143])
+    _seconds(fields[143:])  # the change time: nobody can set it, but it must be a number
+    return fields[:131]
+
+
+def _read_gnu(entry: Entry, fields: bytes) -> None:
+    """GNU has two times in place of the prefix; old Go programs wrote a prefix all the same."""
+    try:
+        atime = _seconds(fields[:12]) if fields[0] else 0
+        if fields[12]:
+            _seconds(fields[12:24])  # the change time
+    except ValueError:
+        prefix = fields.partition(b"\0")[0]
+        if prefix and prefix.isascii():
+            entry.name = prefix + b"/" + entry.name
+    else:
+        entry.atime = atime
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+#
+# Cached by their text: in a real archive the same few fields come again and again, and looking one up costs a fifth of
+# parsing it.
+
+
+@lru_cache(4096)
+def parse_number(field: bytes) -> int:
+    """Read a number: octal text, or base 256 in two's complement if the top bit is set.
+
+    Raises:
+        ValueError: neither, or more than 64 bits.
+    """
+    if not field[0] & 0x80:
+        return _parse_octal(field)
+    bits = 8 * len(field) - 1
+    value = int.from_bytes(field, "big") & ((1 << bits) - 1)
+    if field[0] & 0x40:
+        value -= 1 << bits
+    if not -_INT64 <= value < _INT64:
+        raise ValueError("a number in it has more than 64 bits")
+    return value
+
+
+def _parse_octal(field: bytes) -> int:
+    digits = field.strip(b" \0").partition(b"\0")[0]
+    if not digits:
+        return 0
+    # int() alone would let signs, underscores and 0o pass.
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+        raise ValueError(f"{digits!r} is not an octal number")
+    return int(digits, 8)
+
+
+@lru_cache(4096)
+def _owner(field: bytes) -> tuple[int, int, int]:
+    """Mode, user and group."""
+    return parse_number(field[:8]), parse_number(field[8:16]), parse_number(field[16:])
+
+
+@lru_cache(4096)
+def _seconds(field: bytes) -> int:
+    """A time, in nanoseconds."""
+    return parse_number(field) * NANOSECONDS
+
+
+@lru_cache(256)
+def _device(field: bytes) -> tuple[int, int]:
+    return parse_number(field[:8]), parse_number(field[8:])
+
+
+_NO_DEVICE = (0, 0)
+
+
+# ── checksum ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(16384)
+def _expected_sum(field: bytes) -> int:
+    """The sum of a block's bytes, checksum field included as it is, that this field promises."""
+    return _parse_octal(field) - 8 * 0x20 + sum(field)
+
+
+def _verify(block: bytes, field: bytes) -> None:
+    expected = _expected_sum(field)
+    # Adler-32's lower half is 1 + the sum of all bytes modulo 65521, which 512 ASCII bytes cannot reach. It takes a
+    # tenth of the time of sum().
+    if (block.isascii() and adler32(block) & 0xFFFF == expected + 1) or expected == sum(block):
+        return
+    # Some old programs summed signed bytes.
+    if expected - sum(field) == sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:]):
+        return
+    raise ValueError("the checksum of its header is wrong")

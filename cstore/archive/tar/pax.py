@@ -1,0 +1,174 @@
+"""PAX extended headers: the records in their body, and what they change about the next entry (archive 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.archive.tar.header import NANOSECONDS
+from cstore.errors import ArchiveMalformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.archive.tar.header import Entry
+
+LARGEST_SPECIAL = 1 << 20
+"""Bytes in the body of an extended header or long name, in the map of a sparse file, and in headers held at once."""
+
+XATTR_PREFIX = b"SCHILY.xattr."
+SPARSE_MAP = b"GNU.sparse.map"
+
+_SPARSE_OFFSET, _SPARSE_LENGTH = b"GNU.sparse.offset", b"GNU.sparse.numbytes"
+_NO_NUL_IN_VALUE = frozenset({b"path", b"linkpath", b"uname", b"gname"})
+_INT64 = 1 << 63
+
+
+def parse_records(body: bytes, offset: int) -> dict[bytes, bytes]:
+    """Read the records of an extended header; of equal keys the last one counts.
+
+    The pairs of sparse format 0.0, which repeat their keys, come out as the one map of format 0.1.
+
+    Args:
+        body: without its padding.
+        offset: where the header stands in the stream, for the error.
+
+    Raises:
+        ArchiveMalformed: a record that breaks the rules.
+    """
+    records: dict[bytes, bytes] = {}
+    pairs: list[bytes] = []
+    place = 0
+    try:
+        while place < len(body):
+            key, value, place = _parse_record(body, place)
+            if key in {_SPARSE_OFFSET, _SPARSE_LENGTH}:
+                _check_pair(key, value, len(pairs))
+                pairs.append(value)
+            else:
+                records[key] = value
+    except ValueError as error:
+        raise ArchiveMalformed(f"its PAX header {error}", offset) from None
+    if pairs:
+        records[SPARSE_MAP] = b",".join(pairs)
+    return records
+
+
+def _parse_record(body: bytes, place: int) -> tuple[bytes, bytes, int]:
+    """Read `LENGTH KEY=VALUE` and its line end at `place`; return key, value and the next place."""
+    # A length has at most 20 digits: a longer search would take quadratic time over a body made for that.
+    space = body.find(b" ", place, place + 21)
+    length = parse_decimal(body[place:space]) if space > 0 else 0
+    end = place + length
+    if length < 5 or end > len(body) or end <= space + 1:
+        raise ValueError("has a record of impossible length")
+    if body[end - 1] != 0x0A:
+        raise ValueError("has a record that does not end with its line")
+    key, equals, value = body[space + 1 : end - 1].partition(b"=")
+    if not equals or not key:
+        raise ValueError("has a record without a key")
+    if b"\0" in (value if key in _NO_NUL_IN_VALUE else key):
+        raise ValueError("has a NUL byte where none can be")
+    return key, value, end
+
+
+def _check_pair(key: bytes, value: bytes, count: int) -> None:
+    if (key == _SPARSE_OFFSET) != (count % 2 == 0) or b"," in value:
+        raise ValueError("has a sparse map in disorder")
+
+
+def parse_decimal(text: bytes) -> int:
+    """Read a signed decimal number of 64 bits.
+
+    Raises:
+        ValueError: it is none.
+    """
+    digits = text[1:] if text[:1] in {b"+", b"-"} else text
+    if not digits.isdigit() or len(digits) > 1000:
+        raise ValueError(f"holds {text[:40]!r}, which is not a number")
+    value = int(text)
+    if not -_INT64 <= value < _INT64:
+        raise ValueError("holds a number of more than 64 bits")
+    return value
+
+
+def parse_time(text: bytes) -> int:
+    """Read `[-]SECONDS[.FRACTION]`, in nanoseconds; finer digits are cut off.
+
+    Raises:
+        ValueError: it is none.
+    """
+    seconds, _, fraction = text.partition(b".")
+    whole = parse_decimal(seconds) * NANOSECONDS
+    if not fraction:
+        return whole
+    if not fraction.isdigit():
+        raise ValueError(f"holds {text[:40]!r}, which is not a time")
+    part = int(fraction[:9].ljust(9, b"0"))
+    return whole - part if seconds.startswith(b"-") else whole + part
+
+
+# ── what records change ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def apply_records(entry: Entry, records: dict[bytes, bytes], offset: int) -> None:
+    """Put the records of an extended header into the entry that follows it. Unknown keys mean nothing.
+
+    Raises:
+        ArchiveMalformed: a number or time that is none.
+    """
+    xattrs = []
+    try:
+        for key, value in records.items():
+            if key.startswith(XATTR_PREFIX):
+                # An empty value is an attribute like any other.
+                xattrs.append((key[len(XATTR_PREFIX) :], value))
+            elif value and key in _SETTERS:
+                _SETTERS[key](entry, value)
+    except ValueError as error:
+        raise ArchiveMalformed(f"its PAX header {error}", offset) from None
+    if xattrs:
+        entry.xattrs = xattrs
+
+
+def _set_path(entry: Entry, value: bytes) -> None:
+    entry.name = value
+
+
+def _set_link(entry: Entry, value: bytes) -> None:
+    entry.link = value
+
+
+def _set_uid(entry: Entry, value: bytes) -> None:
+    entry.uid = parse_decimal(value)
+
+
+def _set_gid(entry: Entry, value: bytes) -> None:
+    entry.gid = parse_decimal(value)
+
+
+def _set_size(entry: Entry, value: bytes) -> None:
+    entry.size = parse_decimal(value)
+
+
+def _set_mtime(entry: Entry, value: bytes) -> None:
+    entry.mtime = parse_time(value)
+
+
+def _set_atime(entry: Entry, value: bytes) -> None:
+    entry.atime = parse_time(value)
+
+
+def _check_ctime(_: Entry, value: bytes) -> None:
+    parse_time(value)
+
+
+_SETTERS: dict[bytes, Callable[[Entry, bytes], None]] = {
+    b"path": _set_path,
+    b"linkpath": _set_link,
+    b"uid": _set_uid,
+    b"gid": _set_gid,
+    b"size": _set_size,
+    b"mtime": _set_mtime,
+    b"atime": _set_atime,
+    b"ctime": _check_ctime,
+}

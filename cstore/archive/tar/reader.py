@@ -1,0 +1,279 @@
+"""Reading a tar stream entry by entry, without losing a byte of it (archive 2).
+
+The stream comes in windows: pieces of memory that are valid until the next one is asked for. What is not a body
+(headers, padding, the end) is handed to `keep` as it passes, in order; bodies are given out as slices of the windows.
+So whoever takes both, and then the rest, has the whole stream, and nothing is copied that need not be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from cstore.archive.tar.header import (
+    BLOCK,
+    DIRECTORY,
+    GNU_LONG_LINK,
+    GNU_LONG_NAME,
+    GNU_SPARSE,
+    HEADER_ONLY,
+    OLD_REGULAR,
+    PAX_GLOBAL,
+    PAX_HEADER,
+    REGULAR,
+    ZERO_BLOCK,
+    Entry,
+    parse_header,
+)
+from cstore.archive.tar.pax import LARGEST_SPECIAL, apply_records, parse_records
+from cstore.archive.tar.sparse import check_map, read_gnu_map, read_pax_map
+from cstore.errors import ArchiveMalformed, ArchiveTruncated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.archive.streams import ReadInto
+
+_SIMPLE = frozenset({REGULAR, *HEADER_ONLY})
+"""Types whose header alone says everything."""
+_SPECIAL = frozenset({PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK})
+_NO_BYTES = memoryview(b"")
+_LARGEST_WINDOW = 1 << 20
+
+
+class Windows(Protocol):
+    """A stream in pieces."""
+
+    def advance(self) -> memoryview | None:
+        """Give the next piece, never empty; the one before may be overwritten now. None after the last one."""
+
+
+class ReaderWindows:
+    """The windows of an ordinary reader, all in one buffer."""
+
+    def __init__(self, source: ReadInto) -> None:
+        self._source = source
+        self._buffer = memoryview(bytearray(_LARGEST_WINDOW))
+
+    def advance(self) -> memoryview | None:
+        """Read the next piece (see `Windows`)."""
+        count = self._source.readinto(self._buffer)
+        return self._buffer[:count] if count else None
+
+
+class TarReader:
+    """Takes a tar stream apart.
+
+    Call `next` for an entry; `take` its body, all `stored` bytes of it; after the last entry, read the `rest`.
+
+    Attributes:
+        at: where in the present window the next byte stands.
+        left: bytes of the present body that were not taken yet.
+    """
+
+    def __init__(self, windows: Windows, keep: Callable[[bytes], object]) -> None:
+        self._windows = windows
+        self._keep = keep
+        self._view = _NO_BYTES
+        self._limit = 0
+        self._origin = 0
+        self._pad = 0
+        self._raw: list[bytes] = []
+        self._raw_size = 0
+        self.at = 0
+        self.left = 0
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the stream before the next one."""
+        return self._origin + self.at
+
+    # ── entries ──
+
+    def next(self) -> Entry | None:
+        """Read the next entry's headers.
+
+        Returns:
+            The entry, or None after the last one.
+
+        Raises:
+            ArchiveMalformed: not a tar, or a broken one.
+            ArchiveTruncated: it ends inside a header.
+        """
+        while self.left:
+            self.take(self.left)
+        # The common case: a header that needs no other, complete in this window. Everything else takes the longer way.
+        end = self.at + self._pad + BLOCK
+        if end <= self._limit:
+            raw = bytes(self._view[self.at : end])
+            block = raw[-BLOCK:]
+            if block[156] in _SIMPLE:
+                entry = parse_header(block, self._origin + end - BLOCK)
+                self.at = end
+                self._keep(raw)
+                self._begin_body(entry, self._origin + end - BLOCK)
+                return entry
+        return self._next_slowly()
+
+    def _begin_body(self, entry: Entry, offset: int) -> None:
+        size = 0 if entry.type in HEADER_ONLY else entry.size
+        if size < 0:
+            raise ArchiveMalformed("its size is negative", offset)
+        entry.stored = self.left = size
+        self._pad = -size % BLOCK
+
+    def _next_slowly(self) -> Entry | None:
+        """The same for headers that come in several parts, cross windows, or do not come at all."""
+        records: dict[bytes, bytes] = {}
+        long_name = long_link = b""
+        while (block := self._next_block()) is not None:
+            offset = self.offset - BLOCK
+            entry = parse_header(block, offset)
+            self._begin_body(entry, offset)
+            if entry.type not in _SPECIAL:
+                return self._finish(entry, block, records, (long_name, long_link), offset)
+            body = self._special_body(offset)
+            if entry.type == PAX_HEADER:
+                records = parse_records(body, offset)
+            elif entry.type == GNU_LONG_NAME:
+                long_name = body.partition(b"\0")[0]
+            elif entry.type == GNU_LONG_LINK:
+                long_link = body.partition(b"\0")[0]
+            else:
+                # Delivered by itself, and its records mean nothing to others. What stood before it is forgotten: the
+                # peer does so, and the names in both tar-splits must agree.
+                parse_records(body, offset)
+                entry.size = entry.stored = 0
+                self._flush()
+                return entry
+        self._flush()
+        return None
+
+    def _finish(
+        self, entry: Entry, block: bytes, records: dict[bytes, bytes], long: tuple[bytes, bytes], offset: int
+    ) -> Entry:
+        """Complete an entry with what came before its header."""
+        apply_records(entry, records, offset)
+        entry.name = long[0] or entry.name
+        entry.link = long[1] or entry.link
+        if entry.type == OLD_REGULAR:
+            entry.type = DIRECTORY if entry.name.endswith(b"/") else REGULAR
+        self._begin_body(entry, offset)
+        if entry.type == GNU_SPARSE:
+            entry.sparse = read_gnu_map(entry, block, self._map_block, offset)
+        elif records:
+            entry.sparse = read_pax_map(entry, records, self._body_block, offset)
+        if entry.sparse is not None:
+            if entry.type in HEADER_ONLY:
+                raise ArchiveMalformed("a sparse file that is no file", offset)
+            entry.stored = self.left
+            check_map(entry.sparse, entry.size, entry.stored, offset)
+        self._flush()
+        return entry
+
+    def _next_block(self) -> bytes | None:
+        """Read padding and a header block; None at the end of the archive, in whatever form it comes."""
+        padding = self._collect(self._pad)
+        short = len(padding) < self._pad
+        self._pad = 0
+        if padding:
+            self._add(padding)
+        if short:  # a cut inside padding loses nothing
+            return None
+        block = self._header_block()
+        if block != ZERO_BLOCK:
+            return block
+        if self._header_block() not in {ZERO_BLOCK, None}:
+            raise ArchiveMalformed("after a block of zeros comes another header", self.offset - BLOCK)
+        return None
+
+    def _header_block(self) -> bytes | None:
+        """Read a block, None if the stream ends right here."""
+        block = self._collect(BLOCK)
+        if not block:
+            return None
+        if len(block) < BLOCK:
+            reason = "not even one whole block" if self.offset == len(block) else "inside a header"
+            raise ArchiveTruncated(reason, self.offset)
+        self._add(block)
+        return block
+
+    # ── bodies that are headers ──
+
+    def _special_body(self, offset: int) -> bytes:
+        if self.left > LARGEST_SPECIAL:
+            raise ArchiveMalformed(
+                f"an extended header of {self.left} bytes", offset, peer="archive/tar: header field too long"
+            )
+        return self._read_kept(self.left, of_body=True)
+
+    def _map_block(self) -> bytes:
+        return self._read_kept(BLOCK, of_body=False)
+
+    def _body_block(self) -> bytes:
+        if self.left < BLOCK:
+            raise ArchiveTruncated("inside the map of a sparse file", self.offset)
+        return self._read_kept(BLOCK, of_body=True)
+
+    def _read_kept(self, count: int, *, of_body: bool) -> bytes:
+        data = self._collect(count)
+        if len(data) < count:
+            raise ArchiveTruncated("inside an extended header", self.offset)
+        if of_body:
+            self.left -= count
+        self._add(data)
+        return data
+
+    # ── the stream ──
+
+    def take(self, most: int) -> memoryview:
+        """Give the next bytes of the body: at least one, at most `most`, valid until the next call of anything here.
+
+        Raises:
+            ArchiveTruncated: there are none.
+        """
+        if self.at == self._limit and not self._advance():
+            raise ArchiveTruncated("inside the contents of an entry", self.offset)
+        piece = self._view[self.at : self.at + most]
+        self.at += len(piece)
+        self.left -= len(piece)
+        return piece
+
+    def rest(self) -> Iterator[memoryview]:
+        """Give what stands behind the end of the archive, window by window."""
+        while self.at < self._limit or self._advance():
+            piece = self._view[self.at :]
+            self.at = self._limit
+            yield piece
+
+    def _collect(self, count: int) -> bytes:
+        """Copy the next `count` bytes, fewer only at the end of the stream."""
+        pieces = []
+        while count and (self.at < self._limit or self._advance()):
+            piece = bytes(self._view[self.at : self.at + count])
+            self.at += len(piece)
+            count -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _advance(self) -> bool:
+        self._origin += self._limit
+        self.at = self._limit = 0
+        view = self._windows.advance()
+        if view is None:
+            return False
+        self._view = view
+        self._limit = len(view)
+        return True
+
+    def _add(self, data: bytes) -> None:
+        self._raw.append(data)
+        self._raw_size += len(data)
+        # One header after the other could fill the memory before the entry comes that they belong to.
+        if self._raw_size >= LARGEST_SPECIAL:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._raw:
+            self._keep(b"".join(self._raw))
+            self._raw = []
+            self._raw_size = 0

@@ -1,0 +1,155 @@
+"""Sparse files: four ways to say which parts of a file are in the archive (archive 2).
+
+A map is a tuple of (offset, length) in ascending order; what it leaves out are holes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.archive.tar.header import BLOCK, is_gnu, parse_number
+from cstore.archive.tar.pax import LARGEST_SPECIAL, SPARSE_MAP, parse_decimal
+from cstore.errors import ArchiveMalformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cstore.archive.tar.header import Entry
+
+SparseMap = tuple[tuple[int, int], ...]
+
+_NUMBER = 12
+_PAIR = 2 * _NUMBER
+_HEADER_MAP, _HEADER_EXTENDED, _HEADER_SIZE = 386, 482, slice(483, 495)
+_BLOCK_EXTENDED = 504
+_TOO_LONG = "archive/tar: header field too long"
+
+
+def read_gnu_map(entry: Entry, block: bytes, next_block: Callable[[], bytes], offset: int) -> SparseMap:
+    """Read the map of a type `S` entry, which goes on in the blocks after its header, and set the file's real size.
+
+    Args:
+        entry: its size is that of the body so far.
+        block: the header.
+        next_block: gives the next block of the stream, which is no part of the body.
+        offset: where the header stands in the stream, for the error.
+
+    Raises:
+        ArchiveMalformed: not of the GNU dialect, or the map makes no sense.
+    """
+    if not is_gnu(block):
+        raise ArchiveMalformed("it has a sparse file of an unknown dialect", offset)
+    pairs: list[tuple[int, int]] = []
+    try:
+        entry.size = parse_number(block[_HEADER_SIZE])
+        _add_pairs(pairs, block[_HEADER_MAP:_HEADER_EXTENDED])
+        extended, blocks = block[_HEADER_EXTENDED], 0
+        while extended:
+            blocks += 1
+            if blocks * BLOCK > LARGEST_SPECIAL:
+                raise ArchiveMalformed("the map of a sparse file is too long", offset, peer=_TOO_LONG)
+            more = next_block()
+            _add_pairs(pairs, more[:_BLOCK_EXTENDED])
+            extended = more[_BLOCK_EXTENDED]
+    except ValueError as error:
+        raise ArchiveMalformed(f"in the map of a sparse file, {error}", offset) from None
+    return tuple(pairs)
+
+
+def _add_pairs(pairs: list[tuple[int, int]], fields: bytes) -> None:
+    for place in range(0, len(fields), _PAIR):
+        if not fields[place]:
+            return
+        middle, end = place + _NUMBER, place + _PAIR
+        pairs.append((parse_number(fields[place:middle]), parse_number(fields[middle:end])))
+
+
+def read_pax_map(
+    entry: Entry, records: dict[bytes, bytes], next_block: Callable[[], bytes], offset: int
+) -> SparseMap | None:
+    """Read the map of PAX sparse formats 0.0, 0.1 and 1.0, and set the file's real name and size.
+
+    Args:
+        entry: its size is that of the body.
+        records: of its extended header.
+        next_block: gives the next block of the body, where format 1.0 keeps its map.
+        offset: where the header stands in the stream, for the error.
+
+    Returns:
+        The map, or None if the entry is not sparse in a known format.
+
+    Raises:
+        ArchiveMalformed: the map makes no sense.
+    """
+    version = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
+    in_body = version == (b"1", b"0")
+    old = version in {(b"0", b"0"), (b"0", b"1")} or (version == (b"", b"") and records.get(SPARSE_MAP, b""))
+    if not in_body and not old:
+        return None
+    entry.name = records.get(b"GNU.sparse.name") or entry.name
+    size = records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize")
+    try:
+        if size:
+            entry.size = parse_decimal(size)
+        return _read_body_map(next_block) if in_body else _read_record_map(records)
+    except ValueError as error:
+        raise ArchiveMalformed(f"the map of a sparse file {error}", offset) from None
+
+
+def _read_record_map(records: dict[bytes, bytes]) -> SparseMap:
+    count = parse_decimal(records.get(b"GNU.sparse.numblocks", b""))
+    text = records.get(SPARSE_MAP, b"")
+    numbers = text.split(b",") if text else []
+    if count < 0 or len(numbers) != 2 * count:
+        raise ValueError("has not as many parts as it says")
+    return _pair_up(parse_decimal(number) for number in numbers)
+
+
+def _read_body_map(next_block: Callable[[], bytes]) -> SparseMap:
+    """Format 1.0: decimal numbers, a line each, the first one their count; padded to whole blocks."""
+    text = bytearray(next_block())
+    while b"\n" not in text:
+        _read_more(text, next_block)
+    first, _, _ = text.partition(b"\n")
+    count = parse_decimal(bytes(first))
+    if count < 0 or 4 * count > LARGEST_SPECIAL:
+        raise ValueError("has an impossible number of parts")
+    lines = text.count(b"\n")
+    while lines < 2 * count + 1:
+        lines += _read_more(text, next_block)
+    numbers = bytes(text).split(b"\n", 2 * count + 1)[1 : 2 * count + 1]
+    return _pair_up(parse_decimal(number) for number in numbers)
+
+
+def _read_more(text: bytearray, next_block: Callable[[], bytes]) -> int:
+    """Add a block and return how many lines it ends."""
+    if len(text) + BLOCK > LARGEST_SPECIAL:
+        raise ValueError("is too long")
+    block = next_block()
+    text += block
+    return block.count(b"\n")
+
+
+def _pair_up(numbers: Iterable[int]) -> SparseMap:
+    source = iter(numbers)
+    return tuple(zip(source, source, strict=True))
+
+
+def check_map(parts: SparseMap, size: int, stored: int, offset: int) -> None:
+    """Refuse a map that is not in order, leaves the file, or does not fit the body.
+
+    Raises:
+        ArchiveMalformed: so it is.
+    """
+    last = 0
+    for start, length in parts:
+        if start < last or length < 0 or start + length > size:
+            raise ArchiveMalformed("the map of a sparse file is in disorder or leaves the file", offset)
+        last = start + length
+    if size < 0:
+        raise ArchiveMalformed("a sparse file has a negative size", offset)
+    total = sum(length for _, length in parts)
+    if total != stored:
+        peer = "references non-existent data" if total > stored else "contains unreferenced data"
+        reason = f"a sparse file's map covers {total} bytes, and its body has {stored}"
+        raise ArchiveMalformed(reason, offset, peer=f"archive/tar: sparse file {peer}")

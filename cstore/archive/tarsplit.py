@@ -1,0 +1,266 @@
+"""tar-split: all of an archive except the contents of its files, as lines of JSON (archive 9, store-format 8).
+
+A line is either a segment of raw bytes or a file: its name, size and CRC-64/GO-ISO. Put together in order, with the
+files' contents read from the layer, they are the archive again. Files without contents need no line to be put together,
+but other programs expect one for each entry.
+"""
+
+from __future__ import annotations
+
+import os
+from binascii import b2a_base64
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+
+from cstore.errors import ArchiveError, SystemFailure, TarSplitDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+LARGEST_SEGMENT = 1 << 20
+"""Bytes in a segment that we write."""
+
+LONGEST_LINE = 1 << 26
+"""Bytes in a line that we read: others write headers of any length as one segment."""
+
+_FILE, _SEGMENT = 1, 2
+_CHECKSUM_SIZE = 8
+_BATCH = 1 << 19
+_LEVEL = 1
+_PLAIN_CHARACTERS = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&')
+
+
+class Segment(NamedTuple):
+    """Raw bytes of the archive."""
+
+    payload: bytes
+
+
+class FileEntry(NamedTuple):
+    """An entry, whose contents (if `size` is not 0) are those of a file in the layer.
+
+    Attributes:
+        name: as in the archive, not cleaned.
+        size: in bytes, as its header says; other programs may leave it out.
+        checksum: CRC-64/GO-ISO of the contents; None without contents.
+        position: number of the line, from 0.
+    """
+
+    name: bytes
+    size: int
+    checksum: int | None
+    position: int
+
+
+class Packer:
+    """Writes the lines. Batches of them go to `sink` as they fill.
+
+    Attributes:
+        position: the number of the next line.
+    """
+
+    def __init__(self, sink: Callable[[list[bytes]], object]) -> None:
+        self._sink = sink
+        self._lines: list[bytes] = []
+        self._size = 0
+        self.position = 0
+
+    def segment(self, payload: bytes | memoryview) -> None:
+        """Add raw bytes, as several lines if they are many."""
+        if len(payload) > LARGEST_SEGMENT:
+            for place in range(0, len(payload), LARGEST_SEGMENT):
+                self.segment(payload[place : place + LARGEST_SEGMENT])
+            return
+        encoded = b2a_base64(payload, newline=False)
+        self._lines.append(b'{"type":2,"payload":"%b","position":%d}\n' % (encoded, self.position))
+        self.position += 1
+        self._size += len(encoded)
+        if self._size > _BATCH:
+            self.flush()
+
+    def file(self, name: bytes, size: int, checksum: int) -> None:
+        """Add a file with contents."""
+        encoded = b2a_base64(checksum.to_bytes(8, "big"), newline=False)
+        parts = (_name_field(name), size, encoded, self.position)
+        self._lines.append(b'{"type":1,%b"size":%d,"payload":"%b","position":%d}\n' % parts)
+        self.position += 1
+
+    def bare(self, name: bytes) -> None:
+        """Add an entry without contents."""
+        self._lines.append(b'{"type":1,%b"payload":null,"position":%d}\n' % (_name_field(name), self.position))
+        self.position += 1
+
+    def flush(self) -> None:
+        """Hand over what has not gone to `sink` yet."""
+        if self._lines:
+            self._sink(self._lines)
+            self._lines = []
+            self._size = 0
+
+
+def _name_field(name: bytes) -> bytes:
+    if not name.translate(None, _PLAIN_CHARACTERS):
+        return b'"name":"%b",' % name if name else b""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return b'"name_raw":"%b",' % b2a_base64(name, newline=False)
+    from cstore import gojson
+
+    return b'"name":%b,' % gojson.encode(text)
+
+
+# ── the file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SplitFile:
+    """A new gzip'd tar-split file, 0600. `write` is a sink for a `Packer`; a thread compresses behind it.
+
+    Used as a context manager: at the end of the block the file is complete. If the block raises, it is closed as it is.
+    """
+
+    def __init__(self, path: str, *, sync: bool) -> None:
+        import threading
+        from queue import Queue
+
+        from isal import isal_zlib
+
+        self._path = path
+        self._sync = sync
+        self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+        self._failure: OSError | None = None
+        # Bounded: a stream of headers alone must not pile up in memory before the compressor.
+        self._queue: Queue[list[bytes] | None] = Queue(8)
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise SystemFailure("create", path, error) from error
+        self._thread = threading.Thread(target=self._drain, name="cstore-tar-split", daemon=True)
+        self._thread.start()
+
+    def write(self, lines: list[bytes]) -> None:
+        """Take lines.
+
+        Raises:
+            SystemFailure: earlier ones could not be written.
+        """
+        self._raise_failure()
+        self._queue.put(lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._queue.put(None)
+            self._thread.join()
+            if kind is None:
+                self._raise_failure()
+                self._finish()
+        finally:
+            os.close(self._fd)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise SystemFailure("write", self._path, self._failure) from self._failure
+
+    def _finish(self) -> None:
+        try:
+            self._put(self._compressor.flush())
+            if self._sync:
+                os.fdatasync(self._fd)
+        except OSError as error:
+            raise SystemFailure("write", self._path, error) from error
+
+    def _drain(self) -> None:
+        # After a failure the queue is still emptied: the producer must not wait for room in it.
+        while (lines := self._queue.get()) is not None:
+            if self._failure is None:
+                try:
+                    self._put(self._compressor.compress(b"".join(lines)))
+                except OSError as error:
+                    self._failure = error
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_lines(path: str) -> Iterator[Segment | FileEntry]:
+    """Read a tar-split file line by line.
+
+    Raises:
+        TarSplitDamaged: not gzip, cut, or not such lines.
+        SystemFailure: it cannot be read.
+    """
+    import msgspec
+
+    decode = _line_decoder()
+    for number, text in enumerate(_read_texts(path), 1):
+        try:
+            yield _understand(decode(text))
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise TarSplitDamaged(path, f"line {number}: {error}") from None
+
+
+@cache
+def _line_decoder() -> Callable[[bytes], Any]:
+    import msgspec
+
+    fields: list[tuple[str, type, Any]] = [
+        ("type", int, 0),
+        ("name", str, ""),
+        ("name_raw", bytes, b""),
+        ("size", int, 0),
+        ("payload", cast("type", bytes | None), None),
+        ("position", int, 0),
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, gc=False)).decode
+
+
+def _understand(line: Any) -> Segment | FileEntry:
+    if line.type == _SEGMENT:
+        return Segment(line.payload or b"")
+    if line.type != _FILE:
+        raise ValueError(f"there is no type {line.type}")
+    if line.size < 0:
+        raise ValueError("the size of a file is negative")
+    if line.payload and len(line.payload) != _CHECKSUM_SIZE:
+        raise ValueError(f"a checksum of {len(line.payload)} bytes")
+    checksum = int.from_bytes(line.payload, "big") if line.payload else None
+    if line.size and checksum is None:
+        raise ValueError("a file has contents and no checksum")
+    return FileEntry(line.name_raw or line.name.encode(), line.size, checksum, line.position)
+
+
+def _read_texts(path: str) -> Iterator[bytes]:
+    """Give the lines of a gzip'd file, without their ends."""
+    from cstore.archive.compression import Compression, open_decoder
+    from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise SystemFailure("read", path, error) from error
+    try:
+        decoder = open_decoder(Compression.GZIP, FileReader(fd, path))
+        buffer = memoryview(bytearray(BUFFER_SIZE))
+        begun = b""
+        while count := fill(decoder, buffer):
+            *complete, begun = (begun + buffer[:count]).split(b"\n")
+            yield from complete
+            if len(begun) > LONGEST_LINE:
+                raise TarSplitDamaged(path, f"a line of more than {LONGEST_LINE} bytes")
+        if begun:
+            raise TarSplitDamaged(path, "its last line is not complete")
+    except ArchiveError as error:
+        raise TarSplitDamaged(path, error.message) from error
+    finally:
+        os.close(fd)
