@@ -6,7 +6,21 @@ symbolic link is never followed, and nothing that is mounted inside a tree count
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from cstore.fs.tree.measure import Usage, usage
 from cstore.fs.tree.remove import remove_tree
 
-__all__ = ["Usage", "remove_tree", "usage"]
+if TYPE_CHECKING:
+    from cstore.fs.tree.copy import copy_tree
+
+__all__ = ["Usage", "copy_tree", "remove_tree", "usage"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the copying half when it is asked for: most commands remove or measure, and few copy."""
+    if name == "copy_tree":
+        from cstore.fs.tree.copy import copy_tree
+
+        return copy_tree
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

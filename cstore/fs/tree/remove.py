@@ -77,7 +77,7 @@ class _Removal:
                 continue
             pending.pop()
             if pending:
-                left = self._trail.up()
+                left = self._leave()
                 if failures.pop() == self._failures and not self._remove_emptied(left):
                     pending[-1].append(left)
 
@@ -95,6 +95,14 @@ class _Removal:
 
         self._insist(name, enter)
         return self._trail.depth > depth
+
+    def _leave(self) -> str:
+        try:
+            return self._trail.up()
+        except PermissionError:
+            if not _open_up(self._trail.here):
+                raise
+            return self._trail.up()
 
     def _remove_files(self) -> list[str]:
         """Remove what is not a directory; return the names of the directories."""

@@ -27,6 +27,18 @@ def open_root(path: str) -> int:
     return os.open(path, _FLAGS)
 
 
+def open_again(fd: int, *, quiet: bool = True) -> int:
+    """Open the directory `fd` once more, with a position of its own in its listing.
+
+    Raises:
+        OSError: as open(2).
+    """
+    try:
+        return os.open(".", _FLAGS | (os.O_NOATIME if quiet else 0), dir_fd=fd)
+    except PermissionError:
+        return os.open(".", _FLAGS, dir_fd=fd)
+
+
 class Trail:
     """Where a walk is. Starts at the root; goes `down` into one directory at a time and `up` again.
 
@@ -46,7 +58,7 @@ class Trail:
         self._names: list[str] = []
         self._fds = [root_fd]
         self._identities: list[tuple[int, int]] = []
-        self._first_open = 0
+        self._first_open = 1  # of those below the root, which stays open
         self._extra_flags = os.O_NOATIME if quiet else 0
         self._kernel_resolves = True
 
@@ -83,16 +95,25 @@ class Trail:
         Raises:
             OSError: ESTALE if it is not where it was.
         """
-        if self._fds[-2] < 0:
-            self._find_back()
+        self.secure_way_up()
         os.close(self._fds.pop())
         return self._names.pop()
 
+    def secure_way_up(self) -> None:
+        """Open the directory above, if it is not: the way back needs search permission in this one.
+
+        Raises:
+            OSError: as `up`.
+        """
+        if self._fds[-2] < 0:
+            self._find_back()
+
     def close(self) -> None:
         """Let go of all descriptors."""
-        for fd in self._fds[self._first_open :]:
-            os.close(fd)
-        self._fds, self._first_open = [], 0
+        for fd in self._fds:
+            if fd >= 0:
+                os.close(fd)
+        self._fds = []
 
     def _open(self, name: str) -> int:
         while True:

@@ -1,0 +1,89 @@
+"""Copying what a file contains: shared where the file system can, with its holes, and past our memory if possible."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from cstore.kernel.ioctl import clone_file
+
+_NOT_ON_THIS_DEVICE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.ENOSYS}
+_NOT_FOR_THIS_FILE = {errno.EINVAL, errno.EPERM, errno.ETXTBSY}
+_BLOCK = 1 << 20
+_MOST_AT_ONCE = 1 << 30
+
+
+class DataCopier:
+    """Copies contents into one file system, and remembers per source device what is not possible there."""
+
+    def __init__(self) -> None:
+        self._no_clone: set[int] = set()
+        self._no_range: set[int] = set()
+
+    def copy(self, source: int, target: int, status: os.stat_result) -> None:
+        """Fill the empty file `target` with what `source` contains; `status` is that of `source`.
+
+        Raises:
+            OSError: reading or writing failed; without errno if the source became shorter meanwhile.
+        """
+        if not status.st_size or self._clone(source, target, status.st_dev):
+            return
+        if status.st_blocks * 512 < status.st_size:
+            self._copy_extents(source, target, status)
+        else:
+            self._copy_range(source, target, 0, status.st_size, status.st_dev)
+
+    def _clone(self, source: int, target: int, device: int) -> bool:
+        if device in self._no_clone:
+            return False
+        try:
+            clone_file(source, target)
+        except OSError as error:
+            if error.errno in _NOT_ON_THIS_DEVICE:
+                self._no_clone.add(device)
+            elif error.errno not in _NOT_FOR_THIS_FILE:
+                raise
+            return False
+        return True
+
+    def _copy_extents(self, source: int, target: int, status: os.stat_result) -> None:
+        """Copy the parts that hold data, and leave holes where the source has them."""
+        end = 0
+        while end < status.st_size:
+            try:
+                start = os.lseek(source, end, os.SEEK_DATA)
+                end = min(os.lseek(source, start, os.SEEK_HOLE), status.st_size)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    break  # only a hole is left
+                if error.errno != errno.EINVAL:
+                    raise
+                start, end = end, status.st_size  # this file system does not tell its holes
+            if start < end:
+                self._copy_range(source, target, start, end, status.st_dev)
+        os.ftruncate(target, status.st_size)
+
+    def _copy_range(self, source: int, target: int, start: int, end: int, device: int) -> None:
+        while start < end and device not in self._no_range:
+            try:
+                copied = os.copy_file_range(source, target, min(end - start, _MOST_AT_ONCE), start, start)
+            except OSError as error:
+                if error.errno in _NOT_ON_THIS_DEVICE:
+                    self._no_range.add(device)
+                elif error.errno not in _NOT_FOR_THIS_FILE:
+                    raise
+                break
+            if not copied:
+                break  # some file systems give up early; reading tells whether the file really ends here
+            start += copied
+        _copy_bytes(source, target, start, end)
+
+
+def _copy_bytes(source: int, target: int, start: int, end: int) -> None:
+    while start < end:
+        data = memoryview(os.pread(source, min(end - start, _BLOCK), start))
+        if not data:
+            raise OSError("it became shorter while it was copied")
+        while data:
+            written = os.pwrite(target, data, start)
+            data, start = data[written:], start + written

@@ -1,0 +1,286 @@
+"""One worker's part of a copy: it walks the whole source and copies what is in the directories that it made.
+
+Workers need no word between them. Whoever succeeds in making a directory copies the files in it; the others find it
+made, and only pass through to what is below. Each takes the directories in another order, so they meet late.
+
+A file with several names is made once, under a name of its device and inode in the *link room*, and linked from there
+to where it belongs. The kernel decides who makes it: making fails if it exists. That it may still be empty then is no
+harm: all its names are one file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from cstore.errors import SystemFailure
+from cstore.fs import xattr
+from cstore.fs.tree.copy_data import DataCopier
+from cstore.fs.tree.trail import Trail, open_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Owner = Callable[[int, int], tuple[int, int]]
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SPECIAL_BITS = 0o7000
+
+
+class Plan(NamedTuple):
+    """What all workers of one copy know.
+
+    Attributes:
+        source: path of the source, for messages.
+        source_fd: the source.
+        target_fd: the destination.
+        links_fd: the link room.
+        born: user and group that a new file gets by itself in the destination.
+        owner: maps user and group of the source to those of the copy; -1 leaves what a new file gets.
+        confined: we are in a user namespace: no device nodes, no privileged attributes.
+    """
+
+    source: str
+    source_fd: int
+    target_fd: int
+    links_fd: int
+    born: tuple[int, int]
+    owner: Owner | None
+    confined: bool
+
+
+def copy_entries(plan: Plan, worker: int, workers: int) -> list[tuple[int, str]]:
+    """Do the part of `worker`, from 0 to `workers` - 1. Run it in a process of its own: it changes the umask.
+
+    Returns:
+        From worker 0: all directories below the root as (depth, name), each before what is in it.
+
+    Raises:
+        SystemFailure: names the first thing that could not be copied.
+    """
+    os.umask(0)
+    # Opened anew, because workers that share an open directory share the position in its listing.
+    source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
+    target = Trail("", open_again(plan.target_fd))
+    return _Walk(plan, source, target, worker, workers).run()
+
+
+def failure(path: str, error: OSError) -> SystemFailure:
+    """Say that `path` could not be copied, and what may help."""
+    hint = ""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "free some space and try again"
+    elif error.errno == errno.EXDEV:
+        hint = f"something is mounted inside the tree, which is no part of it: umount {path}"
+    elif error.errno == errno.EINVAL:
+        hint = "an owner may be unknown in this user namespace: see /etc/subuid and /etc/subgid"
+    elif isinstance(error.filename, str) and error.filename.partition(".")[0] in {"security", "system", "trusted",
+    "user"}:
+        hint = f"the attribute {error.filename} was refused"
+    return SystemFailure("copy", path, error, hint=hint)
+
+
+def _expect(same_type: bool) -> None:
+    if not same_type:
+        raise OSError("it was replaced while it was copied")
+
+
+class _Walk:
+    """The state of one worker."""
+
+    def __init__(self, plan: Plan, source: Trail, target: Trail, worker: int, workers: int) -> None:
+        self._plan, self._source, self._target = plan, source, target
+        self._worker, self._workers = worker, workers
+        self._copier = Copier(plan)
+
+    def run(self) -> list[tuple[int, str]]:
+        """Walk and copy."""
+        seen: list[tuple[int, str]] = []
+        pending = [self._visit(mine=self._worker == 0)]
+        while pending:
+            if pending[-1]:
+                name = pending[-1].pop()
+                if self._worker == 0:
+                    seen.append((len(pending), name))
+                pending.append(self._visit(mine=self._enter(name)))
+                continue
+            pending.pop()
+            if pending:
+                self._leave()
+        return seen
+
+    def _enter(self, name: str) -> bool:
+        """Go into the directory on both sides; say whether it is ours to copy."""
+        try:
+            try:
+                os.mkdir(name, 0o700, dir_fd=self._target.here)
+                mine = True
+            except FileExistsError:
+                mine = False
+            self._source.down(name)
+            self._target.down(name)
+        except OSError as error:
+            raise failure(self._source.where(name), error) from None
+        return mine
+
+    def _leave(self) -> None:
+        try:
+            self._source.up()
+            self._target.up()
+        except OSError as error:
+            raise failure(self._source.where(), error) from None
+
+    def _visit(self, *, mine: bool) -> list[str]:
+        """Copy the files in this directory if it is ours; return the names of the directories in it."""
+        source, target, directories = self._source.here, self._target.here, []
+        name = ""
+        try:
+            with os.scandir(source) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(name)
+                    elif mine:
+                        if entry.is_file(follow_symlinks=False):
+                            self._copier.copy_file(source, target, name)
+                        else:
+                            self._copier.copy_other(source, target, name)
+        except OSError as error:
+            raise failure(self._source.where(name), error) from None
+        return self._ordered(directories)
+
+    def _ordered(self, directories: list[str]) -> list[str]:
+        if self._worker == 1:
+            directories.reverse()
+        elif self._worker:
+            middle = len(directories) * (self._worker - 1) // (self._workers - 1)
+            directories = directories[middle:] + directories[:middle]
+        return directories
+
+
+class Copier:
+    """Copies one entry of one directory at a time. All methods raise OSError."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._data = DataCopier()
+        self._read_flags = _READ | os.O_NOATIME
+        self._owners: dict[tuple[int, int], tuple[int, int] | None] = {}
+
+    def copy_file(self, source: int, target: int, name: str) -> None:
+        """Copy the regular file `name` from one open directory to another."""
+        fd = self._open(source, name)
+        try:
+            status = os.fstat(fd)
+            _expect(stat.S_ISREG(status.st_mode))
+            if status.st_nlink > 1:
+                self._make_linked(target, name, status, lambda at, anchor: self._make_file(fd, status, at, anchor))
+            else:
+                self._make_file(fd, status, target, name)
+        finally:
+            os.close(fd)
+
+    def copy_other(self, source: int, target: int, name: str) -> None:
+        """Copy the link, device or pipe `name`. Sockets are left out: one without its process is of no use."""
+        status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISSOCK(status.st_mode):
+            return
+        _expect(not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode))
+
+        def make(at: int, new: str) -> None:
+            if stat.S_ISLNK(status.st_mode):
+                self._make_symlink(source, name, status, at, new)
+            else:
+                self._make_node(source, name, status, at, new)
+
+        if status.st_nlink > 1:
+            self._make_linked(target, name, status, make)
+        else:
+            make(target, name)
+
+    def finish(self, source: int, target: int, status: os.stat_result) -> None:
+        """Give the open directory `target` what `source` has but content. Nothing may be made in it later."""
+        owner = self._new_owner(status)
+        if owner:
+            os.fchown(target, *owner)
+        os.fchmod(target, stat.S_IMODE(status.st_mode))
+        xattr.copy_all(source, target, forgiving=self._plan.confined)
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _open(self, dir_fd: int, name: str) -> int:
+        try:
+            return os.open(name, self._read_flags, dir_fd=dir_fd)
+        except PermissionError as error:
+            if error.errno != errno.EPERM or self._read_flags == _READ:
+                raise
+            self._read_flags = _READ  # only the owner may read without leaving an access time
+            return os.open(name, self._read_flags, dir_fd=dir_fd)
+
+    def _make_linked(
+        self, target: int, name: str, status: os.stat_result, make: Callable[[int, str], None]
+    ) -> None:
+        room, anchor = self._plan.links_fd, f"{status.st_dev:x}-{status.st_ino:x}"
+        with suppress(FileExistsError):  # made before, or being made by another worker
+            make(room, anchor)
+        try:
+            os.link(anchor, name, src_dir_fd=room, dst_dir_fd=target, follow_symlinks=False)
+        except FileNotFoundError:
+            if stat.S_ISREG(status.st_mode) or not self._plan.confined:
+                raise
+        except OSError as error:
+            if error.errno != errno.EMLINK:
+                raise
+            # As many names as the file system allows: use the anchor itself as this one. A further name, if there
+            # can be any, starts a new file.
+            os.rename(anchor, name, src_dir_fd=room, dst_dir_fd=target)
+
+    def _make_file(self, source: int, status: os.stat_result, at: int, name: str) -> None:
+        mode = stat.S_IMODE(status.st_mode)
+        fd = os.open(name, _MAKE, mode & 0o777, dir_fd=at)
+        try:
+            self._data.copy(source, fd, status)
+            owner = self._new_owner(status)
+            if owner:
+                os.fchown(fd, *owner)
+            if mode & _SPECIAL_BITS:
+                os.fchmod(fd, mode)  # only now: a change of owner, and a write, take set-user-ID away
+            xattr.copy_all(source, fd, forgiving=self._plan.confined)
+            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+        finally:
+            os.close(fd)
+
+    def _make_symlink(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
+        os.symlink(os.readlink(name, dir_fd=source), new, dir_fd=at)
+        self._dress(source, name, status, at, new)
+
+    def _make_node(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
+        try:
+            os.mknod(new, status.st_mode, status.st_rdev, dir_fd=at)
+        except PermissionError:
+            if self._plan.confined and not stat.S_ISFIFO(status.st_mode):
+                return  # nobody can make or use a device in a user namespace
+            raise
+        self._dress(source, name, status, at, new)
+
+    def _dress(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
+        """Owner, mode, attributes, times of what cannot be opened."""
+        owner = self._new_owner(status)
+        if owner:
+            os.chown(new, *owner, dir_fd=at, follow_symlinks=False)
+        if status.st_mode & _SPECIAL_BITS and not stat.S_ISLNK(status.st_mode):
+            os.chmod(new, stat.S_IMODE(status.st_mode), dir_fd=at)
+        xattr.copy_all(xattr.entry(source, name), xattr.entry(at, new), forgiving=self._plan.confined)
+        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
+
+    def _new_owner(self, status: os.stat_result) -> tuple[int, int] | None:
+        """Return what chown must set; None if a new file has it already, which it mostly has."""
+        key = status.st_uid, status.st_gid
+        if key not in self._owners:
+            wanted = self._plan.owner(*key) if self._plan.owner else key
+            same = all(new in {-1, born} for new, born in zip(wanted, self._plan.born, strict=True))
+            self._owners[key] = None if same else wanted
+        return self._owners[key]
