@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from cstore.errors import SystemFailure
 
 if TYPE_CHECKING:
+    import threading
     from _hashlib import HASH
+    from collections.abc import Iterator
     from types import TracebackType
 
     from cstore.archive.compression import Compression
@@ -203,45 +206,61 @@ class CompressingSink:
             self._sink.write(rest)
 
 
+@contextmanager
+def compressed(sink: Sink, compression: Compression) -> Iterator[Sink]:
+    """Give a sink whose bytes reach `sink` compressed. If the block raises, the compressed stream stays cut."""
+    if not compression:
+        yield sink
+        return
+    compressing = CompressingSink(sink, compression)
+    yield compressing
+    compressing.close()
+
+
 class PipelinedSink:
-    """Hands what is written to a thread that writes it to `sink`, so that reading and writing overlap.
+    """Collects what is written into large blocks and lets a thread write them, so that reading and writing overlap.
 
     A few buffers of `BUFFER_SIZE` travel in a circle between the two threads, so memory stays the same however slow
-    `sink` is. A producer that fills the buffers itself (`buffer`, `send`) avoids a copy; `write` copies. Used as a
-    context manager it is closed at the end, and abandoned if the block raises: the thread is gone in both cases.
+    the sink is. A producer that fills the buffer itself (`room`, `advance`) avoids a copy; `write` copies. What fits
+    into one buffer is written without a thread. Used as a context manager it is closed at the end, and abandoned if the
+    block raises: the thread is gone in both cases.
 
-    An error of `sink` comes out of the next `write`, `send` or `close`.
+    An error of the sink comes out of the next call.
     """
 
     def __init__(self, sink: Sink, buffers: int = 4) -> None:
-        import threading
         from queue import SimpleQueue
 
         self._sink = sink
         self._free: SimpleQueue[bytearray] = SimpleQueue()
         self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
-        for _ in range(buffers):
+        for _ in range(buffers - 1):
             self._free.put(bytearray(BUFFER_SIZE))
-        self._current: bytearray | None = None
+        self._current = bytearray(BUFFER_SIZE)
+        self._view = memoryview(self._current)
         self._used = 0
+        self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self._abandoned = False
-        self._thread = threading.Thread(target=self._drain, name="cstore-sink", daemon=True)
-        self._thread.start()
 
-    def buffer(self) -> bytearray:
-        """Return a buffer of `BUFFER_SIZE` bytes to fill and then `send`. Waits until one is free."""
-        self._send_current()
-        return self._free.get()
+    def room(self, wanted: int) -> memoryview:
+        """Return the place for the next bytes, to be filled from the front before `advance`.
 
-    def send(self, buffer: bytearray, count: int) -> None:
-        """Queue the first `count` bytes of a buffer from `buffer`, which is no longer the caller's.
+        It is never empty and at most `wanted` bytes long; it is shorter only if that many do not fit into a buffer.
 
         Raises:
-            CstoreError: what the sink raised for an earlier buffer.
+            CstoreError: what the sink raised for earlier data.
         """
-        self._filled.put((buffer, count))
-        self._raise_failure()
+        free = BUFFER_SIZE - self._used
+        # A small rest is given up, so that most files need one read; a large file fills every buffer.
+        if not free or (wanted > free and free < BUFFER_SIZE // 2):
+            self._pass_on()
+            free = BUFFER_SIZE
+        return self._view[self._used : self._used + min(wanted, free)]
+
+    def advance(self, count: int) -> None:
+        """Take the first `count` bytes of the last `room` as written."""
+        self._used += count
 
     def write(self, data: bytes | memoryview, /) -> None:
         """Take all of `data`.
@@ -249,16 +268,17 @@ class PipelinedSink:
         Raises:
             CstoreError: what the sink raised for earlier data.
         """
+        size = len(data)
+        if size <= BUFFER_SIZE - self._used:
+            self._view[self._used : self._used + size] = data
+            self._used += size
+            return
         rest = memoryview(data)
         while rest:
-            if self._current is None:
-                self._current, self._used = self._free.get(), 0
-            count = min(len(rest), BUFFER_SIZE - self._used)
-            self._current[self._used : self._used + count] = rest[:count]
-            self._used += count
-            rest = rest[count:]
-            if self._used == BUFFER_SIZE:
-                self._send_current()
+            place = self.room(len(rest))
+            place[:] = rest[: len(place)]
+            self._used += len(place)
+            rest = rest[len(place) :]
 
     def close(self) -> None:
         """Wait until the sink has everything. The sink itself stays open.
@@ -266,10 +286,12 @@ class PipelinedSink:
         Raises:
             CstoreError: what the sink raised.
         """
-        try:
-            self._send_current()
-        finally:
+        if self._thread is None:
+            self._deliver(self._current, self._used)
+        else:
+            self._filled.put((self._current, self._used))
             self._stop()
+        self._used = 0
         self._raise_failure()
 
     def abandon(self) -> None:
@@ -288,14 +310,24 @@ class PipelinedSink:
         else:
             self.abandon()
 
-    def _send_current(self) -> None:
-        if self._current is not None:
-            buffer, self._current = self._current, None
-            self.send(buffer, self._used)
+    def _pass_on(self) -> None:
+        """Queue the current buffer and take a free one, waiting for it if need be."""
+        if self._thread is None:
+            import threading
+
+            self._thread = threading.Thread(target=self._drain, name="cstore-sink", daemon=True)
+            self._thread.start()
+        self._filled.put((self._current, self._used))
+        self._current = self._free.get()
+        self._view = memoryview(self._current)
+        self._used = 0
+        self._raise_failure()
 
     def _stop(self) -> None:
-        self._filled.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._filled.put(None)
+            self._thread.join()
+            self._thread = None
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -304,11 +336,16 @@ class PipelinedSink:
     def _drain(self) -> None:
         # After a failure buffers keep circling unwritten: a producer that waits for one must wake up to hear of it.
         while (item := self._filled.get()) is not None:
-            buffer, count = item
-            if self._failure is None and not self._abandoned:
-                try:
-                    with memoryview(buffer) as view, view[:count] as part:
-                        self._sink.write(part)
-                except Exception as error:  # noqa: BLE001  - it is raised again in the producer's thread
-                    self._failure = error
-            self._free.put(buffer)
+            self._deliver(*item)
+            self._free.put(item[0])
+
+    def _deliver(self, buffer: bytearray, count: int) -> None:
+        if self._failure is not None or self._abandoned or not count:
+            return
+        try:
+            with memoryview(buffer) as view, view[:count] as part:
+                self._sink.write(part)
+        except OSError as error:
+            self._failure = SystemFailure("write", "the output", error)
+        except Exception as error:  # noqa: BLE001  - raised again in the producer's thread
+            self._failure = error

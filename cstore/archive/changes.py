@@ -1,0 +1,232 @@
+"""What one tree adds to, modifies in and deletes from another (archive 7.1).
+
+Both trees are walked side by side, by descriptors, in the order of their names' bytes. Only names that a directory
+lists are looked at, so a stale cache of a user-space file system cannot bring back what is gone.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cstore.archive import xattrs
+from cstore.archive.directories import Directories, Kind, Listing, names_in
+from cstore.archive.names import join_name, split_name
+from cstore.errors import InvalidIDMap, SystemFailure
+from cstore.idmap import IDENTITY, IDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_SECOND = 1_000_000_000
+
+
+class ChangeKind(enum.IntEnum):
+    """What happened to a path. The values are those of the peer's JSON."""
+
+    MODIFY = 0
+    ADD = 1
+    DELETE = 2
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Change:
+    """One changed path: absolute in the layer, starting with "/"."""
+
+    path: bytes
+    kind: ChangeKind
+
+
+def compare_trees(
+    new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY
+) -> list[Change]:
+    """List what turns `old` into `new`, depth-first; the roots themselves are not compared.
+
+    Without `old` everything is new. Owners are compared as they are inside containers if `new_map` has ranges, else as
+    they are on disk.
+
+    Raises:
+        SystemFailure: something in a tree cannot be read.
+    """
+    with Directories(new) as new_tree:
+        if old is None:
+            return [Change(b"/" + path, ChangeKind.ADD) for path in _everything(new_tree, b"")]
+        with Directories(old) as old_tree:
+            return _Comparison(new_tree, old_tree, _owner_test(new_map, old_map)).run()
+
+
+def changes_size(new: str, changes: Iterable[Change]) -> int:
+    """Count the bytes of what was added and modified, directories excluded, a file with several names once."""
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    with Directories(new) as tree:
+        for change in changes:
+            if change.kind is ChangeKind.DELETE:
+                continue
+            status = _look(tree, *split_name(change.path[1:]))
+            if stat.S_ISDIR(status.st_mode):
+                continue
+            if status.st_nlink > 1:
+                key = (status.st_dev, status.st_ino)
+                if key in seen:
+                    continue
+                seen.add(key)
+            total += status.st_size
+    return total
+
+
+# ── walking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+def _everything(tree: Directories, top: bytes) -> Iterator[bytes]:
+    """Walk all that lies beneath a directory, depth-first."""
+    stack = [(top, iter(_listed(tree, top)))]
+    while stack:
+        folder, names = stack[-1]
+        for name, kind in names:
+            path = join_name(folder, name)
+            yield path
+            if kind is Kind.DIRECTORY:
+                stack.append((path, iter(_listed(tree, path))))
+                break
+        else:
+            stack.pop()
+
+
+def _listed(tree: Directories, folder: bytes) -> Listing:
+    try:
+        return names_in(tree.descriptor(folder))
+    except OSError as error:
+        raise SystemFailure("read", tree.shown(folder), error) from error
+
+
+def _look(tree: Directories, folder: bytes, name: bytes) -> os.stat_result:
+    try:
+        return os.stat(name, dir_fd=tree.descriptor(folder), follow_symlinks=False)
+    except OSError as error:
+        raise SystemFailure("read", tree.shown(join_name(folder, name)), error) from error
+
+
+# ── comparing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Comparison:
+    """One walk through two trees."""
+
+    def __init__(
+        self, new: Directories, old: Directories, same_owner: Callable[[os.stat_result, os.stat_result], bool]
+    ) -> None:
+        self._new = new
+        self._old = old
+        self._same_owner = same_owner
+        self._changes: list[Change] = []
+        # Directories between the last change and here that are the same in both trees: listed once something in them is
+        # not.
+        self._unlisted: list[bytes] = []
+
+    def run(self) -> list[Change]:
+        stack = [(b"", self._union(b""))]
+        while stack:
+            folder, names = stack[-1]
+            for name, new, old in names:
+                path = join_name(folder, name)
+                if self._visit(folder, name, path, new, old):
+                    stack.append((path, self._union(path)))
+                    break
+            else:
+                stack.pop()
+                if self._unlisted and self._unlisted[-1] == folder:
+                    self._unlisted.pop()
+        return self._changes
+
+    def _union(self, folder: bytes) -> Iterator[tuple[bytes, Kind | None, Kind | None]]:
+        """The names of both directories, in order."""
+        new, old = dict(_listed(self._new, folder)), dict(_listed(self._old, folder))
+        names = sorted(new.keys() | old.keys()) if old.keys() != new.keys() else list(new)
+        return iter([(name, new.get(name), old.get(name)) for name in names])
+
+    def _visit(self, folder: bytes, name: bytes, path: bytes, new: Kind | None, old: Kind | None) -> bool:
+        """Compare one name; say whether it is a directory in both trees that has to be walked."""
+        if new is None:
+            self._list(path, ChangeKind.DELETE)
+            return False
+        if old is None:
+            self._list(path, ChangeKind.ADD)
+            self._list_beneath(path, new is Kind.DIRECTORY)
+            return False
+        new_status, old_status = _look(self._new, folder, name), _look(self._old, folder, name)
+        if new_status.st_ino == old_status.st_ino and new_status.st_dev == old_status.st_dev:
+            return False
+        both = stat.S_ISDIR(new_status.st_mode) and stat.S_ISDIR(old_status.st_mode)
+        if self._differ(folder, name, new_status, old_status):
+            self._list(path, ChangeKind.MODIFY)
+            if not both:
+                self._list_beneath(path, stat.S_ISDIR(new_status.st_mode))
+        elif both:
+            self._unlisted.append(path)
+        return both
+
+    def _list(self, path: bytes, kind: ChangeKind) -> None:
+        """List a change, the unlisted directories that lead to it first."""
+        for folder in self._unlisted:
+            self._changes.append(Change(b"/" + folder, ChangeKind.MODIFY))
+        self._unlisted.clear()
+        self._changes.append(Change(b"/" + path, kind))
+
+    def _list_beneath(self, path: bytes, is_directory: bool) -> None:
+        if is_directory:
+            self._changes.extend(Change(b"/" + each, ChangeKind.ADD) for each in _everything(self._new, path))
+
+    def _differ(self, folder: bytes, name: bytes, new: os.stat_result, old: os.stat_result) -> bool:
+        """Whether a path that both trees have counts as modified."""
+        if (
+            new.st_mode != old.st_mode
+            or new.st_rdev != old.st_rdev
+            or (new.st_size != old.st_size and not stat.S_ISDIR(new.st_mode))
+            or _times_differ(new.st_mtime_ns, old.st_mtime_ns)
+            or not self._same_owner(new, old)
+        ):
+            return True
+        new_folder, old_folder = self._new.descriptor(folder), self._old.descriptor(folder)
+        try:
+            if stat.S_ISLNK(new.st_mode) and os.readlink(name, dir_fd=new_folder) != os.readlink(
+                name, dir_fd=old_folder
+            ):
+                return True
+            places = xattrs.place_of(new_folder, name), xattrs.place_of(old_folder, name)
+            return xattrs.compared(places[0]) != xattrs.compared(places[1])
+        except OSError as error:
+            raise SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
+
+
+def _times_differ(new: int, old: int) -> bool:
+    """Compare to the nanosecond, unless one side was kept by something that only has seconds."""
+    if new == old:
+        return False
+    return new // _SECOND != old // _SECOND or bool(new % _SECOND and old % _SECOND)
+
+
+def _owner_test(new_map: IDMap, old_map: IDMap) -> Callable[[os.stat_result, os.stat_result], bool]:
+    """A comparison of owners: inside the container where the new side's map covers them, else on disk."""
+    known: dict[tuple[int, int, int, int], bool] = {}
+
+    def same(new: os.stat_result, old: os.stat_result) -> bool:
+        key = (new.st_uid, new.st_gid, old.st_uid, old.st_gid)
+        if not new_map:
+            return key[:2] == key[2:]
+        answer = known.get(key)
+        if answer is None:
+            answer = known[key] = _inside(new_map, old_map, key)
+        return answer
+
+    return same
+
+
+def _inside(new_map: IDMap, old_map: IDMap, owners: tuple[int, int, int, int]) -> bool:
+    new, old = owners[:2], owners[2:]
+    try:
+        return new_map.to_container(*new) == old_map.to_container(*old)
+    except InvalidIDMap:
+        return new == old

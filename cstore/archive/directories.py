@@ -1,0 +1,145 @@
+"""Directories beneath one root, opened name by name and kept open for the next look.
+
+Every step takes one plain name and refuses a symbolic link, so no path leaves the root, whatever is done to the tree
+meanwhile; and paths may be longer than the system's limit. Descriptors are few however deep the tree is.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+from typing import TYPE_CHECKING, Self
+
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_OPEN_AT_ONCE = 128
+_ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Directories:
+    """The directories beneath `root`, by relative path; the root itself is b"".
+
+    `access` is `os.O_RDONLY` for directories that shall be listed, `os.O_PATH` where passing through is enough.
+    """
+
+    def __init__(self, root: str, access: int = os.O_RDONLY) -> None:
+        self.root = root
+        self._flags = _ENTER | access
+        try:
+            self._root = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | access)
+        except OSError as error:
+            raise SystemFailure("open", root, error) from error
+        self._open: dict[bytes, int] = {}
+
+    def descriptor(self, path: bytes) -> int:
+        """Open a directory. The descriptor is good until the next call; do not close it.
+
+        Raises:
+            OSError: it is not there, not a directory, or reached through a link.
+        """
+        found = self._open.get(path)
+        if found is not None:
+            return found
+        return self._descend(path) if path else self._root
+
+    def _descend(self, path: bytes) -> int:
+        """Open `path` from its nearest open ancestor, keeping what lies between."""
+        end = len(path)
+        current: int | None = None
+        while end > 0 and current is None:
+            end = max(path.rfind(b"/", 0, end), 0)
+            current = self._open.get(path[:end])
+        if current is None:
+            current = self._root
+        while end < len(path):
+            start = end + 1 if end else 0
+            following = path.find(b"/", start)
+            end = len(path) if following < 0 else following
+            current = self._enter(current, path, start, end)
+        return current
+
+    def _enter(self, parent: int, path: bytes, start: int, end: int) -> int:
+        """Open the directory whose name is `path[start:end]`."""
+        name = path[start:end]
+        if name in {b"", b".", b".."}:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        opened = open_quietly(name, self._flags, parent)
+        if len(self._open) >= _OPEN_AT_ONCE:
+            # The oldest, which is never the parent: that one was entered last or found open last.
+            self._close_oldest(keep=parent)
+        self._open[path[:end]] = opened
+        return opened
+
+    def _close_oldest(self, keep: int) -> None:
+        for path, descriptor in self._open.items():
+            if descriptor != keep:
+                del self._open[path]
+                os.close(descriptor)
+                return
+
+    def shown(self, path: bytes) -> str:
+        """The full path of something beneath the root, for messages."""
+        return os.path.join(self.root, os.fsdecode(path))
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+        os.close(self._root)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_quietly(name: bytes, flags: int, directory: int) -> int:
+    """Open something to read, without a trace in its access time where that is allowed.
+
+    Raises:
+        OSError: as open(2).
+    """
+    try:
+        return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
+    except PermissionError:
+        # Only its owner may ask for that.
+        return os.open(name, flags, dir_fd=directory)
+
+
+class Kind(enum.IntEnum):
+    """What a directory says of a name in it."""
+
+    OTHER = 0
+    REGULAR = 1
+    DIRECTORY = 2
+
+
+Listing = list[tuple[bytes, Kind]]
+
+
+def names_in(descriptor: int) -> Listing:
+    """The contents of a directory, sorted by the bytes of their names.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with os.scandir(descriptor) as entries:
+        # The kinds are asked for at once: where the directory does not know, its descriptor is needed.
+        found = [(os.fsencode(entry.name), _kind(entry)) for entry in entries]
+    found.sort()
+    return found
+
+
+def _kind(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_file(follow_symlinks=False):
+        return Kind.REGULAR
+    return Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else Kind.OTHER
+

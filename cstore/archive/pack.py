@@ -1,0 +1,234 @@
+"""Turning a tree into a tar (archive 8): a whole one, or what it changes against another.
+
+The archive is the one the peer would make of the same tree, except that it never lacks an entry: what cannot be read
+ends the stream with an error.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from cstore.archive import xattrs
+from cstore.archive.changes import Change, ChangeKind
+from cstore.archive.directories import Directories, Kind, names_in, open_quietly
+from cstore.archive.names import join_name, split_name
+from cstore.archive.streams import PipelinedSink
+from cstore.archive.tar import writer
+from cstore.archive.tar.writer import Entry, header_blocks
+from cstore.archive.whiteout import WHITEOUT_PREFIX, whiteout_name
+from cstore.errors import SystemFailure
+from cstore.idmap import IDENTITY, IDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cstore.archive.streams import Sink
+
+_SECOND = 1_000_000_000
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_TYPES = {
+    stat.S_IFLNK: writer.SYMLINK,
+    stat.S_IFCHR: writer.CHARACTER,
+    stat.S_IFBLK: writer.BLOCK,
+    stat.S_IFDIR: writer.DIRECTORY,
+    stat.S_IFIFO: writer.FIFO,
+}
+
+
+def pack_tree(tree: str, sink: Sink, id_map: IDMap = IDENTITY) -> None:
+    """Write all of `tree` except its root as a tar: depth-first, each directory's names in the order of their bytes.
+
+    `id_map` tells which owners inside containers the owners on disk are. Sockets are left out.
+
+    Raises:
+        SystemFailure: something cannot be read, or changed while it was.
+        InvalidIDMap: an owner is not in `id_map`.
+        Unsupported: a tar cannot hold an entry's extended attributes.
+    """
+    with Directories(tree) as directories, PipelinedSink(sink) as out:
+        packing = _Packing(directories, out, id_map)
+        for folder, name, kind in _walk(directories):
+            packing.add(folder, name, kind)
+        out.write(writer.END)
+
+
+def pack_changes(
+    tree: str,
+    base: str | None,
+    changes: Iterable[Change],
+    sink: Sink,
+    id_map: IDMap = IDENTITY,
+    *,
+    now: float | None = None,
+) -> None:
+    """Write what `changes` lists of `tree` as a tar; a deletion becomes a whiteout.
+
+    The order is that of the paths' bytes, or depth-first if there was no `base` (archive 8.1).
+
+    Args:
+        tree: the changed tree.
+        base: what it was compared with.
+        changes: the result of that comparison.
+        sink: takes the tar.
+        id_map: as for `pack_tree`.
+        now: the time of the whiteouts in seconds since 1970; the present if left out.
+
+    Raises:
+        SystemFailure: something cannot be read, is no longer there, or changed while it was read.
+        InvalidIDMap: an owner is not in `id_map`.
+        Unsupported: a tar cannot hold an entry's extended attributes.
+    """
+    moment = int((time.time() if now is None else now) + 0.5)
+    ordered = sorted(changes, key=_by_parts if base is None else _by_path)
+    with Directories(tree) as directories, PipelinedSink(sink) as out:
+        packing = _Packing(directories, out, id_map)
+        for change in ordered:
+            folder, name = split_name(change.path[1:])
+            if change.kind is ChangeKind.DELETE:
+                gone = join_name(folder, whiteout_name(name))
+                out.write(header_blocks(Entry(gone, writer.REGULAR, 0, 0, 0, mtime=moment)))
+            else:
+                packing.add(folder, name, Kind.OTHER)
+        out.write(writer.END)
+
+
+def _by_path(change: Change) -> bytes:
+    return change.path
+
+
+def _by_parts(change: Change) -> list[bytes]:
+    return change.path.split(b"/")
+
+
+def _walk(tree: Directories) -> Iterator[tuple[bytes, bytes, Kind]]:
+    """Walk everything beneath the root: folder, name, and what the folder says of it."""
+    stack = [(b"", _names(tree, b""))]
+    while stack:
+        folder, names = stack[-1]
+        for name, kind in names:
+            yield folder, name, kind
+            if kind is Kind.DIRECTORY:
+                path = join_name(folder, name)
+                stack.append((path, _names(tree, path)))
+                break
+        else:
+            stack.pop()
+
+
+def _names(tree: Directories, folder: bytes) -> Iterator[tuple[bytes, Kind]]:
+    try:
+        return iter(names_in(tree.descriptor(folder)))
+    except OSError as error:
+        raise SystemFailure("read", tree.shown(folder), error) from error
+
+
+class _Changed(OSError):
+    """A file was not the same at the end as at the beginning."""
+
+
+class _Packing:
+    """One archive being written."""
+
+    def __init__(self, tree: Directories, out: PipelinedSink, id_map: IDMap) -> None:
+        self._tree = tree
+        self._out = out
+        self._id_map = id_map
+        self._owners: dict[tuple[int, int], tuple[int, int]] = {}
+        self._written: dict[tuple[int, int], bytes] = {}
+
+    def add(self, folder: bytes, name: bytes, kind: Kind) -> None:
+        """Write one entry. `kind` spares a look if it is known."""
+        path = join_name(folder, name)
+        try:
+            directory = self._tree.descriptor(folder)
+            if kind is Kind.REGULAR:
+                self._add_regular(directory, name, path)
+                return
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                self._add_regular(directory, name, path)
+            elif not stat.S_ISSOCK(status.st_mode):
+                self._add_other(directory, name, path, status)
+        except OSError as error:
+            raise SystemFailure("read", self._tree.shown(path), error) from error
+
+    def _add_regular(self, directory: int, name: bytes, path: bytes) -> None:
+        descriptor = open_quietly(name, _READ, directory)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise _Changed("it was replaced while the layer was read")
+            entry = self._entry(path, writer.REGULAR, status)
+            entry.xattrs = xattrs.archived(descriptor)
+            if not self._link(entry, status):
+                entry.size = status.st_size
+            self._out.write(header_blocks(entry))
+            if entry.type == writer.REGULAR:
+                self._copy(descriptor, entry.size)
+        finally:
+            os.close(descriptor)
+
+    def _add_other(self, directory: int, name: bytes, path: bytes, status: os.stat_result) -> None:
+        """Write an entry that has no body."""
+        kind = _TYPES[stat.S_IFMT(status.st_mode)]
+        entry = self._entry(path, kind, status)
+        entry.xattrs = xattrs.archived(xattrs.place_of(directory, name))
+        if kind == writer.DIRECTORY:
+            entry.name += b"/"
+        else:
+            if kind == writer.SYMLINK:
+                entry.linkname = os.readlink(name, dir_fd=directory)
+            elif kind in {writer.CHARACTER, writer.BLOCK}:
+                entry.device = _device(status.st_rdev)
+            self._link(entry, status)
+        self._out.write(header_blocks(entry))
+
+    def _entry(self, path: bytes, kind: bytes, status: os.stat_result) -> Entry:
+        owner = status.st_uid, status.st_gid
+        if self._id_map and not path.rpartition(b"/")[2].startswith(WHITEOUT_PREFIX):
+            owner = self._inside(owner)
+        # Whole seconds, rounded down also before 1970.
+        return Entry(path, kind, status.st_mode & 0o7777, *owner, mtime=status.st_mtime_ns // _SECOND)
+
+    def _inside(self, owner: tuple[int, int]) -> tuple[int, int]:
+        known = self._owners.get(owner)
+        if known is None:
+            known = self._owners[owner] = self._id_map.to_container(*owner)
+        return known
+
+    def _link(self, entry: Entry, status: os.stat_result) -> bool:
+        """Make the entry a hard link if its file has been written under another name."""
+        if status.st_nlink < 2:
+            return False
+        key = status.st_dev, status.st_ino
+        first = self._written.setdefault(key, entry.name)
+        if first is entry.name:
+            return False
+        entry.type, entry.linkname = writer.LINK, first
+        return True
+
+    def _copy(self, descriptor: int, size: int) -> None:
+        """Write a body of exactly `size` bytes and its padding."""
+        out, left = self._out, size
+        while True:
+            # One byte more than is left, so that the read that ends the file also shows that it ends there.
+            room = out.room(left + 1)
+            count = os.readv(descriptor, (room,))
+            left -= count
+            if left < 0:
+                raise _Changed("it grew while the layer was read")
+            out.advance(count)
+            if not count or (not left and count < len(room)):
+                break
+        if left:
+            raise _Changed(f"it lost {left} bytes while the layer was read")
+        out.write(writer.padding(size))
+
+
+def _device(number: int) -> tuple[int, int]:
+    """Split a device number as the peer does (archive 8.2)."""
+    return number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00

@@ -1,0 +1,202 @@
+"""Headers as the peer's tar library writes them, byte for byte (archive 8.2 to 8.4).
+
+A diff that was not rebuilt from tar-split has the same digest as the peer's only if every header agrees. USTAR is used
+wherever it can hold an entry; else a PAX header precedes it with just the values that do not fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import adler32
+
+from cstore.errors import Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BLOCK_SIZE = 512
+END = bytes(2 * BLOCK_SIZE)
+"""What an archive ends with; there is no rounding to larger records."""
+
+REGULAR, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+_EXTENDED = b"x"
+
+_NAME_SIZE, _PREFIX_SIZE = 100, 155
+_ID_LIMIT = 8**7
+_LONG_LIMIT = 8**11
+_LARGEST_PAX = 1 << 20
+_PADDING = bytes(BLOCK_SIZE)
+
+# The strings' places are filled padded. The checksum counts itself as spaces.
+_FORMAT = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\00000" + bytes(64) + b"%07o\0%07o\0%b"
+_EXTENDED_FORMAT = b"%b0000000\x000000000\x000000000\0%011o\x0000000000000\0        x" + bytes(100) + b"ustar\00000"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry to write.
+
+    Attributes:
+        name: relative and lexically clean; a directory's ends with "/".
+        type: one of the type bytes of this module.
+        mode: permission bits, set-ID bits and the sticky bit.
+        size: bytes of the body that will follow.
+        mtime: seconds since 1970, rounded down.
+        nanoseconds: what `mtime` lacks, 0 to 999999999.
+        linkname: of a link, the target.
+        device: of a device, its major and minor number.
+        xattrs: extended attributes, full names and values.
+    """
+
+    name: bytes
+    type: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int = 0
+    mtime: int = 0
+    nanoseconds: int = 0
+    linkname: bytes = b""
+    device: tuple[int, int] = (0, 0)
+    xattrs: Sequence[tuple[bytes, bytes]] = ()
+
+
+def header_blocks(entry: Entry) -> bytes:
+    """Build everything that precedes the entry's body.
+
+    Raises:
+        Unsupported: the tar format cannot hold the entry's extended attributes.
+    """
+    name, prefix = entry.name, b""
+    if len(name) > _NAME_SIZE:
+        prefix, name = _split(name)
+    if (
+        not entry.xattrs
+        and len(name) <= _NAME_SIZE
+        and name.isascii()
+        and len(entry.linkname) <= _NAME_SIZE
+        and entry.linkname.isascii()
+        and entry.uid < _ID_LIMIT
+        and entry.gid < _ID_LIMIT
+        and entry.size < _LONG_LIMIT
+        and 0 <= entry.mtime < _LONG_LIMIT
+        and not entry.nanoseconds
+    ):
+        return _main_block(entry, name, entry.linkname, prefix)
+    return _extended_header(entry) + _main_block(entry, _field(entry.name), _field(entry.linkname), b"")
+
+
+def padding(size: int) -> bytes:
+    """The zeros between a body of `size` bytes and the next block."""
+    return _PADDING[: -size % BLOCK_SIZE]
+
+
+def _split(name: bytes) -> tuple[bytes, bytes]:
+    """Split a long name into USTAR prefix and name; an empty prefix if that is impossible."""
+    end = len(name)
+    if end > _PREFIX_SIZE + 1:
+        end = _PREFIX_SIZE + 1
+    elif name.endswith(b"/"):
+        end -= 1
+    cut = name.rfind(b"/", 0, end)
+    if cut <= 0 or not 1 <= len(name) - cut - 1 <= _NAME_SIZE or not name.isascii():
+        return b"", name
+    return name[:cut], name[cut + 1 :]
+
+
+def _main_block(entry: Entry, name: bytes, linkname: bytes, prefix: bytes) -> bytes:
+    """Build one header block. A number that does not fit is written as 0; a PAX record has it then."""
+    uid, gid, size, mtime = entry.uid, entry.gid, entry.size, entry.mtime
+    block = _FORMAT % (
+        name.ljust(_NAME_SIZE, b"\0"),
+        entry.mode,
+        uid if uid < _ID_LIMIT else 0,
+        gid if gid < _ID_LIMIT else 0,
+        size if size < _LONG_LIMIT else 0,
+        mtime if 0 <= mtime < _LONG_LIMIT else 0,
+        entry.type,
+        linkname.ljust(_NAME_SIZE, b"\0"),
+        *entry.device,
+        prefix.ljust(_PREFIX_SIZE + 12, b"\0"),
+    )
+    return _seal(block)
+
+
+def _seal(block: bytes) -> bytes:
+    """Put the checksum in its place."""
+    # The low half of Adler-32 is the plain sum modulo 65521, and ASCII bytes cannot sum up to that in one block.
+    return b"%b%06o\0 %b" % (block[:148], adler32(block, 0) & 0xFFFF, block[156:])
+
+
+# ── PAX ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _extended_header(entry: Entry) -> bytes:
+    """Build the PAX header with what the main header cannot hold."""
+    body = b"".join(_record(key, value) for key, value in sorted(_records(entry).items()))
+    if len(body) > _LARGEST_PAX:
+        raise Unsupported(
+            f"{entry.name!r} cannot be written to a tar: its name and extended attributes take {len(body)} bytes",
+            hint="readers accept at most 1 MiB; remove some of its extended attributes",
+            peer="archive/tar: header field too long",
+        )
+    directory, slash, base = entry.name.rpartition(b"/")
+    name = b"%b%bPaxHeaders.0/%b" % (directory, slash, base)
+    name = _ascii(name)[:_NAME_SIZE].rstrip(b"/")
+    block = _EXTENDED_FORMAT % (name.ljust(_NAME_SIZE, b"\0"), len(body))
+    return _seal(block.ljust(BLOCK_SIZE, b"\0")) + body + padding(len(body))
+
+
+def _records(entry: Entry) -> dict[bytes, bytes]:
+    records = {b"SCHILY.xattr." + name: value for name, value in entry.xattrs}
+    texts = ((b"path", entry.name), (b"linkpath", entry.linkname))
+    records |= {key: text for key, text in texts if len(text) > _NAME_SIZE or not text.isascii()}
+    owners = ((b"uid", entry.uid), (b"gid", entry.gid))
+    records |= {key: b"%d" % number for key, number in owners if number >= _ID_LIMIT}
+    if entry.size >= _LONG_LIMIT:
+        records[b"size"] = b"%d" % entry.size
+    if entry.nanoseconds or not 0 <= entry.mtime < _LONG_LIMIT:
+        records[b"mtime"] = _time(entry.mtime, entry.nanoseconds)
+    return records
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """Build one record; its length counts its own digits."""
+    if b"=" in key:
+        raise Unsupported(
+            f"a tar cannot hold the extended attribute {key.removeprefix(b'SCHILY.xattr.')!r}: its name has a '='",
+            peer=f'archive/tar: cannot encode header: invalid PAX record: "{key.decode(errors="replace")}"',
+        )
+    size = len(key) + len(value) + 3
+    total = size + len(str(size))
+    if len(str(total)) != len(str(size)):
+        total = size + len(str(total))
+    return b"%d %b=%b\n" % (total, key, value)
+
+
+def _time(seconds: int, nanoseconds: int) -> bytes:
+    """Write a time as decimal seconds; the fraction counts away from zero, unlike the arguments."""
+    if not nanoseconds:
+        return b"%d" % seconds
+    sign = b""
+    if seconds < 0:
+        sign, seconds, nanoseconds = b"-", -(seconds + 1), 1_000_000_000 - nanoseconds
+    return (b"%b%d.%09d" % (sign, seconds, nanoseconds)).rstrip(b"0")
+
+
+def _ascii(text: bytes) -> bytes:
+    return text if text.isascii() else bytes(byte for byte in text if byte < 0x80)
+
+
+def _field(text: bytes) -> bytes:
+    """Reduce a name to what a field of a PAX main header shows of it."""
+    text = _ascii(text)
+    if len(text) <= _NAME_SIZE:
+        return text
+    field = text[:_NAME_SIZE]
+    if field.endswith(b"/"):
+        # A slash at the end would make old readers see a directory. Only the first slash of a row is overwritten.
+        keep = len(field.rstrip(b"/"))
+        field = field[:keep] + b"\0" + field[keep + 1 :]
+    return field
