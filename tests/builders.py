@@ -315,15 +315,18 @@ class Fact:
     links: tuple[bytes, ...]
 
 
-def tree_manifest(root: str, *, times: bool = True, owners: bool = True) -> dict[bytes, Fact]:
+def tree_manifest(
+    root: str, *, times: bool = True, owners: bool = True, skip: tuple[str, ...] = ()
+) -> dict[bytes, Fact]:
     """Describe every path below a directory: type, mode, owner, nanoseconds, contents, links, device, xattrs.
 
     Args:
         root: the directory; it is listed itself, as `b"."`, but without its time, which any temporary file changes.
         times: whether modification times count.
         owners: whether owners count.
+        skip: names directly below the directory that are left out.
     """
-    paths = sorted(_walk(os.fsencode(root)))
+    paths = sorted(_walk(os.fsencode(root), {os.fsencode(name) for name in skip}))
     shared: dict[tuple[int, int], list[bytes]] = {}
     stats = {path: os.lstat(os.path.join(os.fsencode(root), path)) for path in paths}
     for path, found in stats.items():
@@ -332,9 +335,11 @@ def tree_manifest(root: str, *, times: bool = True, owners: bool = True) -> dict
     return {path: _fact(os.fsencode(root), path, stats[path], shared, times, owners) for path in paths}
 
 
-def _walk(root: bytes) -> Iterable[bytes]:
+def _walk(root: bytes, skip: set[bytes]) -> Iterable[bytes]:
     yield b"."
     for folder, names, files in os.walk(root):
+        if folder == root:
+            names[:] = [name for name in names if name not in skip]
         for name in names + files:
             yield os.path.relpath(os.path.join(folder, name), root)
 
