@@ -14,12 +14,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cstore.archive.whiteout import WhiteoutForm
-from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
-from cstore.drivers.tree_diff import tree_changes, tree_diff_size, write_tree_diff
 from cstore.errors import DriverError, SystemFailure
-from cstore.fs.atomic import sync_directory, sync_filesystem
-from cstore.fs.staging import StagingDirectory, StagingRoot
 from cstore.idmap import IDENTITY, IDMap
 
 if TYPE_CHECKING:
@@ -27,7 +22,9 @@ if TYPE_CHECKING:
 
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
+    from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
     from cstore.drivers.registry import DriverPlace
+    from cstore.fs.staging import StagingDirectory, StagingRoot
 
 ROOT_MODE = 0o555
 """Mode of a base layer's root directory until its archive says otherwise."""
@@ -39,10 +36,16 @@ class VfsDriver:
     name = "vfs"
 
     def __init__(self, place: DriverPlace) -> None:
+        self._home = place.home
         self._trees = os.path.join(place.home, "dir")
-        self._staging = StagingRoot(os.path.join(place.home, "tempdirs"))
         self._sync = place.sync
         self._foreign = _read_options(place.options)
+
+    @property
+    def _staging(self) -> StagingRoot:
+        from cstore.fs.staging import StagingRoot
+
+        return StagingRoot(os.path.join(self._home, "tempdirs"))
 
     # ── what is there ──
 
@@ -101,6 +104,9 @@ class VfsDriver:
         return self._stage(lambda tree: self._copy(source, tree, layer, None), has_lower=True)
 
     def _stage(self, fill: Callable[[str], None], *, has_lower: bool) -> StagedTree:
+        from cstore.archive.whiteout import WhiteoutForm
+        from cstore.drivers.contract import StagedTree
+
         staging = self._staging.reserve()
         try:
             tree = os.path.join(staging.path, "tree")
@@ -130,6 +136,8 @@ class VfsDriver:
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
+        from cstore.fs.atomic import sync_directory
+
         del parent
         target = os.path.join(self._trees, layer)
         leftover = self.remove(layer)
@@ -146,6 +154,8 @@ class VfsDriver:
 
     def _make_durable(self, staged: StagedTree) -> None:
         """Bring a copied tree to the disk; an empty one needs only its own directory there."""
+        from cstore.fs.atomic import sync_directory, sync_filesystem
+
         if not self._sync:
             return
         if staged.has_lower:
@@ -155,6 +165,7 @@ class VfsDriver:
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
+        from cstore.fs.atomic import sync_directory
         from cstore.kernel.files import rename_exchange
 
         target = os.path.join(self._trees, layer)
@@ -216,14 +227,20 @@ class VfsDriver:
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
         """See `Driver.changes`."""
+        from cstore.drivers.tree_diff import tree_changes
+
         return tree_changes(self, layer, base, layer_map, base_map)
 
     def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
         """See `Driver.write_diff`."""
+        from cstore.drivers.tree_diff import write_tree_diff
+
         write_tree_diff(self, layer, base, sink, layer_map, base_map)
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
         """See `Driver.diff_size`."""
+        from cstore.drivers.tree_diff import tree_diff_size
+
         return tree_diff_size(self, layer, base, layer_map, base_map)
 
     def status(self) -> list[tuple[str, str]]:
@@ -234,7 +251,8 @@ class VfsDriver:
         """See `Driver.shutdown`: nothing is held."""
 
 
-_: type[Driver] = VfsDriver
+if TYPE_CHECKING:
+    _: type[Driver] = VfsDriver
 
 
 class _Staged:

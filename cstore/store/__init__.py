@@ -4,9 +4,26 @@ Owns: what an operation means, its safety rules, and what a crash may leave behi
 Must not know: how a result is shown, or how a driver keeps its trees.
 """
 
-from cstore.store.creation import NewLayer
-from cstore.store.garbage import Leftover
-from cstore.store.lookup import Item
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from cstore.store.store import Store, open_store
 
+if TYPE_CHECKING:
+    from cstore.store.creation import NewLayer
+    from cstore.store.garbage import Leftover
+    from cstore.store.lookup import Item
+
 __all__ = ["Item", "Leftover", "NewLayer", "Store", "open_store"]
+
+_HOMES = {"Item": "lookup", "Leftover": "garbage", "NewLayer": "creation"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what listing and looking up do not need when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
+    return getattr(import_module(f"cstore.store.{_HOMES[name]}"), name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.store import bigdata, content, creation, drivertrees, mounting, owners, removal
 from cstore.store.lookup import find_layer, get_layer
 
 if TYPE_CHECKING:
@@ -57,18 +56,26 @@ class Layers:
 
     def create(self, request: NewLayer) -> Layer:
         """Make a layer without contents of its own; see `creation.create_layer`."""
+        from cstore.store import creation
+
         return creation.create_layer(self._context, request)
 
     def put(self, request: NewLayer, source: int, progress: Callable[[int], None] | None = None) -> Layer:
         """Make a layer from an archive, read from the descriptor `source`; see `creation.put_layer`."""
+        from cstore.store import creation
+
         return creation.put_layer(self._context, request, source, progress)
 
     def delete(self, word: str) -> None:
         """Delete a layer that nothing uses; see `removal.delete_layer`."""
+        from cstore.store import removal
+
         removal.delete_layer(self._context, word)
 
     def create_tree(self, request: NewLayer) -> str:
         """Make a tree in the driver only, without a record; see `drivertrees.create_tree`."""
+        from cstore.store import drivertrees
+
         return drivertrees.create_tree(self._context, request)
 
     def trees(self) -> Sequence[str]:
@@ -79,38 +86,56 @@ class Layers:
 
     def apply_diff(self, word: str, source: int, progress: Callable[[int], None] | None = None) -> int:
         """Apply an archive to a layer, all or nothing; see `content.apply_diff`."""
+        from cstore.store import content
+
         return content.apply_diff(self._context, word, source, progress)
 
     def changes(self, word: str, reference: str = "") -> Sequence[Change]:
         """What a layer changes against its parent or `reference`; see `content.changes`."""
+        from cstore.store import content
+
         return content.changes(self._context, word, reference)
 
     def diff(self, word: str, sink: Sink, reference: str = "", compression: Compression | None = None) -> None:
         """Write a layer as a tar; see `content.write_diff`."""
+        from cstore.store import content
+
         content.write_diff(self._context, word, sink, reference, compression)
 
     def diff_size(self, word: str, reference: str = "") -> int:
         """Bytes that a layer adds or modifies; see `content.diff_size`."""
+        from cstore.store import content
+
         return content.diff_size(self._context, word, reference)
 
     # ── data items, mounts, owners ──
 
     def data_names(self, word: str) -> tuple[str, ...]:
         """The data items of a layer, in the order in which they were first set."""
+        from cstore.store import bigdata
+
         return bigdata.layer_data_names(self._context, word)
 
     def get_data(self, word: str, key: str) -> bytes:
         """A data item of a layer; see `bigdata.get_layer_data`."""
+        from cstore.store import bigdata
+
         return bigdata.get_layer_data(self._context, word, key)
 
     def set_data(self, word: str, key: str, data: bytes) -> None:
         """Set a data item of a layer; see `bigdata.set_layer_data`."""
+        from cstore.store import bigdata
+
         bigdata.set_layer_data(self._context, word, key, data)
 
     def mount_point(self, layer: str) -> str:
         """Where the layer of this ID is mounted, or ""."""
+        from cstore.store import mounting
+
         return mounting.mount_point(self._context, layer)
 
     def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
         """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`."""
+        from cstore.store import owners
+
         return owners.parent_owners(self._context, word)

@@ -10,9 +10,9 @@ from cstore.idmap import IDRange
 def enter() -> None:
     """Enter a new user namespace in this very process; it must have one thread only.
 
-    The caller is root inside; the sub-IDs that /etc/subuid and /etc/subgid grant follow from 1 on. Without any, or without
-    the programs that the system grants them through, only the caller's own ID exists inside, and an archive with other
-    owners is refused with a hint what is missing.
+    The caller is root inside; the sub-IDs that /etc/subuid and /etc/subgid grant follow from 1 on. Without any, or
+    without the programs that the system grants them through, only the caller's own ID exists inside, and an archive
+    with other owners is refused with a hint what is missing.
 
     Raises:
         SystemFailure: the kernel refuses unprivileged user namespaces.

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.layout import Layout
-from cstore.store import garbage, mounting, names, removal, wiping
 from cstore.store.context import Context
 from cstore.store.layers import Layers
 from cstore.store.lookup import Item, find_item
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from cstore.errors import RecordsDamaged
     from cstore.fs.lockfile import Patience
     from cstore.records.model import Container, Image
+    from cstore.store.garbage import Leftover
 
 
 def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
@@ -89,44 +89,64 @@ class Store:
 
     def delete(self, word: str) -> None:
         """Delete an item without any check; see `removal.delete_item`."""
+        from cstore.store import removal
+
         removal.delete_item(self._context, word)
 
     def names(self, word: str) -> tuple[str, ...]:
         """The names of an item; see `names.names_of`."""
+        from cstore.store import names
+
         return names.names_of(self._context, word)
 
     def set_names(self, word: str, new: Iterable[str]) -> tuple[str, ...]:
         """Replace the names of an item; see `names.set_names`."""
+        from cstore.store import names
+
         return names.set_names(self._context, word, new)
 
     def add_names(self, word: str, new: Iterable[str]) -> tuple[str, ...]:
         """Add names to an item; see `names.add_names`."""
+        from cstore.store import names
+
         return names.add_names(self._context, word, new)
 
     def remove_names(self, word: str, old: Iterable[str]) -> tuple[str, ...]:
         """Take names from an item; see `names.remove_names`."""
+        from cstore.store import names
+
         return names.remove_names(self._context, word, old)
 
     def metadata(self, word: str) -> str:
         """The metadata of an item; see `names.metadata_of`."""
+        from cstore.store import names
+
         return names.metadata_of(self._context, word)
 
     def set_metadata(self, word: str, text: str) -> None:
         """Replace the metadata of an item; see `names.set_metadata`."""
+        from cstore.store import names
+
         names.set_metadata(self._context, word, text)
 
     # ── mounts ──
 
     def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
         """Mount a layer or container; see `mounting.mount`."""
+        from cstore.store import mounting
+
         return mounting.mount(self._context, word, label=label, options=options)
 
     def unmount(self, word: str, *, force: bool = False) -> bool:
         """Take back one mount; see `mounting.unmount`."""
+        from cstore.store import mounting
+
         return mounting.unmount(self._context, word, force=force)
 
     def mounted(self, word: str) -> bool:
         """Whether a layer or container is mounted; see `mounting.mounted`."""
+        from cstore.store import mounting
+
         return mounting.mounted(self._context, word)
 
     # ── the store as a whole ──
@@ -142,14 +162,20 @@ class Store:
             *self._context.driver.status(),
         ]
 
-    def gc(self, *, dry_run: bool = False) -> list[garbage.Leftover]:
+    def gc(self, *, dry_run: bool = False) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
+        from cstore.store import garbage
+
         return garbage.collect(self._context, dry_run=dry_run)
 
     def wipe(self) -> None:
         """Remove everything; see `wiping.wipe`."""
+        from cstore.store import wiping
+
         wiping.wipe(self._context)
 
     def shutdown(self, *, force: bool = False) -> None:
         """Release the driver; see `mounting.shutdown`."""
+        from cstore.store import mounting
+
         mounting.shutdown(self._context, force=force)
