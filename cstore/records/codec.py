@@ -9,63 +9,155 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
 from cstore import gojson
-from cstore.records import lenient
-from cstore.records.lenient import KNOWN_KEYS, Flaw
-from cstore.records.model import Container, IDMapEntry, Image, Layer, R
+from cstore.records.dialect import KNOWN_KEYS, Flaw, divide
+from cstore.records.model import Container, Identifier, IDMapEntry, R
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from cstore.records.model import Record
 
 _ALWAYS = frozenset({"id", "created"})
 _ALWAYS_IN_CONTAINERS = _ALWAYS | {"image", "layer"}
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_CAPITALS_OF_HEADS = [bytes([letter]) for letter in b"NAMESID"]
 
 
-@dataclass(slots=True)
-class Contents(Generic[R]):
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """As much of a record as most questions need."""
+
+    id: Identifier
+    names: tuple[str, ...] = ()
+
+
+class Contents(msgspec.Struct, Generic[R]):
     """What a file holds. With flaws, `records` are those that can be known all the same."""
 
     records: list[R]
-    flaws: list[Flaw] = field(default_factory=list)
+    flaws: list[Flaw] = msgspec.field(default_factory=list)
+
+
+# ── reading ──
 
 
 def decode(kind: type[R], data: bytes) -> Contents[R]:
     """Read a whole record file; `null` is an empty list. Raises nothing: what is wrong is in `flaws`."""
     try:
-        return Contents(_all_of(_list_decoder(kind), data))
+        with _collector_at_rest():
+            return Contents(_list_decoder(kind).decode(data) or [])
     except _REFUSALS:
         return _decode_leniently(kind, data)
 
 
-def split(data: bytes) -> list[bytes]:
+def decode_heads(data: bytes) -> list[Head] | None:
+    """Read only IDs and names, at a third of the cost; None if that cannot be exact and `decode` must do it.
+
+    The whole file is checked to be JSON, but fields other than these two are not looked at.
+    """
+    # A key in another case, or written with an escape, would be overlooked.
+    if any(letter in data for letter in _CAPITALS_OF_HEADS) or (b"\\" in data and b"\\u" in data):
+        return None
+    try:
+        with _collector_at_rest():
+            return _heads_decoder().decode(data) or []
+    except _REFUSALS:
+        return None
+
+
+def decode_one(kind: type[R], raw: bytes | msgspec.Raw) -> R:
+    """Read one record.
+
+    Raises:
+        ValueError: it is none; the text says why.
+    """
+    try:
+        record: R = _decoder(kind).decode(raw)
+    except _REFUSALS:
+        from cstore.records import lenient
+
+        found = lenient.scan(b"[%s]" % bytes(raw))
+        if found.flaw:
+            raise ValueError(found.flaw.reason) from None
+        return lenient.to_record(kind, found.elements[0].value)
+    return record
+
+
+def split(data: bytes) -> Sequence[bytes | msgspec.Raw]:
     """Cut a sound record file into its records' own bytes."""
     try:
-        return [bytes(raw) for raw in _raw_decoder().decode(data)]
+        with _collector_at_rest():
+            return _raw_decoder().decode(data) or []
     except _REFUSALS:
+        from cstore.records import lenient
+
         return [element.raw for element in lenient.scan(data).elements]
 
 
-def encode(record: Layer | Image | Container) -> bytes:
+def _decode_leniently(kind: type[R], data: bytes) -> Contents[R]:
+    """Read a file that the strict parser refused, record by record."""
+    contents: Contents[R] = Contents([])
+    try:
+        raws = _raw_decoder().decode(data) or []
+    except _REFUSALS:
+        from cstore.records import lenient
+
+        found = lenient.scan(data)
+        contents.flaws += [found.flaw] if found.flaw else []
+        elements: Iterator[tuple[bytes, int]] = ((element.raw, element.offset) for element in found.elements)
+    else:
+        elements = _with_offsets(data, raws)
+    for number, (raw, offset) in enumerate(elements, 1):
+        try:
+            contents.records.append(decode_one(kind, raw))
+        except ValueError as error:
+            contents.flaws.append(Flaw(f"record {number}{_id_in(raw)}: {error}", offset))
+    return contents
+
+
+def _with_offsets(data: bytes, raws: list[msgspec.Raw]) -> Iterator[tuple[bytes, int]]:
+    place = 0
+    for raw in map(bytes, raws):
+        place = data.index(raw, place)
+        yield raw, place
+        place += len(raw)
+
+
+def _id_in(raw: bytes) -> str:
+    """Name a record that cannot be used, if its ID can be read."""
+    from cstore.records import lenient
+
+    elements = lenient.scan(b"[%s]" % raw).elements
+    if elements and isinstance(elements[0].value, dict):
+        known, _ = divide(elements[0].value, {"id": "id"})
+        identifier = lenient.clean(known.get("id"))
+        if isinstance(identifier, str) and identifier:
+            return f" (ID {identifier})"
+    return ""
+
+
+# ── writing ──
+
+
+def encode(record: Record) -> bytes:
     """Write a record canonically."""
     return _join(_canonical_fields(record))
 
 
-def rewrite(raw: bytes, old: R, new: R) -> bytes:
+def rewrite(raw: bytes | msgspec.Raw, old: R, new: R) -> bytes:
     """Write `new` in the place of `old`, whose bytes are `raw`.
 
-    Keys that we do not know are kept at the end; a field that has not changed keeps its own bytes, so that numbers in
-    flags, which a float cannot hold, survive.
+    Keys that we do not know are kept, at the end; a field that has not changed keeps its own bytes.
     """
-    texts, unknown = _fields_of(type(old), raw)
-    pieces = _canonical_fields(new)
+    texts, unknown = _fields_of(type(old), bytes(raw))
     before = _canonical_fields(old)
+    pieces = _canonical_fields(new)
     kept = {key: texts[key] if key in texts and before.get(key) == piece else piece for key, piece in pieces.items()}
     return _join(kept | unknown)
 
@@ -77,7 +169,7 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{digits}Z"
 
 
-def _canonical_fields(record: Layer | Image | Container) -> dict[str, bytes]:
+def _canonical_fields(record: Record) -> dict[str, bytes]:
     """Key → the bytes of its value, without the fields that are omitted because they are empty."""
     kind = type(record)
     always = _ALWAYS_IN_CONTAINERS if kind is Container else _ALWAYS
@@ -105,80 +197,27 @@ def _fields_of(kind: type, raw: bytes) -> tuple[dict[str, bytes], dict[str, byte
     try:
         parts = {key: bytes(text) for key, text in _object_decoder().decode(raw).items()}
     except _REFUSALS:
+        from cstore.records import lenient
+
         value = lenient.scan(b"[%s]" % raw).elements[0].value
         parts = {key: gojson.encode(item, record_file=True) for key, item in value.items()}
-    known, unknown = lenient.divide(parts, KNOWN_KEYS[kind])
+    known, unknown = divide(parts, KNOWN_KEYS[kind])
     return {key: text for key, text in known.items() if text != b"null"}, unknown
 
 
-def _decode_leniently(kind: type[R], data: bytes) -> Contents[R]:
-    """Read a file that the strict parser refused, record by record."""
-    contents: Contents[R] = Contents([])
-    try:
-        raws = _raw_decoder().decode(data)
-    except _REFUSALS:
-        found = lenient.scan(data)
-        contents.flaws += [found.flaw] if found.flaw else []
-        elements: Iterator[tuple[bytes, int]] = ((element.raw, element.offset) for element in found.elements)
-    else:
-        elements = _with_offsets(data, raws)
-    for number, (raw, offset) in enumerate(elements, 1):
-        try:
-            contents.records.append(_decode_one(kind, raw))
-        except ValueError as error:
-            contents.flaws.append(Flaw(f"record {number}{_id_in(raw)}: {error}", offset))
-    return contents
+# ── the parser ──
 
 
-def _with_offsets(data: bytes, raws: list[msgspec.Raw]) -> Iterator[tuple[bytes, int]]:
-    place = 0
-    for raw in map(bytes, raws):
-        place = data.index(raw, place)
-        yield raw, place
-        place += len(raw)
-
-
-def _decode_one(kind: type[R], raw: bytes) -> R:
-    try:
-        record: R = _decoder(kind).decode(raw)
-        return _accept(record)
-    except _REFUSALS:
-        found = lenient.scan(b"[%s]" % raw)
-        if found.flaw:
-            raise ValueError(found.flaw.reason) from None
-        return _accept(lenient.to_record(kind, found.elements[0].value))
-
-
-def _accept(record: R) -> R:
-    if not record.id:
-        raise ValueError("it has no ID")
-    return record
-
-
-def _id_in(raw: bytes) -> str:
-    """Name a record that cannot be used, if its ID can be read."""
-    value = lenient.scan(b"[%s]" % raw).elements
-    if value and isinstance(value[0].value, dict):
-        known, _ = lenient.divide(value[0].value, {"id": "id"})
-        identity = lenient.clean(known.get("id"))
-        if isinstance(identity, str) and identity:
-            return f" (ID {identity})"
-    return ""
-
-
-def _all_of(decoder: msgspec.json.Decoder[list[R] | None], data: bytes) -> list[R]:
-    """Decode with the collector at rest: it would go over ten thousand new objects again and again."""
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Decode without the collector: it would go over ten thousand new objects again and again."""
     at_work = gc.isenabled()
     gc.disable()
     try:
-        records = decoder.decode(data) or []
+        yield
     finally:
         if at_work:
             gc.enable()
-    for record in records:
-        if not record.id:
-            raise msgspec.ValidationError("it has no ID")
-    return records
 
 
 @cache
@@ -192,8 +231,13 @@ def _decoder(kind: type[R]) -> msgspec.json.Decoder[R]:
 
 
 @cache
-def _raw_decoder() -> msgspec.json.Decoder[list[msgspec.Raw]]:
-    return msgspec.json.Decoder(list[msgspec.Raw])
+def _heads_decoder() -> msgspec.json.Decoder[list[Head] | None]:
+    return msgspec.json.Decoder(list[Head] | None)
+
+
+@cache
+def _raw_decoder() -> msgspec.json.Decoder[list[msgspec.Raw] | None]:
+    return msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 @cache

@@ -10,32 +10,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from cstore.records.model import Container, IDMapEntry, Image, Layer, R
+from cstore.records.dialect import KNOWN_KEYS, Flaw, divide, explain, lower
+from cstore.records.model import IDMapEntry, R
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _NOT_UNICODE = re.compile("[\ud800-\udfff]")
 _MAP_ENTRY_KEYS = {key: key for key in IDMapEntry.__struct_encode_fields__}
-KNOWN_KEYS: dict[type, dict[str, str]] = {
-    kind: {key: key for key in kind.__struct_encode_fields__} for kind in (Layer, Image, Container)
-}
-"""Of each kind: its keys on disk, all of them lowercase."""
+_MAPS, _OWNERS = frozenset({"uidmap", "gidmap"}), frozenset({"uidset", "gidset"})
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """What is wrong in a file, and at which byte, if known."""
-
-    reason: str
-    offset: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True):
     """One element of the top-level list: its bytes, its first byte's place in the file, its value."""
 
     raw: bytes
@@ -43,11 +31,10 @@ class Element:
     value: Any
 
 
-@dataclass(slots=True)
-class Scan:
+class Scan(msgspec.Struct):
     """The elements before the first break, and the break."""
 
-    elements: list[Element] = field(default_factory=list)
+    elements: list[Element] = msgspec.field(default_factory=list)
     flaw: Flaw | None = None
 
 
@@ -93,11 +80,11 @@ def _scan_elements(text: str, place: int, found: Scan) -> int:
             return place
         except json.JSONDecodeError as error:
             cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
-            reason = f"it ends in {_nth(found)}" if cut else f"{_nth(found)}: {_lower(error.msg)}"
+            reason = f"it ends in {_nth(found)}" if cut else f"{_nth(found)}: {lower(error.msg)}"
             _break(found, text, error.pos, reason)
             return place
         except ValueError as error:
-            _break(found, text, place, f"{_nth(found)}: {_lower(str(error))}")
+            _break(found, text, place, f"{_nth(found)}: {error}")
             return place
         raw = _bytes(text[place:end])
         found.elements.append(Element(raw, offset, value))
@@ -133,63 +120,36 @@ def to_record(kind: type[R], value: object) -> R:
         raise ValueError(explain(error)) from None
 
 
-def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Separate an object's known keys, in any case, from the others. Of a repeated key the last counts."""
-    known: dict[str, Any] = {}
-    unknown: dict[str, Any] = {}
-    for key, item in value.items():
-        canonical = keys.get(key) or keys.get(key.lower())
-        if canonical is None:
-            unknown[key] = item
-        else:
-            known[canonical] = item
-    return known, unknown
-
-
-def explain(error: msgspec.ValidationError) -> str:
-    """Reword a complaint of the parser: the field first."""
-    text, _, path = str(error).replace("`", "").partition(" - at ")
-    where = path.removeprefix("$").lstrip(".")
-    return f"{where}: {_lower(text)}" if where else _lower(text)
-
-
 def _fit(key: str, item: Any) -> Any:
     """Replace the nulls inside a field by zero values, which is what Go makes of them, and clean its text."""
     if key == "flags":
-        return _clean(item)
+        return clean(item)
     if isinstance(item, list):
         return [_fit_element(key, element) for element in item]
     if isinstance(item, dict):
         zero: object = 0 if key == "big-data-sizes" else ""
-        return {_clean(name): zero if part is None else _clean(part) for name, part in item.items()}
-    return _clean(item)
+        return {clean(name): zero if part is None else clean(part) for name, part in item.items()}
+    return clean(item)
 
 
 def _fit_element(key: str, element: Any) -> Any:
-    if key in {"uidmap", "gidmap"}:
-        if element is None:
-            return {}
-        known, _ = divide(element, _MAP_ENTRY_KEYS) if isinstance(element, dict) else (element, None)
+    if key in _MAPS:
+        known = divide(element or {}, _MAP_ENTRY_KEYS)[0] if isinstance(element, dict | None) else element
         return {name: part for name, part in known.items() if part is not None} if isinstance(known, dict) else known
     if element is None:
-        return 0 if key in {"uidset", "gidset"} else ""
-    return _clean(element)
-
-
-def _clean(value: Any) -> Any:
-    """Put U+FFFD in the place of whatever is not Unicode."""
-    if isinstance(value, str):
-        return value if value.isascii() else _NOT_UNICODE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_clean(element) for element in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(element) for key, element in value.items()}
-    return value
+        return 0 if key in _OWNERS else ""
+    return clean(element)
 
 
 def clean(value: Any) -> Any:
     """Put U+FFFD in the place of whatever in a parsed value is not Unicode."""
-    return _clean(value)
+    if isinstance(value, str):
+        return value if value.isascii() else _NOT_UNICODE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [clean(element) for element in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(element) for key, element in value.items()}
+    return value
 
 
 def _last_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -235,10 +195,6 @@ def _bytes(text: str) -> bytes:
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(_bytes(text))
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _name_of(value: object) -> str:

@@ -15,6 +15,7 @@ ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time. `created` is written even then."""
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Identifier = Annotated[str, msgspec.Meta(min_length=1)]
 Owner = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 KEYS = {
@@ -48,6 +49,10 @@ class IDMapEntry(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What layers, images and containers have in common. The order of a kind's fields is their order on disk."""
 
+    if TYPE_CHECKING:  # each kind declares them itself, for the sake of that order
+        id: Identifier
+        names: tuple[str, ...] = ()
+
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)
@@ -56,7 +61,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Layer(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, rename=KEYS):
     """A layer. Sizes are bytes, 0 if not known; `diff_size` is -1 if only `toc_digest` is known (store-format 4.1)."""
 
-    id: str
+    id: Identifier
     names: tuple[str, ...] = ()
     parent: str = ""
     metadata: str = ""
@@ -89,7 +94,7 @@ class Layer(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=T
 class Image(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, rename=KEYS):
     """An image. `layer` is its top layer, `mapped_layers` the ID-mapped twins of that one (store-format 4.2)."""
 
-    id: str
+    id: Identifier
     digest: str = ""
     names: tuple[str, ...] = ()
     names_history: tuple[str, ...] = ()
@@ -106,7 +111,7 @@ class Image(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=T
 class Container(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, rename=KEYS):
     """A container: a writable `layer` of its own, usually on top of an `image` (store-format 4.3)."""
 
-    id: str
+    id: Identifier
     names: tuple[str, ...] = ()
     image: str = ""
     layer: str = ""
@@ -125,7 +130,7 @@ class Container(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fiel
         return to_id_map(self.uid_map, self.gid_map)
 
 
-R = TypeVar("R", Layer, Image, Container)
+R = TypeVar("R", bound=Record)
 """One kind of record."""
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Generic
 
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records import codec
+from cstore.records.codec import Head
 from cstore.records.model import R
 from cstore.records.snapshot import Identity, identity_at, identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, KeysView, Sequence
+
+    from msgspec import Raw
 
 _BLANK = b" \t\n\r"
 
@@ -27,91 +29,158 @@ class Location(Enum):
     VOLATILE = "volatile"
 
 
-@dataclass(slots=True)
 class Section(Generic[R]):
-    """The records of one file. A row is a record's place in it; a removed record leaves None behind until the save."""
+    """The records of one file.
 
-    location: Location
-    path: str
-    identity: Identity | None
-    data: bytes
-    rows: list[R | None]
-    flaws: list[RecordsDamaged]
-    _loaded: int = 0
-    _originals: dict[int, R] = field(default_factory=dict)
-    _removed: bool = False
-    _by_id: dict[str, list[int]] | None = None
+    A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
+    None once the record was removed. Rows from `_loaded` on are new.
 
-    def __post_init__(self) -> None:
-        self._loaded = len(self.rows)
+    Attributes:
+        kind: the class of its records.
+        location: which of the files of its kind it is.
+        path: the file.
+        identity: the file that was read or last written; None if there was none.
+        flaws: what could not be read of it.
+    """
+
+    def __init__(
+        self, kind: type[R], location: Location, path: str, identity: Identity | None, data: bytes, *, whole: bool
+    ) -> None:
+        """Read `data`, the bytes of the file: the `whole` records, or only their heads if that will do."""
+        self.kind, self.location, self.path, self.identity = kind, location, path, identity
+        self.flaws: list[RecordsDamaged] = []
+        self._repeated: dict[str, list[int]] = {}
+        self._take(data, self._read(data, whole=whole))
+
+    def _read(self, data: bytes, *, whole: bool) -> list[R | Head | None]:
+        heads = codec.decode_heads(data) if data and not whole else None
+        if heads is not None or not data:
+            return [*(heads or ())]
+        contents = codec.decode(self.kind, data)
+        self.flaws += [RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) for flaw in contents.flaws]
+        return [*contents.records]
+
+    def _take(self, data: bytes, rows: list[R | Head | None]) -> None:
+        """Start from the rows that the file now holds."""
+        self._data, self._rows, self._loaded = data, rows, len(rows)
+        self._raws: Sequence[bytes | Raw] | None = None
+        self._originals: dict[int, R] = {}
+        self._removed = False
+        self._index: dict[str, int] | None = None
+        self._repeated.clear()
+
+    # ── asking ──
 
     @property
     def changed(self) -> bool:
         """Whether the file on disk lacks something."""
-        return self._removed or bool(self._originals) or len(self.rows) > self._loaded
-
-    def records(self) -> Iterator[R]:
-        """All records, those with an ID that another one has included."""
-        return (record for record in self.rows if record is not None)
-
-    def find(self, identifier: str, *, last: bool) -> R | None:
-        """Return the first, or the last, record with that ID."""
-        rows = self._rows_of(identifier)
-        return self.rows[rows[-1 if last else 0]] if rows else None
-
-    def _rows_of(self, identifier: str) -> list[int]:
-        return self._index().get(identifier, [])
-
-    def _index(self) -> dict[str, list[int]]:
-        if self._by_id is None:
-            self._by_id = {}
-            for row, record in enumerate(self.rows):
-                if record is not None:
-                    self._by_id.setdefault(record.id, []).append(row)
-        return self._by_id
-
-    def append(self, record: R) -> None:
-        """Put a new record at the end."""
-        self._index().setdefault(record.id, []).append(len(self.rows))
-        self.rows.append(record)
-
-    def replace(self, record: R, *, last: bool) -> None:
-        """Put `record` in the place of the first, or the last, that has its ID."""
-        row = self._rows_of(record.id)[-1 if last else 0]
-        old = self.rows[row]
-        if row < self._loaded and old is not None:
-            self._originals.setdefault(row, old)
-        self.rows[row] = record
-
-    def remove(self, identifier: str) -> None:
-        """Take out every record with that ID: a hidden duplicate must not come back in its place."""
-        for row in self._index().pop(identifier, []):
-            self._removed = self._removed or row < self._loaded
-            self.rows[row] = None
-
-    def render(self) -> bytes:
-        """Write the file anew, from its own bytes wherever nothing was changed."""
-        added = [codec.encode(record) for record in self.rows[self._loaded :] if record is not None]
-        if self._removed or self._originals:
-            return b"[%s]" % b",".join(self._kept() + added)
-        body = self.data.strip(_BLANK)
-        if self._loaded == 0 or not body:
-            return b"[%s]" % b",".join(added)
-        # Most often one record joins thousands: theirs need not even be told apart.
-        return b"%s%s]" % (body[:-1], b"".join(b"," + text for text in added))
-
-    def _kept(self) -> list[bytes]:
-        kept = []
-        for row, raw in enumerate(codec.split(self.data)):
-            record = self.rows[row]
-            if record is not None:
-                old = self._originals.get(row)
-                kept.append(raw if old is None else codec.rewrite(raw, old, record))
-        return kept
+        return self._removed or bool(self._originals) or len(self._rows) > self._loaded
 
     def is_current(self) -> bool:
         """Whether the file on disk still is the one that was read or written."""
         return identity_at(self.path) == self.identity
+
+    def heads(self) -> Iterator[R | Head]:
+        """All records, or as much of them as was read: at least ID and names."""
+        return (row for row in self._rows if row is not None)
+
+    def records(self) -> Iterator[R]:
+        """All records.
+
+        Raises:
+            RecordsDamaged: one has a field that makes no sense.
+        """
+        if any(isinstance(row, Head) for row in self._rows):
+            self._read_the_rest()
+        return (row for row in self._rows if row is not None and not isinstance(row, Head))
+
+    def _read_the_rest(self) -> None:
+        contents = codec.decode(self.kind, self._data)
+        if contents.flaws:
+            flaw = contents.flaws[0]
+            raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset)
+        for row, record in enumerate(contents.records):
+            if isinstance(self._rows[row], Head):
+                self._rows[row] = record
+
+    def ids(self) -> KeysView[str]:
+        """The IDs, each once, in no order that counts; for asking whether one is there."""
+        return self._by_id().keys()
+
+    def get(self, identifier: str, *, last: bool) -> R | None:
+        """Return the first, or the last, record with that ID.
+
+        Raises:
+            RecordsDamaged: the record has a field that makes no sense.
+        """
+        row = self._row_of(identifier, last=last)
+        return None if row is None else self._record(row)
+
+    def _row_of(self, identifier: str, *, last: bool) -> int | None:
+        row = self._by_id().get(identifier)
+        return self._repeated[identifier][0] if self._repeated.get(identifier) and not last else row
+
+    def _record(self, row: int) -> R:
+        head = self._rows[row]
+        if isinstance(head, Head):
+            try:
+                head = codec.decode_one(self.kind, self._slices()[row])
+            except ValueError as error:
+                raise RecordsDamaged(self.path, f"record {row + 1} (ID {head.id}): {error}") from None
+            self._rows[row] = head
+        assert head is not None  # noqa: S101  - the index knows no removed rows
+        return head
+
+    def _slices(self) -> Sequence[bytes | Raw]:
+        if self._raws is None:
+            self._raws = codec.split(self._data)
+        return self._raws
+
+    def _by_id(self) -> dict[str, int]:
+        """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
+        if self._index is None:
+            self._index = {row.id: number for number, row in enumerate(self._rows) if row is not None}
+            if len(self._index) < len(self._rows):
+                self._find_repeated(self._index)
+        return self._index
+
+    def _find_repeated(self, index: dict[str, int]) -> None:
+        rows: dict[str, list[int]] = {}
+        for number, row in enumerate(self._rows):
+            if row is not None and (index[row.id] != number or row.id in rows):
+                rows.setdefault(row.id, []).append(number)
+        self._repeated = rows
+
+    @property
+    def repeats(self) -> bool:
+        """Whether an ID occurs more than once."""
+        self._by_id()
+        return bool(self._repeated)
+
+    # ── changing ──
+
+    def append(self, record: R) -> None:
+        """Put a new record at the end."""
+        self._by_id()[record.id] = len(self._rows)
+        self._rows.append(record)
+
+    def replace(self, record: R, *, last: bool) -> None:
+        """Put `record` in the place of the first, or the last, that has its ID. There must be one."""
+        row = self._row_of(record.id, last=last)
+        if row is None:
+            raise KeyError(record.id)
+        if row < self._loaded:
+            self._originals.setdefault(row, self._record(row))
+        self._rows[row] = record
+
+    def remove(self, identifier: str) -> None:
+        """Take out every record with that ID: a hidden duplicate must not come back in its place."""
+        row = self._by_id().pop(identifier, None)
+        for number in self._repeated.pop(identifier, [] if row is None else [row]):
+            self._removed = self._removed or number < self._loaded
+            self._rows[number] = None
+
+    # ── writing ──
 
     def save(self, *, sync: bool) -> None:
         """Replace the file on disk, if anything was changed.
@@ -127,12 +196,30 @@ class Section(Generic[R]):
             raise self.flaws[0]
         if not self.is_current():
             raise RecordsChanged(self.path)
-        data = self.render()
+        data = self._render()
         make_directory(os.path.dirname(self.path), sync=sync)
         self.identity = identity_of(write_file(self.path, data, sync=sync))
-        self.data = data
-        self.rows = list(self.records())
-        self._loaded, self._originals, self._removed, self._by_id = len(self.rows), {}, False, None
+        self._take(data, [*self.heads()])
+
+    def _render(self) -> bytes:
+        """Write the file anew, from its own bytes wherever nothing was changed."""
+        new = self._rows[self._loaded :]
+        added = [codec.encode(row) for row in new if row is not None and not isinstance(row, Head)]
+        if self._removed or self._originals:
+            return b"[%s]" % b",".join(self._kept() + added)
+        body = self._data.strip(_BLANK)
+        if self._loaded == 0:
+            return b"[%s]" % b",".join(added)
+        # Most often one record joins thousands: theirs need not even be told apart.
+        return b"".join([memoryview(body)[:-1], *(b"," + text for text in added), b"]"])
+
+    def _kept(self) -> list[bytes | Raw]:
+        texts = [*self._slices()]
+        for number, old in self._originals.items():
+            row = self._rows[number]
+            if row is not None and not isinstance(row, Head):
+                texts[number] = codec.rewrite(texts[number], old, row)
+        return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
 
 
 def make_directory(path: str, *, sync: bool = True) -> None:

@@ -6,48 +6,56 @@ lock, which the caller holds, having written a fresh token first (store-format 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic
+from itertools import chain
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
 
 from cstore.errors import IDTaken, NameTaken, RecordsDamaged
-from cstore.records import codec
 from cstore.records.model import R
 from cstore.records.section import Location, Section
-from cstore.records.snapshot import Identity, read_together
+from cstore.records.snapshot import read_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from cstore.errors import UnknownItem
+    from cstore.records.codec import Head
 
 __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[R]):
+class _HasID(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+H = TypeVar("H", bound=_HasID)
+
+
+class Kind(msgspec.Struct, Generic[R], frozen=True):
     """What a table must know about its kind of record.
 
     Attributes:
         noun: "layer", "image" or "container".
         record: the class of its records.
         unknown: the error for an ID or name that nothing answers to.
-        alias: a second ID by which a record is found, or "".
+        alias: a second ID by which a record is found, if the kind has one.
         renamed: the record with new names and whatever else that changes, if there is more to it.
-        flaw: what makes a record unusable although its types are right, or "".
+        flaw: what makes a record unusable although its types are right, or "", if there is such a thing.
         duplicates: list all records of an ID that occurs twice, and let the last answer; else the first hides the rest.
     """
 
     noun: str
     record: type[R]
     unknown: type[UnknownItem]
-    alias: Callable[[R], str] = lambda _: ""
+    alias: Callable[[R], str] | None = None
     renamed: Callable[[R, tuple[str, ...]], R] | None = None
     flaw: Callable[[R], str] | None = None
     duplicates: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NameConflict:
+class NameConflict(msgspec.Struct, frozen=True):
     """A name that two records of a kind have: the later one, `keeper`, is the one that answers to it."""
 
     name: str
@@ -55,15 +63,21 @@ class NameConflict:
     loser: str
 
 
-@dataclass(slots=True)
 class Table(Generic[R]):
-    """The records of one kind, in load order: stable, image store, volatile."""
+    """The records of one kind, in load order: stable, image store, volatile.
 
-    kind: Kind[R]
-    _sections: list[Section[R]]
-    _names: dict[str, str] | None = None
-    _conflicts: list[NameConflict] = field(default_factory=list)
-    _losers: set[Location] = field(default_factory=set)
+    Any question about a record may raise RecordsDamaged: of a file that is sound JSON, only IDs and names are looked at
+    before somebody asks for the rest. `verify` asks for everything at once.
+    """
+
+    def __init__(self, kind: Kind[R], sections: list[Section[R]]) -> None:
+        """Use `load`."""
+        self.kind = kind
+        self._sections = sections
+        self._names: dict[str, str] | None = None
+        self._conflicts: list[NameConflict] = []
+        self._losers: set[Location] = set()
+        self._overlap: bool | None = None
 
     # ── loading ──
 
@@ -74,6 +88,7 @@ class Table(Generic[R]):
         files: Mapping[Location, str],
         *,
         empty_is_damage: Callable[[str], bool] | None = None,
+        whole: bool = False,
         degraded: bool = False,
     ) -> Table[R]:
         """Read the records of one moment. Needs no lock, and writes nothing.
@@ -82,6 +97,7 @@ class Table(Generic[R]):
             kind: the kind of record.
             files: the paths by location. A file that is absent holds no records.
             empty_is_damage: whether the file of that path cannot be empty, because data of its records exists.
+            whole: read all of every record at once: right for who will go over all of them, or wants to trust them all.
             degraded: keep what can be known of a damaged file, and note the damage in `flaws`.
 
         Raises:
@@ -89,10 +105,12 @@ class Table(Generic[R]):
             SystemFailure: a file cannot be read, or the files do not stop changing.
         """
         places = [location for location in Location if location in files]
+        whole = whole or degraded or kind.alias is not None or kind.flaw is not None
         contents = read_together([files[location] for location in places])
         sections = []
         for location, (data, identity) in zip(places, contents, strict=True):
-            section = _read_section(kind, location, files[location], data, identity)
+            section = Section(kind.record, location, files[location], identity, data, whole=whole)
+            section.flaws += _flaws_of_kind(kind, section)
             if identity and not data and empty_is_damage and empty_is_damage(section.path):
                 section.flaws.append(RecordsDamaged(section.path, "it is empty, but what it should describe exists"))
             if section.flaws and not degraded:
@@ -105,6 +123,15 @@ class Table(Generic[R]):
         """What could not be read. A file with a flaw is never written."""
         return [flaw for section in self._sections for flaw in section.flaws]
 
+    def verify(self) -> None:
+        """Look at every field of every record.
+
+        Raises:
+            RecordsDamaged: one makes no sense.
+        """
+        for section in self._sections:
+            section.records()
+
     def is_current(self) -> bool:
         """Whether all files on disk still are those that were read or last saved."""
         return all(section.is_current() for section in self._sections)
@@ -112,27 +139,40 @@ class Table(Generic[R]):
     # ── asking ──
 
     def __iter__(self) -> Iterator[R]:
-        seen: set[str] = set()
-        for section in self._sections:
-            for record in section.records():
-                if self.kind.duplicates or record.id not in seen:
-                    seen.add(record.id)
-                    yield record
+        return self._visible([section.records() for section in self._sections])
+
+    def _heads(self) -> Iterator[R | Head]:
+        """Go over the records like `__iter__`, but with no more than IDs and names."""
+        return self._visible([section.heads() for section in self._sections])
+
+    def _visible(self, rows: list[Iterator[H]]) -> Iterator[H]:
+        every = chain.from_iterable(rows)
+        return _firsts(every) if self._hides() else every
+
+    def _hides(self) -> bool:
+        """Whether records are hidden by others of the same ID. Only foreign writers bring that about."""
+        if self.kind.duplicates:
+            return False
+        if self._overlap is None:
+            ids = [section.ids() for section in self._sections if section.ids()]
+            repeats = any(section.repeats for section in self._sections)
+            self._overlap = repeats or (len(ids) > 1 and sum(map(len, ids)) > len(set().union(*ids)))
+        return self._overlap
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return sum(1 for _ in self._heads())
 
     def __contains__(self, identifier: object) -> bool:
-        return isinstance(identifier, str) and self.get(identifier) is not None
+        return any(identifier in section.ids() for section in self._sections)
 
     def ids(self) -> list[str]:
         """All IDs, in load order, each once."""
-        return list(dict.fromkeys(record.id for record in self))
+        return list(dict.fromkeys(head.id for head in self._heads()))
 
     def get(self, identifier: str) -> R | None:
         """Return the record with exactly that ID."""
         for section in self._sections:
-            record = section.find(identifier, last=self.kind.duplicates)
+            record = section.get(identifier, last=self.kind.duplicates)
             if record is not None:
                 return record
         return None
@@ -152,10 +192,11 @@ class Table(Generic[R]):
         return self.get(word) or self.named(word) or self._by_alias(word) or self._by_prefix(word)
 
     def _by_alias(self, word: str) -> R | None:
-        return next((record for record in self if self.kind.alias(record) == word), None)
+        alias = self.kind.alias
+        return next((record for record in self if alias(record) == word), None) if alias else None
 
     def _by_prefix(self, word: str) -> R | None:
-        found = {record.id for record in self if record.id.startswith(word) and " " not in record.id}
+        found = {head.id for head in self._heads() if head.id.startswith(word) and " " not in head.id}
         return self.get(found.pop()) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:
@@ -168,33 +209,80 @@ class Table(Generic[R]):
 
     def _section_of(self, identifier: str) -> Section[R]:
         for section in self._sections:
-            if section.find(identifier, last=False) is not None:
+            if identifier in section.ids():
                 return section
         raise self.kind.unknown(identifier)
+
+    def _known(self, identifier: str) -> R:
+        record = self.get(identifier)
+        if record is None:
+            raise self.kind.unknown(identifier)
+        return record
+
+    # ── names ──
 
     def _name_index(self) -> dict[str, str]:
         if self._names is None:
             self._names, self._conflicts = {}, []
-            for record in self:
-                self._enter(record)
+            for head in self._heads():
+                if head.names:
+                    self._enter(self._names, head)
         return self._names
 
-    def _enter(self, record: R) -> None:
-        names = self._name_index()
-        for name in record.names:
-            other = names.get(name, record.id)
-            if other != record.id:
-                self._conflicts.append(NameConflict(name, record.id, other))
-            names[name] = record.id
+    def _enter(self, names: dict[str, str], head: R | Head) -> None:
+        for name in head.names:
+            other = names.get(name, head.id)
+            if other != head.id:
+                self._conflicts.append(NameConflict(name, head.id, other))
+            names[name] = head.id
 
-    def _forget(self, record: R) -> None:
-        if self._conflicts:
-            self._names = None  # another holder of the name may come to light
+    def _leave(self, head: R) -> None:
+        if self._names is None:
             return
-        names = self._name_index()
-        for name in record.names:
-            if names.get(name) == record.id:
-                del names[name]
+        if self._conflicts:
+            self._names = None  # another holder of a name may come to light
+            return
+        for name in head.names:
+            if self._names.get(name) == head.id:
+                del self._names[name]
+
+    def names_in_conflict(self) -> list[NameConflict]:
+        """List the names that several records have."""
+        self._name_index()
+        return list(self._conflicts)
+
+    def repair_names(self) -> list[NameConflict]:
+        """Let the later record keep a name that several have (semantics 3.2), and say what was taken away."""
+        conflicts = self.names_in_conflict()
+        for conflict in conflicts:
+            self._take_away(self._known(conflict.loser), {conflict.name})
+        return conflicts
+
+    def assign_names(self, identifier: str, names: Iterable[str]) -> R:
+        """Give a record exactly these names, taking them away from whoever has them (semantics 9).
+
+        Raises:
+            UnknownItem: there is no record with that ID (the kind's own class).
+        """
+        record = self._known(identifier)
+        wanted = dict.fromkeys(names)
+        losers = [head.id for head in self._heads() if not wanted.keys().isdisjoint(head.names)]
+        for loser in losers:
+            if loser != identifier:
+                self._take_away(self._known(loser), wanted)
+        changed = (self.kind.renamed or _with_names)(record, tuple(wanted))
+        self._swap(record, changed)
+        return changed
+
+    def _take_away(self, loser: R, names: Collection[str]) -> None:
+        self._losers.add(self.location(loser.id))
+        self._swap(loser, loser.with_(names=tuple(name for name in loser.names if name not in names)))
+
+    def _refuse_taken(self, identifier: str, names: Iterable[str]) -> None:
+        for name in names:
+            holder = self._name_index().get(name, identifier)
+            if holder != identifier:
+                raise NameTaken(self.kind.noun, name, holder)
 
     # ── changing ──
 
@@ -213,7 +301,8 @@ class Table(Generic[R]):
         if section is None:
             raise ValueError(f"this table has no {location.value} file")
         section.append(record)
-        self._enter(record)
+        if self._names is not None:
+            self._enter(self._names, record)
 
     def replace(self, record: R) -> None:
         """Put a record in the place of the one with its ID.
@@ -222,21 +311,18 @@ class Table(Generic[R]):
             UnknownItem: there is none (the kind's own class).
             NameTaken: a name that is new to it is in use.
         """
-        old = self.get(record.id)
-        if old is None:
-            raise self.kind.unknown(record.id)
-        if record == old:
-            return
-        self._refuse_taken(record.id, set(record.names) - set(old.names))
+        old = self._known(record.id)
+        self._refuse_taken(record.id, set(record.names).difference(old.names))
         self._swap(old, record)
 
-    def _swap(self, old: R, record: R) -> None:
-        self._name_index()
-        self._section_of(record.id).replace(record, last=self.kind.duplicates)
-        if old.names != record.names:
-            self._forget(old)
+    def _swap(self, old: R, new: R) -> None:
+        if new == old:
+            return
+        self._section_of(new.id).replace(new, last=self.kind.duplicates)
+        if old.names != new.names:
+            self._leave(old)
             if self._names is not None:
-                self._enter(record)
+                self._enter(self._names, new)
 
     def remove(self, identifier: str) -> R:
         """Remove a record, and any hidden by it, and return it.
@@ -244,55 +330,11 @@ class Table(Generic[R]):
         Raises:
             UnknownItem: there is none (the kind's own class).
         """
-        record = self.get(identifier)
-        if record is None:
-            raise self.kind.unknown(identifier)
-        self._forget(record)
+        record = self._known(identifier)
+        self._leave(record)
         for section in self._sections:
             section.remove(identifier)
         return record
-
-    def assign_names(self, identifier: str, names: Iterable[str]) -> R:
-        """Give a record exactly these names, taking them away from whoever has them (semantics 9).
-
-        Raises:
-            UnknownItem: there is no record with that ID (the kind's own class).
-        """
-        record = self.get(identifier)
-        if record is None:
-            raise self.kind.unknown(identifier)
-        wanted = tuple(dict.fromkeys(names))
-        losers = [other for other in self if other.id != identifier and not set(wanted).isdisjoint(other.names)]
-        for loser in losers:
-            self._take_away(loser, set(wanted))
-        changed = self.kind.renamed(record, wanted) if self.kind.renamed else record.with_(names=wanted)
-        if changed != record:
-            self._swap(record, changed)
-        return changed
-
-    def _take_away(self, loser: R, names: set[str]) -> None:
-        self._losers.add(self.location(loser.id))
-        self._swap(loser, loser.with_(names=tuple(name for name in loser.names if name not in names)))
-
-    def _refuse_taken(self, identifier: str, names: Iterable[str]) -> None:
-        for name in names:
-            holder = self.named(name)
-            if holder is not None and holder.id != identifier:
-                raise NameTaken(self.kind.noun, name, holder.id)
-
-    def names_in_conflict(self) -> list[NameConflict]:
-        """List the names that several records have."""
-        self._name_index()
-        return list(self._conflicts)
-
-    def repair_names(self) -> list[NameConflict]:
-        """Let the later record keep a name that several have (semantics 3.2), and say what was taken away."""
-        conflicts = self.names_in_conflict()
-        for conflict in conflicts:
-            loser = self.get(conflict.loser)
-            if loser is not None:
-                self._take_away(loser, {conflict.name})
-        return conflicts
 
     # ── saving ──
 
@@ -316,14 +358,20 @@ class Table(Generic[R]):
         self._losers.clear()
 
 
-def _read_section(
-    kind: Kind[R], location: Location, path: str, data: bytes, identity: Identity | None
-) -> Section[R]:
-    contents = codec.decode(kind.record, data) if data else codec.Contents[R]([])
-    flaws = [RecordsDamaged(path, flaw.reason, offset=flaw.offset) for flaw in contents.flaws]
-    if kind.flaw:
-        for record in contents.records:
-            reason = kind.flaw(record)
-            if reason:
-                flaws.append(RecordsDamaged(path, f"{kind.noun} {record.id}: {reason}"))
-    return Section(location, path, identity, data, list(contents.records), flaws)
+def _with_names(record: R, names: tuple[str, ...]) -> R:
+    return record.with_(names=names)
+
+
+def _firsts(rows: Iterable[H]) -> Iterator[H]:
+    seen: set[str] = set()
+    for row in rows:
+        if row.id not in seen:
+            seen.add(row.id)
+            yield row
+
+
+def _flaws_of_kind(kind: Kind[R], section: Section[R]) -> list[RecordsDamaged]:
+    if kind.flaw is None:
+        return []
+    reasons = ((record, kind.flaw(record)) for record in section.records())
+    return [RecordsDamaged(section.path, f"{kind.noun} {record.id}: {reason}") for record, reason in reasons if reason]
