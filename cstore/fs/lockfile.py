@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cstore.errors import LockTimeout, SystemFailure
+from cstore.fs.holder import holder_of
 from cstore.kernel import locks
 
 if TYPE_CHECKING:
@@ -254,71 +255,3 @@ def make_directories(path: str) -> None:
     except FileExistsError:
         if not os.path.isdir(path):
             raise
-
-
-# ── who holds it ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def holder_of(path: str, *, exclusive: bool = True) -> str:
-    """Name the process that keeps us from locking `path`: `PID 123 (podman pull …)`, or "" if nobody can be named.
-
-    Args:
-        path: the lock file.
-        exclusive: which kind of lock it keeps us from.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        pid = locks.conflicting_process(fd, exclusive=exclusive)
-        if pid == -1:
-            pid = _owner_of_open_file(os.fstat(fd), exclusive=exclusive)
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
-    if pid is None or pid < 0:
-        return ""
-    return f"PID {pid}{_command(pid)}" if pid else "a process that cannot be seen from this PID namespace"
-
-
-def _owner_of_open_file(wanted: os.stat_result, *, exclusive: bool) -> int | None:
-    """Find who has the file open and locked through that descriptor; such locks carry no process ID."""
-    for pid in filter(str.isdigit, _entries("/proc")):
-        for fd in _entries(f"/proc/{pid}/fd"):
-            try:
-                if not os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), wanted):
-                    continue
-                with open(f"/proc/{pid}/fdinfo/{fd}", "rb") as details:
-                    lines = details.read().splitlines()
-            except OSError:
-                continue  # closed or gone meanwhile
-            if any(_is_granted(line, exclusive=exclusive) for line in lines):
-                return int(pid)
-    return None
-
-
-def _is_granted(line: bytes, *, exclusive: bool) -> bool:
-    """Whether a line of /proc/PID/fdinfo/FD is a lock that is held (a waiting one carries an arrow) and conflicts."""
-    if not line.startswith(b"lock:") or b"->" in line or b"OFDLCK" not in line:
-        return False
-    return exclusive or b"WRITE" in line
-
-
-def _entries(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []
-
-
-def _command(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read(4096).rstrip(b"\0").split(b"\0")
-    except OSError:
-        return ""
-    words[0] = os.path.basename(words[0])
-    text = "".join(char if char.isprintable() else "?" for char in b" ".join(words).decode(errors="replace"))
-    return f" ({text[:59]}…)" if len(text) > 60 else f" ({text})" if text else ""
