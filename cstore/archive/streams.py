@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BUFFER_SIZE = 1 << 20
 """Bytes. One system call, hash update or compressor call for each: large enough that Python's share disappears."""
 
+_WORTH_A_THREAD = 1 << 18
+"""Bytes. Hashing them takes several times as long as starting a thread."""
+
 
 class ReadInto(Protocol):
     """Something that fills a caller's buffer."""
@@ -172,11 +175,22 @@ class HashingSink:
         self.count = 0
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Take all of `data`."""
-        self._hash.update(data)
+        """Take all of `data`. A large piece is hashed while the sink writes it."""
         self.count += len(data)
-        if self._sink is not None:
+        if self._sink is None or len(data) < _WORTH_A_THREAD:
+            self._hash.update(data)
+            if self._sink is not None:
+                self._sink.write(data)
+            return
+        import threading
+
+        hashing = threading.Thread(target=self._hash.update, args=(data,), name="cstore-hash", daemon=True)
+        hashing.start()
+        try:
             self._sink.write(data)
+        finally:
+            # The caller may change the data as soon as this returns.
+            hashing.join()
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,125 @@
+"""Giving an imported archive back, byte for byte: tar-split says how it was put together, the layer has the contents.
+
+Everything is distrusted: names may point anywhere, and a layer may have been changed since it was imported. A file is
+looked for beneath the given directories only, no link is followed, and it must be a regular file of the recorded size
+before a byte of it goes out, and have the recorded checksum before the last ones do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from cstore.archive.directories import Directories, open_quietly
+from cstore.archive.names import clean_name, show_name, split_name
+from cstore.archive.streams import PipelinedSink
+from cstore.archive.tarsplit import FileEntry, Segment, read_lines
+from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.archive.streams import Sink
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""A directory on the way was never there, or is something else by now."""
+
+_NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
+"""A device or socket that nothing answers for."""
+
+
+def rebuild(tar_split: str, roots: Sequence[str], sink: Sink, layer: str) -> None:
+    """Write the archive that a layer was imported from.
+
+    Args:
+        tar_split: path of the layer's tar-split file.
+        roots: the directories that hold the layer's files, nearest first.
+        sink: takes the archive, uncompressed. If this raises, what it got is not the whole archive.
+        layer: the layer's ID, for messages.
+
+    Raises:
+        ContentDamaged: a file is missing, or not the one that was imported.
+        TarSplitDamaged: the tar-split file is cut, unreadable, or names what no layer holds.
+        SystemFailure: the system cannot read the layer or write to the sink.
+    """
+    with ExitStack() as stack:
+        trees = [stack.enter_context(Directories(root, os.O_PATH)) for root in roots]
+        out = stack.enter_context(PipelinedSink(sink))
+        rebuilding = _Rebuilding(tar_split, trees, out, layer)
+        for line in read_lines(tar_split):
+            if isinstance(line, Segment):
+                out.write(line.payload)
+            elif line.size:
+                rebuilding.add(line)
+
+
+class _Rebuilding:
+    """One archive being put together."""
+
+    def __init__(self, tar_split: str, trees: Sequence[Directories], out: PipelinedSink, layer: str) -> None:
+        from fastcrc import crc64
+
+        self._tar_split = tar_split
+        self._trees = trees
+        self._out = out
+        self._layer = layer
+        self._crc: Callable[..., int] = crc64.go_iso
+
+    def add(self, entry: FileEntry) -> None:
+        """Write the contents of one file."""
+        descriptor, tree = self._find(entry)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise self._damaged(entry, "is no longer a regular file")
+            if status.st_size != entry.size:
+                raise self._damaged(entry, f"has {status.st_size} bytes instead of {entry.size}")
+            checksum = self._copy(descriptor, entry)
+        except OSError as error:
+            raise SystemFailure("read", tree.shown(entry.name), error) from error
+        finally:
+            os.close(descriptor)
+        if checksum != entry.checksum:
+            raise self._damaged(entry, "has other contents")
+
+    def _copy(self, descriptor: int, entry: FileEntry) -> int:
+        """Read a file into the output; return its checksum. Its last bytes wait in the buffer until more is written."""
+        out, crc, left = self._out, self._crc, entry.size
+        checksum: int | None = None
+        while left:
+            room = out.room(left)
+            count = os.readv(descriptor, (room,))
+            if not count:
+                raise self._damaged(entry, "was cut while it was read")
+            piece = room if count == len(room) else room[:count]
+            checksum = crc(piece) if checksum is None else crc(piece, checksum)
+            out.advance(count)
+            left -= count
+        return checksum or 0
+
+    def _find(self, entry: FileEntry) -> tuple[int, Directories]:
+        """Open the nearest file of that name, and say in which tree it is."""
+        try:
+            path = clean_name(entry.name)
+        except ArchiveError as error:
+            raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r}: {error.message}") from error
+        folder, name = split_name(path)
+        for tree in self._trees:
+            try:
+                return open_quietly(name, _READ, tree.descriptor(folder)), tree
+            except ValueError as error:
+                raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r} is no file name") from error
+            except OSError as error:
+                if error.errno in _NO_FILE:
+                    raise self._damaged(entry, "is no longer a regular file") from error
+                if error.errno not in _ABSENT:
+                    raise SystemFailure("open", tree.shown(path), error) from error
+        raise self._damaged(entry, "is missing")
+
+    def _damaged(self, entry: FileEntry, reason: str) -> ContentDamaged:
+        return ContentDamaged(self._layer, show_name(entry.name), reason)
