@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?(?:b|([kmgtp])(?:i?b)?)?", re.ASCII | re.IGNORECASE)
+_SIZE = r"(\d+(?:\.\d*)?|\.\d+) ?(?:b|([kmgtp])(?:i?b)?)?"
 _GENERIC = ("size", "mount_program", "skip_mount_home", "ignore_chown_errors", "force_mask", "mountopt")
 _STORES = {keys.MORE_IMAGE_STORES: "imagestore", keys.MORE_LAYER_STORES: "additionallayerstore"}
 _OWN: dict[str, tuple[str, ...]] = {
@@ -192,7 +192,7 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: it is nothing of the kind.
     """
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text, re.ASCII | re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is not a size such as 512M or 1.5g")
     power = "kmgtp".index(match[2].lower()) + 1 if match[2] else 0

@@ -18,7 +18,8 @@ _ROOTS = (keys.RUN_ROOT, keys.GRAPH_ROOT, keys.ROOTLESS_PATH)
 _STORES = (keys.IMAGE_STORE, keys.OPTIONS_IMAGE_STORE)
 _LISTS = (keys.MORE_IMAGE_STORES, keys.MORE_LAYER_STORES)
 
-_VARIABLE = re.compile(
+# Compiled when the first path has a variable: most have none.
+_VARIABLE = (
     r"\$(?:"
     r"\{(?P<braced>[^}]*)\}"
     r"|(?P<unclosed>\{)"
@@ -44,7 +45,7 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
             unset.append(name)
         return variables.get(name, "")
 
-    return _VARIABLE.sub(value, text.replace("$UID", str(uid))), unset
+    return re.sub(_VARIABLE, value, text.replace("$UID", str(uid))) if "$" in text else text, unset
 
 
 def plain_path(path: str) -> str:

@@ -177,8 +177,11 @@ def inherited(system: FileSettings, driver: str) -> FileSettings:
     return result.with_values({special: word}) if word else result
 
 
-def detect_driver(graph_root: str, environment: Environment) -> str:
-    """The driver of a user whom nobody told one: that of the store that exists, else the best this system can do."""
+def detect_driver(graph_root: str, environment: Environment, release: str = "") -> str:
+    """The driver of a user whom nobody told one: that of the store that exists, else the best this system can do.
+
+    `release` is the kernel's, such as `6.1.0-17-amd64`, by default that of the running one.
+    """
     import shutil
 
     try:
@@ -189,7 +192,7 @@ def detect_driver(graph_root: str, environment: Environment) -> str:
     for name in prior:
         if name in _ROOTLESS_DRIVERS:
             return name
-    if _kernel() >= _FIRST_KERNEL or shutil.which("fuse-overlayfs", path=environment.search_path):
+    if _version(release or os.uname().release) >= _FIRST_KERNEL or shutil.which("fuse-overlayfs", path=environment.search_path):
         return "overlay"
     return "vfs"
 
@@ -241,9 +244,9 @@ def _may_create(parent: str, identity: Identity) -> bool:
     return found.st_mode & needed == needed
 
 
-def _kernel() -> tuple[int, int]:
+def _version(release: str) -> tuple[int, int]:
     import re
 
-    match = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    match = re.match(r"(\d+)\.(\d+)", release)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.config.environment import read_environment
 from cstore.config.options import Overrides
-from cstore.config.rootless import Process, current_process, rootless_identity
+from cstore.config.rootless import Process, current_process, detect_driver, rootless_identity
 from cstore.errors import ConfigError
 from tests.unit.config.settings_files import ROOT, USER, USER_ID
 
@@ -267,16 +268,24 @@ class TestDriver:
         assert machine.load(environ, USER).driver == "vfs"
         assert machine.load(environ, USER, overrides=Overrides(driver="aufs")).driver == "aufs"
 
-    def test_what_the_system_can_do(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("release", "program", "driver"),
+        [
+            ("5.12.9-generic", False, "vfs"),
+            ("5.12.9-generic", True, "overlay"),
+            ("5.13.0", False, "overlay"),
+            ("10.0-rc1", False, "overlay"),
+            ("unheard of", False, "vfs"),
+        ],
+    )
+    def test_what_the_system_can_do(self, machine: Machine, release: str, program: bool, driver: str) -> None:
         """An old kernel needs fuse-overlayfs for overlay; without both it is vfs."""
-        monkeypatch.setattr("cstore.config.rootless._kernel", lambda: (5, 12))
-        program = machine.write("bin/fuse-overlayfs", "#!/bin/sh\n")
-        os.chmod(program, 0o700)
+        path = machine.write("bin/fuse-overlayfs", "#!/bin/sh\n")
+        os.chmod(path, 0o700 if program else 0o600)
 
-        assert machine.load(machine.user(PATH="/absent"), USER).driver == "vfs"
-        assert machine.load(machine.user(PATH=str(machine.root / "bin")), USER).driver == "overlay"
-        monkeypatch.setattr("cstore.config.rootless._kernel", lambda: (5, 13))
-        assert machine.load(machine.user(PATH="/absent"), USER).driver == "overlay"
+        environment = read_environment({"PATH": os.path.dirname(path)})
+
+        assert detect_driver(str(machine.root / "absent"), environment, release) == driver
 
     def test_options_of_the_environment(self, machine: Machine) -> None:
         """STORAGE_OPTS counts without a file, too."""
