@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+
+class Environment(NamedTuple):
     """What the environment says (config spec, 11). "" means unset or empty, unless None is possible.
 
     Attributes:
@@ -42,7 +43,7 @@ class Environment:
     rootless_gid: str = ""
     isolation: str = ""
     mapped_mounts_off: bool = False
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] = _NO_VARIABLES
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:

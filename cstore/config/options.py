@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cstore.config.keys import KEYS, Kind
 
@@ -100,8 +100,7 @@ class Overrides:
     lock_timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverChoice:
+class DriverChoice(NamedTuple):
     """What driver options are made of, kept so that they can be made again once a driver has been chosen."""
 
     settings: FileSettings = FileSettings()
@@ -109,8 +108,7 @@ class DriverChoice:
     added: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PullOptions:
+class PullOptions(NamedTuple):
     """The pull options that mean something (config spec, 4.4); the table itself may hold any others."""
 
     enable_partial_images: bool = False
@@ -175,7 +173,7 @@ class StoreConfig:
         table = self.pull_options or {}
         flags = {
             name: table.get(name, "").lower() == "true"
-            for name in PullOptions.__dataclass_fields__
+            for name in PullOptions._fields
             if name != "ostree_repos"
         }
         return PullOptions(**flags, ostree_repos=tuple(filter(None, table.get("ostree_repos", "").split(":"))))
