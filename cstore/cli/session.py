@@ -96,12 +96,14 @@ class Session:
         """Become root of a user namespace, where an ordinary user's store needs it."""
         from cstore.config import rootless_identity
 
-        config = self.config  # found out before, for inside the namespace everybody looks like root
-        wanted = self.settings.unshare
-        if wanted or (wanted is None and rootless_identity().per_user):
-            from cstore.store.rootless import enter
+        identity, wanted = rootless_identity(), self.settings.unshare
+        already_inside = identity.per_user and identity.seen_uid == 0
+        if already_inside or wanted is False or not (wanted or identity.per_user):
+            return
+        from cstore.store.rootless import enter
 
-            enter(config)
+        _ = self.config  # whose store it is must be found out before, for inside everybody is called root
+        enter()
 
     def _patience(self) -> Patience:
         from cstore import Patience

@@ -23,7 +23,7 @@ def list_layer_data(session: Session, layer: str) -> None:
 
 @command("get-layer-data", example="cstore get-layer-data -f sbom.json base sbom")
 @word("layer", "LAYER")
-@word("item", "ITEM")
+@word("item", "NAME")
 @text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
 @pass_session
 def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
@@ -40,7 +40,7 @@ def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 
 @command("set-layer-data", example="cstore set-layer-data -f sbom.json base sbom")
 @word("layer", "LAYER")
-@word("item", "ITEM")
+@word("item", "NAME")
 @text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
 @pass_session
 def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:

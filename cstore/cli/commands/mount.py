@@ -12,9 +12,7 @@ from cstore.errors import CstoreError
 @command("mount", example="cstore mount base")
 @words("items", "ITEM")
 @text("-l", "--label", help="SELinux label, instead of the recorded one.")
-@texts(
-    "-o", "--opt", metavar="OPTION", expose_value=False, help="Accepted and ignored, as the peer does."
-)
+@texts("-o", "--opt", metavar="OPTION", expose_value=False, help="Accepted and ignored, as the peer does.")
 @json_option
 @pass_session
 def mount(session: Session, items: tuple[str, ...], label: str) -> None:

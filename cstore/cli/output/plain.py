@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cstore import Change, Layer
     from cstore.cli.output.views import Branch, LayerRow
-    from cstore.store.garbage import Leftover
+    from cstore.store import Leftover
 
 CHANGE_VERBS = ("Modify", "Add", "Delete")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cstore import Change, IDMapEntry, Layer
-    from cstore.store.garbage import Leftover
+    from cstore.store import Leftover
 
 
 def write_document(value: object) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cstore import Change, IDMapEntry, Layer
     from cstore.cli.output.views import Branch, Holder, LayerRow
-    from cstore.store.garbage import Leftover
+    from cstore.store import Leftover
 
 COMPRESSIONS = ("none", "bzip2", "gzip", "xz", "zstd")
 CHANGE_STYLES = ("yellow", "green", "red")

@@ -1,0 +1,227 @@
+"""Completions for bash, zsh and fish, as files that need nothing but the shell, and cstore itself for names of items.
+
+bash and zsh share a table: what each command takes. fish has a language of its own for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cstore.cli.command import global_options
+from cstore.cli.root import root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cstore.cli.reference import Described
+
+_ITEMS = {"ITEM", "LAYER", "PARENT", "REFERENCE"}
+_FILES = {"FILE", "PATH"}
+_NOTICE = "Written by cstore.cli.reference from the command tree; change that, not this."
+
+_SCAN = """\
+    for ((i = {first}; i < {current}; i++)); do
+        case ${{{words}[i]}} in
+            {valued}) globals+=("${{{words}[i]}}" "${{{words}[++i]}}") ;;
+            -*) ;;
+            *) command=${{{words}[i]}}; break ;;
+        esac
+    done
+    case $command in
+{table}
+    esac
+    flags+=' {flags}' valued+=' {valued_flags} ' filed+=' {filed} '
+    if [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
+    elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1
+    fi"""
+
+_BASH = """\
+# bash completion for cstore. {notice}
+
+_cstore_items() {{
+    command cstore "$@" layers 2>/dev/null | sed -n 's/^\\t*name: //p; /^\\t/!p'
+}}
+
+_cstore() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
+    local command='' flags='' valued='' filed='' kind=commands word_is_value='' i item
+    local -a globals=()
+{scan}
+    COMPREPLY=()
+    if [[ -z $word_is_value && $word == -* ]]; then
+        COMPREPLY=($(compgen -W "$flags" -- "$word"))
+        return
+    fi
+    case $kind in
+        commands) COMPREPLY=($(compgen -W '{commands}' -- "$word")) ;;
+        items)
+            # compgen -W would expand the names, and anybody may have named an item.
+            while IFS= read -r item; do
+                [[ $item == "$word"* ]] && COMPREPLY+=("$(printf %q "$item")")
+            done < <(_cstore_items "${{globals[@]}}")
+            ;;
+        files)
+            while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
+            compopt -o filenames 2>/dev/null
+            ;;
+    esac
+}}
+
+complete -F _cstore cstore
+"""
+
+_ZSH = """\
+#compdef cstore
+# zsh completion for cstore. {notice}
+
+_cstore_items() {{
+    command cstore "$@" layers 2>/dev/null | sed -n 's/^\\t*name: //p; /^\\t/!p'
+}}
+
+_cstore() {{
+    local word=${{words[CURRENT]}} previous=${{words[CURRENT - 1]}}
+    local command='' flags='' valued='' filed='' kind=commands word_is_value='' i
+    local -a globals rows
+{scan}
+    if [[ -z $word_is_value && $word == -* ]]; then
+        compadd -- ${{=flags}}
+        return
+    fi
+    case $kind in
+        commands)
+            rows=(
+{commands}
+            )
+            _describe -t commands command rows
+            ;;
+        items) compadd -- ${{(f)"$(_cstore_items $globals)"}} ;;
+        files) _files ;;
+    esac
+}}
+
+if [[ $funcstack[1] == _cstore ]]; then _cstore "$@"; else compdef _cstore cstore; fi
+"""
+
+_FISH = """\
+# fish completion for cstore. {notice}
+
+function __cstore_command -d 'The command on the line, if there is one yet'
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+        else if contains -- $word {valued}
+            set skip 1
+        else if not string match -q -- '-*' $word
+            echo $word
+            return
+        end
+    end
+end
+
+function __cstore_is -d 'Whether the command on the line is one of these; without any, whether there is none'
+    set -l found (__cstore_command)
+    if test (count $found) = 0
+        test (count $argv) = 0
+    else
+        contains -- $found $argv
+    end
+end
+
+function __cstore_items -d 'IDs and names'
+    command cstore layers 2>/dev/null | sed -n 's/^\\t*name: //p; /^\\t/!p'
+end
+
+complete -c cstore -f
+{lines}
+"""
+
+
+def bash(commands: Sequence[Described]) -> str:
+    """The completion file for bash."""
+    scan = _scan(commands, words="COMP_WORDS", first=1, current="COMP_CWORD")
+    return _BASH.format(notice=_NOTICE, scan=scan, commands=" ".join(one.entry.name for one in commands))
+
+
+def zsh(commands: Sequence[Described]) -> str:
+    """The completion file for zsh, to be put where `fpath` leads."""
+    scan = _scan(commands, words="words", first=2, current="CURRENT")
+    rows = "\n".join(f"                {_quoted(f'{one.entry.name}:{one.entry.help}')}" for one in commands)
+    return _ZSH.format(notice=_NOTICE, scan=scan, commands=rows)
+
+
+def fish(commands: Sequence[Described]) -> str:
+    """The completion file for fish."""
+    lines = [f"complete -c cstore -n __cstore_is -a {one.entry.name} -d {_quoted(one.entry.help)}" for one in commands]
+    lines += [f"complete -c cstore{_fish_option(option)}" for option in _global()]
+    for one in commands:
+        here = f"complete -c cstore -n '__cstore_is {' '.join((one.entry.name, *one.entry.aliases))}'"
+        lines += [here + _fish_option(option) for option in one.options]
+        kind = _kind(one)
+        if kind == "items":
+            lines.append(f"{here} -a '(__cstore_items)'")
+        elif kind == "files":
+            lines.append(f"{here} -F")
+    valued = " ".join(_spellings(option for option in _global() if not option.is_flag))
+    return _FISH.format(notice=_NOTICE, valued=valued, lines="\n".join(lines))
+
+
+def _fish_option(option: click.Option) -> str:
+    short = "".join(f" -s {name[1:]}" for name in option.opts if not name.startswith("--"))
+    long = "".join(f" -l {name[2:]}" for name in option.opts if name.startswith("--"))
+    value = "" if option.is_flag else (" -r -F" if option.metavar in _FILES else " -x")
+    return f"{short}{long}{value} -d {_quoted(option.help or '')}"
+
+
+def _scan(commands: Sequence[Described], *, words: str, first: int, current: str) -> str:
+    """The part that bash and zsh share: which command is on the line, and what it takes."""
+    table = [
+        _row("''", [*root.params], "commands"),
+        *(_row(_pattern(one), one.options, _kind(one)) for one in commands),
+    ]
+    valued = [option for option in _global() if not option.is_flag]
+    return _SCAN.format(
+        words=words,
+        first=first,
+        current=current,
+        valued="|".join(_spellings(valued)),
+        table="\n".join(table),
+        flags=" ".join(_spellings(_global())),
+        valued_flags=" ".join(_spellings(valued)),
+        filed=" ".join(_spellings(option for option in valued if option.metavar in _FILES)),
+    )
+
+
+def _pattern(one: Described) -> str:
+    return "|".join((one.entry.name, *one.entry.aliases))
+
+
+def _row(pattern: str, params: Iterable[click.Parameter], kind: str) -> str:
+    options = [param for param in params if isinstance(param, click.Option) and param not in _global()]
+    valued = [option for option in options if not option.is_flag]
+    filed = [option for option in valued if option.metavar in _FILES]
+    parts = (("flags", options), ("valued", valued), ("filed", filed))
+    said = " ".join(f"{name}=' {' '.join(_spellings(some))}'" for name, some in parts if some)
+    return f"        {pattern}) {said} kind={kind} ;;"
+
+
+def _kind(one: Described) -> str:
+    """What the words after the options are."""
+    shown = {word.strip("[].") for word in one.words}
+    if shown & _ITEMS:
+        return "items"
+    return "files" if shown & _FILES else "nothing"
+
+
+def _spellings(options: Iterable[click.Option]) -> list[str]:
+    return [name for option in options for name in option.opts]
+
+
+def _global() -> list[click.Option]:
+    return global_options()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "'\\''") + "'"

@@ -1,0 +1,191 @@
+"""Manual pages and completions, written from the command tree: `python -m cstore.cli.reference [DIRECTORY]`.
+
+What a command is called, takes and does is said once, where the command is declared. A test writes everything again and
+compares, so the files in `man/` and `completions/` cannot fall behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from cstore import __version__
+from cstore.cli.command import StoreCommand, global_options
+from cstore.cli.root import SECTIONS, entries, root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cstore.cli.root import Entry
+
+OVERVIEW = """
+cstore keeps container storage: layers, images and containers, in the very store that Podman, Buildah, skopeo and CRI-O
+use, and safely beside them.
+
+A terminal is shown tables, trees and colour; a pipe gets plain lines; --json gets one JSON document. Warnings, errors
+and progress go to standard error.
+
+Options end at the first word that is none, or at --. Long options are written --name=VALUE or --name VALUE, short ones
+-n=VALUE or -n VALUE; short switches can be bundled, as in -tq. A switch can be told its value, as in --json=false. The
+last value wins.
+
+An item is named by its ID, by one of its names, or by the first digits of its ID, as many as are unique.
+"""
+
+EXIT_CODES = (
+    ("0", "Done."),
+    ("1", "It failed, or a part of it, or what was asked for was not found."),
+    ("2", "The command line made no sense; nothing was done."),
+    ("130", "Interrupted; the store is as it was."),
+)
+
+ENVIRONMENT = (
+    ("CONTAINERS_STORAGE_CONF", "The configuration file, instead of the usual ones."),
+    ("STORAGE_DRIVER, STORAGE_OPTS", "Storage driver and its options, over those of the file."),
+    ("NO_COLOR, CLICOLOR=0", "No colour."),
+    ("CLICOLOR_FORCE=1", "Tables and colour wherever the output goes."),
+)
+
+FILES = (
+    ("/etc/containers/storage.conf", "What the administrator configured."),
+    ("/usr/share/containers/storage.conf", "What the distribution configured; read if there is no other."),
+    ("$XDG_CONFIG_HOME/containers/storage.conf", "What an ordinary user configured; usually below ~/.config."),
+)
+
+
+class Described(NamedTuple):
+    """A command, ready to be written about."""
+
+    entry: Entry
+    command: StoreCommand
+    context: click.Context
+
+    @property
+    def options(self) -> list[click.Option]:
+        """Its own options, help included."""
+        own = [param for param in self.command.own_params if isinstance(param, click.Option)]
+        help_option = self.command.get_help_option(self.context)
+        return [*own, *([help_option] if help_option else [])]
+
+    @property
+    def words(self) -> list[str]:
+        """Its positional words, as the usage line shows them."""
+        return self.command.collect_usage_pieces(self.context)[1:]
+
+
+def described() -> Iterator[Described]:
+    """Every command of the table, in its order."""
+    parent = click.Context(root, info_name="cstore")
+    for entry in entries():
+        command = root.get_command(parent, entry.name)
+        if not isinstance(command, StoreCommand):
+            raise TypeError(f"{entry.name} is not made with @command")
+        yield Described(entry, command, command.make_context(entry.name, [], parent, resilient_parsing=True))
+
+
+# ── manual pages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def main_page() -> str:
+    """cstore(1): what there is, and what holds for every command."""
+    context = click.Context(root, info_name="cstore")
+    return _page(
+        "cstore",
+        ("NAME", [f"cstore {_DASH} container storage on the command line"]),
+        ("SYNOPSIS", [r"\fBcstore\fR [\fIOPTIONS\fR] \fICOMMAND\fR [\fIOPTIONS\fR] [\fIWORD\fR]..."]),
+        ("DESCRIPTION", _paragraphs(OVERVIEW)),
+        *((title.upper(), _tagged(_command_rows(rows))) for title, rows in SECTIONS),
+        ("GLOBAL OPTIONS", ["They may stand before the command or after it.", *_options(global_options(), context)]),
+        ("EXIT STATUS", _tagged(EXIT_CODES)),
+        ("ENVIRONMENT", _tagged(ENVIRONMENT)),
+        ("FILES", _tagged(FILES)),
+        ("SEE ALSO", [", ".join(rf"\fBcstore-{entry.name}\fR(1)" for entry in entries())]),
+    )
+
+
+def command_page(one: Described) -> str:
+    """cstore-NAME(1)."""
+    text = (one.command.help or "").partition("\n")[2].strip()
+    also = f"Also known as {' and '.join(one.entry.aliases)}." if one.entry.aliases else ""
+    words = "".join(f" {_escaped(word)}" for word in one.words)
+    return _page(
+        f"cstore-{one.entry.name}",
+        ("NAME", [f"cstore-{one.entry.name} {_DASH} {_escaped(one.entry.help.rstrip('.'))}"]),
+        ("SYNOPSIS", [rf"\fBcstore {_escaped(one.entry.name)}\fR [\fIOPTIONS\fR]{words}"]),
+        ("DESCRIPTION", _paragraphs("\n\n".join(filter(None, (text or one.entry.help, also))))),
+        ("OPTIONS", [*_options(one.options, one.context), ".PP", "Global options are listed in \\fBcstore\\fR(1)."]),
+        ("EXAMPLE", [".nf", *(_escaped(line) for line in one.command.example.splitlines()), ".fi"]),
+        ("EXIT STATUS", ["As in \\fBcstore\\fR(1): 0 done, 1 failed, 2 usage."]),
+        ("SEE ALSO", [r"\fBcstore\fR(1)"]),
+    )
+
+
+_DASH = r"\-"
+
+
+def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
+    lines = [f'.TH "{name.upper()}" "1" "" "cstore {__version__}" "cstore"']
+    for title, body in sections:
+        lines += [f".SH {title}", *body]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Keep troff from taking a character for one of its own, or a hyphen for one that may be broken at."""
+    safe = text.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{safe}" if safe[:1] in {".", "'"} else safe
+
+
+def _paragraphs(text: str) -> list[str]:
+    lines: list[str] = []
+    for paragraph in text.split("\n\n"):
+        lines += [".PP", _escaped(re.sub(r"\s+", " ", paragraph.strip()))]
+    return lines[1:]
+
+
+def _tagged(rows: Iterable[tuple[str, str]]) -> list[str]:
+    return [line for tag, text in rows for line in (".TP", rf"\fB{_escaped(tag)}\fR", _escaped(text))]
+
+
+def _command_rows(rows: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    return ((", ".join((entry.name, *entry.aliases)), entry.help) for entry in rows)
+
+
+def _options(options: Iterable[click.Option], context: click.Context) -> list[str]:
+    records = (option.get_help_record(context) for option in options)
+    return _tagged(record for record in records if record)
+
+
+# ── everything, to disk ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def files() -> dict[str, str]:
+    """Every generated file: its path below the project, and its text."""
+    from cstore.cli.completions import bash, fish, zsh
+
+    commands = list(described())
+    pages = {f"man/cstore-{one.entry.name}.1": command_page(one) for one in commands}
+    return {
+        "man/cstore.1": main_page(),
+        **pages,
+        "completions/cstore.bash": bash(commands),
+        "completions/_cstore": zsh(commands),
+        "completions/cstore.fish": fish(commands),
+    }
+
+
+def write(directory: str) -> None:
+    """Write every generated file below `directory`."""
+    for path, text in files().items():
+        target = os.path.join(directory, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1] if len(sys.argv) > 1 else ".")

@@ -1,0 +1,233 @@
+"""The program itself: help, usage errors, global options, the exit code."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from cstore.cli.root import SECTIONS, Entry, entries, root
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import CommandLine
+    from tests.conftest import Runner, StoreRoots
+
+NAMES = [name for entry in entries() for name in (entry.name, *entry.aliases)]
+
+
+def test_names_and_aliases_are_unique() -> None:
+    """No two commands answer to one name."""
+    assert len(NAMES) == len(set(NAMES))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(bare_cli: CommandLine, name: str) -> None:
+    """Help exits 0, goes to standard output, and ends with an example that names the program."""
+    told = bare_cli(name, "--help").ok()
+
+    assert told.err == ""
+    assert told.out.startswith(f"Usage: cstore {name} ")
+    assert told.out.splitlines()[-1].strip()
+    assert "\nExample:\n  " in told.out
+
+
+@pytest.mark.parametrize("entry", list(entries()), ids=lambda entry: str(entry.name))
+def test_the_table_agrees_with_the_command(entry: Entry) -> None:
+    """The one line of the table is the first line of the command's help."""
+    found = root.get_command(click.Context(root), entry.name)
+
+    assert found is not None
+    assert found.name == entry.name
+    assert (found.help or "").splitlines()[0] == entry.help
+
+
+@pytest.mark.parametrize("spelling", ["--help", "-h", "-help"])
+def test_help_of_the_program(bare_cli: CommandLine, spelling: str) -> None:
+    """All spellings of help list every command and exit 0."""
+    told = bare_cli(spelling).ok()
+
+    assert all(f"  {entry.name} " in told.out for entry in entries())
+    assert all(f"{title}:" in told.out for title, _ in SECTIONS)
+
+
+def test_no_words_are_a_usage_error(bare_cli: CommandLine) -> None:
+    """Nothing to do shows the help and fails."""
+    told = bare_cli()
+
+    assert told.code == 2
+    assert "Usage: cstore" in told.err + told.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["laers"], "Did you mean layers"),
+        (["xyzzy"], "There is no command 'xyzzy'."),
+        (["help"], "There is no command 'help'."),
+        (["layers", "--bogus"], "--bogus"),
+        (["layers", "--jsn"], "--json"),
+        (["layer"], "LAYER"),
+        (["layers", "extra"], "extra"),
+        (["changes", "a", "b", "c"], "c"),
+        (["--graph"], "--graph"),
+        (["--lock-timeout", "soon", "layers"], "soon"),
+        (["--lock-timeout=-1", "layers"], "-1"),
+        (["layers", "--json=maybe"], "maybe"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_errors_exit_2(bare_cli: CommandLine, words: list[str], said: str) -> None:
+    """A mistake on the command line says what is wrong, on standard error alone, and exits 2."""
+    told = bare_cli(*words)
+
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+    assert "Usage: cstore" in told.err
+
+
+def test_usage_errors_do_not_touch_the_store(cli: CommandLine, store_roots: StoreRoots) -> None:
+    """A mistyped writing command makes no directory."""
+    cli("create-layer", "--bogus")
+
+    assert not os.path.exists(store_roots.graph)
+
+
+def test_version_option(bare_cli: CommandLine) -> None:
+    """`--version` prints and stops."""
+    assert bare_cli("--version").ok().out == "cstore 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "-g {g} -R {r} -s vfs config",
+        "config -g {g} -R {r} -s vfs",
+        "-g {g} config --run={r} -s=vfs",
+        "--graph /elsewhere -R {r} config --graph {g} --storage-driver vfs",
+    ],
+)
+def test_global_options_count_in_both_positions(bare_cli: CommandLine, tmp_path: object, shape: str) -> None:
+    """Options before the command and after it are one set; a later one wins."""
+    graph, run = f"{tmp_path}/g", f"{tmp_path}/r"
+
+    found = bare_cli(*shape.format(g=graph, r=run).split()).ok().json
+
+    assert (found["root"], found["runroot"], found["driver"]) == (graph, run, "vfs")
+
+
+def test_driver_options_add_up(bare_cli: CommandLine) -> None:
+    """`--storage-opt` before and after the command are kept, in order."""
+    told = bare_cli(
+        "--storage-opt", "vfs.ignore_chown_errors=true", "config", "--storage-opt", "vfs.ignore_chown_errors=false"
+    ).ok()
+
+    assert told.json["driver-options"] == ["vfs.ignore_chown_errors=true", "vfs.ignore_chown_errors=false"]
+
+
+def test_a_switch_before_can_be_taken_back_after(bare_cli: CommandLine) -> None:
+    """The last value of a switch wins, wherever it stands."""
+    on = bare_cli("--transient-store", "config").ok().json
+    off = bare_cli("--transient-store", "config", "--transient-store=false").ok().json
+
+    assert on["transient_store"] is True
+    assert "transient_store" not in off
+
+
+def test_words_after_the_first_word_are_words(cli: CommandLine) -> None:
+    """Options end at the first word: what follows is looked up, dashes or not."""
+    told = cli("exists", "x", "--json")
+
+    assert told.lines == ["x: false", "--json: false"]
+
+
+def test_unknown_driver_is_an_error_with_a_way_out(bare_cli: CommandLine, tmp_path: object) -> None:
+    """A store that cannot be opened is one sentence, not a traceback."""
+    told = bare_cli("-g", f"{tmp_path}/g", "-R", f"{tmp_path}/r", "-s", "bogus", "layers")
+
+    assert (told.code, told.out) == (1, "")
+    assert told.err.startswith("cstore: storage driver bogus: ")
+    assert told.err.count("\n") == 1
+    assert "vfs" in told.err
+
+
+def test_errors_are_json_when_results_are(cli: CommandLine) -> None:
+    """With `--json`, an error is an object on standard error with its kind and parts."""
+    told = cli("get-names", "--json", "nope")
+
+    assert (told.code, told.out) == (1, "")
+    assert told.error["kind"] == "LayerUnknown"
+    assert told.error["item"] == "nope"
+    assert told.error["message"]
+    assert told.error["hint"]
+
+
+def test_reading_makes_no_store(cli: CommandLine, store_roots: StoreRoots) -> None:
+    """Looking at a store that is not there finds nothing and leaves nothing."""
+    assert cli("layers").ok().out == ""
+    assert cli("exists", "x").code == 1
+    assert cli("gc", "--dry-run").ok().out == ""
+    assert not os.path.exists(store_roots.graph)
+    assert not os.path.exists(store_roots.run)
+
+
+def test_a_reader_that_goes_away_is_no_noise(run: Runner, store_roots: StoreRoots, tmp_path: object) -> None:
+    """When the pipe is closed on us, nothing is said about it."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "cstore", *store_roots.options, "--help"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+
+    assert done.stderr == b""
+    assert done.returncode != 0
+
+
+def test_a_full_disk_is_told(store_roots: StoreRoots) -> None:
+    """A result that cannot be written is a failure with a sentence."""
+    import subprocess
+    import sys
+
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "cstore", *store_roots.options, "config"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_bug_is_owned_up_to(bare_cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is called an internal error; the traceback is for those who ask."""
+    status = import_module("cstore.cli.commands.status")
+
+    def fail(*_args: object) -> None:
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.setattr(status, "_facts", fail)
+    quiet, loud = bare_cli("version"), bare_cli("-D", "version")
+
+    assert quiet.code == loud.code == 1
+    assert quiet.err.startswith("cstore: internal error: ZeroDivisionError: a\\nb (")
+    assert quiet.err.count("\n") == 1
+    assert "Traceback" in loud.err
+
+
+def test_an_interrupt_is_told_and_exits_130(bare_cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with the shell's code and a word about what was left."""
+    status = import_module("cstore.cli.commands.status")
+
+    def interrupt(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "_facts", interrupt)
+    told = bare_cli("version")
+
+    assert told.code == 130
+    assert "interrupted" in told.err
+    assert "as it was" in told.err

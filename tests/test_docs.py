@@ -1,0 +1,181 @@
+"""What is written about the commands is true: manual pages, completions, examples, exit codes."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from cstore import errors
+from cstore.cli import INTERRUPTED, reference
+from cstore.cli.root import entries, root
+
+if TYPE_CHECKING:
+    from tests.conftest import Runner, StoreRoots
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FILES = reference.files()
+COMMANDS = list(reference.described())
+EXAMPLES = [line for one in COMMANDS for line in one.command.example.splitlines()]
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_generated_files_are_up_to_date(path: str) -> None:
+    """Each file says what the command tree says; `python -m cstore.cli.reference` writes them anew."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        assert file.read() == FILES[path]
+
+
+def test_no_page_outlives_its_command() -> None:
+    """There is no manual page of a command that is gone."""
+    pages = {f"man/{name}" for name in os.listdir(os.path.join(ROOT, "man")) if name.endswith(".1")}
+
+    assert pages == {path for path in FILES if path.startswith("man/")}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("man/")])
+def test_manual_pages_are_sound(path: str) -> None:
+    """`man` formats every page without a warning."""
+    program = shutil.which("man")
+    if program is None:
+        pytest.skip("man is not installed")
+    command = [program, "--warnings=w", "-E", "UTF-8", "-l", os.path.join(ROOT, path)]
+    done = subprocess.run(
+        command, capture_output=True, check=True, env={**os.environ, "MANPAGER": "cat", "MANWIDTH": "80"}
+    )
+
+    assert done.stderr == b""
+    assert b"SYNOPSIS" in done.stdout
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_examples_are_valid_command_lines(line: str) -> None:
+    """Every example in a help text would be understood."""
+    words = shlex.split(line, comments=True)
+    words = words[words.index("cstore") + 1 :]
+    end = next((place for place, word in enumerate(words) if word in {"|", "&&", ">"}), len(words))
+    context = click.Context(root, info_name="cstore")
+    name, command, rest = root.resolve_command(context, words[:end])
+
+    assert command is not None
+    assert command.make_context(name, list(rest), parent=context)
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    """No option is without help, and none hides."""
+    silent = [
+        (one.entry.name, option.opts) for one in COMMANDS for option in one.options if not option.help or option.hidden
+    ]
+
+    assert silent == []
+
+
+def test_every_exit_code_is_in_the_manual() -> None:
+    """The codes that errors carry are the ones that cstore(1) lists."""
+    family = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.CstoreError)]
+    documented = {int(code) for code, _ in reference.EXIT_CODES}
+
+    assert {kind.exit_code for kind in family} | {0, 2, INTERRUPTED} <= documented
+
+
+# ── completions, in the shells themselves ──
+
+NAMES = [entry.name for entry in entries()]
+LINES = [
+    ("cstore lay", {"layers", "layer", "layer-parent-owners"}),
+    ("cstore --graph /x di", {"diff", "diffsize"}),
+    ("cstore diff --un", {"--uncompressed", "--unshare"}),
+    ("cstore wipe --j", {"--json"}),
+]
+
+
+def shell(program: str) -> str:
+    """Find a shell, or skip."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+def asked(*command: str, path: str = "") -> set[str]:
+    """What a shell offers, a line each. `path` is searched for programs first."""
+    environment = {**os.environ, "PATH": os.pathsep.join(filter(None, (path, os.environ["PATH"])))}
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, cwd=ROOT)
+    assert done.stderr == ""
+    return {line.split("\t")[0] for line in done.stdout.splitlines()}
+
+
+def bash_offers(line: str, path: str = "") -> set[str]:
+    """Drive the bash function as a press of TAB at the end of `line` would."""
+    script = """
+        source completions/cstore.bash
+        compopt() { :; }
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _cstore
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    return asked(shell("bash"), "--norc", "-c", script, "bash", *line.split(" "), path=path)
+
+
+def zsh_offers(line: str, path: str = "") -> set[str]:
+    """The same for zsh, with the two builtins that only work at a prompt replaced."""
+    script = """
+        compdef() { : }
+        compadd() { shift; print -rl -- ${(M)@:#$word*} }
+        _describe() { local -a found=(${(P)4}); found=(${found%%:*}); print -rl -- ${(M)found:#$word*} }
+        _files() { print -l FILES }
+        source completions/_cstore
+        words=("$@") CURRENT=$#
+        _cstore
+    """
+    return asked(shell("zsh"), "-f", "-c", script, "zsh", *line.split(" "), path=path)
+
+
+def fish_offers(line: str, path: str = "") -> set[str]:
+    """The same for fish, which can be asked."""
+    return asked(
+        shell("fish"),
+        "--no-config",
+        "-c",
+        f"source completions/cstore.fish; complete -C {shlex.quote(line)}",
+        path=path,
+    )
+
+
+OFFERS = {"bash": bash_offers, "zsh": zsh_offers, "fish": fish_offers}
+
+
+@pytest.mark.parametrize("name", OFFERS)
+@pytest.mark.parametrize(("line", "expected"), LINES, ids=[line for line, _ in LINES])
+def test_completions_offer_commands_and_options(name: str, line: str, expected: set[str]) -> None:
+    """Commands, their options and the global ones are offered without running cstore."""
+    assert OFFERS[name](line) == expected
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_completions_offer_items_and_run_nothing_they_are_called(
+    name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
+) -> None:
+    """IDs and names of the store are offered; one that looks like a command is not run by the shell."""
+    shell(name)
+    trap = f"x$(touch {tmp_path}/trap)"
+    run("create-layer", "--id", "xl1", "--name", "xbase", "--name", trap).ok()
+    program = f"{tmp_path}/bin"
+    os.mkdir(program)
+    with open(f"{program}/cstore", "w", encoding="utf-8") as file:
+        options = shlex.join(store_roots.options)
+        file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cstore {options} "$@"\n')
+    os.chmod(f"{program}/cstore", 0o755)
+
+    offered = OFFERS[name]("cstore delete-layer x", program)
+
+    assert {"xl1", "xbase"} <= offered
+    assert len(offered) == 3
+    assert not os.path.exists(f"{tmp_path}/trap")
