@@ -1,8 +1,8 @@
 """One of many who work on a store at once, and remember what they left in it.
 
 Run as `python -m tests.concurrency.worker KIND NAME SEED SECONDS GRAPH RUN`: KIND says how the store is reached. Every
-worker touches only layers that it made, so what it remembers must be what the store holds in the end. What it remembers is
-printed as one JSON object: {"layers": {ID: {"names": […], "parent": …, "tar": digest or ""}}, "steps": number}.
+worker touches only layers that it made, so what it remembers must be what the store holds in the end. It prints that
+as one JSON object: {"layers": {ID: {"names": […], "parent": …, "tar": digest or ""}}, "steps": number}.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class Library:
 
         class Pieces:
             def write(self, data: bytes | memoryview) -> object:
-                return pieces.append(bytes(data))
+                pieces.append(bytes(data))
+                return None
 
         self.store.layers.diff(layer, Pieces(), compression=Compression.NONE)
         return b"".join(pieces)

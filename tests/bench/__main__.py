@@ -1,0 +1,85 @@
+"""Measure cstore against the Go tool and print the ratios."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench import jobs
+from tests.bench.disk import can_make_disks
+from tests.bench.timing import PEER
+from tests.compat.corpora import NAMES, make_corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.bench.timing import Result
+
+ON_CORPORA = {"import": jobs.imports, "export": jobs.exports, "child": jobs.children}
+ALONE = {"start": jobs.start_up, "scale": jobs.scale}
+
+
+def main() -> None:
+    """Read the command line, run what it names, print a line a job."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    known = ", ".join([*ALONE, *ON_CORPORA])
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"any of {known}; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="runs that count, for each tool (default: %(default)s)")
+    parser.add_argument("--corpus", action="append", choices=NAMES, help="only this real layer; may be repeated")
+    chosen = parser.parse_args()
+    wanted = chosen.jobs or [*ALONE, *ON_CORPORA]
+    unknown = sorted({*wanted} - {*ALONE, *ON_CORPORA})
+    if unknown:
+        parser.error(f"no such job: {', '.join(unknown)}")
+    if shutil.which(PEER[0]) is None:
+        sys.exit(f"{PEER[0]} is not installed, and the ratios are against it")
+    os.environ["CONTAINERS_STORAGE_CONF"] = _private_config()
+    if not can_make_disks():
+        print("no fresh file system a run (that takes root and mkfs.ext4): expect noise")
+    print(f"{'job':34} {'peer s':>8} {'cstore':>8} {'no-sync':>8} {'goal':>8}   ratios are cstore ÷ peer")
+    for name in wanted:
+        if name in ALONE:
+            _print_all(partial(ALONE[name], chosen.rounds))
+    _on_corpora([name for name in wanted if name in ON_CORPORA], chosen.corpus or NAMES, chosen.rounds)
+
+
+def _on_corpora(wanted: list[str], names: list[str] | tuple[str, ...], rounds: int) -> None:
+    if os.geteuid() != 0 and wanted:
+        print(f"{', '.join(wanted)}: left out, the peer wants root")
+        return
+    for corpus_name in names if wanted else ():
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                corpus = make_corpus(corpus_name, folder)
+            except pytest.skip.Exception as absent:
+                print(f"{corpus_name}: left out, {absent}")
+                continue
+            for name in wanted:
+                _print_all(partial(ON_CORPORA[name], corpus, rounds))
+
+
+def _print_all(job: Callable[[], Iterator[Result]]) -> None:
+    for result in job():
+        unsynced = f"{result.ratio('cstore --no-sync'):8.2f}" if "cstore --no-sync" in result.seconds else " " * 8
+        goal = " " * 8 if result.goal is None else f"{result.goal:8.2f}"
+        line = f"{result.job:34} {result.seconds['peer']:8.3f} {result.ratio('cstore'):8.2f} {unsynced} {goal}"
+        print(line.rstrip(), flush=True)
+
+
+def _private_config() -> str:
+    """A storage.conf that names nothing but the driver, so that the machine's own is not read."""
+    descriptor, path = tempfile.mkstemp(suffix=".conf")
+    with os.fdopen(descriptor, "w") as file:
+        file.write('[storage]\ndriver = "vfs"\n')
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Run programs by turns and take medians."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CSTORE = (sys.executable, "-m", "cstore")
+PEER = ("containers-storage",)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program under measurement: its name in the table and the words that start it."""
+
+    name: str
+    words: tuple[str, ...]
+
+    def on(self, disk: str) -> list[str]:
+        """The command up to its verb, on the store of one disk."""
+        return [*self.words, "--graph", f"{disk}/graph", "--run", f"{disk}/run", "--storage-driver", "vfs"]
+
+
+PEER_TOOL = Tool("peer", PEER)
+DURABLE = Tool("cstore", CSTORE)
+NO_SYNC = Tool("cstore --no-sync", (*CSTORE, "--no-sync"))
+
+
+@dataclass
+class Result:
+    """The medians of one job, in seconds, by tool."""
+
+    job: str
+    goal: float | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def ratio(self, tool: str) -> float:
+        """How long `tool` took for each second of the peer."""
+        return self.seconds[tool] / self.seconds["peer"]
+
+
+def timed(command: list[str], *, stdin: str = "") -> float:
+    """Run a command to its end, its output thrown away; returns seconds of wall clock."""
+    with open(stdin or os.devnull, "rb") as source, open(os.devnull, "wb") as sink:
+        began = time.perf_counter()
+        done = subprocess.run(command, stdin=source, stdout=sink, stderr=subprocess.PIPE, check=False)
+        took = time.perf_counter() - began
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.decode()}")
+    return took
+
+
+def interleaved(
+    job: str, goal: float | None, attempts: Mapping[str, Callable[[], float]], rounds: int
+) -> Result:
+    """Let every tool do the job once a round, in turn, and keep each one's median.
+
+    A first round that does not count warms the caches of programs and input.
+    """
+    for attempt in attempts.values():
+        attempt()
+    taken: dict[str, list[float]] = {name: [] for name in attempts}
+    for turn in range(rounds):
+        names = list(attempts) if turn % 2 == 0 else list(attempts)[::-1]
+        for name in names:
+            taken[name].append(attempts[name]())
+    return Result(job, goal, {name: statistics.median(times) for name, times in taken.items()})
