@@ -203,9 +203,7 @@ class VfsDriver:
     def mount(self, layer: str, options: MountOptions) -> str:
         """See `Driver.mount`: the tree itself is the mount point."""
         if any(option != "ro" for option in options.options):
-            raise DriverError(
-                self.name, "it does not support mount options", peer="vfs driver does not support mount options"
-            )
+            raise _no_mount_options()
         return self._path(layer)
 
     def unmount(self, layer: str) -> None:
@@ -275,27 +273,35 @@ class _Nothing:
 def _read_options(options: Sequence[str]) -> list[str]:
     """Take the additional stores from the driver options; refuse what vfs does not know.
 
-    `ignore_chown_errors` is read by the store, for every driver alike.
+    `ignore_chown_errors` is heeded by the store, for every driver alike.
     """
-    stores: list[str] = []
-    for option in options:
-        key, equals, value = option.partition("=")
-        key = key.strip().lower().removeprefix("vfs").removeprefix(".")
-        if not equals:
-            raise DriverError(
-                "vfs",
-                f"the option {option!r} is not of the form key=value",
-                peer=f"unable to parse key/value option: {option}",
-            )
-        if key == "imagestore":
-            stores += [_existing(path.strip()) for path in value.split(",") if path.strip()]
-        elif key == "mountopt":
-            raise DriverError(
-                "vfs", "it does not support mount options", peer="vfs driver does not support mount options"
-            )
-        elif key != "ignore_chown_errors":
-            raise DriverError("vfs", f"it has no option {key!r}", peer=f"vfs driver does not support vfs.{key} options")
-    return stores
+    if not options:
+        return []
+    from cstore.config.driver_options import additional_image_stores, split_option
+
+    for key, value in map(split_option, options):
+        name = key.removeprefix("vfs").removeprefix(".")
+        if name == "mountopt":
+            raise _no_mount_options()
+        if name == "ignore_chown_errors":
+            _check_flag(name, value)
+        elif name != "imagestore":
+            raise DriverError("vfs", f"it has no option {key!r}", peer=f"vfs driver does not support {key} options")
+    return [_existing(path) for path in additional_image_stores(options)]
+
+
+def _check_flag(name: str, value: str) -> None:
+    from cstore.config.driver_options import parse_flag
+
+    try:
+        parse_flag(value)
+    except ValueError as error:
+        raise DriverError("vfs", f"option {name}: {error}") from None
+
+
+def _no_mount_options() -> DriverError:
+    text = "vfs driver does not support mount options"
+    return DriverError("vfs", "it does not support mount options", hint="leave them out", peer=text)
 
 
 def _existing(store: str) -> str:

@@ -37,9 +37,10 @@ class Context:
     @property
     def ignore_chown_errors(self) -> bool:
         """Whether owners that cannot be set are let be; the last option that says so wins."""
-        said = False
-        for option in self.config.driver_options:
-            key, _, value = option.partition("=")
-            if key.strip().lower().rpartition(".")[2] == "ignore_chown_errors":
-                said = value.strip() in {"1", "t", "T", "TRUE", "true", "True"}
-        return said
+        from cstore.config.driver_options import parse_flag, split_option
+
+        said = "false"
+        for key, value in map(split_option, self.config.driver_options):
+            if key.rpartition(".")[2] == "ignore_chown_errors":
+                said = value
+        return parse_flag(said)

@@ -32,12 +32,13 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
         ConfigError: the configuration makes no sense.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
-    from cstore.config import load_config
+    from cstore.config import load_config, with_driver
     from cstore.drivers.registry import DriverPlace, choose_driver, open_driver
     from cstore.fs.lockfile import Patience
 
     config = config or load_config()
     name = choose_driver(config.graph_root, config.driver, config.driver_priority)
+    config = with_driver(config, name)
     layout = Layout(config.graph_root, config.run_root, name, config.image_store, config.transient_store)
     place = DriverPlace(
         home=layout.driver_home,
