@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cstore.errors import InvalidIDMap
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class IDRange:
+class IDRange(msgspec.Struct, frozen=True, order=True):
     """`size` consecutive IDs: `container_id` inside is `host_id` outside, and so on upward."""
 
     container_id: int
@@ -22,8 +22,7 @@ class IDRange:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class IDMap:
+class IDMap(msgspec.Struct, frozen=True):
     """User and group ranges. No ranges of a kind mean that IDs of this kind are the same inside and outside."""
 
     uids: tuple[IDRange, ...] = ()

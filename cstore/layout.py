@@ -25,12 +25,12 @@ read-only. In a transient store, containers and volatile layers live under RUN. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from os.path import join
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+
+class Layout(msgspec.Struct, frozen=True):
     """The paths of one store. `driver` is the driver's reported name, which prefixes the record directories."""
 
     graph_root: str

@@ -6,8 +6,9 @@ A driver is given only what it knows. What a file asks for in vain is a warning,
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from cstore.config.keys import KEYS, Kind
 
@@ -19,8 +20,7 @@ AUTO_USERNS_MIN_SIZE = 1024
 AUTO_USERNS_MAX_SIZE = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class FileSettings:
+class FileSettings(msgspec.Struct, frozen=True):
     """What one file says: values as written, checked for their type, nothing filled in.
 
     Attributes:
@@ -31,8 +31,8 @@ class FileSettings:
     """
 
     source: str = ""
-    text: str = field(default="", repr=False)
-    values: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+    values: Mapping[str, Any] = {}
     remarks: tuple[ConfigError, ...] = ()
 
     def string(self, key: str) -> str:
@@ -83,8 +83,7 @@ class FileSettings:
         return self.values.get(key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overrides:
+class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line, or the calling program, wants otherwise. None, "" and () mean: not said.
 
     `lock_timeout` is in seconds; `float("inf")` waits for ever, whatever the file says.
@@ -118,8 +117,7 @@ class PullOptions(NamedTuple):
     ostree_repos: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreConfig:
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that a store needs to know before it opens.
 
     Attributes:
@@ -160,7 +158,7 @@ class StoreConfig:
     lock_timeout: float | None = None
     warnings: tuple[str, ...] = ()
     source: str = ""
-    choice: DriverChoice = field(default=DriverChoice(), repr=False)
+    choice: DriverChoice = DriverChoice()
 
     @property
     def auto_userns_sizes(self) -> tuple[int, int]:
@@ -171,9 +169,5 @@ class StoreConfig:
     def pulling(self) -> PullOptions:
         """The pull options that mean something."""
         table = self.pull_options or {}
-        flags = {
-            name: table.get(name, "").lower() == "true"
-            for name in PullOptions._fields
-            if name != "ostree_repos"
-        }
+        flags = {name: table.get(name, "").lower() == "true" for name in PullOptions._fields if name != "ostree_repos"}
         return PullOptions(**flags, ostree_repos=tuple(filter(None, table.get("ostree_repos", "").split(":"))))

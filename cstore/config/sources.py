@@ -8,9 +8,10 @@ that could not matter is not read (config spec, 2, 3 and 12).
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from cstore.config import keys
 from cstore.config.driver_options import sentence

@@ -16,8 +16,9 @@ for union drivers, the part of it that a layer adds; "under the lock" means the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from cstore.idmap import IDENTITY, IDMap
 
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from cstore.fs.staging import StagingDirectory
 
 
-@dataclass(frozen=True, slots=True)
-class TreeOptions:
+class TreeOptions(msgspec.Struct, frozen=True):
     """How a new tree is made.
 
     `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be.
@@ -41,12 +41,11 @@ class TreeOptions:
     id_map: IDMap = IDENTITY
     parent_map: IDMap = IDENTITY
     mount_label: str = ""
-    storage_options: dict[str, str] = field(default_factory=dict)
+    storage_options: dict[str, str] = msgspec.field(default_factory=dict)
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MountOptions:
+class MountOptions(msgspec.Struct, frozen=True):
     """How a layer is mounted."""
 
     label: str = ""
@@ -55,8 +54,7 @@ class MountOptions:
     volatile: bool = False
 
 
-@dataclass(slots=True)
-class StagedTree:
+class StagedTree(msgspec.Struct):
     """A tree that no layer owns yet.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cstore.errors import DriverError, DriverUnknown
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from cstore.drivers.contract import Driver
 
 
-@dataclass(frozen=True, slots=True)
-class DriverPlace:
+class DriverPlace(msgspec.Struct, frozen=True):
     """Where a driver works and how.
 
     Attributes:

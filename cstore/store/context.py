@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cstore.store.places import Place, Shelf, places
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from cstore.layout import Layout
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """One open store.
 
     Attributes:
@@ -29,7 +29,7 @@ class Context:
     driver: Driver
     patience: Patience
     sync: bool
-    places: dict[Shelf, Place] = field(init=False)
+    places: dict[Shelf, Place] = {}
 
     def __post_init__(self) -> None:
         self.places = places(self.layout)

@@ -10,8 +10,9 @@ The record comes first, flagged incomplete, because that is what every program o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import IDTaken, LayerUnknown, NameTaken, ParentIsContainer
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-@dataclass(frozen=True, slots=True)
-class NewLayer:
+class NewLayer(msgspec.Struct, frozen=True):
     """What a caller asks for. `id_map` None: the parent's maps, unless a host flag clears that kind."""
 
     parent: str = ""
@@ -48,12 +48,11 @@ class NewLayer:
     id_map: IDMap | None = None
     host_uids: bool = False
     host_gids: bool = False
-    flags: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, bytes] = field(default_factory=dict)
+    flags: dict[str, Any] = msgspec.field(default_factory=dict)
+    data: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """A request held against the records of one moment."""
 
     id: str

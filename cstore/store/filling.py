@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import sync_directory
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-@dataclass(slots=True)
-class Filling:
+class Filling(msgspec.Struct):
     """What was read into a tree. `staging` holds the tar-split until it is published, and goes away with it."""
 
     applied: Applied

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cstore.errors import RecordsDamaged
 from cstore.fs.staging import StagingRoot
@@ -35,8 +36,7 @@ _ITEM_DIRECTORY = re.compile(r"[0-9a-f]{64}")
 _TAR_SPLIT = ".tar-split.gz"
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(msgspec.Struct, frozen=True):
     """Something that belongs to no record: its path, its kind (see above), and the bytes that it takes on disk."""
 
     path: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from cstore.errors import LayerUnknown
 from cstore.store.places import Shelf
@@ -30,8 +31,7 @@ class Tables(Protocol):
     def containers(self) -> Table[Container]: ...  # noqa: D102  - as above
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """An item and its kind."""
 
     shelf: Shelf

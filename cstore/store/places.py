@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cstore.records.table import Location
 
@@ -20,8 +21,7 @@ class Shelf(Enum):
     CONTAINERS = "container"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """One kind's record files, in load order, and its lock files, in lock order."""
 
     files: dict[Location, str]
