@@ -189,16 +189,17 @@ class _Comparison:
             or not self._same_owner(new, old)
         ):
             return True
-        new_folder, old_folder = self._new.descriptor(folder), self._old.descriptor(folder)
         try:
-            if stat.S_ISLNK(new.st_mode) and os.readlink(name, dir_fd=new_folder) != os.readlink(
-                name, dir_fd=old_folder
-            ):
-                return True
-            places = xattrs.place_of(new_folder, name), xattrs.place_of(old_folder, name)
-            return xattrs.compared(places[0]) != xattrs.compared(places[1])
+            return (stat.S_ISLNK(new.st_mode) and self._targets_differ(folder, name)) or (
+                xattrs.compared(self._new, folder, name, new.st_mode)
+                != xattrs.compared(self._old, folder, name, old.st_mode)
+            )
         except OSError as error:
             raise SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
+
+    def _targets_differ(self, folder: bytes, name: bytes) -> bool:
+        new = os.readlink(name, dir_fd=self._new.descriptor(folder))
+        return new != os.readlink(name, dir_fd=self._old.descriptor(folder))
 
 
 def _times_differ(new: int, old: int) -> bool:

@@ -34,7 +34,6 @@ _TYPES = {
     stat.S_IFLNK: writer.SYMLINK,
     stat.S_IFCHR: writer.CHARACTER,
     stat.S_IFBLK: writer.BLOCK,
-    stat.S_IFDIR: writer.DIRECTORY,
     stat.S_IFIFO: writer.FIFO,
 }
 
@@ -151,8 +150,10 @@ class _Packing:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISREG(status.st_mode):
                 self._add_regular(directory, name, path)
+            elif stat.S_ISDIR(status.st_mode):
+                self._add_directory(path)
             elif not stat.S_ISSOCK(status.st_mode):
-                self._add_other(directory, name, path, status)
+                self._add_other(folder, name, path, status)
         except OSError as error:
             raise SystemFailure("read", self._tree.shown(path), error) from error
 
@@ -172,19 +173,23 @@ class _Packing:
         finally:
             os.close(descriptor)
 
-    def _add_other(self, directory: int, name: bytes, path: bytes, status: os.stat_result) -> None:
-        """Write an entry that has no body."""
+    def _add_directory(self, path: bytes) -> None:
+        descriptor = self._tree.descriptor(path)
+        entry = self._entry(path, writer.DIRECTORY, os.fstat(descriptor))
+        entry.name += b"/"
+        entry.xattrs = xattrs.archived(descriptor)
+        self._out.write(header_blocks(entry))
+
+    def _add_other(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
+        """Write an entry for what cannot be opened without consequences: a link, a device, a fifo."""
         kind = _TYPES[stat.S_IFMT(status.st_mode)]
         entry = self._entry(path, kind, status)
-        entry.xattrs = xattrs.archived(xattrs.place_of(directory, name))
-        if kind == writer.DIRECTORY:
-            entry.name += b"/"
-        else:
-            if kind == writer.SYMLINK:
-                entry.linkname = os.readlink(name, dir_fd=directory)
-            elif kind in {writer.CHARACTER, writer.BLOCK}:
-                entry.device = _device(status.st_rdev)
-            self._link(entry, status)
+        entry.xattrs = xattrs.archived(xattrs.place_of(self._tree, folder, name))
+        if kind == writer.SYMLINK:
+            entry.linkname = os.readlink(name, dir_fd=self._tree.descriptor(folder))
+        elif kind != writer.FIFO:
+            entry.device = _device(status.st_rdev)
+        self._link(entry, status)
         self._out.write(header_blocks(entry))
 
     def _entry(self, path: bytes, kind: bytes, status: os.stat_result) -> Entry:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from cstore.errors import SystemFailure
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 BUFFER_SIZE = 1 << 20
 """Bytes. One system call, hash update or compressor call for each: large enough that Python's share disappears."""
+
+_PIPE_SIZE = 1 << 16
+"""Bytes that a pipe holds unless it is told otherwise."""
 
 _WORTH_A_THREAD = 1 << 18
 """Bytes. Hashing them takes several times as long as starting a thread."""
@@ -146,6 +149,7 @@ class FileSink:
     def __init__(self, fd: int, name: str = "the output") -> None:
         self._fd = fd
         self._name = name
+        self._widened = False
 
     def write(self, data: bytes | memoryview, /) -> None:
         """Write all of `data`, in as many steps as the system needs.
@@ -154,12 +158,22 @@ class FileSink:
             SystemFailure: the disk is full, the reader of a pipe went away, …
         """
         rest = memoryview(data)
+        if not self._widened and len(data) > _PIPE_SIZE:
+            self._widen()
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             hint = "the program that reads it has gone" if error.errno == errno.EPIPE else ""
             raise SystemFailure("write", self._name, error, hint=hint) from error
+
+    def _widen(self) -> None:
+        """Let a pipe hold a whole buffer, so that the reader is not woken for every 64 KiB."""
+        import fcntl
+
+        self._widened = True
+        with suppress(OSError):  # not a pipe, or one too many for its owner's quota
+            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, BUFFER_SIZE)
 
 
 class HashingSink:
