@@ -215,7 +215,7 @@ def compress(data: bytes, kind: str) -> bytes:
     if kind == "xz":
         return lzma.compress(data)
     if kind == "zstd":
-        return zstandard.ZstdCompressor().compress(data)
+        return zstandard.ZstdCompressor(write_checksum=True).compress(data)
     assert kind == "tar"
     return data
 
