@@ -14,7 +14,7 @@ CstoreError
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidDataName, InvalidIDMap, InvalidOption
 │   ├── LayerNotMounted, ReadOnlyStore, Unsupported
 ├── Damage                 the store is not as it should be
-│   ├── RecordsDamaged, TarSplitDamaged, ContentDamaged
+│   ├── RecordsDamaged, RecordsChanged, TarSplitDamaged, ContentDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
 │   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed
 ├── ConfigError            a configuration file, variable or option
@@ -328,6 +328,17 @@ class RecordsDamaged(Damage):
             f"the record file {path} is damaged{place}: {reason}",
             hint="nothing was changed; keep a copy of the file before you mend it",
             peer=f'loading "{path}": {reason}',
+        )
+
+
+class RecordsChanged(Damage):
+    """A record file is not the one that was read: somebody wrote it without holding its lock."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the record file {path} was changed meanwhile by a program that does not hold its lock",
+            hint="nothing was changed; run the command again",
         )
 
 
