@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -77,16 +77,39 @@ def decode_one(kind: type[R], raw: bytes | msgspec.Raw) -> R:
     Raises:
         ValueError: it is none; the text says why.
     """
-    try:
-        record: R = _decoder(kind).decode(raw)
-    except _REFUSALS:
-        from cstore.records import lenient
+    from_strict = _decode_strictly(kind, raw)
+    if from_strict is not None:
+        return from_strict
+    from cstore.records import lenient
 
-        found = lenient.scan(b"[%s]" % bytes(raw))
-        if found.flaw:
-            raise ValueError(found.flaw.reason) from None
-        return lenient.to_record(kind, found.elements[0].value)
+    found = lenient.scan(b"[%s]" % bytes(raw))
+    if found.flaw:
+        raise ValueError(found.flaw.reason.removeprefix("record 1: "))
+    return lenient.to_record(kind, found.elements[0].value)
+
+
+def _decode_strictly(kind: type[R], raw: bytes | msgspec.Raw) -> R | None:
+    """Read one record whose known fields are as we would write them."""
+    record: R | None = None
+    with suppress(*_REFUSALS):
+        record = _decoder(kind).decode(raw)
+    with suppress(*_REFUSALS):
+        record = record or _decoder(kind).decode(_only_known(kind, raw))
     return record
+
+
+def _only_known(kind: type, raw: bytes | msgspec.Raw) -> bytes:
+    """Leave out what a newer writer added to a record; keys that differ in case only are a matter for `lenient`."""
+    keys = KNOWN_KEYS[kind]
+    known, unknown = {}, 0
+    for key, text in _object_decoder().decode(raw).items():
+        if key in keys:
+            known[key] = bytes(text)
+        elif key.lower() not in keys:
+            unknown += 1
+        else:
+            return b""
+    return _join(known) if unknown else b""
 
 
 def split(data: bytes) -> Sequence[bytes | msgspec.Raw]:

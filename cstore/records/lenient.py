@@ -18,6 +18,10 @@ from cstore.records.dialect import KNOWN_KEYS, Flaw, divide, explain, lower
 from cstore.records.model import IDMapEntry, R
 
 _BLANK = re.compile(r"[ \t\n\r]*")
+_MOST_DIGITS = 309
+"""A longer number is none for Go, which reads numbers of unknown meaning as floating point."""
+_CUT = re.compile(r"(?:t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|-|\\?u?[0-9a-fA-F]{0,3})\Z")
+"""What is left of a text that ends within a word, a number or an escape."""
 _NOT_UNICODE = re.compile("[\ud800-\udfff]")
 _MAP_ENTRY_KEYS = {key: key for key in IDMapEntry.__struct_encode_fields__}
 _MAPS, _OWNERS = frozenset({"uidmap", "gidmap"}), frozenset({"uidset", "gidset"})
@@ -79,8 +83,8 @@ def _scan_elements(text: str, place: int, found: Scan) -> int:
             _break(found, text, place, f"{_nth(found)} is nested too deeply")
             return place
         except json.JSONDecodeError as error:
-            cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
-            reason = f"it ends in {_nth(found)}" if cut else f"{_nth(found)}: {lower(error.msg)}"
+            cut = error.msg.startswith("Unterminated") or _CUT.match(text, error.pos)
+            reason = f"it ends in {_nth(found)}" if cut else f"{_nth(found)}: {lower(error.msg).removesuffix(' at')}"
             _break(found, text, error.pos, reason)
             return place
         except ValueError as error:
@@ -161,6 +165,12 @@ def _last_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return built
 
 
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"number out of range: {text[:20]}…")
+    return int(text)
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
@@ -172,7 +182,9 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_last_wins, parse_float=_finite, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_last_wins, parse_float=_finite, parse_int=_integer, parse_constant=_no_constant
+)
 
 
 def _skip_blank(text: str, place: int) -> int:

@@ -1,1 +1,1 @@
-"""Tests of cstore/records."""
+"""Tests of the record files."""

@@ -1,0 +1,224 @@
+"""Saving record files: what is written, and what is never overwritten."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
+from cstore.records.layers import LAYERS
+from cstore.records.model import Layer
+from cstore.records.table import Location, Table
+
+from .sample_files import SAMPLES, files_in, layers_in, put, read, sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ZERO = b'"created":"0001-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_foreign_files_survive_a_change_and_its_undoing(tmp_path: Path, name: str) -> None:
+    """Adding a record, changing it, removing it: the file is what it was, byte for byte."""
+    path = put(str(tmp_path / name), sample(name))
+    table = Table.load(SAMPLES[name], {Location.STABLE: path})
+
+    table.add(SAMPLES[name].record(id="0"))
+    table.save()
+    assert read(path) != sample(name)
+    table = Table.load(SAMPLES[name], {Location.STABLE: path})
+    table.remove("0")
+    table.save()
+
+    assert read(path) == sample(name)
+
+
+def test_nothing_changed_is_nothing_written(tmp_path: Path) -> None:
+    """Not even the file's time."""
+    table = layers_in(str(tmp_path), b'[ {"id":"a"} ]')
+    before = os.stat(tmp_path / "layers.json")
+
+    assert list(table) == [Layer(id="a")]
+    table.save()
+
+    assert os.stat(tmp_path / "layers.json") == before
+
+
+def test_an_added_record_leaves_the_bytes_of_the_others(tmp_path: Path) -> None:
+    """Odd white space, unknown keys, floats, another order: nobody touched them."""
+    others = b'{"names" : ["n"], "id":"a", "later":1.50e0},\n{"ID":"b","metadata":"\\u0041\xff"}'
+    table = layers_in(str(tmp_path), b" [ " + others + b" ]\n")
+
+    table.add(Layer(id="c"))
+    table.save()
+
+    assert read(str(tmp_path / "layers.json")) == b"[ " + others + b' ,{"id":"c",' + ZERO + b"}]"
+
+
+def test_a_changed_record_leaves_the_bytes_of_the_others(tmp_path: Path) -> None:
+    """Only the one record is written anew, and even it keeps what we do not know."""
+    table = layers_in(str(tmp_path), b'[{"id":"a","later":1.0}, {"id":"b","later":2.0} ,{"id":"c","later":3.0}]')
+
+    table.replace(Layer(id="b", metadata="m"))
+    table.remove("a")
+    table.save()
+
+    assert read(str(tmp_path / "layers.json")) == (
+        b'[{"id":"b","metadata":"m",' + ZERO + b',"later":2.0},{"id":"c","later":3.0}]'
+    )
+
+
+def test_a_hidden_duplicate_stays_on_disk(tmp_path: Path) -> None:
+    """A rewrite for another record's sake does not drop it."""
+    table = layers_in(str(tmp_path), b'[{"id":"a"},{"id":"a","metadata":"2"},{"id":"b"}]')
+
+    table.replace(Layer(id="b", metadata="m"))
+    table.save()
+
+    assert read(str(tmp_path / "layers.json")).startswith(b'[{"id":"a"},{"id":"a","metadata":"2"},{"id":"b"')
+
+
+@pytest.mark.parametrize("nothing", [b"", b"null", b"[]", b" [ ] "])
+def test_the_first_record_of_a_file_without_records(tmp_path: Path, nothing: bytes) -> None:
+    """Whatever way of saying "none" stood there before."""
+    table = layers_in(str(tmp_path), nothing)
+
+    table.add(Layer(id="a"))
+    table.save()
+
+    assert read(str(tmp_path / "layers.json")) == b'[{"id":"a",' + ZERO + b"}]"
+
+
+def test_the_last_record_leaves_an_empty_list(tmp_path: Path) -> None:
+    """Not an empty file, which would look like damage."""
+    table = layers_in(str(tmp_path), b'[{"id":"a"}]')
+
+    table.remove("a")
+    table.save()
+
+    assert read(str(tmp_path / "layers.json")) == b"[]"
+
+
+def test_only_changed_files_are_written(tmp_path: Path) -> None:
+    """And only those come to exist, with their directories, for the owner alone, whatever the umask."""
+    files = files_in(str(tmp_path / "made" / "here"))
+    table = Table.load(LAYERS, files)
+    old = os.umask(0o077)
+    try:
+        os.umask(0)
+        table.add(Layer(id="a"), Location.IMAGE_STORE)
+        table.save()
+    finally:
+        os.umask(old)
+
+    path = files[Location.IMAGE_STORE]
+    assert [os.path.exists(files[place]) for place in Location] == [False, True, False]
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    for directory in ("made", "made/here", "made/here/read-only"):
+        assert stat.S_IMODE(os.stat(tmp_path / directory).st_mode) == 0o700
+
+
+def test_a_table_may_be_saved_again_and_again(tmp_path: Path) -> None:
+    """Each save starts from what the last one wrote."""
+    table = layers_in(str(tmp_path), b'[{"id":"a"},{"id":"b"}]')
+
+    table.add(Layer(id="c"))
+    table.save()
+    assert table.is_current()
+    assert table.changed == set()
+    table.replace(Layer(id="c", metadata="1"))
+    table.remove("a")
+    table.save()
+    table.add(Layer(id="d"))
+    table.replace(Layer(id="b", metadata="2"))
+    table.save()
+
+    assert table.is_current()
+    again = Table.load(LAYERS, {Location.STABLE: str(tmp_path / "layers.json")})
+    assert list(again) == list(table) == [Layer(id="b", metadata="2"), Layer(id="c", metadata="1"), Layer(id="d")]
+
+
+def test_a_file_that_somebody_else_wrote_is_not_overwritten(tmp_path: Path) -> None:
+    """Whoever ignores the lock does not lose a record through us."""
+    path = str(tmp_path / "layers.json")
+    table = layers_in(str(tmp_path), b'[{"id":"a"}]')
+    put(path, b'[{"id":"b"}]')
+
+    table.add(Layer(id="c"))
+
+    assert not table.is_current()
+    with pytest.raises(RecordsChanged):
+        table.save()
+    assert read(path) == b'[{"id":"b"}]'
+
+
+def test_a_file_that_came_into_being_is_not_overwritten(tmp_path: Path) -> None:
+    """The same, if there was none when we looked."""
+    files = files_in(str(tmp_path))
+    table = Table.load(LAYERS, files)
+    put(files[Location.STABLE], b'[{"id":"b"}]')
+
+    table.add(Layer(id="c"))
+
+    with pytest.raises(RecordsChanged):
+        table.save()
+    assert read(files[Location.STABLE]) == b'[{"id":"b"}]'
+
+
+@pytest.mark.parametrize(
+    "data", [b"\0" * 50, b'[{"id":"a"}', b'[{"id":"a"}]x', b"[null]", b"{}", b'[{"id":"a","names":1}]', b" "]
+)
+def test_a_damaged_file_is_never_overwritten(tmp_path: Path, data: bytes) -> None:
+    """Not even when it was read degraded."""
+    table = layers_in(str(tmp_path), data, degraded=True)
+
+    table.add(Layer(id="new"))
+
+    with pytest.raises(RecordsDamaged):
+        table.save()
+    assert read(str(tmp_path / "layers.json")) == data
+
+
+def test_an_empty_file_beside_data_is_never_overwritten(tmp_path: Path) -> None:
+    """It is what a crash leaves, and the records may yet be found elsewhere."""
+    path = put(str(tmp_path / "layers.json"), b"")
+    table = Table.load(LAYERS, {Location.STABLE: path}, empty_is_damage=lambda _: True, degraded=True)
+
+    table.add(Layer(id="new"))
+
+    with pytest.raises(RecordsDamaged):
+        table.save()
+    assert read(path) == b""
+
+
+def test_damage_in_one_file_does_not_stop_another(tmp_path: Path) -> None:
+    """The sound file can be written."""
+    files = files_in(str(tmp_path))
+    put(files[Location.VOLATILE], b"[")
+    table = Table.load(LAYERS, files, degraded=True)
+
+    table.add(Layer(id="a"))
+    table.save()
+
+    assert Table.load(LAYERS, {Location.STABLE: files[Location.STABLE]}).ids() == ["a"]
+    assert read(files[Location.VOLATILE]) == b"["
+
+
+def test_a_failed_save_may_be_tried_again(tmp_path: Path) -> None:
+    """The table still knows what is to be written."""
+    directory = tmp_path / "d"
+    directory.write_bytes(b"in the way")
+    table = Table.load(LAYERS, {Location.STABLE: str(tmp_path / "d2" / "layers.json")})
+    (tmp_path / "d2").write_bytes(b"in the way")
+    table.add(Layer(id="a"))
+
+    with pytest.raises(SystemFailure):
+        table.save()
+    (tmp_path / "d2").unlink()
+    table.save()
+
+    assert read(str(tmp_path / "d2" / "layers.json")) == b'[{"id":"a",' + ZERO + b"}]"
