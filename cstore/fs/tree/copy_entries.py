@@ -204,9 +204,11 @@ class Copier:
 
     def finish(self, source: int, target: int, status: os.stat_result) -> None:
         """Give the open directory `target` what `source` has but content. Nothing may be made in it later."""
-        owner = self._new_owner(status)
-        if owner:
-            os.fchown(target, *owner)
+        # The root was not made by us, and may have been born otherwise: look.
+        is_now = os.fstat(target)
+        wanted = self._wanted_owner(status)
+        if not _same_owner(wanted, (is_now.st_uid, is_now.st_gid)):
+            os.fchown(target, *wanted)
         os.fchmod(target, stat.S_IMODE(status.st_mode))
         xattr.copy_all(source, target, forgiving=self._plan.confined)
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -280,7 +282,13 @@ class Copier:
         """Return what chown must set; None if a new file has it already, which it mostly has."""
         key = status.st_uid, status.st_gid
         if key not in self._owners:
-            wanted = self._plan.owner(*key) if self._plan.owner else key
-            same = all(new in {-1, born} for new, born in zip(wanted, self._plan.born, strict=True))
-            self._owners[key] = None if same else wanted
+            wanted = self._wanted_owner(status)
+            self._owners[key] = None if _same_owner(wanted, self._plan.born) else wanted
         return self._owners[key]
+
+    def _wanted_owner(self, status: os.stat_result) -> tuple[int, int]:
+        return self._plan.owner(status.st_uid, status.st_gid) if self._plan.owner else (status.st_uid, status.st_gid)
+
+
+def _same_owner(wanted: tuple[int, int], present: tuple[int, int]) -> bool:
+    return all(new in {-1, old} for new, old in zip(wanted, present, strict=True))

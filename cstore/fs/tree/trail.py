@@ -127,7 +127,7 @@ class Trail:
                 elif error.errno in {errno.EPERM, errno.ENOSYS} and self._kernel_resolves:
                     self._kernel_resolves = False  # an old kernel, or a sandbox that does not know the call
                 elif error.errno != errno.EAGAIN:
-                    raise
+                    raise OSError(error.errno, error.strerror, name) from None
 
     def _forget_highest(self) -> None:
         index = self._first_open

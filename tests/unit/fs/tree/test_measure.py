@@ -1,0 +1,49 @@
+"""Each inode counts once; directories count as inodes but not as bytes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import SystemFailure
+from cstore.fs.tree import Usage, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_what_counts(tmp_path: Path) -> None:
+    """Files by their length, holes included; links by the length of their target; several names once."""
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "file").write_bytes(b"x" * 1000)
+    os.link(root / "a" / "file", root / "a" / "b" / "again")
+    (root / "link").symlink_to("12345")
+    with open(root / "sparse", "wb") as file:
+        file.truncate(1 << 30)
+    os.mkfifo(root / "pipe")
+
+    assert usage(str(root)) == Usage(bytes=1000 + 5 + (1 << 30), inodes=3 + 4)
+
+
+def test_an_empty_directory(tmp_path: Path) -> None:
+    """The root itself is an inode."""
+    assert usage(str(tmp_path)) == Usage(0, 1)
+
+
+def test_failures_are_named(tmp_path: Path, as_ordinary: Callable[[Callable[[], None]], None]) -> None:
+    """A missing root, and a directory that may not be read."""
+    with pytest.raises(SystemFailure, match=r"missing: No such file"):
+        usage(str(tmp_path / "missing"))
+    (tmp_path / "a" / "closed").mkdir(parents=True)
+    (tmp_path / "a" / "closed").chmod(0)
+
+    def act() -> None:
+        with pytest.raises(SystemFailure) as caught:
+            usage(str(tmp_path))
+        assert caught.value.path == str(tmp_path / "a" / "closed")
+
+    as_ordinary(act)
