@@ -1,0 +1,210 @@
+"""An archive into a tree, with everything there is to know about it, in one pass over the stream.
+
+Two processes share the work. This one reads, decompresses and hashes (two threads), takes the tar apart, checks names and
+owners, and writes the tar-split (a third thread compresses it). The other one, confined to the tree, creates what it is
+told to; the contents of files reach it through shared memory and are never copied on the way. The safe design is the
+fast one: the file system's work and Python's own run side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cstore.archive.whiteout import WhiteoutForm
+from cstore.errors import SystemFailure
+from cstore.idmap import IDENTITY, IDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.archive.compression import Compression
+    from cstore.archive.unpacking.attic import AtticReport
+    from cstore.archive.unpacking.dispatch import Dispatcher
+    from cstore.archive.unpacking.intake import Intake
+    from cstore.archive.unpacking.orders import Terms
+    from cstore.archive.unpacking.owners import Owners
+
+__all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How an archive is unpacked.
+
+    Attributes:
+        form: how a removal is written into the tree.
+        has_lower: the tree holds, or lies above, what other layers made; else a removal has nothing to remove.
+        id_map: owners in the archive → owners in the tree.
+        in_user_namespace: devices are left out, and attributes that only real privileges can set.
+        ignore_chown_errors: an owner that cannot be set is left as it is.
+        sync: everything is on disk when the call returns.
+        known_compressed: digest and size of the stream as it comes, if somebody has verified them already.
+    """
+
+    form: WhiteoutForm = WhiteoutForm.PLAIN
+    has_lower: bool = False
+    id_map: IDMap = IDENTITY
+    in_user_namespace: bool = False
+    ignore_chown_errors: bool = False
+    sync: bool = True
+    known_compressed: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an archive was.
+
+    Attributes:
+        compression: of the stream.
+        compressed_digest: of the stream as it came; the same as `diff_digest` if it was not compressed.
+        compressed_size: in bytes.
+        diff_digest: of the uncompressed stream.
+        diff_size: in bytes.
+        uids: users that own entries, before mapping, sorted; whiteouts do not count.
+        gids: groups, likewise.
+        content_size: sum of the sizes in all headers, in bytes.
+        entries: how many there were.
+    """
+
+    compression: Compression
+    compressed_digest: str
+    compressed_size: int
+    diff_digest: str
+    diff_size: int
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    content_size: int
+    entries: int
+
+
+def apply_archive(
+    source_fd: int, tree: str, tar_split: str, options: ApplyOptions, progress: Callable[[int], None] | None = None
+) -> Applied:
+    """Unpack an archive, compressed or not, and take down what gives it back byte for byte.
+
+    Args:
+        source_fd: the archive; a file or a pipe, read to its end.
+        tree: the directory to fill.
+        tar_split: path of the tar-split file, which must not exist yet.
+        options: see there.
+        progress: called now and then with the bytes read from `source_fd` so far.
+
+    Raises:
+        ArchiveError: the archive is broken, hostile, or holds what this system cannot create.
+        SystemFailure: the archive cannot be read, the tree or the tar-split not be written.
+
+    After an error, `tree` and `tar_split` hold garbage; no process and no thread is left in any case.
+    """
+    from cstore.archive.unpacking.amend import amend
+    from cstore.archive.unpacking.owners import Owners
+
+    owners = Owners(options.id_map)
+    root_fd = _open_tree(tree)
+    try:
+        with _paused_collector():
+            applied, report = _unpack(source_fd, tree, root_fd, tar_split, options, owners, progress)
+        amend(tar_split, tree, report, sync=options.sync)
+        if options.sync:
+            _sync(root_fd, tree)
+    finally:
+        os.close(root_fd)
+    return applied
+
+
+def _unpack(
+    source_fd: int,
+    tree: str,
+    root_fd: int,
+    tar_split: str,
+    options: ApplyOptions,
+    owners: Owners,
+    progress: Callable[[int], None] | None,
+) -> tuple[Applied, AtticReport]:
+    """Start everything, go through the archive, and end everything, whatever happens."""
+    from cstore.archive.tar.reader import TarReader
+    from cstore.archive.tarsplit import Packer, SplitFile
+    from cstore.archive.unpacking.dispatch import Dispatcher
+    from cstore.archive.unpacking.intake import Intake, make_ring
+    from cstore.archive.unpacking.windows import RingWindows
+    from cstore.archive.unpacking.worker import Worker
+
+    ring = make_ring()
+    terms = _terms(options, owners)
+    with contextlib.ExitStack() as cleanup:
+        # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
+        worker = Worker(tree, root_fd, ring, terms)
+        cleanup.callback(worker.end)
+        intake = Intake(source_fd, ring, options.known_compressed[0] if options.known_compressed else "")
+        cleanup.callback(intake.close)
+        windows = RingWindows(ring, intake, worker, progress)
+        with SplitFile(tar_split, sync=options.sync) as file:
+            worker.listen(intake.release, windows.worker_gone)
+            intake.start()
+            packer = Packer(file.write)
+            dispatcher = Dispatcher(TarReader(windows, packer.segment), windows, packer, owners, terms)
+            dispatcher.run()
+            packer.flush()
+        intake.finish()
+        report = worker.finish()
+        return _summarise(intake, owners, dispatcher, options.known_compressed), report
+
+
+def _terms(options: ApplyOptions, owners: Owners) -> Terms:
+    from cstore.archive.unpacking.orders import Terms
+
+    return Terms(
+        form=options.form,
+        has_lower=options.has_lower,
+        missing_owner=owners.for_missing(),
+        in_user_namespace=options.in_user_namespace,
+        ignore_chown_errors=options.ignore_chown_errors,
+    )
+
+
+def _summarise(
+    intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tuple[str, int] | None
+) -> Applied:
+    return Applied(
+        compression=intake.compression,
+        compressed_digest=intake.compressed_digest,
+        compressed_size=known[1] if known else intake.compressed_size,
+        diff_digest=intake.digest,
+        diff_size=intake.size,
+        uids=owners.uids,
+        gids=owners.gids,
+        content_size=dispatcher.content_size,
+        entries=dispatcher.entries,
+    )
+
+
+def _open_tree(tree: str) -> int:
+    try:
+        return os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("unpack into", tree, error) from error
+
+
+def _sync(root_fd: int, tree: str) -> None:
+    """Bring the tree to the disk: one call for its file system, where one a file would take many times as long."""
+    from cstore.kernel.files import syncfs
+
+    try:
+        syncfs(root_fd)
+    except OSError as error:
+        raise SystemFailure("write", tree, error) from error
+
+
+@contextlib.contextmanager
+def _paused_collector() -> Iterator[None]:
+    """Hundreds of thousands of small objects come and go, none of them in a cycle: looking for cycles is lost time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,134 @@
+"""Bringing a tar-split in line with what later entries displaced, so that every line finds its file, and finds it once.
+
+Only archives with a name twice, a directory that becomes something else, or files behind links come here. Their tar-split
+is written anew once: contents that cannot be found by name become raw bytes in it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from fastcrc import crc64
+
+from cstore.archive.names import clean_name
+from cstore.archive.tarsplit import LARGEST_SEGMENT, Packer, Segment, SplitFile, read_lines
+from cstore.archive.unpacking.attic import NOTHING_KEPT
+from cstore.errors import SystemFailure, TarSplitDamaged
+from cstore.fs.scoped import open_beneath
+from cstore.fs.tree import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.archive.tarsplit import FileEntry
+    from cstore.archive.unpacking.attic import AtticReport
+
+
+def amend(tar_split: str, tree: str, report: AtticReport, *, sync: bool) -> None:
+    """Write the tar-split anew and remove the attic from the tree.
+
+    Raises:
+        SystemFailure: it cannot be written, or the attic not be read or removed.
+    """
+    if report:
+        _write_anew(tar_split, tree, report, sync=sync)
+    if report.name:
+        _remove_attic(tree, report.name)
+
+
+def _write_anew(tar_split: str, tree: str, report: AtticReport, *, sync: bool) -> None:
+    amended = f"{tar_split}.amended"
+    attic = os.open(os.path.join(tree, os.fsdecode(report.name)), os.O_PATH | os.O_CLOEXEC) if report.name else -1
+    try:
+        with SplitFile(amended, sync=sync) as file:
+            packer = Packer(file.write)
+            judge = _Judge(report)
+            for line in read_lines(tar_split):
+                if isinstance(line, Segment):
+                    packer.segment(line.payload)
+                else:
+                    _write_entry(packer, line, judge, attic)
+            packer.flush()
+        os.rename(amended, tar_split)
+    except OSError as error:
+        raise SystemFailure("write", amended, error) from error
+    finally:
+        if attic >= 0:
+            os.close(attic)
+
+
+def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, attic: int) -> None:
+    kept = judge.whereabouts(line)
+    if kept is None:
+        if line.checksum is None:
+            packer.bare(line.name)
+        else:
+            packer.file(line.name, line.size, line.checksum)
+    elif line.checksum is not None:
+        for piece in _read_verified(attic, kept, line):
+            packer.segment(piece)
+
+
+class _Judge:
+    """Knows for each line whether its file is where its name says."""
+
+    def __init__(self, report: AtticReport) -> None:
+        self._carried = report.carried
+        self._dropped = report.dropped
+        self._displaced: dict[bytes, list[tuple[int, int]]] = {}
+        for position, path, item in report.displaced:
+            self._displaced.setdefault(path, []).append((position, item))
+
+    def whereabouts(self, line: FileEntry) -> bytes | None:
+        """Find a line's file.
+
+        Returns:
+            None if it is where the line says; else its path in the attic, or b"" if there is no file to find.
+        """
+        if line.position in self._carried:
+            return b"%d" % self._carried[line.position]
+        if line.position in self._dropped:
+            return b""
+        name = clean_name(line.name)
+        return min(self._ways_out(name, line.position), default=(0, None))[1]
+
+    def _ways_out(self, name: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+        """Where the file went after its line: by itself, or with a directory above it. The first time counts."""
+        for when, item in self._displaced.get(name, ()):
+            if when > position:
+                yield when, b"" if item == NOTHING_KEPT else b"%d" % item
+        end = len(name)
+        while (end := name.rfind(b"/", 0, end)) > 0:
+            for when, item in self._displaced.get(name[:end], ()):
+                if when > position and item != NOTHING_KEPT:
+                    yield when, b"%d%b" % (item, name[end:])
+
+
+def _read_verified(attic: int, path: bytes, line: FileEntry) -> Iterator[bytes]:
+    """Read a displaced file, and make sure that it is the one that was unpacked."""
+    fd = open_beneath(attic, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    checksum, size = crc64.go_iso(b""), 0
+    try:
+        while piece := os.read(fd, LARGEST_SEGMENT):
+            checksum = crc64.go_iso(piece, checksum)
+            size += len(piece)
+            yield piece
+    finally:
+        os.close(fd)
+    if (checksum, size) != (line.checksum, line.size):
+        raise TarSplitDamaged(os.fsdecode(line.name), "a displaced file has changed while the archive was unpacked")
+
+
+def _remove_attic(tree: str, name: bytes) -> None:
+    """Remove the attic without a trace in the root's times."""
+    try:
+        root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(root)
+            remove_tree(os.path.join(tree, os.fsdecode(name)))
+            os.utime(root, ns=(status.st_atime_ns, status.st_mtime_ns))
+        finally:
+            os.close(root)
+    except OSError as error:
+        raise SystemFailure("remove", os.path.join(tree, os.fsdecode(name)), error) from error

@@ -1,0 +1,24 @@
+"""Which extended attributes of an archive's entries are set, and which not: a table with reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DROPPED: tuple[tuple[bytes, str], ...] = (
+    (b"trusted.overlay.", "they steer the kernel's overlay: a layer could hide or redirect what others made"),
+    (b"user.overlay.", "the same in a user namespace"),
+    (b"user.fuseoverlayfs.", "the same for fuse-overlayfs"),
+    (b"user.containers.override_stat", "it makes a mount program show other owners and modes than the files have"),
+    (b"security.selinux", "labels are given by the host when it mounts, never by who made the layer"),
+)
+"""Beginnings of names that are not set. The tar-split has them still, so an export gives them back."""
+
+_PREFIXES = tuple(prefix for prefix, _ in DROPPED)
+
+
+def to_set(xattrs: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Choose the attributes to set. ACLs and capabilities are attributes like any other."""
+    return tuple(pair for pair in xattrs if not pair[0].startswith(_PREFIXES))

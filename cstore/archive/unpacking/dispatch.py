@@ -1,0 +1,269 @@
+"""From entries to orders and tar-split lines: what each entry of an archive means for the tree (archive 3–6).
+
+Everything that can be judged without the tree is judged here, before anything is touched: names, owners, types.
+"""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, Any
+
+from fastcrc import crc64
+
+from cstore.archive.names import clean_name, climbs, show_name, split_name
+from cstore.archive.tar.header import (
+    BLOCK_DEVICE,
+    CHARACTER,
+    DIRECTORY,
+    FIFO,
+    GNU_SPARSE,
+    HARD_LINK,
+    PAX_GLOBAL,
+    REGULAR,
+    SYMLINK,
+)
+from cstore.archive.unpacking import orders as codes
+from cstore.archive.unpacking.attributes import to_set
+from cstore.archive.whiteout import (
+    HARDLINK_DIRECTORY,
+    METADATA_PREFIX,
+    OPAQUE_NAME,
+    WHITEOUT_PREFIX,
+    WhiteoutForm,
+    victim_of,
+)
+from cstore.errors import ArchiveHostile, EntryFailed
+
+if TYPE_CHECKING:
+    from cstore.archive.tar.header import Entry
+    from cstore.archive.tar.reader import TarReader
+    from cstore.archive.tarsplit import Packer
+    from cstore.archive.unpacking.orders import Terms
+    from cstore.archive.unpacking.owners import Owners
+    from cstore.archive.unpacking.windows import RingWindows
+
+_LATEST = (1 << 63) - 1
+"""Nanoseconds until the year 2262, where the peer's times end."""
+
+_MODE_BITS = 0o7777
+_NODES = {CHARACTER: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+_MOST_BARE_NAMES = 100_000
+
+
+class Dispatcher:
+    """Goes through an archive once.
+
+    Attributes:
+        entries: how many there were.
+        content_size: the sum of the sizes in their headers.
+    """
+
+    def __init__(
+        self, reader: TarReader, windows: RingWindows, packer: Packer, owners: Owners, terms: Terms
+    ) -> None:
+        self.entries = 0
+        self.content_size = 0
+        self._reader = reader
+        self._windows = windows
+        self._packer = packer
+        self._owners = owners
+        self._terms = terms
+        self._order = windows.orders.append
+        self._bare_names: set[bytes] = set()
+
+    def run(self) -> None:
+        """Read the archive to its end and everything after it.
+
+        One loop with the ordinary file written out in it: twenty thousand of them pass here in a third of a second, so
+        each call saved is 1% of the import.
+
+        Raises:
+            CstoreError: anything that can be wrong with an archive; a failure of the worker.
+        """
+        reader, windows, packer = self._reader, self._windows, self._packer
+        next_entry, take, order, owner_of = reader.next, reader.take, self._order, self._owners.known.get
+        checksum_of, write_line = crc64.go_iso, packer.file
+        while (entry := next_entry()) is not None:
+            self.entries += 1
+            size = entry.size
+            self.content_size += size
+            name = entry.name
+            if entry.type != REGULAR or entry.sparse is not None or not size or WHITEOUT_PREFIX in name or b".." in name:
+                self._dispatch(entry)
+                continue
+            folder, _, base = clean_name(name).rpartition(b"/")
+            if not base:
+                self._refuse_root(entry)
+            uid, gid = owner_of((entry.uid, entry.gid)) or self._owners.add(entry)
+            position = packer.position
+            head = (folder, base, entry.mode & _MODE_BITS, uid, gid, _times(entry), _xattrs(entry), position)
+            body = take(size)
+            if len(body) == size:
+                order((codes.FILE, *head, windows.base + reader.at - size, size))
+                write_line(name, size, checksum_of(body))
+            else:
+                self._write_long_file(entry, head, body)
+        for piece in reader.rest():
+            packer.segment(piece)
+        windows.flush()
+
+    # ── by kind ──
+
+    def _dispatch(self, entry: Entry) -> None:
+        """Treat an entry that is no ordinary file."""
+        if entry.type == PAX_GLOBAL:
+            self._add_bare(entry.name)
+            return
+        plain = clean_name(entry.name)
+        folder, base = split_name(plain)
+        if plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME:
+            self._keep_body()  # what AUFS noted for itself
+            self._add_bare(entry.name)
+            return
+        if base.startswith(WHITEOUT_PREFIX):
+            self._remove(entry, folder, base)
+            return
+        if not base and entry.type != DIRECTORY:
+            self._refuse_root(entry)
+        uid, gid = self._owners.known.get((entry.uid, entry.gid)) or self._owners.add(entry)
+        self._create(entry, (folder, base, entry.mode & _MODE_BITS, uid, gid))
+
+    def _create(self, entry: Entry, place: tuple[bytes, bytes, int, int, int]) -> None:
+        packer = self._packer
+        head = (*place, _times(entry), _xattrs(entry), packer.position)
+        if entry.type == DIRECTORY:
+            self._order((codes.DIRECTORY, *head))
+        elif entry.type in {REGULAR, GNU_SPARSE}:
+            self._write_file(entry, head)
+            return
+        elif entry.type == SYMLINK:
+            self._link_symbolically(entry, head)
+        elif entry.type == HARD_LINK:
+            self._order((codes.HARD_LINK, *head, *self._target_of(entry)))
+        elif entry.type in _NODES:
+            if not self._make_node(entry, head):
+                return
+        else:
+            raise EntryFailed(show_name(entry.name), f"there is no type {chr(entry.type)!r} of entries")
+        packer.bare(entry.name)
+
+    def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
+        if not entry.link:
+            raise EntryFailed(show_name(entry.name), "it is a symbolic link to nothing")
+        # The times of a link are not bounded as those of other entries are.
+        times = (max(entry.atime, entry.mtime), entry.mtime)
+        self._order((codes.SYMLINK, *head[:5], times, *head[6:], entry.link))
+
+    def _target_of(self, entry: Entry) -> tuple[bytes, bytes]:
+        """Directory and name of what a hard link links to."""
+        shown = show_name(entry.link)
+        try:
+            plain = clean_name(entry.link)
+        except ArchiveHostile:
+            raise ArchiveHostile(show_name(entry.name), f"its target {shown} climbs above the root") from None
+        if plain.startswith(HARDLINK_DIRECTORY):
+            raise EntryFailed(show_name(entry.name), f"its target {shown} is in AUFS's own directory of hard links")
+        if not plain:
+            raise EntryFailed(show_name(entry.name), "its target is the root of the layer")
+        return split_name(plain)
+
+    def _make_node(self, entry: Entry, head: tuple[Any, ...]) -> bool:
+        """Order a device or fifo; returns whether the entry gets a line."""
+        kind = _NODES[entry.type]
+        major, minor = entry.device
+        device = (minor & 0xFFF00) << 12 | (major & 0xFFF) << 8 | minor & 0xFF
+        if kind == stat.S_IFIFO:
+            self._order((codes.NODE, *head, kind, 0))
+        elif kind == stat.S_IFCHR and not device and self._terms.form is not WhiteoutForm.PLAIN:
+            # In such a tree it is a whiteout whatever was meant, so it shall be a proper one.
+            folder, base, _, uid, gid, *_ = head
+            self._order((codes.WHITEOUT, folder, base, uid, gid, head[-1]))
+        elif self._terms.in_user_namespace:
+            return False  # nobody can make devices there; without the line another entry may have the name
+        else:
+            self._order((codes.NODE, *head, kind, device))
+        return True
+
+    def _remove(self, entry: Entry, folder: bytes, base: bytes) -> None:
+        """Order what a whiteout or an opaque marker means. Whatever it has as contents goes nowhere."""
+        victim = victim_of(base)
+        if victim is None:
+            raise ArchiveHostile(show_name(entry.name), "it would remove the directory that it is in, or more")
+        self._keep_body()
+        self._add_bare(entry.name)
+        if not self._terms.tracks:
+            return  # nothing lies beneath
+        if base == OPAQUE_NAME:
+            self._order((codes.OPAQUE, folder))
+            return
+        uid, gid = (0, 0) if self._terms.form is WhiteoutForm.PLAIN else self._owners.map(entry)
+        self._order((codes.WHITEOUT, folder, victim, uid, gid, -1))
+
+    @staticmethod
+    def _refuse_root(entry: Entry) -> None:
+        raise ArchiveHostile(show_name(entry.name), "it names the root of the layer and is no directory")
+
+    # ── bodies ──
+
+    def _write_file(self, entry: Entry, head: tuple[Any, ...]) -> None:
+        """Order a file that is not ordinary: empty, sparse, or of a name that others would not find it by."""
+        if not entry.stored and entry.sparse is None:
+            self._order((codes.FILE, *head, 0, 0))
+        elif entry.sparse is not None or climbs(entry.name):
+            self._write_inline_file(entry, head)
+        else:
+            self._write_long_file(entry, head, self._reader.take(entry.stored))
+            return
+        self._packer.bare(entry.name)
+
+    def _write_long_file(self, entry: Entry, head: tuple[Any, ...], body: memoryview) -> None:
+        """Order a file whose contents are not in one window."""
+        reader, windows = self._reader, self._windows
+        self._order((codes.BEGIN, *head))
+        checksum = crc64.go_iso(body)
+        while True:
+            self._order((codes.DATA, windows.base + reader.at - len(body), len(body)))
+            if not reader.left:
+                break
+            body = reader.take(reader.left)
+            checksum = crc64.go_iso(body, checksum)
+        self._order((codes.END, -1))
+        self._packer.file(entry.name, entry.size, checksum)
+
+    def _write_inline_file(self, entry: Entry, head: tuple[Any, ...]) -> None:
+        """Order a file whose stored contents stay in the tar-split."""
+        reader, windows = self._reader, self._windows
+        self._order((codes.BEGIN, *head))
+        for offset, length in entry.sparse or ((0, entry.stored),):
+            self._order((codes.SEEK, offset))
+            end = reader.left - length
+            while reader.left > end:
+                body = reader.take(reader.left - end)
+                self._order((codes.DATA, windows.base + reader.at - len(body), len(body)))
+                self._packer.segment(body)
+        self._order((codes.END, entry.size))
+
+    def _keep_body(self) -> None:
+        """Put the contents of an entry that makes no file into the tar-split."""
+        reader = self._reader
+        while reader.left:
+            self._packer.segment(reader.take(reader.left))
+
+    def _add_bare(self, name: bytes) -> None:
+        """Add a line for an entry that leaves nothing in the tree by which a second one of its name would be noticed."""
+        if name not in self._bare_names and len(self._bare_names) < _MOST_BARE_NAMES:
+            self._bare_names.add(name)
+            self._packer.bare(name)
+
+
+def _times(entry: Entry) -> tuple[int, int]:
+    """Access and modification time; what the peer's clock cannot show is 1970."""
+    mtime = entry.mtime
+    if not 0 <= mtime <= _LATEST:
+        mtime = 0
+    atime = entry.atime
+    return (atime if mtime < atime <= _LATEST else mtime, mtime)
+
+
+def _xattrs(entry: Entry) -> tuple[tuple[bytes, bytes], ...]:
+    return to_set(entry.xattrs) if entry.xattrs else ()

@@ -1,0 +1,269 @@
+"""Creating files, directories, links and nodes with all that belongs to them (archive 3)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NoReturn
+
+from cstore.archive.names import join_name, show_name
+from cstore.archive.unpacking.paths import strip_acls
+from cstore.archive.unpacking.times import DirectoryTimes
+from cstore.archive.whiteout import OPAQUE_VALUE
+from cstore.errors import EntryFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.archive.unpacking.ground import Ground
+    from cstore.archive.unpacking.orders import Order, Terms
+    from cstore.archive.unpacking.paths import Folder, Paths
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_AT_CREATION = 0o7000
+"""Mode bits that some way of creating, a write or a new owner takes away again."""
+
+
+class Entries:
+    """Carries out the orders that create something; the hot paths are `file` and a plain new `directory`.
+
+    Attributes:
+        times: of the directories, to be set when all is done.
+        unfinished: the order that began the present file, while its contents come.
+    """
+
+    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview) -> None:
+        self.times = DirectoryTimes()
+        self.unfinished: Order | None = None
+        self._terms = terms
+        self._paths = paths
+        self._open_folders = paths.open_folders
+        self._ground = ground
+        self._ring = ring
+        self._uid, self._gid = os.geteuid(), os.getegid()
+        self._tracks = terms.tracks
+        self._root_listed = False
+        self._fd = -1
+
+    def _folder(self, order: Order) -> Folder:
+        return self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
+
+    def _remember(self, folder: Folder, base: bytes) -> None:
+        if self._tracks:
+            self._ground.seen.add(join_name(folder.path, base))
+
+    # ── files ──
+
+    def file(self, order: Order) -> None:
+        """Create a file whose contents are in the ring."""
+        folder = self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
+        fd = self._create(folder, order)
+        size = order[10]
+        if size:
+            self._write(fd, order[9], size)
+            if folder.path != order[1]:
+                self._ground.attic.carry(folder.fd, order[2], order[8])
+        self._complete(fd, folder, order)
+
+    def begin(self, order: Order) -> None:
+        """Create a file whose contents follow."""
+        self._fd = self._create(self._folder(order), order)
+        self.unfinished = order
+
+    def data(self, order: Order) -> None:
+        """Add contents."""
+        self._write(self._fd, order[1], order[2])
+
+    def seek(self, order: Order) -> None:
+        """Go on elsewhere in the file."""
+        os.lseek(self._fd, order[1], os.SEEK_SET)
+
+    def end(self, order: Order) -> None:
+        """Complete the file. Given a size, it is sparse, and its contents are in the tar-split."""
+        size, begun = order[1], self.unfinished
+        assert begun is not None  # noqa: S101  - the other process never sends END without BEGIN
+        folder = self._folder(begun)
+        if size >= 0:
+            os.ftruncate(self._fd, size)
+        elif folder.path != begun[1]:
+            self._ground.attic.carry(folder.fd, begun[2], begun[8])
+        self._complete(self._fd, folder, begun)
+        self.unfinished = None
+
+    def _create(self, folder: Folder, order: Order) -> int:
+        base, mode = order[2], order[3]
+        try:
+            fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
+        except FileExistsError:
+            self._ground.clear(folder, base, order[8])
+            fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
+        if self._tracks:
+            self._ground.seen.add(join_name(folder.path, base))
+        return fd
+
+    def _write(self, fd: int, start: int, size: int) -> None:
+        end = start + size
+        while start < end:
+            start += os.write(fd, self._ring[start:end])
+
+    def _complete(self, fd: int, folder: Folder, order: Order) -> None:
+        """Set what belongs to a file and close it. The order matters: an owner resets modes and capabilities."""
+        _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
+        faithful = folder.faithful
+        if uid != self._uid or gid != self._gid or not faithful:
+            self._ground.own(fd, join_name(folder_path, base), uid, gid)
+        if mode & _NOT_AT_CREATION or not faithful:
+            if folder.default_acl:
+                strip_acls(fd)
+            os.fchmod(fd, mode)
+        if xattrs:
+            self._ground.set_xattrs(fd, join_name(folder_path, base), xattrs)
+        os.utime(fd, ns=times)
+        os.close(fd)
+
+    # ── directories ──
+
+    def directory(self, order: Order) -> None:
+        """Create a directory, or take the one that is there."""
+        _, folder_path, base, mode, uid, gid, times, xattrs, position = order
+        if not base:
+            self._root(order)
+            return
+        folder = self._open_folders.get(folder_path) or self._ground.folder(folder_path, base)
+        fresh, opaque = True, False
+        try:
+            os.mkdir(base, mode, dir_fd=folder.fd)
+        except FileExistsError:
+            fresh = not self._ground.keeps_directory(folder, base, position)
+            if fresh:
+                opaque = self._ground.clear(folder, base, position)
+                os.mkdir(base, mode, dir_fd=folder.fd)
+        self._remember(folder, base)
+        path = join_name(folder.path, base)
+        self.times.add(path, times)
+        # A plain new directory is done; one that needs more is worth opening.
+        plain = fresh and folder.faithful and not (opaque or xattrs or mode & _NOT_AT_CREATION)
+        if not plain or uid != self._uid or gid != self._gid:
+            self._dress_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque)
+            self._paths.refresh(path)
+
+    def _dress_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool) -> None:
+        _, folder_path, base, mode, uid, gid, _, xattrs, _ = order
+        path = join_name(folder_path, base)
+        fd = os.open(base, _OPEN_DIRECTORY, dir_fd=folder.fd)
+        try:
+            if inherited:
+                strip_acls(fd)
+            self._ground.own(fd, path, uid, gid)
+            os.fchmod(fd, mode)
+            self._ground.set_xattrs(fd, path, xattrs)
+            if opaque:
+                os.setxattr(fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
+        finally:
+            os.close(fd)
+
+    def _root(self, order: Order) -> None:
+        """The root itself is listed: it exists, and gets what belongs to it."""
+        _, _, _, mode, uid, gid, times, xattrs, position = order
+        fd = self._paths.root.fd
+        if self._root_listed:
+            self._ground.attic.supersede(b"", position)
+        self._root_listed = True
+        self._ground.own(fd, b"/", uid, gid)
+        os.fchmod(fd, mode)
+        self._ground.set_xattrs(fd, b"/", xattrs)
+        self._paths.refresh(b"")
+        self.times.add(b"", times)
+
+    # ── links and nodes ──
+
+    def symlink(self, order: Order) -> None:
+        """Create a symbolic link; its text is never looked at."""
+        folder = self._folder(order)
+        self._make(folder, order, lambda: os.symlink(order[9], order[2], dir_fd=folder.fd))
+        self._dress(folder, order, chmod=False)
+
+    def node(self, order: Order) -> None:
+        """Create a device or a fifo."""
+        folder = self._folder(order)
+        mode = order[3] | order[9]
+        self._make(folder, order, lambda: os.mknod(order[2], mode, order[10], dir_fd=folder.fd))
+        self._dress(folder, order, chmod=True)
+
+    def _make(self, folder: Folder, order: Order, create: Callable[[], None]) -> None:
+        try:
+            create()
+        except FileExistsError:
+            self._ground.clear(folder, order[2], order[8])
+            create()
+        self._remember(folder, order[2])
+
+    def _dress(self, folder: Folder, order: Order, *, chmod: bool) -> None:
+        """Set what belongs to something that cannot be opened."""
+        _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
+        path = join_name(folder_path, base)
+        if uid != self._uid or gid != self._gid or not folder.faithful:
+            self._ground.own_name(folder, base, path, uid, gid)
+        if chmod and (mode & _NOT_AT_CREATION or not folder.faithful):
+            self._ground.strip_acl_of_name(folder, base)
+            os.chmod(base, mode, dir_fd=folder.fd)
+        self._ground.set_xattrs_of_name(folder, base, path, xattrs)
+        os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
+
+    # ── hard links ──
+
+    def hard_link(self, order: Order) -> None:
+        """Give an existing file another name, and what this entry says about it."""
+        folder, target = self._both_ends(order)
+        base, target_base = order[2], order[10]
+        try:
+            found = os.stat(target_base, dir_fd=target.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            self._refuse_target(order, "does not exist in this layer")
+        if stat.S_ISDIR(found.st_mode):
+            self._refuse_target(order, "is a directory")
+        if self._is_link_to(found, folder, base):
+            self._ground.attic.drop(order[8])
+        else:
+            ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
+            self._make(folder, order, lambda: os.link(target_base, base, follow_symlinks=False, **ends))
+        self._dress_link(folder, order, found)
+
+    def _both_ends(self, order: Order) -> tuple[Folder, Folder]:
+        """The directories of a hard link and of its target, both open at the same time."""
+        folder = self._folder(order)
+        try:
+            target = self._paths.folder(order[9], create=False)
+        except (FileNotFoundError, NotADirectoryError):
+            self._refuse_target(order, "does not exist in this layer")
+        if folder.fd < 0:  # closed to make room for the other
+            folder = self._folder(order)
+        return folder, target
+
+    @staticmethod
+    def _is_link_to(target: os.stat_result, folder: Folder, base: bytes) -> bool:
+        """Whether a name is one of that file already."""
+        try:
+            there = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, target)
+
+    @staticmethod
+    def _refuse_target(order: Order, reason: str) -> NoReturn:
+        target = show_name(join_name(order[9], order[10]))
+        raise EntryFailed(show_name(join_name(order[1], order[2])), f"its target {target} {reason}")
+
+    def _dress_link(self, folder: Folder, order: Order, found: os.stat_result) -> None:
+        """Set only what differs: a needless chown would take capabilities away."""
+        _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
+        path = join_name(folder_path, base)
+        moved = (found.st_uid, found.st_gid) != (uid, gid)
+        if moved:
+            self._ground.own_name(folder, base, path, uid, gid)
+        if not stat.S_ISLNK(found.st_mode):
+            if moved or stat.S_IMODE(found.st_mode) != mode:
+                os.chmod(base, mode, dir_fd=folder.fd)
+            os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
+        self._ground.set_xattrs_of_name(folder, base, path, xattrs)

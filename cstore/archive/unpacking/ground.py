@@ -1,0 +1,160 @@
+"""The ground that entries are created on: room for a name, and what every created thing gets: owner, attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.archive.names import join_name, show_name
+from cstore.archive.unpacking.attic import Attic
+from cstore.archive.unpacking.owners import subordinate_hint
+from cstore.archive.unpacking.paths import ACCESS_ACL
+from cstore.archive.unpacking.seen import SeenPaths
+from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device
+from cstore.errors import EntryFailed
+
+if TYPE_CHECKING:
+    from cstore.archive.unpacking.orders import Terms
+    from cstore.archive.unpacking.paths import Folder, Paths
+
+_WAYS_IN = {
+    errno.ENOENT: "leads nowhere in this layer",
+    errno.ENOTDIR: "is not a directory",
+    errno.ELOOP: "is a circle of symbolic links",
+}
+
+
+class Ground:
+    """Finds places and makes room.
+
+    Attributes:
+        seen: the plain paths of all that was created.
+        attic: what had to give way.
+    """
+
+    def __init__(self, root_fd: int, terms: Terms, paths: Paths) -> None:
+        self.seen = SeenPaths()
+        self.attic = Attic(root_fd)
+        self._terms = terms
+        self._paths = paths
+
+    def folder(self, path: bytes, base: bytes) -> Folder:
+        """Open the directory in which `base` shall be created, making what is missing.
+
+        Raises:
+            EntryFailed: there can be no such directory.
+        """
+        try:
+            return self._paths.folder(path)
+        except OSError as error:
+            if error.errno not in _WAYS_IN:
+                raise
+            reason = f"its parent {show_name(path)} {_WAYS_IN[error.errno]}"
+            raise EntryFailed(show_name(join_name(path, base)), reason) from None
+
+    # ── room ──
+
+    def clear(self, folder: Folder, base: bytes, position: int) -> bool:
+        """Take away what has the name of a new entry.
+
+        Returns:
+            Whether it was the mark of an overlay whiteout.
+        """
+        status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
+        path = join_name(folder.path, base)
+        ours = self._is_ours(path)
+        if stat.S_ISDIR(status.st_mode):
+            # It may hold unpacked files even if it was not unpacked itself.
+            self.attic.displace(folder.fd, base, path, position)
+            self._paths.forget(path)
+            return False
+        if ours and stat.S_ISREG(status.st_mode) and status.st_size:
+            self.attic.displace(folder.fd, base, path, position)
+            return False
+        os.unlink(base, dir_fd=folder.fd)
+        if ours:
+            self.attic.supersede(path, position)
+        if stat.S_ISLNK(status.st_mode):
+            self._paths.forget_links()
+        return self._terms.form is not WhiteoutForm.PLAIN and is_whiteout_device(status)
+
+    def keeps_directory(self, folder: Folder, base: bytes, position: int) -> bool:
+        """Whether a new directory entry means one that exists; if so, the earlier line of that name is superseded."""
+        status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return False
+        path = join_name(folder.path, base)
+        if self._is_ours(path) and not self._paths.is_first_listing(path):
+            self.attic.supersede(path, position)
+        return True
+
+    def _is_ours(self, path: bytes) -> bool:
+        """Whether a path was unpacked from this archive."""
+        return not self._terms.tracks or path in self.seen
+
+    # ── owner and attributes ──
+
+    def own(self, fd: int, path: bytes, uid: int, gid: int) -> None:
+        """Give an open file to its owner."""
+        try:
+            os.fchown(fd, uid, gid)
+        except OSError as error:
+            self._judge_owner(path, uid, gid, error)
+
+    def own_name(self, folder: Folder, base: bytes, path: bytes, uid: int, gid: int) -> None:
+        """Give a file to its owner, or a link itself."""
+        try:
+            os.chown(base, uid, gid, dir_fd=folder.fd, follow_symlinks=False)
+        except OSError as error:
+            self._judge_owner(path, uid, gid, error)
+
+    def _judge_owner(self, path: bytes, uid: int, gid: int, error: OSError) -> None:
+        if self._terms.ignore_chown_errors:
+            return
+        if error.errno not in {errno.EINVAL, errno.EPERM}:
+            raise error
+        if error.errno == errno.EINVAL:
+            reason = f"its owner {uid}:{gid} has no meaning in this user namespace"
+            hint = subordinate_hint(uid, gid)
+        else:
+            reason = f"this process may not give it to its owner {uid}:{gid}"
+            hint = "run it as root or in a user namespace that has this ID"
+        raise EntryFailed(show_name(path), reason, hint=hint) from None
+
+    def set_xattrs(self, fd: int, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> None:
+        """Set attributes of an open file."""
+        for name, value in xattrs:
+            try:
+                os.setxattr(fd, name, value)
+            except OSError as error:
+                self._judge_xattr(path, name, error)
+
+    def set_xattrs_of_name(
+        self, folder: Folder, base: bytes, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        """Set attributes of something that cannot be opened."""
+        if not xattrs:
+            return
+        os.fchdir(folder.fd)  # these calls know no directory descriptor
+        for name, value in xattrs:
+            try:
+                os.setxattr(base, name, value, follow_symlinks=False)
+            except OSError as error:
+                self._judge_xattr(path, name, error)
+
+    @staticmethod
+    def strip_acl_of_name(folder: Folder, base: bytes) -> None:
+        """Take away the ACL that a new node inherited."""
+        if folder.default_acl:
+            os.fchdir(folder.fd)
+            with contextlib.suppress(OSError):  # it need not have one
+                os.removexattr(base, ACCESS_ACL, follow_symlinks=False)
+
+    def _judge_xattr(self, path: bytes, name: bytes, error: OSError) -> None:
+        if error.errno == errno.ENOTSUP or (error.errno == errno.EPERM and self._terms.in_user_namespace):
+            return
+        reason = f"its attribute {show_name(name)} cannot be set: {os.strerror(error.errno or 0).lower()}"
+        raise EntryFailed(show_name(path), reason) from None

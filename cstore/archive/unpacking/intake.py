@@ -1,0 +1,187 @@
+"""The archive on its way in: read, decompressed into a ring of shared memory, hashed on both sides, by two threads."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import select
+import stat
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
+from cstore.archive.streams import CountingReader, FileReader, PeekingReader, fill
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    from cstore.archive.compression import Decoder
+
+SLOT_SIZE = 1 << 20
+SLOTS = 8
+_HOLDERS = 2  # of each filled slot: the hasher, and the worker that takes bodies from it
+
+
+def make_ring() -> memoryview:
+    """Make the memory that both processes share: `SLOTS` slots of `SLOT_SIZE` bytes."""
+    try:
+        return memoryview(mmap.mmap(-1, SLOTS * SLOT_SIZE))
+    except OSError as error:
+        raise SystemFailure("get", "shared memory", error) from error
+
+
+class Intake:
+    """Reads one archive to its end. `start`, then `next` and `release` for every slot; `close` always.
+
+    After the last slot, the digests and sizes are those of the whole stream.
+    """
+
+    def __init__(self, source_fd: int, ring: memoryview, known_digest: str) -> None:
+        self._ring = ring
+        self._known_digest = known_digest
+        self._wake_read, self._wake_write = os.pipe()
+        self._source = PeekingReader(_InterruptibleReader(source_fd, self._wake_read))
+        self._compressed: CountingReader | None = None
+        self._hash = hashlib.sha256(usedforsecurity=False)
+        self._free: SimpleQueue[int | None] = SimpleQueue()
+        self._filled: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+        self._to_hash: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+        self._holders = [0] * SLOTS
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+        self._closing = False
+        self._threads: list[threading.Thread] = []
+        self.compression = Compression.NONE
+        self.size = 0
+
+    # ── results ──
+
+    @property
+    def digest(self) -> str:
+        """Of the uncompressed stream."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    @property
+    def compressed_digest(self) -> str:
+        """Of the stream as it came; the caller's, if it was known."""
+        if self._known_digest:
+            return self._known_digest
+        if self.compression is Compression.NONE or self._compressed is None:
+            return self.digest
+        return self._compressed.digest
+
+    @property
+    def compressed_size(self) -> int:
+        """Bytes of the stream as it came, so far."""
+        return 0 if self._compressed is None else self._compressed.count
+
+    # ── for the main thread ──
+
+    def start(self) -> None:
+        """Begin to read. From here on the process has threads."""
+        for slot in range(SLOTS):
+            self._free.put(slot)
+        for work, name in ((self._read, "cstore-reader"), (self._hash_all, "cstore-hasher")):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def next(self) -> tuple[int, int] | None:
+        """Wait for the next filled slot.
+
+        Returns:
+            The slot and the bytes in it; None at the end of the stream, or after `interrupt`.
+
+        Raises:
+            CstoreError: the stream cannot be read or decompressed any further.
+        """
+        item = self._filled.get()
+        if item is None and self._failure is not None:
+            raise self._failure
+        return item
+
+    def interrupt(self) -> None:
+        """Make `next` return. Any thread may call this."""
+        self._filled.put(None)
+
+    def release(self, slot: int) -> None:
+        """One holder of a slot is done with it; the last one frees it. Any thread may call this."""
+        with self._lock:
+            self._holders[slot] -= 1
+            if self._holders[slot]:
+                return
+        self._free.put(slot)
+
+    def finish(self) -> None:
+        """Wait until everything is hashed. Only after `next` has returned None."""
+        for thread in self._threads:
+            thread.join()
+
+    def close(self) -> None:
+        """Stop reading, wherever it stands, and make sure that the threads are gone."""
+        self._closing = True
+        os.write(self._wake_write, b"!")
+        self._free.put(None)
+        self._to_hash.put(None)
+        for thread in self._threads:
+            thread.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    # ── the threads ──
+
+    def _read(self) -> None:
+        try:
+            decoder = self._open()
+            while (slot := self._free.get()) is not None and not self._closing:
+                count = fill(decoder, self._ring[slot * SLOT_SIZE : (slot + 1) * SLOT_SIZE])
+                self.size += count
+                if count:
+                    self._holders[slot] = _HOLDERS
+                    self._to_hash.put((slot, count))
+                    self._filled.put((slot, count))
+                if count < SLOT_SIZE:
+                    break
+        except BaseException as error:  # noqa: BLE001  - it is raised again in the main thread
+            self._failure = error
+        self._to_hash.put(None)
+        self._filled.put(None)
+
+    def _open(self) -> Decoder:
+        """Look at the first bytes, all of them: a slow pipe may bring them one by one."""
+        self.compression = sniff(self._source.peek(LONGEST_MAGIC))
+        # What is not compressed is hashed once; a digest that the caller knows is not taken again.
+        hashed = self.compression is not Compression.NONE and not self._known_digest
+        self._compressed = CountingReader(self._source, "sha256" if hashed else None)
+        return open_decoder(self.compression, self._compressed)
+
+    def _hash_all(self) -> None:
+        while (item := self._to_hash.get()) is not None:
+            slot, count = item
+            start = slot * SLOT_SIZE
+            self._hash.update(self._ring[start : start + count])
+            self.release(slot)
+
+
+class _Interrupted(Exception):  # noqa: N818  - nobody sees it: its thread ends with it
+    """The import has ended; nobody waits for these bytes any more."""
+
+
+class _InterruptibleReader:
+    """Reads a descriptor, and stops waiting for it when a byte comes through the wake pipe."""
+
+    def __init__(self, fd: int, wake: int) -> None:
+        self._reader = FileReader(fd)
+        self._wake = wake
+        self._poll: select.poll | None = None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            self._poll = select.poll()
+            self._poll.register(fd, select.POLLIN)
+            self._poll.register(wake, select.POLLIN)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read once."""
+        if self._poll is not None and any(fd == self._wake for fd, _ in self._poll.poll()):
+            raise _Interrupted
+        return self._reader.readinto(buffer)

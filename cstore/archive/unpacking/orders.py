@@ -1,0 +1,61 @@
+"""The orders that the reading process gives to the one that fills the tree, and what that one must know beforehand.
+
+An order is a tuple that marshal(3) can write; the first item is its code. Those that create something begin alike:
+
+    (code, folder, base, mode, uid, gid, times, xattrs, position, …)
+
+`folder` is the plain name of the directory as the archive has it, `base` the name in there, `uid` and `gid` the owner on
+the host, `times` access and modification time in nanoseconds, `xattrs` pairs of name and value, and `position` the number
+of the entry's line in the tar-split. Bodies are not in the orders: they stand in the ring, and an order says where.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cstore.archive.whiteout import WhiteoutForm
+
+Order = tuple[Any, ...]
+
+(
+    FILE,  # …, place in the ring, size: a whole file
+    BEGIN,  # …: a file whose contents come with the next orders
+    DATA,  # place in the ring, size: the next contents of that file
+    SEEK,  # offset: they go on there
+    END,  # size or -1: the file is complete; a size makes it that long
+    DIRECTORY,  # …: base is empty for the root itself
+    SYMLINK,  # …, text
+    HARD_LINK,  # …, folder and base of the target
+    NODE,  # …, type bits of the mode, device number
+    WHITEOUT,  # folder, victim, uid, gid, position or -1: it is gone; the position is that of a line named like the victim
+    OPAQUE,  # folder: what lies beneath it is gone
+    RELEASE,  # slot of the ring: nothing before this order needs it, and nothing after it
+    FINISH,  # nothing: report and end
+) = range(13)
+
+FIRST_CREATING, LAST_CREATING = FILE, NODE
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for a whole tree.
+
+    Attributes:
+        form: how a removal is written.
+        has_lower: the tree holds, or lies above, what other layers made.
+        missing_owner: owner of directories that the archive does not list; None if the ID map has none for 0:0.
+        in_user_namespace: EPERM for an attribute is forgiven.
+        ignore_chown_errors: an owner that cannot be set is left as it is.
+    """
+
+    form: WhiteoutForm
+    has_lower: bool
+    missing_owner: tuple[int, int] | None
+    in_user_namespace: bool
+    ignore_chown_errors: bool
+
+    @property
+    def tracks(self) -> bool:
+        """Whether it must be known which paths this archive has unpacked: if anything else can be in the tree."""
+        return self.has_lower or self.form is not WhiteoutForm.PLAIN

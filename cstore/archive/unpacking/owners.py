@@ -1,0 +1,75 @@
+"""Owners of entries: from what the archive says to what the host knows, and what to say when that fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.archive.names import show_name
+from cstore.errors import EntryFailed, InvalidIDMap
+
+if TYPE_CHECKING:
+    from cstore.archive.tar.header import Entry
+    from cstore.idmap import IDMap
+
+_LARGEST = 2**32 - 2
+"""The ID above is -1, which means "leave it as it is" to chown(2)."""
+
+_USUAL_COUNT = 65536
+
+
+class Owners:
+    """Maps owners and remembers which there were."""
+
+    def __init__(self, id_map: IDMap) -> None:
+        self._id_map = id_map
+        self.known: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def add(self, entry: Entry) -> tuple[int, int]:
+        """Map an entry's owner and remember it.
+
+        Raises:
+            EntryFailed: the ID map does not cover it, or no system has such an ID.
+        """
+        owner = self.known[entry.uid, entry.gid] = self.map(entry)
+        return owner
+
+    def map(self, entry: Entry) -> tuple[int, int]:
+        """Map an entry's owner to the host's.
+
+        Raises:
+            EntryFailed: as `add`.
+        """
+        if not (0 <= entry.uid <= _LARGEST and 0 <= entry.gid <= _LARGEST):
+            reason = f"its owner {entry.uid}:{entry.gid} is outside the IDs from 0 to {_LARGEST}"
+            raise EntryFailed(show_name(entry.name), reason)
+        try:
+            return self._id_map.to_host(entry.uid, entry.gid)
+        except InvalidIDMap as error:
+            reason = f"its owner is {entry.uid}:{entry.gid}, and in the ID map {error.reason}"
+            raise EntryFailed(show_name(entry.name), reason, hint=subordinate_hint(entry.uid, entry.gid)) from error
+
+    def for_missing(self) -> tuple[int, int] | None:
+        """The owner of directories that no archive lists, None if the ID map has none for 0:0."""
+        try:
+            return self._id_map.to_host(0, 0)
+        except InvalidIDMap:
+            return None
+
+    @property
+    def uids(self) -> tuple[int, ...]:
+        """The users there were, sorted."""
+        return tuple(sorted({uid for uid, _ in self.known}))
+
+    @property
+    def gids(self) -> tuple[int, ...]:
+        """The groups there were, sorted."""
+        return tuple(sorted({gid for _, gid in self.known}))
+
+
+def subordinate_hint(uid: int, gid: int) -> str:
+    """How a user gets so many IDs that these are among them."""
+    count = max(_USUAL_COUNT, uid + 1, gid + 1)
+    return (
+        f"give the user IDs up to {max(uid, gid)}: a line like USER:100000:{count}, with your user name for USER, "
+        "in /etc/subuid and in /etc/subgid"
+    )

@@ -1,0 +1,173 @@
+"""The filling process as the reading one sees it: started, fed with orders, asked for the outcome, always gone in the end."""
+
+from __future__ import annotations
+
+import errno
+import marshal
+import os
+import signal
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cstore import errors
+from cstore.archive.unpacking import orders as codes
+from cstore.archive.unpacking.attic import AtticReport
+from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, NO_SPACE, REFUSED, fill_tree
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from cstore.archive.unpacking.orders import Order, Terms
+
+_SET_PIPE_SIZE = 1031
+_PIPE_SIZE = 1 << 20
+
+
+class Worker:
+    """One filling process. Make it before any thread of the import starts; `listen` and `send`, then `finish`; `end` always.
+
+    `tree` is named in errors only.
+    """
+
+    def __init__(self, tree: str, root_fd: int, ring: memoryview, terms: Terms) -> None:
+        self._tree = tree
+        self._report: bytes | None = None
+        self._listener: threading.Thread | None = None
+        incoming, self._orders = os.pipe()
+        self._answers, outgoing = os.pipe()
+        parent = os.getpid()
+        try:
+            _widen(self._orders)
+            self._pid = _fork()
+        except OSError as error:
+            for fd in (incoming, self._orders, self._answers, outgoing):
+                os.close(fd)
+            raise errors.SystemFailure("start", "a worker process", error) from error
+        if self._pid == 0:
+            fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
+        os.close(incoming)
+        os.close(outgoing)
+
+    def listen(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
+        """Start the thread that hears answers: `release` is told of each free slot of the ring, `gone` of the end."""
+        import threading
+
+        self._listener = threading.Thread(target=self._hear, args=(release, gone), name="cstore-answers", daemon=True)
+        self._listener.start()
+
+    def send(self, batch: list[Order]) -> None:
+        """Give orders.
+
+        Raises:
+            CstoreError: why earlier ones could not be carried out.
+        """
+        data = marshal.dumps(batch)
+        rest = memoryview(len(data).to_bytes(4, "little") + data)
+        try:
+            while rest:
+                rest = rest[os.write(self._orders, rest) :]
+        except BrokenPipeError:
+            self.fail()
+
+    def finish(self) -> AtticReport:
+        """Wait until all orders are carried out.
+
+        Raises:
+            CstoreError: why they were not.
+        """
+        self.send([(codes.FINISH,)])
+        kind, value = self._outcome()
+        if kind != DONE:
+            self.fail()
+        return AtticReport(*value)
+
+    def fail(self) -> NoReturn:
+        """Raise what ended the process. Call it only if it has ended by itself."""
+        kind, value = self._outcome()
+        if kind == REFUSED:
+            raise _rebuild(value)
+        if kind == NO_SPACE:
+            full = OSError(value, os.strerror(value))
+            raise errors.SystemFailure("unpack into", self._tree, full, hint="free some space and try again")
+        if kind == BROKEN:
+            raise RuntimeError(f"the process that fills {self._tree} failed: {value}")
+        raise RuntimeError(f"the process that fills {self._tree} ended too early")
+
+    def end(self) -> None:
+        """Make sure that process, thread and pipes are gone."""
+        self._kill()
+        if self._listener is not None:
+            self._listener.join()
+        os.close(self._orders)
+        os.close(self._answers)
+
+    def _outcome(self) -> tuple[int, Any]:
+        if self._listener is not None:
+            self._listener.join()
+        if self._report is None:
+            raise self._fate()
+        outcome: tuple[int, Any] = marshal.loads(self._report)  # noqa: S302  - written by our own child
+        return outcome
+
+    def _fate(self) -> errors.SystemFailure:
+        """What became of a process that ended without a word."""
+        status = self._reap()
+        text = f"the process that does it was killed by signal {-status}" if status < 0 else "the process has ended"
+        return errors.SystemFailure("unpack into", self._tree, OSError(text))
+
+    def _kill(self) -> None:
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._reap()
+
+    def _reap(self) -> int:
+        pid, self._pid = self._pid, 0
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def _hear(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
+        try:
+            while data := os.read(self._answers, 1 << 12):
+                slots, answer, report = data.partition(bytes((ANSWER,)))
+                for slot in slots:
+                    release(slot)
+                if answer:
+                    self._report = report + _read_to_end(self._answers)
+                    return
+        finally:
+            gone()
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn if the caller has threads. The child makes system calls and takes no lock of theirs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _widen(pipe: int) -> None:
+    """Let a batch of orders pass without waiting; a refusal costs time only."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE_SIZE)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EBUSY, errno.EINVAL}:
+            raise
+
+
+def _read_to_end(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _rebuild(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> errors.CstoreError:
+    """Make an error anew from its name, arguments and attributes."""
+    name, arguments, attributes = parts
+    kind: type[errors.CstoreError] = getattr(errors, name)
+    error = kind.__new__(kind)
+    error.args = arguments
+    vars(error).update(attributes)
+    return error
