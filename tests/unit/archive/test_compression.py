@@ -1,0 +1,261 @@
+"""Compression: what is recognised, what is read, what is refused, what is written."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+import zstandard
+
+from cstore.archive.compression import Compression, open_decoder, open_encoder, sniff
+from cstore.archive.streams import fill
+from cstore.errors import ArchiveError, ArchiveTruncated, CompressionFailed, InvalidOption, SystemFailure
+from tests.builders import compress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TEXT = b"layers upon layers, " * 9000 + bytes(range(256)) * 40
+COMPRESSED = [Compression.BZIP2, Compression.GZIP, Compression.XZ, Compression.ZSTD]
+SKIPPABLE = b"\x5a\x2a\x4d\x18" + struct.pack("<I", 300) + bytes(300)
+
+each = pytest.mark.parametrize("kind", COMPRESSED, ids=lambda kind: kind.label)
+
+
+class Drip:
+    """A raw stream that gives at most `step` bytes at once."""
+
+    def __init__(self, data: bytes, step: int = 1 << 30) -> None:
+        self.rest = data
+        self.step = step
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        piece, self.rest = self.rest[: min(self.step, len(buffer))], self.rest[min(self.step, len(buffer)) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def decode(kind: Compression, data: bytes, step: int = 1 << 30, room: int = 50_000) -> bytes:
+    raw = Drip(data, step)
+    decoder = open_decoder(kind, raw)
+    buffer = memoryview(bytearray(room))
+    pieces = []
+    while count := decoder.readinto(buffer):
+        pieces.append(bytes(buffer[:count]))
+    assert not raw.rest, "the raw stream was not read to its end"
+    return b"".join(pieces)
+
+
+def made_elsewhere(kind: Compression, data: bytes) -> bytes:
+    return compress(data, kind.label)
+
+
+# ── recognising ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each
+def test_magic(kind: Compression) -> None:
+    """A stream is recognised by its magic, and not by a part of it."""
+    magic = {"bzip2": 3, "gzip": 3, "xz": 6, "zstd": 4}[kind.label]
+    head = made_elsewhere(kind, b"x")[:10]
+    assert sniff(head) is kind
+    assert sniff(head[:magic]) is kind
+    assert sniff(head[: magic - 1]) is Compression.NONE
+
+
+@pytest.mark.parametrize("head", [b"", b"\0", b"usr/bin/", SKIPPABLE[:10]])
+def test_no_magic(head: bytes) -> None:
+    """Anything else is not compressed; a skippable zstd frame at the front is not recognised either."""
+    assert sniff(head) is Compression.NONE
+
+
+def test_names_and_numbers() -> None:
+    """The numbers are those of layer records, the suffixes those of files."""
+    assert [(kind.value, kind.suffix) for kind in Compression] == [
+        (0, "tar"), (1, "tar.bz2"), (2, "tar.gz"), (3, "tar.xz"), (4, "tar.zst"),
+    ]  # fmt: skip
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", list(Compression), ids=lambda kind: kind.label)
+@pytest.mark.parametrize("step", [1, 7, 1 << 30])
+def test_reads_what_others_wrote(kind: Compression, step: int) -> None:
+    """A stream is read whole, in whatever pieces it arrives."""
+    text = TEXT if step > 7 else TEXT[:3000]
+    data = text if kind is Compression.NONE else made_elsewhere(kind, text)
+    assert decode(kind, data, step) == text
+
+
+@each
+@pytest.mark.parametrize("step", [5, 1 << 30])
+def test_several_in_a_row(kind: Compression, step: int) -> None:
+    """Members, frames and streams in a row are one stream, empty ones among them."""
+    parts = [TEXT[:2000], b"", TEXT[2000:2001], TEXT[2001:5000]]
+    assert decode(kind, b"".join(made_elsewhere(kind, part) for part in parts), step) == TEXT[:5000]
+
+
+@each
+@pytest.mark.parametrize("zeros", [1, 4, 700_000])
+def test_zero_padding(kind: Compression, zeros: int) -> None:
+    """Zeros after the end, as from a tape or a block device, are the end."""
+    assert decode(kind, made_elsewhere(kind, TEXT) + bytes(zeros)) == TEXT
+
+
+@each
+@pytest.mark.parametrize("zeros", [0, 9, 700_000])
+def test_junk_after_the_end(kind: Compression, zeros: int) -> None:
+    """Anything else after the end is refused, even far behind."""
+    with pytest.raises(CompressionFailed) as caught:
+        decode(kind, made_elsewhere(kind, TEXT) + bytes(zeros) + b"and then something else")
+    assert caught.value.compression == kind.label
+
+
+@each
+@pytest.mark.parametrize("whole", [b"", TEXT[:500]])
+def test_cut_anywhere(kind: Compression, whole: bytes) -> None:
+    """A stream that ends in its middle is never taken for whole, wherever that is, also in its second member."""
+    before = made_elsewhere(kind, whole) if whole else b""
+    data = made_elsewhere(kind, TEXT[:5000])
+    for size in [*range(1, min(len(data), 40)), len(data) // 2, *range(len(data) - 30, len(data))]:
+        with pytest.raises(ArchiveError) as caught:
+            decode(kind, before + data[:size])
+        assert isinstance(caught.value, (ArchiveTruncated, CompressionFailed))
+        assert caught.value.peer == "unexpected EOF"
+
+
+@each
+def test_cut_says_so(kind: Compression) -> None:
+    """The error for a cut stream tells that it is cut, and which stream."""
+    data = made_elsewhere(kind, TEXT)
+    with pytest.raises(ArchiveTruncated, match=kind.label):
+        decode(kind, data[: len(data) // 2])
+
+
+@each
+def test_flipped_byte(kind: Compression) -> None:
+    """A changed byte in the middle is found by the format's own checksum at the latest."""
+    data = bytearray(made_elsewhere(kind, TEXT))
+    data[len(data) // 2] ^= 0x55
+    with pytest.raises(ArchiveError):
+        decode(kind, bytes(data))
+
+
+@pytest.mark.parametrize("flags", range(0, 32, 2))
+@pytest.mark.parametrize("step", [1, 7, 1 << 30])
+def test_gzip_headers(flags: int, step: int) -> None:
+    """A gzip header may hold extra data, a name, a comment and a checksum, and arrive in pieces."""
+    header = b"\x1f\x8b\x08" + bytes([flags]) + b"\0\0\0\0\0\xff"
+    header += b"\x05\0extra" if flags & 4 else b""
+    header += b"layer.tar\0" if flags & 8 else b""
+    header += b"a comment\0" if flags & 16 else b""
+    header += struct.pack("<H", zlib.crc32(header) & 0xFFFF) if flags & 2 else b""
+    text = TEXT[:2000]
+    deflate = zlib.compressobj(wbits=-15)
+    body = deflate.compress(text) + deflate.flush()
+    assert decode(Compression.GZIP, header + body + struct.pack("<II", zlib.crc32(text), len(text)), step) == text
+
+
+@pytest.mark.parametrize("step", [1, 1 << 30])
+@pytest.mark.parametrize("options", [{}, {"write_checksum": True}, {"write_content_size": False}, {"level": 19}])
+def test_zstd_frames(step: int, options: dict[str, int]) -> None:
+    """Every shape of frame header is followed, and skippable frames between and after (zstd:chunked) give nothing."""
+    text = TEXT[:6000]
+    pieces = zstandard.ZstdCompressor(**options).compressobj()  # type: ignore[arg-type]
+    streamed = pieces.compress(text) + pieces.flush()
+    at_once = zstandard.ZstdCompressor(**options).compress(text)  # type: ignore[arg-type]
+    small = zstandard.ZstdCompressor(**options).compress(b"small")  # type: ignore[arg-type]
+    zeros = zstandard.ZstdCompressor(**options).compress(bytes(300_000))  # type: ignore[arg-type]
+    data = streamed + SKIPPABLE + at_once + small + zeros + SKIPPABLE + SKIPPABLE
+    assert decode(Compression.ZSTD, data, step) == text + text + b"small" + bytes(300_000)
+
+
+def test_zstd_cut_in_a_skippable_frame() -> None:
+    """Also what gives no bytes must be whole: a zstd:chunked layer that lost its end is not the layer."""
+    with pytest.raises(ArchiveTruncated):
+        decode(Compression.ZSTD, compress(TEXT, "zstd") + SKIPPABLE[:-1])
+
+
+def test_zstd_window() -> None:
+    """A frame whose header asks for gigabytes of memory is refused."""
+    huge_window = b"\x28\xb5\x2f\xfd" + b"\x00" + b"\xa8" + b"\x01\0\0"
+    with pytest.raises(CompressionFailed):
+        decode(Compression.ZSTD, huge_window)
+
+
+@each
+def test_small_rooms(kind: Compression) -> None:
+    """A stream that explodes gives no more at once than there is room for, and takes no more than it needs."""
+    bomb = made_elsewhere(kind, bytes(10_000_000)) * 120
+    raw = Drip(bomb)
+    buffer = memoryview(bytearray(1000))
+    assert fill(open_decoder(kind, raw), buffer) == 1000
+    assert len(bomb) - len(raw.rest) <= 1 << 19
+
+
+@each
+def test_errors_of_the_source(kind: Compression) -> None:
+    """What goes wrong below the decoder is not taken for a fault of the stream."""
+
+    class Failing(Drip):
+        def readinto(self, buffer: memoryview, /) -> int:
+            if not self.rest:
+                raise SystemFailure("read", "the archive", OSError(5, ""))
+            return super().readinto(buffer)
+
+    decoder = open_decoder(kind, Failing(made_elsewhere(kind, TEXT)[:-20]))
+    with pytest.raises(SystemFailure):
+        fill(decoder, memoryview(bytearray(1 << 20)))
+
+
+# ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+READERS: dict[Compression, Callable[[bytes], bytes]] = {
+    Compression.NONE: bytes,
+    Compression.BZIP2: bz2.decompress,
+    Compression.GZIP: gzip.decompress,
+    Compression.XZ: lzma.decompress,
+    Compression.ZSTD: lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+@pytest.mark.parametrize("kind", list(Compression), ids=lambda kind: kind.label)
+def test_others_read_what_we_write(kind: Compression) -> None:
+    """Whatever is written is recognised, read by other libraries, and the same each time."""
+
+    def written() -> bytes:
+        encoder = open_encoder(kind)
+        return encoder.compress(memoryview(TEXT)[:7]) + encoder.compress(TEXT[7:]) + encoder.flush()
+
+    assert sniff(written()) is kind
+    assert READERS[kind](written()) == TEXT
+    assert written() == written()
+
+
+@pytest.mark.parametrize("kind", list(Compression), ids=lambda kind: kind.label)
+def test_nothing_compressed(kind: Compression) -> None:
+    """An empty stream is a whole one."""
+    assert READERS[kind](open_encoder(kind).flush()) == b""
+
+
+def test_gzip_header_tells_nothing() -> None:
+    """No name and no time: the same layer gives the same bytes on any day."""
+    encoder = open_encoder(Compression.GZIP)
+    assert (encoder.compress(TEXT) + encoder.flush())[3:8] == bytes(5)
+
+
+@each
+def test_levels(kind: Compression) -> None:
+    """A level is obeyed, and one that the format lacks is refused with those it has."""
+    encoder = open_encoder(kind, 1)
+    assert READERS[kind](encoder.compress(TEXT) + encoder.flush()) == TEXT
+    for wrong in (-1, 23):
+        with pytest.raises(InvalidOption) as caught:
+            open_encoder(kind, wrong)
+        assert "from" in caught.value.hint
