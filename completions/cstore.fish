@@ -24,7 +24,7 @@ function __cstore_is -d 'Whether the command on the line is one of these; withou
 end
 
 function __cstore_items -d 'IDs and names'
-    command cstore layers 2>/dev/null | sed -n 's/^\t*name: //p; /^\t/!p'
+    command -q cstore; and command cstore layers 2>/dev/null | sed -n 's/^\t*name: //p; /^\t/!p'
 end
 
 complete -c cstore -f

@@ -172,7 +172,7 @@ def test_completions_offer_items_and_run_nothing_they_are_called(
     with open(f"{program}/cstore", "w", encoding="utf-8") as file:
         options = shlex.join(store_roots.options)
         file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cstore {options} "$@"\n')
-    os.chmod(f"{program}/cstore", 0o755)
+    os.chmod(f"{program}/cstore", 0o700)
 
     offered = OFFERS[name]("cstore delete-layer x", program)
 

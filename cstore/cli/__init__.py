@@ -8,8 +8,10 @@ Exit codes: 0 done · 1 failed, or something was found · 2 usage · 130 interru
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -22,9 +24,24 @@ INTERRUPTED = 130
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and end the process with its exit code."""
+    _occupy_standard_descriptors()
     code = run(sys.argv[1:] if words is None else words)
     # Taking the interpreter down in good order costs as much as a small command, and there is nothing left to do.
     os._exit(_flushed(code))
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where the caller closed a standard stream, put one that fails when it is used.
+
+    Else the next file that is opened, which may be one of the store's, would get its number and take our output.
+    """
+    for number, wrong_way in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, wrong_way)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - open until the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - open until the end
 
 
 def run(words: Sequence[str]) -> int:
@@ -55,8 +72,10 @@ def run(words: Sequence[str]) -> int:
 def _explain(error: Exception, session: Session) -> int:
     """Say what went wrong, and how the process shall end."""
     from cstore.cli.output.complaints import internal_error
-    from cstore.errors import CstoreError
+    from cstore.errors import CstoreError, SystemFailure
 
+    if isinstance(error, SystemFailure) and error.errno == errno.EPIPE:
+        return _reader_went_away()
     if isinstance(error, CstoreError):
         session.complain(error)
         return error.exit_code
@@ -67,7 +86,7 @@ def _explain(error: Exception, session: Session) -> int:
 def _say_interrupted() -> int:
     from cstore.cli.output.streams import say
 
-    say("cstore: interrupted; the store is as it was (what was staged is swept by the next change, or by cstore gc)")
+    say("cstore: interrupted; nothing is left half-done (staged files are swept by the next change, or by cstore gc)")
     return INTERRUPTED
 
 
@@ -79,12 +98,17 @@ def _reader_went_away() -> int:
 
 def _flushed(code: int) -> int:
     """Empty the output buffers. A result that could not be written is a failure."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        return code or 1
-    except OSError as error:
-        os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())
-        return code or 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            code = code or 1
+        except OSError as error:
+            code = code or 1
+            _say_unwritten(error)
     return code
+
+
+def _say_unwritten(error: OSError) -> None:
+    with suppress(OSError):  # standard error may be what is broken
+        os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())

@@ -40,7 +40,7 @@ EXIT_CODES = (
     ("0", "Done."),
     ("1", "It failed, or a part of it, or what was asked for was not found."),
     ("2", "The command line made no sense; nothing was done."),
-    ("130", "Interrupted; the store is as it was."),
+    ("130", "Interrupted; nothing is left half-done."),
 )
 
 ENVIRONMENT = (

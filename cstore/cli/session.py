@@ -192,7 +192,12 @@ def _say_waiting(path: str, holder: str) -> None:
 
 
 def _log_to_stderr() -> None:
+    """Let every room's debugging lines through. Other programs that use the library configure logging themselves."""
     import logging
 
     line = "time=%(asctime)s level=%(levelname)s msg=%(message)s"
-    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format=line, datefmt="%Y-%m-%dT%H:%M:%S")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
+    log = logging.getLogger("cstore")
+    log.handlers = [handler]  # one, however many commands this process runs
+    log.setLevel(logging.DEBUG)

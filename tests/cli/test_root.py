@@ -230,4 +230,4 @@ def test_an_interrupt_is_told_and_exits_130(bare_cli: CommandLine, monkeypatch: 
 
     assert told.code == 130
     assert "interrupted" in told.err
-    assert "as it was" in told.err
+    assert "nothing is left half-done" in told.err

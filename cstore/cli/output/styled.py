@@ -65,7 +65,8 @@ def _leaf(row: LayerRow | None) -> Text:
     leaf = Text.assemble((visible(short_id(row.layer.id)), "cyan"))
     if row.layer.names:
         leaf.append(f"  {visible(', '.join(row.layer.names))}", style="bold")
-    leaf.append(f"  {_size(row.layer)}", style="dim")
+    if row.layer.diff_digest:
+        leaf.append(f"  {_size(row.layer)}", style="dim")
     for holder in (*row.images, *row.containers):
         leaf.append(f"  ← {_shown(holder)}", style="green")
     if row.mount:

@@ -1,0 +1,82 @@
+"""gc, wipe, shutdown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import CommandLine
+    from tests.conftest import StoreRoots
+
+
+@pytest.fixture
+def littered(cli: CommandLine) -> CommandLine:
+    """A store with a layer, and a tree that no record owns."""
+    cli("create-layer", "-i", "l1").ok()
+    cli("create-storage-layer", "-i", "orphan").ok()
+    return cli
+
+
+def test_gc_is_silent_like_the_peer(littered: CommandLine) -> None:
+    """It removes what nobody owns and leaves the rest."""
+    told = littered("gc").ok()
+
+    assert (told.out, told.err) == ("", "")
+    assert littered("storage-layers").lines == ["l1"]
+
+
+def test_gc_in_json(littered: CommandLine) -> None:
+    """An empty string, unless a list is asked for."""
+    assert littered("gc", "--json").ok().json == ""
+    littered("create-storage-layer", "-i", "orphan").ok()
+    assert [leftover["kind"] for leftover in littered("gc", "-jv").ok().json] == ["layer"]
+    assert littered("gc", "-jv").ok().json == []
+
+
+def test_gc_lists_when_asked(littered: CommandLine, store_roots: StoreRoots) -> None:
+    """Kind, bytes and path, a tab between."""
+    kind, size, path = littered("gc", "--verbose").ok().lines[0].split("\t")
+
+    assert (kind, path) == ("layer", store_roots.tree("orphan"))
+    assert size.isdecimal()
+
+
+def test_a_dry_run_removes_nothing(littered: CommandLine, store_roots: StoreRoots) -> None:
+    """It says what would go."""
+    told = littered("gc", "--dry-run").ok()
+
+    assert told.lines[0].endswith(store_roots.tree("orphan"))
+    assert littered("gc", "--dry-run", "--json").ok().json[0]["path"] == store_roots.tree("orphan")
+    assert littered("storage-layers").lines == ["l1", "orphan"]
+
+
+def test_wipe_removes_everything(littered: CommandLine) -> None:
+    """Records and trees, without a word."""
+    assert littered("wipe").ok().out == ""
+    assert littered("layers").out == ""
+    assert littered("storage-layers").out == ""
+    assert littered("wipe", "-j").ok().json == ""
+
+
+def test_shutdown_waits_for_nobody(littered: CommandLine) -> None:
+    """Mounted layers are in its way and named; --force unmounts them and succeeds."""
+    littered("mount", "l1").ok()
+    refused = littered("shutdown")
+    in_json = littered("shutdown", "-j")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == "cstore: layer l1 is mounted (cstore unmount l1, or shutdown --force)\n"
+    assert in_json.error["layers"] == ["l1"]
+    assert littered("shutdown", "--force").ok().out == ""
+    assert littered("mounted", "l1").ok().out == ""
+    assert littered("shutdown", "-j").ok().json == ""
+
+
+def test_gc_and_wipe_of_no_store(cli: CommandLine, store_roots: StoreRoots) -> None:
+    """Nothing to do is no failure."""
+    cli("gc", "--dry-run").ok()
+
+    assert not os.path.exists(store_roots.graph)
