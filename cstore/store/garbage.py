@@ -148,7 +148,9 @@ def _names(directory: str) -> list[str]:
 def _leftover(path: str, kind: str) -> Leftover:
     from cstore.fs.tree import usage
 
-    return Leftover(path, kind, usage(path).bytes)
+    if os.path.isdir(path):
+        return Leftover(path, kind, usage(path).bytes)
+    return Leftover(path, kind, os.lstat(path).st_blocks * 512)
 
 
 def _remove(writer: Writer, leftover: Leftover) -> None:

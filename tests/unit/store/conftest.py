@@ -10,11 +10,26 @@ import pytest
 
 from cstore.config import Overrides, load_config
 from cstore.store import NewLayer, Store, open_store
+from tests.builders import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cstore.records.model import Layer
+
+
+def kept(graph: str) -> dict[str, str]:
+    """What is in a store, less its lock files and the empty directories that every writer makes."""
+    found = listing(graph)
+    inner = {os.path.dirname(path) for path in found}
+    return {
+        path: kind
+        for path, kind in found.items()
+        if not path.endswith(".lock")
+        and not (kind == "d" and path not in inner)
+        and path not in {"vfs-images", "vfs-containers"}
+    }
+
 
 Import = Callable[..., "Layer"]
 

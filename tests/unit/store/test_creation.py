@@ -9,7 +9,8 @@ import pytest
 
 from cstore.errors import ArchiveError, IDTaken, InvalidID, LayerUnknown, NameTaken
 from cstore.store import NewLayer, Store
-from tests.builders import compress, digest, listing, make_tar, regular, typical_tar, whiteout
+from tests.builders import compress, digest, make_tar, regular, typical_tar, whiteout
+from tests.unit.store.conftest import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,12 +83,12 @@ def test_an_import_records_what_came_in(put: Import, kind: str) -> None:
 def test_a_failed_import_leaves_the_store_as_it_was(store: Store, put: Import, graph: str) -> None:
     """No layer, no tree, no staging directory, no file."""
     put(typical_tar(), id="first")
-    before = listing(graph)
+    before = kept(graph)
 
     with pytest.raises(ArchiveError):
         put(typical_tar()[:5000], id="second", parent="first")
     assert [layer.id for layer in store.layers.list()] == ["first"]
-    assert listing(graph) == before
+    assert kept(graph) == before
 
 
 def test_a_child_sees_its_parent_less_what_it_whites_out(store: Store, put: Import) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from cstore.errors import RecordsDamaged
 from cstore.store import NewLayer, Store
-from tests.builders import listing, typical_tar
+from tests.builders import typical_tar
+from tests.unit.store.conftest import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ def test_a_suspect_index_is_damage_not_emptiness(store: Store, put: Import, grap
     put(typical_tar(), id="it")
     with open(records_path(graph), "wb") as file:
         file.write(damage)
-    before = listing(graph)
+    before = kept(graph)
 
     for operation in (
         store.gc,
@@ -95,7 +96,7 @@ def test_a_suspect_index_is_damage_not_emptiness(store: Store, put: Import, grap
     ):
         with pytest.raises(RecordsDamaged):
             operation()
-    assert listing(graph) == before
+    assert kept(graph) == before
 
 
 def test_a_lost_index_is_damage_too(store: Store, put: Import, graph: str) -> None:
