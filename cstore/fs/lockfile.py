@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOKEN_SIZE = 64
+_NEVER = float("inf")
 _TOKEN_HEAD = struct.Struct("<QQI")  # wall clock in ns, a counter of this process, its ID; the rest is random
 _marks = itertools.count(1)
 
@@ -197,7 +198,20 @@ class _Wait:
         """
         import threading
 
-        own, done = os.dup(self._fd), threading.Event()
+        done = threading.Event()
+        waiter = self._start_waiter(done)
+        deadline = _NEVER if patience.timeout is None else started + patience.timeout
+        notice_at = started + patience.notice_after if patience.notice else _NEVER
+        if notice_at < deadline and not _wait_until(done, notice_at) and patience.notice:
+            patience.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
+        if not _wait_until(done, deadline):
+            raise LockTimeout(self._path, patience.timeout or 0, holder_of(self._path, exclusive=self._exclusive))
+        waiter.join()
+
+    def _start_waiter(self, done: threading.Event) -> threading.Thread:
+        import threading
+
+        own = -1
 
         def stand_in_queue() -> None:
             self._queue(own)
@@ -206,26 +220,17 @@ class _Wait:
 
         waiter = threading.Thread(target=stand_in_queue, name="cstore-lock", daemon=True)
         try:
+            own = os.dup(self._fd)
             waiter.start()
-        except RuntimeError:
-            os.close(own)
-            raise
-        deadline = None if patience.timeout is None else started + patience.timeout
-        if patience.notice:
-            notice_at = started + patience.notice_after
-            if not _wait_until(done, notice_at if deadline is None else min(notice_at, deadline)) and (
-                deadline is None or notice_at < deadline
-            ):
-                patience.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
-        if not _wait_until(done, deadline):
-            raise LockTimeout(self._path, patience.timeout or 0, holder_of(self._path, exclusive=self._exclusive))
-        waiter.join()
+        except (OSError, RuntimeError) as error:
+            if own >= 0:
+                os.close(own)
+            raise SystemFailure("wait for", self._path, OSError(str(error))) from None
+        return waiter
 
 
-def _wait_until(done: threading.Event, deadline: float | None) -> bool:
-    if deadline is None:
-        return done.wait()
-    return done.wait(max(0.0, deadline - time.monotonic()))
+def _wait_until(done: threading.Event, deadline: float) -> bool:
+    return done.wait(None if deadline == _NEVER else max(0.0, deadline - time.monotonic()))
 
 
 def _try(fd: int, path: str, *, exclusive: bool) -> bool:

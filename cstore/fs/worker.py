@@ -115,10 +115,12 @@ def _gather(workers: list[_Worker]) -> None:
 
 
 def _fork() -> int:
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn when threads exist; our child only makes system calls and takes no lock of theirs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
+    if sys.version_info >= (3, 12):
+        with warnings.catch_warnings():
+            # Python warns when threads exist; our child only makes system calls and takes no lock of theirs.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
+    return os.fork()
 
 
 def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[int]) -> NoReturn:

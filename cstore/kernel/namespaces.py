@@ -24,6 +24,7 @@ CAP_MKNOD = 27
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _ALL_IDS = 2**32 - 1
+_FORBIDDEN = "user namespaces may be restricted here: see the sysctls user.max_user_namespaces and kernel.*userns*"
 
 
 def in_user_namespace() -> bool:
@@ -69,7 +70,10 @@ def enter_user_namespace(uid_ranges: Sequence[IDRange] = (), gid_ranges: Sequenc
     else:
         _enter_with_help(uids, gids)
     _become_root()
-    mount("", "/", flags=MS_REC | MS_PRIVATE)
+    try:
+        mount("", "/", flags=MS_REC | MS_PRIVATE)
+    except OSError as error:
+        raise SystemFailure("use", "the new user namespace", error, hint=_FORBIDDEN) from None
 
 
 def _only_own(ranges: Sequence[IDRange], own: int) -> bool:
@@ -80,9 +84,8 @@ def _unshare() -> None:
     try:
         call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
     except OSError as error:
-        hint = "user namespaces may be switched off here: see the sysctls user.max_user_namespaces and kernel.*userns*"
-        if error.errno == errno.EINVAL:
-            hint = "it must be entered before any thread is started"
+        threads = error.errno == errno.EINVAL
+        hint = "it must be entered before any thread is started" if threads else _FORBIDDEN
         raise SystemFailure("enter", "a user namespace", error, hint=hint) from None
 
 

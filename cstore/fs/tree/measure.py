@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import NamedTuple
 
@@ -22,10 +23,10 @@ class Usage(NamedTuple):
 
 
 def usage(path: str) -> Usage:
-    """Measure the directory `path` as the peer does (drivers 10).
+    """Measure the directory `path` as the peer does (drivers 10), but without what is mounted inside.
 
     Raises:
-        SystemFailure: a directory cannot be read, or something is mounted inside.
+        SystemFailure: a directory cannot be read.
     """
     try:
         root = open_root(path)
@@ -55,12 +56,23 @@ def _measure(trail: Trail) -> Usage:
         others.clear()
         if directories:
             inodes += 1
-            pending.append(_directories_and_others(trail.down(directories.pop())))
+            if _enter(trail, directories.pop()):
+                pending.append(_directories_and_others(trail.here))
             continue
         pending.pop()
         if pending:
             trail.up()
     return Usage(size, inodes)
+
+
+def _enter(trail: Trail, name: str) -> bool:
+    try:
+        trail.down(name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False  # what is mounted there is not part of the tree, and what it hides cannot be seen
+    return True
 
 
 def _directories_and_others(fd: int) -> tuple[list[str], list[os.stat_result]]:

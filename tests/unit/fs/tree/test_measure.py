@@ -9,10 +9,13 @@ import pytest
 
 from cstore.errors import SystemFailure
 from cstore.fs.tree import Usage, usage
+from cstore.kernel.mount import MNT_DETACH, MS_BIND, mount, unmount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.unit.fs.conftest import TmpfsMaker
 
 
 def test_what_counts(tmp_path: Path) -> None:
@@ -47,3 +50,18 @@ def test_failures_are_named(tmp_path: Path, as_ordinary: Callable[[Callable[[], 
         assert caught.value.path == str(tmp_path / "a" / "closed")
 
     as_ordinary(act)
+
+
+def test_mounts_are_left_out(tmpfs: TmpfsMaker) -> None:
+    """What is mounted inside is no part of the tree; the place where it is counts as a directory."""
+    root = tmpfs("root")
+    os.makedirs(os.path.join(root, "a", "place"))
+    os.makedirs(os.path.join(root, "b"))
+    with open(os.path.join(root, "b", "file"), "wb") as file:
+        file.write(b"x" * 10)
+    before = usage(root)
+    mount(root, os.path.join(root, "a", "place"), flags=MS_BIND)
+    try:
+        assert usage(root) == before == Usage(10, 5)
+    finally:
+        unmount(os.path.join(root, "a", "place"), MNT_DETACH)
