@@ -10,6 +10,7 @@ from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records import codec
 from cstore.records.codec import Head
+from cstore.records.dialect import Flaw
 from cstore.records.model import R
 from cstore.records.snapshot import Identity, identity_at, identity_of
 
@@ -40,25 +41,36 @@ class Section(Generic[R]):
         location: which of the files of its kind it is.
         path: the file.
         identity: the file that was read or last written; None if there was none.
-        flaws: what could not be read of it.
+        degraded: leave records out that cannot be read, instead of raising when somebody asks for them.
+        flaws: what could not be read so far. A file with flaws is not written.
     """
 
     def __init__(
-        self, kind: type[R], location: Location, path: str, identity: Identity | None, data: bytes, *, whole: bool
+        self, kind: type[R], location: Location, path: str, content: tuple[bytes, Identity | None], *, degraded: bool
     ) -> None:
-        """Read `data`, the bytes of the file: the `whole` records, or only their heads if that will do."""
-        self.kind, self.location, self.path, self.identity = kind, location, path, identity
+        """Take over the `content` of the file. Nothing of it is looked at before `read`."""
+        self.kind, self.location, self.path, self.degraded = kind, location, path, degraded
         self.flaws: list[RecordsDamaged] = []
         self._repeated: dict[str, list[int]] = {}
-        self._take(data, self._read(data, whole=whole))
+        data, self.identity = content
+        self._take(data, [])
+
+    def read(self, *, whole: bool) -> None:
+        """Read the `whole` records, or only their heads if that will do, and note flaws."""
+        self._take(self._data, self._read(self._data, whole=whole))
 
     def _read(self, data: bytes, *, whole: bool) -> list[R | Head | None]:
         heads = codec.decode_heads(data) if data and not whole else None
         if heads is not None or not data:
             return [*(heads or ())]
         contents = codec.decode(self.kind, data)
-        self.flaws += [RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) for flaw in contents.flaws]
+        for flaw in contents.flaws:
+            self._note(flaw)
         return [*contents.records]
+
+    def _note(self, flaw: Flaw) -> None:
+        if all(known.reason != flaw.reason for known in self.flaws):
+            self.flaws.append(RecordsDamaged(self.path, flaw.reason, offset=flaw.offset))
 
     def _take(self, data: bytes, rows: list[R | Head | None]) -> None:
         """Start from the rows that the file now holds."""
@@ -70,6 +82,11 @@ class Section(Generic[R]):
         self._repeated.clear()
 
     # ── asking ──
+
+    @property
+    def empty(self) -> bool:
+        """Whether the file is there and has no bytes."""
+        return self.identity is not None and not self._data
 
     @property
     def changed(self) -> bool:
@@ -88,7 +105,7 @@ class Section(Generic[R]):
         """All records.
 
         Raises:
-            RecordsDamaged: one has a field that makes no sense.
+            RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
         if any(isinstance(row, Head) for row in self._rows):
             self._read_the_rest()
@@ -97,11 +114,28 @@ class Section(Generic[R]):
     def _read_the_rest(self) -> None:
         contents = codec.decode(self.kind, self._data)
         if contents.flaws:
-            flaw = contents.flaws[0]
-            raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset)
-        for row, record in enumerate(contents.records):
-            if isinstance(self._rows[row], Head):
-                self._rows[row] = record
+            for number in range(self._loaded):
+                self._record(number)
+            return
+        for number, record in enumerate(contents.records):
+            if isinstance(self._rows[number], Head):
+                self._rows[number] = record
+
+    def mentioning(self, text: bytes) -> Iterator[R]:
+        """All records in whose fields `text` may stand, and perhaps others.
+
+        Raises:
+            RecordsDamaged: one has a field that makes no sense (not if `degraded`).
+        """
+        if b"\\" in self._data:  # the text may be spelled in another way
+            return self.records()
+        there = text in self._data
+        found = (
+            self._record(number)
+            for number, row in enumerate(self._rows)
+            if not isinstance(row, Head) or (there and text in bytes(self._slices()[number]))
+        )
+        return (record for record in found if record is not None)
 
     def ids(self) -> KeysView[str]:
         """The IDs, each once, in no order that counts; for asking whether one is there."""
@@ -111,7 +145,7 @@ class Section(Generic[R]):
         """Return the first, or the last, record with that ID.
 
         Raises:
-            RecordsDamaged: the record has a field that makes no sense.
+            RecordsDamaged: the record has a field that makes no sense (not if `degraded`).
         """
         row = self._row_of(identifier, last=last)
         return None if row is None else self._record(row)
@@ -120,16 +154,23 @@ class Section(Generic[R]):
         row = self._by_id().get(identifier)
         return self._repeated[identifier][0] if self._repeated.get(identifier) and not last else row
 
-    def _record(self, row: int) -> R:
-        head = self._rows[row]
-        if isinstance(head, Head):
-            try:
-                head = codec.decode_one(self.kind, self._slices()[row])
-            except ValueError as error:
-                raise RecordsDamaged(self.path, f"record {row + 1} (ID {head.id}): {error}") from None
-            self._rows[row] = head
-        assert head is not None  # noqa: S101  - the index knows no removed rows
-        return head
+    def _record(self, number: int) -> R | None:
+        """Read what a row holds; None if it was removed, or cannot be read in a degraded view."""
+        row = self._rows[number]
+        if not isinstance(row, Head):
+            return row
+        raw = self._slices()[number]
+        try:
+            record = codec.decode_one(self.kind, raw)
+        except ValueError as error:
+            flaw = Flaw(f"record {number + 1} (ID {row.id}): {error}", self._data.find(bytes(raw)))
+            if not self.degraded:
+                raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) from None
+            self._note(flaw)
+            self._rows[number] = self._index = None
+            return None
+        self._rows[number] = record
+        return record
 
     def _slices(self) -> Sequence[bytes | Raw]:
         if self._raws is None:
@@ -169,8 +210,9 @@ class Section(Generic[R]):
         row = self._row_of(record.id, last=last)
         if row is None:
             raise KeyError(record.id)
-        if row < self._loaded:
-            self._originals.setdefault(row, self._record(row))
+        old = self._record(row)
+        if row < self._loaded and old is not None:
+            self._originals.setdefault(row, old)
         self._rows[row] = record
 
     def remove(self, identifier: str) -> None:

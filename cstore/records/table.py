@@ -98,20 +98,21 @@ class Table(Generic[R]):
             files: the paths by location. A file that is absent holds no records.
             empty_is_damage: whether the file of that path cannot be empty, because data of its records exists.
             whole: read all of every record at once: right for who will go over all of them, or wants to trust them all.
-            degraded: keep what can be known of a damaged file, and note the damage in `flaws`.
+            degraded: leave out what cannot be read of a damaged file, and note the damage in `flaws`.
 
         Raises:
             RecordsDamaged: a file cannot be trusted (not if `degraded`).
             SystemFailure: a file cannot be read, or the files do not stop changing.
         """
         places = [location for location in Location if location in files]
-        whole = whole or degraded or kind.alias is not None or kind.flaw is not None
+        whole = whole or kind.alias is not None or kind.flaw is not None
         contents = read_together([files[location] for location in places])
         sections = []
-        for location, (data, identity) in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], identity, data, whole=whole)
+        for location, content in zip(places, contents, strict=True):
+            section = Section(kind.record, location, files[location], content, degraded=degraded)
+            section.read(whole=whole)
             section.flaws += _flaws_of_kind(kind, section)
-            if identity and not data and empty_is_damage and empty_is_damage(section.path):
+            if section.empty and empty_is_damage and empty_is_damage(section.path):
                 section.flaws.append(RecordsDamaged(section.path, "it is empty, but what it should describe exists"))
             if section.flaws and not degraded:
                 raise section.flaws[0]
@@ -120,14 +121,14 @@ class Table(Generic[R]):
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read. A file with a flaw is never written."""
+        """What could not be read so far: all there is after `verify`. A file with a flaw is never written."""
         return [flaw for section in self._sections for flaw in section.flaws]
 
     def verify(self) -> None:
         """Look at every field of every record.
 
         Raises:
-            RecordsDamaged: one makes no sense.
+            RecordsDamaged: one makes no sense (not if the table was loaded degraded).
         """
         for section in self._sections:
             section.records()
@@ -148,6 +149,15 @@ class Table(Generic[R]):
     def _visible(self, rows: list[Iterator[H]]) -> Iterator[H]:
         every = chain.from_iterable(rows)
         return _firsts(every) if self._hides() else every
+
+    def mentioning(self, text: str) -> Iterator[R]:
+        """Go over all records in whose fields `text` may stand, and perhaps some others: cheap if there are few.
+
+        Who wants to know which layers build on another, say, compares the parents of these instead of those of all.
+        """
+        if self._hides():
+            return iter(self)  # only among all of them is it known which are hidden
+        return chain.from_iterable(section.mentioning(text.encode(errors="replace")) for section in self._sections)
 
     def _hides(self) -> bool:
         """Whether records are hidden by others of the same ID. Only foreign writers bring that about."""

@@ -220,6 +220,7 @@ def test_any_bytes_give_records_or_our_errors(data: bytes, kind: Kind[Any]) -> N
     assert damage.reason
     assert damage.offset is None or 0 <= damage.offset <= len(data)
     degraded, path = load(data, kind, degraded=True)
+    degraded.verify()
     assert degraded.flaws
     with pytest.raises(CstoreError):
         pokes(degraded)

@@ -158,10 +158,29 @@ def test_reading_degraded_tells_what_can_be_known(tmp_path: Path) -> None:
 
     table = Table.load(LAYERS, files_in(str(tmp_path)), degraded=True)
 
-    assert ids(table) == ["a", "c", "v"]
+    assert ids(table) == table.ids() == ["a", "c", "v"]
     assert [flaw.reason for flaw in table.flaws] == [
         "it ends after record 3",
         "record 2 (ID b): names: expected array, got int",
+    ]
+
+
+def test_reading_degraded_leaves_out_a_record_once_it_turns_out_to_make_no_sense(tmp_path: Path) -> None:
+    """Whether it is asked for alone or all are; its flaw is noted once, with its place."""
+    data = b'[{"id":"a"},{"id":"b","names":["n"],"diff-size":"x"},{"id":"c","uidset":[-1]},{"id":"d"}]'
+    table = layers_in(str(tmp_path), data, degraded=True)
+
+    assert table.get("d") == Layer(id="d")
+    assert table.flaws == []
+    assert table.get("b") is table.named("n") is table.resolve("b") is None
+    assert [(flaw.reason, flaw.offset) for flaw in table.flaws] == [
+        ("record 2 (ID b): diff-size: expected int, got str", 12)
+    ]
+    assert ids(table) == table.ids() == ["a", "d"]
+    table.verify()
+    assert [flaw.reason for flaw in table.flaws] == [
+        "record 2 (ID b): diff-size: expected int, got str",
+        "record 3 (ID c): uidset[0]: expected int >= 0",
     ]
 
 

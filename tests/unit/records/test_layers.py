@@ -1,0 +1,66 @@
+"""Layers: those that are not whole, and those that build on others, found without reading all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.records.layers import LAYERS, children, incomplete
+from cstore.records.model import Layer
+from cstore.records.table import Location, Table
+
+from .sample_files import layers_in, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_incomplete_layers(tmp_path: Path) -> None:
+    """Those that say `true`, in load order; a text that mentions the word does not make a layer one."""
+    table = layers_in(
+        str(tmp_path),
+        b'[{"id":"a"},{"id":"b","flags":{"incomplete":true}},{"id":"incomplete"},{"id":"c","metadata":"incomplete"},'
+        b'{"id":"d","flags":{"incomplete":"true"}},{"id":"e","flags":{"incomplete":true}}]',
+    )
+
+    assert [layer.id for layer in incomplete(table)] == ["b", "e"]
+    table.add(Layer(id="f", flags={"incomplete": True}))
+    table.replace(Layer(id="b"))
+    table.remove("a")
+    assert [layer.id for layer in incomplete(table)] == ["e", "f"]
+
+
+@pytest.mark.parametrize(
+    "flags", [b'"incompl\\u0065te":true', b'"incomplete" : true', b'"x":"\\\\","incomplete":true'], ids=["escape", "space", "other"]
+)
+def test_an_incomplete_layer_is_found_however_it_is_spelled(tmp_path: Path, flags: bytes) -> None:
+    """Escapes make the quick search impossible, and it is not made."""
+    table = layers_in(str(tmp_path), b'[{"id":"a"},{"id":"b","flags":{%s}}]' % flags)
+
+    assert [layer.id for layer in incomplete(table)] == ["b"]
+
+
+@pytest.mark.parametrize("parent", ["p", "é", "with space", 'q"', "<tag>", "a\\b", "a/b"])
+def test_children_of_a_layer(tmp_path: Path, parent: str) -> None:
+    """Whatever the ID of the parent looks like."""
+    files = {
+        Location.STABLE: str(tmp_path / "layers.json"),
+        Location.VOLATILE: put(str(tmp_path / "volatile-layers.json"), b'[{"id":"v","parent":"p"}]'),
+    }
+    table = Table.load(LAYERS, files)
+    for layer in (Layer(id=parent), Layer(id="1", parent=parent), Layer(id="2", parent="1"), Layer(id="3", parent=parent)):
+        table.add(layer)
+    assert [layer.id for layer in children(table, parent)][:2] == ["1", "3"]
+    table.save()
+
+    found = [layer.id for layer in children(Table.load(LAYERS, files), parent)]
+
+    assert found == (["1", "3", "v"] if parent == "p" else ["1", "3"])
+
+
+def test_children_in_a_hidden_duplicate_do_not_count(tmp_path: Path) -> None:
+    """A record that another one of its ID hides is nobody's child."""
+    table = layers_in(str(tmp_path), b'[{"id":"a","parent":"p"},{"id":"b"},{"id":"b","parent":"p"}]')
+
+    assert [layer.id for layer in children(table, "p")] == ["a"]
