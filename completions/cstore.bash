@@ -26,7 +26,7 @@ _cstore() {
         storage-layers) flags=' -j --json --help -h' kind=nothing ;;
         layer-parent-owners) flags=' -j --json --help -h' kind=items ;;
         changes) flags=' -j --json --help -h' kind=items ;;
-        diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
+        diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
         diffsize|diff-size) flags=' --help -h' kind=items ;;
         applydiff|apply-diff) flags=' -f --file -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
         mount) flags=' -l --label -o --opt -j --json --help -h' valued=' -l --label -o --opt' kind=items ;;

@@ -10,13 +10,13 @@ import errno
 import os
 import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cstore.errors import InvalidOption, SystemFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STANDARD_OUTPUT = "standard output"
 
@@ -77,12 +77,13 @@ def _opened(path: str) -> int:
 
 
 class FileSink:
-    """Takes bytes and writes them to a descriptor, all of them."""
+    """Takes bytes and writes them to a descriptor, all of them. `progress` is told how many there have been."""
 
     def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
         self._path = path
-        self.written = 0
+        self._written = 0
+        self.progress: Callable[[int], None] | None = None
 
     def write(self, data: bytes | memoryview) -> None:
         """Write all of `data`.
@@ -95,9 +96,11 @@ class FileSink:
             while rest:
                 count = os.write(self._descriptor, rest)
                 rest = rest[count:]
-                self.written += count
+                self._written += count
         except OSError as error:
             raise SystemFailure("write", self._path, error) from error
+        if self.progress:
+            self.progress(self._written)
 
 
 @contextmanager
@@ -152,7 +155,7 @@ def _in_place(path: str) -> Iterator[FileSink]:
 
 @contextmanager
 def _replacement(path: str, *, sync: bool) -> Iterator[FileSink]:
-    beside = f"{path}.{os.getpid()}.part"
+    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -161,7 +164,8 @@ def _replacement(path: str, *, sync: bool) -> Iterator[FileSink]:
         yield FileSink(descriptor, path)
         _publish(descriptor, beside, path, sync=sync)
     except BaseException:
-        os.unlink(beside)
+        with suppress(FileNotFoundError):  # it may have its name already
+            os.unlink(beside)
         raise
     finally:
         os.close(descriptor)

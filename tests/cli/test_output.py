@@ -264,7 +264,10 @@ def test_progress_is_for_a_terminal_on_stderr(
     shown, done = on_terminal(store_roots, private_config, "import-layer", "-i", "l1", "-f", path, stream=2)
     silent, _ = on_terminal(store_roots, private_config, "import-layer", "-q", "-i", "l2", "-f", path, stream=2)
 
+    exported, _ = on_terminal(store_roots, private_config, "diff", "-f", f"{path}.out", "l1", stream=2)
+
     assert "importing" in shown
+    assert "exporting" in exported
     assert done.stdout == b"l1\n"
     assert silent == ""
     assert run("import-layer", "-i", "l3", "-f", path).ok().stderr == ""

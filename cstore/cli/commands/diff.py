@@ -56,19 +56,26 @@ def diffsize(session: Session, layer: str, reference: str) -> None:
 @switch("--zstd", help="Compress with zstd.")
 @switch("-b", "--bzip2", "--bz2", help="Compress with bzip2.")
 @switch("-x", "--xz", help="Compress with xz.")
+@switch("-q", "--quiet", help="Show no progress.")
 @pass_session
-def diff(session: Session, /, layer: str, reference: str, file: str, **forms: bool) -> None:
+def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool, **forms: bool) -> None:
     """Write a layer as a tar archive.
 
     An imported layer comes out byte for byte as it went in, and is compressed as it was unless an option says
     otherwise. With REFERENCE, the archive holds what LAYER changes against that layer instead of against its parent.
     """
     from cstore.cli.files import result_file
+    from cstore.cli.output.progress import progress_bar
 
     store = session.open(Intent.CONTENT)
-    store.layers.get(layer)
-    with result_file(file, sync=session.config.sync) as sink:
-        store.layers.diff(layer, sink, reference, _compression(forms))
+    record, compression = store.layers.get(layer), _compression(forms)
+    compressed = record.compression if compression is None else compression
+    total = record.diff_size if record.diff_digest and not (compressed or reference) else None
+    with (
+        result_file(file, sync=session.config.sync) as sink,
+        progress_bar("exporting", total, quiet=quiet or not file) as sink.progress,
+    ):
+        store.layers.diff(record.id, sink, reference, compression)
 
 
 def _compression(forms: dict[str, bool]) -> Compression | None:
