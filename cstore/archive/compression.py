@@ -102,7 +102,8 @@ class _GzipDecoder:
 
         # The stub takes this class for an instance.
         self._errors = (cast("type[Exception]", error), OSError)
-        self._file = igzip.IGzipFile(fileobj=_RawFile(raw), mode="rb")  # type: ignore[no-untyped-call]
+        self._raw = _RawFile(raw)
+        self._file = igzip.IGzipFile(fileobj=self._raw, mode="rb")  # type: ignore[no-untyped-call]
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -114,16 +115,29 @@ class _GzipDecoder:
             raise ArchiveTruncated("inside the gzip stream", self._given) from None
         except self._errors as error:
             raise CompressionFailed("gzip", str(error)) from error
+        if self._raw.empty:
+            # Not a single member, to which the library has no objection.
+            raise ArchiveTruncated("before the gzip stream", 0)
         buffer[: len(data)] = data
         self._given += len(data)
         return len(data)
 
 
 class _RawFile:
-    """The part of a binary file that the gzip library uses."""
+    """The part of a binary file that the gzip library uses.
+
+    Attributes:
+        empty: nothing has come yet.
+    """
 
     def __init__(self, raw: ReadInto) -> None:
-        self.readinto = raw.readinto
+        self._raw = raw
+        self.empty = True
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = self._raw.readinto(buffer)
+        self.empty = self.empty and not count
+        return count
 
     def read(self, size: int) -> bytes:
         room = memoryview(bytearray(size))

@@ -72,6 +72,7 @@ class _FrameFollower:
         self._raw = raw
         self._storage = memoryview(bytearray(input_size))
         self._part = _Part.MAGIC
+        self._frames = 0
         self._seen = b""  # the beginning of a header that the last piece cut
         self._skip = 0  # bytes of no interest before the next header
         self._checksum = 0  # bytes after the last block of this frame
@@ -81,7 +82,8 @@ class _FrameFollower:
         """Give the next raw bytes that belong to frames, none at the end. They stay valid until the next call."""
         piece = self._storage[: self._raw.readinto(self._storage[:size])]
         if not piece:
-            self.cut = bool(self._skip or self._seen) or self._part not in {_Part.MAGIC, _Part.PADDING}
+            between = self._part in {_Part.MAGIC, _Part.PADDING} and not self._skip and not self._seen
+            self.cut = not between or not self._frames
             return piece
         return piece[: self._follow(piece)]
 
@@ -121,6 +123,7 @@ class _FrameFollower:
             self._begin_block(int.from_bytes(header, "little"))
 
     def _begin_frame(self, magic: bytes) -> None:
+        self._frames += 1
         if magic == _MAGIC:
             self._part = _Part.DESCRIPTOR
         elif magic[0] & 0xF0 == 0x50 and magic[1:] == _SKIPPABLE_TAIL:
