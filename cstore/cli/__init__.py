@@ -9,6 +9,7 @@ Exit codes: 0 done · 1 failed, or something was found · 2 usage · 130 interru
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -24,6 +25,7 @@ INTERRUPTED = 130
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and end the process with its exit code."""
+    gc.set_threshold(50_000)  # imports and records make many objects and hardly any garbage
     _occupy_standard_descriptors()
     code = run(sys.argv[1:] if words is None else words)
     # Taking the interpreter down in good order costs as much as a small command, and there is nothing left to do.
@@ -56,7 +58,8 @@ def run(words: Sequence[str]) -> int:
         code = root.main(list(words), prog_name="cstore", standalone_mode=False, obj=session)
         session.close()
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _say_interrupted()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +121,34 @@ def test_import_layer_leaves_nothing_when_it_fails(cli: CommandLine, tmp_path: P
         assert told.err.startswith("cstore: ")
         assert told.err.count("\n") == 1
     assert cli("layers").out == ""
+
+
+def test_an_interrupted_import_leaves_nothing(store_roots: StoreRoots, run: Runner, private_config: str) -> None:
+    """Ctrl-C in the middle of an archive: one line, exit 130, no layer and no leftovers."""
+    archive = typical_tar(size=200_000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "cstore", *store_roots.options, "import-layer"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "CONTAINERS_STORAGE_CONF": private_config},
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(archive[: len(archive) // 2])
+        process.stdin.flush()
+        deadline = time.monotonic() + 20
+        while not os.path.exists(f"{store_roots.graph}/vfs") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (130, b"")
+    assert err.count(b"cstore: interrupted; ") == 1
+    assert b"Traceback" not in err
+    assert run("layers").ok().stdout == ""
+    assert run("gc", "--verbose").ok().stdout == ""
 
 
 @pytest.mark.parametrize("command", [["import-layer"], ["applydiff", "l1"]], ids=" ".join)

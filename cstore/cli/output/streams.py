@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cstore.cli.output.text import encoded
@@ -34,7 +35,9 @@ def write_bytes(data: bytes) -> None:
 
 
 def say(line: str) -> None:
-    """Write one line to standard error."""
-    sys.stdout.flush()  # both streams may end in one file, where the order of events matters
-    sys.stderr.buffer.write(encoded(line) + b"\n")
-    sys.stderr.buffer.flush()
+    """Write one line to standard error. If even that fails, there is nobody left to tell."""
+    with suppress(OSError):
+        sys.stdout.flush()  # both streams may end in one file, where the order of events matters
+    with suppress(OSError):
+        sys.stderr.buffer.write(encoded(line) + b"\n")
+        sys.stderr.buffer.flush()
