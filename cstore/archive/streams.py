@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -45,6 +46,13 @@ class Sink(Protocol):
         """Take all of `data`."""
 
 
+def _wait(fd: int, event: int) -> None:
+    """Wait for a descriptor that another program, sharing it, has made non-blocking."""
+    poll = select.poll()
+    poll.register(fd, event)
+    poll.poll()
+
+
 # ── readers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -61,10 +69,13 @@ class FileReader:
         Raises:
             SystemFailure: the system cannot read it.
         """
-        try:
-            return os.readv(self._fd, (buffer,))
-        except OSError as error:
-            raise SystemFailure("read", self._name, error) from error
+        while True:
+            try:
+                return os.readv(self._fd, (buffer,))
+            except BlockingIOError:
+                _wait(self._fd, select.POLLIN)
+            except OSError as error:
+                raise SystemFailure("read", self._name, error) from error
 
 
 class PeekingReader:
@@ -160,12 +171,14 @@ class FileSink:
         rest = memoryview(data)
         if not self._widened and len(data) > _PIPE_SIZE:
             self._widen()
-        try:
-            while rest:
+        while rest:
+            try:
                 rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            hint = "the program that reads it has gone" if error.errno == errno.EPIPE else ""
-            raise SystemFailure("write", self._name, error, hint=hint) from error
+            except BlockingIOError:
+                _wait(self._fd, select.POLLOUT)
+            except OSError as error:
+                hint = "the program that reads it has gone" if error.errno == errno.EPIPE else ""
+                raise SystemFailure("write", self._name, error, hint=hint) from error
 
     def _widen(self) -> None:
         """Let a pipe hold a whole buffer, so that the reader is not woken for every 64 KiB."""

@@ -171,6 +171,22 @@ def test_pipe_takes_all(pipe: tuple[int, int]) -> None:
     assert got == pattern(3_000_000)
 
 
+def test_pipes_that_do_not_block(pipe: tuple[int, int]) -> None:
+    """A pipe that another program has made non-blocking is waited for, at both ends."""
+    reader, writer = pipe
+    for end in pipe:
+        os.set_blocking(end, False)
+    got = bytearray(3_000_000)
+    counts: list[int] = []
+    thread = threading.Thread(target=lambda: counts.append(fill(FileReader(reader), memoryview(got))))
+    thread.start()
+    time.sleep(0.01)
+    FileSink(writer).write(pattern(3_000_000))
+    thread.join()
+    assert counts == [3_000_000]
+    assert got == pattern(3_000_000)
+
+
 def test_broken_pipe(pipe: tuple[int, int]) -> None:
     """A reader that went away is named as the cause."""
     reader, writer = pipe
