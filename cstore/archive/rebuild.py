@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-"""A directory on the way was never there, or is something else by now."""
+_ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
+"""It, or a directory on the way, is not there."""
+
+_BARRED = frozenset({errno.ENOTDIR, errno.ELOOP})
+"""It, or something on the way, is a link or no directory."""
 
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
 """A device or socket that nothing answers for."""
@@ -109,6 +112,7 @@ class _Rebuilding:
         except ArchiveError as error:
             raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r}: {error.message}") from error
         folder, name = split_name(path)
+        reason = "is missing"
         for tree in self._trees:
             try:
                 return open_quietly(name, _READ, tree.descriptor(folder)), tree
@@ -117,9 +121,11 @@ class _Rebuilding:
             except OSError as error:
                 if error.errno in _NO_FILE:
                     raise self._damaged(entry, "is no longer a regular file") from error
-                if error.errno not in _ABSENT:
+                if error.errno in _BARRED:
+                    reason = "is not there, or only behind a link"
+                elif error.errno not in _ABSENT:
                     raise SystemFailure("open", tree.shown(path), error) from error
-        raise self._damaged(entry, "is missing")
+        raise self._damaged(entry, reason)
 
     def _damaged(self, entry: FileEntry, reason: str) -> ContentDamaged:
         return ContentDamaged(self._layer, show_name(entry.name), reason)
