@@ -16,6 +16,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cstore import errors
+from cstore.kernel.libc import load
 from cstore.kernel.process import close_all_but, die_with_parent
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def run_workers(jobs: Sequence[Callable[[], Any]], keep: AbstractSet[int] = froz
         CstoreError: what the first job to fail has raised. The others are stopped then; none is left behind in any
         case. SystemFailure: a worker could not be started, or was killed.
     """
+    load()
     workers: list[_Worker] = []
     try:
         for job in jobs:

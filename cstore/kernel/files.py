@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cstore.kernel.libc import call, system_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -17,19 +21,17 @@ RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437
 """The same on every architecture: numbers from 424 on are shared."""
 
+_OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 
 
 @cache
-def _open_how() -> Any:
-    import ctypes
+def _openat2() -> Callable[..., int]:
+    from ctypes import c_char_p, c_long
 
-    class OpenHow(ctypes.Structure):
-        _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-    return OpenHow
+    return system_call(_SYS_OPENAT2, c_long, c_char_p, c_char_p, c_long)
 
 
 def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
@@ -42,13 +44,11 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
         made
             the answer uncertain, ENOSYS before Linux 5.6, and what open(2) raises.
     """
-    import ctypes
-
     creating = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE
-    how = _open_how()(flags | os.O_CLOEXEC, mode if creating else 0, resolve)
     if b"\0" in path:
         raise ValueError("embedded null byte")
-    return system_call(_SYS_OPENAT2, dir_fd, ctypes.c_char_p(path), ctypes.byref(how), ctypes.sizeof(how))
+    how = _OPEN_HOW.pack(flags | os.O_CLOEXEC, mode if creating else 0, resolve)
+    return _openat2()(dir_fd, path, how, _OPEN_HOW.size)
 
 
 def rename_exchange(old: str, new: str) -> None:

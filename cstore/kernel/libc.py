@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @cache
@@ -12,6 +15,11 @@ def _library() -> Any:
     import ctypes
 
     return ctypes.CDLL(None, use_errno=True)
+
+
+def load() -> None:
+    """Load the library now: for who will call it where nothing can be loaded, in a forked worker or another root."""
+    _library()
 
 
 def call(name: str, *arguments: Any) -> int:
@@ -22,27 +30,42 @@ def call(name: str, *arguments: Any) -> int:
     Raises:
         OSError: the function returned -1; ENOSYS if this C library has no such function.
     """
-    import ctypes
     import errno
 
     try:
         function = getattr(_library(), name)
     except AttributeError:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name) from None
-    result = int(function(*arguments))
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
+    return _checked(int(function(*arguments)))
 
 
-def system_call(number: int, *arguments: Any) -> int:
-    """Make a system call that the C library has no function for. Integers are passed as C longs.
+def system_call(number: int, *types: Any) -> Callable[..., int]:
+    """Return a function that makes a system call which the C library has no function for.
 
-    Raises:
-        OSError: the kernel refused, or does not know the call (ENOSYS).
+    Args:
+        number: of the call.
+        types: the ctypes types of its arguments; integers must be c_long or as wide.
+
+    Returns:
+        The function. It raises OSError: the kernel refused, or does not know the call (ENOSYS).
     """
     import ctypes
 
-    wide = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    return call("syscall", ctypes.c_long(number), *wide)
+    function = _library()["syscall"]  # indexing gives a new object, whose types are ours to set
+    function.restype = ctypes.c_long
+    function.argtypes = (ctypes.c_long, *types)
+
+    def make(*arguments: Any) -> int:
+        result: int = function(number, *arguments)
+        return _checked(result) if result == -1 else result
+
+    return make
+
+
+def _checked(result: int) -> int:
+    if result == -1:
+        import ctypes
+
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

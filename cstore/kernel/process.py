@@ -61,6 +61,8 @@ def close_all_but(keep: AbstractSet[int]) -> None:
 def chroot_into(path: str) -> None:
     """Make `path` the root and the working directory of this process, for good.
 
+    Modules that are not loaded by then cannot be loaded any more.
+
     Raises:
         OSError: EPERM without the capability, or the path is not a directory.
     """

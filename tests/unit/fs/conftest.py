@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from cstore.kernel.libc import call
 from cstore.kernel.mount import MNT_DETACH, mount, unmount
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ORDINARY = 12345
+PR_SET_DUMPABLE = 4
 
 
 class TmpfsMaker(Protocol):
@@ -50,6 +52,7 @@ def as_ordinary(tmp_path: Path, needs_root: None) -> Callable[[Callable[[], None
     _give_away(str(tmp_path))
 
     def run(act: Callable[[], None]) -> None:
+        call("getpid")  # loads what that user may not be able to read
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -57,6 +60,7 @@ def as_ordinary(tmp_path: Path, needs_root: None) -> Callable[[Callable[[], None
                 os.setgroups([])
                 os.setresgid(ORDINARY, ORDINARY, ORDINARY)
                 os.setresuid(ORDINARY, ORDINARY, ORDINARY)
+                call("prctl", PR_SET_DUMPABLE, 1)  # as if it had always been theirs: they may use their own /proc
                 act()
                 code = 0
             except BaseException:  # noqa: BLE001  - it must not unwind into the parent's frames

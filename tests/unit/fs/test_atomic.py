@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import SystemFailure
-from cstore.fs.atomic import PendingFile, sync_directory, sync_filesystem, temporary_name, write_file
+from cstore.fs.atomic import TEMPORARY_PREFIX, PendingFile, sync_directory, sync_filesystem, temporary_name, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,6 +185,23 @@ def test_the_longest_names_can_be_written(tmp_path: Path, base: str) -> None:
     write_file(str(tmp_path / base), b"x")
 
     assert os.listdir(tmp_path) == [base]
+
+
+def test_killed_while_writing(tmp_path: Path) -> None:
+    """The old content stays; what was written so far lies beside it under a name that says what it is."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    pid = os.fork()
+    if pid == 0:
+        pending = PendingFile(str(path))
+        pending.write(b"new" * 1000)
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+    left = [name for name in os.listdir(tmp_path) if name != "a"]
+    assert path.read_bytes() == b"old"
+    assert len(left) == 1
+    assert left[0].startswith(f"{TEMPORARY_PREFIX}a")
 
 
 def test_many_writers_leave_one_file(tmp_path: Path) -> None:

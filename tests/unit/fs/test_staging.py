@@ -280,6 +280,18 @@ def _own_for_a_moment(root: StagingRoot) -> None:
         assert len(os.listdir(made)) == 5
 
 
+@pytest.mark.parametrize("inodes", [2, 3], ids=["lock file", "directory"])
+def test_no_space(tmpfs: TmpfsMaker, inodes: int) -> None:
+    """Whether the lock file or the directory finds no place: the error says so, and nothing is left."""
+    root = StagingRoot(os.path.join(tmpfs("small", f"nr_inodes={inodes}"), "tempdirs"))
+    os.mkdir(root.path)
+
+    with pytest.raises(SystemFailure, match=r"staging directory .*: No space left"):
+        root.reserve()
+
+    assert os.listdir(root.path) == []
+
+
 def test_no_permission(root: StagingRoot, tmp_path: Path) -> None:
     """A root that cannot be made is a named error."""
     (tmp_path / "home").write_bytes(b"a file is in the way")

@@ -18,6 +18,7 @@ import pytest
 from cstore.errors import InvalidIDMap, InvalidOption, SystemFailure
 from cstore.fs.tree import copy_tree, remove_tree
 from cstore.kernel.mount import MNT_DETACH, MS_BIND, mount, unmount
+from cstore.kernel.namespaces import enter_user_namespace
 from tests.unit.fs.snapshot import snapshot
 
 if TYPE_CHECKING:
@@ -418,6 +419,45 @@ def test_deep_directories_that_end_closed(trees: Trees, as_ordinary: Callable[[C
 
     as_ordinary(act)
     assert stat.S_IMODE(os.stat(path.replace(trees.source, trees.target)).st_mode) == 0o400
+
+
+def test_in_a_user_namespace(trees: Trees, as_ordinary: Callable[[Callable[[], None]], None]) -> None:
+    """Whiteouts, capabilities and links copy as for root; devices, which nobody can make there, are left out."""
+    os.makedirs(trees / "a/b")
+    trees.file("a/file", b"x", 0o755)
+    os.link(trees / "a/file", trees / "a/b/again")
+    os.mknod(trees / "a/device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.mknod(trees / "a/linked-device", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    os.link(trees / "a/linked-device", trees / "a/b/linked-device")
+    subprocess.run(["chown", "-hR", "12345:12345", trees.source, trees.target], check=True)
+
+    def act() -> None:
+        enter_user_namespace()
+        os.setxattr(trees / "a/file", "security.capability", CAPABILITY)
+        os.mknod(trees / "a/whiteout", stat.S_IFCHR, os.makedev(0, 0))
+        copy_tree(trees.source, trees.target)
+
+    as_ordinary(act)
+    before, after = snapshot(trees.source, times=False), snapshot(trees.target, times=False)
+    for name in (b"a/device", b"a/linked-device", b"a/b/linked-device"):
+        del before[name]
+    assert after == before
+    assert before[b"a/file"].attributes
+
+
+def test_owners_unknown_in_a_user_namespace(trees: Trees, as_ordinary: Callable[[Callable[[], None]], None]) -> None:
+    """They cannot be given to a copy; the error says where IDs are granted."""
+    trees.file("a")
+    os.chown(trees.source, 12345, 12345)
+    os.chown(trees.target, 12345, 12345)
+
+    def act() -> None:
+        enter_user_namespace()
+        with pytest.raises(SystemFailure, match=r"cannot copy .*/a: ") as caught:
+            copy_tree(trees.source, trees.target)
+        assert "/etc/subuid" in caught.value.hint
+
+    as_ordinary(act)
 
 
 @pytest.mark.parametrize("kind", ["file", "dir"])
