@@ -337,11 +337,21 @@ def tree_manifest(
 
 def _walk(root: bytes, skip: set[bytes]) -> Iterable[bytes]:
     yield b"."
-    for folder, names, files in os.walk(root):
-        if folder == root:
-            names[:] = [name for name in names if name not in skip]
-        for name in names + files:
-            yield os.path.relpath(os.path.join(folder, name), root)
+    for path in paths_below(root, skip):
+        yield path[len(root.rstrip(b"/")) + 1 :]
+
+
+def paths_below(root: bytes, skip: set[bytes] | None = None) -> Iterable[bytes]:
+    """Every path in a directory, however deep: os.walk calls itself for each level, which ends at a thousand."""
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(folder) as found:
+            for item in found:
+                if folder != root or item.name not in (skip or ()):
+                    yield item.path
+                    if item.is_dir(follow_symlinks=False):
+                        pending.append(item.path)
 
 
 def _fact(
@@ -396,10 +406,8 @@ def listing(*roots: str) -> dict[str, str]:
     """Every path below some directories with its type and size: what is there, not what it says."""
     found = {}
     for root in roots:
-        for folder, names, files in os.walk(root):
-            for name in names + files:
-                path = os.path.join(folder, name)
-                about = os.lstat(path)
-                size = "" if stat.S_ISDIR(about.st_mode) else f" {about.st_size}"
-                found[os.path.relpath(path, root)] = stat.filemode(about.st_mode)[0] + size
+        for path in paths_below(os.fsencode(root)):
+            about = os.lstat(path)
+            size = "" if stat.S_ISDIR(about.st_mode) else f" {about.st_size}"
+            found[os.path.relpath(os.fsdecode(path), root)] = stat.filemode(about.st_mode)[0] + size
     return found
