@@ -189,6 +189,23 @@ class FileSink:
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, BUFFER_SIZE)
 
 
+class CountingSink:
+    """Counts what passes through.
+
+    Attributes:
+        count: bytes so far.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.count = 0
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Pass all of `data` on."""
+        self._sink.write(data)
+        self.count += len(data)
+
+
 class HashingSink:
     """Hashes and counts what is written, and passes it on if there is a sink to pass it to.
 
