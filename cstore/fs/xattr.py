@@ -23,6 +23,10 @@ BOUND_TO_PLACE = {
 """Attributes that a copy does not take along, and why."""
 
 
+class AttributeRefused(OSError):
+    """An attribute could not be set; `filename` is the attribute's name."""
+
+
 def entry(dir_fd: int, name: str) -> str:
     """Return a path to `name` in the open directory `dir_fd`, for the functions here. Needs /proc."""
     return f"/proc/self/fd/{dir_fd}/{name}"
@@ -104,7 +108,7 @@ def put_all(file: int | str, attributes: Mapping[str, bytes], *, forgiving: bool
         `security.*`).
 
     Raises:
-        OSError: as `put`; the attribute is its file name.
+        AttributeRefused: as `put` would fail.
     """
     for name, value in attributes.items():
         try:
@@ -112,14 +116,15 @@ def put_all(file: int | str, attributes: Mapping[str, bytes], *, forgiving: bool
         except OSError as error:
             if forgiving and error.errno == errno.EPERM and name.startswith(("trusted.", "security.")):
                 continue
-            raise OSError(error.errno, error.strerror, name) from None
+            raise AttributeRefused(error.errno, error.strerror, name) from None
 
 
 def copy_all(source: int | str, target: int | str, *, forgiving: bool = False) -> None:
     """Give `target` all attributes of `source` but those bound to their place; see `put_all`.
 
     Raises:
-        OSError: an attribute could not be read, or set (it is the file name then).
+        AttributeRefused: one could not be set.
+        OSError: one could not be read.
     """
     names = names_of(source)
     if names:  # most files have none

@@ -20,6 +20,7 @@ from cstore.errors import SystemFailure
 from cstore.fs import xattr
 from cstore.fs.tree.copy_data import DataCopier
 from cstore.fs.tree.trail import Trail, open_again
+from cstore.kernel.namespaces import in_user_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,11 +77,10 @@ def failure(path: str, error: OSError) -> SystemFailure:
         hint = "free some space and try again"
     elif error.errno == errno.EXDEV:
         hint = f"something is mounted inside the tree, which is no part of it: umount {path}"
-    elif error.errno == errno.EINVAL:
-        hint = "an owner may be unknown in this user namespace: see /etc/subuid and /etc/subgid"
-    elif isinstance(error.filename, str) and error.filename.partition(".")[0] in {"security", "system", "trusted",
-    "user"}:
-        hint = f"the attribute {error.filename} was refused"
+    elif isinstance(error, xattr.AttributeRefused):
+        hint = f"its attribute {error.filename} was refused"
+    elif error.errno == errno.EINVAL and in_user_namespace():
+        hint = "its owner may be unknown in this user namespace: see /etc/subuid and /etc/subgid"
     return SystemFailure("copy", path, error, hint=hint)
 
 

@@ -480,6 +480,22 @@ def test_what_cannot_be_read_is_named(
     as_ordinary(act)
 
 
+@pytest.mark.usefixtures("needs_root")
+def test_an_attribute_that_cannot_be_kept(trees: Trees, tmpfs: TmpfsMaker) -> None:
+    """A destination that has no such attribute: the copy is refused, and the attribute named, not silently dropped."""
+    os.setxattr(trees.file("a"), "user.comment", b"kept")
+    point = tmpfs("ramfs")
+    mount("ramfs", point, "ramfs")
+    trees.target = point
+    try:
+        with pytest.raises(SystemFailure, match=r"cannot copy .*/a: ") as caught:
+            copy_tree(trees.source, trees.target)
+    finally:
+        unmount(point, MNT_DETACH)
+
+    assert caught.value.hint == "its attribute user.comment was refused"
+
+
 def test_no_space(tmpfs: TmpfsMaker, trees: Trees) -> None:
     """The error says that the disk is full, and which file did not fit."""
     trees.file("a", b"x" * 300_000)
