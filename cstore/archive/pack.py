@@ -15,7 +15,7 @@ from cstore.archive import xattrs
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.directories import Directories, Kind, names_in, open_quietly
 from cstore.archive.names import join_name, split_name
-from cstore.archive.streams import PipelinedSink
+from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tar import writer
 from cstore.archive.tar.writer import Entry, header_blocks
 from cstore.archive.whiteout import WHITEOUT_PREFIX, whiteout_name

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Directories, open_quietly
 from cstore.archive.names import clean_name, show_name, split_name
-from cstore.archive.streams import PipelinedSink
+from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitDamaged
 

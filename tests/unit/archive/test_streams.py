@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.archive.compression import Compression
+from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.streams import (
     BUFFER_SIZE,
     CountingReader,
@@ -19,7 +20,6 @@ from cstore.archive.streams import (
     FileSink,
     HashingSink,
     PeekingReader,
-    PipelinedSink,
     compressed,
     fill,
 )

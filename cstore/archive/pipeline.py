@@ -1,0 +1,148 @@
+"""A sink that works in a thread of its own, so that reading and writing overlap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from cstore.archive.streams import BUFFER_SIZE
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    import threading
+    from types import TracebackType
+
+    from cstore.archive.streams import Sink
+
+
+class PipelinedSink:
+    """Collects what is written into large blocks and lets a thread write them, so that reading and writing overlap.
+
+    A few buffers of `BUFFER_SIZE` travel in a circle between the two threads, so memory stays the same however slow
+    the sink is. A producer that fills the buffer itself (`room`, `advance`) avoids a copy; `write` copies. What fits
+    into one buffer is written without a thread. Used as a context manager it is closed at the end, and abandoned if the
+    block raises: the thread is gone in both cases.
+
+    An error of the sink comes out of the next call.
+    """
+
+    def __init__(self, sink: Sink, buffers: int = 4) -> None:
+        from queue import SimpleQueue
+
+        self._sink = sink
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
+        for _ in range(buffers - 1):
+            self._free.put(bytearray(BUFFER_SIZE))
+        self._current = bytearray(BUFFER_SIZE)
+        self._view = memoryview(self._current)
+        self._used = 0
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self._abandoned = False
+
+    def room(self, wanted: int) -> memoryview:
+        """Return the place for the next bytes, to be filled from the front before `advance`.
+
+        It is never empty and at most `wanted` bytes long; it is shorter only if that many do not fit into a buffer.
+
+        Raises:
+            CstoreError: what the sink raised for earlier data.
+        """
+        free = BUFFER_SIZE - self._used
+        # A small rest is given up, so that most files need one read; a large file fills every buffer.
+        if not free or (wanted > free and free < BUFFER_SIZE // 2):
+            self._pass_on()
+            free = BUFFER_SIZE
+        return self._view[self._used : self._used + min(wanted, free)]
+
+    def advance(self, count: int) -> None:
+        """Take the first `count` bytes of the last `room` as written."""
+        self._used += count
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Take all of `data`.
+
+        Raises:
+            CstoreError: what the sink raised for earlier data.
+        """
+        size = len(data)
+        if size <= BUFFER_SIZE - self._used:
+            self._view[self._used : self._used + size] = data
+            self._used += size
+            return
+        rest = memoryview(data)
+        while rest:
+            place = self.room(len(rest))
+            place[:] = rest[: len(place)]
+            self._used += len(place)
+            rest = rest[len(place) :]
+
+    def close(self) -> None:
+        """Wait until the sink has everything. The sink itself stays open.
+
+        Raises:
+            CstoreError: what the sink raised.
+        """
+        if self._thread is None:
+            self._deliver(self._current, self._used)
+        else:
+            self._filled.put((self._current, self._used))
+            self._stop()
+        self._used = 0
+        self._raise_failure()
+
+    def abandon(self) -> None:
+        """Stop the thread without writing what is still queued; waits only for the write that is under way."""
+        self._abandoned = True
+        self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _pass_on(self) -> None:
+        """Queue the current buffer and take a free one, waiting for it if need be."""
+        if self._thread is None:
+            import threading
+
+            self._thread = threading.Thread(target=self._drain, name="cstore-sink", daemon=True)
+            self._thread.start()
+        self._filled.put((self._current, self._used))
+        self._current = self._free.get()
+        self._view = memoryview(self._current)
+        self._used = 0
+        self._raise_failure()
+
+    def _stop(self) -> None:
+        if self._thread is not None:
+            self._filled.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _drain(self) -> None:
+        # After a failure buffers keep circling unwritten: a producer that waits for one must wake up to hear of it.
+        while (item := self._filled.get()) is not None:
+            self._deliver(*item)
+            self._free.put(item[0])
+
+    def _deliver(self, buffer: bytearray, count: int) -> None:
+        if self._failure is not None or self._abandoned or not count:
+            return
+        try:
+            with memoryview(buffer) as view, view[:count] as part:
+                self._sink.write(part)
+        except OSError as error:
+            self._failure = SystemFailure("write", "the output", error)
+        except Exception as error:  # noqa: BLE001  - raised again in the producer's thread
+            self._failure = error
