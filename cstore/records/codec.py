@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import gc
 import time
+from bisect import bisect_right
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
@@ -20,7 +22,7 @@ from cstore.records.dialect import KNOWN_KEYS, Flaw, divide
 from cstore.records.model import Container, Identifier, IDMapEntry, R
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.records.model import Record
 
@@ -121,6 +123,24 @@ def split(data: bytes) -> Sequence[bytes | msgspec.Raw]:
         from cstore.records import lenient
 
         return [element.raw for element in lenient.scan(data).elements]
+
+
+def rows_mentioning(data: bytes, slices: Callable[[], Sequence[bytes | msgspec.Raw]], text: str) -> list[int] | None:
+    """Find the rows of a record file in which a text stands; None if that takes more than a search in its bytes."""
+    needle = text.encode(errors="replace")
+    if not needle or b"\\" in data:  # with escapes it may be spelled in another way
+        return None
+    place = data.find(needle)
+    if place < 0:
+        return []
+    starts = list(accumulate((memoryview(raw).nbytes + 1 for raw in slices()), initial=1))
+    if starts[-1] != len(data):  # there is white space between the records
+        return None
+    rows: dict[int, None] = {}
+    while place >= 0:
+        rows[bisect_right(starts, place) - 1] = None
+        place = data.find(needle, place + 1)
+    return list(rows)
 
 
 def _decode_leniently(kind: type[R], data: bytes) -> Contents[R]:

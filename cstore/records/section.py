@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic
 
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
-from cstore.fs.atomic import sync_directory, write_file
+from cstore.fs.atomic import PendingFile, sync_directory
 from cstore.records import codec
 from cstore.records.codec import Head
 from cstore.records.dialect import Flaw
@@ -34,7 +34,8 @@ class Section(Generic[R]):
     """The records of one file.
 
     A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
-    None once the record was removed. Rows from `_loaded` on are new.
+    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; the
+    rows behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
 
     Attributes:
         kind: the class of its records.
@@ -51,47 +52,55 @@ class Section(Generic[R]):
         """Take over the `content` of the file. Nothing of it is looked at before `read`."""
         self.kind, self.location, self.path, self.degraded = kind, location, path, degraded
         self.flaws: list[RecordsDamaged] = []
-        self._repeated: dict[str, list[int]] = {}
         data, self.identity = content
-        self._take(data, [])
+        self._start_from(data, [])
 
     def read(self, *, whole: bool) -> None:
         """Read the `whole` records, or only their heads if that will do, and note flaws."""
-        self._take(self._data, self._read(self._data, whole=whole))
-
-    def _read(self, data: bytes, *, whole: bool) -> list[R | Head | None]:
+        data = self._base
         heads = codec.decode_heads(data) if data and not whole else None
         if heads is not None or not data:
-            return [*(heads or ())]
+            self._start_from(data, [*(heads or ())])
+            return
         contents = codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
-        return [*contents.records]
+        self._start_from(data, [*contents.records])
+
+    def _start_from(self, data: bytes, rows: list[R | Head | None]) -> None:
+        self._base, self._rows, self._base_rows = data, rows, len(rows)
+        self._slices: Sequence[bytes | Raw] | None = None
+        self._tail: list[bytes] = []
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take note that the file on disk holds all rows."""
+        self._originals: dict[int, R] = {}
+        self._removed = False
+        self._base_changed = False
+        self._index: dict[str, int] | None = None
+        self._repeated: dict[str, list[int]] = {}
 
     def _note(self, flaw: Flaw) -> None:
         if all(known.reason != flaw.reason for known in self.flaws):
             self.flaws.append(RecordsDamaged(self.path, flaw.reason, offset=flaw.offset))
-
-    def _take(self, data: bytes, rows: list[R | Head | None]) -> None:
-        """Start from the rows that the file now holds."""
-        self._data, self._rows, self._loaded = data, rows, len(rows)
-        self._raws: Sequence[bytes | Raw] | None = None
-        self._originals: dict[int, R] = {}
-        self._removed = False
-        self._index: dict[str, int] | None = None
-        self._repeated.clear()
 
     # ── asking ──
 
     @property
     def empty(self) -> bool:
         """Whether the file is there and has no bytes."""
-        return self.identity is not None and not self._data
+        return self.identity is not None and not self._base and not self._tail
 
     @property
     def changed(self) -> bool:
         """Whether the file on disk lacks something."""
-        return self._removed or bool(self._originals) or len(self._rows) > self._loaded
+        return self._removed or bool(self._originals) or any(row is not None for row in self._rows[self._saved :])
+
+    @property
+    def _saved(self) -> int:
+        """How many rows the file on disk has."""
+        return self._base_rows + len(self._tail)
 
     def is_current(self) -> bool:
         """Whether the file on disk still is the one that was read or written."""
@@ -112,29 +121,26 @@ class Section(Generic[R]):
         return (row for row in self._rows if row is not None and not isinstance(row, Head))
 
     def _read_the_rest(self) -> None:
-        contents = codec.decode(self.kind, self._data)
+        contents = codec.decode(self.kind, self._base)
         if contents.flaws:
-            for number in range(self._loaded):
+            for number in range(self._base_rows):
                 self._record(number)
             return
         for number, record in enumerate(contents.records):
             if isinstance(self._rows[number], Head):
                 self._rows[number] = record
 
-    def mentioning(self, text: bytes) -> Iterator[R]:
+    def mentioning(self, text: str) -> Iterator[R]:
         """All records in whose fields `text` may stand, and perhaps others.
 
         Raises:
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
-        if b"\\" in self._data:  # the text may be spelled in another way
+        rows = codec.rows_mentioning(self._base, self._base_slices, text)
+        if rows is None:
             return self.records()
-        there = text in self._data
-        found = (
-            self._record(number)
-            for number, row in enumerate(self._rows)
-            if not isinstance(row, Head) or (there and text in bytes(self._slices()[number]))
-        )
+        written_since = {*self._originals, *range(self._base_rows, len(self._rows))}
+        found = (self._record(number) for number in sorted(written_since.union(rows)))
         return (record for record in found if record is not None)
 
     def ids(self) -> KeysView[str]:
@@ -159,11 +165,11 @@ class Section(Generic[R]):
         row = self._rows[number]
         if not isinstance(row, Head):
             return row
-        raw = self._slices()[number]
+        raw = self._base_slices()[number]
         try:
             record = codec.decode_one(self.kind, raw)
         except ValueError as error:
-            flaw = Flaw(f"record {number + 1} (ID {row.id}): {error}", self._data.find(bytes(raw)))
+            flaw = Flaw(f"record {number + 1} (ID {row.id}): {error}", self._base.find(bytes(raw)))
             if not self.degraded:
                 raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) from None
             self._note(flaw)
@@ -172,25 +178,24 @@ class Section(Generic[R]):
         self._rows[number] = record
         return record
 
-    def _slices(self) -> Sequence[bytes | Raw]:
-        if self._raws is None:
-            self._raws = codec.split(self._data)
-        return self._raws
+    def _base_slices(self) -> Sequence[bytes | Raw]:
+        if self._slices is None:
+            self._slices = codec.split(self._base)
+        return self._slices
 
     def _by_id(self) -> dict[str, int]:
         """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
         if self._index is None:
             self._index = {row.id: number for number, row in enumerate(self._rows) if row is not None}
+            self._repeated = {}
             if len(self._index) < len(self._rows):
                 self._find_repeated(self._index)
         return self._index
 
     def _find_repeated(self, index: dict[str, int]) -> None:
-        rows: dict[str, list[int]] = {}
         for number, row in enumerate(self._rows):
-            if row is not None and (index[row.id] != number or row.id in rows):
-                rows.setdefault(row.id, []).append(number)
-        self._repeated = rows
+            if row is not None and (index[row.id] != number or row.id in self._repeated):
+                self._repeated.setdefault(row.id, []).append(number)
 
     @property
     def repeats(self) -> bool:
@@ -211,15 +216,17 @@ class Section(Generic[R]):
         if row is None:
             raise KeyError(record.id)
         old = self._record(row)
-        if row < self._loaded and old is not None:
+        if old is not None and row < self._saved:
             self._originals.setdefault(row, old)
+        self._base_changed |= row < self._base_rows
         self._rows[row] = record
 
     def remove(self, identifier: str) -> None:
         """Take out every record with that ID: a hidden duplicate must not come back in its place."""
         row = self._by_id().pop(identifier, None)
         for number in self._repeated.pop(identifier, [] if row is None else [row]):
-            self._removed = self._removed or number < self._loaded
+            self._removed |= number < self._saved
+            self._base_changed |= number < self._base_rows
             self._rows[number] = None
 
     # ── writing ──
@@ -238,30 +245,54 @@ class Section(Generic[R]):
             raise self.flaws[0]
         if not self.is_current():
             raise RecordsChanged(self.path)
-        data = self._render()
-        make_directory(os.path.dirname(self.path), sync=sync)
-        self.identity = identity_of(write_file(self.path, data, sync=sync))
-        self._take(data, [*self.heads()])
+        base, tail = self._render_base(), self._render_tail()
+        comma = b"," if tail and len(base) > 1 else b""
+        parts = [base, comma + b",".join(tail) + b"]"]
+        self.identity = _write(self.path, parts, sync=sync)
+        rows: list[R | Head | None] = [*self.heads()]
+        if self._base_changed:
+            self._start_from(b"".join(parts), rows)
+        else:
+            self._rows, self._tail = rows, tail
+            self._settle()
 
-    def _render(self) -> bytes:
-        """Write the file anew, from its own bytes wherever nothing was changed."""
-        new = self._rows[self._loaded :]
-        added = [codec.encode(row) for row in new if row is not None and not isinstance(row, Head)]
-        if self._removed or self._originals:
-            return b"[%s]" % b",".join(self._kept() + added)
-        body = self._data.strip(_BLANK)
-        if self._loaded == 0:
-            return b"[%s]" % b",".join(added)
-        # Most often one record joins thousands: theirs need not even be told apart.
-        return b"".join([memoryview(body)[:-1], *(b"," + text for text in added), b"]"])
+    def _render_base(self) -> bytes | memoryview:
+        """Write the first rows, up to the closing bracket."""
+        if not self._base_rows:
+            return b"["
+        if not self._base_changed:
+            # Most often one record joins thousands: theirs need not even be told apart.
+            return memoryview(self._base.strip(_BLANK))[:-1]
+        return b"[" + b",".join(self._base_texts())
 
-    def _kept(self) -> list[bytes | Raw]:
-        texts = [*self._slices()]
+    def _base_texts(self) -> list[bytes | Raw]:
+        texts = [*self._base_slices()]
         for number, old in self._originals.items():
             row = self._rows[number]
-            if row is not None and not isinstance(row, Head):
+            if number < self._base_rows and row is not None and not isinstance(row, Head):
                 texts[number] = codec.rewrite(texts[number], old, row)
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
+
+    def _render_tail(self) -> list[bytes]:
+        texts = []
+        for place, row in enumerate(self._rows[self._base_rows :]):
+            if row is None or isinstance(row, Head):
+                continue
+            old = self._originals.get(self._base_rows + place)
+            if place >= len(self._tail):
+                texts.append(codec.encode(row))
+            else:
+                raw = self._tail[place]
+                texts.append(raw if old is None else codec.rewrite(raw, old, row))
+        return texts
+
+
+def _write(path: str, parts: Sequence[bytes | memoryview], *, sync: bool) -> Identity:
+    make_directory(os.path.dirname(path), sync=sync)
+    with PendingFile(path, sync=sync) as pending:
+        for part in parts:
+            pending.write(part)
+        return identity_of(pending.commit())
 
 
 def make_directory(path: str, *, sync: bool = True) -> None:

@@ -157,7 +157,7 @@ class Table(Generic[R]):
         """
         if self._hides():
             return iter(self)  # only among all of them is it known which are hidden
-        return chain.from_iterable(section.mentioning(text.encode(errors="replace")) for section in self._sections)
+        return chain.from_iterable(section.mentioning(text) for section in self._sections)
 
     def _hides(self) -> bool:
         """Whether records are hidden by others of the same ID. Only foreign writers bring that about."""

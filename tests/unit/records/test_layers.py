@@ -29,10 +29,34 @@ def test_incomplete_layers(tmp_path: Path) -> None:
     table.replace(Layer(id="b"))
     table.remove("a")
     assert [layer.id for layer in incomplete(table)] == ["e", "f"]
+    table.save()
+    assert [layer.id for layer in incomplete(table)] == ["e", "f"]
+
+
+def test_a_layer_that_becomes_incomplete(tmp_path: Path) -> None:
+    """Before anything is saved, when no file says so yet."""
+    table = layers_in(str(tmp_path), b'[{"id":"a"},{"id":"b"},{"id":"c"}]')
+
+    table.replace(Layer(id="b", flags={"incomplete": True}))
+
+    assert [layer.id for layer in incomplete(table)] == ["b"]
+
+
+def test_an_incomplete_layer_between_blanks(tmp_path: Path) -> None:
+    """Places in the file are not taken for places in another."""
+    blank = b" " * 100
+    table = layers_in(
+        str(tmp_path),
+        b"[" + blank + b'{"id":"a"}' + blank + b',{"id":"b","flags":{"incomplete":true}},{"id":"c"},{"id":"d"}]',
+    )
+
+    assert [layer.id for layer in incomplete(table)] == ["b"]
 
 
 @pytest.mark.parametrize(
-    "flags", [b'"incompl\\u0065te":true', b'"incomplete" : true', b'"x":"\\\\","incomplete":true'], ids=["escape", "space", "other"]
+    "flags",
+    [b'"incompl\\u0065te":true', b'"incomplete" : true', b'"x":"\\\\","incomplete":true'],
+    ids=["escape", "space", "other"],
 )
 def test_an_incomplete_layer_is_found_however_it_is_spelled(tmp_path: Path, flags: bytes) -> None:
     """Escapes make the quick search impossible, and it is not made."""
@@ -49,8 +73,8 @@ def test_children_of_a_layer(tmp_path: Path, parent: str) -> None:
         Location.VOLATILE: put(str(tmp_path / "volatile-layers.json"), b'[{"id":"v","parent":"p"}]'),
     }
     table = Table.load(LAYERS, files)
-    for layer in (Layer(id=parent), Layer(id="1", parent=parent), Layer(id="2", parent="1"), Layer(id="3", parent=parent)):
-        table.add(layer)
+    for identifier, below in ((parent, ""), ("1", parent), ("2", "1"), ("3", parent)):
+        table.add(Layer(id=identifier, parent=below))
     assert [layer.id for layer in children(table, parent)][:2] == ["1", "3"]
     table.save()
 
