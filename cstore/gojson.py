@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from typing import Any
 
 _SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_special = _SPECIAL.search
 _ESCAPES = {
     **{chr(code): f"\\u{code:04x}" for code in (*range(0x20), *map(ord, "<>&\u2028\u2029"))},
     '"': '\\"',
@@ -37,60 +35,59 @@ def encode(value: object, *, record_file: bool = False, sort_keys: bool = False)
         ValueError: a float that is not finite, which JSON cannot express.
         TypeError: a value of another type.
     """
-    pieces: list[str] = []
-    _write(value, pieces.append, _Dialect(record_file, sort_keys))
-    return "".join(pieces).encode()
+    return _Writer(record_file=record_file, sort_keys=sort_keys).text_of(value).encode()
 
 
-class _Dialect:
-    __slots__ = ("escape", "record_file", "sort_keys")
+class _Writer:
+    """One dialect. The same few keys occur in thousands of records, so their text is kept."""
 
-    def __init__(self, record_file: bool, sort_keys: bool) -> None:
-        self.record_file = record_file
-        self.sort_keys = sort_keys
-        table = _ESCAPES if record_file else _SHORT_ESCAPES
-        self.escape: Callable[[re.Match[str]], str] = lambda match: table.get(match[0], "\\ufffd")
+    def __init__(self, *, record_file: bool, sort_keys: bool) -> None:
+        self._record_file = record_file
+        self._sort_keys = sort_keys
+        self._escapes = _ESCAPES if record_file else _SHORT_ESCAPES
+        self._keys: dict[str, str] = {}
 
-    def string(self, text: str) -> str:
-        return f'"{_SPECIAL.sub(self.escape, text) if _SPECIAL.search(text) else text}"'
+    def text_of(self, value: Any) -> str:
+        kind = type(value)
+        if kind is str:
+            return f'"{value}"' if _special(value) is None else self._string(value)
+        if kind is dict:
+            items = sorted(value.items()) if self._sort_keys else value.items()
+            keys = self._keys
+            return f"{{{','.join([f'{keys.get(key) or self._key(key)}{self.text_of(item)}' for key, item in items])}}}"
+        if kind is list or kind is tuple:
+            return f"[{','.join([self.text_of(item) for item in value])}]"
+        if kind is int:
+            return int.__repr__(value)
+        return self._rare(value)
 
-
-def _write(value: Any, emit: Callable[[str], object], dialect: _Dialect) -> None:
-    if isinstance(value, str):
-        emit(dialect.string(value))
-    elif value is None:
-        emit("null")
-    elif isinstance(value, bool):
-        emit("true" if value else "false")
-    elif isinstance(value, int):
-        emit(int.__repr__(value))
-    elif isinstance(value, float):
-        emit(_number(value, two_digits=dialect.record_file))
-    elif isinstance(value, dict):
-        _write_object(value, emit, dialect)
-    elif isinstance(value, (list, tuple)):
-        _write_array(value, emit, dialect)
-    else:
+    def _rare(self, value: Any) -> str:
+        if value is None:
+            return "null"
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, float):
+            return _number(value, two_digits=self._record_file)
+        # What remains are the likes of an enumeration's members and named tuples.
+        if isinstance(value, str):
+            return self._string(str.__str__(value))
+        if isinstance(value, int):
+            return int.__repr__(value)
+        if isinstance(value, dict):
+            return self.text_of(dict(value))
+        if isinstance(value, (list, tuple)):
+            return self.text_of(list(value))
         raise TypeError(f"{type(value).__name__} has no form in JSON")
 
+    def _key(self, key: str) -> str:
+        text = self._keys[key] = f"{self._string(key)}:"
+        return text
 
-def _write_object(value: dict[str, Any], emit: Callable[[str], object], dialect: _Dialect) -> None:
-    items: Iterable[tuple[str, Any]] = sorted(value.items()) if dialect.sort_keys else value.items()
-    opening = "{"
-    for key, item in items:
-        emit(f"{opening}{dialect.string(key)}:")
-        _write(item, emit, dialect)
-        opening = ","
-    emit("}" if value else "{}")
+    def _string(self, text: str) -> str:
+        return f'"{_SPECIAL.sub(self._escape, text)}"'
 
-
-def _write_array(value: list[Any] | tuple[Any, ...], emit: Callable[[str], object], dialect: _Dialect) -> None:
-    opening = "["
-    for item in value:
-        emit(opening)
-        _write(item, emit, dialect)
-        opening = ","
-    emit("]" if value else "[]")
+    def _escape(self, match: re.Match[str]) -> str:
+        return self._escapes.get(match[0], "\\ufffd")
 
 
 def _number(value: float, *, two_digits: bool) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from enum import Enum, IntEnum
 
 import pytest
 
@@ -78,6 +80,18 @@ def test_floats_look_like_gos(number: float, printed: str, recorded: str) -> Non
 def test_integers_of_any_size_are_exact() -> None:
     """Go would make a float of it and lose the end."""
     assert gojson.encode(2**80) == b"1208925819614629174706176"
+
+
+def test_members_of_enumerations_are_their_values() -> None:
+    """So are named tuples and the like."""
+
+    class Number(IntEnum):
+        ONE = 1
+
+    class Word(str, Enum):  # noqa: UP042  - its own text is `Word.LESS`, unlike that of a StrEnum
+        LESS = "<"
+
+    assert gojson.encode({"a": [Number.ONE, Word.LESS], "b": OrderedDict(c=1)}) == b'{"a":[1,"\\u003c"],"b":{"c":1}}'
 
 
 def test_what_json_cannot_say_is_refused() -> None:
