@@ -187,10 +187,11 @@ def detect_driver(graph_root: str, environment: Environment, release: str = "") 
         names = sorted(os.listdir(graph_root))
     except OSError:
         names = []
-    prior = [name.removesuffix("-images") for name in names if name.endswith("-images")]
-    for name in prior:
-        if name in _ROOTLESS_DRIVERS:
-            return name
+    for suffix in ("-images", "-layers"):  # the second where there are layers and never was an image
+        for name in names:
+            driver = name.removesuffix(suffix)
+            if name.endswith(suffix) and driver in _ROOTLESS_DRIVERS:
+                return driver
     kernel = _version(release or os.uname().release)
     capable = kernel >= _FIRST_KERNEL or shutil.which("fuse-overlayfs", path=environment.search_path)
     return "overlay" if capable else "vfs"

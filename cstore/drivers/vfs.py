@@ -137,6 +137,7 @@ class VfsDriver:
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.fs.atomic import sync_directory
+        from cstore.fs.rename import rename_tree
 
         del parent
         target = os.path.join(self._trees, layer)
@@ -144,7 +145,7 @@ class VfsDriver:
         try:
             os.makedirs(self._trees, 0o700, exist_ok=True)
             self._make_durable(staged)
-            os.rename(staged.tree, target)
+            rename_tree(staged.tree, target)
             if self._sync:
                 sync_directory(self._trees)
         except OSError as error:
@@ -166,11 +167,11 @@ class VfsDriver:
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
         from cstore.fs.atomic import sync_directory
-        from cstore.kernel.files import rename_exchange
+        from cstore.fs.rename import exchange_trees
 
         target = os.path.join(self._trees, layer)
         try:
-            rename_exchange(staged.tree, target)
+            exchange_trees(staged.tree, target)
             if self._sync:
                 sync_directory(self._trees)
         except OSError as error:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.lockfile import make_directories
+from cstore.fs.rename import rename_tree
 from cstore.fs.tree.remove import remove_tree
 from cstore.kernel.locks import conflicting_process, try_lock
 
@@ -200,7 +201,7 @@ class StagingDirectory:
         """
         staged = self.next_name(os.path.basename(path.rstrip("/")))
         try:
-            os.rename(path, staged)
+            rename_tree(path, staged)
         except FileNotFoundError:
             if os.path.lexists(path):
                 raise SystemFailure("move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cstore.errors import DataItemUnknown, InvalidDataName
@@ -46,7 +48,17 @@ def set_layer_data(context: Context, word: str, key: str, data: bytes) -> None:
         raise InvalidDataName("layer", key)
     with writing(context, Shelf.LAYERS) as writer:
         layer = get_layer(writer, word)
-        write_item(context.layout.layer_data(layer.id), key, data, sync=context.sync)
+        _write(context.layout.layer_data(layer.id), key, data, sync=context.sync)
         if key not in layer.data_names:
             writer.layers.replace(layer.with_(data_names=(*layer.data_names, key)))
             writer.save(Shelf.LAYERS)
+
+
+def _write(directory: str, key: str, data: bytes, *, sync: bool) -> None:
+    """Write the item; a directory that was made for it and stayed empty goes again."""
+    try:
+        write_item(directory, key, data, sync=sync)
+    except BaseException:
+        with suppress(OSError):
+            os.rmdir(directory)
+        raise

@@ -7,10 +7,19 @@ flagged that every program's next writer removes. (store-format 2.4, semantics 1
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cstore.errors import LayerHasChildren, LayerUnknown, LayerUsedByContainer, LayerUsedByImage, NotALayer
+from cstore.errors import (
+    LayerHasChildren,
+    LayerUnknown,
+    LayerUsedByContainer,
+    LayerUsedByImage,
+    NotALayer,
+    SystemFailure,
+)
 from cstore.fs.staging import StagingDirectory, StagingRoot
 from cstore.store.lookup import (
     CONTAINER_FIRST,
@@ -26,6 +35,8 @@ from cstore.store.session import Reader, Writer, writing
 
 if TYPE_CHECKING:
     from cstore.store.context import Context
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def delete_layer(context: Context, word: str) -> None:
@@ -119,18 +130,45 @@ _REMOVERS = {
 
 
 def remove_layer(writer: Writer, layer: str) -> None:
-    """Unmount and remove a layer, whoever uses it. Saves the layer records twice."""
+    """Unmount and remove a layer, whoever uses it. Saves the layer records twice.
+
+    On a full disk even that needs space, so there the layer's files are deleted before its record is flagged: they are
+    what shall go, and a second delete concludes what a crash in between leaves.
+    """
     record = writer.layers.get(layer)
     if record is None:
         raise LayerUnknown(layer)
+    flagged = record.with_(flags={**record.flags, "incomplete": True})
+    try:
+        _unmount(writer, layer)
+        writer.layers.replace(flagged)
+        writer.save(Shelf.LAYERS)
+    except SystemFailure as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        _make_room(writer, layer)
+        _unmount(writer, layer)
+        writer.save(Shelf.LAYERS)
+    take_out(writer, layer)
+    writer.save(Shelf.LAYERS)
+
+
+def _unmount(writer: Writer, layer: str) -> None:
     with writer.mounts() as mounts:
         if mounts.get(layer) is not None:
             writer.driver.unmount(layer)
             mounts.drop(layer)
-    writer.layers.replace(record.with_(flags={**record.flags, "incomplete": True}))
-    writer.save(Shelf.LAYERS)
-    take_out(writer, layer)
-    writer.save(Shelf.LAYERS)
+
+
+def _make_room(writer: Writer, layer: str) -> None:
+    """Delete a layer's files where they are."""
+    from cstore.fs.tree import remove_tree
+
+    for path in (writer.driver.path_of(layer), writer.layout.layer_data(layer)):
+        if os.path.isdir(path):
+            remove_tree(path)
+    with suppress(FileNotFoundError):
+        os.unlink(writer.layout.tar_split(layer))
 
 
 def take_out(writer: Writer, layer: str) -> None:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("needs_root")
 
 MIB = 1 << 20
 SMALL = make_tar(directory("d"), regular("d/file", os.urandom(MIB)))
+SMALLER = make_tar(directory("d"), regular("d/file", os.urandom(MIB // 2)))
 TOO_BIG = make_tar(*(regular(f"f{n}", os.urandom(MIB)) for n in range(16)))
 TOO_MANY = make_tar(*(regular(f"f{n}") for n in range(2000)))
 
@@ -88,7 +89,7 @@ def test_delete_on_a_full_disk(full: Runner, roots: StoreRoots, left: int) -> No
     assert full("layers", "--quiet").ok().stdout == "fits\n"
     assert full("diff", "--uncompressed", "fits").ok().output == SMALL
     full("delete-layer", "name").ok()
-    full("import-layer", "--id", "next", stdin=SMALL).ok()
+    full("import-layer", "--id", "next", stdin=SMALLER).ok()
 
     assert full("layers", "--quiet").ok().stdout == "next\n"
 

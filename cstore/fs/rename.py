@@ -1,0 +1,63 @@
+"""Renaming directories that their owner may not write to.
+
+For anybody but root the kernel wants write permission on a directory that gets another parent, and the root of a layer
+often has none (0555). It is given for the moment of the rename, and taken back.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cstore.kernel.files import rename_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def rename_tree(old: str, new: str) -> None:
+    """Rename a file or directory to a path in the same file system.
+
+    Raises:
+        OSError: as `os.rename`.
+    """
+    _with_permission(os.rename, old, new, ((old, new),))
+
+
+def exchange_trees(one: str, other: str) -> None:
+    """Let two directories take each other's place, in one step.
+
+    Raises:
+        OSError: as renameat2(2) with RENAME_EXCHANGE.
+    """
+    _with_permission(rename_exchange, one, other, ((one, other), (other, one)))
+
+
+def _with_permission(
+    rename: Callable[[str, str], None], old: str, new: str, moves: tuple[tuple[str, str], ...]
+) -> None:
+    """Rename, if need be with write permission lent to what moves: pairs of its path before and after."""
+    try:
+        rename(old, new)
+    except PermissionError:
+        if not all(stat.S_ISDIR(os.lstat(before).st_mode) for before, _ in moves):
+            raise  # it is not this, and chmod(2) would follow a link
+        with _lent(moves):
+            rename(old, new)
+
+
+@contextmanager
+def _lent(moves: tuple[tuple[str, str], ...]) -> Iterator[None]:
+    modes = [(before, after, os.lstat(before).st_mode & 0o7777) for before, after in moves]
+    for before, _, mode in modes:
+        os.chmod(before, mode | 0o200)
+    try:
+        yield
+    except BaseException:
+        for before, _, mode in modes:
+            os.chmod(before, mode)
+        raise
+    for _, after, mode in modes:
+        os.chmod(after, mode)
