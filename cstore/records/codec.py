@@ -87,7 +87,10 @@ def decode_one(kind: type[R], raw: bytes | msgspec.Raw) -> R:
     found = lenient.scan(b"[%s]" % bytes(raw))
     if found.flaw:
         raise ValueError(found.flaw.reason.removeprefix("record 1: "))
-    return lenient.to_record(kind, found.elements[0].value)
+    try:
+        return lenient.to_record(kind, found.elements[0].value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _decode_strictly(kind: type[R], raw: bytes | msgspec.Raw) -> R | None:
@@ -179,9 +182,9 @@ def _id_in(raw: bytes) -> str:
     elements = lenient.scan(b"[%s]" % raw).elements
     if elements and isinstance(elements[0].value, dict):
         known, _ = divide(elements[0].value, {"id": "id"})
-        identifier = lenient.clean(known.get("id"))
+        identifier = known.get("id")
         if isinstance(identifier, str) and identifier:
-            return f" (ID {identifier})"
+            return f" (ID {lenient.clean(identifier)})"
     return ""
 
 
@@ -190,7 +193,7 @@ def _id_in(raw: bytes) -> str:
 
 def encode(record: Record) -> bytes:
     """Write a record canonically."""
-    return _join(_canonical_fields(record))
+    return _join({key: _value(value) for _, key, value in _present(record)})
 
 
 def rewrite(raw: bytes | msgspec.Raw, old: R, new: R) -> bytes:
@@ -199,10 +202,16 @@ def rewrite(raw: bytes | msgspec.Raw, old: R, new: R) -> bytes:
     Keys that we do not know are kept, at the end; a field that has not changed keeps its own bytes.
     """
     texts, unknown = _fields_of(type(old), bytes(raw))
-    before = _canonical_fields(old)
-    pieces = _canonical_fields(new)
-    kept = {key: texts[key] if key in texts and before.get(key) == piece else piece for key, piece in pieces.items()}
-    return _join(kept | unknown)
+    fields = {
+        key: texts[key] if key in texts and _same(getattr(old, name), value) else _value(value)
+        for name, key, value in _present(new)
+    }
+    return _join(fields | unknown)
+
+
+def same(one: Record, other: Record) -> bool:
+    """Whether two records are written alike. For Python alone, `true` and 1 in their flags would be equal."""
+    return one == other and encode(one) == encode(other)
 
 
 def now() -> str:
@@ -212,23 +221,25 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{digits}Z"
 
 
-def _canonical_fields(record: Record) -> dict[str, bytes]:
-    """Key → the bytes of its value, without the fields that are omitted because they are empty."""
+def _present(record: Record) -> Iterator[tuple[str, str, Any]]:
+    """Go over a record's fields: name, key on disk, value; without those that are omitted because they are empty."""
     kind = type(record)
     always = _ALWAYS_IN_CONTAINERS if kind is Container else _ALWAYS
-    pieces = {}
     for name, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
         value = getattr(record, name)
         if value or key in always:
-            pieces[key] = gojson.encode(_plain(value), record_file=True, sort_keys=True)
-    return pieces
+            yield name, key, value
 
 
-def _plain(value: Any) -> Any:
-    """Turn ID map entries into objects; everything else is JSON as it is."""
+def _value(value: Any) -> bytes:
+    """Write a field's value; ID map entries are objects, everything else is JSON as it is."""
     if isinstance(value, tuple) and value and isinstance(value[0], IDMapEntry):
-        return [msgspec.structs.asdict(entry) for entry in value]
-    return value
+        value = [msgspec.structs.asdict(entry) for entry in value]
+    return gojson.encode(value, record_file=True, sort_keys=True)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (one == other and _value(one) == _value(other))
 
 
 def _join(fields: dict[str, bytes]) -> bytes:

@@ -245,7 +245,10 @@ class Section(Generic[R]):
             raise self.flaws[0]
         if not self.is_current():
             raise RecordsChanged(self.path)
-        base, tail = self._render_base(), self._render_tail()
+        try:
+            base, tail = self._render_base(), self._render_tail()
+        except RecursionError:
+            raise RecordsDamaged(self.path, "a record to be written is nested too deeply") from None
         comma = b"," if tail and len(base) > 1 else b""
         parts = [base, comma + b",".join(tail) + b"]"]
         self.identity = _write(self.path, parts, sync=sync)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import msgspec
 
 from cstore.errors import IDTaken, NameTaken, RecordsDamaged
+from cstore.records import codec
 from cstore.records.model import R
 from cstore.records.section import Location, Section
 from cstore.records.snapshot import read_together
@@ -326,7 +327,7 @@ class Table(Generic[R]):
         self._swap(old, record)
 
     def _swap(self, old: R, new: R) -> None:
-        if new == old:
+        if codec.same(new, old):
             return
         self._section_of(new.id).replace(new, last=self.kind.duplicates)
         if old.names != new.names:

@@ -28,7 +28,8 @@ int64 = st.integers(-(2**63), 2**63 - 1)
 owners = st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple)
 maps = st.lists(st.builds(IDMapEntry, int64, int64, int64), max_size=2).map(tuple)
 # Go writes floats from 2**53 to 1e21 like integers, but with zeros where the digits end; read as integers they differ.
-floats = st.floats(-(2**53), 2**53) | st.floats(1e21, allow_infinity=False)
+# And -0 is read as the integer 0.
+floats = st.floats(-(2**53), 2**53).map(lambda number: number or 0.0) | st.floats(1e21, allow_infinity=False)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | floats | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -205,6 +206,10 @@ near_json = st.lists(st.sampled_from(WORDS), max_size=30).map(b"".join)
 @example(b'[{"id":"a","id":"b"},{"id":"\xff"},{"id":"\xfe"}]', LAYERS)
 @example(b"[" * 3000, LAYERS)
 @example(b'[{"id":"a","x":' + b"[" * 3000 + b"]" * 3000 + b"}]", LAYERS)
+@example(b'[{"id":"a","flags":{"x":' + b"[" * 600 + b"]" * 600 + b"}}]", LAYERS)
+@example(b'[{"id":"a","flags":{"\xff":' + b"[" * 600 + b"]" * 600 + b"}}]", LAYERS)
+@example(b'[{"id":' + b"[" * 600 + b"]" * 600 + b"}]", LAYERS)
+@example(b'[{"id":"\xff","x":' + b"[" * 600 + b"]" * 600 + b"}]", LAYERS)
 @example(b'[{"id":"a","flags":{"x":' + b"9" * 5000 + b"}}]", LAYERS)
 @example(b'[{"id":"a","big-data-digests":{"manifest":"x"}}]', IMAGES)
 def test_any_bytes_give_records_or_our_errors(data: bytes, kind: Kind[Any]) -> None:

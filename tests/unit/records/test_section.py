@@ -208,6 +208,26 @@ def test_damage_in_one_file_does_not_stop_another(tmp_path: Path) -> None:
     assert read(files[Location.VOLATILE]) == b"["
 
 
+def test_volatile_files_are_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reboot ends the life of what is in them; the others are synced, unless that is not wanted."""
+    synced: list[str] = []
+    real = os.fdatasync
+
+    def watched(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", watched)
+    table = Table.load(LAYERS, files_in(str(tmp_path)))
+    for sync in (True, False):
+        for place in Location:
+            table.add(Layer(id=f"{place.name} {sync}"), place)
+        table.save(sync=sync)
+
+    assert len(synced) == 2
+    assert all("/.tmp-layers.json" in path for path in synced)
+
+
 def test_a_failed_save_may_be_tried_again(tmp_path: Path) -> None:
     """The table still knows what is to be written."""
     directory = tmp_path / "d"

@@ -256,6 +256,16 @@ def test_replacing_a_record_by_itself_changes_nothing(tmp_path: Path) -> None:
     assert table.changed == set()
 
 
+def test_true_is_not_one(tmp_path: Path) -> None:
+    """Though Python thinks so: a flag that changes from 1 to true is a change, and is written."""
+    table = layers_in(str(tmp_path), b'[{"id":"a","flags":{"incomplete":1}}]')
+
+    table.replace(Layer(id="a", flags={"incomplete": True}))
+    table.save()
+
+    assert b'"flags":{"incomplete":true}' in read(str(tmp_path / "layers.json"))
+
+
 def test_removed_records_are_gone(tmp_path: Path) -> None:
     """And so are their names."""
     table = layers_in(str(tmp_path), THREE)
