@@ -18,6 +18,7 @@ import pytest
 
 from cstore.config.rootless import Identity, Process, rootless_identity
 from cstore.config.sources import load_config
+from cstore.kernel.mountinfo import read_mounts
 from tests.conftest import find_peer
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def peer_status(environ: Mapping[str, str], *, before: Sequence[str] = ()) -> di
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads(done.stdout))
+
+
+@pytest.fixture(autouse=True)
+def no_mounts_left(tmp_path: Path) -> Iterator[None]:
+    """Undo the mount that the Go tool's overlay driver leaves on its home."""
+    yield
+    inside = [mount.mount_point for mount in read_mounts() if mount.mount_point.startswith(f"{tmp_path}/")]
+    for path in reversed(inside):
+        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def summary(config: StoreConfig) -> dict[str, str]:
