@@ -24,7 +24,8 @@ CstoreError
 └── SystemFailure          the operating system said no
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
-`peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of cstore.
+`peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
+cstore.
 """
 
 from __future__ import annotations
@@ -138,7 +139,9 @@ class IDTaken(Taken):
     def __init__(self, noun: str, item: str) -> None:
         self.item = item
         super().__init__(
-            f"{noun} ID {item!r} is already in use", hint="leave --id out to get a new one", peer="that ID is already in use"
+            f"{noun} ID {item!r} is already in use",
+            hint="leave --id out to get a new one",
+            peer="that ID is already in use",
         )
 
 
@@ -228,7 +231,9 @@ class LayersMounted(InUse):
     def __init__(self, layers: Sequence[str]) -> None:
         self.layers = tuple(layers)
         super().__init__(
-            f"{len(layers)} layers are mounted, the first is {layers[0]}" if len(layers) > 1 else f"layer {layers[0]} is mounted",
+            f"{len(layers)} layers are mounted, the first is {layers[0]}"
+            if len(layers) > 1
+            else f"layer {layers[0]} is mounted",
             hint=f"cstore unmount {layers[0]}, or shutdown --force",
             peer="a layer is mounted: layer is in use by a container",
         )
@@ -262,7 +267,9 @@ class InvalidDigest(Refused):
 
     def __init__(self, digest: str, reason: str) -> None:
         self.digest, self.reason = digest, reason
-        super().__init__(f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", peer=reason)
+        super().__init__(
+            f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", peer=reason
+        )
 
 
 class InvalidDataName(Refused):
@@ -382,7 +389,9 @@ class ArchiveTruncated(ArchiveError):
 
     def __init__(self, where: str, offset: int = 0) -> None:
         self.where, self.offset = where, offset
-        super().__init__(f"the archive ends too early, at byte {offset}, {where}", hint="fetch it again", peer="unexpected EOF")
+        super().__init__(
+            f"the archive ends too early, at byte {offset}, {where}", hint="fetch it again", peer="unexpected EOF"
+        )
 
 
 class ArchiveHostile(ArchiveError):
@@ -433,7 +442,9 @@ class DriverUnknown(DriverError):
     """No such driver, or none for this store."""
 
     def __init__(self, driver: str, known: Iterable[str]) -> None:
-        super().__init__(driver, "there is no such driver", hint=f"choose one of: {', '.join(known)}", peer="driver not supported")
+        super().__init__(
+            driver, "there is no such driver", hint=f"choose one of: {', '.join(known)}", peer="driver not supported"
+        )
 
 
 class DriverUnusable(DriverError):
@@ -446,7 +457,10 @@ class LockTimeout(CstoreError):
     def __init__(self, path: str, seconds: float, holder: str = "") -> None:
         self.path, self.seconds, self.holder = path, seconds, holder
         by = f" by {holder}" if holder else ""
-        super().__init__(f"the lock {path} was held{by} for more than {seconds:g} s", hint="try again, or allow more time with --lock-timeout")
+        super().__init__(
+            f"the lock {path} was held{by} for more than {seconds:g} s",
+            hint="try again, or allow more time with --lock-timeout",
+        )
 
 
 class SystemFailure(CstoreError):
