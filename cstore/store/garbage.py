@@ -76,6 +76,7 @@ def _staged(context: Context) -> Iterator[Leftover]:
 
 def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     layout = context.layout
+    tables.layers.verify()
     trees = context.driver.layers()
     known = set(tables.layers.ids()) | _transient_layers(layout)
     _refuse_lost_index(layout, trees)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from cstore.errors import LayerUnknown
+from cstore.records.layers import children
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ def image_of_layer(tables: Tables, layer: str) -> Image | None:
 
 def children_of_layer(tables: Tables, layer: str) -> list[str]:
     """The layers that build directly on this one."""
-    return [other.id for other in tables.layers if other.parent == layer]
+    return [child.id for child in children(tables.layers, layer)]

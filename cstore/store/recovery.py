@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.fs.staging import StagingRoot
+from cstore.records.layers import incomplete
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ def recover(writer: Writer) -> None:
     from cstore.store.replacing import finish_replacements
 
     finish_replacements(writer)
-    unfinished = [layer.id for layer in writer.layers if layer.incomplete]
+    unfinished = [layer.id for layer in incomplete(writer.layers)]
     if unfinished:
         _drop_unfinished(writer, unfinished)
+    if writer.layers.repair_names():
+        writer.save(Shelf.LAYERS)
 
 
 def _drop_unfinished(writer: Writer, unfinished: list[str]) -> None:
