@@ -1,9 +1,9 @@
 """An archive into a tree, with everything there is to know about it, in one pass over the stream.
 
-Two processes share the work. This one reads, decompresses and hashes (two threads), takes the tar apart, checks names and
-owners, and writes the tar-split (a third thread compresses it). The other one, confined to the tree, creates what it is
-told to; the contents of files reach it through shared memory and are never copied on the way. The safe design is the
-fast one: the file system's work and Python's own run side by side.
+Two processes share the work. This one reads, decompresses and hashes (two threads), takes the tar apart, checks names
+and owners, and writes the tar-split (a third thread compresses it). The other one, confined to the tree, creates what
+it is told to; the contents of files reach it through shared memory and are never copied on the way. The safe design is
+the fast one: the file system's work and Python's own run side by side.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Windows(Protocol):
     """A stream in pieces."""
 
     def advance(self) -> memoryview | None:
-        """Give the next piece, never empty; the one before may be overwritten now. None after the last one."""
+        """Give the next piece, never empty; the one before may be overwritten now. None after the last, and again."""
 
 
 class ReaderWindows:

@@ -1,7 +1,7 @@
 """Bringing a tar-split in line with what later entries displaced, so that every line finds its file, and finds it once.
 
-Only archives with a name twice, a directory that becomes something else, or files behind links come here. Their tar-split
-is written anew once: contents that cannot be found by name become raw bytes in it.
+Only archives with a name twice, a directory that becomes something else, or files behind links come here. Their
+tar-split is written anew once: contents that cannot be found by name become raw bytes in it.
 """
 
 from __future__ import annotations

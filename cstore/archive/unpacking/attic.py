@@ -1,9 +1,9 @@
 """What later entries of an archive displace: kept until the end, because the archive must come out again with it.
 
-An archive may hold the same name twice, or replace a directory by a link. The tree ends as the last entry wants it, but a
-file's contents are in no other place than the tree. So they are not deleted: they move to a directory of random name in
-the tree's root (anywhere else could be another file system), and go into the tar-split when the archive has ended. This
-is the part of the process that fills the tree; `cstore.archive.unpacking.amend` is the other one.
+An archive may hold the same name twice, or replace a directory by a link. The tree ends as the last entry wants it, but
+a file's contents are in no other place than the tree. So they are not deleted: they move to a directory of random name
+in the tree's root (anywhere else could be another file system), and go into the tar-split when the archive has ended.
+This is the part of the process that fills the tree; `cstore.archive.unpacking.amend` is the other one.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import marshal
@@ -57,10 +58,8 @@ def _confine(parent: int, keep: set[int], root_fd: int) -> None:
     die_with_parent(parent)
     close_all_but(keep)
     os.fchdir(root_fd)
-    try:
+    with contextlib.suppress(PermissionError):  # no step leaves the tree anyhow: this is the door's second lock
         os.chroot(".")
-    except PermissionError:
-        pass  # no privilege: no step leaves the tree anyhow, this is the second lock on the door
     os.umask(0)
     gc.disable()
     sys.setrecursionlimit(_RECURSION)
@@ -78,7 +77,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
             while (batch := _read_batch(stream))[0][0] != codes.FINISH:
                 for order in batch:
                     handlers[order[0]](order)
-        entries.times.set_all(paths)
+        entries.times.set_all(paths, displaced=bool(ground.attic.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:

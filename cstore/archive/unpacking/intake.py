@@ -164,7 +164,7 @@ class Intake:
             self.release(slot)
 
 
-class _Interrupted(Exception):  # noqa: N818  - nobody sees it: its thread ends with it
+class _Interrupted(Exception):
     """The import has ended; nobody waits for these bytes any more."""
 
 

@@ -4,9 +4,10 @@ An order is a tuple that marshal(3) can write; the first item is its code. Those
 
     (code, folder, base, mode, uid, gid, times, xattrs, position, …)
 
-`folder` is the plain name of the directory as the archive has it, `base` the name in there, `uid` and `gid` the owner on
-the host, `times` access and modification time in nanoseconds, `xattrs` pairs of name and value, and `position` the number
-of the entry's line in the tar-split. Bodies are not in the orders: they stand in the ring, and an order says where.
+`folder` is the plain name of the directory as the archive has it, `base` the name in there, `uid` and `gid` the owner
+on the host, `times` access and modification time in nanoseconds, `xattrs` pairs of name and value, and `position` the
+number of the entry's line in the tar-split. Bodies are not in the orders: they stand in the ring, and an order says
+where.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Order = tuple[Any, ...]
     SYMLINK,  # …, text
     HARD_LINK,  # …, folder and base of the target
     NODE,  # …, type bits of the mode, device number
-    WHITEOUT,  # folder, victim, uid, gid, position or -1: it is gone; the position is that of a line named like the victim
+    WHITEOUT,  # folder, victim, uid, gid: it is gone
     OPAQUE,  # folder: what lies beneath it is gone
     RELEASE,  # slot of the ring: nothing before this order needs it, and nothing after it
     FINISH,  # nothing: report and end

@@ -1,8 +1,8 @@
-"""The directories of a tree that is being filled: opened by name from the root, never left, made where they are missing.
+"""The directories of a tree that is being filled: opened by name from the root, never left, made where missing.
 
-Symbolic links in a path are resolved here and not by the kernel: as if the tree were the whole file system, and with the
-path that comes out known. Every directory is opened by one plain name in another open directory, links excluded, so even
-without a changed root no path can lead out.
+Symbolic links in a path are resolved here and not by the kernel: as if the tree were the whole file system, and with
+the path that comes out known. Every directory is opened by one plain name in another open directory, links excluded, so
+even without a changed root no path can lead out.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name
-from cstore.archive.unpacking.orders import Terms
 from cstore.archive.unpacking.seen import SeenPaths
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.errors import EntryFailed
+
+if TYPE_CHECKING:
+    from cstore.archive.unpacking.orders import Terms
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ACCESS_ACL, _DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
@@ -91,7 +94,7 @@ class Paths:
         return self._walk(path, create=create, revive=revive)
 
     def is_first_listing(self, path: bytes) -> bool:
-        """Whether an existing directory was made only because something in it was, and is listed now. True only once."""
+        """Whether an existing directory was made only for what is in it, and is listed now. True only once."""
         if path not in self._implied or path in self._listed:
             return False
         self._listed.add(path)

@@ -32,15 +32,12 @@ class Removal:
 
     def whiteout(self, order: Order) -> None:
         """Remove one name; where the tree is a part of a union, leave a mark."""
-        _, folder_path, victim, uid, gid, position = order
+        _, folder_path, victim, uid, gid = order
         folder = self._folder(folder_path)
         if folder is None:
             return
         path = join_name(folder.path, victim)
         left = self._remove(folder.fd, victim, path)
-        if left is not None and position >= 0:
-            # The line of this entry is named like what another entry brought.
-            self._attic.drop(position)
         if self._terms.form is WhiteoutForm.PLAIN:
             return
         if left is None:

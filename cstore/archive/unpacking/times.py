@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import stat
 import zlib
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from cstore.archive.names import split_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.archive.unpacking.paths import Paths
+    from cstore.archive.unpacking.paths import Folder, Paths
 
 _AT_ONCE = 8192
 
@@ -31,8 +32,13 @@ class DirectoryTimes:
             self._packed.append(zlib.compress(marshal.dumps(self._recent), 1))
             self._recent = []
 
-    def set_all(self, paths: Paths) -> None:
-        """Set them. A directory that gave way to something else meanwhile is left out."""
+    def set_all(self, paths: Paths, *, displaced: bool) -> None:
+        """Set them.
+
+        Args:
+            paths: the tree's directories.
+            displaced: something gave way to something else, so a path may not be a directory any more.
+        """
         for path, times in self._all():
             if not path:
                 os.utime(paths.root.fd, ns=times)
@@ -40,7 +46,7 @@ class DirectoryTimes:
             folder_path, base = split_name(path)
             try:
                 folder = paths.folder(folder_path, create=False)
-                if folder.path == folder_path:
+                if not displaced or _is_directory(folder, base):
                     os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -49,3 +55,7 @@ class DirectoryTimes:
         for packed in self._packed:
             yield from marshal.loads(zlib.decompress(packed))  # noqa: S302  - written right here
         yield from self._recent
+
+
+def _is_directory(folder: Folder, base: bytes) -> bool:
+    return stat.S_ISDIR(os.stat(base, dir_fd=folder.fd, follow_symlinks=False).st_mode)

@@ -33,6 +33,7 @@ class RingWindows:
         self._worker = worker
         self._progress = progress
         self._slot = -1
+        self._ended = False
         self._worker_gone = False
 
     def advance(self) -> memoryview | None:
@@ -42,12 +43,15 @@ class RingWindows:
             CstoreError: the stream cannot be read, or the worker has failed.
         """
         self.flush()
+        if self._ended:
+            return None
         item = self._intake.next()
         if self._worker_gone:
             self._worker.fail()
         if self._progress is not None:
             self._progress(self._intake.compressed_size)
         if item is None:
+            self._ended = True
             return None
         self._slot, count = item
         self.base = self._slot * SLOT_SIZE

@@ -1,4 +1,4 @@
-"""The filling process as the reading one sees it: started, fed with orders, asked for the outcome, always gone in the end."""
+"""The filling process as the reading one sees it: started, fed with orders, asked for the outcome, gone in the end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PIPE_SIZE = 1 << 20
 
 
 class Worker:
-    """One filling process. Make it before any thread of the import starts; `listen` and `send`, then `finish`; `end` always.
+    """One filling process: `listen` and `send`, then `finish`; `end` always.
 
-    `tree` is named in errors only.
+    Make it before any thread of the import starts. `tree` is named in errors only.
     """
 
     def __init__(self, tree: str, root_fd: int, ring: memoryview, terms: Terms) -> None:
@@ -140,7 +140,7 @@ class Worker:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # Python 3.12 and later warn if the caller has threads. The child makes system calls and takes no lock of theirs.
+        # Python 3.12 and later warn if the caller has threads. The child takes no lock that one of them could hold.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
