@@ -9,7 +9,7 @@ CstoreError
 │   ├── IDTaken, NameTaken
 ├── InUse                  something still needs it
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
-│   ├── ParentIsContainer, LayersMounted
+│   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidDataName, InvalidIDMap, InvalidOption
 │   ├── LayerNotMounted, ReadOnlyStore, Unsupported
@@ -222,6 +222,16 @@ class ParentIsContainer(InUse):
             f"layer {parent} is the writable layer of container {container}, so nothing can build on it",
             hint="name a layer that belongs to no container",
             peer="would-be parent layer is a container",
+        )
+
+
+class LayerChanged(InUse):
+    """A layer became another one while something was being prepared for it."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(
+            f"layer {layer} was changed by somebody else meanwhile, and is left as it is now", hint="try again"
         )
 
 

@@ -106,7 +106,8 @@ class Driver(Protocol):
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """Give a staged tree its ID.
 
-        Under the lock. A leftover tree of that ID, which no record owns, is removed first.
+        Under the lock. A leftover tree of that ID, which no record owns, is removed first. The contents are on the disk
+        already, if that matters; what is made or renamed here follows them there.
         """
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:

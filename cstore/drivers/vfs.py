@@ -144,7 +144,8 @@ class VfsDriver:
         leftover = self.remove(layer)
         try:
             os.makedirs(self._trees, 0o700, exist_ok=True)
-            self._make_durable(staged)
+            if self._sync:
+                sync_directory(staged.tree)
             rename_tree(staged.tree, target)
             if self._sync:
                 sync_directory(self._trees)
@@ -152,17 +153,6 @@ class VfsDriver:
             raise SystemFailure("create the layer directory", target, error) from error
         finally:
             leftover.finish()
-
-    def _make_durable(self, staged: StagedTree) -> None:
-        """Bring a copied tree to the disk; an empty one needs only its own directory there."""
-        from cstore.fs.atomic import sync_directory, sync_filesystem
-
-        if not self._sync:
-            return
-        if staged.has_lower:
-            sync_filesystem(staged.tree)
-        else:
-            sync_directory(staged.tree)
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""

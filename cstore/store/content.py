@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.archive.compression import Compression
-from cstore.errors import LayerUnknown
+from cstore.errors import LayerChanged, LayerUnknown
 from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import get_layer
 from cstore.store.places import Shelf
@@ -30,6 +30,7 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
 
     Raises:
         LayerUnknown: there is no such layer, or it went away meanwhile.
+        LayerChanged: somebody else applied something to it meanwhile.
         ArchiveError: the archive cannot be applied; the layer is as it was.
     """
     from cstore.store.recovery import sweep
@@ -38,20 +39,29 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
     layer = get_layer(Reader(context), word)
     make_roots(context.layout)
     sweep(context)
+    before = _contents(context, layer.id)
     staged = context.driver.stage_again(layer.id, layer.parent or None)
     try:
         filling = fill(context, staged, source, layer.id_map, progress)
         try:
             with writing(context, Shelf.LAYERS) as writer:
                 current = writer.layers.get(layer.id)
-                if current is None or current.created != layer.created:
+                if current is None:
                     raise LayerUnknown(word)
+                if _contents(context, layer.id) != before:
+                    raise LayerChanged(layer.id)
                 replace_contents(writer, current.with_(**archive_fields(filling.applied)), staged, filling)
         finally:
             filling.staging.remove()
     finally:
         staged.staging.remove()
     return filling.applied.content_size
+
+
+def _contents(context: Context, layer: str) -> tuple[int, int]:
+    """Tell one tree of a layer from another that took its place."""
+    status = os.stat(context.driver.content_roots(layer)[0])
+    return status.st_dev, status.st_ino
 
 
 def changes(context: Context, word: str, reference: str = "") -> list[Change]:

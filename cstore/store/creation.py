@@ -10,12 +10,14 @@ The record comes first, flagged incomplete, because that is what every program o
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import IDTaken, LayerUnknown, NameTaken, ParentIsContainer
+from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, ParentIsContainer
+from cstore.fs.atomic import sync_filesystem
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
@@ -107,6 +109,8 @@ def _create(context: Context, request: NewLayer, source: int | None, progress: C
     try:
         if source is not None:
             filling = fill(context, staged, source, plan.id_map, progress)
+        elif staged.has_lower and context.sync:
+            sync_filesystem(staged.tree)  # here and not in adopt(): nobody shall wait for our disk
         return _publish(context, request, plan, staged, filling)
     finally:
         staged.staging.remove()
@@ -165,7 +169,8 @@ def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedT
             writer.layers.replace(whole)
             writer.save(Shelf.LAYERS)
         except BaseException:
-            _withdraw(writer, record.id)
+            with suppress(CstoreError):  # the first error is the one to tell; what stays is flagged for the next writer
+                _withdraw(writer, record.id)
             raise
         return whole
 

@@ -51,13 +51,21 @@ def collect(context: Context, *, dry_run: bool = False) -> list[Leftover]:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
     """
     if dry_run:
-        return [*_staged(context), *_unrecorded(context, _Snapshot(context))]
+        return [*_staged(context), *_found_twice(context)]
     staged = list(_staged(context))
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS) as writer:
         found = list(_unrecorded(context, writer))
         for leftover in found:
             _remove(writer, leftover)
     return [*staged, *found]
+
+
+def _found_twice(context: Context) -> list[Leftover]:
+    """Look twice, as others may be at work: what is being made is no leftover the second time."""
+    first = {leftover.path for leftover in _unrecorded(context, _Snapshot(context))}
+    if not first:
+        return []
+    return [leftover for leftover in _unrecorded(context, _Snapshot(context)) if leftover.path in first]
 
 
 class _Snapshot:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.archive.compression import Compression
-from cstore.errors import ArchiveError, ContentDamaged, LayerUnknown
+from cstore.errors import ArchiveError, ContentDamaged, LayerChanged, LayerUnknown
 from cstore.store import NewLayer, Store
 from tests.builders import compress, flip_byte_of, make_tar, regular, typical_tar
 from tests.unit.store.conftest import kept
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.unit.store.conftest import Import
 
 Apply = Callable[[str, bytes], int]
@@ -103,3 +107,33 @@ def test_data_items_are_kept_in_order(store: Store) -> None:
     assert store.layers.data_names("it") == ("b", "odd name/é")
     assert store.layers.get_data("it", "b") == b"3"
     assert store.layers.get_data("it", "odd name/é") == b"2"
+
+
+def test_two_diffs_applied_at_once_do_not_lose_one(
+    store: Store, reopen: Callable[[], Store], tmp_path: Path, apply: Apply
+) -> None:
+    """Who comes second is told, as what was prepared knows nothing of the first."""
+    store.layers.create(NewLayer(id="it"))
+    first, second = (make_tar(regular(name, b"x")) for name in ("first", "second"))
+    reading, writing = os.pipe()
+    os.write(writing, first[:512])
+    failures: list[Exception] = []
+
+    def slowly() -> None:
+        try:
+            reopen().layers.apply_diff("it", reading)
+        except LayerChanged as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    while not list(tmp_path.glob("graph/vfs/tempdirs/temp-dir-*/tree")):
+        time.sleep(0.01)
+    apply("it", second)
+    os.write(writing, first[512:])
+    os.close(writing)
+    thread.join()
+    os.close(reading)
+
+    assert len(failures) == 1
+    assert os.listdir(store.mount("it")) == ["second"]
