@@ -30,59 +30,76 @@ ROOT_MODE = 0o555
 """Mode of a base layer's root directory until its archive says otherwise."""
 
 
+class _Home:
+    """A directory laid out as drawn above: under the graph root, or under a separate image store."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.trees = os.path.join(path, "dir")
+
+    def tree(self, layer: str) -> str:
+        return os.path.join(self.trees, layer)
+
+    @property
+    def staging(self) -> StagingRoot:
+        from cstore.fs.staging import StagingRoot
+
+        return StagingRoot(os.path.join(self._path, "tempdirs"))
+
+
 class VfsDriver:
-    """Layers as full copies."""
+    """Layers as full copies. What is made read-only goes to the separate image store, if there is one."""
 
     name = "vfs"
 
     def __init__(self, place: DriverPlace) -> None:
-        self._home = place.home
-        self._trees = os.path.join(place.home, "dir")
+        self._home = _Home(place.home)
+        self._image_home = _Home(place.image_home) if place.image_home else self._home
         self._sync = place.sync
-        self._foreign = _read_options(place.options)
-
-    @property
-    def _staging(self) -> StagingRoot:
-        from cstore.fs.staging import StagingRoot
-
-        return StagingRoot(os.path.join(self._home, "tempdirs"))
+        self._foreign = [_Home(os.path.join(store, "vfs")) for store in _read_options(place.options)]
 
     # ── what is there ──
 
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
+        trees = self._home.trees
         try:
-            with os.scandir(self._trees) as entries:
+            with os.scandir(trees) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise SystemFailure("list the layers in", self._trees, error) from error
+            raise SystemFailure("list the layers in", trees, error) from error
 
     def path_of(self, layer: str) -> str:
         """See `Driver.path_of`."""
-        return os.path.join(self._trees, layer)
+        return self._home_of(layer).tree(layer)
 
     def exists(self, layer: str) -> bool:
         """See `Driver.exists`."""
-        return any(os.path.isdir(path) for path in self._places(layer))
+        return any(os.path.isdir(home.tree(layer)) for home in self._all_homes())
 
-    def _places(self, layer: str) -> list[str]:
-        return [
-            os.path.join(self._trees, layer),
-            *(os.path.join(store, "vfs", "dir", layer) for store in self._foreign),
-        ]
+    def _all_homes(self) -> list[_Home]:
+        """Every place in which a tree may be, in the order of the search."""
+        return [self._home, *self._foreign, self._image_home]
+
+    def _home_of(self, layer: str) -> _Home:
+        """The home of ours in which `layer` is, or would be."""
+        if self._image_home is not self._home and os.path.lexists(self._image_home.tree(layer)):
+            return self._image_home
+        return self._home
 
     def _path(self, layer: str) -> str:
         """Find the tree of `layer`, here or in an additional store."""
-        for path in self._places(layer):
-            if os.path.isdir(path):
-                return path
+        for home in self._all_homes():
+            if os.path.isdir(home.tree(layer)):
+                return home.tree(layer)
+        own = self._home.tree(layer)
         raise DriverError(
             self.name,
-            f"layer {layer} has no directory in {self._trees}",
+            f"layer {layer} has no directory in {self._home.trees}",
             hint="its contents are lost; cstore delete-layer removes the record",
-            peer=f"stat {self._places(layer)[0]}: no such file or directory",
+            peer=f"stat {own}: no such file or directory",
         )
 
     # ── making ──
@@ -91,23 +108,25 @@ class VfsDriver:
         """See `Driver.stage`."""
         if options.storage_options:
             raise DriverError(self.name, "it has no storage options", peer="--storage-opt is not supported for vfs")
+        home = self._image_home if options.read_only else self._home
         if parent is None:
-            return self._stage(lambda tree: _make_root(tree, options.id_map), has_lower=False)
+            return self._stage(home, lambda tree: _make_root(tree, options.id_map), has_lower=False)
         source = self._path(parent)
         owner = _remapper(options.parent_map, options.id_map)
-        return self._stage(lambda tree: self._copy(source, tree, parent, owner), has_lower=True)
+        return self._stage(home, lambda tree: self._copy(source, tree, parent, owner), has_lower=True)
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
         """See `Driver.stage_again`."""
         del parent  # the tree of a vfs layer holds its parent's contents already
         source = self._path(layer)
-        return self._stage(lambda tree: self._copy(source, tree, layer, None), has_lower=True)
+        home = self._home_of(layer)
+        return self._stage(home, lambda tree: self._copy(source, tree, layer, None), has_lower=True)
 
-    def _stage(self, fill: Callable[[str], None], *, has_lower: bool) -> StagedTree:
+    def _stage(self, home: _Home, fill: Callable[[str], None], *, has_lower: bool) -> StagedTree:
         from cstore.archive.whiteout import WhiteoutForm
         from cstore.drivers.contract import StagedTree
 
-        staging = self._staging.reserve()
+        staging = home.staging.reserve()
         try:
             tree = os.path.join(staging.path, "tree")
             os.mkdir(tree, 0o700)
@@ -140,40 +159,46 @@ class VfsDriver:
         from cstore.fs.rename import rename_tree
 
         del parent
-        target = os.path.join(self._trees, layer)
+        home = self._home_of_staged(staged)
+        target = home.tree(layer)
         leftover = self.remove(layer)
         try:
-            os.makedirs(self._trees, 0o700, exist_ok=True)
+            os.makedirs(home.trees, 0o700, exist_ok=True)
             if self._sync:
                 sync_directory(staged.tree)
             rename_tree(staged.tree, target)
             if self._sync:
-                sync_directory(self._trees)
+                sync_directory(home.trees)
         except OSError as error:
             raise SystemFailure("create the layer directory", target, error) from error
         finally:
             leftover.finish()
+
+    def _home_of_staged(self, staged: StagedTree) -> _Home:
+        made_in = os.path.dirname(staged.staging.path)
+        return self._image_home if made_in == self._image_home.staging.path else self._home
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
         from cstore.fs.atomic import sync_directory
         from cstore.fs.rename import exchange_trees
 
-        target = os.path.join(self._trees, layer)
+        target = self.path_of(layer)
         try:
             exchange_trees(staged.tree, target)
             if self._sync:
-                sync_directory(self._trees)
+                sync_directory(os.path.dirname(target))
         except OSError as error:
             raise SystemFailure("replace the layer directory", target, error) from error
         return _Staged(staged.staging)
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
-        target = os.path.join(self._trees, layer)
+        home = self._home_of(layer)
+        target = home.tree(layer)
         if not os.path.lexists(target):
             return _Nothing()
-        staging = self._staging.reserve()
+        staging = home.staging.reserve()
         try:
             staging.take(target)
         except BaseException:
@@ -183,11 +208,14 @@ class VfsDriver:
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
-        return self._staging.stale()
+        return [path for home in self._own_homes() for path in home.staging.stale()]
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return self._staging.sweep().removed
+        return [path for home in self._own_homes() for path in home.staging.sweep().removed]
+
+    def _own_homes(self) -> list[_Home]:
+        return [self._home] if self._image_home is self._home else [self._home, self._image_home]
 
     # ── using ──
 

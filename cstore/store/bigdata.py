@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import DataItemUnknown, InvalidDataName
 from cstore.records.bigdata import read_item, write_item
-from cstore.store.lookup import get_layer
+from cstore.store.lookup import get_layer, get_own_layer, layout_of_layer
 from cstore.store.places import Shelf
 from cstore.store.session import Reader, writing
 
@@ -28,11 +28,12 @@ def get_layer_data(context: Context, word: str, key: str) -> bytes:
         LayerUnknown: there is no such layer.
         DataItemUnknown: the layer has no such item.
     """
-    layer = get_layer(Reader(context), word)
+    tables = Reader(context)
+    layer = get_layer(tables, word)
     if not key:
         raise DataItemUnknown("layer", layer.id, key)
     try:
-        return read_item(context.layout.layer_data(layer.id), key)
+        return read_item(layout_of_layer(tables, context.layout, layer.id).layer_data(layer.id), key)
     except FileNotFoundError:
         raise DataItemUnknown("layer", layer.id, key) from None
 
@@ -47,7 +48,7 @@ def set_layer_data(context: Context, word: str, key: str, data: bytes) -> None:
     if not key:
         raise InvalidDataName("layer", key)
     with writing(context, Shelf.LAYERS) as writer:
-        layer = get_layer(writer, word)
+        layer = get_own_layer(writer, word)
         _write(context.layout.layer_data(layer.id), key, data, sync=context.sync)
         if key not in layer.data_names:
             writer.layers.replace(layer.with_(data_names=(*layer.data_names, key)))

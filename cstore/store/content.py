@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown
 from cstore.store.filling import archive_fields, fill
-from cstore.store.lookup import get_layer
+from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
 from cstore.store.places import Shelf
 from cstore.store.replacing import replace_contents
 from cstore.store.session import Reader, writing
@@ -36,7 +36,7 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
     from cstore.store.recovery import sweep
     from cstore.store.session import make_roots
 
-    layer = get_layer(Reader(context), word)
+    layer = get_own_layer(Reader(context), word)
     make_roots(context.layout)
     sweep(context)
     before = _contents(context, layer.id)
@@ -94,7 +94,7 @@ def write_diff(
     layer, base, base_map = _compared(context, word, reference)
     chosen = Compression(layer.compression) if compression is None else compression
     with compressed(sink, chosen) as plain:
-        tar_split = context.layout.tar_split(layer.id)
+        tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
         if base == (layer.parent or None) and os.path.exists(tar_split):
             _rebuild(context, layer, tar_split, plain)
         else:
@@ -128,5 +128,5 @@ def _compared(context: Context, word: str, reference: str) -> tuple[Layer, str |
         return layer, other.id, other.id_map
     if not layer.parent:
         return layer, None, IDENTITY
-    parent = tables.layers.get(layer.parent)
+    parent = find_layer(tables, layer.parent)
     return layer, layer.parent, IDENTITY if parent is None else parent.id_map

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from cstore.layout import Layout
 
 
+class Additional(msgspec.Struct, frozen=True):
+    """Where an additional store is, and whether only its images count: its layers may be the store's own."""
+
+    layout: Layout
+    images_only: bool = False
+
+
 class Context(msgspec.Struct):
     """One open store.
 
     Attributes:
         patience: how long to wait for a lock, and whom to tell.
         sync: whether a success must survive a power cut.
+        additional: the stores that are looked into after this one, and only read.
         places: where each kind's records are.
     """
 
@@ -29,6 +37,7 @@ class Context(msgspec.Struct):
     driver: Driver
     patience: Patience
     sync: bool
+    additional: tuple[Additional, ...] = ()
     places: dict[Shelf, Place] = {}
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
 from cstore.store.filling import Filling, archive_fields, fill
-from cstore.store.lookup import Tables, container_of_layer, get_layer
+from cstore.store.lookup import Tables, container_of_layer, get_layer, get_own_layer
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.places import Shelf
 from cstore.store.session import Reader, Writer, writing
@@ -120,7 +120,7 @@ def _create(context: Context, request: NewLayer, source: int | None, progress: C
 
 def _plan(tables: Tables, request: NewLayer, chosen_id: str) -> _Plan:
     parent = get_layer(tables, request.parent) if request.parent else None
-    template = get_layer(tables, request.template) if request.template else None
+    template = get_own_layer(tables, request.template) if request.template else None
     if parent is not None:
         container = container_of_layer(tables, parent.id)
         if container is not None:

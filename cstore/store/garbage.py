@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from cstore.layout import Layout
     from cstore.store.context import Context
+    from cstore.store.extra_stores import ExtraStore
     from cstore.store.lookup import Tables
 
 _ITEM_DIRECTORY = re.compile(r"[0-9a-f]{64}")
@@ -75,6 +76,7 @@ class _Snapshot:
         self.layers = load_table(context, Shelf.LAYERS, degraded=False)
         self.images = load_table(context, Shelf.IMAGES, degraded=False)
         self.containers = load_table(context, Shelf.CONTAINERS, degraded=False)
+        self.additional: list[ExtraStore] = []  # nothing is collected there
 
 
 def _staged(context: Context) -> Iterator[Leftover]:

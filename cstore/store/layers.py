@@ -28,12 +28,14 @@ class Layers:
     # ── looking ──
 
     def list(self) -> Sequence[Layer]:
-        """All layers that are whole, in the order of their records."""
-        return [layer for layer in self._reader.layers if not layer.incomplete]
+        """All layers that are whole, in the order of their records, those of additional stores last."""
+        extra = [layer for store in self._reader.additional for layer in store.layers]
+        return [*(layer for layer in self._reader.layers if not layer.incomplete), *extra]
 
     def ids(self) -> Sequence[str]:
-        """The IDs of all layers that are whole, in the order of their records."""
-        return [layer.id for layer in self._reader.layers if not layer.incomplete]
+        """The IDs of all layers that are whole, in the order of `list`."""
+        extra = [layer for store in self._reader.additional for layer in store.layers.ids()]
+        return [*(layer.id for layer in self._reader.layers if not layer.incomplete), *extra]
 
     def find(self, word: str) -> Layer | None:
         """The layer that answers to `word`, or None."""
@@ -49,8 +51,7 @@ class Layers:
 
     def read_only(self, layer: str) -> bool:
         """Whether a layer belongs to an additional store, which is only read."""
-        del layer  # additional stores' layers are not listed yet, so every listed one can be written
-        return False
+        return layer not in self._reader.layers and find_layer(self._reader, layer) is not None
 
     # ── making and removing ──
 

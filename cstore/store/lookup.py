@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from cstore.errors import LayerUnknown
+from cstore.errors import LayerUnknown, ReadOnlyStore
 from cstore.records.layers import children
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
     from cstore.records.table import Table
+    from cstore.store.extra_stores import ExtraStore
 
 LAYER_FIRST = (Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS)
 """The order of `exists`, names and metadata (semantics 4)."""
@@ -30,6 +34,8 @@ class Tables(Protocol):
     def images(self) -> Table[Image]: ...  # noqa: D102  - as above
     @property
     def containers(self) -> Table[Container]: ...  # noqa: D102  - as above
+
+    additional: list[ExtraStore]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -51,14 +57,35 @@ def table_of(tables: Tables, shelf: Shelf) -> Table[Any]:
     return tables.images if shelf is Shelf.IMAGES else tables.containers
 
 
-def find_layer(tables: Tables, word: str) -> Layer | None:
-    """Find a layer that is whole; a layer that is being made or removed is not there yet, or no longer."""
+def find_own_layer(tables: Tables, word: str) -> Layer | None:
+    """Find a layer of the store itself; one that is being made or removed is not there yet, or no longer."""
     layer = tables.layers.resolve(word)
     return None if layer is None or layer.incomplete else layer
 
 
+def get_own_layer(tables: Tables, word: str) -> Layer:
+    """Find a layer that may be changed.
+
+    Raises:
+        LayerUnknown: no layer of the store itself, or more than one, answers to `word`.
+    """
+    layer = find_own_layer(tables, word)
+    if layer is None:
+        raise LayerUnknown(word)
+    return layer
+
+
+def find_layer(tables: Tables, word: str) -> Layer | None:
+    """Find a layer in the store itself, or else in an additional one."""
+    own = find_own_layer(tables, word)
+    if own is not None:
+        return own
+    found = (extra.layers.resolve(word) for extra in tables.additional)
+    return next((layer for layer in found if layer is not None), None)
+
+
 def get_layer(tables: Tables, word: str) -> Layer:
-    """Find a layer.
+    """Find a layer to read.
 
     Raises:
         LayerUnknown: no layer, or more than one, answers to `word`.
@@ -69,28 +96,80 @@ def get_layer(tables: Tables, word: str) -> Layer:
     return layer
 
 
+def layout_of_layer(tables: Tables, own: Layout, layer: str) -> Layout:
+    """Say where a layer's files are: in the store itself, or in the additional store that knows it."""
+    if layer in tables.layers:
+        return own
+    return next((extra.layout for extra in tables.additional if layer in extra.layers), own)
+
+
+def find_image(tables: Tables, word: str) -> Image | None:
+    """Find an image in the store itself, or else in an additional one.
+
+    An additional store's image is hidden by one of the store's own with the same ID, even if that one lost the name.
+    """
+    own = tables.images.resolve(word)
+    if own is not None:
+        return own
+    found = (extra.images.resolve(word) for extra in tables.additional)
+    return next((image for image in found if image is not None and image.id not in tables.images), None)
+
+
 def find_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
     """Find an item of any kind, the first kind in `order` that knows `word`."""
     for shelf in order:
-        record = find_layer(tables, word) if shelf is Shelf.LAYERS else table_of(tables, shelf).resolve(word)
+        record = _FINDERS[shelf](tables, word)
         if record is not None:
             return Item(shelf, record.id)
     return None
 
 
-def layer_or_container_layer(tables: Tables, word: str) -> Layer:
+def find_record(tables: Tables, word: str) -> Layer | Image | Container | None:
+    """Find the record of a layer, image or container to read."""
+    for shelf in LAYER_FIRST:
+        record = _FINDERS[shelf](tables, word)
+        if record is not None:
+            return record
+    return None
+
+
+def find_own_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+    """Find an item of any kind that may be changed, the first kind in `order` that knows `word`."""
+    for shelf in order:
+        record = find_own_layer(tables, word) if shelf is Shelf.LAYERS else table_of(tables, shelf).resolve(word)
+        if record is not None:
+            return Item(shelf, record.id)
+    return None
+
+
+def _find_container(tables: Tables, word: str) -> Container | None:
+    return tables.containers.resolve(word)
+
+
+_FINDERS: dict[Shelf, Callable[[Tables, str], Layer | Image | Container | None]] = {
+    Shelf.LAYERS: find_layer,
+    Shelf.IMAGES: find_image,
+    Shelf.CONTAINERS: _find_container,
+}
+
+
+def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
     """Find the layer that `mount` and its kin mean: a container's own, or the named one.
 
     Raises:
         LayerUnknown: neither is there.
+        ReadOnlyStore: the layer belongs to an additional store.
     """
     container = tables.containers.resolve(word)
     if container is None:
-        return get_layer(tables, word)
-    layer = tables.layers.get(container.layer)
-    if layer is None or layer.incomplete:
+        layer = get_layer(tables, word)
+        if layer.id not in tables.layers:
+            raise ReadOnlyStore("mount layers", layout_of_layer(tables, own, layer.id).graph_root)
+        return layer
+    own_layer = tables.layers.get(container.layer)
+    if own_layer is None or own_layer.incomplete:
         raise LayerUnknown(container.layer)
-    return layer
+    return own_layer
 
 
 def container_of_layer(tables: Tables, layer: str) -> Container | None:

@@ -27,7 +27,7 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
         DriverError: the driver cannot mount it.
     """
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
-        layer = layer_or_container_layer(writer, word)
+        layer = layer_or_container_layer(writer, context.layout, word)
         recorded = mounts.get(layer.id)
         if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
             mounts.set(layer.id, recorded.path, recorded.count + 1)
@@ -58,7 +58,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
 
 def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
     try:
-        return layer_or_container_layer(tables, word)
+        return layer_or_container_layer(tables, context.layout, word)
     except LayerUnknown:
         path = os.path.abspath(word)
         for entry in Reader(context).mounts():
@@ -75,7 +75,7 @@ def mounted(context: Context, word: str) -> bool:
         LayerUnknown: neither a container nor a layer answers to `word`.
     """
     reader = Reader(context)
-    return bool(mount_point(context, layer_or_container_layer(reader, word).id))
+    return bool(mount_point(context, layer_or_container_layer(reader, context.layout, word).id))
 
 
 def mount_point(context: Context, layer: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cstore.errors import LayerUnknown, NotAnItem
 from cstore.ids import unique_names
-from cstore.store.lookup import Item, find_item, table_of
+from cstore.store.lookup import find_own_item, find_record
 from cstore.store.session import Reader, writing
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ def names_of(context: Context, word: str) -> tuple[str, ...]:
     Raises:
         LayerUnknown: nothing answers to `word`.
     """
-    reader = Reader(context)
-    names: tuple[str, ...] = _record(reader, _item(reader, word)).names
-    return names
+    record = find_record(Reader(context), word)
+    if record is None:
+        raise LayerUnknown(word)
+    return record.names
 
 
 def set_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -53,12 +54,10 @@ def metadata_of(context: Context, word: str) -> str:
     Raises:
         NotAnItem: nothing answers to `word`.
     """
-    reader = Reader(context)
-    item = find_item(reader, word)
-    if item is None:
+    record = find_record(Reader(context), word)
+    if record is None:
         raise NotAnItem(word)
-    metadata: str = _record(reader, item).metadata
-    return metadata
+    return record.metadata
 
 
 def set_metadata(context: Context, word: str, text: str) -> None:
@@ -67,7 +66,7 @@ def set_metadata(context: Context, word: str, text: str) -> None:
     Raises:
         NotAnItem: nothing answers to `word`.
     """
-    item = find_item(Reader(context), word)
+    item = find_own_item(Reader(context), word)
     if item is None:
         raise NotAnItem(word)
     with writing(context, item.shelf) as writer:
@@ -79,22 +78,10 @@ def set_metadata(context: Context, word: str, text: str) -> None:
         writer.save(item.shelf)
 
 
-def _record(reader: Reader, item: Item) -> Any:
-    record = table_of(reader, item.shelf).get(item.id)
-    if record is None:  # the file was replaced between the two looks at it
-        raise LayerUnknown(item.id)
-    return record
-
-
-def _item(reader: Reader, word: str) -> Item:
-    item = find_item(reader, word)
+def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
+    item = find_own_item(Reader(context), word)
     if item is None:
         raise LayerUnknown(word)
-    return item
-
-
-def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
-    item = _item(Reader(context), word)
     with writing(context, item.shelf) as writer:
         table = writer.table(item.shelf)
         record = table.get(item.id)

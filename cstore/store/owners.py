@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import InvalidIDMap, LayerNotMounted
 from cstore.idmap import map_in
-from cstore.store.lookup import get_layer
+from cstore.store.lookup import get_own_layer
 from cstore.store.mounting import mount_point
 from cstore.store.session import Reader
 
@@ -25,7 +25,7 @@ def parent_owners(context: Context, word: str) -> tuple[list[int], list[int]]:
         LayerUnknown: there is no such layer.
         LayerNotMounted: the layer has maps and is not mounted.
     """
-    layer = get_layer(Reader(context), word)
+    layer = get_own_layer(Reader(context), word)
     if not layer.id_map:
         return [], []
     path = mount_point(context, layer.id)

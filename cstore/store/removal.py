@@ -26,8 +26,8 @@ from cstore.store.lookup import (
     Item,
     children_of_layer,
     container_of_layer,
-    find_item,
-    find_layer,
+    find_own_item,
+    find_own_layer,
     image_of_layer,
 )
 from cstore.store.places import Shelf
@@ -47,7 +47,7 @@ def delete_layer(context: Context, word: str) -> None:
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
     """
     with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
-        layer = find_layer(writer, word)
+        layer = find_own_layer(writer, word)
         if layer is None:
             raise NotALayer(word)
         _check_unused(writer, layer.id)
@@ -85,7 +85,7 @@ def delete_item(context: Context, word: str) -> None:
         LayerUnknown: nothing answers to `word`.
         NotALayer: a container's layer is gone already.
     """
-    item = find_item(Reader(context), word, CONTAINER_FIRST)
+    item = find_own_item(Reader(context), word, CONTAINER_FIRST)
     if item is None:
         raise LayerUnknown(word)
     shelves = {
@@ -94,7 +94,7 @@ def delete_item(context: Context, word: str) -> None:
         Shelf.CONTAINERS: (Shelf.LAYERS, Shelf.CONTAINERS),
     }[item.shelf]
     with writing(context, *shelves) as writer:
-        if find_item(writer, item.id, (item.shelf,)) is None:
+        if find_own_item(writer, item.id, (item.shelf,)) is None:
             raise LayerUnknown(word)
         _REMOVERS[item.shelf](writer, item)
 

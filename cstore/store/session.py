@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.errors import RecordsDamaged, SystemFailure
 from cstore.fs.lockfile import LockFile
-from cstore.records.containers import CONTAINERS
-from cstore.records.images import IMAGES
-from cstore.records.layers import LAYERS
 from cstore.records.mounts import MountTable
 from cstore.records.table import Table
+from cstore.store.extra_stores import ExtraStore
+from cstore.store.kinds import KINDS
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from cstore.records.model import Container, Image, Layer
     from cstore.store.context import Context
 
-KINDS: dict[Shelf, Any] = {Shelf.LAYERS: LAYERS, Shelf.IMAGES: IMAGES, Shelf.CONTAINERS: CONTAINERS}
-
 
 class Reader:
     """The records as they are, re-read when a file was replaced. Damage is set aside in `flaws`, not raised."""
@@ -45,6 +42,7 @@ class Reader:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables: dict[Shelf, Table[Any]] = {}
+        self.additional = [ExtraStore(place) for place in context.additional]
 
     @property
     def layers(self) -> Table[Layer]:
@@ -64,7 +62,8 @@ class Reader:
     @property
     def flaws(self) -> list[RecordsDamaged]:
         """What could not be read of the tables that were asked for."""
-        return [flaw for table in self._tables.values() for flaw in table.flaws]
+        own = [flaw for table in self._tables.values() for flaw in table.flaws]
+        return own + [flaw for store in self.additional for flaw in store.flaws]
 
     def mounts(self) -> MountTable:
         """The mount counts; none if their file cannot be trusted, as after a reboot."""
@@ -91,6 +90,7 @@ class Writer:
     def __init__(self, context: Context, held: dict[Shelf, list[HeldLock]]) -> None:
         self.context = context
         self.graph: HeldLock | None = None
+        self.additional = [ExtraStore(place) for place in context.additional]
         self._held = held
         self._tables: dict[Shelf, Table[Any]] = {}
         self._afterwards: list[Removal] = []

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.layout import Layout
-from cstore.store.context import Context
+from cstore.store.context import Additional, Context
 from cstore.store.layers import Layers
 from cstore.store.lookup import Item, find_item
 from cstore.store.session import Reader
@@ -48,7 +48,19 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
         sync=config.sync,
     )
     driver = open_driver(name, place)
-    return Store(Context(config, layout, driver, patience or Patience(timeout=config.lock_timeout), config.sync))
+    patience = patience or Patience(timeout=config.lock_timeout)
+    return Store(Context(config, layout, driver, patience, config.sync, _additional(layout, config)))
+
+
+def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
+    """Name the stores that are looked into after the store's own."""
+    from cstore.config.driver_options import additional_image_stores
+
+    paths = additional_image_stores(config.driver_options) if config.driver_options else ()
+    stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
+    if layout.image_store:  # images that were made before there was an image store
+        stores.insert(0, Additional(Layout(layout.graph_root, layout.run_root, layout.driver), images_only=True))
+    return tuple(stores)
 
 
 class Store:
@@ -77,8 +89,9 @@ class Store:
     # ── items of any kind ──
 
     def images(self) -> list[Image]:
-        """All images, in the order of their records."""
-        return list(self._reader.images)
+        """All images, in the order of their records, those of additional stores last."""
+        extra = [image for store in self._reader.additional for image in store.images]
+        return [*self._reader.images, *extra]
 
     def containers(self) -> list[Container]:
         """All containers, in the order of their records."""

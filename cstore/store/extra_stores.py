@@ -1,0 +1,55 @@
+"""Additional stores: layers and images of somebody else's, looked up after the store's own and only ever read.
+
+They share the layout of a store and need the same driver. Nothing is made in them, not even a lock file, so they may
+lie on read-only media. With a separate image store, the images of the graph root are one of them. (semantics 21)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cstore.store.places import Shelf, places
+
+if TYPE_CHECKING:
+    from cstore.errors import RecordsDamaged
+    from cstore.records.model import Image, Layer
+    from cstore.records.table import Table
+    from cstore.store.context import Additional
+
+
+class ExtraStore:
+    """One additional store, re-read when a file of it was replaced. Damage is set aside in `flaws`, not raised."""
+
+    def __init__(self, place: Additional) -> None:
+        self.layout = place.layout
+        self._places = places(place.layout)
+        if place.images_only:
+            del self._places[Shelf.LAYERS]
+        self._tables: dict[Shelf, Table[Any]] = {}
+
+    @property
+    def layers(self) -> Table[Layer]:
+        """The layer records; unfinished ones are nobody's to finish here, and are used as they are."""
+        return self._table(Shelf.LAYERS)
+
+    @property
+    def images(self) -> Table[Image]:
+        """The image records."""
+        return self._table(Shelf.IMAGES)
+
+    @property
+    def flaws(self) -> list[RecordsDamaged]:
+        """What could not be read of the tables that were asked for."""
+        return [flaw for table in self._tables.values() for flaw in table.flaws]
+
+    def _table(self, shelf: Shelf) -> Table[Any]:
+        from cstore.records.table import Table
+    from cstore.store.context import Additional
+        from cstore.store.kinds import KINDS
+
+        table = self._tables.get(shelf)
+        if table is None or not table.is_current():
+            files = self._places[shelf].files if shelf in self._places else {}
+            table = Table.load(KINDS[shelf], files, degraded=True)
+            self._tables[shelf] = table
+        return table
