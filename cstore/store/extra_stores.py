@@ -44,7 +44,6 @@ class ExtraStore:
 
     def _table(self, shelf: Shelf) -> Table[Any]:
         from cstore.records.table import Table
-    from cstore.store.context import Additional
         from cstore.store.kinds import KINDS
 
         table = self._tables.get(shelf)
