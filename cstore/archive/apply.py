@@ -165,9 +165,7 @@ def _terms(options: ApplyOptions, owners: Owners) -> Terms:
     )
 
 
-def _summarise(
-    intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tuple[str, int] | None
-) -> Applied:
+def _summarise(intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tuple[str, int] | None) -> Applied:
     return Applied(
         compression=intake.compression,
         compressed_digest=intake.compressed_digest,

@@ -250,6 +250,8 @@ def _read_texts(path: str) -> Iterator[bytes]:
     except OSError as error:
         raise SystemFailure("read", path, error) from error
     try:
+        if not os.fstat(fd).st_size:
+            raise TarSplitDamaged(path, "it is empty")
         decoder = open_decoder(Compression.GZIP, FileReader(fd, path))
         buffer = memoryview(bytearray(BUFFER_SIZE))
         begun = b""

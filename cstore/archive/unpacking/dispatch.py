@@ -60,9 +60,7 @@ class Dispatcher:
         content_size: the sum of the sizes in their headers.
     """
 
-    def __init__(
-        self, reader: TarReader, windows: RingWindows, packer: Packer, owners: Owners, terms: Terms
-    ) -> None:
+    def __init__(self, reader: TarReader, windows: RingWindows, packer: Packer, owners: Owners, terms: Terms) -> None:
         self.entries = 0
         self.content_size = 0
         self._reader = reader
