@@ -23,11 +23,13 @@ _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Directories:
     """The directories beneath `root`, by relative path; the root itself is b"".
 
-    `access` is `os.O_RDONLY` for directories that shall be listed, `os.O_PATH` where passing through is enough.
+    `access` is `os.O_RDONLY` for directories that shall be listed, `os.O_PATH` where passing through is enough;
+    `at_once` is how many may be open at a time, two or more.
     """
 
-    def __init__(self, root: str, access: int = os.O_RDONLY) -> None:
+    def __init__(self, root: str, access: int = os.O_RDONLY, at_once: int = _OPEN_AT_ONCE) -> None:
         self.root = root
+        self._at_once = at_once
         self._flags = _ENTER | access
         try:
             self._root = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | access)
@@ -68,7 +70,7 @@ class Directories:
         if name in {b"", b".", b".."}:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         opened = open_quietly(name, self._flags, parent)
-        if len(self._open) >= _OPEN_AT_ONCE:
+        if len(self._open) >= self._at_once:
             # The oldest, which is never the parent: that one was entered last or found open last.
             self._close_oldest(keep=parent)
         self._open[path[:end]] = opened
@@ -142,4 +144,3 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     if entry.is_file(follow_symlinks=False):
         return Kind.REGULAR
     return Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else Kind.OTHER
-

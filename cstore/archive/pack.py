@@ -6,6 +6,7 @@ ends the stream with an error.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -18,12 +19,19 @@ from cstore.archive.names import join_name, split_name
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tar import writer
 from cstore.archive.tar.writer import Entry, header_blocks
-from cstore.archive.whiteout import WHITEOUT_PREFIX, whiteout_name
+from cstore.archive.whiteout import (
+    OPAQUE_NAME,
+    OPAQUE_VALUE,
+    WHITEOUT_PREFIX,
+    WhiteoutForm,
+    is_whiteout_device,
+    whiteout_name,
+)
 from cstore.errors import SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cstore.archive.streams import Sink
 
@@ -38,10 +46,24 @@ _TYPES = {
 }
 
 
-def pack_tree(tree: str, sink: Sink, id_map: IDMap = IDENTITY) -> None:
+def pack_tree(
+    tree: str,
+    sink: Sink,
+    id_map: IDMap = IDENTITY,
+    *,
+    form: WhiteoutForm = WhiteoutForm.PLAIN,
+    hides: Callable[[bytes], bool] = lambda _: False,
+) -> None:
     """Write all of `tree` except its root as a tar: depth-first, each directory's names in the order of their bytes.
 
-    `id_map` tells which owners inside containers the owners on disk are. Sockets are left out.
+    Sockets are left out. Marks of a union file system become whiteouts where they stand (archive 8.3).
+
+    Args:
+        tree: a directory.
+        sink: takes the tar.
+        id_map: which owners inside containers the owners on disk are.
+        form: how removals are written in `tree`.
+        hides: whether an opaque directory of this path hides anything.
 
     Raises:
         SystemFailure: something cannot be read, or changed while it was.
@@ -49,7 +71,7 @@ def pack_tree(tree: str, sink: Sink, id_map: IDMap = IDENTITY) -> None:
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
-        packing = _Packing(directories, out, id_map)
+        packing = _Packing(directories, out, id_map, form, hides)
         for folder, name, kind in _walk(directories):
             packing.add(folder, name, kind)
         out.write(writer.END)
@@ -84,7 +106,7 @@ def pack_changes(
     moment = int((time.time() if now is None else now) + 0.5)
     ordered = sorted(changes, key=_by_parts if base is None else _by_path)
     with Directories(tree) as directories, PipelinedSink(sink) as out:
-        packing = _Packing(directories, out, id_map)
+        packing = _Packing(directories, out, id_map, WhiteoutForm.PLAIN, lambda _: False)
         for change in ordered:
             folder, name = split_name(change.path[1:])
             if change.kind is ChangeKind.DELETE:
@@ -132,10 +154,19 @@ class _Changed(OSError):
 class _Packing:
     """One archive being written."""
 
-    def __init__(self, tree: Directories, out: PipelinedSink, id_map: IDMap) -> None:
+    def __init__(
+        self,
+        tree: Directories,
+        out: PipelinedSink,
+        id_map: IDMap,
+        form: WhiteoutForm,
+        hides: Callable[[bytes], bool],
+    ) -> None:
         self._tree = tree
         self._out = out
         self._id_map = id_map
+        self._form = form
+        self._hides = hides
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._written: dict[tuple[int, int], bytes] = {}
 
@@ -152,6 +183,8 @@ class _Packing:
                 self._add_regular(directory, name, path)
             elif stat.S_ISDIR(status.st_mode):
                 self._add_directory(path)
+            elif self._form is not WhiteoutForm.PLAIN and is_whiteout_device(status):
+                self._add_whiteout(folder, name, path, status)
             elif not stat.S_ISSOCK(status.st_mode):
                 self._add_other(folder, name, path, status)
         except OSError as error:
@@ -178,6 +211,30 @@ class _Packing:
         entry = self._entry(path, writer.DIRECTORY, os.fstat(descriptor))
         entry.name += b"/"
         entry.xattrs = xattrs.archived(descriptor)
+        self._out.write(header_blocks(entry))
+        if self._is_opaque(descriptor) and self._hides(path):
+            marker = join_name(path, OPAQUE_NAME)
+            self._out.write(
+                header_blocks(Entry(marker, writer.REGULAR, entry.mode & 0o777, entry.uid, entry.gid, mtime=0))
+            )
+
+    def _is_opaque(self, descriptor: int) -> bool:
+        name = self._form.opaque_xattr
+        if not name:
+            return False
+        try:
+            return os.getxattr(descriptor, name) == OPAQUE_VALUE
+        except OSError as error:
+            if error.errno in {errno.ENODATA, errno.ENOTSUP}:
+                return False
+            raise
+
+    def _add_whiteout(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
+        """Write a removal. One device serves many of them, and the peer's headers tell which was the first."""
+        entry = self._entry(path, writer.REGULAR, status)
+        self._link(entry, status)
+        entry.type, entry.mode = writer.REGULAR, 0
+        entry.name = join_name(folder, whiteout_name(name))
         self._out.write(header_blocks(entry))
 
     def _add_other(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:

@@ -1,6 +1,6 @@
 """Directories for things in the making or on their way out, which anybody may sweep once their owner is gone.
 
-    ROOT/                        0700  made when first needed, then kept
+    ROOT/                        0700  made when first needed, then kept, or removed whenever it is empty
     ├── lock-1234567890          0600  locked for as long as the owner lives
     ├── temp-dir-1234567890/     0700  the owner's things; names inside begin with a number
     └── stuck-987654321/               what could not be removed: out of the peers' sight, tried again by every sweep
@@ -17,6 +17,7 @@ that name: what resists is renamed to `stuck-*`, which no peer looks at.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cstore.errors import CstoreError, SystemFailure
@@ -40,10 +41,14 @@ class SweepResult(NamedTuple):
 
 
 class StagingRoot:
-    """A place where staging directories are made. Needs no lock of the store; any number of processes may use it."""
+    """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
 
-    def __init__(self, path: str) -> None:
+    Without `keep` it is there only while something is in it: old peers take it for one of the things beside it.
+    """
+
+    def __init__(self, path: str, *, keep: bool = True) -> None:
         self.path = path
+        self._keep = keep
 
     def reserve(self) -> StagingDirectory:
         """Make a staging directory of our own.
@@ -52,8 +57,8 @@ class StagingRoot:
             SystemFailure: no space, or no permission.
         """
         try:
-            make_directories(self.path)
             for _ in range(_TRIES):
+                make_directories(self.path)
                 number = str(int.from_bytes(os.urandom(4), "little"))
                 lock = self._take_number(number)
                 if lock >= 0:
@@ -71,14 +76,23 @@ class StagingRoot:
             SystemFailure: the place itself cannot be read.
         """
         result = SweepResult([], [])
-        for number in sorted(self._numbers()):
+        numbers = sorted(self._numbers())
+        for number in numbers:
             try:
                 lock = self._open_and_lock(number, os.O_CREAT)
                 if lock >= 0:
                     self._clear(number, lock, result)
             except OSError:
                 result.stuck.append(self._name(_LOCK, number))
+        if not numbers:
+            self._leave()
         return result
+
+    def _leave(self) -> None:
+        """Remove the place if nothing is in it; whoever needs it at this moment makes it again."""
+        if not self._keep:
+            with suppress(OSError):
+                os.rmdir(self.path)
 
     def stale(self) -> list[str]:
         """List the trees here whose owner is gone: what `sweep` would try to remove. Changes nothing.
@@ -137,6 +151,10 @@ class StagingRoot:
             fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
         except FileExistsError:
             return -1
+        except FileNotFoundError:
+            if self._keep:
+                raise
+            return -1  # somebody found the place empty and removed it
         ours = False
         try:
             ours = try_lock(fd, exclusive=True) and os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
@@ -157,6 +175,7 @@ class StagingRoot:
             os.unlink(self._name(_LOCK, number))
         finally:
             os.close(lock)
+        self._leave()
 
     def _remove(self, path: str, aside: str, result: SweepResult) -> None:
         try:

@@ -1,0 +1,84 @@
+"""Overlay mounts by mount(2), for kernels before 6.5: all options are one text, and it must fit into a page."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cstore.drivers.overlay.mount import refusal
+from cstore.drivers.overlay.options import NAME
+from cstore.kernel import mount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.drivers.overlay.mount import Stack
+    from cstore.drivers.overlay.words import Words
+
+
+def mount_classically(stack: Stack, words: Words, target: str) -> None:
+    """Mount a stack.
+
+    Raises:
+        DriverError: the kernel refuses, or there are too many lower directories even as numbers.
+    """
+    data = _data(stack, words, [_escaped(lower, ":") for lower in stack.lowers])
+    try:
+        if _fits(data):
+            mount.mount(NAME, target, NAME, words.flags, data)
+        else:
+            _mount_by_numbers(stack, words, target)
+    except OSError as error:
+        raise refusal(stack, target, error) from None
+    if words.propagation:
+        mount.mount("", target, flags=words.propagation)
+
+
+def _data(stack: Stack, words: Words, lowers: Sequence[str]) -> str:
+    parts = [f"lowerdir={':'.join(lowers)}"]
+    if stack.upper:
+        parts += [f"upperdir={_escaped(stack.upper)}", f"workdir={_escaped(stack.work)}"]
+    return ",".join([*parts, *words.data])
+
+
+def _escaped(path: str, also: str = "") -> str:
+    for character in "\\," + also:
+        path = path.replace(character, "\\" + character)
+    return path
+
+
+def _fits(data: str) -> bool:
+    return len(os.fsencode(data)) < os.sysconf("SC_PAGESIZE")
+
+
+def _mount_by_numbers(stack: Stack, words: Words, target: str) -> None:
+    """Mount from within /proc/self/fd, where each lower directory has a short name.
+
+    The working directory is the whole process's, so another one does it; what it mounts is there for all of us.
+    """
+    from cstore.fs.worker import run_workers
+
+    with ExitStack() as opened:
+        fds = []
+        for lower in stack.lowers:
+            fds.append(os.open(lower, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            opened.callback(os.close, fds[-1])
+        data = _data(stack, words, [str(fd) for fd in fds])
+        if not _fits(data):
+            raise OSError(errno.E2BIG, f"its mount options take {len(data)} bytes, and the kernel takes a page of them")
+        job = partial(_mount_there, target, words.flags, data)
+        number = run_workers([job], keep=set(fds))[0]
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _mount_there(target: str, flags: int, data: str) -> int:
+    try:
+        os.chdir("/proc/self/fd")
+        mount.mount(NAME, target, NAME, flags, data)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0

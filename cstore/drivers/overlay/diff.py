@@ -1,0 +1,223 @@
+"""What a layer changes, read from its own directory without mounting anything (archive 7.2, 8.3).
+
+The directory holds what was added or modified, and marks for what was removed. What lies beneath decides between added
+and modified, and whether a mark means anything. Order and rules are those of the peer, except that a name is looked for
+as the kernel would: a file, a whiteout or an opaque directory hides everything deeper.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from cstore.archive.changes import Change, ChangeKind
+from cstore.archive.directories import Directories, names_in
+from cstore.archive.names import join_name, split_name
+from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.streams import Sink
+    from cstore.idmap import IDMap
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+_SECOND = 1_000_000_000
+_DESCRIPTORS = 512
+"""How many to share among the directories beneath a layer."""
+
+
+class Beneath:
+    """What lies beneath a layer: its ancestors' directories, nearest first, seen as one."""
+
+    def __init__(self, lowers: Sequence[Directories], opaque_xattr: str) -> None:
+        self._opaque_xattr = opaque_xattr
+        self._folder = b""
+        # Of the folder last asked about and those above it: the directories that are not hidden.
+        self._open: dict[bytes, list[Directories]] = {b"": list(lowers)}
+
+    def find(self, path: bytes) -> os.stat_result | None:
+        """What is at `path`; None if nothing is, or it was removed on the way up."""
+        folder, name = split_name(path)
+        for lower in self._holding(folder):
+            status = _status(lower, folder, name)
+            if status is not None:
+                return None if is_whiteout_device(status) else status
+        return None
+
+    def _holding(self, folder: bytes) -> list[Directories]:
+        """The directories in which something in `folder` may be seen."""
+        known = self._open.get(folder)
+        if known is None:
+            above, name = split_name(folder)
+            known = self._narrow(self._holding(above), above, name, folder)
+            self._forget_aside(above)
+            self._open[folder] = known
+        return known
+
+    def _forget_aside(self, above: bytes) -> None:
+        """Keep only what leads to a folder: the walk does not come back to its neighbours."""
+        for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
+            del self._open[path]
+
+    def _narrow(self, lowers: list[Directories], above: bytes, name: bytes, folder: bytes) -> list[Directories]:
+        found = []
+        for lower in lowers:
+            status = _status(lower, above, name)
+            if status is None:
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                break
+            found.append(lower)
+            if _is_opaque(lower, folder, self._opaque_xattr):
+                break
+        return found
+
+
+def _status(tree: Directories, folder: bytes, name: bytes) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=tree.descriptor(folder), follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise SystemFailure("read", tree.shown(join_name(folder, name)), error) from error
+
+
+def _is_opaque(tree: Directories, folder: bytes, attribute: str) -> bool:
+    place = f"/proc/self/fd/{tree.descriptor(folder)}"
+    try:
+        return os.getxattr(place, attribute) == OPAQUE_VALUE
+    except OSError as error:
+        if error.errno in {errno.ENODATA, errno.ENOTSUP}:
+            return False
+        raise SystemFailure("read", tree.shown(folder), error) from error
+
+
+@contextmanager
+def beneath(lowers: Sequence[str], form: WhiteoutForm) -> Iterator[Beneath]:
+    """Open the directories beneath a layer for as long as the context lasts."""
+    each = max(2, _DESCRIPTORS // max(len(lowers), 1))
+    _allow_descriptors(len(lowers) * (each + 1) + _DESCRIPTORS)
+    with ExitStack() as opened:
+        yield Beneath(
+            [opened.enter_context(Directories(lower, os.O_PATH, each)) for lower in lowers], form.opaque_xattr
+        )
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+
+def layer_changes(diff: str, lowers: Sequence[str], form: WhiteoutForm) -> list[Change]:
+    """List what the directory `diff` changes, in the order of a walk through it.
+
+    Raises:
+        SystemFailure: something cannot be read.
+    """
+    with beneath(lowers, form) as below, Directories(diff) as tree:
+        return _Scan(tree, below, form.opaque_xattr).run()
+
+
+def write_layer_diff(diff: str, lowers: Sequence[str], form: WhiteoutForm, sink: Sink, id_map: IDMap) -> None:
+    """Write what the directory `diff` changes as an uncompressed tar.
+
+    Raises:
+        SystemFailure: something cannot be read, or changed while it was.
+    """
+    from cstore.archive.pack import pack_tree
+
+    with beneath(lowers, form) as below:
+        pack_tree(diff, sink, id_map, form=form, hides=lambda path: below.find(path) is not None)
+
+
+class _Scan:
+    """One walk through a layer's own directory."""
+
+    def __init__(self, tree: Directories, below: Beneath, opaque_xattr: str) -> None:
+        self._tree = tree
+        self._below = below
+        self._opaque_xattr = opaque_xattr
+        self._changes: list[Change] = []
+        self._listed: set[bytes] = {b""}
+
+    def run(self) -> list[Change]:
+        """Visit everything."""
+        stack = [self._names(b"")]
+        while stack:
+            for path in stack[-1]:
+                if self._visit(path):
+                    stack.append(self._names(path))
+                    break
+            else:
+                stack.pop()
+        return self._changes
+
+    def _names(self, folder: bytes) -> Iterator[bytes]:
+        try:
+            return iter([join_name(folder, name) for name, _ in names_in(self._tree.descriptor(folder))])
+        except OSError as error:
+            raise SystemFailure("read", self._tree.shown(folder), error) from error
+
+    def _visit(self, path: bytes) -> bool:
+        """List one path if it is a change; say whether it is a directory."""
+        folder, name = split_name(path)
+        try:
+            status = os.stat(name, dir_fd=self._tree.descriptor(folder), follow_symlinks=False)
+        except OSError as error:
+            raise SystemFailure("read", self._tree.shown(path), error) from error
+        is_directory = stat.S_ISDIR(status.st_mode)
+        kind = self._judge(path, status)
+        if kind is not None:
+            if is_directory:
+                self._listed.add(path)
+            if kind is not ChangeKind.MODIFY:
+                self._list_above(path)
+            self._changes.append(Change(b"/" + path, kind))
+        return is_directory
+
+    def _judge(self, path: bytes, status: os.stat_result) -> ChangeKind | None:
+        if is_whiteout_device(status):
+            return ChangeKind.DELETE
+        below = self._below.find(path)
+        if below is None:
+            return ChangeKind.ADD
+        if stat.S_ISDIR(status.st_mode):
+            if _is_opaque(self._tree, path, self._opaque_xattr):
+                return ChangeKind.DELETE
+            if stat.S_ISDIR(below.st_mode) and _same_directory(status, below):
+                return None
+        return ChangeKind.MODIFY
+
+    def _list_above(self, path: bytes) -> None:
+        """List the directories that lead to an added or deleted path and are not listed yet, outermost first."""
+        folders = []
+        while path := split_name(path)[0]:
+            if path not in self._listed:
+                folders.append(path)
+        for folder in reversed(folders):
+            self._listed.add(folder)
+            self._changes.append(Change(b"/" + folder, ChangeKind.MODIFY))
+
+
+def _same_directory(one: os.stat_result, other: os.stat_result) -> bool:
+    return (
+        one.st_size == other.st_size
+        and one.st_mode == other.st_mode
+        and not _times_differ(one.st_mtime_ns, other.st_mtime_ns)
+    )
+
+
+def _times_differ(one: int, other: int) -> bool:
+    """As in comparing trees: to the nanosecond, unless one side only has seconds."""
+    if one == other:
+        return False
+    return one // _SECOND != other // _SECOND or bool(one % _SECOND and other % _SECOND)

@@ -1,0 +1,368 @@
+"""The overlay driver behind the contract of all drivers.
+
+    HOME/                        0700
+    ├── l/<26 characters>              short links to the diffs, see lower.py
+    ├── <layer>/                 0700
+    │   ├── diff/                      what the layer changes, with the kernel's own marks for what it removes
+    │   ├── link, lower                its short link, and those of its ancestors
+    │   ├── work/, merged/       0700  the kernel's scratch directory, and where the layer is mounted
+    │   └── empty/               0700  lies beneath a base layer, because something must
+    ├── .has-mount-program             whether a program wrote the layers, in its own way
+    └── tempdirs/                      layers being made or removed; there only while there are some
+
+A layer is made whole beside the others and gets its ID by one rename; its short link follows, and is mended by whoever
+misses it. (drivers 7, store-format 11.2)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cstore.drivers.overlay.lower import Homes, Place
+from cstore.drivers.overlay.options import NAME, read_options
+from cstore.errors import DriverError, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.archive.whiteout import WhiteoutForm
+    from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
+    from cstore.drivers.overlay.mounting import Mounter
+    from cstore.drivers.overlay.probe import Host
+    from cstore.drivers.registry import DriverPlace
+    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.idmap import IDMap
+
+
+class OverlayDriver:
+    """Layers as directories of changes."""
+
+    name = NAME
+
+    def __init__(self, place: DriverPlace) -> None:
+        self._place = place
+        self._options = read_options(place.options)
+        self._homes = Homes(place.home, place.image_home, self._options.stores)
+        self._sync = place.sync
+
+    @cached_property
+    def _host(self) -> Host:
+        from cstore.drivers.overlay.probe import Host
+
+        return Host(self._place.home, self._place.run_home, self._options.mount_options)
+
+    @cached_property
+    def _mounter(self) -> Mounter:
+        from cstore.drivers.overlay.mounting import Mounter
+
+        return Mounter(self._place, self._options, self._homes, self._host)
+
+    @property
+    def _form(self) -> WhiteoutForm:
+        return self._mounter.form
+
+    def _staging(self, home: str) -> StagingRoot:
+        from cstore.fs.staging import StagingRoot
+
+        return StagingRoot(os.path.join(home, "tempdirs"), keep=False)
+
+    # ── what is there ──
+
+    def layers(self) -> list[str]:
+        """See `Driver.layers`."""
+        return self._homes.layers()
+
+    def exists(self, layer: str) -> bool:
+        """See `Driver.exists`."""
+        return self._homes.look_up(layer) is not None
+
+    def path_of(self, layer: str) -> str:
+        """See `Driver.path_of`."""
+        found = self._homes.look_up(layer)
+        if found is not None and found.home in self._homes.writable:
+            return found.path
+        return os.path.join(self._homes.own, layer)
+
+    # ── making ──
+
+    def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
+        """See `Driver.stage`."""
+        from cstore.drivers.overlay.lower import mend_links
+        from cstore.drivers.overlay.making import make_layer
+
+        self._refuse_quotas(options)
+        below = None if parent is None else self._homes.find(parent)
+        if below is not None and not below.link:
+            mend_links(self._homes, below)
+        home = self._homes.writable[-1] if options.read_only else self._homes.own
+        with self._reserved(home) as staging:
+            staged = make_layer(staging, below, options.id_map, self._form)
+            if below is not None and options.parent_map != options.id_map:
+                self._rewrite(staged, below, options)
+            return staged
+
+    @contextmanager
+    def _reserved(self, home: str) -> Iterator[StagingDirectory]:
+        """A staging directory that goes away again if what is made in it fails."""
+        root = self._staging(home)
+        self._mounter.prepare(root)
+        staging = root.reserve()
+        try:
+            yield staging
+        except BaseException:
+            staging.remove()
+            raise
+
+    def _refuse_quotas(self, options: TreeOptions) -> None:
+        asked = [*self._options.quotas, *options.storage_options]
+        if asked:
+            raise DriverError(
+                NAME,
+                f"the storage option {asked[0]!r} needs project quotas, which cstore does not set",
+                hint="leave it out",
+                peer="--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            )
+
+    def _rewrite(self, staged: StagedTree, below: Place, options: TreeOptions) -> None:
+        from cstore.drivers.overlay.owners import rewrite_owners
+
+        old, new = options.parent_map, options.id_map
+        lowers = [*self._mounter.directories_of(below), *self._mounter.lowers_of(below)]
+        words = self._mounter.words((), volatile=False)
+        rewrite_owners(
+            staged, lowers, words, lambda uid, gid: new.to_host(*old.to_container(uid, gid)), new.to_host(0, 0)
+        )
+
+    def stage_again(self, layer: str, parent: str | None) -> StagedTree:
+        """See `Driver.stage_again`."""
+        from cstore.drivers.overlay.making import copy_layer
+
+        del parent  # the layer's own directory names it
+        source = self._writable(layer)
+        with self._reserved(source.home) as staging:
+            return copy_layer(staging, source, self._form)
+
+    def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
+        """See `Driver.adopt`."""
+        from cstore.drivers.overlay.lower import RESERVED, make_link
+        from cstore.fs.rename import rename_tree
+
+        del parent
+        if layer in RESERVED:
+            raise DriverError(NAME, f"no layer can have the ID {layer!r}: the driver needs the name itself")
+        made = os.path.dirname(staged.tree)
+        target = Place(os.path.dirname(os.path.dirname(staged.staging.path)), layer)
+        self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
+        leftover = self.remove(layer)
+        try:
+            self._make_durable(made)
+            rename_tree(made, target.path)
+            make_link(target, target.link)
+            if self._sync:
+                self._sync_home(target.home)
+        except OSError as error:
+            raise SystemFailure("create the layer directory", target.path, error) from error
+        finally:
+            leftover.finish()
+
+    def _check_lower(self, made: Place, layer: str) -> None:
+        """Make sure that the parent is still there, now that it cannot go away any more."""
+        names = made.lower_names()
+        if names and self._homes.behind(names[0]) is None and self._homes.search(names[0]) is None:
+            raise DriverError(
+                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with a parent that stays"
+            )
+
+    def _make_durable(self, folder: str) -> None:
+        """Bring a layer's own files to the disk; its contents are there since it was filled."""
+        from cstore.fs.atomic import sync_directory
+
+        if not self._sync:
+            return
+        for name in ("link", "lower"):
+            path = os.path.join(folder, name)
+            if os.path.exists(path):
+                _sync_file(path)
+        sync_directory(os.path.join(folder, "diff"))
+        sync_directory(folder)
+
+    @staticmethod
+    def _sync_home(home: str) -> None:
+        from cstore.fs.atomic import sync_directory
+
+        sync_directory(os.path.join(home, "l"))
+        sync_directory(home)
+
+    def replace(self, staged: StagedTree, layer: str) -> Removal:
+        """See `Driver.replace`."""
+        from cstore.fs.rename import exchange_trees
+
+        place = self._writable(layer)
+        self._mounter.refuse_mounted(place)
+        made = os.path.dirname(staged.tree)
+        try:
+            self._make_durable(made)
+            exchange_trees(made, place.path)
+            if self._sync:
+                self._sync_home(place.home)
+        except OSError as error:
+            raise SystemFailure("replace the layer directory", place.path, error) from error
+        return _Staged(staged.staging)
+
+    def remove(self, layer: str) -> Removal:
+        """See `Driver.remove`."""
+        place = self._homes.look_up(layer)
+        if place is None or place.home not in self._homes.writable:
+            return _Nothing()
+        self._mounter.unmount(place)
+        link = place.link
+        staging = self._staging(place.home).reserve()
+        try:
+            path = os.path.join(place.home, "l", link)
+            if link and os.path.islink(path) and os.readlink(path) == f"../{layer}/diff":
+                staging.take(path)
+            staging.take(place.path)
+        except BaseException:
+            staging.remove()
+            raise
+        return _Staged(staging)
+
+    def _writable(self, layer: str) -> Place:
+        place = self._homes.find(layer)
+        if place.home not in self._homes.writable:
+            raise DriverError(
+                NAME, f"layer {layer} is in the additional store {place.home}, which is only read", hint="copy it first"
+            )
+        return place
+
+    def stale(self) -> list[str]:
+        """See `Driver.stale`."""
+        return [path for home in self._homes.writable for path in self._staging(home).stale()]
+
+    def sweep(self) -> list[str]:
+        """See `Driver.sweep`."""
+        return [path for home in self._homes.writable for path in self._staging(home).sweep().removed]
+
+    # ── using ──
+
+    def mount(self, layer: str, options: MountOptions) -> str:
+        """See `Driver.mount`."""
+        place = self._homes.find(layer)
+        if not place.foreign:
+            self._mounter.prepare(self._staging(place.home))
+        return self._mounter.mount(place, options)
+
+    def unmount(self, layer: str) -> None:
+        """See `Driver.unmount`."""
+        place = self._homes.look_up(layer)
+        if place is not None:
+            self._mounter.unmount(place)
+
+    def is_mounted(self, layer: str, path: str) -> bool:
+        """See `Driver.is_mounted`."""
+        del layer
+        return self._mounter.is_mounted(path)
+
+    def content_roots(self, layer: str) -> Sequence[str]:
+        """See `Driver.content_roots`."""
+        place = self._homes.find(layer)
+        lowers = [path for each in self._homes.known_ancestors(place) for path in (each.diff, *each.rotated())]
+        return [place.diff, *place.rotated(), *lowers]
+
+    @contextmanager
+    def tree_of(self, layer: str) -> Iterator[str]:
+        """See `Driver.tree_of`."""
+        with self._mounter.mounted_nowhere(self._homes.find(layer)) as path:
+            yield path
+
+    def _native(self, layer: str, base: str | None) -> tuple[Place, list[str]] | None:
+        """The layer and what lies beneath it, if its own directory tells what it changes against `base`."""
+        place = self._homes.find(layer)
+        if self._mounter.program or not self._host.native_diff() or not self._homes.is_parent(place, base):
+            return None
+        return place, [*place.rotated(), *self._mounter.lowers_of(place, short=False)]
+
+    def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
+        """See `Driver.changes`; against the parent, in the order of the directory and without mounting."""
+        native = self._native(layer, base)
+        if native is None:
+            from cstore.drivers.tree_diff import tree_changes
+
+            return tree_changes(self, layer, base, layer_map, base_map)
+        from cstore.drivers.overlay.diff import layer_changes
+
+        return layer_changes(native[0].diff, native[1], self._form)
+
+    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+        """See `Driver.write_diff`."""
+        native = self._native(layer, base)
+        if native is None:
+            from cstore.drivers.tree_diff import write_tree_diff
+
+            write_tree_diff(self, layer, base, sink, layer_map, base_map)
+            return
+        from cstore.drivers.overlay.diff import write_layer_diff
+
+        write_layer_diff(native[0].diff, native[1], self._form, sink, layer_map)
+
+    def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
+        """See `Driver.diff_size`; against the parent, what its own directory holds."""
+        place = self._homes.find(layer)
+        if self._homes.is_parent(place, base):
+            from cstore.fs.tree import usage
+
+            return usage(place.diff).bytes
+        from cstore.drivers.tree_diff import tree_diff_size
+
+        return tree_diff_size(self, layer, base, layer_map, base_map)
+
+    def status(self) -> list[tuple[str, str]]:
+        """See `Driver.status`."""
+        host, program = self._host, bool(self._mounter.program)
+        facts = {
+            "Supports d_type": True,
+            "Native Overlay Diff": not program and host.native_diff(),
+            "Using metacopy": not program and host.metacopy(),
+            "Supports shifting": program or host.shifting(),
+            "Supports volatile": program or host.volatile(),
+        }
+        answers = [(key, "true" if value else "false") for key, value in facts.items()]
+        return [("Backing Filesystem", host.backing()), *answers]
+
+    def shutdown(self) -> None:
+        """See `Driver.shutdown`."""
+        self._mounter.release_home()
+
+
+if TYPE_CHECKING:
+    _: type[Driver] = OverlayDriver
+
+
+class _Staged:
+    """A layer in a staging directory, to be deleted with it."""
+
+    def __init__(self, staging: StagingDirectory) -> None:
+        self._staging = staging
+
+    def finish(self) -> None:
+        self._staging.remove()
+
+
+class _Nothing:
+    """There was no layer to remove."""
+
+    def finish(self) -> None:
+        pass
+
+
+def _sync_file(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

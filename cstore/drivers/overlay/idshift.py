@@ -1,0 +1,109 @@
+"""Lower directories shown with other owners: ID-mapped mounts (drivers 9.2).
+
+Layers of images keep the owners that their archives name. A container with an ID map of its own sees them through
+mounts that shift owners on the way; what it writes itself lies in its upper directory with the owners of the host.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import CstoreError, DriverError
+from cstore.idmap import IDMap, IDRange
+from cstore.kernel import fsmount, mount
+from cstore.kernel.userns import mapped_namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_TEST_MAP = IDMap((IDRange(0, 0, 1),), (IDRange(0, 0, 1),))
+
+
+def can_shift(home: str) -> bool:
+    """Whether the file system that holds `home` and this kernel can do it. Leaves no trace."""
+    path = home
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    try:
+        with _shifted(path, _TEST_MAP) as fd:
+            return fd >= 0
+    except (OSError, CstoreError):
+        return False
+
+
+@contextmanager
+def _shifted(folder: str, id_map: IDMap) -> Iterator[int]:
+    """A descriptor of a copy of the mount at `folder`, with shifted owners."""
+    namespace = mapped_namespace(id_map)
+    try:
+        fd = fsmount.clone_mount(folder, recursive=True)
+        try:
+            fsmount.set_attributes(
+                fd, fsmount.ATTR_IDMAP, propagation=mount.MS_PRIVATE, user_namespace=namespace, recursive=True
+            )
+            yield fd
+        finally:
+            os.close(fd)
+    finally:
+        os.close(namespace)
+
+
+@contextmanager
+def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[list[str]]:
+    """Show the directories `lowers` with the owners of `id_map`, for as long as the context lasts.
+
+    A mount of overlay made meanwhile keeps what it needs. `own` is the directory of the layer that is mounted; the
+    shifted mounts hang in its `mapped`, as the peer's do.
+
+    Raises:
+        DriverError: the kernel or a file system cannot do it.
+    """
+    folder = os.path.join(own, "mapped")
+    homes = sorted({_home_of(lower) for lower in lowers})
+    points: dict[str, str] = {}
+    try:
+        for number, home in enumerate(homes):
+            points[home] = _show(home, os.path.join(folder, str(number)), id_map)
+        yield [os.path.join(points[_home_of(lower)], _within(lower)) for lower in lowers]
+    finally:
+        release(folder)
+
+
+def _home_of(lower: str) -> str:
+    """The home of a directory `HOME/<layer>/diff…`, which is mapped as one."""
+    return os.path.dirname(os.path.dirname(lower))
+
+
+def _within(lower: str) -> str:
+    return os.path.join(os.path.basename(os.path.dirname(lower)), os.path.basename(lower))
+
+
+def _show(home: str, point: str, id_map: IDMap) -> str:
+    try:
+        os.makedirs(point, 0o700, exist_ok=True)
+        with _shifted(home, id_map) as fd:
+            fsmount.attach(fd, point)
+    except (OSError, CstoreError) as error:
+        reason = error.message if isinstance(error, CstoreError) else os.strerror(error.errno or 0)
+        raise DriverError(
+            NAME,
+            f"the layers in {home} cannot be shown with other owners: {reason}",
+            hint="this needs Linux 5.19 and a file system that supports ID-mapped mounts",
+            peer=f'create mapped mount for "{home}" on "{point}": {reason}',
+        ) from None
+    return point
+
+
+def release(folder: str) -> None:
+    """Take away what is mounted in a layer's `mapped` directory, and the directory."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            point = os.path.join(folder, name)
+            with suppress(OSError):
+                mount.unmount(point, mount.MNT_DETACH)
+            with suppress(OSError):
+                os.rmdir(point)
+        os.rmdir(folder)

@@ -1,0 +1,282 @@
+"""Where layers are, and what lies beneath each: short links, `lower` files, and mending of links (drivers 7.1, 7.12).
+
+    HOME/l/<26 characters>  ──►  ../<layer>/diff
+    HOME/<layer>/link            the 26 characters
+    HOME/<layer>/lower           l/AAA:l/BBB:…  all ancestors, nearest first
+
+The links are short because all of them once had to fit into one page of mount options. Nothing in these files is
+believed: a name that is no link name, and a link that leads anywhere but to a layer's `diff`, is damage.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+RESERVED = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mount-program"})
+"""Names in a home that are no layers."""
+DEEPEST = 500
+"""Ancestors that a layer can have."""
+
+_LINK_NAME = re.compile(r"[A-Z2-7]{26}")
+_LINK_TARGET = re.compile(r"\.\./([^/]+)/diff")
+_RANDOM_BYTES = 17  # 136 bits, of which 26 characters take 130
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The directory of one layer. `foreign`: not in the store's own home, and never to be written to."""
+
+    home: str
+    layer: str
+    foreign: bool = False
+
+    @property
+    def path(self) -> str:
+        """The layer's directory."""
+        return os.path.join(self.home, self.layer)
+
+    @property
+    def diff(self) -> str:
+        """What the layer changes."""
+        return os.path.join(self.home, self.layer, "diff")
+
+    @property
+    def merged(self) -> str:
+        """Where the layer is mounted."""
+        return os.path.join(self.home, self.layer, "merged")
+
+    @property
+    def link(self) -> str:
+        """The name of the layer's short link, "" if its file is missing or holds something else."""
+        text = _read(os.path.join(self.path, "link")).rstrip("\n")
+        return text if _LINK_NAME.fullmatch(text) else ""
+
+    def lower_names(self) -> list[str]:
+        """The short links of all ancestors, nearest first.
+
+        Raises:
+            DriverError: the `lower` file holds something else.
+        """
+        text = _read(os.path.join(self.path, "lower")).strip()
+        names = [part.removeprefix("l/") for part in text.split(":")] if text else []
+        for name in names:
+            if not _LINK_NAME.fullmatch(name):
+                raise DriverError(
+                    NAME,
+                    f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, which is no link",
+                    hint="the file is damaged: delete the layer and import it again",
+                )
+        return names
+
+    def rotated(self) -> list[str]:
+        """Directories `diff1`, `diff2` …: what the layer was before its owners were rewritten."""
+        found: list[str] = []
+        while os.path.isdir(path := f"{self.diff}{len(found) + 1}"):
+            found.append(path)
+        return found
+
+
+class Homes:
+    """The store's own home and those that it may read."""
+
+    def __init__(self, own: str, image_home: str, stores: Sequence[str]) -> None:
+        self.own = own
+        self.writable = [own, image_home] if image_home else [own]
+        self._foreign = [os.path.join(store, NAME) for store in stores]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.writable
+        yield from self._foreign
+
+    def look_up(self, layer: str) -> Place | None:
+        """Find a layer, in the own home first."""
+        if layer in RESERVED:
+            return None
+        places = (Place(home, layer, home != self.own) for home in self)
+        return next((place for place in places if os.path.isdir(place.path)), None)
+
+    def find(self, layer: str) -> Place:
+        """Find a layer.
+
+        Raises:
+            DriverError: it is nowhere.
+        """
+        place = self.look_up(layer)
+        if place is None:
+            raise DriverError(
+                NAME,
+                f"layer {layer} has no directory in {self.own}",
+                hint="its contents are lost; cstore delete-layer removes the record",
+                peer=f"stat {os.path.join(self.own, layer)}: no such file or directory",
+            )
+        return place
+
+    def layers(self) -> list[str]:
+        """The layers of the homes that are the store's own, sorted.
+
+        Raises:
+            SystemFailure: a home cannot be read.
+        """
+        found: set[str] = set()
+        for home in self.writable:
+            found.update(_layers_in(home))
+        return sorted(found)
+
+    def behind(self, name: str) -> Place | None:
+        """The layer that a short link stands for; None if the link is missing, leads elsewhere, or to nothing."""
+        for home in self:
+            place = self._target(home, name)
+            if place is not None and os.path.isdir(place.diff):
+                return place
+        return None
+
+    def _target(self, home: str, name: str) -> Place | None:
+        try:
+            found = _LINK_TARGET.fullmatch(os.readlink(os.path.join(home, "l", name)))
+        except OSError:
+            return None
+        if found is None or found[1] in RESERVED or found[1] in {".", ".."}:
+            return None
+        return Place(home, found[1], home != self.own)
+
+    def search(self, name: str) -> Place | None:
+        """Find the layer whose `link` file holds `name`, though no link leads there. Slow, and writes nothing."""
+        for home in self:
+            for layer in _layers_in(home):
+                place = Place(home, layer, home != self.own)
+                if place.link == name and os.path.isdir(place.diff):
+                    return place
+        return None
+
+    def ancestors(self, place: Place) -> list[Place]:
+        """All layers beneath `place`, nearest first. Writes nothing; a missing link is got over.
+
+        Raises:
+            DriverError: one of them is gone, or there are more than DEEPEST.
+        """
+        names = place.lower_names()
+        if len(names) > DEEPEST:
+            raise DriverError(
+                NAME,
+                f"layer {place.layer} has {len(names)} ancestors; the kernel mounts {DEEPEST} at most",
+                hint="squash some of the layers into one",
+                peer="max depth exceeded",
+            )
+        return [self._ancestor(place, name) for name in names]
+
+    def _ancestor(self, place: Place, name: str) -> Place:
+        found = self.behind(name) or self.search(name)
+        if found is None:
+            raise DriverError(
+                NAME,
+                f"layer {place.layer} lies on the short link {name}, and no layer has that link",
+                hint="an ancestor was removed: delete the layer and import it again",
+                peer=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
+            )
+        return found
+
+    def known_ancestors(self, place: Place) -> list[Place]:
+        """Those of the layers beneath `place` that can be found at once, for who can do with some."""
+        return [found for found in map(self.behind, place.lower_names()) if found is not None]
+
+    def is_parent(self, place: Place, base: str | None) -> bool:
+        """Whether the layer was made directly on `base`, or, without `base`, on nothing."""
+        names = place.lower_names()
+        if base is None or not names:
+            return base is None and not names
+        found = self.behind(names[0]) or self.search(names[0])
+        return found is not None and found.layer == base
+
+
+def new_link_name() -> str:
+    """A random name for a short link."""
+    import base64
+
+    return base64.b32encode(os.urandom(_RANDOM_BYTES)).decode()[:26]
+
+
+def make_link(place: Place, name: str) -> None:
+    """Let the short link `name` lead to the layer, whatever had that name before.
+
+    Raises:
+        OSError: as symlink(2).
+    """
+    folder = os.path.join(place.home, "l")
+    if not os.path.isdir(folder):
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o755)
+        os.chmod(folder, 0o755)  # noqa: S103  - the peer has it so, and the home above it is closed
+    path = os.path.join(folder, name)
+    target = f"../{place.layer}/diff"
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        if os.readlink(path) != target:
+            os.unlink(path)
+            os.symlink(target, path)
+
+
+def mend_links(homes: Homes, place: Place) -> None:
+    """Make what is missing of the short links between a layer and its ancestors. Only links of own homes are made.
+
+    Nothing is removed, because what a wrong link was meant for is unknown.
+
+    Raises:
+        SystemFailure: a link cannot be made.
+    """
+    if place.foreign:
+        return
+    try:
+        if not place.link:
+            _write_link_file(place)
+        for name in (place.link, *place.lower_names()):
+            found = None if homes.behind(name) else homes.search(name)
+            if found is not None and not found.foreign:
+                make_link(found, name)
+    except OSError as error:
+        raise SystemFailure("mend the links of", place.path, error) from error
+
+
+def _write_link_file(place: Place) -> None:
+    """Say again which short link is the layer's: the one that leads to it, or a new one."""
+    from cstore.fs.atomic import write_file
+
+    folder = os.path.join(place.home, "l")
+    target = f"../{place.layer}/diff"
+    present = os.listdir(folder) if os.path.isdir(folder) else []
+    links = [name for name in sorted(present) if _LINK_NAME.fullmatch(name)]
+    known = [name for name in links if os.readlink(os.path.join(folder, name)) == target]
+    write_file(os.path.join(place.path, "link"), (known[0] if known else new_link_name()).encode(), mode=0o644)
+
+
+def _layers_in(home: str) -> list[str]:
+    try:
+        with os.scandir(home) as entries:
+            return [
+                entry.name for entry in entries if entry.name not in RESERVED and entry.is_dir(follow_symlinks=False)
+            ]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SystemFailure("list the layers in", home, error) from error
+
+
+def _read(path: str) -> str:
+    """Read a small text file; "" if there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 20)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SystemFailure("read", path, error) from error

@@ -1,0 +1,126 @@
+"""Layer directories in the making: everything that belongs to one, in a staging directory (drivers 7.5)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.drivers.contract import StagedTree
+from cstore.drivers.overlay.lower import DEEPEST, new_link_name
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError, SystemFailure
+
+if TYPE_CHECKING:
+    from cstore.archive.whiteout import WhiteoutForm
+    from cstore.drivers.overlay.lower import Place
+    from cstore.fs.staging import StagingDirectory
+    from cstore.idmap import IDMap
+
+ROOT_MODE = 0o555
+"""Mode of a base layer's root directory until its archive says otherwise."""
+_DIRECTORIES = ("work", "merged")
+
+
+def make_layer(staging: StagingDirectory, parent: Place | None, id_map: IDMap, form: WhiteoutForm) -> StagedTree:
+    """Make the directory of a new layer above `parent`.
+
+    Raises:
+        DriverError: the parent cannot have children.
+        SystemFailure: no space, or no permission.
+    """
+    folder = staging.next_name("layer")
+    owner = id_map.to_host(0, 0)
+    try:
+        os.mkdir(folder, 0o700)
+        mode = ROOT_MODE
+        if parent is not None:
+            _write(os.path.join(folder, "lower"), _lower_of(parent))
+            status = os.stat(parent.diff)
+            mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        else:
+            os.mkdir(os.path.join(folder, "empty"), 0o700)
+        _write(os.path.join(folder, "link"), new_link_name())
+        for name in _DIRECTORIES:
+            os.mkdir(os.path.join(folder, name), 0o700)
+        return StagedTree(make_root(folder, mode, owner), form, parent is not None, staging)
+    except OSError as error:
+        raise SystemFailure("make a layer in", folder, error) from error
+
+
+def make_root(folder: str, mode: int, owner: tuple[int, int]) -> str:
+    """Make `diff` in a layer's directory, and return its path. The mode is exact, whatever the umask.
+
+    Raises:
+        OSError: as mkdir(2).
+    """
+    tree = os.path.join(folder, "diff")
+    os.mkdir(tree, 0o700)
+    if os.geteuid() == 0:
+        os.chown(tree, *owner)
+    os.chmod(tree, mode)
+    return tree
+
+
+def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm) -> StagedTree:
+    """Make a twin of a layer's directory, with the same short link, to be changed and put in its place.
+
+    Raises:
+        SystemFailure: something cannot be copied.
+    """
+    from cstore.fs.tree import copy_tree
+
+    folder = staging.next_name("layer")
+    trees = ["diff", *(os.path.basename(path) for path in source.rotated())]
+    try:
+        os.mkdir(folder, 0o700)
+        for name in ("link", "lower"):
+            text = _read(os.path.join(source.path, name))
+            if text:
+                _write(os.path.join(folder, name), text)
+        for name in _DIRECTORIES if os.path.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
+            os.mkdir(os.path.join(folder, name), 0o700)
+        for name in trees:
+            os.mkdir(os.path.join(folder, name), 0o700)
+            copy_tree(os.path.join(source.path, name), os.path.join(folder, name))
+    except OSError as error:
+        raise SystemFailure("copy the layer to", folder, error) from error
+    has_lower = os.path.exists(os.path.join(folder, "lower")) or len(trees) > 1
+    return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging)
+
+
+def _lower_of(parent: Place) -> str:
+    """The `lower` file of a child: its parent, and what lies beneath that."""
+    link = parent.link
+    if not link:
+        raise DriverError(
+            NAME,
+            f"layer {parent.layer} has no short link: {os.path.join(parent.path, 'link')} is missing or damaged",
+            hint="mount the layer once to have the link mended, or delete the layer and import it again",
+        )
+    names = [link, *parent.lower_names()]
+    if len(names) > DEEPEST:
+        raise DriverError(
+            NAME,
+            f"layer {parent.layer} has {len(names) - 1} ancestors; no layer can be made on top of it",
+            hint="squash some of the layers into one",
+            peer="max depth exceeded",
+        )
+    return ":".join(f"l/{name}" for name in names)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, text.encode())
+        os.fchmod(fd, 0o644)
+    finally:
+        os.close(fd)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,345 @@
+"""Mounting layers: what is put over what, where, with which options, and by whom (drivers 7.2, 7.7, 7.8)."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cstore.archive.whiteout import WhiteoutForm
+from cstore.drivers.overlay.lower import Homes, Place, mend_links
+from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
+from cstore.drivers.overlay.options import NAME, Options, flat_words
+from cstore.drivers.overlay.probe import Host, is_rootless
+from cstore.errors import DriverError, SystemFailure
+from cstore.kernel import mount, mountinfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.drivers.contract import MountOptions
+    from cstore.drivers.registry import DriverPlace
+    from cstore.fs.staging import StagingRoot
+
+_INDICATOR = ".has-mount-program"
+_USUAL_PROGRAM = "fuse-overlayfs"
+_NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
+
+
+class Mounter:
+    """Mounts the layers of one store."""
+
+    def __init__(self, place: DriverPlace, options: Options, homes: Homes, host: Host) -> None:
+        self._home, self._run_home = place.home, place.run_home
+        self._options = options
+        self._homes = homes
+        self._host = host
+        self._prepared = False
+
+    # ── who mounts ──
+
+    @cached_property
+    def program(self) -> str:
+        """The mount program of this store, "" if the kernel mounts."""
+        if self._options.program or _said(self._home) != "true":
+            return self._options.program
+        import shutil
+
+        return shutil.which(_USUAL_PROGRAM) or ""
+
+    @cached_property
+    def rootless(self) -> bool:
+        """Whether overlay keeps its marks in attributes that need no privilege."""
+        return is_rootless()
+
+    @property
+    def form(self) -> WhiteoutForm:
+        """How removals are written into a layer."""
+        return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
+
+    def prepare(self, staging: StagingRoot) -> None:
+        """Make sure that this driver can work here, before the first thing is made.
+
+        Raises:
+            DriverUnusable: it cannot.
+        """
+        if self._prepared:
+            return
+        if not self.program:
+            self._host.check(staging)
+        self._leave_word()
+        self._prepared = True
+
+    def _leave_word(self) -> None:
+        """Tell the peers who writes the layers here."""
+        word = "true" if self.program else "false"
+        if _said(self._home) not in {word, "true"}:
+            from cstore.fs.atomic import write_file
+
+            os.makedirs(self._home, 0o700, exist_ok=True)
+            write_file(os.path.join(self._home, _INDICATOR), word.encode(), sync=False)
+
+    # ── what over what ──
+
+    @staticmethod
+    def directories_of(place: Place, *, short: bool = True) -> list[str]:
+        """The directories of one layer, nearest first, by its short link if it has one."""
+        link = os.path.join(place.home, "l", place.link) if short and place.link else ""
+        diff = link if link and os.path.isdir(link) else place.diff
+        return [diff, *place.rotated()]
+
+    def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
+        """The directories beneath a layer's own, nearest first.
+
+        Raises:
+            DriverError: an ancestor is gone, or cannot be mounted by cstore.
+        """
+        ancestors = self._homes.ancestors(place)
+        for each in ancestors:
+            _refuse_composefs(each)
+        return [path for each in ancestors for path in self.directories_of(each, short=short)]
+
+    def words(self, asked: tuple[str, ...], *, volatile: bool) -> tuple[str, ...]:
+        """The options of a mount: those asked for, or the configured ones, and what this host needs."""
+        configured = self._options.mount_options
+        words = list(flat_words(asked) or configured)
+        metacopy = not self.program and self._host.metacopy()
+        if asked and metacopy and "metacopy=on" in configured and "metacopy=on" not in words:
+            words.append("metacopy=on")
+        if not metacopy:
+            words = [word for word in words if word != "metacopy=on"]
+        if self.rootless and not self.program and "userxattr" not in words:
+            words.append("userxattr")
+        if volatile and "volatile" not in words and (self.program or self._host.volatile()):
+            words.append("volatile")
+        return tuple(words)
+
+    def _stack(self, place: Place, options: MountOptions | None) -> Stack:
+        """What a mount of a layer is made of; without `options` one that is only read."""
+        asked = () if options is None else options.options
+        words = self.words(asked, volatile=bool(options and options.volatile))
+        read_only = options is None or options.read_only or place.foreign or "ro" in words
+        _refuse_composefs(place)
+        below = [*place.rotated(), *self.lowers_of(place)]
+        label = "" if options is None else options.label
+        if read_only:
+            words = tuple(word for word in words if word != "volatile")
+            lowers = [*self.directories_of(place)[:1], *below]
+            return Stack(
+                place.layer, lowers if len(lowers) > 1 else [*lowers, self._empty(place)], "", "", words, label
+            )
+        return Stack(
+            place.layer, below or [self._empty(place)], place.diff, os.path.join(place.path, "work"), words, label
+        )
+
+    @staticmethod
+    def _empty(place: Place) -> str:
+        """Something to lie beneath a base layer."""
+        path = os.path.join(place.path, "empty")
+        return path if os.path.isdir(path) else os.path.join(place.path, "work")
+
+    # ── mounting ──
+
+    def mount(self, place: Place, options: MountOptions) -> str:
+        """Mount a layer; return where. Under the lock.
+
+        Raises:
+            DriverError: it cannot be mounted; says why.
+        """
+        target = self._target(place)
+        if self.is_mounted(target):
+            return target
+        self._bind_home()
+        mend_links(self._homes, place)
+        stack = self._stack(place, options)
+        try:
+            os.makedirs(target, 0o700, exist_ok=True)
+            if stack.upper:
+                _clear_the_way(place)
+        except OSError as error:
+            raise SystemFailure("prepare the mount of", place.path, error) from error
+        if self.program:
+            from cstore.drivers.overlay.program import mount_by_program
+
+            mount_by_program(self.program, stack, target, place.home)
+        else:
+            mount_stack(stack, target)
+        return target
+
+    def _target(self, place: Place) -> str:
+        return os.path.join(self._run_home, place.layer, "merged") if place.foreign else place.merged
+
+    @contextmanager
+    def mounted_nowhere(self, place: Place) -> Iterator[str]:
+        """The whole tree of a layer to read, seen by this process only, for as long as the context lasts."""
+        stack = self._stack(place, None)
+        fd = None if self.program else mount_nowhere(stack)
+        if fd is None:
+            with self._mounted_aside(stack) as path:
+                yield path
+            return
+        try:
+            yield f"/proc/self/fd/{fd}"
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _mounted_aside(self, stack: Stack) -> Iterator[str]:
+        """The same where a mount needs a place: one in the run root, which goes away with it."""
+        import tempfile
+
+        try:
+            os.makedirs(self._run_home, 0o700, exist_ok=True)
+            target = tempfile.mkdtemp(prefix="read-", dir=self._run_home)
+        except OSError as error:
+            raise SystemFailure("make a mount point in", self._run_home, error) from error
+        try:
+            if self.program:
+                from cstore.drivers.overlay.program import mount_by_program
+
+                mount_by_program(self.program, stack, target, self._home)
+            else:
+                mount_stack(stack, target)
+            yield target
+        finally:
+            self._take_away(target)
+            os.rmdir(target)
+
+    # ── unmounting ──
+
+    def unmount(self, place: Place) -> None:
+        """Unmount a layer, even while it is in use, and leave a fresh mount point. Under the lock.
+
+        Raises:
+            SystemFailure: the kernel refuses.
+        """
+        target = self._target(place)
+        if not os.path.isdir(target):
+            return
+        mounted = mountinfo.is_mountpoint(target)
+        if mounted:
+            self._take_away(target)
+        try:
+            if place.foreign:
+                os.rmdir(target)
+                os.rmdir(os.path.dirname(target))
+            elif mounted:
+                _renew(target)
+        except OSError as error:
+            raise SystemFailure("replace the mount point", target, error) from error
+
+    def _take_away(self, target: str) -> None:
+        if self.program:
+            from cstore.drivers.overlay.program import unmount_program
+
+            unmount_program(target)
+        try:
+            while mountinfo.is_mountpoint(target):
+                mount.unmount(target, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in _NOT_MOUNTED:
+                raise SystemFailure("unmount", target, error) from error
+
+    @staticmethod
+    def is_mounted(path: str) -> bool:
+        """Whether a file system is mounted on `path`."""
+        try:
+            if os.lstat(path).st_dev == os.lstat(os.path.dirname(path)).st_dev:
+                return False  # every overlay has a device number of its own
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # its program is dead, and it is still in the way
+                return False
+        return mountinfo.is_mountpoint(path)
+
+    def refuse_mounted(self, place: Place) -> None:
+        """Make sure that nobody has a layer mounted whose directory is about to be exchanged.
+
+        Raises:
+            DriverError: it is mounted.
+        """
+        if self.is_mounted(place.merged):
+            raise DriverError(
+                NAME,
+                f"layer {place.layer} is mounted on {place.merged}: its contents cannot be replaced under its users",
+                hint=f"cstore unmount {place.layer}",
+            )
+
+    # ── the home as a mount of its own ──
+
+    def _bind_home(self) -> None:
+        """Make the home a private mount, so that mounts in it reach no other namespace and block no removal there."""
+        if self._options.skip_mount_home:
+            return
+        try:
+            if not mountinfo.is_mountpoint(self._home):
+                mount.mount(self._home, self._home, flags=mount.MS_BIND)
+            mount.mount("", self._home, flags=mount.MS_PRIVATE)
+        except OSError as error:
+            raise SystemFailure(
+                "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
+            ) from error
+
+    def release_home(self) -> None:
+        """Take that mount away again. A disk that the administrator mounted on the home stays."""
+        with suppress(OSError):
+            while self._is_bound_to_itself():
+                mount.unmount(self._home, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+
+    def _is_bound_to_itself(self) -> bool:
+        home = os.path.realpath(self._home)
+        mounts = mountinfo.read_mounts()
+        on_top = next((each for each in reversed(mounts) if each.mount_point == home), None)
+        if on_top is None:
+            return False
+        beneath = next((each for each in mounts if each.mount_id == on_top.parent_id), None)
+        if beneath is None or beneath.device != on_top.device:
+            return False
+        inside = os.path.relpath(home, beneath.mount_point)
+        return os.path.normpath(os.path.join(beneath.root, inside)) == on_top.root
+
+
+def _said(home: str) -> str:
+    """What the peers were told of the mount program, "" if nothing."""
+    try:
+        with open(os.path.join(home, _INDICATOR), encoding="ascii", errors="replace") as file:
+            return file.read(16).strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SystemFailure("read", os.path.join(home, _INDICATOR), error) from error
+
+
+def _refuse_composefs(place: Place) -> None:
+    if os.path.isdir(os.path.join(place.path, "composefs-data")):
+        raise DriverError(
+            NAME,
+            f"layer {place.layer} is a composefs layer, which cstore does not mount",
+            hint="mount it with Podman, or pull the image again without composefs",
+        )
+
+
+def _clear_the_way(place: Place) -> None:
+    """Make what a writable mount needs, and take away what would forbid it."""
+    from cstore.fs.tree import remove_tree
+
+    stale = os.path.join(place.path, "work", "work", "incompat", "volatile")
+    if os.path.isdir(stale):
+        remove_tree(stale)
+    os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
+    if not os.path.isdir(place.diff):
+        raise DriverError(
+            NAME,
+            f"layer {place.layer} has no directory {place.diff}",
+            hint="its contents are lost; delete the layer and import it again",
+        )
+
+
+def _renew(target: str) -> None:
+    """Put an empty directory in the place of a mount point, whatever was left in it."""
+    fresh = target + ".1"
+    with suppress(FileNotFoundError):
+        os.rmdir(fresh)
+    os.mkdir(fresh, 0o700)
+    os.rename(fresh, target)

@@ -1,0 +1,168 @@
+"""The options of the overlay driver, from configuration and command line (drivers 3.1)."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from cstore.errors import DriverError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+NAME = "overlay"
+_T = TypeVar("_T")
+_WORDS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+"""Mount options: separated by commas, except inside quotes."""
+
+
+class Options(msgspec.Struct):
+    """What the overlay driver was told.
+
+    Attributes:
+        mount_options: options of every mount that brings none of its own.
+        stores: additional image stores, searched in this order.
+        program: mounts in place of the kernel; "" for the kernel.
+        skip_mount_home: whether the home is left as it is mounted.
+        force_mask: the mode that every file gets; -1 for its own.
+        quotas: those of `size` and `inodes` that were given.
+    """
+
+    mount_options: tuple[str, ...] = ()
+    stores: list[str] = msgspec.field(default_factory=list)
+    program: str = ""
+    skip_mount_home: bool = False
+    force_mask: int = -1
+    quotas: tuple[str, ...] = ()
+
+
+def read_options(options: Sequence[str]) -> Options:
+    """Read the driver's options; later ones win.
+
+    Raises:
+        DriverError: an option that overlay does not have, or a value that makes no sense.
+    """
+    result = Options()
+    if options:
+        from cstore.config.driver_options import split_option
+
+        for key, value in map(split_option, options):
+            name = key.removeprefix("overlay.").removeprefix("overlay2.").removeprefix(".")
+            reader = _READERS.get(name)
+            if reader is None:
+                raise DriverError(NAME, f"it has no option {key!r}", peer=f"overlay: unknown option {key}")
+            reader(result, name, value)
+    return result
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """Split mount options at their commas; a quoted label keeps its own."""
+    return tuple(word for word in (part.strip() for part in _WORDS.findall(text)) if word)
+
+
+def flat_words(options: Iterable[str]) -> tuple[str, ...]:
+    """Split a list whose items may hold several options each."""
+    return tuple(word for option in options for word in split_words(option))
+
+
+def _mount_options(result: Options, _: str, value: str) -> None:
+    result.mount_options = split_words(value)
+
+
+def _stores(result: Options, _: str, value: str) -> None:
+    for path in filter(None, value.split(",")):
+        if not os.path.isabs(path):
+            raise DriverError(
+                NAME,
+                f"the additional image store {path!r} is a relative path",
+                hint="write it in full",
+                peer=f'overlay: image path "{path}" is not absolute.  Can not be relative',
+            )
+        if not os.path.isdir(path):
+            raise DriverError(
+                NAME,
+                f"the additional image store {path} is not a directory",
+                hint="correct its path, or make it first",
+                peer=f"overlay: can't stat imageStore dir {path}",
+            )
+        result.stores.append(path)
+
+
+def _program(result: Options, _: str, value: str) -> None:
+    if value and not os.path.exists(value):
+        raise DriverError(
+            NAME,
+            f"there is no mount program {value}",
+            hint="install it, or take mount_program out of the configuration",
+            peer=f'overlay: can\'t stat program "{value}"',
+        )
+    result.program = value
+
+
+def _skip_mount_home(result: Options, name: str, value: str) -> None:
+    result.skip_mount_home = _flag(name, value)
+
+
+def _force_mask(result: Options, name: str, value: str) -> None:
+    from cstore.config.driver_options import parse_mask
+
+    result.force_mask = _parsed(name, value, parse_mask)
+
+
+def _quota(result: Options, name: str, value: str) -> None:
+    from cstore.config.driver_options import parse_size
+
+    _parsed(name, value, parse_size if name == "size" else int)
+    result.quotas = (*result.quotas, name)
+
+
+def _composefs(_: Options, name: str, value: str) -> None:
+    if _flag(name, value):
+        raise DriverError(NAME, "cstore does not make composefs layers", hint="take use_composefs out")
+
+
+def _layer_stores(_: Options, __: str, value: str) -> None:
+    if value:
+        raise DriverError(
+            NAME, "cstore does not use additional layer stores", hint="take additionallayerstores out, or use Podman"
+        )
+
+
+def _checked_flag(_: Options, name: str, value: str) -> None:
+    _flag(name, value)  # heeded by the store, for every driver alike
+
+
+def _ignored(_: Options, __: str, ___: str) -> None:
+    """An option that has no effect any more."""
+
+
+def _flag(name: str, value: str) -> bool:
+    from cstore.config.driver_options import parse_flag
+
+    return _parsed(name, value, parse_flag)
+
+
+def _parsed(name: str, value: str, parse: Callable[[str], _T]) -> _T:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise DriverError(NAME, f"option {name}: {error}") from None
+
+
+_READERS: dict[str, Callable[[Options, str, str], None]] = {
+    "override_kernel_check": _ignored,
+    "mountopt": _mount_options,
+    "imagestore": _stores,
+    "additionalimagestore": _stores,
+    "additionallayerstore": _layer_stores,
+    "mount_program": _program,
+    "skip_mount_home": _skip_mount_home,
+    "ignore_chown_errors": _checked_flag,
+    "force_mask": _force_mask,
+    "size": _quota,
+    "inodes": _quota,
+    "use_composefs": _composefs,
+}

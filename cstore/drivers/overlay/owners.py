@@ -1,0 +1,102 @@
+"""A new layer whose owners differ from its parent's: all that is beneath is copied up with other owners (drivers 7.14).
+
+    diff1    what the copying brought up: the parent's tree with the new owners
+    diff     empty: what the layer itself changes
+
+So the layer shows no change against its parent, and yet has owners of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.drivers.overlay.making import make_root
+from cstore.drivers.overlay.mount import Stack, mount_nowhere
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverUnusable, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.drivers.contract import StagedTree
+
+_CAPABILITY = "security.capability"
+_SET_ID = stat.S_ISUID | stat.S_ISGID
+
+
+def rewrite_owners(
+    staged: StagedTree,
+    lowers: Sequence[str],
+    words: Sequence[str],
+    owner: Callable[[int, int], tuple[int, int]],
+    root_owner: tuple[int, int],
+) -> None:
+    """Give a staged layer the tree of its ancestors with other owners.
+
+    Raises:
+        InvalidIDMap: an owner is not in a map.
+        DriverError: the tree cannot be mounted.
+        SystemFailure: an owner cannot be set.
+    """
+    folder = os.path.dirname(staged.tree)
+    work = os.path.join(folder, "work")
+    fd = mount_nowhere(Stack(os.path.basename(folder), lowers, staged.tree, work, words))
+    if fd is None:
+        raise DriverUnusable(NAME, "this kernel cannot change the owners of a layer", hint="Linux 6.5 can")
+    try:
+        _change(fd, owner)
+    except OSError as error:
+        raise SystemFailure("change owners in", staged.tree, error) from error
+    finally:
+        os.close(fd)
+    try:
+        mode = stat.S_IMODE(os.stat(staged.tree).st_mode)
+        os.rename(staged.tree, staged.tree + "1")
+        shutil.rmtree(work)
+        os.mkdir(work, 0o700)
+        make_root(folder, mode, root_owner)
+    except OSError as error:
+        raise SystemFailure("make a layer in", folder, error) from error
+
+
+def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
+    """Go through a mounted tree but its root, which `diff` will cover.
+
+    Copying up parts hard links, so every later name becomes a link to the first.
+    """
+    root = f"/proc/self/fd/{root_fd}/."  # the dot, because the walk would not follow the link
+    first: dict[int, str] = {}
+    for folder, directories, files, fd in os.fwalk(root, follow_symlinks=False):
+        for name in (*directories, *files):
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            path = os.path.join(folder, name)
+            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                known = first.setdefault(status.st_ino, path)
+                if known != path:
+                    os.unlink(name, dir_fd=fd)
+                    os.link(known, name, dst_dir_fd=fd, follow_symlinks=False)
+                    continue
+            _own(status, name, fd, path, owner)
+
+
+def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[[int, int], tuple[int, int]]) -> None:
+    """Change one owner, and bring back what the kernel drops on the way."""
+    wanted = owner(status.st_uid, status.st_gid)
+    if wanted == (status.st_uid, status.st_gid):
+        return
+    capability = _capability(path) if stat.S_ISREG(status.st_mode) else None
+    os.chown(name, *wanted, dir_fd=fd, follow_symlinks=False)
+    if status.st_mode & _SET_ID and not stat.S_ISLNK(status.st_mode):
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=fd)
+    if capability is not None:
+        os.setxattr(path, _CAPABILITY, capability, follow_symlinks=False)
+
+
+def _capability(path: str) -> bytes | None:
+    try:
+        return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
+    except OSError:
+        return None

@@ -1,0 +1,199 @@
+"""What the kernel and the file system can do for overlay, found out once and kept in the run root (drivers 7.3).
+
+    RUN/overlay/<feature>-true, <feature>-false      what one program found out, the peers read too
+
+What follows from documented rules is not tried out: whether the kernel keeps renamed directories or split metadata in
+attributes of its own depends on module parameters and mount options alone. Nothing is written by who only reads.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import CstoreError, DriverUnusable, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.fs.staging import StagingRoot
+
+_PARAMETERS = "/sys/module/overlay/parameters"
+_NOT_BENEATH = frozenset({"aufs", "overlayfs", "ecryptfs"})
+"""File systems that cannot hold an upper directory."""
+
+
+def is_rootless() -> bool:
+    """Whether overlay has to do without the privileges of the host's root (drivers 4.2)."""
+    from cstore.kernel.namespaces import CAP_SYS_ADMIN, has_capability, in_user_namespace
+
+    return os.geteuid() != 0 or in_user_namespace() or not has_capability(CAP_SYS_ADMIN)
+
+
+class Cache:
+    """The answers kept in the run root."""
+
+    def __init__(self, run_home: str) -> None:
+        self._folder = run_home
+
+    def known(self, feature: str) -> bool | None:
+        """What was found out about a feature, None if nothing."""
+        for answer in (True, False):
+            if os.path.exists(self._path(feature, answer)):
+                return answer
+        return None
+
+    def reason(self, feature: str) -> str:
+        """Why a feature was found missing."""
+        try:
+            with open(self._path(feature, False), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def keep(self, feature: str, answer: bool, reason: str = "") -> None:
+        """Keep an answer until the next reboot. That it cannot be kept costs time only."""
+        with suppress(OSError):
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            with open(self._path(feature, answer), "w", encoding="utf-8") as file:
+                file.write(reason)
+
+    def _path(self, feature: str, answer: bool) -> str:
+        return os.path.join(self._folder, f"{feature.replace('/', '_')}-{'true' if answer else 'false'}")
+
+
+class Host:
+    """What can be had here."""
+
+    def __init__(self, home: str, run_home: str, mount_options: Sequence[str]) -> None:
+        self._home = home
+        self._cache = Cache(run_home)
+        self._words = tuple(mount_options)
+        self._listed = ",".join(mount_options)
+
+    # ── read only ──
+
+    def backing(self) -> str:
+        """The name of the file system beneath the store, or of the nearest directory that exists."""
+        from cstore.kernel.statfs import filesystem_name
+
+        path = os.path.dirname(self._home)
+        while not os.path.exists(path):
+            path = os.path.dirname(path)
+        try:
+            return filesystem_name(path)
+        except OSError as error:
+            raise SystemFailure("examine", path, error) from error
+
+    def native_diff(self) -> bool:
+        """Whether a layer's own directory shows all that it changes: no renamed directory is kept as a reference."""
+        known = self._cache.known(f"native-diff({self._listed})")
+        return known if known is not None else not self._redirects()
+
+    def metacopy(self) -> bool:
+        """Whether the kernel copies only metadata up when only metadata change."""
+        known = self._cache.known(f"metacopy({self._listed})")
+        return known if known is not None else self._switched("metacopy")
+
+    def volatile(self) -> bool:
+        """Whether mounts can be told that nothing needs to survive a crash (Linux 5.10)."""
+        known = self._cache.known("volatile")
+        return known if known is not None else _kernel() >= (5, 10)
+
+    def shifting(self) -> bool:
+        """Whether lower directories can be shown with other owners. Tried out without writing."""
+        known = self._cache.known("idmapped-lower-dir")
+        if known is not None:
+            return known
+        from cstore.drivers.overlay.idshift import can_shift
+
+        return os.geteuid() == 0 and can_shift(self._home)
+
+    def _redirects(self) -> bool:
+        if is_rootless():
+            return "redirect_dir=on" in self._words  # userxattr switches it off unless it is asked for
+        implied = self._switched("metacopy") and "redirect_dir=off" not in self._words
+        return implied or self._switched("redirect_dir")
+
+    def _switched(self, name: str) -> bool:
+        """Whether a feature is on: the last word of the mount options on it, else the kernel's own setting."""
+        for word in reversed(self._words):
+            if word.startswith(name + "="):
+                return word == f"{name}=on"
+        if name == "metacopy" and is_rootless():
+            return False
+        try:
+            with open(os.path.join(_PARAMETERS, name), encoding="ascii") as file:
+                return file.read(1) == "Y"
+        except OSError:
+            return False
+
+    # ── before anything is made ──
+
+    def check(self, staging: StagingRoot) -> None:
+        """Make sure that layers can be made and mounted here; tried out once per boot.
+
+        Raises:
+            DriverUnusable: they cannot; says why.
+        """
+        if self._cache.known("overlay"):
+            return
+        backing = self.backing()
+        if backing in _NOT_BENEATH:
+            raise DriverUnusable(
+                NAME,
+                f"a store on {backing} cannot be mounted by the kernel",
+                hint="put the graph root on another file system, or set mount_program to fuse-overlayfs",
+                peer=f"'overlay' is not supported over {backing}, a mount_program is required: "
+                "backing file system is unsupported for this graph driver",
+            )
+        if os.geteuid() != 0:
+            return  # only a mount would show, and that is for root or a user namespace
+        with staging.reserve() as place:
+            _try_out(place.path, backing)
+        self._cache.keep("overlay", True)
+
+
+def _try_out(folder: str, backing: str) -> None:
+    """Mount two directories over each other, remove something in the mount, and see that it is gone."""
+    from cstore.drivers.overlay.mount import Stack, mount_nowhere
+    from cstore.fs.tree import remove_tree
+    from cstore.kernel.statfs import tells_types
+
+    lower1, lower2, upper, work = (os.path.join(folder, name) for name in ("lower1", "lower2", "upper", "work"))
+    try:
+        for path in (lower1, os.path.join(lower2, "subdir", "inner"), upper, work):
+            os.makedirs(path)
+        if not tells_types(folder):
+            raise _unusable(
+                f"the file system of {folder} ({backing}) does not tell the types of directory entries",
+                "make it anew with ftype=1 (xfs) or another file system",
+            )
+        words = ("userxattr",) if is_rootless() else ()
+        fd = mount_nowhere(Stack("(a test)", (lower1, lower2), upper, work, words))
+        if fd is None:
+            return  # an old kernel: the first real mount will tell
+        try:
+            remove_tree(f"/proc/self/fd/{fd}/subdir")
+        finally:
+            os.close(fd)
+    except (CstoreError, OSError) as error:
+        if isinstance(error, DriverUnusable):
+            raise
+        reason = error.message if isinstance(error, CstoreError) else os.strerror(error.errno or 0)
+        raise _unusable(
+            f"overlay does not work over {backing} here: {reason}",
+            "use another file system, mount_program = fuse-overlayfs, or the vfs driver",
+        ) from None
+
+
+def _unusable(reason: str, hint: str) -> DriverUnusable:
+    return DriverUnusable(NAME, reason, hint=hint, peer=f"kernel does not support overlay fs: {reason}")
+
+
+def _kernel() -> tuple[int, int]:
+    from cstore.drivers.overlay.mount import kernel_version
+
+    return kernel_version()

@@ -1,0 +1,78 @@
+"""Mounts by a program such as fuse-overlayfs (drivers 7.7, 7.8)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError
+from cstore.kernel import mount
+
+if TYPE_CHECKING:
+    from cstore.drivers.overlay.mount import Stack
+
+_UNMOUNTERS = ("fusermount3", "fusermount")
+
+
+def mount_by_program(program: str, stack: Stack, target: str, home: str) -> None:
+    """Let `program` mount a stack on `target`. It stays behind as a daemon until it is unmounted.
+
+    Raises:
+        DriverError: it cannot be started, or says that it failed.
+    """
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            [program, "-o", _data(stack), target], cwd=home, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise _failed(program, stack, target, os.strerror(error.errno or 0)) from None
+    if done.returncode or not os.path.ismount(target):
+        said = done.stderr.decode(errors="replace").strip()
+        raise _failed(program, stack, target, said or f"it ended with status {done.returncode} and without a word")
+
+
+def _data(stack: Stack) -> str:
+    parts = [f"lowerdir={':'.join(stack.lowers)}"]
+    if stack.upper:
+        parts += [f"upperdir={stack.upper}", f"workdir={stack.work}"]
+    parts += [word for word in stack.words if word != "volatile"]
+    if stack.label:
+        parts.append(f'context="{stack.label}"')
+    return ",".join(parts)
+
+
+def unmount_program(target: str) -> None:
+    """End the program that serves `target`, if fusermount can; else what was written there is at least synced."""
+    import shutil
+    import subprocess
+
+    for name in _UNMOUNTERS:
+        found = shutil.which(name)
+        if found is None:
+            continue
+        done = subprocess.run([found, "-u", target], capture_output=True, check=False)
+        if done.returncode == 0:
+            return
+    from cstore.kernel.files import syncfs
+
+    try:
+        fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syncfs(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        pass  # it is served by nobody any more
+    mount.unmount(target, mount.MNT_DETACH)
+
+
+def _failed(program: str, stack: Stack, target: str, reason: str) -> DriverError:
+    return DriverError(
+        NAME,
+        f"layer {stack.layer} cannot be mounted on {target}: the mount program {program} failed: {reason}",
+        hint="run it by hand, or take mount_program out of the configuration to mount with the kernel",
+        peer=f"using mount program {program}: {reason}",
+    )

@@ -1,0 +1,55 @@
+"""What kind of file system a path is on."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from cstore.kernel.libc import call
+
+_NAMES = {
+    0x61756673: "aufs", 0x9123683E: "btrfs", 0x28CD3D45: "cramfs", 0xF15F: "ecryptfs", 0xE0F5E1E2: "erofs",
+    0xEF53: "extfs", 0xF2F52010: "f2fs", 0x47504653: "gpfs", 0x72B6: "jffs2", 0x3153464A: "jfs", 0x6969: "nfs",
+    0x794C7630: "overlayfs", 0x858458F6: "ramfs", 0x52654973: "reiserfs", 0x517B: "smb", 0x73717368: "squashfs",
+    0x01021994: "tmpfs", 0xA501FCF5: "vxfs", 0x58465342: "xfs", 0x2FC12FC1: "zfs",
+}  # fmt: skip
+_ROOM = 256  # struct statfs is 120 bytes on 64-bit systems
+_TYPE_OFFSET = 18  # of d_type in struct dirent: after inode, offset and length
+_UNKNOWN_TYPE = 0
+
+
+def filesystem_name(path: str) -> str:
+    """The file system that holds `path`, as the peer names it (drivers 4.1); `<unknown>` for others.
+
+    Raises:
+        OSError: as statfs(2).
+    """
+    import ctypes
+
+    buffer = ctypes.create_string_buffer(_ROOM)
+    call("statfs", os.fsencode(path), buffer)
+    number: int = struct.unpack_from("l", buffer.raw)[0]
+    return _NAMES.get(number & 0xFFFFFFFF, "<unknown>")
+
+
+def tells_types(path: str) -> bool:
+    """Whether directories say of what type their entries are; `path` is one that is not empty.
+
+    Raises:
+        OSError: as opendir(3).
+    """
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    library.opendir.restype = library.readdir.restype = ctypes.c_void_p
+    library.readdir.argtypes = library.closedir.argtypes = (ctypes.c_void_p,)
+    stream = library.opendir(os.fsencode(path))
+    if not stream:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+    try:
+        while entry := library.readdir(stream):
+            if ctypes.string_at(entry + _TYPE_OFFSET, 1)[0] == _UNKNOWN_TYPE:
+                return False
+    finally:
+        library.closedir(stream)
+    return True

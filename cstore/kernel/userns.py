@@ -1,0 +1,62 @@
+"""User namespaces that exist for their ID map only, as ID-mapped mounts need them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from cstore.errors import SystemFailure
+from cstore.kernel.libc import call, load
+
+if TYPE_CHECKING:
+    from cstore.idmap import IDMap, IDRange
+
+_CLONE_NEWUSER = 0x10000000
+_ALL = 2**32 - 1
+
+
+def mapped_namespace(id_map: IDMap) -> int:
+    """Return a descriptor of a user namespace with this map; it lives as long as descriptor or mounts of it.
+
+    Raises:
+        SystemFailure: user namespaces are forbidden, or the map is not ours to give.
+    """
+    load()
+    ready, inside = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _enter_and_wait(ready, inside)
+    try:
+        os.close(inside)
+        if os.read(ready, 1) != b"1":
+            raise PermissionError(1, os.strerror(1))
+        _write_map(f"/proc/{pid}/uid_map", id_map.uids)
+        _write_map(f"/proc/{pid}/gid_map", id_map.gids)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("make", "a user namespace", error) from None
+    finally:
+        os.close(ready)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _enter_and_wait(ready: int, inside: int) -> None:
+    """Be the process that the namespace needs at its birth."""
+    try:
+        os.close(ready)
+        call("unshare", _CLONE_NEWUSER)
+        os.write(inside, b"1")
+        signal.pause()
+    finally:
+        os._exit(1)
+
+
+def _write_map(path: str, ranges: tuple[IDRange, ...]) -> None:
+    lines = [f"{part.container_id} {part.host_id} {part.size}\n" for part in ranges] or [f"0 0 {_ALL}\n"]
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, "".join(lines).encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,21 @@
+"""Taking away what a test mounted, whatever became of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.kernel import mount, mountinfo
+
+
+def mounts_below(folder: str) -> list[str]:
+    """The mount points in a directory, deepest and latest first."""
+    top = os.path.realpath(folder) + "/"
+    return [each.mount_point for each in reversed(mountinfo.read_mounts()) if each.mount_point.startswith(top)]
+
+
+def detach_all(folder: str) -> None:
+    """Unmount everything in a directory, even what is in use."""
+    for path in mounts_below(folder):
+        with suppress(OSError):
+            mount.unmount(path, mount.MNT_DETACH)
