@@ -39,7 +39,13 @@ def _vfs(place: DriverPlace) -> Driver:
     return VfsDriver(place)
 
 
-DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"vfs": _vfs}
+def _overlay(place: DriverPlace) -> Driver:
+    from cstore.drivers.overlay.driver import OverlayDriver
+
+    return OverlayDriver(place)
+
+
+DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"overlay": _overlay, "vfs": _vfs}
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
 
 FOREIGN = ("aufs", "btrfs", "overlay", "zfs")
