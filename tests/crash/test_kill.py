@@ -30,7 +30,7 @@ def large_layer() -> bytes:
     """An archive that takes a while: many files, some of them large, and something to take away from a parent."""
     choice = random.Random(SEED)
     entries: list[Entry] = [whiteout("old")]
-    for number in range(60):
+    for number in range(30):
         entries.append(directory(f"d{number}"))
         entries += [regular(f"d{number}/f{n}", choice.randbytes(choice.randrange(4000))) for n in range(30)]
         entries.append(regular(f"d{number}/large", choice.randbytes(200_000)))

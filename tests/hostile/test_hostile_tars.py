@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore import Compression, Overrides, load_config, open_store
 from tests.builders import (
     differences,
     directory,
@@ -27,6 +28,7 @@ from tests.hostile import extensions, links, names, nodes, numbers, streams, whi
 from tests.hostile.case import Aim, Case, Cases, Verdict
 
 if TYPE_CHECKING:
+    from cstore import Store
     from tests.builders import Fact
     from tests.conftest import Finished, Runner, RunnerMaker
 
@@ -61,12 +63,16 @@ class Arena:
         """What lies in the store, by name, type and size."""
         return listing(self.roots.graph, self.roots.run)
 
+    def open(self) -> Store:
+        """The store as a library sees it: hundreds of programs less to start."""
+        roots = Overrides(graph_root=self.roots.graph, run_root=self.roots.run, driver="vfs", sync=False)
+        return open_store(load_config(roots))
+
     def restore(self) -> None:
         """Take the hostile layer out again."""
-        with open(self.roots.records, encoding="utf-8") as file:
-            known = [record["id"] for record in json.load(file)]
-        if LAYER in known:
-            self.run("delete-layer", LAYER).ok()
+        store = self.open()
+        if store.layers.find(LAYER):
+            store.layers.delete(LAYER)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +141,27 @@ def check_kept(arena: Arena, case: Case, done: Finished) -> None:
         kept = [name for name in os.listxattr(path, follow_symlinks=False) if name.startswith(RESERVED)]
         assert kept == [], f"{path!r} carries a reserved attribute"
 
-    assert arena.run("diff", "--uncompressed", LAYER).ok().output == case.uncompressed(arena.aim)
+    exported = io.BytesIO()
+    arena.open().layers.diff(LAYER, exported, compression=Compression.NONE)
+    assert exported.getvalue() == case.uncompressed(arena.aim)
+
+
+def test_the_canary_sings(arena: Arena) -> None:
+    """Were anything outside the layer touched, the tests above would notice."""
+    surroundings, store = arena.surroundings(), arena.store()
+    canary = os.path.join(arena.base, "canary", "folder")
+    try:
+        os.utime(canary, (1, 1))
+        with open(os.path.join(arena.base, "new"), "wb"), open(os.path.join(arena.roots.graph, "new"), "wb"):
+            pass
+        found = " ".join(differences(surroundings, arena.surroundings()))
+        assert "beside/canary/folder" in found
+        assert "beside/new" in found
+        assert arena.store() != store
+    finally:
+        os.utime(canary, ns=(0, surroundings[b"beside/canary/folder"].mtime or 0))
+        os.unlink(os.path.join(arena.base, "new"))
+        os.unlink(os.path.join(arena.roots.graph, "new"))
 
 
 def test_there_are_enough_of_them() -> None:
