@@ -15,7 +15,8 @@ import pytest
 
 from cstore import errors
 from cstore.cli import INTERRUPTED, reference
-from cstore.cli.root import entries, root
+from cstore.cli.clicked import root
+from cstore.cli.root import entries
 
 if TYPE_CHECKING:
     from tests.conftest import Runner, StoreRoots

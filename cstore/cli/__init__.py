@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cstore.cli.reading import Line
     from cstore.cli.session import Session
 
 INTERRUPTED = 130
@@ -48,28 +49,35 @@ def _occupy_standard_descriptors() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Run one command line in this process and return its exit code."""
-    import click
-
-    from cstore.cli.root import root
     from cstore.cli.session import Session
 
     session = Session()
     try:
-        code = root.main(list(words), prog_name="cstore", standalone_mode=False, obj=session)
+        line = _understood(words)
+        if isinstance(line, int):
+            return line
+        session = Session(line.settings)
+        line.command.function(session, **line.values)
         session.close()
-    except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return _say_interrupted()
-    except SystemExit as exit_:  # click answers a request for completions this way
-        return exit_.code if isinstance(exit_.code, int) else 1
     except BrokenPipeError:
         return _reader_went_away()
     except Exception as error:  # noqa: BLE001  - the last resort of the program
         return _explain(error, session)
-    return code if isinstance(code, int) else int(session.failed)
+    return int(session.failed)
+
+
+def _understood(words: Sequence[str]) -> Line | int:
+    """Understand a command line; or show what help was asked for, or a mistake, and return the exit code."""
+    from cstore.cli.reading import read
+
+    line = read(words)
+    if line is None:
+        from cstore.cli.clicked import understand
+
+        return understand(words)
+    return line
 
 
 def _explain(error: Exception, session: Session) -> int:
@@ -82,7 +90,7 @@ def _explain(error: Exception, session: Session) -> int:
     if isinstance(error, CstoreError):
         session.complain(error)
         return error.exit_code
-    internal_error(error, traceback=session.settings.debug)
+    internal_error(error, traceback=session.debug)
     return 1
 
 

@@ -1,72 +1,63 @@
-"""Words of a command line, rewritten so that click reads them as the peer would.
+"""The manners of writing options: those of Go's flag parsers, which the peer has.
 
-The peer follows the manners of Go's flag parsers: options end at the first word that is none; `-i=V` gives a short
-option its value while `-iV` bundles two; a switch may be told its value, `--json=false`, and never takes the next word;
-one pair of quotes around a value after `=` goes away. Here every option becomes `--long=value`, the end of options
-becomes `--`, and click does the rest: defaults, types, texts, exit codes.
+Options end at the first word that is none, or at `--`. `-i=V` gives a short option its value, while `-iV` bundles two;
+a switch may be told its value, `--json=false`, and never takes the next word; one pair of quotes around a value after
+`=` goes away. (cli spec, 1.2)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from cstore.cli.command import SWITCH
 
-import click
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from cstore.cli.command import Option
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
-class Switch(click.Option):
-    """A flag that may be told its value, as in `--json=false`.
+class Misspelt(Exception):
+    """A word that is no option, one that there is not, or one whose value is missing or makes no sense."""
 
-    To the reader of a help text it is a flag. To click's parser it is an option with a value, because `rewrite` always
-    writes one; this keeps "last one wins" and "explicitly off" in one place.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("is_flag", True)
-        super().__init__(*args, **kwargs)
-
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ARG002  - click's signature
-        """Register as an option that takes one value."""
-        parser.add_option(obj=self, opts=self.opts, dest=self.name, action="store", nargs=1)
+    def __init__(self, sentence: str = "", *, option: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.option = option
 
 
-def rewrite(words: Sequence[str], params: Iterable[click.Parameter], ctx: click.Context | None = None) -> list[str]:
-    """Rewrite the words after a program or command name into click's long form.
+def split_options(words: Sequence[str], options: Iterable[Option]) -> tuple[list[tuple[Option, str | bool]], list[str]]:
+    """Take the options from the front of a command line.
 
-    Args:
-        words: what the shell handed over.
-        params: the parameters of the command that shall read them; arguments are passed over.
-        ctx: where a usage error shall point to.
+    Returns:
+        Each option as often as it was given, with its text, or whether it was switched on; and the words behind them.
 
     Raises:
-        click.UsageError: an unknown option, a missing or unreadable value.
+        Misspelt: the peer would not understand it either. Without a sentence: there is no such option.
     """
-    options = {spelling: param for param in params if isinstance(param, click.Option) for spelling in param.opts}
+    by_spelling = {spelling: option for option in options for spelling in option.spellings}
     rest = list(words)
-    written: list[str] = []
+    given: list[tuple[Option, str | bool]] = []
     while rest and len(rest[0]) > 1 and rest[0].startswith("-"):
         word = rest.pop(0)
         if word == "--":
             break
-        for spelling, value in _split(word, ctx):
-            option = options.get(spelling)
+        for spelling, value in _spellings(word):
+            option = by_spelling.get(spelling)
             if option is None:
-                raise _unknown(word.partition("=")[0], options, ctx)
-            written += _written(option, spelling, value, rest, ctx)
-    return [*written, "--", *rest]
+                raise Misspelt(option=word.partition("=")[0])
+            given.append((option, _value(option, spelling, value, rest)))
+    return given, rest
 
 
-def _split(word: str, ctx: click.Context | None) -> list[tuple[str, str | None]]:
+def _spellings(word: str) -> list[tuple[str, str | None]]:
     """Take one option word apart into (spelling, value after "=") pairs; a bundle gives several."""
     head, equals, tail = word.partition("=")
     name = head.lstrip("-")
     if not name or name[0] == "-" or head.startswith("---"):
-        raise click.UsageError(f"{word!r} is not an option.", ctx)
+        raise Misspelt(f"{word!r} is not an option.")
     value = _unquoted(tail) if equals else None
     if head.startswith("--") or len(name) == 1:
         return [(head, value)]
@@ -81,32 +72,20 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _written(
-    option: click.Option, spelling: str, value: str | None, rest: list[str], ctx: click.Context | None
-) -> list[str]:
-    """Write one option in full. Takes its value from `rest` if it needs one and has none yet."""
-    full = max(option.opts, key=len)
-    if not option.is_flag:
-        if value is None:
-            if not rest:
-                raise click.BadOptionUsage(spelling, f"Option {spelling!r} needs a value.", ctx)
-            value = rest.pop(0)
-        return [f"{full}={value}"]
-    on = _truth(spelling, value, ctx)
-    if isinstance(option, Switch):
-        return [f"{full}={'true' if on else 'false'}"]
-    return [full] if on else []
+def _value(option: Option, spelling: str, value: str | None, rest: list[str]) -> str | bool:
+    """Read the value of one option. Takes it from `rest` if it needs one and has none yet."""
+    if option.takes == SWITCH:
+        return _truth(spelling, value)
+    if value is not None:
+        return value
+    if not rest:
+        raise Misspelt(f"Option {spelling!r} needs a value.", option=spelling)
+    return rest.pop(0)
 
 
-def _truth(spelling: str, value: str | None, ctx: click.Context | None) -> bool:
+def _truth(spelling: str, value: str | None) -> bool:
     if value is None or value in _TRUE:
         return True
     if value in _FALSE:
         return False
-    raise click.BadOptionUsage(spelling, f"Option {spelling!r} is a switch: {value!r} is neither true nor false.", ctx)
-
-
-def _unknown(spelling: str, options: Iterable[str], ctx: click.Context | None) -> click.NoSuchOption:
-    from difflib import get_close_matches
-
-    return click.NoSuchOption(spelling, possibilities=get_close_matches(spelling, list(options)) or None, ctx=ctx)
+    raise Misspelt(f"Option {spelling!r} is a switch: {value!r} is neither true nor false.", option=spelling)

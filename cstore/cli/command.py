@@ -1,4 +1,4 @@
-"""What every command is made of: its class, and the decorators that declare it.
+"""How a command says what it is called, takes and does.
 
 A command reads like this:
 
@@ -6,173 +6,140 @@ A command reads like this:
     @words("items", "ITEM")
     @switch("-q", "--quiet", help="Print nothing; the exit code says it all.")
     @json_option
-    @pass_session
     def exists(session: Session, items: tuple[str, ...], quiet: bool) -> None:
         ...
+
+What the decorators leave is a `Command`, a description and nothing more. It is read twice: by `reading`, which
+understands a command line that is wholly in order, and by `clicked`, which makes a click command of it for all others.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from cstore.values import Value
 
-import click
-
-from cstore.cli.argv import Switch, rewrite
-from cstore.cli.session import Session
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
-P = ParamSpec("P")
-R = TypeVar("R")
-F = TypeVar("F", bound="Callable[..., Any]")
+    F = TypeVar("F", bound=Callable[..., Any])
 
+SWITCH, TEXT, TEXTS, SECONDS = "switch", "text", "texts", "seconds"
+"""What an option takes: nothing; a value; a value, and it may be repeated; a duration."""
 
-class GoSyntax(click.Command):
-    """A command whose options are written as the peer's are."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Rewrite `args`, then let click read them."""
-        try:
-            args = rewrite(args, self.get_params(ctx), ctx)
-        except click.UsageError:
-            if not ctx.resilient_parsing:  # a half-typed line, waiting to be completed, is no mistake
-                raise
-        return super().parse_args(ctx, args)
+COMMAND, SESSION, NOBODY = "command", "session", "nobody"
+"""Who is told of an option: the command's function, the session, or nobody."""
 
 
-class StoreCommand(GoSyntax):
-    """A command that also takes the global options, and whose help ends with an example."""
+class Option(Value, kw_only=True):
+    """An option: all its spellings, what it takes, who is told, and what the help says.
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.example = example
-        self.own_params = tuple(self.params)
-        self.params.extend(global_options())
+    Left out, a switch is off, a text is "", and texts are none; the session is not told at all.
+    """
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first and the ones that all commands share after them."""
-        _write_options("Options", [*self.own_params, self.get_help_option(ctx)], ctx, formatter)
-        _write_options("Global options", global_options(), ctx, formatter)
+    spellings: tuple[str, ...]
+    help: str
+    takes: str = TEXT
+    metavar: str = "TEXT"
+    tells: str = COMMAND
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
-        """Write the example."""
-        with formatter.section("Example"):
-            for line in self.example.splitlines():
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+    @property
+    def name(self) -> str:
+        """What the value is called: the first long spelling."""
+        return next(word for word in self.spellings if word.startswith("--"))[2:].replace("-", "_")
 
+    @property
+    def absent(self) -> object:
+        """The value for a function whose command line does not have the option."""
+        return {SWITCH: False, TEXTS: ()}.get(self.takes, "")
 
-def _write_options(title: str, params: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    records = [record for param in params if isinstance(param, click.Option) and (record := param.get_help_record(ctx))]
-    if records:
-        with formatter.section(title):
-            formatter.write_dl(records)
+    def meaning(self, text: str) -> object:
+        """Turn the text of a value into the value.
 
-
-def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Hand a global option to the session, whichever side of the command it stood on."""
-    if value is not None and value != () and param.name:
-        ctx.ensure_object(Session).settings.remember(param.name, value)
-    return value
+        Raises:
+            ValueError: it makes no sense.
+        """
+        return _seconds(text) if self.takes == SECONDS else text
 
 
-_GLOBAL_OPTIONS: list[click.Option] = []
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number of seconds, such as 2.5") from None
+    if number >= 0:
+        return number
+    raise ValueError(f"{text!r} is not a number of seconds from 0 upward")
 
 
-def global_options() -> list[click.Option]:
-    """The options that are accepted before the command and after it; the same objects each time."""
-    if not _GLOBAL_OPTIONS:
-        shared: dict[str, Any] = {"expose_value": False, "callback": _remember}
-        text = {**shared, "metavar": "PATH"}
-        _GLOBAL_OPTIONS.extend(
-            [
-                click.Option(["-g", "--graph"], help="Root of the storage tree.", **text),
-                click.Option(["-R", "--run"], help="Root of the runtime state tree.", **text),
-                click.Option(["--image-store"], help="Root of the separate image store.", **text),
-                Switch(
-                    ["--transient-store"], default=None, help="Keep container records under the run root.", **shared
-                ),
-                click.Option(
-                    ["-s", "--storage-driver"], metavar="NAME", help="Storage driver ($STORAGE_DRIVER).", **shared
-                ),
-                click.Option(
-                    ["--storage-opt"],
-                    multiple=True,
-                    metavar="KEY=VALUE",
-                    help="Driver option ($STORAGE_OPTS); may be repeated.",
-                    **shared,
-                ),
-                Switch(
-                    ["--no-sync"],
-                    default=None,
-                    help="Do not wait for the disk: faster, unsafe in a power cut.",
-                    **shared,
-                ),
-                click.Option(
-                    ["--lock-timeout"],
-                    type=click.FloatRange(min=0),
-                    metavar="SECONDS",
-                    help="Give up on a lock after so long.",
-                    **shared,
-                ),
-                Switch(
-                    ["-U", "--unshare"],
-                    default=None,
-                    help="Run in a user namespace (the default when rootless).",
-                    **shared,
-                ),
-                Switch(["-D", "--debug"], default=None, help="Print debugging information.", **shared),
-            ]
-        )
-    return _GLOBAL_OPTIONS
+class Word(Value, kw_only=True):
+    """A positional word, or with `many` one or more of them."""
+
+    name: str
+    metavar: str
+    required: bool = True
+    many: bool = False
 
 
-def command(name: str, *, example: str, **attributes: Any) -> Callable[[Callable[..., Any]], StoreCommand]:
+class Command(Value, kw_only=True):
+    """A command: its name, the function that does it, the lines that end its help, and what it takes."""
+
+    name: str
+    function: Callable[..., None]
+    example: str
+    options: tuple[Option, ...]
+    words: tuple[Word, ...]
+
+
+def command(name: str, *, example: str) -> Callable[[Callable[..., None]], Command]:
     """Declare a command. Its docstring is its help; `example` are the lines that end it."""
-    return click.command(
-        name,
-        cls=StoreCommand,
-        example=example,
-        context_settings={"help_option_names": ["--help", "-h"], "allow_interspersed_args": False},
-        options_metavar="[OPTIONS]",
-        **attributes,
-    )
+
+    def declare(function: Callable[..., None]) -> Command:
+        declared = _declared_on(function)
+        options = tuple(param for param in declared if isinstance(param, Option))
+        positional = tuple(param for param in declared if isinstance(param, Word))
+        return Command(name=name, function=function, example=example, options=options, words=positional)
+
+    return declare
+
+
+def _declared_on(function: Any) -> list[Option | Word]:
+    declared: list[Option | Word] = function.__dict__.setdefault("declared", [])
+    return declared
+
+
+def _declaring(param: Option | Word) -> Callable[[F], F]:
+    def declare(function: F) -> F:
+        _declared_on(function).insert(0, param)  # the decorator that stands highest is applied last
+        return function
+
+    return declare
 
 
 def word(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
     """Declare one positional word. Left out, it is ""."""
-    return click.argument(
-        name, metavar=metavar if required else f"[{metavar}]", required=required, default=None if required else ""
-    )
+    return _declaring(Word(name=name, metavar=metavar, required=required))
 
 
 def words(name: str, metavar: str) -> Callable[[F], F]:
     """Declare one or more positional words, given as a tuple."""
-    return click.argument(name, metavar=f"{metavar}...", nargs=-1, required=True)
+    return _declaring(Word(name=name, metavar=metavar, many=True))
 
 
-def switch(*spellings: str, **attributes: Any) -> Callable[[F], F]:
+def switch(*spellings: str, help: str) -> Callable[[F], F]:  # noqa: A002  - reads best where it is used
     """Declare a flag."""
-    return click.option(*spellings, cls=Switch, default=False, **attributes)
+    return _declaring(Option(spellings=spellings, takes=SWITCH, help=help))
 
 
-def text(*spellings: str, **attributes: Any) -> Callable[[F], F]:
+def text(*spellings: str, help: str, metavar: str = "TEXT") -> Callable[[F], F]:  # noqa: A002  - as above
     """Declare an option with a value. Left out, it is ""."""
-    return click.option(*spellings, default="", **attributes)
+    return _declaring(Option(spellings=spellings, metavar=metavar, help=help))
 
 
-def texts(*spellings: str, **attributes: Any) -> Callable[[F], F]:
-    """Declare an option that may be repeated, given as a tuple."""
-    return click.option(*spellings, multiple=True, **attributes)
+def texts(*spellings: str, help: str, metavar: str = "TEXT", ignored: bool = False) -> Callable[[F], F]:  # noqa: A002  - as above
+    """Declare an option that may be repeated, given as a tuple; or with `ignored` not given at all."""
+    tells = NOBODY if ignored else COMMAND
+    return _declaring(Option(spellings=spellings, takes=TEXTS, metavar=metavar, tells=tells, help=help))
 
 
-def _prefer_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001  - click's signature
-    ctx.ensure_object(Session).json = value
-
-
-json_option = switch("-j", "--json", help="Print JSON.", expose_value=False, is_eager=True, callback=_prefer_json)
-
-
-def pass_session(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
-    """Give the command what it works with as its first argument."""
-    return click.make_pass_decorator(Session, ensure=True)(function)
+json_option = _declaring(Option(spellings=("-j", "--json"), takes=SWITCH, tells=SESSION, help="Print JSON."))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cstore.cli.command import global_options
-from cstore.cli.root import root
+from cstore.cli.clicked import global_options, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

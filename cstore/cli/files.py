@@ -130,8 +130,12 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
 
 
 def _is_replaceable(path: str) -> bool:
-    """Whether `path` is, or shall be, a regular file with a name of its own; what lies in /dev and /proc never is."""
-    if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+    """Whether `path` is, or shall be, a regular file with a name of its own.
+
+    What lies in /dev and /proc never is: /dev/stdout leads to what the shell has opened. /dev/shm is for files.
+    """
+    place = os.path.abspath(path)
+    if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
         return False
     try:
         return stat.S_ISREG(os.stat(path).st_mode)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from cstore import __version__
-from cstore.cli.command import StoreCommand, global_options
-from cstore.cli.root import SECTIONS, entries, root
+from cstore.cli.clicked import StoreCommand, global_options, root
+from cstore.cli.root import SECTIONS, entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,18 +1,16 @@
-"""The commands, as a table of contents. Nothing in the table is imported before it is called for."""
+"""The program's table of contents: its commands, none of them imported before it is called for, and its options."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from cstore.cli.command import SECONDS, SESSION, SWITCH, TEXT, TEXTS, Command, Option
+from cstore.values import Value
 
-import click
-
-from cstore.cli.command import GoSyntax, global_options
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Entry(NamedTuple):
+class Entry(Value):
     """One row: the name, `module:attribute` below `cstore.cli.commands`, one line of help, other spellings."""
 
     name: str
@@ -91,77 +89,44 @@ def entries() -> Iterator[Entry]:
         yield from rows
 
 
-def _targets() -> dict[str, str]:
+def targets() -> dict[str, str]:
+    """Where each command is, by name and alias."""
     return {name: entry.target for entry in entries() for name in (entry.name, *entry.aliases)}
 
 
-class Root(GoSyntax, click.Group):
-    """The program: finds a command in the table and imports only that one."""
+def find(name: str) -> Command | None:
+    """Import the command of that name or alias; None if there is none."""
+    target = targets().get(name)
+    if target is None:
+        return None
+    from importlib import import_module
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  - click's signature
-        """Name the commands without importing them; aliases stay out of sight."""
-        return [entry.name for entry in entries()]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  - click's signature
-        """Import the command of that name or alias."""
-        target = _targets().get(cmd_name)
-        if target is None:
-            return None
-        from importlib import import_module
-
-        module, _, attribute = target.partition(":")
-        found = getattr(import_module(f"cstore.cli.commands.{module}"), attribute)
-        if not isinstance(found, click.Command):
-            raise TypeError(f"{target} is not a command")
-        return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
-        if not ctx.resilient_parsing and args[0] not in _targets():
-            ctx.fail(_no_such_command(args[0]))
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
-        """Write the table by section."""
-        width = max(len(entry.name) for entry in entries())
-        for title, rows in SECTIONS:
-            with formatter.section(title):
-                formatter.write_dl([(entry.name.ljust(width), entry.help) for entry in rows])
+    module, _, attribute = target.partition(":")
+    found = getattr(import_module(f"cstore.cli.commands.{module}"), attribute)
+    if not isinstance(found, Command):
+        raise TypeError(f"{target} is not made with @command")
+    return found
 
 
-def _no_such_command(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, list(_targets()), n=2)
-    guess = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"There is no command {name!r}.{guess}"
-
-
-def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001  - click's signature
-    if value and not ctx.resilient_parsing:
-        from cstore import __version__
-
-        click.echo(f"cstore {__version__}")
-        ctx.exit()
+def _global(
+    *spellings: str,
+    help: str,  # noqa: A002  - reads best where it is used
+    takes: str = TEXT,
+    metavar: str = "TEXT",
+) -> Option:
+    return Option(spellings=spellings, help=help, takes=takes, metavar=metavar, tells=SESSION)
 
 
-root = Root(
-    "cstore",
-    params=[
-        *global_options(),
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_print_version,
-            help="Print the version and exit.",
-        ),
-    ],
-    help="Container storage: layers, images and containers, shared with Podman, Buildah, skopeo and CRI-O.",
-    epilog="Global options may stand before the command or after it. cstore COMMAND --help explains one command.",
-    context_settings={"help_option_names": ["--help", "-h"]},
-    subcommand_metavar="COMMAND [OPTIONS] [WORD]...",
+GLOBAL_OPTIONS = (
+    _global("-g", "--graph", metavar="PATH", help="Root of the storage tree."),
+    _global("-R", "--run", metavar="PATH", help="Root of the runtime state tree."),
+    _global("--image-store", metavar="PATH", help="Root of the separate image store."),
+    _global("--transient-store", takes=SWITCH, help="Keep container records under the run root."),
+    _global("-s", "--storage-driver", metavar="NAME", help="Storage driver ($STORAGE_DRIVER)."),
+    _global("--storage-opt", takes=TEXTS, metavar="KEY=VALUE", help="Driver option ($STORAGE_OPTS); may be repeated."),
+    _global("--no-sync", takes=SWITCH, help="Do not wait for the disk: faster, unsafe in a power cut."),
+    _global("--lock-timeout", takes=SECONDS, metavar="SECONDS", help="Give up on a lock after so long."),
+    _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default when rootless)."),
+    _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
+"""The options that are accepted before the command and after it."""

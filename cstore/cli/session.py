@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cstore import CstoreError, Patience, Store, StoreConfig
 
@@ -20,42 +20,26 @@ class Intent(enum.Enum):
     WRITE = "change the store"
 
 
-class Settings:
-    """The global options that were given. A later one wins, wherever it stood; driver options add up."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, Any] = {}
-
-    def remember(self, name: str, value: Any) -> None:
-        """Take note of one option as click read it."""
-        self.given[name] = (*self.given.get(name, ()), *value) if isinstance(value, tuple) else value
-
-    @property
-    def debug(self) -> bool:
-        """Whether tracebacks and debugging lines are wanted."""
-        return bool(self.given.get("debug"))
-
-    @property
-    def unshare(self) -> bool | None:
-        """Whether a user namespace was asked for, or refused; None if neither."""
-        return self.given.get("unshare")
-
-
 class Session:
     """One run of one command.
 
     Attributes:
-        settings: the global options.
+        settings: the global options that were given, and whether JSON was asked for.
         json: whether results are JSON.
         failed: whether something went wrong that did not stop the command.
     """
 
-    def __init__(self) -> None:
-        self.settings = Settings()
-        self.json = False
+    def __init__(self, settings: Mapping[str, Any] = {}) -> None:
+        self.settings = settings
+        self.json = bool(settings.get("json"))
         self.failed = False
         self._config: StoreConfig | None = None
         self._store: Store | None = None
+
+    @property
+    def debug(self) -> bool:
+        """Whether tracebacks and debugging lines are wanted."""
+        return bool(self.settings.get("debug"))
 
     @property
     def config(self) -> StoreConfig:
@@ -67,7 +51,7 @@ class Session:
         if self._config is None:
             from cstore.config import load_config
 
-            self._config = load_config(_overrides(self.settings.given))
+            self._config = load_config(_overrides(self.settings))
             self.warn(self._config.warnings)
         return self._config
 
@@ -80,7 +64,7 @@ class Session:
         if self._store is None:
             from cstore import open_store
 
-            if self.settings.debug:
+            if self.debug:
                 _log_to_stderr()
             if intent is not Intent.RECORDS:
                 self._enter_namespace()
@@ -88,7 +72,7 @@ class Session:
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell
-            if self.settings.debug:
+            if self.debug:
                 self._log_store(self._store)
         return self._store
 
@@ -96,7 +80,7 @@ class Session:
         """Become root of a user namespace, where an ordinary user's store needs it."""
         from cstore.config import rootless_identity
 
-        identity, wanted = rootless_identity(), self.settings.unshare
+        identity, wanted = rootless_identity(), self.settings.get("unshare")
         already_inside = identity.per_user and identity.seen_uid == 0
         if already_inside or wanted is False or not (wanted or identity.per_user):
             return
@@ -170,7 +154,7 @@ class Session:
                 self.complain(flaw)
 
 
-def _overrides(given: dict[str, Any]) -> Any:
+def _overrides(given: Mapping[str, Any]) -> Any:
     from cstore.config import Overrides
 
     return Overrides(

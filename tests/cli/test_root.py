@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from cstore.cli.root import SECTIONS, Entry, entries, root
+from cstore.cli.clicked import root
+from cstore.cli.root import SECTIONS, Entry, entries
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine

@@ -1,4 +1,4 @@
-"""When a command enters a user namespace, and how settings come together."""
+"""When a command enters a user namespace, and when not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore import config
-from cstore.cli.session import Intent, Session, Settings
+from cstore.cli.session import Intent, Session
 from cstore.config import Identity
 from cstore.store import rootless
 
@@ -46,21 +46,9 @@ def test_who_enters_a_user_namespace(
     entered: list[bool] = []
     monkeypatch.setattr(config, "rootless_identity", lambda: who)
     monkeypatch.setattr(rootless, "enter", lambda: entered.append(True))
-    session = Session()
-    session.settings.given.update(graph=store_roots.graph, run=store_roots.run, storage_driver="vfs", unshare=unshare)
+    session = Session({"graph": store_roots.graph, "run": store_roots.run, "storage_driver": "vfs", "unshare": unshare})
 
     session.open(intent)
     session.open(Intent.WRITE)
 
     assert entered == [True] * enters
-
-
-def test_settings_keep_the_last_value_and_all_driver_options() -> None:
-    """Single values are replaced, lists grow."""
-    settings = Settings()
-
-    for value in ("a", "b"):
-        settings.remember("graph", value)
-        settings.remember("storage_opt", (value,))
-
-    assert settings.given == {"graph": "b", "storage_opt": ("a", "b")}

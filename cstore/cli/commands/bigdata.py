@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, pass_session, text, word
+from cstore.cli.command import command, json_option, text, word
 from cstore.cli.session import Intent, Session
 
 
 @command("list-layer-data", example="cstore list-layer-data base")
 @word("layer", "LAYER")
 @json_option
-@pass_session
 def list_layer_data(session: Session, layer: str) -> None:
     """List the data items of a layer."""
     from cstore.cli.output import structured
@@ -25,7 +24,6 @@ def list_layer_data(session: Session, layer: str) -> None:
 @word("layer", "LAYER")
 @word("item", "NAME")
 @text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
-@pass_session
 def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
     """Write out a data item of a layer.
 
@@ -42,7 +40,6 @@ def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 @word("layer", "LAYER")
 @word("item", "NAME")
 @text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
-@pass_session
 def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
     """Store a data item with a layer.
 

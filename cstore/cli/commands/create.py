@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cstore.cli.command import command, json_option, pass_session, switch, text, word
+from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.options import layer_options, new_layer, tree_options
 from cstore.cli.session import Intent, Session
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 @word("parent", "PARENT", required=False)
 @layer_options
 @json_option
-@pass_session
 def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
     """Create a layer.
 
@@ -35,7 +34,6 @@ def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
 @text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
-@pass_session
 def import_layer(session: Session, /, parent: str, file: str, quiet: bool, **wanted: Any) -> None:
     """Make a layer of a tar archive.
 
@@ -57,7 +55,6 @@ def import_layer(session: Session, /, parent: str, file: str, quiet: bool, **wan
 @word("parent", "PARENT", required=False)
 @tree_options
 @json_option
-@pass_session
 def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> None:
     """Create a tree in the storage driver, without a record.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.cli.command import command, json_option, pass_session, words
+from cstore.cli.command import command, json_option, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 @command("delete", example="cstore delete old-container old-image")
 @words("items", "ITEM")
 @json_option
-@pass_session
 def delete(session: Session, items: tuple[str, ...]) -> None:
     """Delete items, without asking whether they are in use.
 
@@ -28,7 +27,6 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
 @command("delete-layer", example="cstore delete-layer app base")
 @words("layers", "LAYER")
 @json_option
-@pass_session
 def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
     """Delete layers on which nothing builds.
 

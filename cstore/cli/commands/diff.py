@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.cli.command import command, json_option, pass_session, switch, text, word
+from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.session import Intent, Session
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 @word("layer", "LAYER")
 @word("reference", "REFERENCE", required=False)
 @json_option
-@pass_session
 def changes(session: Session, layer: str, reference: str) -> None:
     """List what a layer adds, modifies and deletes.
 
@@ -37,7 +36,6 @@ def changes(session: Session, layer: str, reference: str) -> None:
 @command("diffsize", example="cstore diffsize app")
 @word("layer", "LAYER")
 @word("reference", "REFERENCE", required=False)
-@pass_session
 def diffsize(session: Session, layer: str, reference: str) -> None:
     """Add up the sizes of what a layer changes.
 
@@ -57,7 +55,6 @@ def diffsize(session: Session, layer: str, reference: str) -> None:
 @switch("-b", "--bzip2", "--bz2", help="Compress with bzip2.")
 @switch("-x", "--xz", help="Compress with xz.")
 @switch("-q", "--quiet", help="Show no progress.")
-@pass_session
 def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool, **forms: bool) -> None:
     """Write a layer as a tar archive.
 
@@ -96,7 +93,6 @@ def _compression(forms: dict[str, bool]) -> Compression | None:
 @word("layer", "LAYER")
 @text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
 @switch("-q", "--quiet", help="Show no progress.")
-@pass_session
 def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
     """Apply a tar archive to a layer.
 

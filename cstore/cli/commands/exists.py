@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.cli.command import command, json_option, pass_session, switch, words
+from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.session import Intent, Session
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 @switch("-i", "--image", help="Count images only.")
 @switch("-c", "--container", help="Count containers only.")
 @json_option
-@pass_session
 def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, image: bool, container: bool) -> None:
     """Say whether layers, images or containers exist.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, pass_session, switch
+from cstore.cli.command import command, json_option, switch
 from cstore.cli.session import Intent, Session
 
 
@@ -11,7 +11,6 @@ from cstore.cli.session import Intent, Session
 @switch("-v", "--verbose", help="List what was removed. On a terminal, that is the default.")
 @switch("-q", "--quiet", help="List nothing, on a terminal too.")
 @json_option
-@pass_session
 def gc(session: Session, dry_run: bool, verbose: bool, quiet: bool) -> None:
     """Remove what no record owns.
 

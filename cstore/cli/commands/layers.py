@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, pass_session, switch, words
+from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -11,7 +11,6 @@ from cstore.errors import CstoreError
 @switch("-t", "--tree", help="Show layers below their parents.")
 @switch("-q", "--quick", "--quiet", help="Print IDs only.")
 @json_option
-@pass_session
 def layers(session: Session, tree: bool, quick: bool) -> None:
     """List layers.
 
@@ -41,7 +40,6 @@ def layers(session: Session, tree: bool, quick: bool) -> None:
 @command("layer", example="cstore layer base")
 @words("layers", "LAYER")
 @json_option
-@pass_session
 def layer(session: Session, layers: tuple[str, ...]) -> None:
     """Show what is recorded of layers."""
     from cstore.cli.output import plain, structured
@@ -67,7 +65,6 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
 
 @command("storage-layers", example="cstore storage-layers")
 @json_option
-@pass_session
 def storage_layers(session: Session) -> None:
     """List the trees that the storage driver knows.
 
@@ -83,7 +80,6 @@ def storage_layers(session: Session) -> None:
 @command("layer-parent-owners", example="cstore layer-parent-owners app")
 @words("layers", "LAYER")
 @json_option
-@pass_session
 def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
     """List owners above mounted layers that their ID maps miss.
 

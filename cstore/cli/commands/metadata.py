@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, pass_session, switch, text, word, words
+from cstore.cli.command import command, json_option, switch, text, word, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError, InvalidOption
 
@@ -11,7 +11,6 @@ from cstore.errors import CstoreError, InvalidOption
 @words("items", "ITEM")
 @switch("-q", "--quiet", help="Leave out names and IDs.")
 @json_option
-@pass_session
 def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
     """Print the metadata of items."""
     from cstore.cli.output import structured
@@ -35,7 +34,6 @@ def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
 @word("item", "ITEM")
 @text("-m", "--metadata", metavar="TEXT", help="New metadata.")
 @text("-f", "--metadata-file", metavar="FILE", help="Read it from FILE; this wins over --metadata.")
-@pass_session
 def set_metadata(session: Session, item: str, metadata: str, metadata_file: str) -> None:
     """Replace the metadata of an item.
 

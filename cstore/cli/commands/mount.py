@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cstore.cli.command import command, json_option, pass_session, switch, text, texts, words
+from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -12,9 +12,8 @@ from cstore.errors import CstoreError
 @command("mount", example="cstore mount base")
 @words("items", "ITEM")
 @text("-l", "--label", help="SELinux label, instead of the recorded one.")
-@texts("-o", "--opt", metavar="OPTION", expose_value=False, help="Accepted and ignored, as the peer does.")
+@texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as the peer does.")
 @json_option
-@pass_session
 def mount(session: Session, items: tuple[str, ...], label: str) -> None:
     """Mount layers or containers.
 
@@ -40,7 +39,6 @@ def mount(session: Session, items: tuple[str, ...], label: str) -> None:
 @words("items", "ITEM")
 @switch("-f", "--force", help="Unmount at once, however often it was mounted.")
 @json_option
-@pass_session
 def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
     """Unmount layers or containers.
 
@@ -66,7 +64,6 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
 @command("mounted", example="cstore mounted base")
 @words("items", "ITEM")
 @json_option
-@pass_session
 def mounted(session: Session, items: tuple[str, ...]) -> None:
     """Say which layers or containers are mounted.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from cstore.cli.command import command, json_option, pass_session, texts, word, words
+from cstore.cli.command import command, json_option, texts, word, words
 from cstore.cli.session import Intent, Session
 
 
 @command("get-names", example="cstore get-names 3ede")
 @word("item", "ITEM")
 @json_option
-@pass_session
 def get_names(session: Session, item: str) -> None:
     """List the names of an item."""
     names = session.open(Intent.RECORDS).names(item)
@@ -25,7 +24,6 @@ def get_names(session: Session, item: str) -> None:
 @words("items", "ITEM")
 @texts("-n", "--name", metavar="NAME", help="New name; may be repeated. None at all takes every name away.")
 @json_option
-@pass_session
 def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Replace the names of an item.
 
@@ -38,7 +36,6 @@ def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
 @words("items", "ITEM")
 @texts("-n", "--name", metavar="NAME", help="Name to add; may be repeated.")
 @json_option
-@pass_session
 def add_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Add names to an item.
 
@@ -51,7 +48,6 @@ def add_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
 @words("items", "ITEM")
 @texts("-n", "--name", metavar="NAME", help="Name to take away; may be repeated.")
 @json_option
-@pass_session
 def remove_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Take names from an item.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, pass_session, word
+from cstore.cli.command import command, json_option, word
 from cstore.cli.session import Intent, Session
 
 
 @command("status", example="cstore status --json")
 @json_option
-@pass_session
 def status(session: Session) -> None:
     """Show where the store is and which driver it uses.
 
@@ -19,7 +18,6 @@ def status(session: Session) -> None:
 
 @command("version", example="cstore version")
 @json_option
-@pass_session
 def version(session: Session) -> None:
     """Print the version.
 
@@ -32,7 +30,6 @@ def version(session: Session) -> None:
 
 @command("config", example="cstore config\ncstore config /etc/containers/storage.conf")
 @word("file", "FILE", required=False)
-@pass_session
 def config(session: Session, file: str) -> None:
     """Print the configuration as JSON.
 

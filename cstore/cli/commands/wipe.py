@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, pass_session, switch
+from cstore.cli.command import command, json_option, switch
 from cstore.cli.session import Intent, Session
 
 
 @command("wipe", example="cstore wipe")
 @json_option
-@pass_session
 def wipe(session: Session) -> None:
     """Delete all layers, images and containers.
 
@@ -21,7 +20,6 @@ def wipe(session: Session) -> None:
 @command("shutdown", example="cstore shutdown --force")
 @switch("-f", "--force", help="Unmount layers first.")
 @json_option
-@pass_session
 def shutdown(session: Session, force: bool) -> None:
     """Release what the storage driver holds.
 

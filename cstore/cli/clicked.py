@@ -1,0 +1,279 @@
+"""The declarations made into click commands, for all that is not a command line in order.
+
+That is help, mistakes and what may have been meant, completion, and the manual. A line that is in order is understood
+as `reading` would understand it. Options are split off by `argv`; click gets them as `--long=value`, the end of options
+as `--`, and does the rest: defaults, types, texts, exit codes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cstore.cli.argv import Misspelt, split_options
+from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS, Option
+from cstore.cli.reading import Line
+from cstore.cli.root import GLOBAL_OPTIONS, SECTIONS, entries, find, targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cstore.cli.command import Command, Word
+
+HELP = Option(spellings=("--help", "-h"), takes=SWITCH, tells=NOBODY, help="Show this message and exit.")
+VERSION = Option(spellings=("--version",), takes=SWITCH, tells=NOBODY, help="Print the version and exit.")
+
+
+def understand(words: Sequence[str]) -> Line | int:
+    """Understand a command line, or say what there is to say about it and return the exit code.
+
+    Raises:
+        KeyboardInterrupt: the user had enough.
+    """
+    try:
+        understood = root.main(list(words), prog_name="cstore", standalone_mode=False)
+    except click.ClickException as error:
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
+    except SystemExit as exit_:  # click answers a request for completions this way
+        return exit_.code if isinstance(exit_.code, int) else 1
+    return understood if isinstance(understood, Line | int) else 0
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Switch(click.Option):
+    """A flag that may be told its value, as in `--json=false`.
+
+    To the reader of a help text it is a flag. To click's parser it is an option with a value, because `_in_full` always
+    writes one; this keeps "last one wins" and "explicitly off" in one place.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ARG002  - click's signature
+        """Register as an option that takes one value."""
+        parser.add_option(obj=self, opts=self.opts, dest=self.name, action="store", nargs=1)
+
+
+class _Duration(click.FloatRange):
+    """A number of seconds. click's own range would let NaN pass."""
+
+    def __init__(self, option: Option) -> None:
+        super().__init__(min=0)
+        self._option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the text as the declaration says."""
+        try:
+            return self._option.meaning(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+def _click_option(option: Option) -> click.Option:
+    left_out = option.absent if option.tells == COMMAND else None
+    if option.takes == SWITCH:
+        return _Switch([*option.spellings], is_flag=True, default=left_out, help=option.help)
+    shared: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
+    if option.takes == TEXTS:
+        return click.Option([*option.spellings], multiple=True, **shared)
+    kind = _Duration(option) if option.takes == SECONDS else None
+    return click.Option([*option.spellings], default=left_out, type=kind, **shared)
+
+
+def _click_argument(word: Word) -> click.Argument:
+    metavar = f"{word.metavar}..." if word.many else word.metavar if word.required else f"[{word.metavar}]"
+    count = -1 if word.many else 1
+    default = None if word.required else ""
+    return click.Argument([word.name], metavar=metavar, required=word.required, nargs=count, default=default)
+
+
+_global_options = [_click_option(option) for option in GLOBAL_OPTIONS]
+
+
+def global_options() -> list[click.Option]:
+    """The options that are accepted before the command and after it; the same objects each time."""
+    return _global_options
+
+
+def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context) -> list[str]:
+    """Write every option of a command line in full.
+
+    Raises:
+        click.UsageError: an unknown option, a missing or unreadable value.
+    """
+    options = list(options)
+    try:
+        given, rest = split_options(words, options)
+    except Misspelt as error:
+        raise _usage_error(error, options, ctx) from None
+    written: list[str] = []
+    for option, value in given:
+        full = max(option.spellings, key=len)
+        if option not in {HELP, VERSION}:
+            written.append(f"{full}={str(value).lower() if isinstance(value, bool) else value}")
+        elif value:
+            written.append(full)
+    return [*written, "--", *rest]
+
+
+def _usage_error(error: Misspelt, options: Iterable[Option], ctx: click.Context) -> click.UsageError:
+    if error.sentence and error.option:
+        return click.BadOptionUsage(error.option, error.sentence, ctx)
+    if error.sentence:
+        return click.UsageError(error.sentence, ctx)
+    from difflib import get_close_matches
+
+    near = get_close_matches(error.option, [spelling for option in options for spelling in option.spellings])
+    return click.NoSuchOption(error.option, possibilities=near or None, ctx=ctx)
+
+
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StoreCommand(click.Command):
+    """A command that also takes the global options, and whose help ends with an example."""
+
+    def __init__(self, command: Command) -> None:
+        self.declaration = command
+        self.own_params = [*map(_click_option, command.options), *map(_click_argument, command.words)]
+        super().__init__(
+            command.name,
+            params=[*self.own_params, *_global_options],
+            help=command.function.__doc__,
+            options_metavar="[OPTIONS]",
+            context_settings={"help_option_names": [*HELP.spellings], "allow_interspersed_args": False},
+        )
+
+    @property
+    def example(self) -> str:
+        """The lines that end the help."""
+        return self.declaration.example
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the options in full, then let click read them."""
+        options = (*self.declaration.options, *GLOBAL_OPTIONS, HELP)
+        return super().parse_args(ctx, _unless_half_typed(args, options, ctx))
+
+    def invoke(self, ctx: click.Context) -> Line:
+        """Say what was understood, instead of doing it."""
+        return _line(self.declaration, ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first and the ones that all commands share after them."""
+        _write_options("Options", [*self.own_params, self.get_help_option(ctx)], ctx, formatter)
+        _write_options("Global options", _global_options, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
+        """Write the example."""
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def _unless_half_typed(args: list[str], options: Iterable[Option], ctx: click.Context) -> list[str]:
+    try:
+        return _in_full(args, options, ctx)
+    except click.UsageError:
+        if ctx.resilient_parsing:  # a line that waits to be completed is no mistake
+            return args
+        raise
+
+
+def _line(command: Command, ctx: click.Context) -> Line:
+    told = {option.name for option in command.options if option.tells == COMMAND}
+    told |= {word.name for word in command.words}
+    settings: dict[str, Any] = {}
+    for level in (ctx.parent, ctx):
+        for option in (*command.options, *GLOBAL_OPTIONS):
+            value = level.params.get(option.name) if level and option.tells == SESSION else None
+            if value is not None and value != ():
+                settings[option.name] = (*settings.get(option.name, ()), *value) if option.takes == TEXTS else value
+    return Line(
+        command=command,
+        values={name: value for name, value in ctx.params.items() if name in told},
+        settings=settings,
+    )
+
+
+def _write_options(title: str, params: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    records = [record for param in params if isinstance(param, click.Option) and (record := param.get_help_record(ctx))]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)
+
+
+# ── the program ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Root(click.Group):
+    """The program: finds a command in the table and imports only that one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the options in full, then let click read them."""
+        return super().parse_args(ctx, _unless_half_typed(args, (*GLOBAL_OPTIONS, VERSION, HELP), ctx))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  - click's signature
+        """Name the commands without importing them; aliases stay out of sight."""
+        return [entry.name for entry in entries()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> StoreCommand | None:  # noqa: ARG002  - click's signature
+        """Import the command of that name or alias."""
+        command = find(cmd_name)
+        return None if command is None else StoreCommand(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        if not ctx.resilient_parsing and args[0] not in targets():
+            ctx.fail(_no_such_command(args[0]))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
+        """Write the table by section."""
+        width = max(len(entry.name) for entry in entries())
+        for title, rows in SECTIONS:
+            with formatter.section(title):
+                formatter.write_dl([(entry.name.ljust(width), entry.help) for entry in rows])
+
+
+def _no_such_command(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(targets()), n=2)
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"There is no command {name!r}.{guess}"
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001  - click's signature
+    if value and not ctx.resilient_parsing:
+        from cstore import __version__
+
+        click.echo(f"cstore {__version__}")
+        ctx.exit()
+
+
+root = Root(
+    "cstore",
+    params=[
+        *_global_options,
+        click.Option(
+            [*VERSION.spellings],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help=VERSION.help,
+        ),
+    ],
+    help="Container storage: layers, images and containers, shared with Podman, Buildah, skopeo and CRI-O.",
+    epilog="Global options may stand before the command or after it. cstore COMMAND --help explains one command.",
+    context_settings={"help_option_names": [*HELP.spellings]},
+    subcommand_metavar="COMMAND [OPTIONS] [WORD]...",
+)

@@ -1,0 +1,80 @@
+"""Values: objects that are what their fields say, and never change.
+
+    class Place(Value):
+        path: str
+        mode: int = 0o755
+
+    Place("/a") == Place("/a", 0o755)
+    Place("/a").with_(mode=0o700)
+
+This is as much of `dataclasses` as cstore needs. That module takes longer to import than a short command takes to run,
+and so do the others of its kind. Imports nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ClassVar, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> Callable[[type], type]:
+        """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
+        return lambda kind: kind
+
+
+@dataclass_transform(frozen_default=True)
+class Value:
+    """The base of values. A subclass's annotations are its fields, in order, and what is assigned to them defaults.
+
+    Defaults are shared by all instances, so a field whose default is a container is annotated as one that cannot be
+    changed (`Mapping`, `Sequence`).
+    """
+
+    _fields: ClassVar[tuple[str, ...]] = ()
+    _known: ClassVar[frozenset[str]] = frozenset()
+    _required: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, *, kw_only: bool = False) -> None:
+        del kw_only  # for type checkers
+        own = (name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar"))
+        cls._fields = tuple(dict.fromkeys((*cls._fields, *own)))
+        cls._known = frozenset(cls._fields)
+        cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        fields = self._fields
+        given = {**dict(zip(fields, values, strict=False)), **named}
+        if len(given) != len(values) + len(named) or not self._required <= given.keys() <= self._known:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
+        self.__dict__.update(given)
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with other values for some fields.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        return type(self)(**{**self.__dict__, **changes})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, in order."""
+        return {name: getattr(self, name) for name in self._fields}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} does not change; with_() makes another one")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} does not change; with_() makes another one")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._fields)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self._fields))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
