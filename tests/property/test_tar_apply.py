@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from cstore.archive.apply import ApplyOptions, apply_archive
 from cstore.archive.rebuild import rebuild
 from cstore.archive.tarsplit import read_lines
+from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import ArchiveError, EntryFailed
 from tests.builders import (
     Entry,
@@ -50,7 +51,7 @@ def place() -> Iterator[str]:
         yield path
 
 
-def unpack(place: str, data: bytes, *, has_lower: bool = False) -> str:
+def unpack(place: str, data: bytes, *, has_lower: bool = False, form: WhiteoutForm = WhiteoutForm.PLAIN) -> str:
     """Unpack bytes into a new tree and prove that they come out again."""
     base = tempfile.mkdtemp(dir=place)
     tree, split, source = (os.path.join(base, name) for name in ("tree", "split", "source"))
@@ -59,7 +60,9 @@ def unpack(place: str, data: bytes, *, has_lower: bool = False) -> str:
         file.write(data)
     try:
         with open(source, "rb") as file:
-            applied = apply_archive(file.fileno(), tree, split, ApplyOptions(sync=False, has_lower=has_lower))
+            applied = apply_archive(
+                file.fileno(), tree, split, ApplyOptions(sync=False, has_lower=has_lower, form=form)
+            )
         sink = Collected()
         rebuild(split, [tree], sink, "layer")
         assert sink.data == data
@@ -185,11 +188,11 @@ def entries(draw: st.DrawFn) -> Entry:
 
 
 @MANY
-@given(st.lists(entries(), max_size=12), st.booleans())
-def test_any_entries(place: str, row: list[Entry], has_lower: bool) -> None:
+@given(st.lists(entries(), max_size=12), st.booleans(), st.sampled_from(WhiteoutForm))
+def test_any_entries(place: str, row: list[Entry], has_lower: bool, form: WhiteoutForm) -> None:
     """Any entries, in any order, are unpacked and come out byte for byte, or one of them cannot be created."""
     try:
-        forget(unpack(place, make_tar(*row), has_lower=has_lower))
+        forget(unpack(place, make_tar(*row), has_lower=has_lower, form=form))
     except EntryFailed as error:
         assert error.name  # noqa: PT017  - a success is fine as well
 

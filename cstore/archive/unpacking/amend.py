@@ -7,6 +7,7 @@ tar-split is written anew once: contents that cannot be found by name become raw
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from fastcrc import crc64
@@ -74,7 +75,7 @@ class _Judge:
     """Knows for each line whether its file is where its name says."""
 
     def __init__(self, report: AtticReport) -> None:
-        self._carried = report.carried
+        self._carried, self._items = report.carried, report.items
         self._dropped = report.dropped
         self._displaced: dict[bytes, list[tuple[int, int]]] = {}
         for position, path, item in report.displaced:
@@ -86,9 +87,11 @@ class _Judge:
         Returns:
             None if it is where the line says; else its path in the attic, or b"" if there is no file to find.
         """
-        if line.position in self._carried:
-            return b"%d" % self._carried[line.position]
-        if line.position in self._dropped:
+        place = bisect_left(self._carried, line.position)
+        if place < len(self._carried) and self._carried[place] == line.position:
+            return b"%d" % self._items[place]
+        place = bisect_left(self._dropped, line.position)
+        if place < len(self._dropped) and self._dropped[place] == line.position:
             return b""
         name = clean_name(line.name)
         return min(self._ways_out(name, line.position), default=(0, None))[1]

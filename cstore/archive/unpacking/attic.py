@@ -9,6 +9,7 @@ This is the part of the process that fills the tree; `cstore.archive.unpacking.a
 from __future__ import annotations
 
 import os
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,21 +27,29 @@ class AtticReport:
         name: of the directory in the tree's root; empty if there is none.
         displaced: (position, path, item): at this line, what was at the path gave way. The item is the name under which
             it lies in the attic, NOTHING_KEPT if nothing was worth keeping.
-        carried: position → item: the line's file cannot be found by its name without following links.
-        dropped: positions of lines without contents that stand for nothing.
+        carried: positions, ascending, of lines whose files cannot be found by their names without following links.
+        items: the names of those files in the attic.
+        dropped: positions, ascending, of lines without contents that could bear the name of another line.
     """
 
     name: bytes = b""
     displaced: list[tuple[int, bytes, int]] = field(default_factory=list)
-    carried: dict[int, int] = field(default_factory=dict)
-    dropped: set[int] = field(default_factory=set)
+    carried: array[int] = field(default_factory=lambda: array("Q"))
+    items: array[int] = field(default_factory=lambda: array("Q"))
+    dropped: array[int] = field(default_factory=lambda: array("Q"))
 
     def __bool__(self) -> bool:
         return bool(self.displaced or self.carried or self.dropped)
 
     def pack(self) -> tuple[Any, ...]:
         """A form that marshal(3) can write."""
-        return (self.name, self.displaced, self.carried, self.dropped)
+        return (self.name, self.displaced, self.carried.tobytes(), self.items.tobytes(), self.dropped.tobytes())
+
+    @classmethod
+    def unpack(cls, parts: tuple[Any, ...]) -> AtticReport:
+        """Undo `pack`."""
+        name, displaced, *numbers = parts
+        return cls(name, displaced, *(array("Q", packed) for packed in numbers))
 
 
 class Attic:
@@ -67,12 +76,13 @@ class Attic:
 
     def carry(self, fd: int, base: bytes, position: int) -> None:
         """Keep a second name for a file whose line's name leads through links."""
-        self.report.carried[position] = self._next_item()
+        self.report.items.append(self._next_item())
+        self.report.carried.append(position)
         os.link(base, self._last_name, src_dir_fd=fd, dst_dir_fd=self._fd, follow_symlinks=False)
 
     def drop(self, position: int) -> None:
-        """A line without contents made nothing, as its name was taken already."""
-        self.report.dropped.add(position)
+        """A line without contents must go: it made nothing, or its name leads through links that may change."""
+        self.report.dropped.append(position)
 
     def _note(self, position: int, path: bytes, item: int) -> None:
         self.report.displaced.append((position, path, item))

@@ -224,12 +224,11 @@ class Dispatcher:
         """Order a file that is not ordinary: empty, sparse, or of a name that others would not find it by."""
         if not entry.stored and entry.sparse is None:
             self._order((codes.FILE, *head, 0, 0))
+            self._packer.bare(entry.name)
         elif entry.sparse is not None or climbs(entry.name):
             self._write_inline_file(entry, head)
         else:
             self._write_long_file(entry, head, self._reader.take(entry.stored))
-            return
-        self._packer.bare(entry.name)
 
     def _write_long_file(self, entry: Entry, head: tuple[Any, ...], body: memoryview) -> None:
         """Order a file whose contents are not in one window."""
@@ -249,6 +248,7 @@ class Dispatcher:
         """Order a file whose stored contents stay in the tar-split."""
         reader, windows = self._reader, self._windows
         self._order((codes.BEGIN, *head))
+        self._packer.bare(entry.name)  # first, so that it has the position that the order tells
         for offset, length in entry.sparse or ((0, entry.stored),):
             self._order((codes.SEEK, offset))
             end = reader.left - length

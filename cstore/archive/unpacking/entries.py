@@ -49,9 +49,12 @@ class Entries:
     def _folder(self, order: Order) -> Folder:
         return self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
 
-    def _remember(self, folder: Folder, base: bytes) -> None:
+    def _remember(self, folder: Folder, order: Order) -> None:
+        """Note that something without contents was created."""
         if self._tracks:
-            self._ground.seen.add(join_name(folder.path, base))
+            self._ground.seen.add(join_name(folder.path, order[2]))
+        if folder.path != order[1]:
+            self._ground.attic.drop(order[8])
 
     # ── files ──
 
@@ -62,8 +65,8 @@ class Entries:
         size = order[10]
         if size:
             self._write(fd, order[9], size)
-            if folder.path != order[1]:
-                self._ground.attic.carry(folder.fd, order[2], order[8])
+        if folder.path != order[1]:
+            self._keep_findable(folder, order, has_line=size > 0)
         self._complete(fd, folder, order)
 
     def begin(self, order: Order) -> None:
@@ -86,10 +89,17 @@ class Entries:
         folder = self._folder(begun)
         if size >= 0:
             os.ftruncate(self._fd, size)
-        elif folder.path != begun[1]:
-            self._ground.attic.carry(folder.fd, begun[2], begun[8])
+        if folder.path != begun[1]:
+            self._keep_findable(folder, begun, has_line=size < 0)
         self._complete(self._fd, folder, begun)
         self.unfinished = None
+
+    def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
+        """See to a file whose name leads through links; `has_line`: its line has contents, which must be found."""
+        if has_line:
+            self._ground.attic.carry(folder.fd, order[2], order[8])
+        else:
+            self._ground.attic.drop(order[8])
 
     def _create(self, folder: Folder, order: Order) -> int:
         base, mode = order[2], order[3]
@@ -131,16 +141,17 @@ class Entries:
             self._root(order)
             return
         folder = self._open_folders.get(folder_path) or self._ground.folder(folder_path, base)
+        path = join_name(folder.path, base)
+        first_listing = self._paths.is_first_listing(path)
         fresh, opaque = True, False
         try:
             os.mkdir(base, mode, dir_fd=folder.fd)
         except FileExistsError:
-            fresh = not self._ground.keeps_directory(folder, base, position)
+            fresh = not self._ground.keeps_directory(folder, base, position, first_listing=first_listing)
             if fresh:
                 opaque = self._ground.clear(folder, base, position)
                 os.mkdir(base, mode, dir_fd=folder.fd)
-        self._remember(folder, base)
-        path = join_name(folder.path, base)
+        self._remember(folder, order)
         self.times.add(path, times)
         # A plain new directory is done; one that needs more is worth opening.
         plain = fresh and folder.faithful and not (opaque or xattrs or mode & _NOT_AT_CREATION)
@@ -197,7 +208,7 @@ class Entries:
         except FileExistsError:
             self._ground.clear(folder, order[2], order[8])
             create()
-        self._remember(folder, order[2])
+        self._remember(folder, order)
 
     def _dress(self, folder: Folder, order: Order, *, chmod: bool) -> None:
         """Set what belongs to something that cannot be opened."""

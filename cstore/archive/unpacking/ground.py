@@ -81,13 +81,13 @@ class Ground:
             self._paths.forget_links()
         return self._terms.form is not WhiteoutForm.PLAIN and is_whiteout_device(status)
 
-    def keeps_directory(self, folder: Folder, base: bytes, position: int) -> bool:
+    def keeps_directory(self, folder: Folder, base: bytes, position: int, *, first_listing: bool) -> bool:
         """Whether a new directory entry means one that exists; if so, the earlier line of that name is superseded."""
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             return False
         path = join_name(folder.path, base)
-        if self._is_ours(path) and not self._paths.is_first_listing(path):
+        if self._is_ours(path) and not first_listing:
             self.attic.supersede(path, position)
         return True
 

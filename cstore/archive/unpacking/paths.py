@@ -94,7 +94,7 @@ class Paths:
         return self._walk(path, create=create, revive=revive)
 
     def is_first_listing(self, path: bytes) -> bool:
-        """Whether an existing directory was made only for what is in it, and is listed now. True only once."""
+        """Whether a directory was made only for what was to be in it, and is listed now. True only once for each."""
         if path not in self._implied or path in self._listed:
             return False
         self._listed.add(path)

@@ -80,7 +80,7 @@ class Worker:
         kind, value = self._outcome()
         if kind != DONE:
             self.fail()
-        return AtticReport(*value)
+        return AtticReport.unpack(value)
 
     def fail(self) -> NoReturn:
         """Raise what ended the process. Call it only if it has ended by itself."""

@@ -12,7 +12,7 @@ import pytest
 
 from cstore.archive.unpacking import attic
 from cstore.errors import EntryFailed
-from tests.builders import END, base256, directory, hardlink, make_tree, node, regular, symlink
+from tests.builders import END, base256, directory, hardlink, make_tree, node, regular, symlink, whiteout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,24 @@ def test_any_after_any(unpack: Unpacker, first: str, second: str, has_lower: boo
     assert unpacked.names() == ["other", "x"]
     assert os.lstat(unpacked.path("x")).st_mode == os.lstat(alone.path("x")).st_mode
     assert unpacked.listed() == [b"other", KINDS[second].name] or (first, second) == ("hard link", "hard link")
+
+
+@pytest.mark.parametrize("has_lower", [False, True])
+def test_directory_listed_late(unpack: Unpacker, has_lower: bool) -> None:
+    """A directory may be listed after its contents, and again after that."""
+    entries = [regular("a/f", b"1"), directory("a"), directory("a/", mode=0o700), directory("./a")]
+    unpacked = unpack(*entries, has_lower=has_lower)
+
+    assert unpacked.listed() == [b"a/f", b"./a/"]
+
+
+@pytest.mark.parametrize("between", [regular("a"), symlink("a", "b"), whiteout("a")])
+@pytest.mark.parametrize("has_lower", [False, True])
+def test_directory_listed_after_it_was_gone(unpack: Unpacker, between: Any, has_lower: bool) -> None:
+    """What was known of a directory that gave way does not hold for the one that takes its place again."""
+    unpacked = unpack(regular("a/f"), between, directory("a"), directory("a"), has_lower=has_lower)
+
+    assert unpacked.listed()[-1] == b"a/"
 
 
 def test_hard_link_to_itself(unpack: Unpacker) -> None:
