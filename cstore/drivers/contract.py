@@ -46,12 +46,13 @@ class TreeOptions(msgspec.Struct, frozen=True):
 
 
 class MountOptions(msgspec.Struct, frozen=True):
-    """How a layer is mounted."""
+    """How a layer is mounted. `id_map`: with these owners, where the driver can show others than are on disk."""
 
     label: str = ""
     options: tuple[str, ...] = ()
     read_only: bool = False
     volatile: bool = False
+    id_map: IDMap = IDENTITY
 
 
 class StagedTree(msgspec.Struct):
@@ -121,6 +122,9 @@ class Driver(Protocol):
 
         Under the lock; mounting twice gives the same path.
         """
+
+    def can_shift(self, id_map: IDMap) -> bool:
+        """Whether a layer without an ID map can be mounted with this one. Changes nothing."""
 
     def unmount(self, layer: str) -> None:
         """Undo `mount`. Under the lock; a layer that is not mounted is no error."""

@@ -11,11 +11,13 @@ the file system shares blocks between copies (reflinks). (drivers 8, store-forma
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cstore.errors import DriverError, SystemFailure
+from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
+from cstore.ids import check_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +40,15 @@ class _Home:
         self.trees = os.path.join(path, "dir")
 
     def tree(self, layer: str) -> str:
-        return os.path.join(self.trees, layer)
+        """Name the tree of `layer`; raises UnsafeID if that would be elsewhere."""
+        return os.path.join(self.trees, check_part(layer))
+
+    def holds(self, layer: str) -> bool:
+        """Whether there is a directory: what a link leads to was not made by a driver."""
+        try:
+            return stat.S_ISDIR(os.lstat(self.tree(layer)).st_mode)
+        except OSError:
+            return False
 
     @property
     def staging(self) -> StagingRoot:
@@ -77,7 +87,7 @@ class VfsDriver:
 
     def exists(self, layer: str) -> bool:
         """See `Driver.exists`."""
-        return any(os.path.isdir(home.tree(layer)) for home in self._all_homes())
+        return any(home.holds(layer) for home in self._all_homes())
 
     def _all_homes(self) -> list[_Home]:
         """Every place in which a tree may be, in the order of the search."""
@@ -92,7 +102,7 @@ class VfsDriver:
     def _path(self, layer: str) -> str:
         """Find the tree of `layer`, here or in an additional store."""
         for home in self._all_homes():
-            if os.path.isdir(home.tree(layer)):
+            if home.holds(layer):
                 return home.tree(layer)
         own = self._home.tree(layer)
         raise DriverError(
@@ -161,7 +171,7 @@ class VfsDriver:
         del parent
         home = self._home_of_staged(staged)
         target = home.tree(layer)
-        leftover = self.remove(layer)
+        self._clear(target, layer, staged)
         try:
             os.makedirs(home.trees, 0o700, exist_ok=True)
             if self._sync:
@@ -171,8 +181,12 @@ class VfsDriver:
                 sync_directory(home.trees)
         except OSError as error:
             raise SystemFailure("create the layer directory", target, error) from error
-        finally:
-            leftover.finish()
+
+    def _clear(self, target: str, layer: str, staged: StagedTree) -> None:
+        """Take a leftover out of the way; it is deleted with the staging directory, when nobody waits for the lock."""
+        staged.staging.take(target)
+        if self._image_home is not self._home:
+            self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
 
     def _home_of_staged(self, staged: StagedTree) -> _Home:
         made_in = os.path.dirname(staged.staging.path)
@@ -225,13 +239,19 @@ class VfsDriver:
             raise _no_mount_options()
         return self._path(layer)
 
+    def can_shift(self, id_map: IDMap) -> bool:
+        """See `Driver.can_shift`: what is on disk is what is seen."""
+        return not id_map
+
     def unmount(self, layer: str) -> None:
         """See `Driver.unmount`: there is nothing to undo."""
 
     def is_mounted(self, layer: str, path: str) -> bool:
         """See `Driver.is_mounted`."""
-        del layer
-        return os.path.isdir(path)
+        try:
+            return os.path.samefile(path, self._path(layer))
+        except (OSError, ValueError, CstoreError):
+            return False  # the record of a mount may say anything
 
     def content_roots(self, layer: str) -> Sequence[str]:
         """See `Driver.content_roots`."""

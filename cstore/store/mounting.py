@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.drivers.contract import MountOptions
-from cstore.errors import LayersMounted, LayerUnknown
-from cstore.store.lookup import layer_or_container_layer
+from cstore.errors import DriverError, LayersMounted, LayerUnknown
+from cstore.idmap import IDENTITY
+from cstore.store.lookup import container_of_layer, layer_or_container_layer
 from cstore.store.places import Shelf
 from cstore.store.session import Reader, writing
 
@@ -32,9 +33,30 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
         if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
             mounts.set(layer.id, recorded.path, recorded.count + 1)
             return recorded.path
-        path = context.driver.mount(layer.id, MountOptions(label=label or layer.mount_label, options=options))
+        path = context.driver.mount(layer.id, _options(context, writer, layer, label, options))
         mounts.set(layer.id, path, 1)
         return path
+
+
+def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:
+    """How a layer is mounted: for a container as that was created, unless the caller says otherwise."""
+    found = container_of_layer(tables, layer.id)
+    flags = {} if found is None else found.flags
+    id_map = IDENTITY if found is None or found.id_map == layer.id_map else found.id_map
+    if id_map and not context.driver.can_shift(id_map):
+        raise DriverError(
+            context.driver.name,
+            f"layer {layer.id} has other owners than its container's ID map says, and they cannot be shifted here",
+            hint="create the container anew, with a copy of the image's top layer for its map",
+            peer=f"cannot mount layer {layer.id}: shifting not enabled",
+        )
+    recorded = flags.get("MountOpts")
+    return MountOptions(
+        label=label or layer.mount_label,
+        options=options or (tuple(map(str, recorded)) if isinstance(recorded, list) else ()),
+        volatile=flags.get("Volatile") is True,
+        id_map=id_map,
+    )
 
 
 def unmount(context: Context, word: str, *, force: bool = False) -> bool:

@@ -257,6 +257,10 @@ class OverlayDriver:
             self._mounter.prepare(self._staging(place.home))
         return self._mounter.mount(place, options)
 
+    def can_shift(self, id_map: IDMap) -> bool:
+        """See `Driver.can_shift`."""
+        return not id_map or self._mounter.can_shift(id_map)
+
     def unmount(self, layer: str) -> None:
         """See `Driver.unmount`."""
         place = self._homes.look_up(layer)

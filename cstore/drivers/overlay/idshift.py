@@ -39,11 +39,9 @@ def _shifted(folder: str, id_map: IDMap) -> Iterator[int]:
     """A descriptor of a copy of the mount at `folder`, with shifted owners."""
     namespace = mapped_namespace(id_map)
     try:
-        fd = fsmount.clone_mount(folder, recursive=True)
+        fd = fsmount.clone_mount(folder)  # without what is mounted inside: that includes mounts that cannot shift
         try:
-            fsmount.set_attributes(
-                fd, fsmount.ATTR_IDMAP, propagation=mount.MS_PRIVATE, user_namespace=namespace, recursive=True
-            )
+            fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, propagation=mount.MS_PRIVATE, user_namespace=namespace)
             yield fd
         finally:
             os.close(fd)
@@ -73,7 +71,7 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
 
 
 def _home_of(lower: str) -> str:
-    """The home of a directory `HOME/<layer>/diff…`, which is mapped as one."""
+    """The home of a directory `HOME/<layer>/diff…` or a short link `HOME/l/…`, which is mapped as one."""
     return os.path.dirname(os.path.dirname(lower))
 
 

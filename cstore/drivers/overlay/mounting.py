@@ -6,22 +6,27 @@ import errno
 import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
-from cstore.errors import DriverError, SystemFailure
+from cstore.errors import DriverError, InvalidIDMap, SystemFailure
+from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
     from cstore.fs.staging import StagingRoot
+    from cstore.idmap import IDMap, IDRange
 
 _INDICATOR = ".has-mount-program"
 _USUAL_PROGRAM = "fuse-overlayfs"
@@ -163,10 +168,28 @@ class Mounter:
         if self.program:
             from cstore.drivers.overlay.program import mount_by_program
 
-            mount_by_program(self.program, stack, target, place.home)
+            mount_by_program(self.program, stack, target, place.home, options.id_map)
+        elif options.id_map:
+            self._mount_shifted(place, stack, target, options.id_map)
         else:
             mount_stack(stack, target)
         return target
+
+    def _mount_shifted(self, place: Place, stack: Stack, target: str, id_map: IDMap) -> None:
+        """Mount with other owners for all that is only read; what is written has its owners on disk."""
+        from cstore.drivers.overlay.idshift import shifted_lowers
+
+        folder = os.path.dirname(target) if place.foreign else place.path
+        if stack.upper:
+            _give_root(stack.upper, id_map)
+        with shifted_lowers(stack.lowers, folder, id_map) as lowers:
+            mount_stack(replace(stack, lowers=lowers), target)
+
+    def can_shift(self, id_map: IDMap) -> bool:
+        """Whether a layer can be mounted with other owners than it has on disk."""
+        if self.program:
+            return _is_contiguous(id_map.uids) and _is_contiguous(id_map.gids)
+        return not self.rootless and self._host.shifting()
 
     def _target(self, place: Place) -> str:
         return os.path.join(self._run_home, place.layer, "merged") if place.foreign else place.merged
@@ -199,7 +222,7 @@ class Mounter:
             if self.program:
                 from cstore.drivers.overlay.program import mount_by_program
 
-                mount_by_program(self.program, stack, target, self._home)
+                mount_by_program(self.program, stack, target, self._home, IDENTITY)
             else:
                 mount_stack(stack, target)
             yield target
@@ -298,6 +321,25 @@ class Mounter:
             return False
         inside = os.path.relpath(home, beneath.mount_point)
         return os.path.normpath(os.path.join(beneath.root, inside)) == on_top.root
+
+
+def _give_root(upper: str, id_map: IDMap) -> None:
+    """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""
+    try:
+        os.chown(upper, *id_map.to_host(0, 0))
+    except InvalidIDMap:
+        return  # a container without a root
+    except OSError as error:
+        raise SystemFailure("change the owner of", upper, error) from error
+
+
+def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
+    """Whether ranges leave no hole, inside and outside."""
+    for key in ("container_id", "host_id"):
+        starts = sorted((getattr(part, key), part.size) for part in ranges)
+        if any(start + size != following for (start, size), (following, _) in pairwise(starts)):
+            return False
+    return True
 
 
 def _said(home: str) -> str:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError
-from cstore.kernel import mount
 
 if TYPE_CHECKING:
     from cstore.drivers.overlay.mount import Stack
+    from cstore.idmap import IDMap
 
 _UNMOUNTERS = ("fusermount3", "fusermount")
 
 
-def mount_by_program(program: str, stack: Stack, target: str, home: str) -> None:
+def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map: IDMap) -> None:
     """Let `program` mount a stack on `target`. It stays behind as a daemon until it is unmounted.
+
+    With an ID map it shows, and writes, other owners than are on disk.
 
     Raises:
         DriverError: it cannot be started, or says that it failed.
@@ -25,7 +27,11 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str) -> None
 
     try:
         done = subprocess.run(
-            [program, "-o", _data(stack), target], cwd=home, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            [program, "-o", _data(stack, id_map), target],
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
         )
     except OSError as error:
         raise _failed(program, stack, target, os.strerror(error.errno or 0)) from None
@@ -34,11 +40,17 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str) -> None
         raise _failed(program, stack, target, said or f"it ended with status {done.returncode} and without a word")
 
 
-def _data(stack: Stack) -> str:
+def _data(stack: Stack, id_map: IDMap) -> str:
     parts = [f"lowerdir={':'.join(stack.lowers)}"]
     if stack.upper:
         parts += [f"upperdir={stack.upper}", f"workdir={stack.work}"]
     parts += [word for word in stack.words if word != "volatile"]
+    for kind, ranges in (("uid", id_map.uids), ("gid", id_map.gids)):
+        if len(ranges) == 1 and ranges[0].size == 1:
+            parts.append(f"squash_to_{kind}={ranges[0].host_id}")
+        elif ranges:
+            numbers = (str(number) for part in ranges for number in (part.container_id, part.host_id, part.size))
+            parts.append(f"{kind}mapping={':'.join(numbers)}")
     if stack.label:
         parts.append(f'context="{stack.label}"')
     return ",".join(parts)
@@ -65,8 +77,7 @@ def unmount_program(target: str) -> None:
         finally:
             os.close(fd)
     except OSError:
-        pass  # it is served by nobody any more
-    mount.unmount(target, mount.MNT_DETACH)
+        return  # it is served by nobody any more
 
 
 def _failed(program: str, stack: Stack, target: str, reason: str) -> DriverError:
