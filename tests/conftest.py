@@ -15,7 +15,10 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tests.disk import can_make_disks, fresh_disk
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -47,7 +50,7 @@ def pytest_report_header() -> list[str]:
         "root": os.geteuid() == 0,
         "user namespaces": _can_unshare(),
         "reflinks": _can_reflink(),
-        "loop mounts": _can_loop(),
+        "disks in memory": can_make_disks(),
     }
     return [
         "powers: " + ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in powers.items()),
@@ -76,10 +79,6 @@ def _can_reflink() -> bool:
         except OSError:
             return False
     return True
-
-
-def _can_loop() -> bool:
-    return os.geteuid() == 0 and os.path.exists("/dev/loop-control") and shutil.which("mkfs.ext4") is not None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -190,6 +189,13 @@ def _runner(program: list[str], default: StoreRoots, config: str) -> Runner:
 def store_roots(tmp_path: Path) -> StoreRoots:
     """Roots of a store that nobody has opened yet; neither directory exists."""
     return StoreRoots(str(tmp_path / "graph"), str(tmp_path / "run"))
+
+
+@pytest.fixture
+def roots_in_memory() -> Iterator[StoreRoots]:
+    """The same on a fresh file system in memory, for tests that make many files."""
+    with fresh_disk() as disk:
+        yield StoreRoots(os.path.join(disk, "graph"), os.path.join(disk, "run"))
 
 
 @pytest.fixture(scope="session")

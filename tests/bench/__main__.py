@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bench import jobs
-from tests.bench.disk import can_make_disks
 from tests.bench.timing import PEER
 from tests.compat.corpora import NAMES, make_corpus
+from tests.disk import can_make_disks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.bench.big_store import make_big_store
-from tests.bench.disk import fresh_disk
 from tests.bench.timing import DURABLE, NO_SYNC, PEER_TOOL, Result, Tool, interleaved, timed
+from tests.disk import fresh_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,20 +15,18 @@ from tests.builders import differences, listing, sealed, tree_manifest
 from tests.compat.corpora import FORMS, file_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.compat.corpora import Corpus
     from tests.conftest import Finished, Runner, StoreRoots
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root", "tidy")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
 
 @pytest.fixture
-def tidy(store_roots: StoreRoots) -> Iterator[None]:
-    """Remove the store at once: the layers are large and many."""
-    yield
-    shutil.rmtree(store_roots.graph, ignore_errors=True)
+def store_roots(roots_in_memory: StoreRoots) -> StoreRoots:
+    """These tests make too many files for the disk that everybody uses."""
+    return roots_in_memory
 
 
 def import_layer(runner: Runner, path: str, way: str, *options: str) -> Finished:

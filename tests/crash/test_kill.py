@@ -42,6 +42,12 @@ BASE = make_tar(directory("old"), regular("old/file", b"old"), regular("kept", b
 
 
 @pytest.fixture
+def store_roots(roots_in_memory: StoreRoots) -> StoreRoots:
+    """These tests make too many files for the disk that everybody uses."""
+    return roots_in_memory
+
+
+@pytest.fixture
 def archive(tmp_path: Path) -> str:
     """The large layer as a file."""
     path = tmp_path / "large.tar"
