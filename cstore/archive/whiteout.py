@@ -33,10 +33,12 @@ class WhiteoutForm(enum.Enum):
     """A character device 0:0 stands for what is removed, `trusted.overlay.opaque` for an emptied directory."""
     OVERLAY_USER = "overlay-user"
     """The same for a user namespace: the attribute is `user.overlay.opaque`."""
+    FILES = "files"
+    """Whiteouts and opaque markers stay the files that they are in the archive: the program that mounts reads them."""
 
     @property
     def opaque_xattr(self) -> str:
-        """The attribute that makes a directory opaque; empty for whole trees, which need none."""
+        """The attribute that makes a directory opaque; empty for forms that have none."""
         return _OPAQUE_XATTRS[self]
 
 
@@ -44,6 +46,7 @@ _OPAQUE_XATTRS = {
     WhiteoutForm.PLAIN: "",
     WhiteoutForm.OVERLAY: "trusted.overlay.opaque",
     WhiteoutForm.OVERLAY_USER: "user.overlay.opaque",
+    WhiteoutForm.FILES: "",
 }
 
 

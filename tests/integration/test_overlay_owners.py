@@ -14,6 +14,7 @@ from cstore.drivers.overlay.driver import OverlayDriver
 from cstore.drivers.registry import DriverPlace
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.kernel import mountinfo
+from tests.builders import directory, make_tar, regular, whiteout
 from tests.mounts import detach_all, mounts_below
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("needs_root")
 
 SHIFTED = IDMap((IDRange(0, 100000, 1000),), (IDRange(0, 200000, 1000),))
+BASE = make_tar(regular("f", b"1"), regular("g", b"2"), directory("d"), regular("d/old", b"3"))
+ABOVE = make_tar(whiteout("f"), directory("d"), regular("d/.wh..wh..opq"), regular("d/new", b"4"))
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
@@ -151,6 +154,19 @@ def test_a_map_without_the_owner_leaves_nothing(driver: OverlayDriver) -> None:
     assert not os.path.exists(os.path.join(os.path.dirname(driver.path_of("base")), "tempdirs"))
 
 
+def archive(driver: OverlayDriver, top: Path, layer: str, parent: str | None, data: bytes) -> None:
+    """Import an archive."""
+    from cstore.archive.apply import ApplyOptions, apply_archive
+
+    (top / "layer.tar").write_bytes(data)
+    staged = driver.stage(parent, TreeOptions())
+    options = ApplyOptions(form=staged.form, has_lower=staged.has_lower, sync=False)
+    with open(top / "layer.tar", "rb") as source:
+        apply_archive(source.fileno(), staged.tree, str(top / f"{layer}.tar-split"), options)
+    driver.adopt(staged, layer, parent)
+    staged.staging.remove()
+
+
 # ── a program that mounts ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -187,6 +203,20 @@ def test_a_program_mounts_reads_writes_and_ends(fuse: OverlayDriver, top: Path) 
     assert (top / "graph/overlay/.has-mount-program").read_text() == "true"
     assert dict(fuse.status())["Native Overlay Diff"] == "false"
     assert mounts_below(str(top)) == [str(top / "graph/overlay")]
+
+
+def test_whiteouts_stay_files_for_a_program(fuse: OverlayDriver, top: Path) -> None:
+    """An archive's own marks are what such a program reads: what they name is gone in the mount."""
+    archive(fuse, top, "base", None, BASE)
+    archive(fuse, top, "above", "base", ABOVE)
+    diff = os.path.join(fuse.path_of("above"), "diff")
+
+    assert sorted(os.listdir(diff)) == [".wh.f", "d"]
+    assert stat.S_ISREG(os.lstat(os.path.join(diff, ".wh.f")).st_mode)
+    assert sorted(os.listdir(os.path.join(diff, "d"))) == [".wh..wh..opq", "new"]
+    root = fuse.mount("above", MountOptions())
+    assert sorted(os.listdir(root)) == ["d", "g"]
+    assert os.listdir(os.path.join(root, "d")) == ["new"]
 
 
 def test_a_program_shifts_owners(fuse: OverlayDriver) -> None:

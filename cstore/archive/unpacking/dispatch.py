@@ -68,6 +68,7 @@ class Dispatcher:
         self._packer = packer
         self._owners = owners
         self._terms = terms
+        self._keeps_whiteouts = terms.form is WhiteoutForm.FILES
         self._order = windows.orders.append
         self._bare_names: set[bytes] = set()
 
@@ -125,13 +126,14 @@ class Dispatcher:
             return
         plain = clean_name(entry.name)
         folder, base = split_name(plain)
-        if plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME:
-            self._keep_body()  # what AUFS noted for itself
-            self._add_bare(entry.name, plain)
-            return
-        if base.startswith(WHITEOUT_PREFIX):
-            self._remove(entry, plain)
-            return
+        if not self._keeps_whiteouts:
+            if plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME:
+                self._keep_body()  # what AUFS noted for itself
+                self._add_bare(entry.name, plain)
+                return
+            if base.startswith(WHITEOUT_PREFIX):
+                self._remove(entry, plain)
+                return
         if not base and entry.type != DIRECTORY:
             self._refuse_root(entry)
         uid, gid = self._owners.known.get((entry.uid, entry.gid)) or self._owners.add(entry)
@@ -187,7 +189,7 @@ class Dispatcher:
         device = (minor & 0xFFF00) << 12 | (major & 0xFFF) << 8 | minor & 0xFF
         if kind == stat.S_IFIFO:
             self._order((codes.NODE, *head, kind, 0))
-        elif kind == stat.S_IFCHR and not device and self._terms.form is not WhiteoutForm.PLAIN:
+        elif kind == stat.S_IFCHR and not device and self._terms.form.opaque_xattr:
             # In such a tree it is a whiteout whatever was meant, so it shall be a proper one.
             folder, base, _, uid, gid, *_ = head
             self._order((codes.WHITEOUT, folder, base, uid, gid))

@@ -13,7 +13,7 @@ from cstore.archive.unpacking.attic import Attic
 from cstore.archive.unpacking.owners import subordinate_hint
 from cstore.archive.unpacking.paths import ACCESS_ACL
 from cstore.archive.unpacking.seen import SeenPaths
-from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device
+from cstore.archive.whiteout import is_whiteout_device
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Ground:
             self.attic.supersede(path, position)
         if stat.S_ISLNK(status.st_mode):
             self._paths.forget_links()
-        return self._terms.form is not WhiteoutForm.PLAIN and is_whiteout_device(status)
+        return bool(self._terms.form.opaque_xattr) and is_whiteout_device(status)
 
     def keeps_directory(self, folder: Folder, base: bytes, position: int, *, first_listing: bool) -> bool:
         """Whether a new directory entry means one that exists; if so, the earlier line of that name is superseded."""

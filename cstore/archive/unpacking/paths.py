@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.seen import SeenPaths
-from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
+from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Paths:
             target = _link_text(current.fd, part)
             if target is not None:
                 return target
-            whiteout = self._terms.form is not WhiteoutForm.PLAIN and _is_whiteout(current.fd, part)
+            whiteout = self._terms.form.opaque_xattr and _is_whiteout(current.fd, part)
             if not (whiteout and create and revive):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), inside) from None
             os.unlink(part, dir_fd=current.fd)

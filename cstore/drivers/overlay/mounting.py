@@ -62,6 +62,8 @@ class Mounter:
     @property
     def form(self) -> WhiteoutForm:
         """How removals are written into a layer."""
+        if self.program:
+            return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
     def prepare(self, staging: StagingRoot) -> None:
