@@ -15,6 +15,7 @@ from tests.builders import (
     differences,
     directory,
     hardlink,
+    listing,
     make_tar,
     node,
     regular,
@@ -202,6 +203,70 @@ def test_both_see_the_same_in_one_store(
     home = os.path.join(roots.graph, "overlay")
     assert sorted(os.listdir(home)) == [".has-mount-program", "l"]
     assert os.listdir(os.path.join(home, "l")) == []
+
+
+def test_the_same_archives_for_a_mount_program(
+    run_on: RunnerMaker, peer_on: RunnerMaker, roots: OverlayRoots, theirs: OverlayRoots
+) -> None:
+    """Whiteouts stay files for fuse-overlayfs; both tools mount and compare what either made."""
+    option = ["--storage-opt", f"overlay.mount_program={find_peer('fuse-overlayfs')}"]
+    for run in (run_on(roots), peer_on(theirs)):
+        run(*option, "import-layer", "--id", "base", stdin=BASE).ok()
+        run(*option, "import-layer", "--id", "top", "base", stdin=TOP).ok()
+    mine, other = tree_manifest(roots.tree("top")), tree_manifest(theirs.tree("top"))
+    for path in _MADE_NOW:
+        for manifest in (mine, other):
+            if path in manifest:
+                manifest[path] = replace(manifest[path], mtime=None)
+
+    assert differences(mine, other) == []
+    assert b".wh.gone" in mine
+    for at in (roots, theirs):
+        seen = []
+        for run in (run_on(at), peer_on(at)):
+            tree = run(*option, "mount", "top").ok().stdout.strip()
+            seen.append(tree_manifest(tree, times=False))
+            assert run(*option, "unmount", "top").ok().code == 0
+            assert run(*option, "diff", "--uncompressed", "top").ok().output == TOP
+        assert differences(*seen) == []
+        assert b"gone" not in seen[0]
+        assert b"opaque/old" not in seen[0]
+        mine_now = set(run_on(at)(*option, "changes", "top").ok().lines)
+        theirs_now = set(peer_on(at)(*option, "changes", "top").ok().lines)
+        # The peer asks for names one by one, and the program still answers for one that it does not list.
+        assert mine_now - theirs_now <= {'Delete "/opaque/old"'}
+        assert theirs_now <= mine_now
+
+
+def test_layers_of_an_additional_store(
+    run_on: RunnerMaker, peer_on: RunnerMaker, roots: OverlayRoots, theirs: OverlayRoots
+) -> None:
+    """A layer on top of one that the peer keeps elsewhere: both tools mount it, and the other store stays untouched."""
+    peer_on(theirs)("import-layer", "--id", "base", stdin=BASE).ok()
+    peer_on(theirs)("create-image", "--id", "image", "base").ok()
+    peer_on(theirs)("shutdown").ok()
+    before = listing(os.path.join(theirs.graph, "overlay"))
+    option = ["--storage-opt", f"overlay.imagestore={theirs.graph}"]
+    run_on(roots)(*option, "import-layer", "--id", "top", "base", stdin=TOP).ok()
+    lines = run_on(roots)(*option, "changes", "top").ok().lines
+    tree = run_on(roots)(*option, "mount", "top").ok().stdout.strip()
+
+    assert sorted(os.listdir(tree)) == [
+        "dir",
+        "etc",
+        "fifo",
+        "hard",
+        "implied",
+        "link",
+        "na\u00efve",
+        "new",
+        "null",
+        "opaque",
+    ]
+    assert peer_on(roots)(*option, "mounted", "top").ok().stdout == "top mounted\n"
+    run_on(roots)(*option, "unmount", "top").ok()
+    assert peer_on(roots)(*option, "changes", "top").ok().lines == lines
+    assert listing(os.path.join(theirs.graph, "overlay")) == before
 
 
 def test_an_exported_layer_imported_again_is_the_same(ours: Runner, roots: OverlayRoots) -> None:
