@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import SystemFailure
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
+class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How an archive is unpacked.
 
     Attributes:
@@ -54,8 +54,7 @@ class ApplyOptions:
     known_compressed: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What an archive was.
 
     Attributes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from array import array
-from dataclasses import dataclass, field
 from typing import Any
 
 _MOST = 200_000
@@ -19,7 +18,6 @@ _MOST = 200_000
 NOTHING_KEPT = -1
 
 
-@dataclass(slots=True)
 class AtticReport:
     """What the tar-split must be told. Positions are line numbers in it.
 
@@ -32,11 +30,10 @@ class AtticReport:
         dropped: positions, ascending, of lines without contents that could bear the name of another line.
     """
 
-    name: bytes = b""
-    displaced: list[tuple[int, bytes, int]] = field(default_factory=list)
-    carried: array[int] = field(default_factory=lambda: array("Q"))
-    items: array[int] = field(default_factory=lambda: array("Q"))
-    dropped: array[int] = field(default_factory=lambda: array("Q"))
+    def __init__(self) -> None:
+        self.name = b""
+        self.displaced: list[tuple[int, bytes, int]] = []
+        self.carried, self.items, self.dropped = array("Q"), array("Q"), array("Q")
 
     def __bool__(self) -> bool:
         return bool(self.displaced or self.carried or self.dropped)
@@ -48,8 +45,10 @@ class AtticReport:
     @classmethod
     def unpack(cls, parts: tuple[Any, ...]) -> AtticReport:
         """Undo `pack`."""
-        name, displaced, *numbers = parts
-        return cls(name, displaced, *(array("Q", packed) for packed in numbers))
+        report = cls()
+        report.name, report.displaced, *numbers = parts
+        report.carried, report.items, report.dropped = (array("Q", packed) for packed in numbers)
+        return report
 
 
 class Attic:

@@ -12,8 +12,7 @@ where.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cstore.archive.whiteout import WhiteoutForm
 
@@ -38,8 +37,7 @@ Order = tuple[Any, ...]
 FIRST_CREATING, LAST_CREATING = FILE, NODE
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What holds for a whole tree.
 
     Attributes:
