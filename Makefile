@@ -23,18 +23,18 @@ demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of
 	$(CSTORE) diff demo | cmp - $(DEMO)/source.tar
 	@echo 'The layer gave back every byte that went in. The store is in $(DEMO); try: $(CSTORE) --help'
 
-test: $(VENV)/.ready ## install into .venv and run all tests that this machine allows
+test: $(VENV)/.dev-ready ## install into .venv and run all tests that this machine allows
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.ready ## check style and types
+lint: $(VENV)/.dev-ready ## check style and types
 	$(BIN)/python -m ruff check cstore tests
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/.ready ## measure against containers-storage, in the same run (as root, where it is installed)
+bench: $(VENV)/.dev-ready ## measure against containers-storage, in the same run (as root, where it is installed)
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 clean: ## remove the environment, the demo store and caches
-	test ! -d $(DEMO)/graph || $(CSTORE) wipe
+	@test ! -d $(DEMO)/graph || $(CSTORE) wipe || echo 'the demo store could not be wiped; its files are deleted as they are'
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
 # A whole environment is rebuilt when pyproject.toml changes: a stale dependency would test something else.
@@ -45,5 +45,9 @@ $(VENV)/.ready: pyproject.toml
 		{ echo 'this Python cannot make virtual environments; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev-ready: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	@touch $@
