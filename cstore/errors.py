@@ -14,7 +14,7 @@ CstoreError
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidDataName, InvalidIDMap, InvalidOption
 │   ├── LayerNotMounted, ReadOnlyStore, Unsupported
 ├── Damage                 the store is not as it should be
-│   ├── RecordsDamaged, RecordsChanged, TarSplitDamaged, ContentDamaged
+│   ├── RecordsDamaged, RecordsChanged, UnsafeID, TarSplitDamaged, ContentDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
 │   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed
 ├── ConfigError            a configuration file, variable or option
@@ -356,6 +356,17 @@ class RecordsChanged(Damage):
         super().__init__(
             f"the record file {path} was changed meanwhile by a program that does not hold its lock",
             hint="nothing was changed; run the command again",
+        )
+
+
+class UnsafeID(Damage):
+    """A recorded ID that must not become part of a path: it could lead out of its directory, or to a file of cstore."""
+
+    def __init__(self, item: str, reason: str) -> None:
+        self.item, self.reason = item, reason
+        super().__init__(
+            f"the ID {item!r} in the records of this store cannot be used: {reason}",
+            hint="what is kept under it is left alone; cstore delete removes the record",
         )
 
 

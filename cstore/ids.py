@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cstore.errors import InvalidID, InvalidName
+from cstore.errors import InvalidID, InvalidName, UnsafeID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -13,18 +13,66 @@ if TYPE_CHECKING:
 LONGEST_ID = 200
 """Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
 
+_OF_THE_RECORDS = frozenset(
+    {"tmp"}
+    | {f"{kind}.{end}" for kind in ("layers", "images", "containers") for end in ("lock", "json")}
+    | {f"volatile-{kind}.json" for kind in ("layers", "containers")}
+)
+"""What lies beside the directories of data items."""
+_OF_THE_DRIVERS = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mount-program"})
+"""What lies beside the directories of layers (store-format 11.2)."""
+_ENDS_OF_THE_RECORDS = (".tar-split.gz", ".replacing.gz", ".replacing.json")
 
-def flaw_of_id(text: str) -> str:
-    """Say why `text` cannot be an ID, or return "" if it can.
 
-    The peer accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
-    """
+def flaw_of_part(text: str) -> str:
+    """Say why `text` cannot be one part of a path, or return "" if it can."""
     if not text:
         return "it is empty"
     if text in {".", ".."}:
         return "it names a directory"
     if "/" in text:
         return "it contains '/'"
+    return "it contains a NUL character" if "\0" in text else ""
+
+
+def check_part(text: str) -> str:
+    """Return an ID from the records if it can be one part of a path. The peer accepts, and records, anything.
+
+    Raises:
+        UnsafeID: it cannot.
+    """
+    flaw = flaw_of_part(text)
+    if flaw:
+        raise UnsafeID(text, flaw)
+    return text
+
+
+def check_neighbour(text: str) -> str:
+    """Return an ID from the records if it can name a file beside the record files.
+
+    Raises:
+        UnsafeID: it is no part of a path, or the name of something else that lies there.
+    """
+    flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS)
+    if flaw:
+        raise UnsafeID(text, flaw)
+    return text
+
+
+def _clash(text: str, names: frozenset[str]) -> str:
+    if text in names or text.startswith(".tmp-") or text.endswith(_ENDS_OF_THE_RECORDS):
+        return "a file of the store has that name, or could get it"
+    return ""
+
+
+def flaw_of_id(text: str) -> str:
+    """Say why `text` cannot be an ID, or return "" if it can.
+
+    The peer accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
+    """
+    flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS | _OF_THE_DRIVERS)
+    if flaw:
+        return flaw
     if any(ord(char) < 0x20 or char == "\x7f" for char in text):
         return "it contains a control character"
     try:

@@ -29,6 +29,8 @@ from os.path import join
 
 import msgspec
 
+from cstore.ids import check_neighbour
+
 
 class Layout(msgspec.Struct, frozen=True):
     """The paths of one store. `driver` is the driver's reported name, which prefixes the record directories."""
@@ -84,12 +86,12 @@ class Layout(msgspec.Struct, frozen=True):
         return join(self.layers, "tmp")
 
     def tar_split(self, layer: str) -> str:
-        """What rebuilds the tar of `layer`, a checked ID."""
-        return join(self.layers, f"{layer}.tar-split.gz")
+        """What rebuilds the tar of `layer`. Raises UnsafeID, like the other paths that are made from an ID."""
+        return join(self.layers, f"{check_neighbour(layer)}.tar-split.gz")
 
     def layer_data(self, layer: str) -> str:
-        """The big data directory of `layer`, a checked ID."""
-        return join(self.layers, layer)
+        """The big data directory of `layer`."""
+        return join(self.layers, check_neighbour(layer))
 
     # ── the separate image store ──
 
@@ -120,6 +122,10 @@ class Layout(msgspec.Struct, frozen=True):
         """The image records."""
         return join(self.images, "images.json")
 
+    def image_data(self, image: str) -> str:
+        """The directory of everything that `image` has besides its record."""
+        return join(self.images, check_neighbour(image))
+
     # ── containers ──
 
     @property
@@ -141,6 +147,14 @@ class Layout(msgspec.Struct, frozen=True):
     def volatile_containers(self) -> str:
         """Records of containers that a reboot may take."""
         return join(self.run_containers if self.transient else self.containers, "volatile-containers.json")
+
+    def container_data(self, container: str) -> str:
+        """The directory of everything that `container` has besides its record."""
+        return join(self.containers, check_neighbour(container))
+
+    def container_run_data(self, container: str) -> str:
+        """The same, as far as a reboot forgets it."""
+        return join(self.run_containers, check_neighbour(container))
 
     # ── run root ──
 

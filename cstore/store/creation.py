@@ -9,22 +9,21 @@ The record comes first, flagged incomplete, because that is what every program o
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, ParentIsContainer
+from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, ParentIsContainer, SystemFailure
 from cstore.fs.atomic import sync_filesystem
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
-from cstore.store.filling import Filling, archive_fields, fill
-from cstore.store.lookup import Tables, container_of_layer, get_layer, get_own_layer
+from cstore.store.filling import Filling, archive_fields, contents_of, fill
+from cstore.store.lookup import Tables, container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.places import Shelf
 from cstore.store.session import Reader, Writer, writing
@@ -143,7 +142,7 @@ def check_new_id(tables: Tables, wanted: str) -> str:
     """
     if not wanted:
         return new_id(lambda candidate: tables.layers.get(candidate) is not None)
-    if tables.layers.get(check_id(wanted)) is not None:
+    if tables.layers.get(check_id(wanted)) is not None or wanted in tree_names(tables.layers):
         raise IDTaken("layer", wanted)
     return wanted
 
@@ -223,22 +222,15 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
     from cstore.fs.atomic import write_file
 
     source = writer.layout.tar_split(template.id)
-    if os.path.exists(source):
+    try:
         with open(source, "rb") as stream:
-            write_file(
-                writer.layout.tar_split(record.id), iter(lambda: stream.read(1 << 20), b""), sync=writer.context.sync
-            )
-    return record.with_(
-        metadata=template.metadata,
-        compressed_digest=template.compressed_digest,
-        compressed_size=template.compressed_size,
-        diff_digest=template.diff_digest,
-        diff_size=template.diff_size,
-        toc_digest=template.toc_digest,
-        compression=template.compression,
-        uids=template.uids,
-        gids=template.gids,
-    )
+            parts = iter(lambda: stream.read(1 << 20), b"")
+            write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise SystemFailure("read", source, error) from None
+    return record.with_(metadata=template.metadata, **contents_of(template))
 
 
 def _withdraw(writer: Writer, layer: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cstore.archive.apply import Applied
     from cstore.drivers.contract import StagedTree
     from cstore.idmap import IDMap
+    from cstore.records.model import Layer
     from cstore.store.context import Context
 
 
@@ -59,12 +60,30 @@ def fill(
             in_user_namespace=in_user_namespace(),
             ignore_chown_errors=context.ignore_chown_errors,
             sync=context.sync,
+            lowers=staged.lowers,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)
     except BaseException:
         staging.remove()
         raise
     return Filling(applied, tar_split, staging)
+
+
+_OF_CONTENTS = (
+    "compressed_digest",
+    "compressed_size",
+    "diff_digest",
+    "diff_size",
+    "toc_digest",
+    "compression",
+    "uids",
+    "gids",
+)
+
+
+def contents_of(layer: Layer) -> dict[str, Any]:
+    """Take from a record what it says of the layer's contents."""
+    return {field: getattr(layer, field) for field in _OF_CONTENTS}
 
 
 def archive_fields(applied: Applied) -> dict[str, Any]:

@@ -182,6 +182,18 @@ def image_of_layer(tables: Tables, layer: str) -> Image | None:
     return next((image for image in tables.images if image.layer == layer), None)
 
 
+def referenced(tables: Tables) -> set[str]:
+    """The IDs of all layers that another layer, an image or a container needs, whether they are there or not."""
+    parents = {layer.parent for layer in tables.layers}
+    tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
+    return parents | tops | {container.layer for container in tables.containers}
+
+
+def tree_names(layers: Table[Layer]) -> set[str]:
+    """The directories of layers that the peer's vfs driver does not call by the whole ID: it takes their last part."""
+    return {identifier.rstrip("/").rpartition("/")[2] for identifier in layers.ids() if "/" in identifier}
+
+
 def children_of_layer(tables: Tables, layer: str) -> list[str]:
     """The layers that build directly on this one."""
     return [child.id for child in children(tables.layers, layer)]

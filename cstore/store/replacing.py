@@ -8,6 +8,8 @@ will be; it is written once all of it is on disk, and from then on the tree deci
 
 If the tree in place has that inode, the exchange has happened and the rest is done again; otherwise nothing has, and
 the journal is dropped. The window is a few milliseconds under the layer lock; other programs do not know the journal.
+They may have renamed the layer since, or made another one of that ID: of the record, only what describes the contents
+is taken over, and only by a layer of the same age.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.model import Layer  # noqa: TC001  - msgspec reads the annotation when it makes the class
+from cstore.store.filling import contents_of
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -57,13 +60,14 @@ def replace_contents(writer: Writer, record: Layer, staged: StagedTree, filling:
 def finish_replacements(writer: Writer) -> None:
     """Conclude or drop what a dead process began to replace."""
     try:
-        names = [name for name in os.listdir(writer.layout.layers) if name.endswith(_JOURNAL)]
-    except FileNotFoundError:
-        return
-    for name in names:
-        base = os.path.join(writer.layout.layers, name.removesuffix(_JOURNAL))
+        names = os.listdir(writer.layout.layers)
+    except OSError as error:
+        raise SystemFailure("read", writer.layout.layers, error) from None
+    begun = {name.removesuffix(end) for name in names for end in (_JOURNAL, _TAR_SPLIT) if name.endswith(end)}
+    for layer in sorted(begun):
+        base = os.path.join(writer.layout.layers, layer)
         journal = _read(base + _JOURNAL)
-        if journal is not None and _exchanged(writer, journal):
+        if journal is not None and journal.record.id == layer and _exchanged(writer, journal):
             _conclude(writer, journal)
         else:
             _drop(base)
@@ -74,33 +78,48 @@ def _read(path: str) -> _Journal | None:
     try:
         with open(path, "rb") as stream:
             return msgspec.json.decode(stream.read(), type=_Journal)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
 def _exchanged(writer: Writer, journal: _Journal) -> bool:
-    if writer.layers.get(journal.record.id) is None:
+    current = writer.layers.get(journal.record.id)
+    if current is None or current.created != journal.record.created:
         return False
     try:
-        root = writer.driver.content_roots(journal.record.id)[0]
-    except CstoreError:
+        return os.stat(writer.driver.content_roots(current.id)[0]).st_ino == journal.inode
+    except (OSError, CstoreError):
         return False
-    return os.stat(root).st_ino == journal.inode
 
 
 def _conclude(writer: Writer, journal: _Journal) -> None:
     layer = journal.record.id
     base = os.path.join(writer.layout.layers, layer)
-    with suppress(FileNotFoundError):  # renamed already, before the crash
-        os.rename(base + _TAR_SPLIT, writer.layout.tar_split(layer))
-    writer.layers.replace(journal.record)
+    _rename_tar_split(writer, base + _TAR_SPLIT, writer.layout.tar_split(layer))
+    current = writer.layers.get(layer)
+    if current is not None:
+        writer.layers.replace(current.with_(**contents_of(journal.record)))
     writer.save(Shelf.LAYERS)
     _drop(base)
     if writer.context.sync:
         sync_directory(writer.layout.layers)
 
 
+def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
+    from cstore.store.removal import discard
+
+    if not os.path.lexists(new):
+        return  # renamed already, before the crash
+    if os.path.isdir(target):
+        discard(writer, target)
+    try:
+        os.rename(new, target)
+    except OSError as error:
+        raise SystemFailure("write", target, error) from None
+
+
 def _drop(base: str) -> None:
+    """Forget a replacement. What cannot be removed (nobody but us makes such names) hurts nobody."""
     for path in (base + _JOURNAL, base + _TAR_SPLIT):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.unlink(path)
