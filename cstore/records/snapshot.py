@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.errors import RecordsDamaged, SystemFailure
+from cstore.errors import CstoreError, RecordsDamaged, SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +88,33 @@ def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
         if all(_unchanged(path, *content) for path, content in zip(paths, contents, strict=True)):
             return contents
     raise SystemFailure("read a steady state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
+
+
+def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | None]], dict[str, RecordsDamaged]]:
+    """Read those of `paths` that can be read such that they belong together; say what is wrong with the others.
+
+    Raises:
+        SystemFailure: they do not stop changing.
+    """
+    try:
+        return read_together(paths), {}
+    except CstoreError:
+        unreadable = {path: flaw for path in paths if (flaw := _flaw_in_reading(path))}
+        if not unreadable:
+            raise
+    readable = [path for path in paths if path not in unreadable]
+    contents = dict(zip(readable, read_together(readable), strict=True))
+    return [contents.get(path, (b"", None)) for path in paths], unreadable
+
+
+def _flaw_in_reading(path: str) -> RecordsDamaged | None:
+    try:
+        read_file(path)
+    except RecordsDamaged as error:
+        return error
+    except CstoreError as error:
+        return RecordsDamaged(path, error.message)
+    return None
 
 
 def _unchanged(path: str, data: bytes, identity: Identity | None) -> bool:

@@ -15,10 +15,10 @@ from cstore.errors import IDTaken, NameTaken, RecordsDamaged
 from cstore.records import codec
 from cstore.records.model import R
 from cstore.records.section import Location, Section
-from cstore.records.snapshot import read_together
+from cstore.records.snapshot import read_readable, read_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 
     from cstore.errors import UnknownItem
     from cstore.records.codec import Head
@@ -89,6 +89,7 @@ class Table(Generic[R]):
         files: Mapping[Location, str],
         *,
         empty_is_damage: Callable[[str], bool] | None = None,
+        absence_is_damage: Callable[[str, Container[str]], bool] | None = None,
         whole: bool = False,
         degraded: bool = False,
     ) -> Table[R]:
@@ -98,6 +99,7 @@ class Table(Generic[R]):
             kind: the kind of record.
             files: the paths by location. A file that is absent holds no records.
             empty_is_damage: whether the file of that path cannot be empty, because data of its records exists.
+            absence_is_damage: whether the absent file of that path was there once, given what the others hold.
             whole: read all of every record at once: right for who will go over all of them, or wants to trust them all.
             degraded: leave out what cannot be read of a damaged file, and note the damage in `flaws`.
 
@@ -107,18 +109,27 @@ class Table(Generic[R]):
         """
         places = [location for location in Location if location in files]
         whole = whole or kind.alias is not None or kind.flaw is not None
-        contents = read_together([files[location] for location in places])
-        sections = []
+        paths, sections = [files[location] for location in places], []
+        contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
             section = Section(kind.record, location, files[location], content, degraded=degraded)
+            section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             section.flaws += _flaws_of_kind(kind, section)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
                 section.flaws.append(RecordsDamaged(section.path, "it is empty, but what it should describe exists"))
-            if section.flaws and not degraded:
-                raise section.flaws[0]
             sections.append(section)
-        return cls(kind, sections)
+        table = cls(kind, sections)
+        if absence_is_damage:
+            table._look_for_absent(absence_is_damage)
+        if table.flaws and not degraded:
+            raise table.flaws[0]
+        return table
+
+    def _look_for_absent(self, is_damage: Callable[[str, Container[str]], bool]) -> None:
+        for section in self._sections:
+            if section.identity is None and not section.flaws and is_damage(section.path, self):
+                section.flaws.append(RecordsDamaged(section.path, "it is missing, but what it described exists"))
 
     @property
     def flaws(self) -> list[RecordsDamaged]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cstore.drivers.contract import Driver
     from cstore.fs.lockfile import Patience
     from cstore.layout import Layout
+    from cstore.records.table import Table
+    from cstore.store.extra_stores import ExtraStore
 
 
 class Additional(msgspec.Struct, frozen=True):
@@ -30,6 +32,7 @@ class Context(msgspec.Struct):
         sync: whether a success must survive a power cut.
         additional: the stores that are looked into after this one, and only read.
         places: where each kind's records are.
+        tables, extras: what was last read, of the store itself and of additional ones.
     """
 
     config: StoreConfig
@@ -39,6 +42,8 @@ class Context(msgspec.Struct):
     sync: bool
     additional: tuple[Additional, ...] = ()
     places: dict[Shelf, Place] = {}
+    tables: dict[Shelf, Table[Any]] = {}
+    extras: list[ExtraStore] = []
 
     def __post_init__(self) -> None:
         self.places = places(self.layout)

@@ -27,7 +27,7 @@ from cstore.store.kinds import KINDS
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cstore.drivers.contract import Driver, Removal
     from cstore.fs.lockfile import HeldLock
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """The records as they are, re-read when a file was replaced. Damage is set aside in `flaws`, not raised."""
+    """The records as they are, re-read when a file was replaced. Damage is set aside in `flaws`, not raised.
+
+    All readers of a store share what they have read, and so the flaws.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._tables: dict[Shelf, Table[Any]] = {}
-        self.additional = [ExtraStore(place) for place in context.additional]
+        self._tables = context.tables
+        context.extras = context.extras or [ExtraStore(place) for place in context.additional]
+        self.additional = context.extras
 
     @property
     def layers(self) -> Table[Layer]:
@@ -81,18 +85,51 @@ class Reader:
         return table
 
 
-class Writer:
-    """The records under their exclusive locks.
+class Trusted:
+    """The records as they are, each kind read once, and whole or not at all: what a writer decides by."""
 
-    `save` publishes; what `afterwards` collects is done once the locks are free.
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.additional = [ExtraStore(place) for place in context.additional]
+        self._tables: dict[Shelf, Table[Any]] = {}
+
+    @property
+    def layers(self) -> Table[Layer]:
+        """The layer records."""
+        return self.table(Shelf.LAYERS)
+
+    @property
+    def images(self) -> Table[Image]:
+        """The image records."""
+        return self.table(Shelf.IMAGES)
+
+    @property
+    def containers(self) -> Table[Container]:
+        """The container records."""
+        return self.table(Shelf.CONTAINERS)
+
+    def table(self, shelf: Shelf) -> Table[Any]:
+        """The records of one kind.
+
+        Raises:
+            RecordsDamaged: a record file is not what it should be. No writer goes on from there.
+        """
+        if shelf not in self._tables:
+            self._tables[shelf] = load_table(self.context, shelf, degraded=False)
+        return self._tables[shelf]
+
+
+class Writer(Trusted):
+    """The records under their exclusive locks; a kind whose lock is held may be changed.
+
+    Another kind can be read too: nothing can begin to use a layer while the layer lock is held. `save` publishes; what
+    `afterwards` collects is done once the locks are free.
     """
 
     def __init__(self, context: Context, held: dict[Shelf, list[HeldLock]]) -> None:
-        self.context = context
+        super().__init__(context)
         self.graph: HeldLock | None = None
-        self.additional = [ExtraStore(place) for place in context.additional]
         self._held = held
-        self._tables: dict[Shelf, Table[Any]] = {}
         self._afterwards: list[Removal] = []
 
     @property
@@ -104,33 +141,6 @@ class Writer:
     def driver(self) -> Driver:
         """The driver of the store."""
         return self.context.driver
-
-    @property
-    def layers(self) -> Table[Layer]:
-        """The layer records; changeable if their lock is held."""
-        return self.table(Shelf.LAYERS)
-
-    @property
-    def images(self) -> Table[Image]:
-        """The image records; changeable if their lock is held."""
-        return self.table(Shelf.IMAGES)
-
-    @property
-    def containers(self) -> Table[Container]:
-        """The container records; changeable if their lock is held."""
-        return self.table(Shelf.CONTAINERS)
-
-    def table(self, shelf: Shelf) -> Table[Any]:
-        """The records of one kind, read once under the lock.
-
-        A kind whose lock is not held can be read too: nothing can begin to use a layer while the layer lock is held.
-
-        Raises:
-            RecordsDamaged: a record file is not what it should be. No writer goes on from there.
-        """
-        if shelf not in self._tables:
-            self._tables[shelf] = load_table(self.context, shelf, degraded=False)
-        return self._tables[shelf]
 
     def save(self, *shelves: Shelf) -> None:
         """Publish the changed record files, each kind after a fresh token in its lock files."""
@@ -216,26 +226,12 @@ def make_roots(layout: Layout) -> None:
 
 def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:
     """Read one kind's records, consistently and without a lock."""
+    from cstore.store.evidence import absence_is_damage, empty_is_damage
+
     return Table.load(
         KINDS[shelf],
         context.places[shelf].files,
-        empty_is_damage=_had_records(context, shelf),
+        empty_is_damage=lambda path: empty_is_damage(context, shelf, path),
+        absence_is_damage=lambda path, known: absence_is_damage(context, shelf, path, known),
         degraded=degraded,
     )
-
-
-def _had_records(context: Context, shelf: Shelf) -> Callable[[str], bool]:
-    """Say how to tell an empty file that lost its records from one that never had any: by the data they described."""
-    if shelf is Shelf.LAYERS:
-        return lambda path: bool(context.driver.layers()) if path != context.layout.volatile_layers else False
-    return lambda path: (
-        _has_item_directories(os.path.dirname(path)) if "volatile" not in os.path.basename(path) else False
-    )
-
-
-def _has_item_directories(directory: str) -> bool:
-    try:
-        with os.scandir(directory) as entries:
-            return any(entry.is_dir(follow_symlinks=False) for entry in entries)
-    except FileNotFoundError:
-        return False

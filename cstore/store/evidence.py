@@ -1,0 +1,91 @@
+"""What tells a store that lost the records of its items from one that never had any: the data that they described.
+
+A record file that is absent or empty holds no records, says the format. But nobody writes an empty one, and nobody
+removes one; if what it should describe is there all the same, it is damaged, and what it described is no garbage.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.errors import SystemFailure
+from cstore.ids import flaw_of_part
+from cstore.records.containers import CONTAINERS
+from cstore.records.layers import LAYERS
+from cstore.records.table import Location, Table
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from cstore.layout import Layout
+    from cstore.store.context import Context
+
+TAR_SPLIT = ".tar-split.gz"
+_CALLERS_DIRECTORY = "userdata"
+
+
+def empty_is_damage(context: Context, shelf: Shelf, path: str) -> bool:
+    """Whether the record file at `path`, which has no bytes, has lost its records."""
+    layout = context.layout
+    if path in {layout.volatile_layers, layout.volatile_containers}:
+        return False
+    if shelf is Shelf.LAYERS:
+        return bool(context.driver.layers()) or _has_lost_trees(context, path, ())
+    return any(True for _ in _item_directories(os.path.dirname(path)))
+
+
+def absence_is_damage(context: Context, shelf: Shelf, path: str, known: Container[str]) -> bool:
+    """Whether a record file that should be at `path` was there once. `known` are the IDs in other files of its kind.
+
+    A tree alone proves nothing, and neither does a directory that a caller asked for: they are made without a record.
+    """
+    layout = context.layout
+    if path in {layout.volatile_layers, layout.volatile_containers}:
+        return False
+    if shelf is Shelf.LAYERS:
+        return _has_lost_trees(context, path, known)
+    lost = (item for item in _item_directories(os.path.dirname(path)) if os.path.basename(item) not in known)
+    if shelf is Shelf.CONTAINERS:
+        transient = transient_containers(layout)
+        return any(_names(item) for item in lost if os.path.basename(item) not in transient)
+    return any(set(_names(item)) - {_CALLERS_DIRECTORY} for item in lost)
+
+
+def _has_lost_trees(context: Context, path: str, known: Container[str]) -> bool:
+    """Whether there is a tree that was imported, and so had a record, which must have been in the file at `path`."""
+    layout = context.layout
+    home = layout.image_store if layout.image_store and path == layout.image_store_layers else layout.graph_root
+    imported = {name.removesuffix(TAR_SPLIT) for name in _names(layout.layers) if name.endswith(TAR_SPLIT)}
+    lost = {layer for layer in imported if layer not in known and not flaw_of_part(layer)}
+    if not lost:
+        return False
+    trees = map(context.driver.path_of, lost - transient_layers(layout))
+    return any(tree.startswith(home.rstrip("/") + "/") and os.path.isdir(tree) for tree in trees)
+
+
+def transient_layers(layout: Layout) -> set[str]:
+    """Layers recorded under the run root: alive, whether or not this store was opened as a transient one."""
+    path = os.path.join(layout.run_layers, "volatile-layers.json")
+    return set(Table.load(LAYERS, {Location.VOLATILE: path}).ids())
+
+
+def transient_containers(layout: Layout) -> set[str]:
+    """Containers recorded there."""
+    path = os.path.join(layout.run_containers, "volatile-containers.json")
+    return set(Table.load(CONTAINERS, {Location.VOLATILE: path}).ids())
+
+
+def _item_directories(directory: str) -> Iterator[str]:
+    paths = (os.path.join(directory, name) for name in _names(directory))
+    return (path for path in paths if os.path.isdir(path) and not os.path.islink(path))
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SystemFailure("read", directory, error) from None
