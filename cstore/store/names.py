@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cstore.errors import LayerUnknown, NotAnItem
 from cstore.ids import unique_names
 from cstore.store.lookup import find_own_item, find_record
-from cstore.store.session import Reader, writing
+from cstore.store.session import Reader, Trusted, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ def set_metadata(context: Context, word: str, text: str) -> None:
     Raises:
         NotAnItem: nothing answers to `word`.
     """
-    item = find_own_item(Reader(context), word)
+    item = find_own_item(Trusted(context), word)
     if item is None:
         raise NotAnItem(word)
     with writing(context, item.shelf) as writer:
@@ -79,7 +79,7 @@ def set_metadata(context: Context, word: str, text: str) -> None:
 
 
 def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
-    item = find_own_item(Reader(context), word)
+    item = find_own_item(Trusted(context), word)
     if item is None:
         raise LayerUnknown(word)
     with writing(context, item.shelf) as writer:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cstore.errors import CstoreError, RecordsDamaged
 from cstore.fs.staging import StagingRoot
 from cstore.records.layers import incomplete
+from cstore.store.lookup import referenced
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -34,23 +36,29 @@ def recover(writer: Writer) -> None:
 def _drop_unfinished(writer: Writer, unfinished: list[str]) -> None:
     """Remove layers that were never finished or whose removal was not, children before parents.
 
-    Something that is still referenced stays, whatever its flag says: the peer would take it from under its users.
+    Something that is still referenced stays, whatever its flag says: the peer would take it from under its users. All
+    stay if nobody can tell what is referenced. What resists (it is mounted, say) is left to the next writer, so that
+    its trouble does not keep everybody from everything.
     """
-    from cstore.store.removal import take_out
-
-    needed = _referenced(writer)
+    try:
+        needed = referenced(writer)
+    except RecordsDamaged:
+        return
     progress = True
     while progress:
         progress = False
         for layer in [id_ for id_ in unfinished if id_ not in needed]:
-            take_out(writer, layer)
             unfinished.remove(layer)
-            progress = True
-        needed = _referenced(writer)
+            progress |= _drop(writer, layer)
+        needed = referenced(writer)
     writer.save(Shelf.LAYERS)
 
 
-def _referenced(writer: Writer) -> set[str]:
-    parents = {layer.parent for layer in writer.layers}
-    tops = {top for image in writer.images for top in (image.layer, *image.mapped_layers)}
-    return parents | tops | {container.layer for container in writer.containers}
+def _drop(writer: Writer, layer: str) -> bool:
+    from cstore.store.removal import take_out
+
+    try:
+        take_out(writer, layer)
+    except CstoreError:
+        return False
+    return True

@@ -13,14 +13,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cstore.errors import (
+    CstoreError,
     LayerHasChildren,
     LayerUnknown,
     LayerUsedByContainer,
     LayerUsedByImage,
     NotALayer,
     SystemFailure,
+    UnsafeID,
 )
 from cstore.fs.staging import StagingDirectory, StagingRoot
+from cstore.records.section import make_directory
 from cstore.store.lookup import (
     CONTAINER_FIRST,
     Item,
@@ -31,7 +34,7 @@ from cstore.store.lookup import (
     image_of_layer,
 )
 from cstore.store.places import Shelf
-from cstore.store.session import Reader, Writer, writing
+from cstore.store.session import Trusted, Writer, writing
 
 if TYPE_CHECKING:
     from cstore.store.context import Context
@@ -79,13 +82,14 @@ def _forget_mapped(writer: Writer, layer: str) -> None:
 def delete_item(context: Context, word: str) -> None:
     """Delete a container with its layer, an image's record and data, or a layer, whichever `word` names first.
 
-    Nothing is checked: whoever calls this knows better. The layers of an image stay. (semantics 12.5)
+    Nothing is checked: whoever calls this knows better. The layers of an image stay. (semantics 12.5) But as long as a
+    record file is damaged nobody can tell whether `word` means something in there, and nothing is deleted.
 
     Raises:
         LayerUnknown: nothing answers to `word`.
         NotALayer: a container's layer is gone already.
     """
-    item = find_own_item(Reader(context), word, CONTAINER_FIRST)
+    item = find_own_item(Trusted(context), word, CONTAINER_FIRST)
     if item is None:
         raise LayerUnknown(word)
     shelves = {
@@ -108,14 +112,13 @@ def _remove_container(writer: Writer, item: Item) -> None:
     remove_layer(writer, container.layer)
     writer.containers.remove(item.id)
     writer.save(Shelf.CONTAINERS)
-    discard(writer, os.path.join(writer.layout.containers, item.id))
-    discard(writer, os.path.join(writer.layout.run_containers, item.id))
+    discard_container_data(writer, item.id)
 
 
 def _remove_image(writer: Writer, item: Item) -> None:
     writer.images.remove(item.id)
     writer.save(Shelf.IMAGES)
-    discard(writer, os.path.join(writer.layout.images, item.id))
+    discard_image_data(writer, item.id)
 
 
 def _remove_layer_item(writer: Writer, item: Item) -> None:
@@ -149,7 +152,13 @@ def remove_layer(writer: Writer, layer: str) -> None:
         _make_room(writer, layer)
         _unmount(writer, layer)
         writer.save(Shelf.LAYERS)
-    take_out(writer, layer)
+    try:
+        _take_tree(writer, layer)
+    except CstoreError:
+        writer.layers.replace(record)  # nothing has happened to it, so nobody shall finish it off
+        writer.save(Shelf.LAYERS)
+        raise
+    _take_rest(writer, layer)
     writer.save(Shelf.LAYERS)
 
 
@@ -164,19 +173,47 @@ def _make_room(writer: Writer, layer: str) -> None:
     """Delete a layer's files where they are."""
     from cstore.fs.tree import remove_tree
 
-    for path in (writer.driver.path_of(layer), writer.layout.layer_data(layer)):
-        if os.path.isdir(path):
+    layout = writer.layout
+    with suppress(UnsafeID):
+        for path in (writer.driver.path_of(layer), layout.layer_data(layer), layout.tar_split(layer)):
             remove_tree(path)
-    with suppress(FileNotFoundError):
-        os.unlink(writer.layout.tar_split(layer))
 
 
 def take_out(writer: Writer, layer: str) -> None:
-    """Rename all that a layer has out of sight and drop its record, unsaved. What is missing is no error."""
-    writer.afterwards(writer.driver.remove(layer))
-    for path in (writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
-        discard(writer, path)
+    """Rename all that a layer has out of sight and drop its record, unsaved. What is missing is no error.
+
+    Of an ID that cannot be part of a path, only the record goes: nothing in the store is rightly its own.
+
+    Raises:
+        SystemFailure: something could not be moved; the record is still there.
+    """
+    _take_tree(writer, layer)
+    _take_rest(writer, layer)
+
+
+def _take_tree(writer: Writer, layer: str) -> None:
+    with suppress(UnsafeID):
+        writer.afterwards(writer.driver.remove(layer))
+
+
+def _take_rest(writer: Writer, layer: str) -> None:
+    with suppress(UnsafeID):
+        for path in (writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
+            discard(writer, path)
     writer.layers.remove(layer)
+
+
+def discard_image_data(writer: Writer, image: str) -> None:
+    """Take what an image has besides its record out of sight."""
+    with suppress(UnsafeID):
+        discard(writer, writer.layout.image_data(image))
+
+
+def discard_container_data(writer: Writer, container: str) -> None:
+    """Take what a container has besides its record and its layer out of sight."""
+    with suppress(UnsafeID):
+        discard(writer, writer.layout.container_data(container))
+        discard(writer, writer.layout.container_run_data(container))
 
 
 def discard(writer: Writer, path: str) -> None:
@@ -189,7 +226,12 @@ def discard(writer: Writer, path: str) -> None:
 
     if not os.path.lexists(path):
         return
-    if os.lstat(path).st_dev != os.stat(writer.layout.layers).st_dev:
+    make_directory(writer.layout.layers)
+    try:
+        elsewhere = os.lstat(path).st_dev != os.stat(writer.layout.layers).st_dev
+    except OSError as error:
+        raise SystemFailure("examine", path, error) from None
+    if elsewhere:
         remove_tree(path)
         return
     staging = StagingRoot(writer.layout.layers_staging).reserve()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from cstore.errors import CstoreError
 from cstore.store.places import Shelf
-from cstore.store.removal import discard, take_out
+from cstore.store.removal import discard_container_data, discard_image_data, take_out
 from cstore.store.session import writing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.store.context import Context
     from cstore.store.session import Writer
 
@@ -19,23 +21,24 @@ def wipe(context: Context) -> None:
 
     Raises:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
+        SystemFailure: the first layer that could not be removed; all the others are gone.
     """
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True) as writer:
-        _wipe_items(writer, Shelf.CONTAINERS, writer.layout.containers)
-        _wipe_items(writer, Shelf.IMAGES, writer.layout.images)
+        for shelf in Shelf:
+            writer.table(shelf).verify()
+        _wipe_items(writer, Shelf.CONTAINERS, discard_container_data)
+        _wipe_items(writer, Shelf.IMAGES, discard_image_data)
         _wipe_layers(writer)
 
 
-def _wipe_items(writer: Writer, shelf: Shelf, directory: str) -> None:
+def _wipe_items(writer: Writer, shelf: Shelf, discard_data: Callable[[Writer, str], None]) -> None:
     table = writer.table(shelf)
     gone = list(table.ids())
     for item in gone:
         table.remove(item)
     writer.save(shelf)
     for item in gone:
-        discard(writer, os.path.join(directory, item))
-        if shelf is Shelf.CONTAINERS:
-            discard(writer, os.path.join(writer.layout.run_containers, item))
+        discard_data(writer, item)
 
 
 def _wipe_layers(writer: Writer) -> None:
@@ -48,8 +51,15 @@ def _wipe_layers(writer: Writer) -> None:
     for layer in layers:
         writer.layers.replace(layer.with_(flags={**layer.flags, "incomplete": True}))
     writer.save(Shelf.LAYERS)
+    first: CstoreError | None = None
     for layer in reversed(layers):
-        take_out(writer, layer.id)
+        try:
+            take_out(writer, layer.id)
+        except CstoreError as error:
+            first = first or error
     writer.save(Shelf.LAYERS)
     for leftover in writer.driver.layers():
-        writer.afterwards(writer.driver.remove(leftover))
+        if leftover not in writer.layers:
+            writer.afterwards(writer.driver.remove(leftover))
+    if first is not None:
+        raise first
