@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.archive.compression import Compression
-from cstore.errors import LayerChanged, LayerUnknown
+from cstore.errors import LayerChanged, LayerUnknown, SystemFailure, Unsupported
 from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
 from cstore.store.places import Shelf
@@ -60,7 +60,11 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
 
 def _contents(context: Context, layer: str) -> tuple[int, int]:
     """Tell one tree of a layer from another that took its place."""
-    status = os.stat(context.driver.content_roots(layer)[0])
+    root = context.driver.content_roots(layer)[0]
+    try:
+        status = os.stat(root)
+    except OSError as error:
+        raise SystemFailure("examine", root, error) from None
     return status.st_dev, status.st_ino
 
 
@@ -92,13 +96,23 @@ def write_diff(
     from cstore.archive.streams import compressed
 
     layer, base, base_map = _compared(context, word, reference)
-    chosen = Compression(layer.compression) if compression is None else compression
+    chosen = _recorded_compression(layer) if compression is None else compression
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
         if base == (layer.parent or None) and os.path.exists(tar_split):
             _rebuild(context, layer, tar_split, plain)
         else:
             context.driver.write_diff(layer.id, base, plain, layer.id_map, base_map)
+
+
+def _recorded_compression(layer: Layer) -> Compression:
+    try:
+        return Compression(layer.compression)
+    except ValueError:
+        raise Unsupported(
+            f"layer {layer.id} is recorded with compression {layer.compression}, which is none that cstore knows",
+            hint="say how to compress it, or --uncompressed",
+        ) from None
 
 
 def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cstore.errors import InvalidIDMap, LayerNotMounted
+from cstore.errors import InvalidIDMap, LayerNotMounted, SystemFailure
 from cstore.idmap import map_in
 from cstore.store.lookup import get_own_layer
 from cstore.store.mounting import mount_point
 from cstore.store.session import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cstore.idmap import IDRange
     from cstore.store.context import Context
@@ -33,15 +33,28 @@ def parent_owners(context: Context, word: str) -> tuple[list[int], list[int]]:
         raise LayerNotMounted(layer.id)
     uids: set[int] = set()
     gids: set[int] = set()
-    above = os.path.dirname(path)
-    while above != "/":
-        for status in (os.stat(above), os.lstat(above)):
+    for above in _directories_above(path):
+        for status in _both_statuses(above):
             if not _covers(layer.id_map.uids, status.st_uid):
                 uids.add(status.st_uid)
             if not _covers(layer.id_map.gids, status.st_gid):
                 gids.add(status.st_gid)
-        above = os.path.dirname(above)
     return sorted(uids), sorted(gids)
+
+
+def _directories_above(path: str) -> Iterator[str]:
+    """Go up from `path`, which was recorded and may be anything, without it and without the root."""
+    above = os.path.dirname(os.path.abspath(path))
+    while above != os.path.dirname(above):  # of "//" that is "//"
+        yield above
+        above = os.path.dirname(above)
+
+
+def _both_statuses(path: str) -> tuple[os.stat_result, os.stat_result]:
+    try:
+        return os.stat(path), os.lstat(path)
+    except OSError as error:
+        raise SystemFailure("examine", path, error) from None
 
 
 def _covers(ranges: Sequence[IDRange], number: int) -> bool:
