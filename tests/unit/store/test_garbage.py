@@ -141,3 +141,133 @@ def test_a_replacement_that_was_interrupted_is_concluded(
     assert store.layers.get("it").diff_size == len(typical_tar())
     assert store.layers.get("it").metadata == "the next writer"
     assert not [name for name in os.listdir(os.path.join(graph, "vfs-layers")) if "replacing" in name]
+
+
+def interrupted(store: Store, apply: Callable[[str, bytes], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill a replacement of the layer `it` between the exchange of the trees and the record."""
+    from cstore.store import replacing
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replacing, "_conclude", killed)
+        with pytest.raises(KeyboardInterrupt):
+            apply("it", typical_tar())
+
+
+def test_a_concluded_replacement_leaves_names_as_others_changed_them(
+    store: Store, apply: Callable[[str, bytes], int], graph: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal knows the names of the time of the crash: a name that moved since must not come back, nor clash."""
+    store.layers.create(NewLayer(id="it", names=("name",)))
+    store.layers.create(NewLayer(id="other"))
+    interrupted(store, apply, monkeypatch)
+
+    def move(records: list[dict[str, object]]) -> None:
+        records[0]["metadata"] = "new"
+        records[1]["names"] = records[0].pop("names")
+
+    rewrite(graph, move)
+    store.set_metadata("other", "the next writer")
+    it = store.layers.get("it")
+    assert (it.names, it.metadata, it.diff_size) == ((), "new", len(typical_tar()))
+    assert store.names("name") == ("name",)
+
+
+def test_a_journal_is_not_for_another_layer_of_the_same_id(
+    store: Store, apply: Callable[[str, bytes], int], graph: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IDs recur, and so do inode numbers; the time of creation does not."""
+    store.layers.create(NewLayer(id="it"))
+    interrupted(store, apply, monkeypatch)
+    rewrite(graph, lambda records: records[0].update(created="2031-01-01T00:00:00Z"))
+
+    store.set_metadata("it", "the next writer")
+    assert store.layers.get("it").diff_size == 0
+    assert not [
+        name for name in os.listdir(os.path.join(graph, "vfs-layers")) if name != "layers.json" and "it" in name
+    ]
+
+
+def test_a_tar_split_whose_replacement_never_began_goes(store: Store, graph: str) -> None:
+    """A crash before the journal was written leaves it alone; so does a directory in the journal's place."""
+    store.layers.create(NewLayer(id="it"))
+    lone = os.path.join(graph, "vfs-layers", "it.replacing.gz")
+    with open(lone, "wb"):
+        pass
+    os.mkdir(os.path.join(graph, "vfs-layers", "odd.replacing.json"))
+    store.set_metadata("it", "the next writer")
+
+    assert not os.path.exists(lone)
+
+
+@pytest.mark.parametrize("kind", ["layer", "image", "container"])
+def test_a_tree_that_something_refers_to_is_no_leftover(store: Store, graph: str, kind: str) -> None:
+    """Its record is lost; what needs it is not."""
+    for layer in ("kept", "lost"):
+        store.layers.create(NewLayer(id=layer))
+    rewrite(graph, lambda records: records.__delitem__(1))
+    created = "2026-01-01T00:00:00Z"
+    if kind == "layer":
+        rewrite(graph, lambda records: records[0].update(parent="lost"))
+    else:
+        os.makedirs(os.path.join(graph, f"vfs-{kind}s"), exist_ok=True)
+        with open(os.path.join(graph, f"vfs-{kind}s", f"{kind}s.json"), "w", encoding="utf-8") as file:
+            json.dump([{"id": "user", "image": "", "layer": "lost", "created": created}], file)
+
+    assert store.gc() == []
+    assert store.layers.trees() == ["kept", "lost"]
+
+
+def test_a_lost_index_stops_every_writer_before_it_makes_a_new_one(
+    put: Import, graph: str, reopen: Callable[[], Store]
+) -> None:
+    """With a new index the old trees would be garbage. Readers say what is wrong."""
+    put(typical_tar(), id="it")
+    os.unlink(records_path(graph))
+    store = reopen()
+
+    with pytest.raises(RecordsDamaged, match="missing"):
+        put(typical_tar(), id="new")
+    assert store.layers.list() == []
+    assert [flaw.path for flaw in store.flaws] == [records_path(graph)]
+    assert not os.path.exists(records_path(graph))
+
+
+@pytest.mark.parametrize("kind", ["image", "container"])
+def test_data_of_images_and_containers_without_any_index_is_not_garbage(store: Store, graph: str, kind: str) -> None:
+    """Their index was there when it was written."""
+    store.layers.create(NewLayer())
+    item = os.path.join(graph, f"vfs-{kind}s", "a" * 64)
+    os.makedirs(item)
+    with open(os.path.join(item, "manifest"), "w", encoding="utf-8"):
+        pass
+
+    with pytest.raises(RecordsDamaged, match="missing"):
+        store.gc()
+    assert os.path.exists(item)
+
+
+def test_an_image_directory_that_somebody_only_asked_for_proves_nothing(store: Store, graph: str) -> None:
+    """The peer makes one for any word."""
+    store.layers.create(NewLayer())
+    os.makedirs(os.path.join(graph, "vfs-images", "a" * 64, "userdata"))
+
+    assert [leftover.kind for leftover in store.gc()] == ["data"]
+
+
+def test_unfinished_layers_wait_while_nobody_can_tell_who_needs_them(store: Store, graph: str) -> None:
+    """A damaged image index does not keep others from making layers."""
+    store.layers.create(NewLayer(id="unfinished"))
+    rewrite(graph, lambda records: records[0].update(flags={"incomplete": True}))
+    os.makedirs(os.path.join(graph, "vfs-images"), exist_ok=True)
+    images = os.path.join(graph, "vfs-images", "images.json")
+    with open(images, "w", encoding="utf-8") as file:
+        file.write("[{")
+    store.layers.create(NewLayer(id="other"))
+    assert store.layers.trees() == ["other", "unfinished"]
+
+    os.unlink(images)
+    store.layers.create(NewLayer(id="third"))
+    assert store.layers.trees() == ["other", "third"]
