@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import msgspec
-
 from cstore.errors import InvalidIDMap
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LARGEST_ID = 2**32 - 1
 
 
-class IDRange(msgspec.Struct, frozen=True, order=True):
+class IDRange(Value):
     """`size` consecutive IDs: `container_id` inside is `host_id` outside, and so on upward."""
 
     container_id: int
@@ -22,7 +20,7 @@ class IDRange(msgspec.Struct, frozen=True, order=True):
     size: int
 
 
-class IDMap(msgspec.Struct, frozen=True):
+class IDMap(Value):
     """User and group ranges. No ranges of a kind mean that IDs of this kind are the same inside and outside."""
 
     uids: tuple[IDRange, ...] = ()

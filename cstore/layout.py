@@ -27,12 +27,11 @@ from __future__ import annotations
 
 from os.path import join
 
-import msgspec
-
 from cstore.ids import check_neighbour
+from cstore.values import Value
 
 
-class Layout(msgspec.Struct, frozen=True):
+class Layout(Value):
     """The paths of one store. `driver` is the driver's reported name, which prefixes the record directories."""
 
     graph_root: str

@@ -5,15 +5,11 @@ A driver is given only what it knows. What a file asks for in vain is a warning,
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
-
 from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS
 from cstore.errors import ConfigError, InvalidOption
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -140,9 +136,7 @@ def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
     if choice.replacement is None:
         made, remarks = file_options(choice.settings, driver)
     warnings = tuple(sentence(remark) for remark in remarks)
-    return replace(
-        config, driver=driver, driver_options=(*made, *choice.added), warnings=(*config.warnings, *warnings)
-    )
+    return config.with_(driver=driver, driver_options=(*made, *choice.added), warnings=(*config.warnings, *warnings))
 
 
 def sentence(remark: ConfigError) -> str:
@@ -193,6 +187,8 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: it is nothing of the kind.
     """
+    import re
+
     match = re.fullmatch(_SIZE, text, re.ASCII | re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is not a size such as 512M or 1.5g")
@@ -206,6 +202,8 @@ def parse_mask(text: str) -> int:
     Raises:
         ValueError: it is none of them.
     """
+    import re
+
     named = {"shared": 0o755, "private": 0o700}
     if text in named:
         return named[text]

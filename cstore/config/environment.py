@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
 
+from cstore.values import Value
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
-
-class Environment(NamedTuple):
+class Environment(Value):
     """What the environment says (config spec, 11). "" means unset or empty, unless None is possible.
 
     Attributes:
@@ -43,7 +42,7 @@ class Environment(NamedTuple):
     rootless_gid: str = ""
     isolation: str = ""
     mapped_mounts_off: bool = False
-    variables: Mapping[str, str] = _NO_VARIABLES
+    variables: Mapping[str, str] = {}
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:

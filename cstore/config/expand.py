@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING
 
 from cstore.config import keys
 from cstore.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
     from cstore.config.options import FileSettings
@@ -38,6 +38,9 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
         The text, and the names that were not set.
     """
     unset: list[str] = []
+    if "$" not in text:
+        return text, unset
+    import re
 
     def value(match: re.Match[str]) -> str:
         name = match["braced"] or match["special"] or match["bare"] or ""
@@ -45,7 +48,7 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
             unset.append(name)
         return variables.get(name, "")
 
-    return re.sub(_VARIABLE, value, text.replace("$UID", str(uid))) if "$" in text else text, unset
+    return re.sub(_VARIABLE, value, text.replace("$UID", str(uid))), unset
 
 
 def plain_path(path: str) -> str:

@@ -5,11 +5,9 @@ Key names are matched without regard to case; the names here are all in lower ca
 
 from __future__ import annotations
 
-import enum
 
-
-class Kind(enum.Enum):
-    """What a key takes. The value is the phrase that completes "it must be …"."""
+class Kind:
+    """What a key takes: the phrase that completes "it must be …"."""
 
     TEXT = "a string"
     TEXTS = "an array of strings"
@@ -40,7 +38,7 @@ PULL_OPTIONS = f"{OPTIONS}.pull_options"
 SYNC = f"{OPTIONS}.cstore.sync"
 LOCK_TIMEOUT = f"{OPTIONS}.cstore.lock_timeout"
 
-KEYS: dict[str, Kind] = {
+KEYS: dict[str, str] = {
     DRIVER: Kind.TEXT,
     DRIVER_PRIORITY: Kind.TEXTS,
     RUN_ROOT: Kind.TEXT,

@@ -7,8 +7,8 @@ something to complain about, and only over text that `tomllib` has accepted, so 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

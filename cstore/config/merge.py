@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.config import keys
 from cstore.config.driver_options import file_options
 from cstore.config.options import DriverChoice, StoreConfig
 from cstore.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.config.environment import Environment
     from cstore.config.options import FileSettings, Overrides

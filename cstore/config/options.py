@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
-
 from cstore.config.keys import KEYS, Kind
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from typing import Any
 
     from cstore.errors import ConfigError
 
@@ -20,7 +19,7 @@ AUTO_USERNS_MIN_SIZE = 1024
 AUTO_USERNS_MAX_SIZE = 65536
 
 
-class FileSettings(msgspec.Struct, frozen=True):
+class FileSettings(Value):
     """What one file says: values as written, checked for their type, nothing filled in.
 
     Attributes:
@@ -77,13 +76,13 @@ class FileSettings(msgspec.Struct, frozen=True):
         """The same file with other values for some keys."""
         return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks)
 
-    def _value(self, key: str, *kinds: Kind) -> Any:
+    def _value(self, key: str, *kinds: str) -> Any:
         if KEYS[key] not in kinds:
-            raise TypeError(f"{key} takes {KEYS[key].value}")
+            raise TypeError(f"{key} takes {KEYS[key]}")
         return self.values.get(key)
 
 
-class Overrides(msgspec.Struct, frozen=True, kw_only=True):
+class Overrides(Value, kw_only=True):
     """What the command line, or the calling program, wants otherwise. None, "" and () mean: not said.
 
     `lock_timeout` is in seconds; `float("inf")` waits for ever, whatever the file says.
@@ -99,7 +98,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     lock_timeout: float | None = None
 
 
-class DriverChoice(NamedTuple):
+class DriverChoice(Value):
     """What driver options are made of, kept so that they can be made again once a driver has been chosen."""
 
     settings: FileSettings = FileSettings()
@@ -107,7 +106,7 @@ class DriverChoice(NamedTuple):
     added: tuple[str, ...] = ()
 
 
-class PullOptions(NamedTuple):
+class PullOptions(Value):
     """The pull options that mean something (config spec, 4.4); the table itself may hold any others."""
 
     enable_partial_images: bool = False
@@ -117,7 +116,7 @@ class PullOptions(NamedTuple):
     ostree_repos: tuple[str, ...] = ()
 
 
-class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
+class StoreConfig(Value, kw_only=True):
     """All that a store needs to know before it opens.
 
     Attributes:
@@ -169,5 +168,7 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     def pulling(self) -> PullOptions:
         """The pull options that mean something."""
         table = self.pull_options or {}
-        flags = {name: table.get(name, "").lower() == "true" for name in PullOptions._fields if name != "ostree_repos"}
+        flags = {
+            name: table.get(name, "").lower() == "true" for name in PullOptions.field_names() if name != "ostree_repos"
+        }
         return PullOptions(**flags, ostree_repos=tuple(filter(None, table.get("ostree_repos", "").split(":"))))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Any
 
 from cstore.config.keys import KEYS, RETIRED, TABLES, Kind
 from cstore.config.options import FileSettings
 from cstore.errors import ConfigError
 from cstore.idmap import LARGEST_ID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LARGEST_FILE = 1 << 20
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
@@ -34,6 +36,8 @@ def parse_seconds(text: str) -> float:
     Raises:
         ValueError: it is nothing of the kind.
     """
+    import re
+
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+|inf)\s*(ms|s|m|h|)\s*", text, re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a duration such as 30s, 1.5m or 2h")
@@ -63,6 +67,8 @@ def _parse_toml(path: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        import re
+
         reason, _, place = str(error).rpartition(" (at ")
         match = re.match(r"line (\d+)", place)
         line = int(match[1]) if match else text.rstrip().count("\n") + 1
@@ -113,7 +119,7 @@ class _Reading:
         guess = nearest_key(key)
         return self._error(written, "unknown key, ignored", f"did you mean {guess}?" if guess else "")
 
-    def _checked(self, key: str, kind: Kind, value: Any) -> Any:
+    def _checked(self, key: str, kind: str, value: Any) -> Any:
         match kind:
             case Kind.TEXT | Kind.FLAG_WORD:
                 fine = isinstance(value, str)
@@ -130,23 +136,23 @@ class _Reading:
             case Kind.EMPTY_TABLE:
                 return self._checked_empty(key, value)
         if not fine:
-            got = "an array of anything else" if isinstance(value, list) and kind is Kind.TEXTS else _type_name(value)
-            raise self._error(key, f"it must be {kind.value}, not {got}", _remedy(key, kind, value))
-        if kind is not Kind.FLAG and any("\0" in text for text in ([value] if isinstance(value, str) else value)):
+            got = "an array of anything else" if isinstance(value, list) and kind == Kind.TEXTS else _type_name(value)
+            raise self._error(key, f"it must be {kind}, not {got}", _remedy(key, kind, value))
+        if kind != Kind.FLAG and any("\0" in text for text in ([value] if isinstance(value, str) else value)):
             raise self._error(key, "it contains a NUL character")
         return value
 
     def _checked_number(self, key: str, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             hint = _remedy(key, Kind.NUMBER, value)
-            raise self._error(key, f"it must be {Kind.NUMBER.value}, not {_type_name(value)}", hint)
+            raise self._error(key, f"it must be {Kind.NUMBER}, not {_type_name(value)}", hint)
         if not 0 <= value <= LARGEST_ID:
-            raise self._error(key, f"{value} is not {Kind.NUMBER.value}")
+            raise self._error(key, f"{value} is not {Kind.NUMBER}")
         return value
 
     def _checked_table(self, key: str, value: Any) -> dict[str, str]:
         if not isinstance(value, dict):
-            raise self._error(key, f"it must be {Kind.TEXT_TABLE.value}, not {_type_name(value)}")
+            raise self._error(key, f"it must be {Kind.TEXT_TABLE}, not {_type_name(value)}")
         for name, item in value.items():
             if not isinstance(item, str):
                 inner, reason = f"{key}.{name}", f"it must be a string, not {_type_name(item)}"
@@ -160,14 +166,14 @@ class _Reading:
             except ValueError as error:
                 raise self._error(key, str(error)) from error
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self._error(key, f"it must be {Kind.SECONDS.value}, not {_type_name(value)}")
+            raise self._error(key, f"it must be {Kind.SECONDS}, not {_type_name(value)}")
         if not value >= 0:  # not `value < 0`: that would let NaN pass
-            raise self._error(key, f"{value} is not {Kind.SECONDS.value}")
+            raise self._error(key, f"{value} is not {Kind.SECONDS}")
         return float(min(value, 1 << 62)) if isinstance(value, int) else value
 
     def _checked_empty(self, key: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise self._error(key, f"it must be {Kind.EMPTY_TABLE.value}, not {_type_name(value)}")
+            raise self._error(key, f"it must be {Kind.EMPTY_TABLE}, not {_type_name(value)}")
         self.remarks += [
             self._error(f"{key}.{name}", "this key is no longer used and was ignored", "device mapper is gone")
             for name in value
@@ -189,17 +195,17 @@ def nearest_key(key: str) -> str:
     return plain[near[0]] if near else ""
 
 
-def _remedy(key: str, kind: Kind, value: Any) -> str:
+def _remedy(key: str, kind: str, value: Any) -> str:
     name = key.rpartition(".")[2]
     if kind in {Kind.TEXT, Kind.FLAG_WORD} and isinstance(value, bool | int | float):
         text = str(value).lower() if isinstance(value, bool) else str(value)
         return f'write it in quotes: {name} = "{text}"'
-    if kind is Kind.FLAG and str(value).lower() in {"true", "false"}:
+    if kind == Kind.FLAG and str(value).lower() in {"true", "false"}:
         return f"write it without quotes: {name} = {str(value).lower()}"
-    if kind is Kind.NUMBER and isinstance(value, str) and value.isascii() and value.isdecimal():
+    if kind == Kind.NUMBER and isinstance(value, str) and value.isascii() and value.isdecimal():
         number = f"0o{value.lstrip('0') or '0'}" if name == "force_mask" else value
         return f"write it without quotes: {name} = {number}"
-    if kind is Kind.TEXTS and isinstance(value, str):
+    if kind == Kind.TEXTS and isinstance(value, str):
         return f'write it in brackets: {name} = ["{value}"]'
     return ""
 

@@ -1,19 +1,17 @@
-"""Who runs cstore, and where the store of somebody who is not root lives (config spec, 7).
-
-Every command needs this, so its records are named tuples: a data class takes six times as long to define.
-"""
+"""Who runs cstore, and where the store of somebody who is not root lives (config spec, 7)."""
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.config import keys
 from cstore.config.environment import read_environment
 from cstore.config.options import AUTO_USERNS_USER
 from cstore.errors import ConfigError
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,7 +24,7 @@ _ROOTLESS_DRIVERS = ("btrfs", "overlay", "overlay2", "vfs")
 _FIRST_KERNEL = (5, 13)  # the first that lets a user namespace mount overlay with the xattrs it needs
 
 
-class Process(NamedTuple):
+class Process(Value):
     """What the kernel says about a process. `admin`: it has CAP_SYS_ADMIN. `whole_map`: it sees every user ID."""
 
     uid: int
@@ -36,7 +34,7 @@ class Process(NamedTuple):
     whole_map: bool
 
 
-class Identity(NamedTuple):
+class Identity(Value):
     """On whose behalf cstore runs.
 
     Attributes:
@@ -53,7 +51,7 @@ class Identity(NamedTuple):
     per_user: bool
 
 
-class Places(NamedTuple):
+class Places(Value):
     """Where the system keeps what configuration looks for. Other values are for tests."""
 
     administrator_file: str = "/etc/containers/storage.conf"
@@ -249,4 +247,3 @@ def _version(release: str) -> tuple[int, int]:
 
     match = re.match(r"(\d+)\.(\d+)", release)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-

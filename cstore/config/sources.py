@@ -8,10 +8,6 @@ that could not matter is not read (config spec, 2, 3 and 12).
 from __future__ import annotations
 
 import os
-from functools import cached_property
-from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
 
 from cstore.config import keys
 from cstore.config.driver_options import sentence
@@ -33,6 +29,7 @@ from cstore.config.rootless import (
 )
 from cstore.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -91,7 +88,7 @@ def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bo
 def _finished(config: StoreConfig, remarks: Sequence[ConfigError], *, strict: bool) -> StoreConfig:
     if strict and remarks:
         raise remarks[0]
-    return replace(config, warnings=tuple(dict.fromkeys(map(sentence, remarks))))
+    return config.with_(warnings=tuple(dict.fromkeys(map(sentence, remarks))))
 
 
 class _Files:
@@ -102,20 +99,21 @@ class _Files:
         self._identity = identity
         self._places = places
         self._overrides = overrides
+        self._read: dict[str, FileSettings | None] = {}
         self.odd: list[ConfigError] = []
 
-    @cached_property
+    @property
     def settings(self) -> FileSettings:
         """What the one file says that counts; or, for a user who has none, what the system's file leaves to users."""
         if self.for_user_without_file:
             return inherited(self._system, self._overrides.driver or self._environment.driver)
         return self._own or _NO_FILE
 
-    @cached_property
+    @property
     def for_user_without_file(self) -> bool:
         return self._identity.per_user and self._own is None
 
-    @cached_property
+    @property
     def default_run_root(self) -> str:
         if self._identity.per_user:
             runtime = runtime_directory(self._environment, self._identity, self._places)
@@ -131,31 +129,36 @@ class _Files:
         system, self.odd = expand_settings(only_path, self._environment.variables, self._identity.uid)
         return system.string(keys.ROOTLESS_PATH) or plain_path(data_root(self._environment, self._identity))
 
-    @cached_property
+    @property
     def _own(self) -> FileSettings | None:
         named = self._environment.config_file
         if named is not None:
             if not named:
                 hint = "unset it, or name a file"
                 raise ConfigError("CONTAINERS_STORAGE_CONF", "is set, and names no file", hint=hint)
-            return read_file(named)
+            return self._file(named, needed=True)
         if self._identity.per_user:
-            return _read_if_there(user_file(self._environment, self._identity))
+            return self._file(user_file(self._environment, self._identity))
         return self._system
 
-    @cached_property
+    @property
     def _system(self) -> FileSettings:
         if self._environment.config_file is not None:
             return self._own or _NO_FILE
-        administrator = _read_if_there(self._places.administrator_file)
-        return administrator or _read_if_there(self._places.distribution_file) or _NO_FILE
+        administrator = self._file(self._places.administrator_file)
+        return administrator or self._file(self._places.distribution_file) or _NO_FILE
+
+    def _file(self, path: str, *, needed: bool = False) -> FileSettings | None:
+        if path not in self._read:
+            self._read[path] = read_file(path) if needed or _is_there(path) else None
+        return self._read[path]
 
 
-def _read_if_there(path: str) -> FileSettings | None:
+def _is_there(path: str) -> bool:
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return False
     except OSError:
         pass  # reading it says what is wrong
-    return read_file(path)
+    return True

@@ -5,11 +5,10 @@ A line is `OWNER:START:COUNT`; the owner is a name or a numeric user ID, and may
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.errors import ConfigError, InvalidIDMap
 from cstore.idmap import LARGEST_ID, IDMap, IDRange
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from cstore.errors import DriverError, DriverUnknown
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.drivers.contract import Driver
 
 
-class DriverPlace(msgspec.Struct, frozen=True):
+class DriverPlace(Value):
     """Where a driver works and how.
 
     Attributes:

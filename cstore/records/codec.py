@@ -9,82 +9,106 @@ from __future__ import annotations
 
 import gc
 import time
-from bisect import bisect_right
-from contextlib import contextmanager, suppress
-from functools import cache
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Generic
 
-import msgspec
+from cstore.records.dialect import Flaw, divide
+from cstore.records.model import Container, IDMapEntry
+from cstore.records.scanner import REFUSALS, after_blank, scan
+from cstore.records.shapes import COLUMNS
+from cstore.values import Value
 
-from cstore import gojson
-from cstore.records.dialect import KNOWN_KEYS, Flaw, divide
-from cstore.records.model import Container, Identifier, IDMapEntry, R
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, KeysView
+    from typing import Any
 
-    from cstore.records.model import Record
+    from cstore.records.model import R, Record
+
+    Row = dict[str, Any]
+    """A record as it was parsed, by its keys on disk. Of its fields only ID and names have been looked at."""
 
 _ALWAYS = frozenset({"id", "created"})
 _ALWAYS_IN_CONTAINERS = _ALWAYS | {"image", "layer"}
-_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_CAPITALS_OF_HEADS = [bytes([letter]) for letter in b"NAMESID"]
+_TEXT = frozenset({str})
 
 
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """As much of a record as most questions need."""
-
-    id: Identifier
-    names: tuple[str, ...] = ()
-
-
-class Contents(msgspec.Struct, Generic[R]):
+class Contents(Value):
     """What a file holds. With flaws, `records` are those that can be known all the same."""
 
-    records: list[R]
-    flaws: list[Flaw] = msgspec.field(default_factory=list)
+    records: list[Any]
+    flaws: list[Flaw]
+
+
+class Rows(Value):
+    """The records of a file that is sound JSON, and where in its text each of them begins and ends."""
+
+    text: str
+    objects: list[Row]
+    spans: list[tuple[int, int]]
 
 
 # ── reading ──
 
 
-def decode(kind: type[R], data: bytes) -> Contents[R]:
+def decode(kind: type[R], data: bytes) -> Contents:
     """Read a whole record file; `null` is an empty list. Raises nothing: what is wrong is in `flaws`."""
-    try:
-        with _collector_at_rest():
-            return Contents(_list_decoder(kind).decode(data) or [])
-    except _REFUSALS:
-        return _decode_leniently(kind, data)
+    rows = _parse(data)
+    if rows is not None:
+        records = [from_row(kind, row) for row in rows.objects]
+        if all(record is not None for record in records):
+            return Contents(records, [])
+    return _decode_leniently(kind, data)
 
 
-def decode_heads(data: bytes) -> list[Head] | None:
+def read_rows(kind: type[R], data: bytes) -> Rows | None:
     """Read only IDs and names, at a third of the cost; None if that cannot be exact and `decode` must do it.
 
     The whole file is checked to be JSON, but fields other than these two are not looked at.
     """
-    # A key in another case, or written with an escape, would be overlooked.
-    if any(letter in data for letter in _CAPITALS_OF_HEADS) or (b"\\" in data and b"\\u" in data):
-        return None
+    rows = _parse(data)
+    columns = COLUMNS[kind].keys()
+    return rows if rows is not None and all(_has_head(row, columns) for row in rows.objects) else None
+
+
+def _has_head(row: Any, columns: KeysView[str]) -> bool:
+    """Whether ID and names can be taken from a row as they are."""
+    if type(row) is not dict or not row.get("id") or type(row["id"]) is not str:
+        return False
+    names = row.get("names", [])
+    if type(names) is not list or not _TEXT.issuperset(map(type, names)):
+        return False
+    return row.keys() <= columns or all(key in columns or key.lower() not in columns for key in row)
+
+
+def from_row(kind: type[R], row: Any) -> R | None:
+    """Make a record of a row, if its known fields are as we would write them; else it takes `decode_one`."""
+    columns = COLUMNS[kind]
     try:
-        with _collector_at_rest():
-            return _heads_decoder().decode(data) or []
-    except _REFUSALS:
+        fields = {}
+        for key, value in row.items():
+            name, check = columns[key]
+            fields[name] = check(value, key)
+    except KeyError:  # a newer writer added something, or a key differs in case
+        known = {key: value for key, value in row.items() if key in columns}
+        newer = all(key in columns or key.lower() not in columns for key in row)
+        return from_row(kind, known) if newer else None
+    except (AttributeError, ValueError):
         return None
+    return kind.made_of(fields) if fields.get("id") else None
 
 
-def decode_one(kind: type[R], raw: bytes | msgspec.Raw) -> R:
+def decode_one(kind: type[R], raw: bytes) -> R:
     """Read one record.
 
     Raises:
         ValueError: it is none; the text says why.
     """
-    from_strict = _decode_strictly(kind, raw)
-    if from_strict is not None:
-        return from_strict
+    rows = _parse(b"[%s]" % raw)
+    record = from_row(kind, rows.objects[0]) if rows and rows.objects else None
+    if record is not None:
+        return record
     from cstore.records import lenient
 
-    found = lenient.scan(b"[%s]" % bytes(raw))
+    found = lenient.scan(b"[%s]" % raw)
     if found.flaw:
         raise ValueError(found.flaw.reason.removeprefix("record 1: "))
     try:
@@ -93,86 +117,104 @@ def decode_one(kind: type[R], raw: bytes | msgspec.Raw) -> R:
         raise ValueError("it is nested too deeply") from None
 
 
-def _decode_strictly(kind: type[R], raw: bytes | msgspec.Raw) -> R | None:
-    """Read one record whose known fields are as we would write them."""
-    record: R | None = None
-    with suppress(*_REFUSALS):
-        record = _decoder(kind).decode(raw)
-    with suppress(*_REFUSALS):
-        record = record or _decoder(kind).decode(_only_known(kind, raw))
-    return record
-
-
-def _only_known(kind: type, raw: bytes | msgspec.Raw) -> bytes:
-    """Leave out what a newer writer added to a record; keys that differ in case only are a matter for `lenient`."""
-    keys = KNOWN_KEYS[kind]
-    known, unknown = {}, 0
-    for key, text in _object_decoder().decode(raw).items():
-        if key in keys:
-            known[key] = bytes(text)
-        elif key.lower() not in keys:
-            unknown += 1
-        else:
-            return b""
-    return _join(known) if unknown else b""
-
-
-def split(data: bytes) -> Sequence[bytes | msgspec.Raw]:
+def split(data: bytes) -> list[bytes]:
     """Cut a sound record file into its records' own bytes."""
-    try:
-        with _collector_at_rest():
-            return _raw_decoder().decode(data) or []
-    except _REFUSALS:
-        from cstore.records import lenient
+    rows = _parse(data)
+    if rows is not None:
+        return slices(rows)
+    from cstore.records import lenient
 
-        return [element.raw for element in lenient.scan(data).elements]
+    return [element.raw for element in lenient.scan(data).elements]
 
 
-def rows_mentioning(data: bytes, slices: Callable[[], Sequence[bytes | msgspec.Raw]], text: str) -> list[int] | None:
-    """Find the rows of a record file in which a text stands; None if that takes more than a search in its bytes."""
-    needle = text.encode(errors="replace")
-    if not needle or b"\\" in data:  # with escapes it may be spelled in another way
+def slices(rows: Rows) -> list[bytes]:
+    """The bytes of each row."""
+    return [rows.text[start:end].encode() for start, end in rows.spans]
+
+
+def rows_mentioning(rows: Rows, word: str) -> list[int] | None:
+    """Find the rows in which a text stands; None if that takes more than a search."""
+    if not word or "\\" in rows.text:  # with escapes it may be spelled in another way
         return None
-    place = data.find(needle)
+    place = rows.text.find(word)
     if place < 0:
         return []
-    starts = list(accumulate((memoryview(raw).nbytes + 1 for raw in slices()), initial=1))
-    if starts[-1] != len(data):  # there is white space between the records
-        return None
-    rows: dict[int, None] = {}
-    while place >= 0:
-        rows[bisect_right(starts, place) - 1] = None
-        place = data.find(needle, place + 1)
-    return list(rows)
+    from bisect import bisect_right
+
+    ends = [end for _, end in rows.spans]
+    found: dict[int, None] = {}
+    while 0 <= place < ends[-1]:
+        found[bisect_right(ends, place)] = None
+        place = rows.text.find(word, place + 1)
+    return list(found)
 
 
-def _decode_leniently(kind: type[R], data: bytes) -> Contents[R]:
-    """Read a file that the strict parser refused, record by record."""
-    contents: Contents[R] = Contents([])
+def _parse(data: bytes) -> Rows | None:
+    """Parse a file that is sound and spelled as programs spell it, one row at a time."""
+    objects: list[Row] = []
+    spans: list[tuple[int, int]] = []
+    at_work = gc.isenabled()
+    gc.disable()  # it would go over ten thousand new objects again and again
     try:
-        raws = _raw_decoder().decode(data) or []
-    except _REFUSALS:
-        from cstore.records import lenient
+        text = data.decode()
+        _scan_rows(text, objects, spans)
+    except REFUSALS:
+        return None
+    finally:
+        if at_work:
+            gc.enable()
+    # A lone surrogate is text for Python, and U+FFFD for Go.
+    return None if "\\ud" in text or "\\uD" in text else Rows(text, objects, spans)
 
-        found = lenient.scan(data)
-        contents.flaws += [found.flaw] if found.flaw else []
-        elements: Iterator[tuple[bytes, int]] = ((element.raw, element.offset) for element in found.elements)
+
+def _scan_rows(text: str, objects: list[Row], spans: list[tuple[int, int]]) -> None:
+    """Go over the list that `text` is.
+
+    Raises:
+        ValueError, StopIteration, RecursionError: it is none.
+    """
+    place = after_blank(text, 0)
+    if text.startswith("null", place):
+        end = place + 4
+    elif text.startswith("[", place):
+        end = _scan_elements(text, after_blank(text, place + 1), objects, spans)
     else:
-        elements = _with_offsets(data, raws)
-    for number, (raw, offset) in enumerate(elements, 1):
+        raise ValueError("it is not a list")
+    if after_blank(text, end) < len(text):
+        raise ValueError("something follows the list")
+
+
+def _scan_elements(text: str, place: int, objects: list[Row], spans: list[tuple[int, int]]) -> int:
+    """Go over the elements of a list from the first of them on; return the place behind its closing bracket."""
+    if text.startswith("]", place):
+        return place + 1
+    while True:
+        row, end = scan(text, place)
+        objects.append(row)
+        spans.append((place, end))
+        if text.startswith(",{", end):
+            place = end + 1
+            continue
+        mark = after_blank(text, end)
+        if text.startswith("]", mark):
+            return mark + 1
+        if not text.startswith(",", mark):
+            raise ValueError("there is neither ',' nor ']'")
+        place = after_blank(text, mark + 1)
+
+
+def _decode_leniently(kind: type[R], data: bytes) -> Contents:
+    """Read a file that strict reading refused, record by record."""
+    from cstore.records import lenient
+
+    found = lenient.scan(data)
+    contents = Contents([], [found.flaw] if found.flaw else [])
+    for number, element in enumerate(found.elements, 1):
         try:
-            contents.records.append(decode_one(kind, raw))
+            contents.records.append(decode_one(kind, element.raw))
         except ValueError as error:
-            contents.flaws.append(Flaw(f"record {number}{_id_in(raw)}: {error}", offset))
+            contents.flaws.append(Flaw(f"record {number}{_id_in(element.raw)}: {error}", element.offset))
     return contents
-
-
-def _with_offsets(data: bytes, raws: list[msgspec.Raw]) -> Iterator[tuple[bytes, int]]:
-    place = 0
-    for raw in map(bytes, raws):
-        place = data.index(raw, place)
-        yield raw, place
-        place += len(raw)
 
 
 def _id_in(raw: bytes) -> str:
@@ -196,12 +238,12 @@ def encode(record: Record) -> bytes:
     return _join({key: _value(value) for _, key, value in _present(record)})
 
 
-def rewrite(raw: bytes | msgspec.Raw, old: R, new: R) -> bytes:
+def rewrite(raw: bytes, old: R, new: R) -> bytes:
     """Write `new` in the place of `old`, whose bytes are `raw`.
 
     Keys that we do not know are kept, at the end; a field that has not changed keeps its own bytes.
     """
-    texts, unknown = _fields_of(type(old), bytes(raw))
+    texts, unknown = _fields_of(type(old), raw)
     fields = {
         key: texts[key] if key in texts and _same(getattr(old, name), value) else _value(value)
         for name, key, value in _present(new)
@@ -225,7 +267,7 @@ def _present(record: Record) -> Iterator[tuple[str, str, Any]]:
     """Go over a record's fields: name, key on disk, value; without those that are omitted because they are empty."""
     kind = type(record)
     always = _ALWAYS_IN_CONTAINERS if kind is Container else _ALWAYS
-    for name, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+    for key, (name, _) in COLUMNS[kind].items():
         value = getattr(record, name)
         if value or key in always:
             yield name, key, value
@@ -233,8 +275,10 @@ def _present(record: Record) -> Iterator[tuple[str, str, Any]]:
 
 def _value(value: Any) -> bytes:
     """Write a field's value; ID map entries are objects, everything else is JSON as it is."""
+    from cstore import gojson
+
     if isinstance(value, tuple) and value and isinstance(value[0], IDMapEntry):
-        value = [msgspec.structs.asdict(entry) for entry in value]
+        value = [entry.as_dict() for entry in value]
     return gojson.encode(value, record_file=True, sort_keys=True)
 
 
@@ -243,57 +287,35 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _join(fields: dict[str, bytes]) -> bytes:
+    from cstore import gojson
+
     return b"{%s}" % b",".join(b"%s:%s" % (gojson.encode(key, record_file=True), text) for key, text in fields.items())
 
 
 def _fields_of(kind: type, raw: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Cut a record into the bytes of its known and of its unknown fields."""
     try:
-        parts = {key: bytes(text) for key, text in _object_decoder().decode(raw).items()}
-    except _REFUSALS:
+        parts = _cut(raw.decode())
+    except REFUSALS:
+        from cstore import gojson
         from cstore.records import lenient
 
         value = lenient.scan(b"[%s]" % raw).elements[0].value
         parts = {key: gojson.encode(item, record_file=True) for key, item in value.items()}
-    known, unknown = divide(parts, KNOWN_KEYS[kind])
+    known, unknown = divide(parts, {key: key for key in COLUMNS[kind]})
     return {key: text for key, text in known.items() if text != b"null"}, unknown
 
 
-# ── the parser ──
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Decode without the collector: it would go over ten thousand new objects again and again."""
-    at_work = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if at_work:
-            gc.enable()
-
-
-@cache
-def _list_decoder(kind: type[R]) -> msgspec.json.Decoder[list[R] | None]:
-    return msgspec.json.Decoder(list[kind] | None)  # type: ignore[valid-type]  # built at run time
-
-
-@cache
-def _decoder(kind: type[R]) -> msgspec.json.Decoder[R]:
-    return msgspec.json.Decoder(kind)
-
-
-@cache
-def _heads_decoder() -> msgspec.json.Decoder[list[Head] | None]:
-    return msgspec.json.Decoder(list[Head] | None)
-
-
-@cache
-def _raw_decoder() -> msgspec.json.Decoder[list[msgspec.Raw] | None]:
-    return msgspec.json.Decoder(list[msgspec.Raw] | None)
-
-
-@cache
-def _object_decoder() -> msgspec.json.Decoder[dict[str, msgspec.Raw]]:
-    return msgspec.json.Decoder(dict[str, msgspec.Raw])
+def _cut(text: str) -> dict[str, bytes]:
+    """Cut an object, known to be sound, into its keys and the bytes of their values; the last of a key counts."""
+    parts: dict[str, bytes] = {}
+    place = after_blank(text, text.index("{") + 1)
+    while not text.startswith("}", place):
+        key, colon = scan(text, place)
+        start = after_blank(text, after_blank(text, colon) + 1)
+        _, end = scan(text, start)
+        parts.pop(key, None)
+        parts[key] = text[start:end].encode()
+        mark = after_blank(text, end)
+        place = after_blank(text, mark + 1) if text.startswith(",", mark) else mark
+    return parts

@@ -1,20 +1,15 @@
-"""What strict and lenient reading share: the keys there are, and how a flaw is told."""
+"""What strict and lenient reading share: which keys are known, and how a flaw is told."""
 
 from __future__ import annotations
 
-from typing import Any
+from cstore.values import Value
 
-import msgspec
-
-from cstore.records.model import Container, Image, Layer
-
-KNOWN_KEYS: dict[type, dict[str, str]] = {
-    kind: {key: key for key in kind.__struct_encode_fields__} for kind in (Layer, Image, Container)
-}
-"""Of each kind: its keys on disk, all of them lowercase."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
-class Flaw(msgspec.Struct, frozen=True):
+class Flaw(Value):
     """What is wrong in a file, and at which byte, if known."""
 
     reason: str
@@ -32,13 +27,6 @@ def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any],
         else:
             known[canonical] = item
     return known, unknown
-
-
-def explain(error: msgspec.ValidationError) -> str:
-    """Reword a complaint of the parser: the field first."""
-    text, _, path = str(error).replace("`", "").partition(" - at ")
-    where = path.removeprefix("$").lstrip(".")
-    return f"{where}: {lower(text)}" if where else lower(text)
 
 
 def lower(text: str) -> str:

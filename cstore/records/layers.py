@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.errors import LayerUnknown
 from cstore.records.model import Layer
 from cstore.records.table import Kind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.records.table import Table
 

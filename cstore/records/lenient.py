@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from cstore.records.dialect import Flaw, divide, lower
+from cstore.records.shapes import COLUMNS, ENTRY_KEYS
+from cstore.values import Value
 
-from cstore.records.dialect import KNOWN_KEYS, Flaw, divide, explain, lower
-from cstore.records.model import IDMapEntry, R
+if TYPE_CHECKING:
+    from cstore.records.model import R
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _MOST_DIGITS = 309
@@ -23,11 +25,11 @@ _MOST_DIGITS = 309
 _CUT = re.compile(r"(?:t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|-|\\?u?[0-9a-fA-F]{0,3})\Z")
 """What is left of a text that ends within a word, a number or an escape."""
 _NOT_UNICODE = re.compile("[\ud800-\udfff]")
-_MAP_ENTRY_KEYS = {key: key for key in IDMapEntry.__struct_encode_fields__}
+_MAP_ENTRY_KEYS = {key: key for key in ENTRY_KEYS}
 _MAPS, _OWNERS = frozenset({"uidmap", "gidmap"}), frozenset({"uidset", "gidset"})
 
 
-class Element(msgspec.Struct, frozen=True):
+class Element(Value):
     """One element of the top-level list: its bytes, its first byte's place in the file, its value."""
 
     raw: bytes
@@ -35,11 +37,12 @@ class Element(msgspec.Struct, frozen=True):
     value: Any
 
 
-class Scan(msgspec.Struct):
+class Scan:
     """The elements before the first break, and the break."""
 
-    elements: list[Element] = msgspec.field(default_factory=list)
-    flaw: Flaw | None = None
+    def __init__(self) -> None:
+        self.elements: list[Element] = []
+        self.flaw: Flaw | None = None
 
 
 def scan(data: bytes) -> Scan:
@@ -114,14 +117,16 @@ def to_record(kind: type[R], value: object) -> R:
     """
     if not isinstance(value, dict):
         raise ValueError(f"it is {_name_of(value)} and not an object")  # noqa: TRY004  - data, not a programming error
-    known, _ = divide(value, KNOWN_KEYS[kind])
-    fields = {key: _fit(key, item) for key, item in known.items() if item is not None}
-    if not fields.get("id"):
+    columns = COLUMNS[kind]
+    known, _ = divide(value, {key: key for key in columns})
+    if not known.get("id"):
         raise ValueError("it has no ID")
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(explain(error)) from None
+    fields = {}
+    for key, item in known.items():
+        if item is not None:
+            name, check = columns[key]
+            fields[name] = check(_fit(key, item), key)
+    return kind.made_of(fields)
 
 
 def _fit(key: str, item: Any) -> Any:

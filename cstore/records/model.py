@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
-
-import msgspec
-
 from cstore.idmap import IDMap, IDRange
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Generic, TypeVar
+
+    R = TypeVar("R", bound="Record")
+    """One kind of record."""
+else:
+    R = None
+
+    class Generic:
+        """The base of what works with one kind of record. Only type checkers tell these kinds apart."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            """Return the class itself."""
+            return cls
+
+
+__all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Layer", "R", "Record"]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time. `created` is written even then."""
-
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-Identifier = Annotated[str, msgspec.Meta(min_length=1)]
-Owner = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 KEYS = {
     "mount_label": "mountlabel",
@@ -38,44 +48,45 @@ KEYS = {
 """Field → key on disk, where they differ."""
 
 
-class IDMapEntry(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+def key_of(field: str) -> str:
+    """Return the key on disk of a field."""
+    return KEYS.get(field, field)
+
+
+class IDMapEntry(Value):
     """`size` consecutive IDs: `container_id` inside is `host_id` outside, and so on upward (store-format 3.1)."""
 
-    container_id: Int64 = 0
-    host_id: Int64 = 0
-    size: Int64 = 0
+    container_id: int = 0
+    host_id: int = 0
+    size: int = 0
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Record(Value, kw_only=True):
     """What layers, images and containers have in common. The order of a kind's fields is their order on disk."""
 
     if TYPE_CHECKING:  # each kind declares them itself, for the sake of that order
-        id: Identifier
+        id: str
         names: tuple[str, ...] = ()
 
-    def with_(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed."""
-        return msgspec.structs.replace(self, **changes)
 
-
-class Layer(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, rename=KEYS):
+class Layer(Record, kw_only=True):
     """A layer. Sizes are bytes, 0 if not known; `diff_size` is -1 if only `toc_digest` is known (store-format 4.1)."""
 
-    id: Identifier
+    id: str
     names: tuple[str, ...] = ()
     parent: str = ""
     metadata: str = ""
     mount_label: str = ""
     created: str = ZERO_TIME
     compressed_digest: str = ""
-    compressed_size: Int64 = 0
+    compressed_size: int = 0
     diff_digest: str = ""
     toc_digest: str = ""
-    diff_size: Int64 = 0
-    compression: Int64 = 0
-    uids: tuple[Owner, ...] = ()
-    gids: tuple[Owner, ...] = ()
-    flags: dict[str, Any] = msgspec.field(default_factory=dict)
+    diff_size: int = 0
+    compression: int = 0
+    uids: tuple[int, ...] = ()
+    gids: tuple[int, ...] = ()
+    flags: Mapping[str, Any] = {}
     uid_map: tuple[IDMapEntry, ...] = ()
     gid_map: tuple[IDMapEntry, ...] = ()
     data_names: tuple[str, ...] = ()
@@ -91,10 +102,10 @@ class Layer(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=T
         return to_id_map(self.uid_map, self.gid_map)
 
 
-class Image(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, rename=KEYS):
+class Image(Record, kw_only=True):
     """An image. `layer` is its top layer, `mapped_layers` the ID-mapped twins of that one (store-format 4.2)."""
 
-    id: Identifier
+    id: str
     digest: str = ""
     names: tuple[str, ...] = ()
     names_history: tuple[str, ...] = ()
@@ -102,36 +113,32 @@ class Image(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=T
     mapped_layers: tuple[str, ...] = ()
     metadata: str = ""
     data_names: tuple[str, ...] = ()
-    data_sizes: dict[str, Int64] = msgspec.field(default_factory=dict)
-    data_digests: dict[str, str] = msgspec.field(default_factory=dict)
+    data_sizes: Mapping[str, int] = {}
+    data_digests: Mapping[str, str] = {}
     created: str = ZERO_TIME
-    flags: dict[str, Any] = msgspec.field(default_factory=dict)
+    flags: Mapping[str, Any] = {}
 
 
-class Container(Record, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, rename=KEYS):
+class Container(Record, kw_only=True):
     """A container: a writable `layer` of its own, usually on top of an `image` (store-format 4.3)."""
 
-    id: Identifier
+    id: str
     names: tuple[str, ...] = ()
     image: str = ""
     layer: str = ""
     metadata: str = ""
     data_names: tuple[str, ...] = ()
-    data_sizes: dict[str, Int64] = msgspec.field(default_factory=dict)
-    data_digests: dict[str, str] = msgspec.field(default_factory=dict)
+    data_sizes: Mapping[str, int] = {}
+    data_digests: Mapping[str, str] = {}
     created: str = ZERO_TIME
     uid_map: tuple[IDMapEntry, ...] = ()
     gid_map: tuple[IDMapEntry, ...] = ()
-    flags: dict[str, Any] = msgspec.field(default_factory=dict)
+    flags: Mapping[str, Any] = {}
 
     @property
     def id_map(self) -> IDMap:
         """The ID map that was asked for."""
         return to_id_map(self.uid_map, self.gid_map)
-
-
-R = TypeVar("R", bound=Record)
-"""One kind of record."""
 
 
 def to_id_map(uids: Iterable[IDMapEntry], gids: Iterable[IDMapEntry]) -> IDMap:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from cstore import gojson
 from cstore.errors import RecordsChanged, RecordsDamaged
-from cstore.fs.atomic import write_file
+from cstore.records.scanner import load
 from cstore.records.section import make_directory
-from cstore.records.snapshot import Identity, identity_at, identity_of, read_file
+from cstore.records.shapes import number, text
+from cstore.records.snapshot import identity_at, identity_of, read_file
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any, Self
+
+    from cstore.records.snapshot import Identity
 
 
-class Mount(msgspec.Struct, frozen=True, gc=False):
+class Mount(Value):
     """A layer's mount point, and how many mounts have not been undone."""
 
     id: str
@@ -43,10 +45,10 @@ class MountTable:
         """
         data, identity = read_file(path)
         try:
-            mounts = msgspec.json.decode(data, type=list[Mount] | None) if data else []
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            mounts = [_mount(entry) for entry in _list(load(data))] if data else []
+        except ValueError as error:
             raise RecordsDamaged(path, str(error)) from None
-        return cls(path, mounts or (), identity)
+        return cls(path, mounts, identity)
 
     def __iter__(self) -> Iterator[Mount]:
         return iter(self._mounts.values())
@@ -86,6 +88,23 @@ class MountTable:
         """
         if not self.is_current():
             raise RecordsChanged(self.path)
-        data = gojson.encode([msgspec.structs.asdict(mount) for mount in self], record_file=True)
+        from cstore import gojson
+        from cstore.fs.atomic import write_file
+
+        data = gojson.encode([mount.as_dict() for mount in self], record_file=True)
         make_directory(os.path.dirname(self.path), sync=sync)
         self._identity = identity_of(write_file(self.path, data, sync=sync))
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise ValueError("it does not hold a list")
+    return value
+
+
+def _mount(entry: Any) -> Mount:
+    if type(entry) is not dict or "id" not in entry:
+        raise ValueError("an entry is no mount")
+    return Mount(text(entry["id"], "id"), text(entry.get("path", ""), "path"), number(entry.get("count", 0), "count"))

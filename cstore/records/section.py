@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import TYPE_CHECKING, Generic
 
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
-from cstore.fs.atomic import PendingFile, sync_directory
 from cstore.records import codec
-from cstore.records.codec import Head
 from cstore.records.dialect import Flaw
-from cstore.records.model import R
-from cstore.records.snapshot import Identity, identity_at, identity_of
+from cstore.records.model import Generic, R
+from cstore.records.snapshot import identity_at, identity_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView, Sequence
 
-    from msgspec import Raw
+    from cstore.records.codec import Row, Rows
+    from cstore.records.snapshot import Identity
+
+    Head = tuple[str, Sequence[str]]
+    """ID and names of a record."""
 
 _BLANK = b" \t\n\r"
 
@@ -33,9 +35,9 @@ class Location(Enum):
 class Section(Generic[R]):
     """The records of one file.
 
-    A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
-    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; the
-    rows behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
+    A row is a record's place in the file. It holds the record, or what was parsed as long as nobody asked for more than
+    its head, or None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were
+    read; the rows behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
 
     Attributes:
         kind: the class of its records.
@@ -58,18 +60,18 @@ class Section(Generic[R]):
     def read(self, *, whole: bool) -> None:
         """Read the `whole` records, or only their heads if that will do, and note flaws."""
         data = self._base
-        heads = codec.decode_heads(data) if data and not whole else None
-        if heads is not None or not data:
-            self._start_from(data, [*(heads or ())])
+        parsed = codec.read_rows(self.kind, data) if data and not whole else None
+        if parsed is not None or not data:
+            self._start_from(data, [*parsed.objects] if parsed else [], parsed)
             return
         contents = codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
         self._start_from(data, [*contents.records])
 
-    def _start_from(self, data: bytes, rows: list[R | Head | None]) -> None:
-        self._base, self._rows, self._base_rows = data, rows, len(rows)
-        self._slices: Sequence[bytes | Raw] | None = None
+    def _start_from(self, data: bytes, rows: list[R | Row | None], parsed: Rows | None = None) -> None:
+        self._base, self._rows, self._base_rows, self._parsed = data, rows, len(rows), parsed
+        self._slices: list[bytes] | None = None
         self._tail: list[bytes] = []
         self._settle()
 
@@ -106,9 +108,13 @@ class Section(Generic[R]):
         """Whether the file on disk still is the one that was read or written."""
         return identity_at(self.path) == self.identity
 
-    def heads(self) -> Iterator[R | Head]:
-        """All records, or as much of them as was read: at least ID and names."""
-        return (row for row in self._rows if row is not None)
+    def heads(self) -> Iterator[Head]:
+        """ID and names of all records."""
+        for row in self._rows:
+            if isinstance(row, dict):
+                yield row["id"], row.get("names", ())
+            elif row is not None:
+                yield row.id, row.names
 
     def records(self) -> Iterator[R]:
         """All records.
@@ -116,19 +122,8 @@ class Section(Generic[R]):
         Raises:
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
-        if any(isinstance(row, Head) for row in self._rows):
-            self._read_the_rest()
-        return (row for row in self._rows if row is not None and not isinstance(row, Head))
-
-    def _read_the_rest(self) -> None:
-        contents = codec.decode(self.kind, self._base)
-        if contents.flaws:
-            for number in range(self._base_rows):
-                self._record(number)
-            return
-        for number, record in enumerate(contents.records):
-            if isinstance(self._rows[number], Head):
-                self._rows[number] = record
+        found = [self._record(number) for number in range(len(self._rows))]
+        return (record for record in found if record is not None)
 
     def mentioning(self, text: str) -> Iterator[R]:
         """All records in whose fields `text` may stand, and perhaps others.
@@ -136,7 +131,7 @@ class Section(Generic[R]):
         Raises:
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
-        rows = codec.rows_mentioning(self._base, self._base_slices, text)
+        rows = codec.rows_mentioning(self._parsed, text) if self._parsed else None
         if rows is None:
             return self.records()
         written_since = {*self._originals, *range(self._base_rows, len(self._rows))}
@@ -163,39 +158,44 @@ class Section(Generic[R]):
     def _record(self, number: int) -> R | None:
         """Read what a row holds; None if it was removed, or cannot be read in a degraded view."""
         row = self._rows[number]
-        if not isinstance(row, Head):
+        if not isinstance(row, dict):
             return row
+        record = codec.from_row(self.kind, row) or self._read_with_care(number, row["id"])
+        self._rows[number] = record
+        if record is None:
+            self._index = None
+        return record
+
+    def _read_with_care(self, number: int, identifier: str) -> R | None:
         raw = self._base_slices()[number]
         try:
-            record = codec.decode_one(self.kind, raw)
+            return codec.decode_one(self.kind, raw)
         except ValueError as error:
-            flaw = Flaw(f"record {number + 1} (ID {row.id}): {error}", self._base.find(bytes(raw)))
+            flaw = Flaw(f"record {number + 1} (ID {identifier}): {error}", self._base.find(raw))
             if not self.degraded:
                 raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) from None
             self._note(flaw)
-            self._rows[number] = self._index = None
             return None
-        self._rows[number] = record
-        return record
 
-    def _base_slices(self) -> Sequence[bytes | Raw]:
+    def _base_slices(self) -> list[bytes]:
         if self._slices is None:
-            self._slices = codec.split(self._base)
+            self._slices = codec.slices(self._parsed) if self._parsed else codec.split(self._base)
         return self._slices
 
     def _by_id(self) -> dict[str, int]:
         """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
         if self._index is None:
-            self._index = {row.id: number for number, row in enumerate(self._rows) if row is not None}
+            rows = [(number, _id_of(row)) for number, row in enumerate(self._rows) if row is not None]
+            self._index = {identifier: number for number, identifier in rows}
             self._repeated = {}
-            if len(self._index) < len(self._rows):
-                self._find_repeated(self._index)
+            if len(self._index) < len(rows):
+                self._find_repeated(rows, self._index)
         return self._index
 
-    def _find_repeated(self, index: dict[str, int]) -> None:
-        for number, row in enumerate(self._rows):
-            if row is not None and (index[row.id] != number or row.id in self._repeated):
-                self._repeated.setdefault(row.id, []).append(number)
+    def _find_repeated(self, rows: list[tuple[int, str]], index: dict[str, int]) -> None:
+        for number, identifier in rows:
+            if index[identifier] != number or identifier in self._repeated:
+                self._repeated.setdefault(identifier, []).append(number)
 
     @property
     def repeats(self) -> bool:
@@ -252,11 +252,11 @@ class Section(Generic[R]):
         comma = b"," if tail and len(base) > 1 else b""
         parts = [base, comma + b",".join(tail) + b"]"]
         self.identity = _write(self.path, parts, sync=sync)
-        rows: list[R | Head | None] = [*self.heads()]
+        rows = [row for row in self._rows if row is not None]
         if self._base_changed:
-            self._start_from(b"".join(parts), rows)
+            self._start_from(b"".join(parts), [*rows])
         else:
-            self._rows, self._tail = rows, tail
+            self._rows, self._tail = [*rows], tail
             self._settle()
 
     def _render_base(self) -> bytes | memoryview:
@@ -268,18 +268,18 @@ class Section(Generic[R]):
             return memoryview(self._base.strip(_BLANK))[:-1]
         return b"[" + b",".join(self._base_texts())
 
-    def _base_texts(self) -> list[bytes | Raw]:
+    def _base_texts(self) -> list[bytes]:
         texts = [*self._base_slices()]
         for number, old in self._originals.items():
             row = self._rows[number]
-            if number < self._base_rows and row is not None and not isinstance(row, Head):
+            if number < self._base_rows and row is not None and not isinstance(row, dict):
                 texts[number] = codec.rewrite(texts[number], old, row)
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
 
     def _render_tail(self) -> list[bytes]:
         texts = []
         for place, row in enumerate(self._rows[self._base_rows :]):
-            if row is None or isinstance(row, Head):
+            if row is None or isinstance(row, dict):
                 continue
             old = self._originals.get(self._base_rows + place)
             if place >= len(self._tail):
@@ -290,7 +290,14 @@ class Section(Generic[R]):
         return texts
 
 
+def _id_of(row: R | Row) -> str:
+    identifier: str = row["id"] if isinstance(row, dict) else row.id
+    return identifier
+
+
 def _write(path: str, parts: Sequence[bytes | memoryview], *, sync: bool) -> Identity:
+    from cstore.fs.atomic import PendingFile
+
     make_directory(os.path.dirname(path), sync=sync)
     with PendingFile(path, sync=sync) as pending:
         for part in parts:
@@ -315,4 +322,6 @@ def make_directory(path: str, *, sync: bool = True) -> None:
         raise SystemFailure("create", path, error) from None
     else:
         if sync:
+            from cstore.fs.atomic import sync_directory
+
             sync_directory(os.path.dirname(path) or ".")

@@ -7,34 +7,25 @@ lock, which the caller holds, having written a fresh token first (store-format 2
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
-
-import msgspec
 
 from cstore.errors import IDTaken, NameTaken, RecordsDamaged
 from cstore.records import codec
-from cstore.records.model import R
+from cstore.records.model import Generic, R
 from cstore.records.section import Location, Section
 from cstore.records.snapshot import read_readable, read_together
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from cstore.errors import UnknownItem
-    from cstore.records.codec import Head
+    from cstore.records.section import Head
 
 __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
 
-class _HasID(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-H = TypeVar("H", bound=_HasID)
-
-
-class Kind(msgspec.Struct, Generic[R], frozen=True):
+class Kind(Value, Generic[R]):
     """What a table must know about its kind of record.
 
     Attributes:
@@ -56,7 +47,7 @@ class Kind(msgspec.Struct, Generic[R], frozen=True):
     duplicates: bool = False
 
 
-class NameConflict(msgspec.Struct, frozen=True):
+class NameConflict(Value):
     """A name that two records of a kind have: the later one, `keeper`, is the one that answers to it."""
 
     name: str
@@ -152,15 +143,18 @@ class Table(Generic[R]):
     # ── asking ──
 
     def __iter__(self) -> Iterator[R]:
-        return self._visible([section.records() for section in self._sections])
-
-    def _heads(self) -> Iterator[R | Head]:
-        """Go over the records like `__iter__`, but with no more than IDs and names."""
-        return self._visible([section.heads() for section in self._sections])
-
-    def _visible(self, rows: list[Iterator[H]]) -> Iterator[H]:
-        every = chain.from_iterable(rows)
+        every = chain.from_iterable([section.records() for section in self._sections])
         return _firsts(every) if self._hides() else every
+
+    def _heads(self) -> Iterator[Head]:
+        """Go over the records like `__iter__`, but with no more than IDs and names."""
+        every = chain.from_iterable([section.heads() for section in self._sections])
+        if not self._hides():
+            return every
+        firsts: dict[str, Head] = {}
+        for head in every:
+            firsts.setdefault(head[0], head)
+        return iter(firsts.values())
 
     def mentioning(self, text: str) -> Iterator[R]:
         """Go over all records in whose fields `text` may stand, and perhaps some others: cheap if there are few.
@@ -189,7 +183,7 @@ class Table(Generic[R]):
 
     def ids(self) -> list[str]:
         """All IDs, in load order, each once."""
-        return list(dict.fromkeys(head.id for head in self._heads()))
+        return list(dict.fromkeys(identifier for identifier, _ in self._heads()))
 
     def get(self, identifier: str) -> R | None:
         """Return the record with exactly that ID."""
@@ -218,7 +212,7 @@ class Table(Generic[R]):
         return next((record for record in self if alias(record) == word), None) if alias else None
 
     def _by_prefix(self, word: str) -> R | None:
-        found = {head.id for head in self._heads() if head.id.startswith(word) and " " not in head.id}
+        found = {known for known, _ in self._heads() if known.startswith(word) and " " not in known}
         return self.get(found.pop()) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:
@@ -246,17 +240,17 @@ class Table(Generic[R]):
     def _name_index(self) -> dict[str, str]:
         if self._names is None:
             self._names, self._conflicts = {}, []
-            for head in self._heads():
-                if head.names:
-                    self._enter(self._names, head)
+            for identifier, names in self._heads():
+                if names:
+                    self._enter(self._names, identifier, names)
         return self._names
 
-    def _enter(self, names: dict[str, str], head: R | Head) -> None:
-        for name in head.names:
-            other = names.get(name, head.id)
-            if other != head.id:
-                self._conflicts.append(NameConflict(name, head.id, other))
-            names[name] = head.id
+    def _enter(self, index: dict[str, str], identifier: str, names: Sequence[str]) -> None:
+        for name in names:
+            other = index.get(name, identifier)
+            if other != identifier:
+                self._conflicts.append(NameConflict(name, identifier, other))
+            index[name] = identifier
 
     def _leave(self, head: R) -> None:
         if self._names is None:
@@ -288,7 +282,7 @@ class Table(Generic[R]):
         """
         record = self._known(identifier)
         wanted = dict.fromkeys(names)
-        losers = [head.id for head in self._heads() if not wanted.keys().isdisjoint(head.names)]
+        losers = [holder for holder, held in self._heads() if not wanted.keys().isdisjoint(held)]
         for loser in losers:
             if loser != identifier:
                 self._take_away(self._known(loser), wanted)
@@ -324,7 +318,7 @@ class Table(Generic[R]):
             raise ValueError(f"this table has no {location.value} file")
         section.append(record)
         if self._names is not None:
-            self._enter(self._names, record)
+            self._enter(self._names, record.id, record.names)
 
     def replace(self, record: R) -> None:
         """Put a record in the place of the one with its ID.
@@ -344,7 +338,7 @@ class Table(Generic[R]):
         if old.names != new.names:
             self._leave(old)
             if self._names is not None:
-                self._enter(self._names, new)
+                self._enter(self._names, new.id, new.names)
 
     def remove(self, identifier: str) -> R:
         """Remove a record, and any hidden by it, and return it.
@@ -384,12 +378,12 @@ def _with_names(record: R, names: tuple[str, ...]) -> R:
     return record.with_(names=names)
 
 
-def _firsts(rows: Iterable[H]) -> Iterator[H]:
+def _firsts(records: Iterable[R]) -> Iterator[R]:
     seen: set[str] = set()
-    for row in rows:
-        if row.id not in seen:
-            seen.add(row.id)
-            yield row
+    for record in records:
+        if record.id not in seen:
+            seen.add(record.id)
+            yield record
 
 
 def _flaws_of_kind(kind: Kind[R], section: Section[R]) -> list[RecordsDamaged]:

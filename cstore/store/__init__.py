@@ -6,10 +6,9 @@ Must not know: how a result is shown, or how a driver keeps its trees.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.store.store import Store, open_store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.creation import NewLayer
     from cstore.store.garbage import Leftover

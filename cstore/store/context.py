@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from cstore.store.places import places
+from cstore.values import Value
 
-import msgspec
-
-from cstore.store.places import Place, Shelf, places
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
     from cstore.fs.lockfile import Patience
     from cstore.layout import Layout
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
+    from cstore.store.places import Place, Shelf
 
 
-class Additional(msgspec.Struct, frozen=True):
+class Additional(Value):
     """Where an additional store is, and whether only its images count: its layers may be the store's own."""
 
     layout: Layout
     images_only: bool = False
 
 
-class Context(msgspec.Struct):
+class Context:
     """One open store.
 
     Attributes:
@@ -35,18 +36,24 @@ class Context(msgspec.Struct):
         tables, extras: what was last read, of the store itself and of additional ones.
     """
 
-    config: StoreConfig
-    layout: Layout
-    driver: Driver
-    patience: Patience
-    sync: bool
-    additional: tuple[Additional, ...] = ()
-    places: dict[Shelf, Place] = {}
-    tables: dict[Shelf, Table[Any]] = {}
-    extras: list[ExtraStore] = []
-
-    def __post_init__(self) -> None:
-        self.places = places(self.layout)
+    def __init__(
+        self,
+        config: StoreConfig,
+        layout: Layout,
+        driver: Driver,
+        patience: Patience,
+        sync: bool,
+        additional: tuple[Additional, ...] = (),
+    ) -> None:
+        self.config = config
+        self.layout = layout
+        self.driver = driver
+        self.patience = patience
+        self.sync = sync
+        self.additional = additional
+        self.places: dict[Shelf, Place] = places(layout)
+        self.tables: dict[Shelf, Table[Any]] = {}
+        self.extras: list[ExtraStore] = []
 
     @property
     def ignore_chown_errors(self) -> bool:

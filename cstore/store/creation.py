@@ -12,8 +12,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, ParentIsContainer, SystemFailure
 from cstore.fs.atomic import sync_filesystem
@@ -23,19 +21,21 @@ from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
 from cstore.store.filling import Filling, archive_fields, contents_of, fill
-from cstore.store.lookup import Tables, container_of_layer, get_layer, get_own_layer, tree_names
+from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.places import Shelf
 from cstore.store.session import Reader, Writer, writing
+from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cstore.drivers.contract import StagedTree
     from cstore.store.context import Context
+    from cstore.store.lookup import Tables
 
 
-class NewLayer(msgspec.Struct, frozen=True):
+class NewLayer(Value):
     """What a caller asks for. `id_map` None: the parent's maps, unless a host flag clears that kind."""
 
     parent: str = ""
@@ -49,11 +49,11 @@ class NewLayer(msgspec.Struct, frozen=True):
     id_map: IDMap | None = None
     host_uids: bool = False
     host_gids: bool = False
-    flags: dict[str, Any] = msgspec.field(default_factory=dict)
-    data: dict[str, bytes] = msgspec.field(default_factory=dict)
+    flags: Mapping[str, Any] = {}
+    data: Mapping[str, bytes] = {}
 
 
-class _Plan(msgspec.Struct, frozen=True):
+class _Plan(Value):
     """A request held against the records of one moment."""
 
     id: str

@@ -6,11 +6,12 @@ lie on read-only media. With a separate image store, the images of the graph roo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cstore.store.places import Shelf, places
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.errors import RecordsDamaged
     from cstore.records.model import Image, Layer
     from cstore.records.table import Table

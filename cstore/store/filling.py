@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.staging import StagingDirectory, StagingRoot
+from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-class Filling(msgspec.Struct):
+class Filling(Value):
     """What was read into a tree. `staging` holds the tar-split until it is published, and goes away with it."""
 
     applied: Applied

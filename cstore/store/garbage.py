@@ -17,8 +17,6 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.staging import StagingRoot
 from cstore.ids import flaw_of_id, flaw_of_part
@@ -26,6 +24,7 @@ from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_lay
 from cstore.store.lookup import referenced, tree_names
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, writing
+from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 _ITEM_DIRECTORY = re.compile(r"[0-9a-f]{64}")
 
 
-class Leftover(msgspec.Struct, frozen=True):
+class Leftover(Value):
     """Something that belongs to no record: its path, its kind (see above), and the bytes that it takes on disk."""
 
     path: str

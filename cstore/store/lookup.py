@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
-
-import msgspec
-
 from cstore.errors import LayerUnknown, ReadOnlyStore
 from cstore.records.layers import children
 from cstore.store.places import Shelf
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
 
     from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
+
+    class Tables(Protocol):
+        """Whatever shows the three tables: a reader or a writer."""
+
+        @property
+        def layers(self) -> Table[Layer]: ...  # noqa: D102  - the protocol's names say it
+        @property
+        def images(self) -> Table[Image]: ...  # noqa: D102  - as above
+        @property
+        def containers(self) -> Table[Container]: ...  # noqa: D102  - as above
+
+        additional: list[ExtraStore]
+
 
 LAYER_FIRST = (Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS)
 """The order of `exists`, names and metadata (semantics 4)."""
@@ -25,20 +37,7 @@ CONTAINER_FIRST = (Shelf.CONTAINERS, Shelf.IMAGES, Shelf.LAYERS)
 """The order of `delete` (cli 2.1)."""
 
 
-class Tables(Protocol):
-    """Whatever shows the three tables: a reader or a writer."""
-
-    @property
-    def layers(self) -> Table[Layer]: ...  # noqa: D102  - the protocol's names say it
-    @property
-    def images(self) -> Table[Image]: ...  # noqa: D102  - as above
-    @property
-    def containers(self) -> Table[Container]: ...  # noqa: D102  - as above
-
-    additional: list[ExtraStore]
-
-
-class Item(msgspec.Struct, frozen=True):
+class Item(Value):
     """An item and its kind."""
 
     shelf: Shelf

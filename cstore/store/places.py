@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from cstore.records.table import Location
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.layout import Layout
 
@@ -21,7 +20,7 @@ class Shelf(Enum):
     CONTAINERS = "container"
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(Value):
     """One kind's record files, in load order, and its lock files, in lock order."""
 
     files: dict[Location, str]

@@ -18,13 +18,14 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.atomic import sync_directory, write_file
-from cstore.records.model import Layer  # noqa: TC001  - msgspec reads the annotation when it makes the class
+from cstore.records.codec import encode, from_row
+from cstore.records.model import Layer
+from cstore.records.scanner import load
 from cstore.store.filling import contents_of
 from cstore.store.places import Shelf
+from cstore.values import Value
 
 if TYPE_CHECKING:
     from cstore.drivers.contract import StagedTree
@@ -35,7 +36,7 @@ _JOURNAL = ".replacing.json"
 _TAR_SPLIT = ".replacing.gz"
 
 
-class _Journal(msgspec.Struct, frozen=True):
+class _Journal(Value):
     """What a replacement is about to make true."""
 
     record: Layer
@@ -47,7 +48,7 @@ def replace_contents(writer: Writer, record: Layer, staged: StagedTree, filling:
     base = os.path.join(writer.layout.layers, record.id)
     filling.publish(base + _TAR_SPLIT, sync=writer.context.sync)
     journal = _Journal(record=record, inode=os.stat(staged.tree).st_ino)
-    write_file(base + _JOURNAL, msgspec.json.encode(journal), sync=writer.context.sync)
+    write_file(base + _JOURNAL, _written(journal), sync=writer.context.sync)
     try:
         old = writer.driver.replace(staged, record.id)
     except BaseException:
@@ -73,13 +74,19 @@ def finish_replacements(writer: Writer) -> None:
             _drop(base)
 
 
+def _written(journal: _Journal) -> bytes:
+    return b'{"inode":%d,"record":%s}' % (journal.inode, encode(journal.record))
+
+
 def _read(path: str) -> _Journal | None:
     """Read a journal; one that is not whole was never acted upon."""
     try:
         with open(path, "rb") as stream:
-            return msgspec.json.decode(stream.read(), type=_Journal)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            journal = load(stream.read())
+        record, inode = from_row(Layer, journal["record"]), journal["inode"]
+    except (OSError, ValueError, LookupError, TypeError):
         return None
+    return _Journal(record, inode) if record is not None and isinstance(inode, int) else None
 
 
 def _exchanged(writer: Writer, journal: _Journal) -> bool:

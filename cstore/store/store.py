@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.layout import Layout
 from cstore.store.context import Additional, Context
@@ -11,6 +10,7 @@ from cstore.store.layers import Layers
 from cstore.store.lookup import Item, find_item
 from cstore.store.session import Reader
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -8,7 +8,6 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec.structs import replace
 
 from cstore.config.keys import KEYS, Kind
 from cstore.config.lines import key_lines
@@ -34,7 +33,7 @@ PULL_KEYS = (
 
 def essence(config: StoreConfig) -> StoreConfig:
     """What a configuration means, without where it comes from."""
-    return replace(config, source="", warnings=(), pull_options=None, choice=DriverChoice())
+    return config.with_(source="", warnings=(), pull_options=None, choice=DriverChoice())
 
 
 def test_example_has_every_key_and_no_other() -> None:

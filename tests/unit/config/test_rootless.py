@@ -29,13 +29,13 @@ class TestIdentity:
         [
             (ROOT_PROCESS, {}, False, False, 0),
             (USER_PROCESS, {}, True, True, 1000),
-            (USER_PROCESS._replace(euid=0, admin=True), {}, False, False, 1000),
-            (ROOT_PROCESS._replace(admin=False), {}, True, False, 0),
-            (ROOT_PROCESS._replace(whole_map=False), {}, True, False, 0),
+            (USER_PROCESS.with_(euid=0, admin=True), {}, False, False, 1000),
+            (ROOT_PROCESS.with_(admin=False), {}, True, False, 0),
+            (ROOT_PROCESS.with_(whole_map=False), {}, True, False, 0),
             (ROOT_PROCESS, {"_CONTAINERS_USERNS_CONFIGURED": "done"}, True, False, 0),
             (ROOT_PROCESS, {"_CONTAINERS_USERNS_CONFIGURED": ""}, False, False, 0),
             (ROOT_PROCESS, {"_CONTAINERS_ROOTLESS_UID": "1000"}, True, True, 1000),
-            (ROOT_PROCESS._replace(whole_map=False), {"_CONTAINERS_ROOTLESS_UID": "7"}, True, True, 7),
+            (ROOT_PROCESS.with_(whole_map=False), {"_CONTAINERS_ROOTLESS_UID": "7"}, True, True, 7),
             (ROOT_PROCESS, {"_CONTAINERS_ROOTLESS_UID": ""}, False, False, 0),
         ],
     )
@@ -139,7 +139,7 @@ class TestRoots:
         usual = machine.root / "run/user" / str(USER_ID)
         usual.mkdir(parents=True, mode=0o700)
         environ = machine.user(XDG_RUNTIME_DIR="")
-        stranger = USER._replace(seen_uid=USER.seen_uid + 1)
+        stranger = USER.with_(seen_uid=USER.seen_uid + 1)
         assert "/tmp/storage-run-" in machine.load(environ, stranger).run_root
 
         usual.rename(machine.root / "own")
@@ -154,7 +154,7 @@ class TestRoots:
 
         assert machine.load(environ, USER).run_root == f"{parent}/{USER_ID}/containers"
         assert list(parent.iterdir()) == []
-        stranger = USER._replace(seen_uid=USER.seen_uid + 1)
+        stranger = USER.with_(seen_uid=USER.seen_uid + 1)
         assert machine.load(environ, stranger).run_root == f"{machine.root}/own-tmp/storage-run-{USER_ID}/containers"
 
     def test_last_resort_must_be_safe(self, machine: Machine) -> None:
@@ -169,14 +169,14 @@ class TestRoots:
     def test_home_comes_from_the_user_database(self, machine: Machine) -> None:
         """Without HOME the database is asked, and a user unknown to both is told so."""
         environ = machine.user(HOME="")
-        owner = USER._replace(uid=os.getuid())
+        owner = USER.with_(uid=os.getuid())
         home = pwd.getpwuid(os.getuid()).pw_dir
         if os.path.exists(os.path.join(home, ".config/containers/storage.conf")):
             pytest.skip(f"{home} has a storage.conf of its own")
         assert machine.load(environ, owner).graph_root.startswith(os.path.realpath(home))
 
         with pytest.raises(ConfigError, match="HOME: is not set, and user 4000000000 has no entry"):
-            machine.load(environ, USER._replace(uid=4000000000))
+            machine.load(environ, USER.with_(uid=4000000000))
 
 
 class TestUserFile:
@@ -237,7 +237,7 @@ class TestUserFile:
         """User 0 in a foreign namespace is rootless, and yet has the system's paths."""
         machine.write("etc/storage.conf", "[storage]\ndriver='vfs'\ngraphroot='/sys/g'\nrunroot='/sys/r'\n")
 
-        config = machine.load(machine.system(USER="me"), ROOT._replace(rootless=True))
+        config = machine.load(machine.system(USER="me"), ROOT.with_(rootless=True))
 
         assert config.graph_root == "/sys/g"
         assert config.userns_owner == "me"
