@@ -9,6 +9,7 @@ from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown, SystemFailure, Unsupported
 from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
+from cstore.store.mounting import mount_point
 from cstore.store.places import Shelf
 from cstore.store.replacing import replace_contents
 from cstore.store.session import Reader, writing
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 def apply_diff(context: Context, word: str, source: int, progress: Callable[[int], None] | None = None) -> int:
     """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
 
-    The layer's own tree is untouched until the whole archive is on disk beside it.
+    The layer's own tree is untouched until the whole archive is on disk beside it. What somebody writes meanwhile into
+    the layer, if it is mounted, would be lost with the old tree: then nothing is applied.
 
     Raises:
         LayerUnknown: there is no such layer, or it went away meanwhile.
@@ -40,6 +42,7 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
     make_roots(context.layout)
     sweep(context)
     before = _contents(context, layer.id)
+    age = _newest_change(context, layer.id)
     staged = context.driver.stage_again(layer.id, layer.parent or None)
     try:
         filling = fill(context, staged, source, layer.id_map, progress)
@@ -48,7 +51,7 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
                 current = writer.layers.get(layer.id)
                 if current is None:
                     raise LayerUnknown(word)
-                if _contents(context, layer.id) != before:
+                if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
                     raise LayerChanged(layer.id)
                 replace_contents(writer, current.with_(**archive_fields(filling.applied)), staged, filling)
         finally:
@@ -66,6 +69,16 @@ def _contents(context: Context, layer: str) -> tuple[int, int]:
     except OSError as error:
         raise SystemFailure("examine", root, error) from None
     return status.st_dev, status.st_ino
+
+
+def _newest_change(context: Context, layer: str) -> int:
+    from cstore.fs.tree import newest_change
+
+    return newest_change(context.driver.content_roots(layer)[0])
+
+
+def _written_since(context: Context, layer: str, moment: int) -> bool:
+    return bool(mount_point(context, layer)) and _newest_change(context, layer) > moment
 
 
 def changes(context: Context, word: str, reference: str = "") -> list[Change]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cstore.fs.tree.measure import Usage, usage
+from cstore.fs.tree.measure import Usage, newest_change, usage
 from cstore.fs.tree.remove import remove_tree
 
 if TYPE_CHECKING:
     from cstore.fs.tree.copy import copy_tree
 
-__all__ = ["Usage", "copy_tree", "remove_tree", "usage"]
+__all__ = ["Usage", "copy_tree", "newest_change", "remove_tree", "usage"]
 
 
 def __getattr__(name: str) -> Any:

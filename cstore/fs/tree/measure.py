@@ -1,13 +1,19 @@
-"""How much a tree holds."""
+"""How much a tree holds, and how old it is."""
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
+import stat
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cstore.errors import SystemFailure
 from cstore.fs.tree.trail import Trail, open_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 
 class Usage(NamedTuple):
@@ -28,41 +34,64 @@ def usage(path: str) -> Usage:
     Raises:
         SystemFailure: a directory cannot be read.
     """
+    return _walk(path, _count)
+
+
+def newest_change(path: str) -> int:
+    """Say when the directory `path` or anything in it was last changed: the newest ctime, in ns.
+
+    Raises:
+        SystemFailure: a directory cannot be read.
+    """
+    return _walk(path, lambda statuses: max(status.st_ctime_ns for status in statuses))
+
+
+def _walk(path: str, look: Callable[[Iterator[os.stat_result]], T]) -> T:
     try:
         root = open_root(path)
     except OSError as error:
         raise SystemFailure("open", path, error) from None
     with Trail(path, root, quiet=True) as trail:
         try:
-            return _measure(trail)
+            return look(_statuses(trail))
         except OSError as error:
             raise SystemFailure("measure", trail.where(os.fsdecode(error.filename or "")), error) from None
 
 
-def _measure(trail: Trail) -> Usage:
-    size, inodes = 0, 1
+def _count(statuses: Iterator[os.stat_result]) -> Usage:
+    size, inodes = 0, 0
     seen: set[tuple[int, int]] = set()
+    for status in statuses:
+        inodes += 1
+        if stat.S_ISDIR(status.st_mode):
+            continue
+        if status.st_nlink > 1:
+            key = status.st_dev, status.st_ino
+            if key in seen:
+                inodes -= 1
+                continue
+            seen.add(key)
+        size += status.st_size
+    return Usage(size, inodes)
+
+
+def _statuses(trail: Trail) -> Iterator[os.stat_result]:
+    """Go over everything in the tree, the root included."""
+    yield os.fstat(trail.here)
     pending = [_directories_and_others(trail.here)]
     while pending:
         directories, others = pending[-1]
-        for status in others:
-            key = status.st_dev, status.st_ino
-            if status.st_nlink > 1 and key in seen:
-                continue
-            if status.st_nlink > 1:
-                seen.add(key)
-            size += status.st_size
-            inodes += 1
+        yield from others
         others.clear()
         if directories:
-            inodes += 1
-            if _enter(trail, directories.pop()):
+            name = directories.pop()
+            yield os.stat(name, dir_fd=trail.here, follow_symlinks=False)
+            if _enter(trail, name):
                 pending.append(_directories_and_others(trail.here))
             continue
         pending.pop()
         if pending:
             trail.up()
-    return Usage(size, inodes)
 
 
 def _enter(trail: Trail, name: str) -> bool:

@@ -137,3 +137,37 @@ def test_two_diffs_applied_at_once_do_not_lose_one(
 
     assert len(failures) == 1
     assert os.listdir(store.mount("it")) == ["second"]
+
+
+def test_what_is_written_into_a_mounted_layer_meanwhile_is_not_lost(store: Store, put: Import, graph: str) -> None:
+    """The archive is not applied then: the old tree would go, and what was written with it."""
+    put(typical_tar(), id="it")
+    mounted = store.mount("it")
+    archive = make_tar(regular("new", b"text"))
+
+    def apply_while(act: Callable[[], None]) -> None:
+        reading, writing = os.pipe()
+
+        def feed() -> None:
+            act()
+            with os.fdopen(writing, "wb") as stream:
+                stream.write(archive)
+
+        feeder = threading.Timer(0.5, feed)
+        feeder.start()
+        try:
+            store.layers.apply_diff("it", reading)
+        finally:
+            feeder.join()
+            os.close(reading)
+
+    def write() -> None:
+        with open(os.path.join(mounted, "written"), "w", encoding="utf-8") as file:
+            file.write("text")
+
+    with pytest.raises(LayerChanged):
+        apply_while(write)
+    assert os.path.exists(os.path.join(mounted, "written"))
+    assert not os.path.exists(os.path.join(mounted, "new"))
+    apply_while(lambda: None)
+    assert {"written", "new"} <= set(os.listdir(os.path.join(graph, "vfs", "dir", "it")))

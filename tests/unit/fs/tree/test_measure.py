@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import SystemFailure
-from cstore.fs.tree import Usage, usage
+from cstore.fs.tree import Usage, newest_change, usage
 from cstore.kernel.mount import MNT_DETACH, MS_BIND, mount, unmount
 
 if TYPE_CHECKING:
@@ -65,3 +66,20 @@ def test_mounts_are_left_out(tmpfs: TmpfsMaker) -> None:
         assert usage(root) == before == Usage(10, 5)
     finally:
         unmount(os.path.join(root, "a", "place"), MNT_DETACH)
+
+
+def test_the_newest_change_is_seen_wherever_it_is(tmp_path: Path) -> None:
+    """Deep down, in a file, in a directory that lost an entry, or in the root."""
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    for act in (
+        lambda: (deep / "file").write_bytes(b""),
+        lambda: (deep / "file").chmod(0o600),
+        lambda: (deep / "file").unlink(),
+        lambda: (tmp_path / "top").mkdir(),
+    ):
+        before = newest_change(str(tmp_path))
+        time.sleep(0.02)
+        assert newest_change(str(tmp_path)) == before
+        act()
+        assert newest_change(str(tmp_path)) > before
