@@ -37,6 +37,8 @@ from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, writing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.store.context import Context
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -109,9 +111,12 @@ def _remove_container(writer: Writer, item: Item) -> None:
         raise LayerUnknown(item.id)
     if writer.layers.get(container.layer) is None:
         raise NotALayer(container.layer)
-    remove_layer(writer, container.layer)
-    writer.containers.remove(item.id)
-    writer.save(Shelf.CONTAINERS)
+
+    def forget() -> None:
+        writer.containers.remove(item.id)
+        writer.save(Shelf.CONTAINERS)
+
+    remove_layer(writer, container.layer, forget)
     discard_container_data(writer, item.id)
 
 
@@ -132,8 +137,11 @@ _REMOVERS = {
 }
 
 
-def remove_layer(writer: Writer, layer: str) -> None:
+def remove_layer(writer: Writer, layer: str, before_record: Callable[[], None] | None = None) -> None:
     """Unmount and remove a layer, whoever uses it. Saves the layer records twice.
+
+    What else shall go with it goes `before_record`: a crash leaves both the layer's record, flagged, and its user's, or
+    only the first, and the next delete or the next writer concludes. A container without a layer could not be deleted.
 
     On a full disk even that needs space, so there the layer's files are deleted before its record is flagged: they are
     what shall go, and a second delete concludes what a crash in between leaves.
@@ -158,6 +166,8 @@ def remove_layer(writer: Writer, layer: str) -> None:
         writer.layers.replace(record)  # nothing has happened to it, so nobody shall finish it off
         writer.save(Shelf.LAYERS)
         raise
+    if before_record is not None:
+        before_record()
     _take_rest(writer, layer)
     writer.save(Shelf.LAYERS)
 

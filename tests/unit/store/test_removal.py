@@ -10,10 +10,14 @@ import pytest
 
 from cstore.errors import LayerHasChildren, LayerUnknown, LayerUsedByContainer, LayerUsedByImage, NotALayer
 from cstore.store import NewLayer, Store
+from cstore.store.session import Writer
 from tests.builders import typical_tar
 from tests.unit.store.conftest import kept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.store.places import Shelf
     from tests.unit.store.conftest import Import
 
 
@@ -92,6 +96,37 @@ def test_unchecked_delete_of_a_container_takes_its_layer(store: Store, graph: st
     assert store.containers() == []
     assert store.layers.list() == []
     assert not os.path.exists(os.path.join(graph, "vfs-containers", "c1"))
+
+
+@pytest.mark.parametrize("kill_at", [2, 3])
+def test_a_delete_of_a_container_that_was_interrupted_can_be_concluded(
+    store: Store, graph: str, monkeypatch: pytest.MonkeyPatch, reopen: Callable[[], Store], kill_at: int
+) -> None:
+    """Before its record is gone by another delete, after that by the next writer."""
+    store.layers.create(NewLayer(id="own"))
+    write_records(graph, "container", [{"id": "c1", "image": "", "layer": "own", "created": "2026-01-01T00:00:00Z"}])
+    save, saves = Writer.save, 0
+
+    def killed(self: Writer, *shelves: Shelf) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == kill_at:
+            raise KeyboardInterrupt
+        save(self, *shelves)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.delete("c1")
+    if kill_at == 2:
+        reopen().delete("c1")
+    else:
+        store.layers.create(NewLayer(id="next"))
+
+    with open(os.path.join(graph, "vfs-layers", "layers.json"), encoding="utf-8") as file:
+        assert "own" not in [record["id"] for record in json.load(file)]
+    assert store.containers() == []
+    assert "own" not in store.layers.trees()
 
 
 def test_wipe_takes_everything(store: Store, put: Import, graph: str) -> None:
