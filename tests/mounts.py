@@ -15,7 +15,7 @@ def mounts_below(folder: str) -> list[str]:
 
 
 def detach_all(folder: str) -> None:
-    """Unmount everything in a directory, even what is in use."""
-    for path in mounts_below(folder):
+    """Unmount everything in a directory and on it, even what is in use."""
+    for path in (*mounts_below(folder), os.path.realpath(folder)):
         with suppress(OSError):
             mount.unmount(path, mount.MNT_DETACH)

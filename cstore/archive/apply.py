@@ -43,6 +43,8 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
         ignore_chown_errors: an owner that cannot be set is left as it is.
         sync: everything is on disk when the call returns.
         known_compressed: digest and size of the stream as it comes, if somebody has verified them already.
+        lowers: the directories beneath a tree that is a part of a union, nearest first: files that hard links need are
+            copied up from there.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN
@@ -52,6 +54,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     ignore_chown_errors: bool = False
     sync: bool = True
     known_compressed: tuple[str, int] | None = None
+    lowers: tuple[str, ...] = ()
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,8 +135,8 @@ def _unpack(
     from cstore.archive.unpacking.worker import Worker
 
     ring = make_ring()
-    terms = _terms(options, owners)
     with contextlib.ExitStack() as cleanup:
+        terms = _terms(options, owners, cleanup)
         # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
         worker = Worker(tree, root_fd, ring, terms)
         cleanup.callback(worker.end)
@@ -152,15 +155,19 @@ def _unpack(
         return _summarise(intake, owners, dispatcher, options.known_compressed), report
 
 
-def _terms(options: ApplyOptions, owners: Owners) -> Terms:
+def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:
     from cstore.archive.unpacking.orders import Terms
 
+    lowers = [_open_tree(lower) for lower in options.lowers]
+    for fd in lowers:
+        cleanup.callback(os.close, fd)
     return Terms(
         form=options.form,
         has_lower=options.has_lower,
         missing_owner=owners.for_missing(),
         in_user_namespace=options.in_user_namespace,
         ignore_chown_errors=options.ignore_chown_errors,
+        lowers=tuple(lowers),
     )
 
 

@@ -63,12 +63,14 @@ class StagedTree(msgspec.Struct):
         form: how a removal is written into `tree`.
         has_lower: whether `tree` already holds, or lies above, what other layers made.
         staging: the staging directory that owns everything made so far.
+        lowers: directories of other layers that lie beneath `tree`, nearest first; none if `tree` is whole.
     """
 
     tree: str
     form: WhiteoutForm
     has_lower: bool
     staging: StagingDirectory
+    lowers: tuple[str, ...] = ()
 
 
 class Removal(Protocol):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import strip_acls
 from cstore.archive.unpacking.times import DirectoryTimes
-from cstore.archive.whiteout import OPAQUE_VALUE
+from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cstore.archive.unpacking.beneath import Beneath
     from cstore.archive.unpacking.ground import Ground
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
@@ -33,13 +34,14 @@ class Entries:
         unfinished: the order that began the present file, while its contents come.
     """
 
-    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview) -> None:
+    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview, beneath: Beneath) -> None:
         self.times = DirectoryTimes()
         self.unfinished: Order | None = None
         self._terms = terms
         self._paths = paths
         self._open_folders = paths.open_folders
         self._ground = ground
+        self._beneath = beneath
         self._ring = ring
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._tracks = terms.tracks
@@ -226,14 +228,19 @@ class Entries:
 
     def hard_link(self, order: Order) -> None:
         """Give an existing file another name, and what this entry says about it."""
-        folder, target = self._both_ends(order)
         base, target_base = order[2], order[10]
         try:
+            folder, target = self._both_ends(order)
             found = os.stat(target_base, dir_fd=target.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            self._refuse_target(order, "does not exist in this layer")
+        except (FileNotFoundError, NotADirectoryError):
+            if not self._beneath.copy_up(order[9], target_base):
+                self._refuse_target(order, "does not exist in this layer")
+            folder, target = self._both_ends(order)
+            found = os.stat(target_base, dir_fd=target.fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             self._refuse_target(order, "is a directory")
+        if self._terms.form.opaque_xattr and is_whiteout_device(found):
+            self._refuse_target(order, "was removed by this layer")
         if self._is_link_to(found, folder, base):
             self._ground.attic.drop(order[8])
         else:
@@ -244,10 +251,7 @@ class Entries:
     def _both_ends(self, order: Order) -> tuple[Folder, Folder]:
         """The directories of a hard link and of its target, both open at the same time."""
         folder = self._folder(order)
-        try:
-            target = self._paths.folder(order[9], create=False)
-        except (FileNotFoundError, NotADirectoryError):
-            self._refuse_target(order, "does not exist in this layer")
+        target = self._paths.folder(order[9], create=False)
         if folder.fd < 0:  # closed to make room for the other
             folder = self._folder(order)
         return folder, target

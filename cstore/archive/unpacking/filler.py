@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking import orders as codes
+from cstore.archive.unpacking.beneath import Beneath
 from cstore.archive.unpacking.entries import Entries
 from cstore.archive.unpacking.ground import Ground
 from cstore.archive.unpacking.paths import Paths
@@ -40,7 +41,7 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
     message: tuple[int, Any] = (BROKEN, "it did not begin")
     try:
-        _confine(parent, {incoming, outgoing, root_fd}, root_fd)
+        _confine(parent, {incoming, outgoing, root_fd, *terms.lowers}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
     except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
         message = (BROKEN, _describe_failure())
@@ -69,7 +70,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     """Carry out orders; return the final answer."""
     paths = Paths(root_fd, terms)
     ground = Ground(root_fd, terms, paths)
-    entries = Entries(terms, paths, ground, ring)
+    entries = Entries(terms, paths, ground, ring, Beneath(terms, paths))
     handlers = _handlers(entries, Removal(terms, paths, ground.attic, ground.seen), outgoing)
     order: Order = (codes.FINISH,)
     try:

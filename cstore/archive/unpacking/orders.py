@@ -46,6 +46,7 @@ class Terms(NamedTuple):
         missing_owner: owner of directories that the archive does not list; None if the ID map has none for 0:0.
         in_user_namespace: EPERM for an attribute is forgiven.
         ignore_chown_errors: an owner that cannot be set is left as it is.
+        lowers: descriptors of the directories beneath a tree that is a part of a union, nearest first.
     """
 
     form: WhiteoutForm
@@ -53,6 +54,7 @@ class Terms(NamedTuple):
     missing_owner: tuple[int, int] | None
     in_user_namespace: bool
     ignore_chown_errors: bool
+    lowers: tuple[int, ...] = ()
 
     @property
     def tracks(self) -> bool:

@@ -104,7 +104,7 @@ class OverlayDriver:
             staged = make_layer(staging, below, options.id_map, self._form)
             if below is not None and options.parent_map != options.id_map:
                 self._rewrite(staged, below, options)
-            return staged
+            return self._with_lowers(staged)
 
     @contextmanager
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
@@ -145,7 +145,16 @@ class OverlayDriver:
         del parent  # the layer's own directory names it
         source = self._writable(layer)
         with self._reserved(source.home) as staging:
-            return copy_layer(staging, source, self._form)
+            return self._with_lowers(copy_layer(staging, source, self._form))
+
+    def _with_lowers(self, staged: StagedTree) -> StagedTree:
+        """Say what lies beneath a staged tree, for who can make use of it: a program's marks nobody else reads."""
+        if staged.has_lower and staged.form.opaque_xattr:
+            made = os.path.dirname(staged.tree)
+            place = Place(os.path.dirname(made), os.path.basename(made))
+            ancestors = self._homes.known_ancestors(place)
+            staged.lowers = (*place.rotated(), *(path for each in ancestors for path in (each.diff, *each.rotated())))
+        return staged
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
