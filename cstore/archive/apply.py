@@ -132,16 +132,17 @@ def _unpack(
     from cstore.archive.unpacking.dispatch import Dispatcher
     from cstore.archive.unpacking.intake import Intake, make_ring
     from cstore.archive.unpacking.windows import RingWindows
-    from cstore.archive.unpacking.worker import Worker
+    from cstore.archive.unpacking.worker import Worker, held_signals
 
     ring = make_ring()
     with contextlib.ExitStack() as cleanup:
         terms = _terms(options, owners, cleanup)
-        # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
-        worker = Worker(tree, root_fd, ring, terms)
-        cleanup.callback(worker.end)
-        intake = Intake(source_fd, ring, options.known_compressed[0] if options.known_compressed else "")
-        cleanup.callback(intake.close)
+        with held_signals():
+            # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
+            worker = Worker(tree, root_fd, ring, terms)
+            cleanup.callback(worker.end)
+            intake = Intake(source_fd, ring, options.known_compressed[0] if options.known_compressed else "")
+            cleanup.callback(intake.close)
         windows = RingWindows(ring, intake, worker, progress)
         with SplitFile(tar_split, sync=options.sync) as file:
             worker.listen(intake.release, windows.worker_gone)

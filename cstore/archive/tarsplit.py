@@ -129,7 +129,7 @@ class SplitFile:
         self._path = path
         self._sync = sync
         self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         # Bounded: a stream of headers alone must not pile up in memory before the compressor.
         self._queue: Queue[list[bytes] | None] = Queue(8)
         try:
@@ -164,8 +164,10 @@ class SplitFile:
             os.close(self._fd)
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
+        if isinstance(self._failure, OSError):
             raise SystemFailure("write", self._path, self._failure) from self._failure
+        if self._failure is not None:
+            raise self._failure
 
     def _finish(self) -> None:
         try:
@@ -181,7 +183,7 @@ class SplitFile:
             if self._failure is None:
                 try:
                     self._put(self._compressor.compress(b"".join(lines)))
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001  - it is raised again in the producer's thread
                     self._failure = error
 
     def _put(self, data: bytes) -> None:

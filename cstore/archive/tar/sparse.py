@@ -87,6 +87,8 @@ def read_pax_map(
     if not in_body and not old:
         return None
     entry.name = records.get(b"GNU.sparse.name") or entry.name
+    if b"\0" in entry.name:
+        raise ArchiveMalformed("the name of a sparse file has a NUL byte", offset)
     size = records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize")
     try:
         if size:

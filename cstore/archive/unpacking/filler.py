@@ -31,9 +31,16 @@ if TYPE_CHECKING:
 ANSWER = 0xFF
 """The byte before the final answer; smaller ones name slots of the ring that are free again."""
 
-DONE, REFUSED, NO_SPACE, BROKEN = range(4)
+DONE, REFUSED, SYSTEM, BROKEN = range(4)
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_SYSTEM_TROUBLE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE,
+}  # fmt: skip
+"""What is wrong with the file system or the process, whichever entry it happened at."""
+
+HELD_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+"""Signals for which the caller may have handlers; held back while the process is forked."""
+
 _RECURSION = 10_000  # a directory may be some thousand levels deep, and removing takes a few calls for each
 
 
@@ -55,7 +62,9 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
 def _confine(parent: int, keep: set[int], root_fd: int) -> None:
     # Ctrl-C reaches the whole process group, and the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in HELD_SIGNALS - {signal.SIGINT}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
     die_with_parent(parent)
     close_all_but(keep)
     os.fchdir(root_fd)
@@ -117,8 +126,8 @@ def _read_batch(stream: BinaryIO) -> list[Order]:
 
 def _judge(error: OSError, order: Order) -> tuple[int, Any]:
     """Tell the trouble of the file system from that of an entry."""
-    if error.errno in _FULL:
-        return NO_SPACE, error.errno
+    if error.errno in _SYSTEM_TROUBLE:
+        return SYSTEM, error.errno
     return _refuse(order, os.strerror(error.errno).lower() if error.errno else str(error))
 
 

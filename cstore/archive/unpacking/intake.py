@@ -40,8 +40,10 @@ class Intake:
     def __init__(self, source_fd: int, ring: memoryview, known_digest: str) -> None:
         self._ring = ring
         self._known_digest = known_digest
+        interruptible = _InterruptibleReader(source_fd)
         self._wake_read, self._wake_write = os.pipe()
-        self._source = PeekingReader(_InterruptibleReader(source_fd, self._wake_read))
+        interruptible.obey(self._wake_read)
+        self._source = PeekingReader(interruptible)
         self._compressed: CountingReader | None = None
         self._hash = hashlib.sha256(usedforsecurity=False)
         self._free: SimpleQueue[int | None] = SimpleQueue()
@@ -157,11 +159,15 @@ class Intake:
         return open_decoder(self.compression, self._compressed)
 
     def _hash_all(self) -> None:
-        while (item := self._to_hash.get()) is not None:
-            slot, count = item
-            start = slot * SLOT_SIZE
-            self._hash.update(self._ring[start : start + count])
-            self.release(slot)
+        try:
+            while (item := self._to_hash.get()) is not None:
+                slot, count = item
+                start = slot * SLOT_SIZE
+                self._hash.update(self._ring[start : start + count])
+                self.release(slot)
+        except BaseException as error:  # noqa: BLE001  - it is raised again in the main thread
+            self._failure = error
+            self.interrupt()
 
 
 class _Interrupted(Exception):
@@ -169,15 +175,24 @@ class _Interrupted(Exception):
 
 
 class _InterruptibleReader:
-    """Reads a descriptor, and stops waiting for it when a byte comes through the wake pipe."""
+    """Reads a descriptor, and stops waiting for it when a byte comes through another one."""
 
-    def __init__(self, fd: int, wake: int) -> None:
+    def __init__(self, fd: int) -> None:
         self._reader = FileReader(fd)
-        self._wake = wake
+        self._wake = -1
         self._poll: select.poll | None = None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        try:
+            waits = not stat.S_ISREG(os.fstat(fd).st_mode)
+        except OSError as error:
+            raise SystemFailure("read", "the archive", error) from error
+        if waits:
             self._poll = select.poll()
             self._poll.register(fd, select.POLLIN)
+
+    def obey(self, wake: int) -> None:
+        """Name the descriptor that ends the waiting."""
+        self._wake = wake
+        if self._poll is not None:
             self._poll.register(wake, select.POLLIN)
 
     def readinto(self, buffer: memoryview, /) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import marshal
 import os
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cstore import errors
 from cstore.archive.unpacking import orders as codes
 from cstore.archive.unpacking.attic import AtticReport
-from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, NO_SPACE, REFUSED, fill_tree
+from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, HELD_SIGNALS, REFUSED, SYSTEM, fill_tree
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cstore.archive.unpacking.orders import Order, Terms
 
@@ -27,7 +28,7 @@ _PIPE_SIZE = 1 << 20
 class Worker:
     """One filling process: `listen` and `send`, then `finish`; `end` always.
 
-    Make it before any thread of the import starts. `tree` is named in errors only.
+    Make it while signals are held, and before any thread of the import starts. `tree` is named in errors only.
     """
 
     def __init__(self, tree: str, root_fd: int, ring: memoryview, terms: Terms) -> None:
@@ -40,14 +41,15 @@ class Worker:
         try:
             _widen(self._orders)
             self._pid = _fork()
+            if self._pid == 0:
+                fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
         except OSError as error:
-            for fd in (incoming, self._orders, self._answers, outgoing):
-                os.close(fd)
+            os.close(self._orders)
+            os.close(self._answers)
             raise errors.SystemFailure("start", "a worker process", error) from error
-        if self._pid == 0:
-            fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
-        os.close(incoming)
-        os.close(outgoing)
+        finally:
+            os.close(incoming)
+            os.close(outgoing)
 
     def listen(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
         """Start the thread that hears answers: `release` is told of each free slot of the ring, `gone` of the end."""
@@ -87,9 +89,9 @@ class Worker:
         kind, value = self._outcome()
         if kind == REFUSED:
             raise _rebuild(value)
-        if kind == NO_SPACE:
-            full = OSError(value, os.strerror(value))
-            raise errors.SystemFailure("unpack into", self._tree, full, hint="free some space and try again")
+        if kind == SYSTEM:
+            hint = "free some space and try again" if value in {errno.ENOSPC, errno.EDQUOT} else ""
+            raise errors.SystemFailure("unpack into", self._tree, OSError(value, os.strerror(value)), hint=hint)
         if kind == BROKEN:
             raise RuntimeError(f"the process that fills {self._tree} failed: {value}")
         raise RuntimeError(f"the process that fills {self._tree} ended too early")
@@ -136,6 +138,19 @@ class Worker:
                     return
         finally:
             gone()
+
+
+@contextlib.contextmanager
+def held_signals() -> Iterator[None]:
+    """Hold Ctrl-C and its like back until a worker is made and sure to be ended.
+
+    In the child such a signal would run the caller's clean-up; in the parent it would lose sight of the child.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _fork() -> int:
