@@ -393,6 +393,25 @@ def test_a_half_made_layer_is_named(driver: OverlayDriver) -> None:
         driver.mount("half", MountOptions())
 
 
+def test_masked_modes_are_not_promised(driver: OverlayDriver, top: Path) -> None:
+    """With force_mask nothing is written that would lack it; what is there is read and mounted."""
+    layer = chain(driver, 2)
+    masked = opened(top, "overlay.force_mask=shared")
+
+    for make_one in (lambda: masked.stage(layer, TreeOptions()), lambda: masked.stage_again(layer, "l0")):
+        with pytest.raises(DriverError, match="force_mask"):
+            make_one()
+    assert read(masked.mount(layer, MountOptions()), "f0") == "0"
+
+
+def test_quotas_are_refused(driver: OverlayDriver, top: Path) -> None:
+    """By configuration or for one layer: no limit is better than one that only seems to be."""
+    with pytest.raises(DriverError, match="'size'"):
+        opened(top, "overlay.size=1g").stage(None, TreeOptions())
+    with pytest.raises(DriverError, match="'inodes'"):
+        driver.stage(None, TreeOptions(storage_options={"inodes": "10"}))
+
+
 def test_a_composefs_layer_is_refused(driver: OverlayDriver) -> None:
     """Its `diff` holds contents without names; mounting it as a layer would show nonsense."""
     make(driver, "a")

@@ -109,6 +109,12 @@ class OverlayDriver:
     @contextmanager
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
         """A staging directory that goes away again if what is made in it fails."""
+        if self._options.force_mask >= 0:
+            raise DriverError(
+                NAME,
+                "force_mask is set, and cstore does not write layers with masked modes; it reads and mounts them",
+                hint="take force_mask out of the configuration, or make the layer with Podman",
+            )
         root = self._staging(home)
         self._mounter.prepare(root)
         staging = root.reserve()

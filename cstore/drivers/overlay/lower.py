@@ -15,10 +15,9 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
+from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +32,7 @@ _LINK_TARGET = re.compile(r"\.\./([^/]+)/diff")
 _RANDOM_BYTES = 17  # 136 bits, of which 26 characters take 130
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(Value):
     """The directory of one layer. `foreign`: not in the store's own home, and never to be written to."""
 
     home: str

@@ -15,12 +15,11 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cstore.drivers.overlay.options import NAME
 from cstore.drivers.overlay.words import Words, sort_words
 from cstore.errors import DriverError
 from cstore.kernel import fsmount, mount
+from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,7 @@ _NO_SUCH_CALL = frozenset({errno.ENOSYS, errno.EPERM})
 _LOWERS_ONE_BY_ONE = (6, 5)
 
 
-class Stack(msgspec.Struct, frozen=True):
+class Stack(Value):
     """What is to be mounted over what.
 
     Attributes:

@@ -9,8 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
@@ -127,6 +125,8 @@ class Mounter:
         """What a mount of a layer is made of; without `options` one that is only read."""
         asked = () if options is None else options.options
         words = self.words(asked, volatile=bool(options and options.volatile))
+        if self.program and self._options.force_mask >= 0:
+            words = (*words, "xattr_permissions=2")  # the modes that count are in an attribute
         read_only = options is None or options.read_only or place.foreign or "ro" in words
         _refuse_composefs(place)
         below = [*place.rotated(), *self.lowers_of(place)]
@@ -185,7 +185,7 @@ class Mounter:
         if stack.upper:
             _give_root(stack.upper, id_map)
         with shifted_lowers(stack.lowers, folder, id_map) as lowers:
-            mount_stack(replace(stack, lowers=lowers), target)
+            mount_stack(stack.with_(lowers=lowers), target)
 
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""

@@ -6,8 +6,6 @@ import os
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
 from cstore.errors import DriverError
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ _WORDS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 """Mount options: separated by commas, except inside quotes."""
 
 
-class Options(msgspec.Struct):
+class Options:
     """What the overlay driver was told.
 
     Attributes:
@@ -31,12 +29,13 @@ class Options(msgspec.Struct):
         quotas: those of `size` and `inodes` that were given.
     """
 
-    mount_options: tuple[str, ...] = ()
-    stores: list[str] = msgspec.field(default_factory=list)
-    program: str = ""
-    skip_mount_home: bool = False
-    force_mask: int = -1
-    quotas: tuple[str, ...] = ()
+    def __init__(self) -> None:
+        self.mount_options: tuple[str, ...] = ()
+        self.stores: list[str] = []
+        self.program = ""
+        self.skip_mount_home = False
+        self.force_mask = -1
+        self.quotas: tuple[str, ...] = ()
 
 
 def read_options(options: Sequence[str]) -> Options:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cstore.errors import InvalidOption
 from cstore.kernel import fsmount
 from cstore.kernel import mount as mounts
@@ -51,7 +49,7 @@ _ATTRIBUTES = {
 _WHOLE = {mounts.MS_RDONLY: "ro", mounts.MS_SYNCHRONOUS: "sync", mounts.MS_DIRSYNC: "dirsync"}
 
 
-class Words(msgspec.Struct):
+class Words:
     """Mount options, sorted.
 
     Attributes:
@@ -60,9 +58,10 @@ class Words(msgspec.Struct):
         data: what the file system reads, as it was written.
     """
 
-    flags: int = 0
-    propagation: int = 0
-    data: list[str] = msgspec.field(default_factory=list)
+    def __init__(self) -> None:
+        self.flags = 0
+        self.propagation = 0
+        self.data: list[str] = []
 
     @property
     def attributes(self) -> int:
