@@ -6,11 +6,11 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cstore.errors import DataItemUnknown, InvalidDataName
+from cstore.errors import DataItemUnknown, InvalidDataName, LayerUnknown
 from cstore.records.bigdata import read_item, write_item
 from cstore.store.lookup import get_layer, get_own_layer, layout_of_layer
 from cstore.store.places import Shelf
-from cstore.store.session import Reader, writing
+from cstore.store.session import Reader, is_made, writing
 
 if TYPE_CHECKING:
     from cstore.store.context import Context
@@ -47,6 +47,8 @@ def set_layer_data(context: Context, word: str, key: str, data: bytes) -> None:
     """
     if not key:
         raise InvalidDataName("layer", key)
+    if not is_made(context.layout):
+        raise LayerUnknown(word)
     with writing(context, Shelf.LAYERS) as writer:
         layer = get_own_layer(writer, word)
         _write(context.layout.layer_data(layer.id), key, data, sync=context.sync)

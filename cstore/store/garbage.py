@@ -23,7 +23,7 @@ from cstore.ids import flaw_of_id, flaw_of_part
 from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
 from cstore.store.lookup import referenced, tree_names
 from cstore.store.places import Shelf
-from cstore.store.session import Trusted, Writer, writing
+from cstore.store.session import Trusted, Writer, is_made, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def collect(context: Context, *, dry_run: bool = False) -> list[Leftover]:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
         SystemFailure: the first thing that could not be removed; all others are gone.
     """
+    if not is_made(context.layout):
+        return []
     if dry_run:
         return [*_staged(context), *_found_twice(context)]
     staged = list(_staged(context))

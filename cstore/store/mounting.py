@@ -10,7 +10,7 @@ from cstore.errors import DriverError, LayersMounted, LayerUnknown
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_or_container_layer
 from cstore.store.places import Shelf
-from cstore.store.session import Reader, writing
+from cstore.store.session import Reader, is_made, writing
 
 if TYPE_CHECKING:
     from cstore.records.model import Layer
@@ -27,6 +27,8 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
         LayerUnknown: neither a container nor a layer answers to `word`.
         DriverError: the driver cannot mount it.
     """
+    if not (is_made(context.layout) or context.additional):
+        raise LayerUnknown(word)
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
         layer = layer_or_container_layer(writer, context.layout, word)
         recorded = mounts.get(layer.id)
@@ -67,6 +69,8 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
     Raises:
         LayerUnknown: nothing answers to `word`.
     """
+    if not is_made(context.layout):
+        raise LayerUnknown(word)
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
         recorded = mounts.get(layer.id)
@@ -116,6 +120,8 @@ def shutdown(context: Context, *, force: bool = False) -> None:
     Raises:
         LayersMounted: layers are mounted and `force` is not given; nothing was changed.
     """
+    if not is_made(context.layout):
+        return
     with writing(context, Shelf.LAYERS, graph=True) as writer:
         with writer.mounts() as mounts:
             busy = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]

@@ -34,7 +34,7 @@ from cstore.store.lookup import (
     image_of_layer,
 )
 from cstore.store.places import Shelf
-from cstore.store.session import Trusted, Writer, writing
+from cstore.store.session import Trusted, Writer, is_made, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,8 @@ def delete_layer(context: Context, word: str) -> None:
         NotALayer: there is no such layer.
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
     """
+    if not is_made(context.layout):
+        raise NotALayer(word)
     with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:

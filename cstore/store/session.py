@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cstore.errors import RecordsDamaged, SystemFailure
-from cstore.fs.lockfile import LockFile
+from cstore.fs.lockfile import LockFile, make_directories
 from cstore.records.mounts import MountTable
 from cstore.records.table import Table
 from cstore.store.extra_stores import ExtraStore
@@ -217,11 +217,16 @@ def make_roots(layout: Layout) -> None:
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):
         try:
-            os.makedirs(path, 0o700, exist_ok=True)
+            make_directories(path)
         except OSError as error:
             raise SystemFailure(
                 "make the directory", path, error, hint="choose another with --graph or --run"
             ) from error
+
+
+def is_made(layout: Layout) -> bool:
+    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
+    return any(map(os.path.lexists, (layout.driver_home, layout.layers, layout.images, layout.containers)))
 
 
 def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cstore.errors import CstoreError
 from cstore.store.places import Shelf
 from cstore.store.removal import discard_container_data, discard_image_data, take_out
-from cstore.store.session import writing
+from cstore.store.session import is_made, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ def wipe(context: Context) -> None:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
         SystemFailure: the first layer that could not be removed; all the others are gone.
     """
+    if not is_made(context.layout):
+        return
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True) as writer:
         for shelf in Shelf:
             writer.table(shelf).verify()

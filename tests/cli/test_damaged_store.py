@@ -286,3 +286,23 @@ def test_delete_does_not_take_another_item_for_one_in_a_damaged_file(cli: Comman
 
     assert cli("delete", "app").code == 1
     assert cli("layers", "-q").lines == ["own", "other"]
+
+
+LOOKING = (
+    "layers|layer x|storage-layers|status|exists x|get-names x|metadata x|list-layer-data x|get-layer-data x k|"
+    "changes x|diff x|diffsize x|mounted x|layer-parent-owners x|gc --dry-run|gc|wipe|shutdown|mount x|unmount x|"
+    "delete x|delete-layer x|add-names -n a x|set-metadata -m a x|set-layer-data -f {input} x k|applydiff -f {archive} x"
+)
+
+
+@pytest.mark.parametrize("line", LOOKING.split("|"))
+def test_a_store_that_does_not_exist_is_not_made_by_looking_for_something_in_it(
+    cli: CommandLine, store_roots: StoreRoots, files: dict[str, str], line: str
+) -> None:
+    """A path that was mistyped leaves no directories behind."""
+    told = cli(*line.format(**files).split())
+
+    assert told.code == (1 if " x" in line else 0)
+    assert "internal error" not in told.err
+    assert not os.path.exists(store_roots.graph)
+    assert not os.path.exists(store_roots.run)

@@ -75,8 +75,8 @@ def test_the_newest_change_is_seen_wherever_it_is(tmp_path: Path) -> None:
     for act in (
         lambda: (deep / "file").write_bytes(b""),
         lambda: (deep / "file").chmod(0o600),
-        lambda: (deep / "file").unlink(),
-        lambda: (tmp_path / "top").mkdir(),
+        lambda: os.unlink(deep / "file"),
+        lambda: os.mkdir(tmp_path / "top"),
     ):
         before = newest_change(str(tmp_path))
         time.sleep(0.02)
