@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
-FEW = settings(max_examples=40)
-MANY = settings(max_examples=120)
+FEW = settings(max_examples=40, deadline=None)
+MANY = settings(max_examples=120, deadline=None)
 
 
 @pytest.fixture(scope="module")

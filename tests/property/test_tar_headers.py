@@ -85,7 +85,7 @@ def test_headers_of_any_bytes(block: bytes) -> None:
     accept(lambda: parse_header(sealed(block), 0))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from("xgLKS01235\0 7"), max_size=6), st.data())
 def test_streams_of_any_bytes(types: list[str], data: st.DataObject) -> None:
     """Any row of blocks is an archive that comes out as it went in, or one of our errors."""
