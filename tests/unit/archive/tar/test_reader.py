@@ -174,6 +174,28 @@ def test_end_inside_a_body(data: bytes) -> None:
         Read(data)
 
 
+def test_cut_after_any_byte() -> None:
+    """An archive cut after any byte is read as far as it goes, and is complete or an error with its place."""
+    data = make_tar(
+        pax_header({b"mtime": b"1.5"}),
+        directory("d"),
+        gnu_long(b"x" * 600),
+        regular("cut", b"12345"),
+        hardlink("h", "d/f"),
+    )
+    complete = set()
+    for end in range(len(data)):
+        try:
+            assert Read(data[:end]).whole == data[:end]
+        except ArchiveTruncated as error:
+            assert error.offset == end  # noqa: PT017  - most ends are inside something
+        else:
+            complete.add(end)
+
+    assert {0, 1024, 1536, len(data) - 1024, len(data) - 512} <= complete
+    assert not complete & set(range(1, 512))
+
+
 def test_one_zero_block() -> None:
     """Zeros followed by a header are neither an end nor an entry."""
     with pytest.raises(ArchiveMalformed, match="at byte 512: after a block of zeros"):
