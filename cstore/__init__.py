@@ -9,15 +9,14 @@ Names are imported when they are first used, so that a program pays only for wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore import errors
     from cstore.archive.changes import Change
     from cstore.archive.compression import Compression
     from cstore.config import Overrides, StoreConfig, load_config
     from cstore.errors import CstoreError
-    from cstore.fs.lockfile import Patience
+    from cstore.fs.patience import Patience
     from cstore.idmap import IDMap
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
@@ -56,7 +55,7 @@ _HOMES = {
     "Layer": "cstore.records.model",
     "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",
-    "Patience": "cstore.fs.lockfile",
+    "Patience": "cstore.fs.patience",
     "Store": "cstore.store",
     "StoreConfig": "cstore.config",
     "load_config": "cstore.config",

@@ -12,11 +12,11 @@ import errno
 import gc
 import os
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from cstore.cli.reading import Line
     from cstore.cli.session import Session
@@ -121,5 +121,7 @@ def _flushed(code: int) -> int:
 
 
 def _say_unwritten(error: OSError) -> None:
+    from contextlib import suppress
+
     with suppress(OSError):  # standard error may be what is broken
         os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())

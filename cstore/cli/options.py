@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from cstore.cli.command import switch, text, texts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from cstore import IDMap, NewLayer
     from cstore.idmap import IDRange
 
-F = TypeVar("F", bound="Callable[..., Any]")
+    F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _bundle(*options: Callable[[Any], Any]) -> Callable[[F], F]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from cstore import CstoreError, Patience, Store, StoreConfig
 
 
-class Intent(enum.Enum):
+class Intent:
     """What a command is going to do with the store; it says so when it opens it."""
 
     RECORDS = "read records"
@@ -55,7 +55,7 @@ class Session:
             self.warn(self._config.warnings)
         return self._config
 
-    def open(self, intent: Intent) -> Store:
+    def open(self, intent: str) -> Store:
         """Open the store for what the command is going to do.
 
         Raises:
@@ -66,7 +66,7 @@ class Session:
 
             if self.debug:
                 _log_to_stderr()
-            if intent is not Intent.RECORDS:
+            if intent != Intent.RECORDS:
                 self._enter_namespace()
             self._store = open_store(self.config, patience=self._patience())
             self.warn(

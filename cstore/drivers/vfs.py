@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_part
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

@@ -20,39 +20,23 @@ import os
 import struct
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs.holder import holder_of
+from cstore.fs.patience import FOREVER
 from cstore.kernel import locks
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from cstore.fs.patience import Patience
 
 TOKEN_SIZE = 64
 _NEVER = float("inf")
 _TOKEN_HEAD = struct.Struct("<QQI")  # wall clock in ns, a counter of this process, its ID; the rest is random
 _marks = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for a lock, and whom to tell.
-
-    Attributes:
-        timeout: seconds until `LockTimeout`; None waits for ever, 0 does not wait.
-        notice: called once, with the lock's path and its holder ("" if unknown), when `notice_after` seconds have
-        passed. notice_after: seconds.
-    """
-
-    timeout: float | None = None
-    notice: Callable[[str, str], None] | None = None
-    notice_after: float = 2.0
-
-
-FOREVER = Patience()
 
 
 class HeldLock:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
-    from cstore.fs.lockfile import Patience
+    from cstore.fs.patience import Patience
     from cstore.layout import Layout
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore

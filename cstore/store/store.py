@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.errors import RecordsDamaged
-    from cstore.fs.lockfile import Patience
+    from cstore.fs.patience import Patience
     from cstore.records.model import Container, Image
     from cstore.store.garbage import Leftover
 
@@ -34,7 +34,7 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
     """
     from cstore.config import load_config, with_driver
     from cstore.drivers.registry import DriverPlace, choose_driver, open_driver
-    from cstore.fs.lockfile import Patience
+    from cstore.fs.patience import Patience
 
     config = config or load_config()
     name = choose_driver(config.graph_root, config.driver, config.driver_priority)

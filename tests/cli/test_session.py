@@ -39,7 +39,7 @@ def test_who_enters_a_user_namespace(
     store_roots: StoreRoots,
     who: Identity,
     unshare: bool | None,
-    intent: Intent,
+    intent: str,
     enters: bool,
 ) -> None:
     """An ordinary user does, once, to change or read contents; a list of records needs nothing of the kind."""

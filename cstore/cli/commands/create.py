@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.options import layer_options, new_layer, tree_options
 from cstore.cli.session import Intent, Session
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore import Layer
 
 

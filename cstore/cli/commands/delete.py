@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.cli.command import command, json_option, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

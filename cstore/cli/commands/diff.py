@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.session import Intent, Session
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore import Compression
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @command("mount", example="cstore mount base")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.cli.output.streams import say
 from cstore.cli.output.text import visible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.errors import CstoreError
 

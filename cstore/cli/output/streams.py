@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.cli.output.text import encoded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -36,8 +35,10 @@ def write_bytes(data: bytes) -> None:
 
 def say(line: str) -> None:
     """Write one line to standard error. If even that fails, there is nobody left to tell."""
-    with suppress(OSError):
-        sys.stdout.flush()  # both streams may end in one file, where the order of events matters
-    with suppress(OSError):
-        sys.stderr.buffer.write(encoded(line) + b"\n")
-        sys.stderr.buffer.flush()
+    # The first one only to be flushed: both streams may end in one file, where the order of events matters.
+    for stream, data in ((sys.stdout, b""), (sys.stderr, encoded(line) + b"\n")):
+        try:
+            stream.buffer.write(data)
+            stream.flush()
+        except OSError:
+            continue

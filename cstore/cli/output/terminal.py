@@ -10,8 +10,8 @@ Variables that are obeyed, the first that applies:
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rich.console import Console
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cstore import Layer, Store
 
 
-class Holder(NamedTuple):
+class Holder(Value):
     """An image or a container that a layer belongs to."""
 
     id: str
     names: tuple[str, ...]
 
 
-class LayerRow(NamedTuple):
+class LayerRow(Value):
     """A layer, where it is mounted ("" if nowhere), and whose it is."""
 
     layer: Layer
@@ -46,7 +47,7 @@ def layer_rows(store: Store, *, mounts: bool) -> list[LayerRow]:
     ]
 
 
-class Branch(NamedTuple):
+class Branch(Value):
     """One line of a tree of layers: a layer, and for each column to its left whether a line runs down there.
 
     `row` is None for a root that stands for no listed layer: "(base)", or a parent that is missing.

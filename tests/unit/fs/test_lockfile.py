@@ -13,7 +13,8 @@ import pytest
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs.holder import holder_of
-from cstore.fs.lockfile import LockFile, Patience
+from cstore.fs.lockfile import LockFile
+from cstore.fs.patience import Patience
 from tests.unit.kernel.other_process import OWN_HOLDER, POSIX_HOLDER, another_process
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import ContentDamaged, LockTimeout, SystemFailure
-from cstore.fs.lockfile import LockFile, Patience
+from cstore.fs.lockfile import LockFile
+from cstore.fs.patience import Patience
 from cstore.fs.worker import run_workers
 
 if TYPE_CHECKING:
