@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager, suppress
 
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
@@ -20,7 +19,8 @@ from cstore.ids import check_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
@@ -257,10 +257,11 @@ class VfsDriver:
         """See `Driver.content_roots`."""
         return (self._path(layer),)
 
-    @contextmanager
-    def tree_of(self, layer: str) -> Iterator[str]:
+    def tree_of(self, layer: str) -> AbstractContextManager[str]:
         """See `Driver.tree_of`."""
-        yield self._path(layer)
+        from contextlib import nullcontext
+
+        return nullcontext(self._path(layer))
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
         """See `Driver.changes`."""
@@ -371,10 +372,11 @@ def _remapper(old: IDMap, new: IDMap) -> Callable[[int, int], tuple[int, int]] |
 
 
 def _same_directory(path: str, before: os.stat_result) -> bool:
-    with suppress(OSError):
+    try:
         now = os.stat(path)
-        return (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
-    return False
+    except OSError:
+        return False
+    return (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
 
 
 def _went_away(layer: str) -> DriverError:

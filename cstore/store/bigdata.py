@@ -10,7 +10,8 @@ from cstore.errors import DataItemUnknown, InvalidDataName, LayerUnknown
 from cstore.records.bigdata import read_item, write_item
 from cstore.store.lookup import get_layer, get_own_layer, layout_of_layer
 from cstore.store.places import Shelf
-from cstore.store.session import Reader, is_made, writing
+from cstore.store.reading import Reader
+from cstore.store.session import is_made, writing
 
 if TYPE_CHECKING:
     from cstore.store.context import Context

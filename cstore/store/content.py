@@ -11,8 +11,9 @@ from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
 from cstore.store.mounting import mount_point
 from cstore.store.places import Shelf
+from cstore.store.reading import Reader
 from cstore.store.replacing import replace_contents
-from cstore.store.session import Reader, writing
+from cstore.store.session import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

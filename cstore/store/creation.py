@@ -24,7 +24,8 @@ from cstore.store.filling import Filling, archive_fields, contents_of, fill
 from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.places import Shelf
-from cstore.store.session import Reader, Writer, writing
+from cstore.store.reading import Reader
+from cstore.store.session import Writer, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:

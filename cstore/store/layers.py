@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.creation import NewLayer
-    from cstore.store.session import Reader
+    from cstore.store.reading import Reader
 
 
 class Layers:

@@ -10,7 +10,8 @@ from cstore.errors import DriverError, LayersMounted, LayerUnknown
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_or_container_layer
 from cstore.store.places import Shelf
-from cstore.store.session import Reader, is_made, writing
+from cstore.store.reading import Reader
+from cstore.store.session import is_made, writing
 
 if TYPE_CHECKING:
     from cstore.records.model import Layer

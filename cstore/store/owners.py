@@ -9,7 +9,7 @@ from cstore.errors import InvalidIDMap, LayerNotMounted, SystemFailure
 from cstore.idmap import map_in
 from cstore.store.lookup import get_own_layer
 from cstore.store.mounting import mount_point
-from cstore.store.session import Reader
+from cstore.store.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,7 +1,4 @@
-"""Reading and writing the records: which locks, in which order, and how fresh what one sees is.
-
-Readers take no lock at all. Record files are only ever replaced by rename, so a reader that finds every file unchanged
-after reading all of them has seen one consistent moment; it neither waits for writers nor leaves a trace.
+"""Changing the records: which locks, in which order, and what a writer may trust. Readers take none, see reading.py.
 
 Writers take the peer's locks, exclusively, in the peer's order (store-format 9.4):
 
@@ -18,13 +15,12 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cstore.errors import RecordsDamaged, SystemFailure
+from cstore.errors import SystemFailure
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.records.mounts import MountTable
-from cstore.records.table import Table
 from cstore.store.extra_stores import ExtraStore
-from cstore.store.kinds import KINDS
 from cstore.store.places import Shelf
+from cstore.store.reading import load_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,56 +29,8 @@ if TYPE_CHECKING:
     from cstore.fs.lockfile import HeldLock
     from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
+    from cstore.records.table import Table
     from cstore.store.context import Context
-
-
-class Reader:
-    """The records as they are, re-read when a file was replaced. Damage is set aside in `flaws`, not raised.
-
-    All readers of a store share what they have read, and so the flaws.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._tables = context.tables
-        context.extras = context.extras or [ExtraStore(place) for place in context.additional]
-        self.additional = context.extras
-
-    @property
-    def layers(self) -> Table[Layer]:
-        """The layer records."""
-        return self._table(Shelf.LAYERS)
-
-    @property
-    def images(self) -> Table[Image]:
-        """The image records."""
-        return self._table(Shelf.IMAGES)
-
-    @property
-    def containers(self) -> Table[Container]:
-        """The container records."""
-        return self._table(Shelf.CONTAINERS)
-
-    @property
-    def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read of the tables that were asked for."""
-        own = [flaw for table in self._tables.values() for flaw in table.flaws]
-        return own + [flaw for store in self.additional for flaw in store.flaws]
-
-    def mounts(self) -> MountTable:
-        """The mount counts; none if their file cannot be trusted, as after a reboot."""
-        path = self._context.layout.mountpoints
-        try:
-            return MountTable.load(path)
-        except RecordsDamaged:
-            return MountTable(path)
-
-    def _table(self, shelf: Shelf) -> Table[Any]:
-        table = self._tables.get(shelf)
-        if table is None or not table.is_current():
-            table = load_table(self._context, shelf, degraded=True)
-            self._tables[shelf] = table
-        return table
 
 
 class Trusted:
@@ -227,16 +175,3 @@ def make_roots(layout: Layout) -> None:
 def is_made(layout: Layout) -> bool:
     """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
     return any(map(os.path.lexists, (layout.driver_home, layout.layers, layout.images, layout.containers)))
-
-
-def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:
-    """Read one kind's records, consistently and without a lock."""
-    from cstore.store.evidence import absence_is_damage, empty_is_damage
-
-    return Table.load(
-        KINDS[shelf],
-        context.places[shelf].files,
-        empty_is_damage=lambda path: empty_is_damage(context, shelf, path),
-        absence_is_damage=lambda path, known: absence_is_damage(context, shelf, path, known),
-        degraded=degraded,
-    )

@@ -8,7 +8,7 @@ from cstore.layout import Layout
 from cstore.store.context import Additional, Context
 from cstore.store.layers import Layers
 from cstore.store.lookup import Item, find_item
-from cstore.store.session import Reader
+from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
