@@ -21,6 +21,8 @@ Identity = tuple[int, int, int, int]
 
 _ATTEMPTS = 100
 _BLOCK = 1 << 20
+_NOT_OURS = {errno.EACCES, errno.EPERM}
+"""Somebody else's store is not a damaged one."""
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -94,7 +96,7 @@ def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | No
     """Read those of `paths` that can be read such that they belong together; say what is wrong with the others.
 
     Raises:
-        SystemFailure: they do not stop changing.
+        SystemFailure: they do not stop changing, or we may not read them.
     """
     try:
         return read_together(paths), {}
@@ -112,7 +114,9 @@ def _flaw_in_reading(path: str) -> RecordsDamaged | None:
         read_file(path)
     except RecordsDamaged as error:
         return error
-    except CstoreError as error:
+    except SystemFailure as error:
+        if error.errno in _NOT_OURS:
+            raise
         return RecordsDamaged(path, error.message)
     return None
 

@@ -174,4 +174,14 @@ def make_roots(layout: Layout) -> None:
 
 def is_made(layout: Layout) -> bool:
     """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
-    return any(map(os.path.lexists, (layout.driver_home, layout.layers, layout.images, layout.containers)))
+    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever goes on will hear why
+    return True
