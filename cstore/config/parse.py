@@ -6,6 +6,7 @@ import os
 
 from cstore.config.keys import KEYS, RETIRED, TABLES, Kind
 from cstore.config.options import FileSettings
+from cstore.config.plain import read_plain
 from cstore.errors import ConfigError
 from cstore.idmap import LARGEST_ID
 
@@ -62,6 +63,9 @@ def _read_text(path: str) -> str:
 
 
 def _parse_toml(path: str, text: str) -> dict[str, Any]:
+    plain = read_plain(text)
+    if plain is not None:
+        return plain
     import tomllib
 
     try:

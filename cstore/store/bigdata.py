@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.errors import DataItemUnknown, InvalidDataName, LayerUnknown
 from cstore.records.bigdata import read_item, write_item
@@ -13,6 +12,7 @@ from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import is_made, writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.context import Context
 

@@ -7,7 +7,6 @@ removes one; if what it should describe is there all the same, it is damaged, an
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
 from cstore.ids import flaw_of_part
@@ -16,6 +15,7 @@ from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
 from cstore.store.places import Shelf
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.drivers.contract import MountOptions
 from cstore.errors import DriverError, LayersMounted, LayerUnknown
@@ -13,6 +12,7 @@ from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import is_made, writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.store.context import Context

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.errors import LayerUnknown, NotAnItem
 from cstore.ids import unique_names
 from cstore.store.lookup import find_own_item, find_record
 from cstore.store.reading import Reader
 from cstore.store.session import Trusted, writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

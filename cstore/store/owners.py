@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.errors import InvalidIDMap, LayerNotMounted, SystemFailure
 from cstore.idmap import map_in
@@ -11,6 +10,7 @@ from cstore.store.lookup import get_own_layer
 from cstore.store.mounting import mount_point
 from cstore.store.reading import Reader
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
