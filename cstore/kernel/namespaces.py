@@ -148,9 +148,7 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
         raise SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)
 
 
-def _map_from_outside(
-    pid: int, ready: int, answer: int, uids: Sequence[IDRange], gids: Sequence[IDRange]
-) -> None:
+def _map_from_outside(pid: int, ready: int, answer: int, uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
     """Be the child that stays outside."""
     status = 1
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.drivers.contract import MountOptions, TreeOptions
 from cstore.drivers.registry import DRIVERS, DriverPlace, open_driver
-from cstore.errors import DriverError
+from cstore.errors import CstoreError, DriverError
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from tests.mounts import detach_all
 
@@ -171,3 +172,23 @@ def test_a_parents_owners_are_mapped_anew(driver: Driver, needs_root: None) -> N
 
     status = os.stat(os.path.join(driver.mount("child", MountOptions()), "f"))
     assert (status.st_uid, status.st_gid) == (100000, 200000)
+
+
+@pytest.mark.parametrize("hostile", ["..", "../escape", "/etc", "a/b", ""])
+def test_an_id_from_a_record_never_leads_out_of_the_driver(driver: Driver, tmp_path: Path, hostile: str) -> None:
+    """Records of other programs may hold any text; no driver makes a path of it."""
+    victim = tmp_path / "graph" / "escape" / "diff"
+    victim.mkdir(parents=True)
+    for operation in (
+        lambda: driver.remove(hostile),
+        lambda: driver.mount(hostile, MountOptions()),
+        lambda: driver.stage(hostile, NO_OPTIONS),
+        lambda: driver.stage_again(hostile, None),
+        lambda: driver.content_roots(hostile),
+        lambda: driver.path_of(hostile),
+        lambda: driver.unmount(hostile),
+    ):
+        with suppress(CstoreError):
+            assert not str(operation()).startswith(str(victim.parent))
+    assert not driver.is_mounted(hostile, "/")
+    assert victim.is_dir()

@@ -17,13 +17,14 @@ misses it. (drivers 7, store-format 11.2)
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.options import NAME, read_options
-from cstore.errors import DriverError, SystemFailure
+from cstore.errors import DriverError, SystemFailure, UnsafeID
+from cstore.ids import check_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,7 +169,7 @@ class OverlayDriver:
         from cstore.fs.rename import rename_tree
 
         del parent
-        if layer in RESERVED:
+        if check_part(layer) in RESERVED:
             raise DriverError(NAME, f"no layer can have the ID {layer!r}: the driver needs the name itself")
         made = os.path.dirname(staged.tree)
         target = Place(os.path.dirname(os.path.dirname(staged.staging.path)), layer)
@@ -238,13 +239,15 @@ class OverlayDriver:
         link = place.link
         staging = self._staging(place.home).reserve()
         try:
-            path = os.path.join(place.home, "l", link)
-            if link and os.path.islink(path) and os.readlink(path) == f"../{layer}/diff":
-                staging.take(path)
             staging.take(place.path)
         except BaseException:
             staging.remove()
             raise
+        # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
+        path = os.path.join(place.home, "l", link)
+        with suppress(OSError):
+            if link and os.readlink(path) == f"../{layer}/diff":
+                os.unlink(path)
         return _Staged(staging)
 
     def _writable(self, layer: str) -> Place:
@@ -284,8 +287,11 @@ class OverlayDriver:
 
     def is_mounted(self, layer: str, path: str) -> bool:
         """See `Driver.is_mounted`."""
-        del layer
-        return self._mounter.is_mounted(path)
+        try:
+            place = self._homes.look_up(layer)
+        except UnsafeID:
+            return False
+        return place is not None and self._mounter.is_at(place, path) and self._mounter.is_mounted(path)
 
     def content_roots(self, layer: str) -> Sequence[str]:
         """See `Driver.content_roots`."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
+from cstore.ids import check_part
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -98,8 +99,12 @@ class Homes:
         yield from self._foreign
 
     def look_up(self, layer: str) -> Place | None:
-        """Find a layer, in the own home first."""
-        if layer in RESERVED:
+        """Find a layer, in the own home first.
+
+        Raises:
+            UnsafeID: the ID, which a record may hold, would lead out of the homes.
+        """
+        if check_part(layer) in RESERVED:
             return None
         places = (Place(home, layer, home != self.own) for home in self)
         return next((place for place in places if os.path.isdir(place.path)), None)

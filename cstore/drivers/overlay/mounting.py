@@ -267,6 +267,14 @@ class Mounter:
             if error.errno not in _NOT_MOUNTED:
                 raise SystemFailure("unmount", target, error) from error
 
+    def is_at(self, place: Place, path: str) -> bool:
+        """Whether `path`, which a record gave and may be anything, is where the layer is mounted."""
+        target = self._target(place)
+        try:
+            return path == target or os.path.samefile(path, target)
+        except (OSError, ValueError):
+            return False
+
     @staticmethod
     def is_mounted(path: str) -> bool:
         """Whether a file system is mounted on `path`."""
