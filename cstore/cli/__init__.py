@@ -83,12 +83,14 @@ def _understood(words: Sequence[str]) -> Line | int:
 def _explain(error: Exception, session: Session) -> int:
     """Say what went wrong, and how the process shall end."""
     from cstore.cli.output.complaints import internal_error
-    from cstore.errors import CstoreError, SystemFailure
+    from cstore.errors import CstoreError, SystemFailure, UnknownItem
 
     if isinstance(error, SystemFailure) and error.errno == errno.EPIPE:
         return _reader_went_away()
     if isinstance(error, CstoreError):
         session.complain(error)
+        if isinstance(error, UnknownItem):
+            session.close()  # it may stand in a record file that could not be read
         return error.exit_code
     internal_error(error, traceback=session.debug)
     return 1

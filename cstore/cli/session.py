@@ -148,7 +148,7 @@ class Session:
         complain(error, word=word, as_json=self.json)
 
     def close(self) -> None:
-        """End the run: say what could not be read although the command went through."""
+        """End the run: say what could not be read, whether or not the command got by without it."""
         if self._store is not None:
             for flaw in self._store.flaws:
                 self.complain(flaw)
