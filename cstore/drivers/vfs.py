@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import Sink
     from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.fs.staging import StagingRoot
 
 ROOT_MODE = 0o555
 """Mode of a base layer's root directory until its archive says otherwise."""
@@ -194,6 +194,7 @@ class VfsDriver:
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
+        from cstore.drivers.removal import StagedRemoval
         from cstore.fs.atomic import sync_directory
         from cstore.fs.rename import exchange_trees
 
@@ -204,21 +205,23 @@ class VfsDriver:
                 sync_directory(os.path.dirname(target))
         except OSError as error:
             raise SystemFailure("replace the layer directory", target, error) from error
-        return _Staged(staged.staging)
+        return StagedRemoval(staged.staging)
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
+        from cstore.drivers.removal import NoRemoval, StagedRemoval
+
         home = self._home_of(layer)
         target = home.tree(layer)
         if not os.path.lexists(target):
-            return _Nothing()
+            return NoRemoval()
         staging = home.staging.reserve()
         try:
             staging.take(target)
         except BaseException:
             staging.remove()
             raise
-        return _Staged(staging)
+        return StagedRemoval(staging)
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
@@ -291,23 +294,6 @@ class VfsDriver:
 
 if TYPE_CHECKING:
     _: type[Driver] = VfsDriver
-
-
-class _Staged:
-    """A tree in a staging directory, to be deleted with it."""
-
-    def __init__(self, staging: StagingDirectory) -> None:
-        self._staging = staging
-
-    def finish(self) -> None:
-        self._staging.remove()
-
-
-class _Nothing:
-    """There was no tree to remove."""
-
-    def finish(self) -> None:
-        pass
 
 
 def _read_options(options: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cstore.drivers.removal import StagedRemoval
 from cstore.errors import (
     CstoreError,
     LayerHasChildren,
@@ -22,7 +23,7 @@ from cstore.errors import (
     SystemFailure,
     UnsafeID,
 )
-from cstore.fs.staging import StagingDirectory, StagingRoot
+from cstore.fs.staging import StagingRoot
 from cstore.records.section import make_directory
 from cstore.store.lookup import (
     CONTAINER_FIRST,
@@ -247,16 +248,5 @@ def discard(writer: Writer, path: str) -> None:
         remove_tree(path)
         return
     staging = StagingRoot(writer.layout.layers_staging).reserve()
-    writer.afterwards(Discarded(staging))
+    writer.afterwards(StagedRemoval(staging))
     staging.take(path)
-
-
-class Discarded:
-    """A staging directory whose contents nobody needs any more."""
-
-    def __init__(self, staging: StagingDirectory) -> None:
-        self._staging = staging
-
-    def finish(self) -> None:
-        """See `Removal.finish`."""
-        self._staging.remove()

@@ -216,6 +216,7 @@ class OverlayDriver:
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
+        from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_trees
 
         place = self._writable(layer)
@@ -228,13 +229,15 @@ class OverlayDriver:
                 self._sync_home(place.home)
         except OSError as error:
             raise SystemFailure("replace the layer directory", place.path, error) from error
-        return _Staged(staged.staging)
+        return StagedRemoval(staged.staging)
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
+        from cstore.drivers.removal import NoRemoval, StagedRemoval
+
         place = self._homes.look_up(layer)
         if place is None or place.home not in self._homes.writable:
-            return _Nothing()
+            return NoRemoval()
         self._mounter.unmount(place)
         link = place.link
         staging = self._staging(place.home).reserve()
@@ -248,7 +251,7 @@ class OverlayDriver:
         with suppress(OSError):
             if link and os.readlink(path) == f"../{layer}/diff":
                 os.unlink(path)
-        return _Staged(staging)
+        return StagedRemoval(staging)
 
     def _writable(self, layer: str) -> Place:
         place = self._homes.find(layer)
@@ -366,23 +369,6 @@ class OverlayDriver:
 
 if TYPE_CHECKING:
     _: type[Driver] = OverlayDriver
-
-
-class _Staged:
-    """A layer in a staging directory, to be deleted with it."""
-
-    def __init__(self, staging: StagingDirectory) -> None:
-        self._staging = staging
-
-    def finish(self) -> None:
-        self._staging.remove()
-
-
-class _Nothing:
-    """There was no layer to remove."""
-
-    def finish(self) -> None:
-        pass
 
 
 def _sync_file(path: str) -> None:
