@@ -7,28 +7,24 @@ together again from the slices it was read as.
 
 from __future__ import annotations
 
-import gc
 import time
 
 from cstore.records.dialect import Flaw, divide
 from cstore.records.model import Container, IDMapEntry
+from cstore.records.rows import parse
 from cstore.records.scanner import REFUSALS, after_blank, scan
 from cstore.records.shapes import COLUMNS
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView
+    from collections.abc import Iterator
     from typing import Any
 
     from cstore.records.model import R, Record
 
-    Row = dict[str, Any]
-    """A record as it was parsed, by its keys on disk. Of its fields only ID and names have been looked at."""
-
 _ALWAYS = frozenset({"id", "created"})
 _ALWAYS_IN_CONTAINERS = _ALWAYS | {"image", "layer"}
-_TEXT = frozenset({str})
 
 
 class Contents(Value):
@@ -38,45 +34,17 @@ class Contents(Value):
     flaws: list[Flaw]
 
 
-class Rows(Value):
-    """The records of a file that is sound JSON, and where in its text each of them begins and ends."""
-
-    text: str
-    objects: list[Row]
-    spans: list[tuple[int, int]]
-
-
 # ── reading ──
 
 
 def decode(kind: type[R], data: bytes) -> Contents:
     """Read a whole record file; `null` is an empty list. Raises nothing: what is wrong is in `flaws`."""
-    rows = _parse(data)
-    if rows is not None:
-        records = [from_row(kind, row) for row in rows.objects]
+    parsed = parse(data)
+    if parsed is not None:
+        records = [from_row(kind, row) for row in parsed.rows]
         if all(record is not None for record in records):
             return Contents(records, [])
     return _decode_leniently(kind, data)
-
-
-def read_rows(kind: type[R], data: bytes) -> Rows | None:
-    """Read only IDs and names, at a third of the cost; None if that cannot be exact and `decode` must do it.
-
-    The whole file is checked to be JSON, but fields other than these two are not looked at.
-    """
-    rows = _parse(data)
-    columns = COLUMNS[kind].keys()
-    return rows if rows is not None and all(_has_head(row, columns) for row in rows.objects) else None
-
-
-def _has_head(row: Any, columns: KeysView[str]) -> bool:
-    """Whether ID and names can be taken from a row as they are."""
-    if type(row) is not dict or not row.get("id") or type(row["id"]) is not str:
-        return False
-    names = row.get("names", [])
-    if type(names) is not list or not _TEXT.issuperset(map(type, names)):
-        return False
-    return row.keys() <= columns or all(key in columns or key.lower() not in columns for key in row)
 
 
 def from_row(kind: type[R], row: Any) -> R | None:
@@ -102,8 +70,8 @@ def decode_one(kind: type[R], raw: bytes) -> R:
     Raises:
         ValueError: it is none; the text says why.
     """
-    rows = _parse(b"[%s]" % raw)
-    record = from_row(kind, rows.objects[0]) if rows and rows.objects else None
+    parsed = parse(b"[%s]" % raw)
+    record = from_row(kind, parsed.rows[0]) if parsed and parsed.rows else None
     if record is not None:
         return record
     from cstore.records import lenient
@@ -119,88 +87,12 @@ def decode_one(kind: type[R], raw: bytes) -> R:
 
 def split(data: bytes) -> list[bytes]:
     """Cut a sound record file into its records' own bytes."""
-    rows = _parse(data)
-    if rows is not None:
-        return slices(rows)
+    parsed = parse(data)
+    if parsed is not None:
+        return [parsed.raw(number) for number in range(len(parsed.rows))]
     from cstore.records import lenient
 
     return [element.raw for element in lenient.scan(data).elements]
-
-
-def slices(rows: Rows) -> list[bytes]:
-    """The bytes of each row."""
-    return [rows.text[start:end].encode() for start, end in rows.spans]
-
-
-def rows_mentioning(rows: Rows, word: str) -> list[int] | None:
-    """Find the rows in which a text stands; None if that takes more than a search."""
-    if not word or "\\" in rows.text:  # with escapes it may be spelled in another way
-        return None
-    place = rows.text.find(word)
-    if place < 0:
-        return []
-    from bisect import bisect_right
-
-    ends = [end for _, end in rows.spans]
-    found: dict[int, None] = {}
-    while 0 <= place < ends[-1]:
-        found[bisect_right(ends, place)] = None
-        place = rows.text.find(word, place + 1)
-    return list(found)
-
-
-def _parse(data: bytes) -> Rows | None:
-    """Parse a file that is sound and spelled as programs spell it, one row at a time."""
-    objects: list[Row] = []
-    spans: list[tuple[int, int]] = []
-    at_work = gc.isenabled()
-    gc.disable()  # it would go over ten thousand new objects again and again
-    try:
-        text = data.decode()
-        _scan_rows(text, objects, spans)
-    except REFUSALS:
-        return None
-    finally:
-        if at_work:
-            gc.enable()
-    # A lone surrogate is text for Python, and U+FFFD for Go.
-    return None if "\\ud" in text or "\\uD" in text else Rows(text, objects, spans)
-
-
-def _scan_rows(text: str, objects: list[Row], spans: list[tuple[int, int]]) -> None:
-    """Go over the list that `text` is.
-
-    Raises:
-        ValueError, StopIteration, RecursionError: it is none.
-    """
-    place = after_blank(text, 0)
-    if text.startswith("null", place):
-        end = place + 4
-    elif text.startswith("[", place):
-        end = _scan_elements(text, after_blank(text, place + 1), objects, spans)
-    else:
-        raise ValueError("it is not a list")
-    if after_blank(text, end) < len(text):
-        raise ValueError("something follows the list")
-
-
-def _scan_elements(text: str, place: int, objects: list[Row], spans: list[tuple[int, int]]) -> int:
-    """Go over the elements of a list from the first of them on; return the place behind its closing bracket."""
-    if text.startswith("]", place):
-        return place + 1
-    while True:
-        row, end = scan(text, place)
-        objects.append(row)
-        spans.append((place, end))
-        if text.startswith(",{", end):
-            place = end + 1
-            continue
-        mark = after_blank(text, end)
-        if text.startswith("]", mark):
-            return mark + 1
-        if not text.startswith(",", mark):
-            raise ValueError("there is neither ',' nor ']'")
-        place = after_blank(text, mark + 1)
 
 
 def _decode_leniently(kind: type[R], data: bytes) -> Contents:

@@ -9,17 +9,15 @@ from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
 from cstore.records import codec
 from cstore.records.dialect import Flaw
 from cstore.records.model import Generic, R
+from cstore.records.rows import read_rows
 from cstore.records.snapshot import identity_at, identity_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView, Sequence
 
-    from cstore.records.codec import Row, Rows
+    from cstore.records.rows import Cut, Head, Parsed
     from cstore.records.snapshot import Identity
-
-    Head = tuple[str, Sequence[str]]
-    """ID and names of a record."""
 
 _BLANK = b" \t\n\r"
 
@@ -35,8 +33,8 @@ class Location(Enum):
 class Section(Generic[R]):
     """The records of one file.
 
-    A row is a record's place in the file. It holds the record, or what was parsed as long as nobody asked for more than
-    its head, or None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were
+    A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
+    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were
     read; the rows behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
 
     Attributes:
@@ -60,17 +58,17 @@ class Section(Generic[R]):
     def read(self, *, whole: bool) -> None:
         """Read the `whole` records, or only their heads if that will do, and note flaws."""
         data = self._base
-        parsed = codec.read_rows(self.kind, data) if data and not whole else None
-        if parsed is not None or not data:
-            self._start_from(data, [*parsed.objects] if parsed else [], parsed)
+        source = read_rows(self.kind, data) if data and not whole else None
+        if source is not None or not data:
+            self._start_from(data, [*source.heads()] if source else [], source)
             return
         contents = codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
         self._start_from(data, [*contents.records])
 
-    def _start_from(self, data: bytes, rows: list[R | Row | None], parsed: Rows | None = None) -> None:
-        self._base, self._rows, self._base_rows, self._parsed = data, rows, len(rows), parsed
+    def _start_from(self, data: bytes, rows: list[R | Head | None], source: Parsed | Cut | None = None) -> None:
+        self._base, self._rows, self._base_rows, self._source = data, rows, len(rows), source
         self._slices: list[bytes] | None = None
         self._tail: list[bytes] = []
         self._settle()
@@ -110,11 +108,7 @@ class Section(Generic[R]):
 
     def heads(self) -> Iterator[Head]:
         """ID and names of all records."""
-        for row in self._rows:
-            if isinstance(row, dict):
-                yield row["id"], row.get("names", ())
-            elif row is not None:
-                yield row.id, row.names
+        return ((row if isinstance(row, tuple) else (row.id, row.names)) for row in self._rows if row is not None)
 
     def records(self) -> Iterator[R]:
         """All records.
@@ -122,8 +116,19 @@ class Section(Generic[R]):
         Raises:
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
-        found = [self._record(number) for number in range(len(self._rows))]
-        return (record for record in found if record is not None)
+        if any(isinstance(row, tuple) for row in self._rows):
+            self._read_the_rest()
+        return (row for row in self._rows if row is not None and not isinstance(row, tuple))
+
+    def _read_the_rest(self) -> None:
+        contents = codec.decode(self.kind, self._base)
+        if contents.flaws:
+            for number in range(self._base_rows):
+                self._record(number)
+            return
+        for number, record in enumerate(contents.records):
+            if isinstance(self._rows[number], tuple):
+                self._rows[number] = record
 
     def mentioning(self, text: str) -> Iterator[R]:
         """All records in whose fields `text` may stand, and perhaps others.
@@ -131,7 +136,7 @@ class Section(Generic[R]):
         Raises:
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
-        rows = codec.rows_mentioning(self._parsed, text) if self._parsed else None
+        rows = self._source.mentioning(text) if self._source and text else None
         if rows is None:
             return self.records()
         written_since = {*self._originals, *range(self._base_rows, len(self._rows))}
@@ -158,28 +163,29 @@ class Section(Generic[R]):
     def _record(self, number: int) -> R | None:
         """Read what a row holds; None if it was removed, or cannot be read in a degraded view."""
         row = self._rows[number]
-        if not isinstance(row, dict):
+        if not isinstance(row, tuple):
             return row
-        record = codec.from_row(self.kind, row) or self._read_with_care(number, row["id"])
-        self._rows[number] = record
-        if record is None:
-            self._index = None
-        return record
-
-    def _read_with_care(self, number: int, identifier: str) -> R | None:
-        raw = self._base_slices()[number]
+        raw = self._raw(number)
         try:
-            return codec.decode_one(self.kind, raw)
+            record = codec.decode_one(self.kind, raw)
         except ValueError as error:
-            flaw = Flaw(f"record {number + 1} (ID {identifier}): {error}", self._base.find(raw))
+            flaw = Flaw(f"record {number + 1} (ID {row[0]}): {error}", self._base.find(raw))
             if not self.degraded:
                 raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) from None
             self._note(flaw)
+            self._rows[number] = self._index = None
             return None
+        self._rows[number] = record
+        return record
+
+    def _raw(self, number: int) -> bytes:
+        return self._source.raw(number) if self._source else self._base_slices()[number]
 
     def _base_slices(self) -> list[bytes]:
         if self._slices is None:
-            self._slices = codec.slices(self._parsed) if self._parsed else codec.split(self._base)
+            source = self._source
+            slices = [source.raw(number) for number in range(self._base_rows)] if source else codec.split(self._base)
+            self._slices = slices
         return self._slices
 
     def _by_id(self) -> dict[str, int]:
@@ -272,14 +278,14 @@ class Section(Generic[R]):
         texts = [*self._base_slices()]
         for number, old in self._originals.items():
             row = self._rows[number]
-            if number < self._base_rows and row is not None and not isinstance(row, dict):
+            if number < self._base_rows and row is not None and not isinstance(row, tuple):
                 texts[number] = codec.rewrite(texts[number], old, row)
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
 
     def _render_tail(self) -> list[bytes]:
         texts = []
         for place, row in enumerate(self._rows[self._base_rows :]):
-            if row is None or isinstance(row, dict):
+            if row is None or isinstance(row, tuple):
                 continue
             old = self._originals.get(self._base_rows + place)
             if place >= len(self._tail):
@@ -290,9 +296,8 @@ class Section(Generic[R]):
         return texts
 
 
-def _id_of(row: R | Row) -> str:
-    identifier: str = row["id"] if isinstance(row, dict) else row.id
-    return identifier
+def _id_of(row: R | Head) -> str:
+    return row[0] if isinstance(row, tuple) else row.id
 
 
 def _write(path: str, parts: Sequence[bytes | memoryview], *, sync: bool) -> Identity:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from cstore.errors import UnknownItem
-    from cstore.records.section import Head
+    from cstore.records.rows import Head
 
 __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
@@ -59,7 +59,7 @@ class Table(Generic[R]):
     """The records of one kind, in load order: stable, image store, volatile.
 
     Any question about a record may raise RecordsDamaged: of a file that is sound JSON, only IDs and names are looked at
-    before somebody asks for the rest. `verify` asks for everything at once.
+    before somebody asks for the rest, and a large one need only have the shape of one. `verify` asks for everything.
     """
 
     def __init__(self, kind: Kind[R], sections: list[Section[R]]) -> None:
@@ -146,8 +146,8 @@ class Table(Generic[R]):
         every = chain.from_iterable([section.records() for section in self._sections])
         return _firsts(every) if self._hides() else every
 
-    def _heads(self) -> Iterator[Head]:
-        """Go over the records like `__iter__`, but with no more than IDs and names."""
+    def heads(self) -> Iterator[Head]:
+        """Go over the records, in load order, with no more than their IDs and names: cheap for thousands."""
         every = chain.from_iterable([section.heads() for section in self._sections])
         if not self._hides():
             return every
@@ -176,14 +176,14 @@ class Table(Generic[R]):
         return self._overlap
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._heads())
+        return sum(1 for _ in self.heads())
 
     def __contains__(self, identifier: object) -> bool:
         return any(identifier in section.ids() for section in self._sections)
 
     def ids(self) -> list[str]:
         """All IDs, in load order, each once."""
-        return list(dict.fromkeys(identifier for identifier, _ in self._heads()))
+        return list(dict.fromkeys(identifier for identifier, _ in self.heads()))
 
     def get(self, identifier: str) -> R | None:
         """Return the record with exactly that ID."""
@@ -212,7 +212,7 @@ class Table(Generic[R]):
         return next((record for record in self if alias(record) == word), None) if alias else None
 
     def _by_prefix(self, word: str) -> R | None:
-        found = {known for known, _ in self._heads() if known.startswith(word) and " " not in known}
+        found = {known for known, _ in self.heads() if known.startswith(word) and " " not in known}
         return self.get(found.pop()) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:
@@ -240,7 +240,7 @@ class Table(Generic[R]):
     def _name_index(self) -> dict[str, str]:
         if self._names is None:
             self._names, self._conflicts = {}, []
-            for identifier, names in self._heads():
+            for identifier, names in self.heads():
                 if names:
                     self._enter(self._names, identifier, names)
         return self._names
@@ -282,7 +282,7 @@ class Table(Generic[R]):
         """
         record = self._known(identifier)
         wanted = dict.fromkeys(names)
-        losers = [holder for holder, held in self._heads() if not wanted.keys().isdisjoint(held)]
+        losers = [holder for holder, held in self.heads() if not wanted.keys().isdisjoint(held)]
         for loser in losers:
             if loser != identifier:
                 self._take_away(self._known(loser), wanted)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from cstore.records.layers import incomplete
 from cstore.store.lookup import find_layer, get_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cstore.archive.changes import Change
     from cstore.archive.compression import Compression
@@ -33,8 +34,14 @@ class Layers:
 
     def ids(self) -> Sequence[str]:
         """The IDs of all layers that are whole, in the order of `list`."""
-        extra = [layer for store in self._reader.additional for layer in store.layers.ids()]
-        return [*(layer.id for layer in self._reader.layers if not layer.incomplete), *extra]
+        return [identifier for identifier, _ in self.heads()]
+
+    def heads(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """ID and names of all layers that are whole, in the order of `list`. Takes a fraction of its time."""
+        own = self._reader.layers
+        unfinished = {layer.id for layer in incomplete(own)}
+        extra = [head for store in self._reader.additional for head in store.layers.heads()]
+        return [*(head for head in own.heads() if head[0] not in unfinished), *extra]
 
     def find(self, word: str) -> Layer | None:
         """The layer that answers to `word`, or None."""
@@ -133,6 +140,12 @@ class Layers:
         from cstore.store import mounting
 
         return mounting.mount_point(self._context, layer)
+
+    def mount_points(self) -> Mapping[str, str]:
+        """Where layers are mounted, by their IDs; see `mounting.mount_points`."""
+        from cstore.store import mounting
+
+        return mounting.mount_points(self._context)
 
     def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
         """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`."""

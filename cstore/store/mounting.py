@@ -113,6 +113,12 @@ def mount_point(context: Context, layer: str) -> str:
     return recorded.path
 
 
+def mount_points(context: Context) -> dict[str, str]:
+    """Where layers are mounted, by their IDs: one look at the mount counts for all of them."""
+    mounts = Reader(context).mounts()
+    return {entry.id: entry.path for entry in mounts if context.driver.is_mounted(entry.id, entry.path)}
+
+
 def shutdown(context: Context, *, force: bool = False) -> None:
     """Release what the driver holds, and tell all processes that have the store open.
 

@@ -24,17 +24,17 @@ def layers(session: Session, tree: bool, quick: bool) -> None:
     elif tree and session.styled:
         from cstore.cli.output import styled
 
-        styled.tree(views.branches(views.layer_rows(store, mounts=True)))
+        styled.tree(views.branches(views.layer_rows(store)))
     elif tree:
-        session.lines(plain.tree(views.branches(views.layer_rows(store, mounts=True))))
+        session.lines(plain.tree(views.branches(views.layer_rows(store))))
     elif quick:
         session.lines(store.layers.ids())
     elif session.styled:
         from cstore.cli.output import styled
 
-        styled.layers(views.layer_rows(store, mounts=True))
+        styled.layers(views.layer_rows(store))
     else:
-        session.lines(plain.layers(views.layer_rows(store, mounts=False)))
+        session.lines(plain.layers(store.layers.heads(), views.holders(store)))
 
 
 @command("layer", example="cstore layer base")

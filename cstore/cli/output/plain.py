@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cstore import Change, Layer
-    from cstore.cli.output.views import Branch, LayerRow
+    from cstore.cli.output.views import Branch, Holders, LayerRow
     from cstore.store import Leftover
 
 CHANGE_VERBS = ("Modify", "Add", "Delete")
@@ -22,14 +22,14 @@ def created(item: str, names: Iterable[str]) -> Iterator[str]:
         yield f"\t{name}"
 
 
-def layers(rows: Iterable[LayerRow]) -> Iterator[str]:
-    """Layers with their names and with whose they are."""
-    for row in rows:
-        yield row.layer.id
-        for name in row.layer.names:
+def layers(heads: Iterable[tuple[str, Iterable[str]]], holders: Holders) -> Iterator[str]:
+    """Layers by ID and names, with whose they are."""
+    for identifier, names in heads:
+        yield identifier
+        for name in names:
             yield f"\tname: {name}"
-        for kind, holders in (("image", row.images), ("container", row.containers)):
-            for holder in holders:
+        for kind, by_layer in (("image", holders.images), ("container", holders.containers)):
+            for holder in by_layer.get(identifier, ()):
                 yield f"\t{kind}: {holder.id}"
                 for name in holder.names:
                     yield f"\t\tname: {name}"

@@ -6,7 +6,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cstore import Layer, Store
 
@@ -18,17 +18,15 @@ class Holder(Value):
     names: tuple[str, ...]
 
 
-class LayerRow(Value):
-    """A layer, where it is mounted ("" if nowhere), and whose it is."""
+class Holders(Value):
+    """The images and the containers of a store, by the layers that they belong to."""
 
-    layer: Layer
-    mount: str
-    images: tuple[Holder, ...]
-    containers: tuple[Holder, ...]
+    images: Mapping[str, Sequence[Holder]]
+    containers: Mapping[str, Sequence[Holder]]
 
 
-def layer_rows(store: Store, *, mounts: bool) -> list[LayerRow]:
-    """Gather all layers. Mount points are looked up only if `mounts` are to be shown."""
+def holders(store: Store) -> Holders:
+    """Gather whose layers are."""
     images: dict[str, list[Holder]] = {}
     containers: dict[str, list[Holder]] = {}
     for image in store.images():
@@ -36,13 +34,23 @@ def layer_rows(store: Store, *, mounts: bool) -> list[LayerRow]:
             images.setdefault(layer, []).append(Holder(image.id, image.names))
     for container in store.containers():
         containers.setdefault(container.layer, []).append(Holder(container.id, container.names))
+    return Holders(images, containers)
+
+
+class LayerRow(Value):
+    """A layer, where it is mounted ("" if nowhere), and whose it is."""
+
+    layer: Layer
+    mount: str
+    images: Sequence[Holder]
+    containers: Sequence[Holder]
+
+
+def layer_rows(store: Store) -> list[LayerRow]:
+    """Gather all that is to be said of layers."""
+    mounts, held = store.layers.mount_points(), holders(store)
     return [
-        LayerRow(
-            layer,
-            store.layers.mount_point(layer.id) if mounts else "",
-            tuple(images.get(layer.id, ())),
-            tuple(containers.get(layer.id, ())),
-        )
+        LayerRow(layer, mounts.get(layer.id, ""), held.images.get(layer.id, ()), held.containers.get(layer.id, ()))
         for layer in store.layers.list()
     ]
 

@@ -1,0 +1,239 @@
+"""A record file taken apart into rows: one a record, of which no more is read than its ID and its names.
+
+A small file is parsed, which takes no time. In a large one only the seams between its records are looked for. They
+cannot be mistaken in a file without white space whose records begin with their ID, as the Go tools and cstore write
+them; and a file that was cut short, or filled with zeros, as crashes leave it, has not that shape. What is wrong inside
+a record is found when somebody asks for it. Whatever has another shape is parsed, and what cannot be parsed is a matter
+for `lenient`.
+"""
+
+from __future__ import annotations
+
+import gc
+
+from cstore.records.scanner import REFUSALS, after_blank, load, scan
+from cstore.records.shapes import COLUMNS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import KeysView, Sequence
+    from typing import Any
+
+    Row = dict[str, Any]
+    """A record as it was parsed, by its keys on disk."""
+
+    Head = tuple[str, Sequence[str]]
+    """ID and names of a record."""
+
+LARGE = 1 << 17
+"""Bytes from which on a file is not parsed as a whole."""
+
+_START, _SEAM = b'[{"id":"', b'},{"id":"'
+_NAMES = b',"names":['
+_CAPITALS = [bytes([letter]) for letter in b"NAMESID"]
+_TEXT = frozenset({str})
+
+
+def read_rows(kind: type, data: bytes) -> Parsed | Cut | None:
+    """Take a file apart; None if that takes more tolerance, or more words, than is to be had here."""
+    if len(data) >= LARGE:
+        cut = cut_at_seams(data)
+        if cut is not None:
+            return cut
+    parsed = parse(data)
+    columns = COLUMNS[kind].keys()
+    return parsed if parsed is not None and all(_has_head(row, columns) for row in parsed.rows) else None
+
+
+def _has_head(row: Any, columns: KeysView[str]) -> bool:
+    """Whether ID and names can be taken from a row as they are."""
+    if type(row) is not dict or not row.get("id") or type(row["id"]) is not str:
+        return False
+    names = row.get("names", [])
+    if type(names) is not list or not _TEXT.issuperset(map(type, names)):
+        return False
+    return row.keys() <= columns or all(key in columns or key.lower() not in columns for key in row)
+
+
+# ── parsed ──
+
+
+class Parsed:
+    """The rows of a file that is sound JSON, and where in its text each of them begins and ends."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.rows: list[Row] = []
+        self.spans: list[tuple[int, int]] = []
+
+    def heads(self) -> list[Head]:
+        """ID and names of each record."""
+        return [(row["id"], row.get("names", ())) for row in self.rows]
+
+    def raw(self, number: int) -> bytes:
+        """Return the bytes of a row."""
+        start, end = self.spans[number]
+        return self._text[start:end].encode()
+
+    def mentioning(self, word: str) -> list[int] | None:
+        """Find the rows in which a text stands; None if that takes more than a search."""
+        if "\\" in self._text:  # with escapes it may be spelled in another way
+            return None
+        if word not in self._text:
+            return []
+        return [number for number, span in enumerate(self.spans) if self._text.find(word, *span) >= 0]
+
+    def scan(self) -> None:
+        """Go over the list that the text is.
+
+        Raises:
+            ValueError, StopIteration, RecursionError, SystemError: it is none.
+        """
+        place = after_blank(self._text, 0)
+        if self._text.startswith("null", place):
+            end = place + 4
+        elif self._text.startswith("[", place):
+            end = self._scan_elements(after_blank(self._text, place + 1))
+        else:
+            raise ValueError("it is not a list")
+        if after_blank(self._text, end) < len(self._text):
+            raise ValueError("something follows the list")
+
+    def _scan_elements(self, place: int) -> int:
+        """Go over the elements of a list from the first of them on; return the place behind its closing bracket."""
+        text = self._text
+        if text.startswith("]", place):
+            return place + 1
+        while True:
+            row, end = scan(text, place)
+            self.rows.append(row)
+            self.spans.append((place, end))
+            mark = after_blank(text, end)
+            if text.startswith("]", mark):
+                return mark + 1
+            if not text.startswith(",", mark):
+                raise ValueError("there is neither ',' nor ']'")
+            place = after_blank(text, mark + 1)
+
+
+def parse(data: bytes) -> Parsed | None:
+    """Parse a file that is sound and spelled as programs spell it."""
+    at_work = gc.isenabled()
+    gc.disable()  # it would go over thousands of new objects again and again
+    try:
+        parsed = Parsed(data.decode())
+        parsed.scan()
+    except REFUSALS:
+        return None
+    finally:
+        if at_work:
+            gc.enable()
+    # A lone surrogate is text for Python, and U+FFFD for Go.
+    return None if b"\\" in data and (b"\\ud" in data or b"\\uD" in data) else parsed
+
+
+# ── cut ──
+
+
+class Cut:
+    """The rows of a large file: the heads of its records, and where the texts of their IDs begin."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._heads: list[Head] = []
+        self._starts: list[int] = []
+
+    def heads(self) -> list[Head]:
+        """ID and names of each record."""
+        return self._heads
+
+    def raw(self, number: int) -> bytes:
+        """Return the bytes of a row."""
+        start, end = self._span(number)
+        return self._data[start:end]
+
+    def mentioning(self, word: str) -> list[int] | None:
+        """Find the rows in which a text stands; None if that takes more than a search."""
+        needle = word.encode(errors="replace")
+        if b"\\" in self._data:  # with escapes it may be spelled in another way
+            return None
+        if needle not in self._data:
+            return []
+        return [number for number in range(len(self._starts)) if self._data.find(needle, *self._span(number)) >= 0]
+
+    def _span(self, number: int) -> tuple[int, int]:
+        """Where a row begins and ends: with its braces, without the comma behind it."""
+        last = number + 1 == len(self._starts)
+        end = len(self._data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1
+        return self._starts[number] - len(_START) + 1, end
+
+    def scan(self) -> None:
+        """Go from seam to seam.
+
+        Raises:
+            ValueError, StopIteration, SystemError: a record does not begin with ID and names.
+        """
+        data, place = self._data, len(_START)
+        while True:
+            end = data.index(b'"', place)
+            names: Sequence[str] = ()
+            if data.startswith(_NAMES, end + 1):
+                names = _names(data[end + len(_NAMES) : data.index(b"]", end) + 1])
+            self._heads.append((data[place:end].decode(), names))
+            self._starts.append(place)
+            seam = data.find(_SEAM, end)
+            if seam < 0:
+                return
+            place = seam + len(_SEAM)
+
+    def is_whole(self) -> bool:
+        """Whether nothing speaks against this cut."""
+        data, count = self._data, len(self._heads)
+        if b'"id":""' in data or (b"\\" in data and any("\\" in identifier for identifier, _ in self._heads)):
+            return False
+        # A list of objects within a record may have a seam, too, and would be torn apart there.
+        if data.count(b"{") != count and not all(_is_sound(self.raw(number)) for number in range(count)):
+            return False
+        # More of these keys than records would mean that some stand elsewhere, or twice.
+        named = sum(1 for _, names in self._heads if names)
+        return data.count(b'"id":') == count and data.count(b'"names":') == named
+
+
+def cut_at_seams(data: bytes) -> Cut | None:
+    """Cut a file between its records; None if it has not the shape for it."""
+    if not (data.startswith(_START) and data.endswith(b"}]")) or b"\0" in data or _has_odd_keys(data):
+        return None
+    cut = Cut(data)
+    try:
+        cut.scan()
+    except REFUSALS:
+        return None
+    return cut if cut.is_whole() else None
+
+
+def _has_odd_keys(data: bytes) -> bool:
+    """Whether `id` or `names` may be spelled otherwise: in capitals, or with escapes."""
+    if b"\\" in data and any(b"\\u00%d" % digit in data for digit in (4, 5, 6, 7)):
+        return True
+    if not any(letter in data for letter in _CAPITALS):
+        return False
+    small = data.lower()
+    return any(small.count(key) != data.count(key) for key in (b'"id":', b'"names":'))
+
+
+def _is_sound(raw: bytes) -> bool:
+    """Whether a row has no objects within it, or is a whole object with all of them."""
+    if raw.count(b"{") == 1:
+        return True
+    try:
+        load(raw)
+    except ValueError:
+        return False
+    return True
+
+
+def _names(raw: bytes) -> list[str]:
+    names = load(raw)
+    if type(names) is not list or not names or not _TEXT.issuperset(map(type, names)):
+        raise ValueError("these are no names")
+    return names
