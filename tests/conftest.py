@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MACHINE_ENVIRONMENT: Mapping[str, str] = dict(os.environ)
 """The environment before it was scrubbed: the package managers that build corpora want their own settings."""
 
+USER = os.geteuid()
 PEERS = ("containers-storage", "podman", "skopeo", "umoci", "debootstrap", "npm")
 _SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLICOLOR")
 
@@ -56,6 +57,12 @@ def pytest_report_header() -> list[str]:
         "powers: " + ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in powers.items()),
         "peers: " + ("all present" if not absent else "ABSENT: " + ", ".join(absent)),
     ]
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Stop when a test took the whole run into a user namespace: all later ones would take themselves for root."""
+    if os.geteuid() != USER:
+        pytest.exit(f"{item.nodeid} made this process another user's; it has to fork first", returncode=1)
 
 
 def _can_unshare() -> bool:
