@@ -25,7 +25,7 @@ NAME = "localhost/one:latest"
 
 
 @pytest.fixture
-def bundle(store_roots: StoreRoots, tmp_path: Path) -> str:
+def bundle(needs_root: None, store_roots: StoreRoots, tmp_path: Path) -> str:
     """Let umoci make an image of one layer and skopeo copy it into the store; returns where umoci unpacked it too."""
     layout, unpacked, archive = str(tmp_path / "oci"), str(tmp_path / "bundle"), str(tmp_path / "layer.tar")
     with open(archive, "wb") as file:
