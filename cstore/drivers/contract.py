@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from cstore.idmap import IDENTITY, IDMap
+from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from cstore.archive.changes import Change
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from cstore.fs.staging import StagingDirectory
 
 
-class TreeOptions(msgspec.Struct, frozen=True):
+class TreeOptions(Value):
     """How a new tree is made.
 
     `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be.
@@ -41,11 +40,11 @@ class TreeOptions(msgspec.Struct, frozen=True):
     id_map: IDMap = IDENTITY
     parent_map: IDMap = IDENTITY
     mount_label: str = ""
-    storage_options: dict[str, str] = msgspec.field(default_factory=dict)
+    storage_options: Mapping[str, str] = {}
     read_only: bool = False
 
 
-class MountOptions(msgspec.Struct, frozen=True):
+class MountOptions(Value):
     """How a layer is mounted. `id_map`: with these owners, where the driver can show others than are on disk."""
 
     label: str = ""
@@ -55,7 +54,7 @@ class MountOptions(msgspec.Struct, frozen=True):
     id_map: IDMap = IDENTITY
 
 
-class StagedTree(msgspec.Struct):
+class StagedTree(Value):
     """A tree that no layer owns yet.
 
     Attributes:

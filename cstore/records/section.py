@@ -252,27 +252,29 @@ class Section(Generic[R]):
         if not self.is_current():
             raise RecordsChanged(self.path)
         try:
-            base, tail = self._render_base(), self._render_tail()
+            texts, tail = self._base_texts() if self._base_changed else [], self._render_tail()
         except RecursionError:
             raise RecordsDamaged(self.path, "a record to be written is nested too deeply") from None
+        base = b"[" + b",".join(texts) if self._base_changed else self._kept_base()
         comma = b"," if tail and len(base) > 1 else b""
         parts = [base, comma + b",".join(tail) + b"]"]
         self.identity = _write(self.path, parts, sync=sync)
-        rows = [row for row in self._rows if row is not None]
+        rows: list[R | Head | None] = [row for row in self._rows if row is not None]
         if self._base_changed:
-            self._start_from(b"".join(parts), [*rows])
-        else:
-            self._rows, self._tail = [*rows], tail
+            self._start_from(b"".join(parts), rows)
+            self._slices = [*texts, *tail]
+        elif self._removed:
+            self._rows, self._tail = rows, tail
             self._settle()
+        else:
+            self._tail, self._originals = tail, {}
 
-    def _render_base(self) -> bytes | memoryview:
-        """Write the first rows, up to the closing bracket."""
-        if not self._base_rows:
-            return b"["
-        if not self._base_changed:
-            # Most often one record joins thousands: theirs need not even be told apart.
-            return memoryview(self._base.strip(_BLANK))[:-1]
-        return b"[" + b",".join(self._base_texts())
+    def _kept_base(self) -> bytes | memoryview:
+        """The first rows as they were read, up to the closing bracket.
+
+        Most often one record joins thousands: theirs need not even be told apart.
+        """
+        return memoryview(self._base.strip(_BLANK))[:-1] if self._base_rows else b"["
 
     def _base_texts(self) -> list[bytes]:
         texts = [*self._base_slices()]

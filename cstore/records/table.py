@@ -122,6 +122,21 @@ class Table(Generic[R]):
             if section.identity is None and not section.flaws and is_damage(section.path, self):
                 section.flaws.append(RecordsDamaged(section.path, "it is missing, but what it described exists"))
 
+    def entrust(self) -> bool:
+        """Make a table that was read degraded one to write by, if there is no difference: it is whole, and current.
+
+        From then on it raises what is wrong with a record. Call it with the lock held.
+        """
+        there = all(
+            section.location is Location.VOLATILE or not (section.identity is None or section.empty)
+            for section in self._sections
+        )
+        if self.flaws or not there or not self.is_current():
+            return False
+        for section in self._sections:
+            section.degraded = False
+        return True
+
     @property
     def flaws(self) -> list[RecordsDamaged]:
         """What could not be read so far: all there is after `verify`. A file with a flaw is never written."""

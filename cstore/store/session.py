@@ -63,7 +63,10 @@ class Trusted:
             RecordsDamaged: a record file is not what it should be. No writer goes on from there.
         """
         if shelf not in self._tables:
-            self._tables[shelf] = load_table(self.context, shelf, degraded=False)
+            table = self.context.tables.pop(shelf, None)  # what was read to look before acting need not be read again
+            if table is None or not table.entrust():
+                table = load_table(self.context, shelf, degraded=False)
+            self._tables[shelf] = table
         return self._tables[shelf]
 
 

@@ -160,7 +160,8 @@ class OverlayDriver:
             made = os.path.dirname(staged.tree)
             place = Place(os.path.dirname(made), os.path.basename(made))
             ancestors = self._homes.known_ancestors(place)
-            staged.lowers = (*place.rotated(), *(path for each in ancestors for path in (each.diff, *each.rotated())))
+            lowers = (*place.rotated(), *(path for each in ancestors for path in (each.diff, *each.rotated())))
+            return staged.with_(lowers=lowers)
         return staged
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
