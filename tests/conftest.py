@@ -159,7 +159,7 @@ class Runner(Protocol):
         *arguments: str,
         stdin: bytes | IO[bytes] | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 120,
+        timeout: float = 300,
         roots: StoreRoots | None = None,
         cwd: str | None = None,
     ) -> Finished:
@@ -171,7 +171,7 @@ def _runner(program: list[str], default: StoreRoots, config: str) -> Runner:
         *arguments: str,
         stdin: bytes | IO[bytes] | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 120,
+        timeout: float = 300,
         roots: StoreRoots | None = None,
         cwd: str | None = None,
     ) -> Finished:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import struct
 import time
 from contextlib import contextmanager
@@ -239,8 +240,20 @@ def make_directories(path: str) -> None:
     if not path or os.path.isdir(path):
         return
     make_directories(os.path.dirname(path))
+    while not _made(path):
+        pass  # somebody found it empty and removed it, after we had found it there
+
+
+def _made(path: str) -> bool:
+    """Make a directory; say whether there is one. Something else of that name is an error."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        if not os.path.isdir(path):
-            raise
+        try:
+            if stat.S_ISDIR(os.stat(path).st_mode):
+                return True
+        except FileNotFoundError:
+            if not os.path.islink(path):
+                return False
+        raise
+    return True
