@@ -50,6 +50,7 @@ def fresh_disk() -> Iterator[str]:
                 os.rmdir(os.path.join(mountpoint, "lost+found"))
                 yield mountpoint
             finally:
-                subprocess.run(["umount", mountpoint], check=True)
+                # Lazily: a process that a failed test left behind must not keep the next test from its disk.
+                subprocess.run(["umount", "--lazy", mountpoint], check=True)
         finally:
             os.rmdir(mountpoint)
