@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from cstore.layout import Layout
+from cstore.store.containers import Containers
 from cstore.store.context import Additional, Context
+from cstore.store.images import Images
 from cstore.store.layers import Layers
 from cstore.store.lookup import Item, find_item
 from cstore.store.reading import Reader
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from cstore.config import StoreConfig
     from cstore.errors import RecordsDamaged
     from cstore.fs.patience import Patience
-    from cstore.records.model import Container, Image
     from cstore.store.garbage import Leftover
 
 
@@ -70,6 +71,8 @@ class Store:
         self._context = context
         self._reader = Reader(context)
         self.layers = Layers(context, self._reader)
+        self.images = Images(context, self._reader)
+        self.containers = Containers(context, self._reader)
 
     @property
     def config(self) -> StoreConfig:
@@ -87,15 +90,6 @@ class Store:
         return self._reader.flaws
 
     # ── items of any kind ──
-
-    def images(self) -> list[Image]:
-        """All images, in the order of their records, those of additional stores last."""
-        extra = [image for store in self._reader.additional for image in store.images]
-        return [*self._reader.images, *extra]
-
-    def containers(self) -> list[Container]:
-        """All containers, in the order of their records."""
-        return list(self._reader.containers)
 
     def find(self, word: str) -> Item | None:
         """The layer, image or container that answers to `word`, looked for in this order, or None."""

@@ -29,10 +29,10 @@ def holders(store: Store) -> Holders:
     """Gather whose layers are."""
     images: dict[str, list[Holder]] = {}
     containers: dict[str, list[Holder]] = {}
-    for image in store.images():
+    for image in store.images.list():
         for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
             images.setdefault(layer, []).append(Holder(image.id, image.names))
-    for container in store.containers():
+    for container in store.containers.list():
         containers.setdefault(container.layer, []).append(Holder(container.id, container.names))
     return Holders(images, containers)
 

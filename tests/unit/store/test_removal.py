@@ -93,7 +93,7 @@ def test_unchecked_delete_of_a_container_takes_its_layer(store: Store, graph: st
     os.makedirs(os.path.join(graph, "vfs-containers", "c1", "userdata"))
     store.delete("c")
 
-    assert store.containers() == []
+    assert store.containers.list() == []
     assert store.layers.list() == []
     assert not os.path.exists(os.path.join(graph, "vfs-containers", "c1"))
 
@@ -125,7 +125,7 @@ def test_a_delete_of_a_container_that_was_interrupted_can_be_concluded(
 
     with open(os.path.join(graph, "vfs-layers", "layers.json"), encoding="utf-8") as file:
         assert "own" not in [record["id"] for record in json.load(file)]
-    assert store.containers() == []
+    assert store.containers.list() == []
     assert "own" not in store.layers.trees()
 
 
@@ -137,5 +137,5 @@ def test_wipe_takes_everything(store: Store, put: Import, graph: str) -> None:
     write_records(graph, "image", [{"id": "i1", "layer": "base", "created": "2026-01-01T00:00:00Z"}])
     store.wipe()
 
-    assert (store.layers.list(), store.images(), store.layers.trees()) == ([], [], [])
+    assert (store.layers.list(), store.images.list(), store.layers.trees()) == ([], [], [])
     assert os.listdir(os.path.join(graph, "vfs", "dir")) == []

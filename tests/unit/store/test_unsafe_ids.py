@@ -110,7 +110,7 @@ def test_wiping_takes_nothing_from_outside(store: Store, graph: str, tmp_path: P
             record(graph, kind, id=identifier, **more)
     store.wipe()
 
-    assert (store.layers.list(), store.images(), store.containers()) == ([], [], [])
+    assert (store.layers.list(), store.images.list(), store.containers.list()) == ([], [], [])
     assert (outside / "file").read_text(encoding="utf-8") == "text"
 
 
