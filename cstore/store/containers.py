@@ -1,4 +1,4 @@
-"""The containers of a store, as a library sees them: one method a verb, each a call to the module that knows the verb."""
+"""The containers of a store, as a library sees them: one method a verb, each a call to its module."""
 
 from __future__ import annotations
 
