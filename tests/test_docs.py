@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,8 +18,10 @@ from cstore import errors
 from cstore.cli import INTERRUPTED, reference
 from cstore.cli.clicked import root
 from cstore.cli.root import entries
+from cstore.records.model import Container, Image, Layer, key_of
 
 if TYPE_CHECKING:
+    from cstore.records.model import Record
     from tests.conftest import Runner, StoreRoots
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -41,7 +44,9 @@ def test_no_page_outlives_its_command() -> None:
     assert pages == {path for path in FILES if path.startswith("man/")}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("man/")])
+@pytest.mark.parametrize(
+    "path", [*(path for path in FILES if path.startswith("man/")), "man/cstore-layout.5", "man/cstore-storage.conf.5"]
+)
 def test_manual_pages_are_sound(path: str) -> None:
     """`man` formats every page without a warning."""
     program = shutil.which("man")
@@ -54,6 +59,15 @@ def test_manual_pages_are_sound(path: str) -> None:
 
     assert done.stderr == b""
     assert b"SYNOPSIS" in done.stdout
+
+
+@pytest.mark.parametrize("kind", [Layer, Image, Container])
+def test_the_layout_page_names_every_key_of_a_record(kind: type[Record]) -> None:
+    """cstore-layout(5) leaves out nothing that may stand in a record."""
+    with open(os.path.join(ROOT, "man", "cstore-layout.5"), encoding="utf-8") as file:
+        text = file.read().replace("\\-", "-")
+
+    assert [field for field in kind.field_names() if not re.search(rf"\b{re.escape(key_of(field))}\b", text)] == []
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

@@ -103,7 +103,7 @@ def main_page() -> str:
         ("EXIT STATUS", _tagged(EXIT_CODES)),
         ("ENVIRONMENT", _tagged(ENVIRONMENT)),
         ("FILES", _tagged(FILES)),
-        ("SEE ALSO", [", ".join([*(rf"\fBcstore-{entry.name}\fR(1)" for entry in entries()), _CONFIGURATION_PAGE])]),
+        ("SEE ALSO", [", ".join([*(rf"\fBcstore-{entry.name}\fR(1)" for entry in entries()), *_OTHER_PAGES])]),
     )
 
 
@@ -125,7 +125,7 @@ def command_page(one: Described) -> str:
 
 
 _DASH = r"\-"
-_CONFIGURATION_PAGE = r"\fBcstore\-storage.conf\fR(5)"
+_OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)")
 
 
 def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
