@@ -1,7 +1,8 @@
 # bash completion for cstore. Written by cstore.cli.reference from the command tree; change that, not this.
 
 _cstore_items() {
-    command cstore "$@" layers 2>/dev/null | sed -n 's/^\t*name: //p; /^\t/!p'
+    local listing
+    for listing in $1; do command cstore "${@:2}" "$listing" 2>/dev/null; done | sed -n 's/^\tname: //p; /^\t/!p'
 }
 
 _cstore() {
@@ -17,32 +18,32 @@ _cstore() {
     done
     case $command in
         '') flags=' --version' kind=commands ;;
-        create-layer|createlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap' kind=items ;;
-        import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file -q --quiet -j --json --help -h' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file' filed=' -f --file' kind=items ;;
+        create-layer|createlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap' kind=layers ;;
+        import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file -q --quiet -j --json --help -h' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file' filed=' -f --file' kind=layers ;;
         layers) flags=' -t --tree -q --quick --quiet -j --json --help -h' kind=nothing ;;
-        layer) flags=' -j --json --help -h' kind=items ;;
-        delete-layer|deletelayer) flags=' -j --json --help -h' kind=items ;;
-        create-storage-layer) flags=' -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap' kind=items ;;
+        layer) flags=' -j --json --help -h' kind=layers ;;
+        delete-layer|deletelayer) flags=' -j --json --help -h' kind=layers ;;
+        create-storage-layer) flags=' -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap' kind=layers ;;
         storage-layers) flags=' -j --json --help -h' kind=nothing ;;
-        layer-parent-owners) flags=' -j --json --help -h' kind=items ;;
-        changes) flags=' -j --json --help -h' kind=items ;;
-        diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
-        diffsize|diff-size) flags=' --help -h' kind=items ;;
-        applydiff|apply-diff) flags=' -f --file -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
-        mount) flags=' -l --label -o --opt -j --json --help -h' valued=' -l --label -o --opt' kind=items ;;
-        unmount|umount) flags=' -f --force -j --json --help -h' kind=items ;;
-        mounted) flags=' -j --json --help -h' kind=items ;;
-        exists) flags=' -q --quiet -l --layer -i --image -c --container -j --json --help -h' kind=items ;;
-        get-names|getnames) flags=' -j --json --help -h' kind=items ;;
-        set-names|setnames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind=items ;;
-        add-names|addnames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind=items ;;
-        remove-names|removenames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind=items ;;
-        metadata) flags=' -q --quiet -j --json --help -h' kind=items ;;
-        set-metadata|setmetadata) flags=' -m --metadata -f --metadata-file --help -h' valued=' -m --metadata -f --metadata-file' filed=' -f --metadata-file' kind=items ;;
-        list-layer-data|listlayerdata) flags=' -j --json --help -h' kind=items ;;
-        get-layer-data|getlayerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
-        set-layer-data|setlayerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=items ;;
-        delete) flags=' -j --json --help -h' kind=items ;;
+        layer-parent-owners) flags=' -j --json --help -h' kind=layers ;;
+        changes) flags=' -j --json --help -h' kind=layers ;;
+        diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
+        diffsize|diff-size) flags=' --help -h' kind=layers ;;
+        applydiff|apply-diff) flags=' -f --file -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
+        mount) flags=' -l --label -o --opt -j --json --help -h' valued=' -l --label -o --opt' kind='layers images containers' ;;
+        unmount|umount) flags=' -f --force -j --json --help -h' kind='layers images containers' ;;
+        mounted) flags=' -j --json --help -h' kind='layers images containers' ;;
+        exists) flags=' -q --quiet -l --layer -i --image -c --container -j --json --help -h' kind='layers images containers' ;;
+        get-names|getnames) flags=' -j --json --help -h' kind='layers images containers' ;;
+        set-names|setnames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind='layers images containers' ;;
+        add-names|addnames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind='layers images containers' ;;
+        remove-names|removenames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind='layers images containers' ;;
+        metadata) flags=' -q --quiet -j --json --help -h' kind='layers images containers' ;;
+        set-metadata|setmetadata) flags=' -m --metadata -f --metadata-file --help -h' valued=' -m --metadata -f --metadata-file' filed=' -f --metadata-file' kind='layers images containers' ;;
+        list-layer-data|listlayerdata) flags=' -j --json --help -h' kind=layers ;;
+        get-layer-data|getlayerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
+        set-layer-data|setlayerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
+        delete) flags=' -j --json --help -h' kind='layers images containers' ;;
         gc) flags=' --dry-run -v --verbose -q --quiet -j --json --help -h' kind=nothing ;;
         wipe) flags=' -j --json --help -h' kind=nothing ;;
         shutdown) flags=' -f --force -j --json --help -h' kind=nothing ;;
@@ -61,15 +62,16 @@ _cstore() {
     fi
     case $kind in
         commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners changes diff diffsize applydiff mount unmount mounted exists get-names set-names add-names remove-names metadata set-metadata list-layer-data get-layer-data set-layer-data delete gc wipe shutdown status config version' -- "$word")) ;;
-        items)
-            # compgen -W would expand the names, and anybody may have named an item.
-            while IFS= read -r item; do
-                [[ $item == "$word"* ]] && COMPREPLY+=("$(printf %q "$item")")
-            done < <(_cstore_items "${globals[@]}")
-            ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null
+            ;;
+        nothing) ;;
+        *)
+            # compgen -W would expand the names, and anybody may have named an item.
+            while IFS= read -r item; do
+                [[ $item == "$word"* ]] && COMPREPLY+=("$(printf %q "$item")")
+            done < <(_cstore_items "$kind" "${globals[@]}")
             ;;
     esac
 }

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from cstore.cli.reference import Described
 
-_ITEMS = {"ITEM", "LAYER", "PARENT", "REFERENCE"}
+_LISTINGS = {
+    "ITEM": "layers images containers",
+    "LAYER": "layers",
+    "PARENT": "layers",
+    "REFERENCE": "layers",
+    "IMAGE": "images",
+    "CONTAINER": "containers",
+}
+"""What a word names → the commands that list what it may be."""
+
 _FILES = {"FILE", "PATH"}
 _NOTICE = "Written by cstore.cli.reference from the command tree; change that, not this."
 
@@ -40,7 +49,8 @@ _BASH = """\
 # bash completion for cstore. {notice}
 
 _cstore_items() {{
-    command cstore "$@" layers 2>/dev/null | sed -n 's/^\\t*name: //p; /^\\t/!p'
+    local listing
+    for listing in $1; do command cstore "${{@:2}}" "$listing" 2>/dev/null; done | sed -n 's/^\\tname: //p; /^\\t/!p'
 }}
 
 _cstore() {{
@@ -55,15 +65,16 @@ _cstore() {{
     fi
     case $kind in
         commands) COMPREPLY=($(compgen -W '{commands}' -- "$word")) ;;
-        items)
-            # compgen -W would expand the names, and anybody may have named an item.
-            while IFS= read -r item; do
-                [[ $item == "$word"* ]] && COMPREPLY+=("$(printf %q "$item")")
-            done < <(_cstore_items "${{globals[@]}}")
-            ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null
+            ;;
+        nothing) ;;
+        *)
+            # compgen -W would expand the names, and anybody may have named an item.
+            while IFS= read -r item; do
+                [[ $item == "$word"* ]] && COMPREPLY+=("$(printf %q "$item")")
+            done < <(_cstore_items "$kind" "${{globals[@]}}")
             ;;
     esac
 }}
@@ -76,7 +87,8 @@ _ZSH = """\
 # zsh completion for cstore. {notice}
 
 _cstore_items() {{
-    command cstore "$@" layers 2>/dev/null | sed -n 's/^\\t*name: //p; /^\\t/!p'
+    local listing
+    for listing in ${{=1}}; do command cstore "${{@:2}}" $listing 2>/dev/null; done | sed -n 's/^\\tname: //p; /^\\t/!p'
 }}
 
 _cstore() {{
@@ -95,8 +107,9 @@ _cstore() {{
             )
             _describe -t commands command rows
             ;;
-        items) compadd -- ${{(f)"$(_cstore_items $globals)"}} ;;
         files) _files ;;
+        nothing) ;;
+        *) compadd -- ${{(f)"$(_cstore_items "$kind" $globals)"}} ;;
     esac
 }}
 
@@ -129,8 +142,11 @@ function __cstore_is -d 'Whether the command on the line is one of these; withou
     end
 end
 
-function __cstore_items -d 'IDs and names'
-    command -q cstore; and command cstore layers 2>/dev/null | sed -n 's/^\\t*name: //p; /^\\t/!p'
+function __cstore_items -d 'IDs and names that these commands list'
+    command -q cstore; or return
+    for listing in $argv
+        command cstore $listing 2>/dev/null
+    end | sed -n 's/^\\tname: //p; /^\\t/!p'
 end
 
 complete -c cstore -f
@@ -159,10 +175,10 @@ def fish(commands: Sequence[Described]) -> str:
         here = f"complete -c cstore -n '__cstore_is {' '.join((one.entry.name, *one.entry.aliases))}'"
         lines += [here + _fish_option(option) for option in one.options]
         kind = _kind(one)
-        if kind == "items":
-            lines.append(f"{here} -a '(__cstore_items)'")
-        elif kind == "files":
+        if kind == "files":
             lines.append(f"{here} -F")
+        elif kind != "nothing":
+            lines.append(f"{here} -a '(__cstore_items {kind})'")
     valued = " ".join(_spellings(option for option in _global() if not option.is_flag))
     return _FISH.format(notice=_NOTICE, valued=valued, lines="\n".join(lines))
 
@@ -203,15 +219,14 @@ def _row(pattern: str, params: Iterable[click.Parameter], kind: str) -> str:
     filed = [option for option in valued if option.metavar in _FILES]
     parts = (("flags", options), ("valued", valued), ("filed", filed))
     said = " ".join(f"{name}=' {' '.join(_spellings(some))}'" for name, some in parts if some)
-    return f"        {pattern}) {said} kind={kind} ;;"
+    return f"        {pattern}) {said} kind={_quoted(kind) if ' ' in kind else kind} ;;"
 
 
 def _kind(one: Described) -> str:
-    """What the words after the options are."""
-    shown = {word.strip("[].") for word in one.words}
-    if shown & _ITEMS:
-        return "items"
-    return "files" if shown & _FILES else "nothing"
+    """What the words after the options are: files, nothing to be known, or what these commands list."""
+    shown = [word.strip("[].") for word in one.words]
+    listings = next((_LISTINGS[word] for word in shown if word in _LISTINGS), "")
+    return listings or ("files" if _FILES.intersection(shown) else "nothing")
 
 
 def _spellings(options: Iterable[click.Option]) -> list[str]:
