@@ -145,7 +145,22 @@ class Session:
         from cstore.cli.output.complaints import complain
 
         self.failed = True
-        complain(error, word=word, as_json=self.json)
+        complain(error, word=word, hint=self._guess(error), as_json=self.json)
+
+    def _guess(self, error: CstoreError) -> str:
+        """For somebody at a terminal, find out what may have been meant; scripts are spared the search."""
+        from cstore.errors import CstoreError, DataItemUnknown, UnknownItem
+
+        if self._store is None or not isinstance(error, UnknownItem) or isinstance(error, DataItemUnknown):
+            return ""
+        if not sys.stderr.isatty():
+            return ""
+        from cstore.cli.guess import guess
+
+        try:
+            return guess(self._store, error)
+        except CstoreError:
+            return ""  # what stands in the way of guessing has been, or will be, told for itself
 
     def close(self) -> None:
         """End the run: say what could not be read, whether or not the command got by without it."""

@@ -15,13 +15,14 @@ def warn(sentence: str) -> None:
     say(visible(f"cstore: warning: {sentence}"))
 
 
-def complain(error: CstoreError, *, word: str = "", as_json: bool = False) -> None:
-    """Say an error. `word` is the argument it is about, where a command takes several."""
+def complain(error: CstoreError, *, word: str = "", hint: str = "", as_json: bool = False) -> None:
+    """Say an error. `word` is the argument it is about, where a command takes several; `hint` a better way out."""
     if as_json:
         say(as_document(error, word))
         return
-    hint = f" ({error.hint})" if error.hint else ""
-    say(visible(f"{word or 'cstore'}: {error.message}{hint}"))
+    hint = hint or error.hint
+    way_out = f" ({hint})" if hint else ""
+    say(visible(f"{word or 'cstore'}: {error.message}{way_out}"))
 
 
 def as_document(error: CstoreError, word: str = "") -> str:

@@ -1,0 +1,62 @@
+"""At a terminal, somebody who mistypes a name or gives too few digits is told what may have been meant."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import CommandLine
+    from tests.conftest import StoreRoots
+
+
+@pytest.fixture
+def typed(store_roots: StoreRoots, private_config: str) -> Callable[..., str]:
+    """Run a command whose stderr is a terminal and return what the terminal shows."""
+
+    def run(*words: str) -> str:
+        ours, theirs = pty.openpty()
+        subprocess.run(
+            [sys.executable, "-m", "cstore", *store_roots.options, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            check=False,
+            timeout=60,
+            env={**os.environ, "CONTAINERS_STORAGE_CONF": private_config},
+        )
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16).decode()
+        os.close(ours)
+        return shown
+
+    return run
+
+
+def test_a_mistyped_name_is_guessed(cli: CommandLine, typed: Callable[..., str]) -> None:
+    """The nearest name of that kind of item is offered."""
+    cli("create-layer", "-i", "l1", "-n", "debian-base").ok()
+
+    assert "did you mean debian-base?" in typed("layer", "debain-base")
+    assert "did you mean" not in typed("layer", "something-else")
+
+
+def test_too_few_digits_are_told_with_the_candidates(cli: CommandLine, typed: Callable[..., str]) -> None:
+    """Where several IDs begin so, they are shown as far as they differ."""
+    cli("create-layer", "-i", "aaaabbbb1111").ok()
+    cli("create-layer", "-i", "aaaabbbb2222").ok()
+
+    assert "2 IDs begin so: aaaabbbb1111, aaaabbbb2222" in typed("layer", "aaaab")
+
+
+def test_scripts_are_spared_the_search(cli: CommandLine) -> None:
+    """Off a terminal the message is the same for every word."""
+    cli("create-layer", "-i", "l1", "-n", "debian-base").ok()
+
+    assert "did you mean" not in cli("layer", "debain-base").err
