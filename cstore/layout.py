@@ -17,6 +17,7 @@
     RUN/                                          gone after a reboot
     ├── DRIVER-layers/mountpoints.{json,lock}     mount counts
     ├── DRIVER-containers/<container>/userdata/
+    ├── DRIVER-images/<image>/userdata/
     └── DRIVER-locks/
 
 With a separate image store, `IMAGES/DRIVER-images/` and `IMAGES/DRIVER-layers/layers.{json,lock}` hold what was created
@@ -124,6 +125,18 @@ class Layout(Value):
     def image_data(self, image: str) -> str:
         """The directory of everything that `image` has besides its record."""
         return join(self.images, check_neighbour(image))
+
+    def image_directory(self, image: str) -> str:
+        """The directory that `image` has for whoever asks for one."""
+        return join(self.image_data(image), "userdata")
+
+    def image_run_data(self, image: str) -> str:
+        """What `image` has besides its record, as far as a reboot forgets it."""
+        return join(self.run_root, f"{self.driver}-images", check_neighbour(image))
+
+    def image_run_directory(self, image: str) -> str:
+        """The directory that `image` has for whoever asks for one that a reboot forgets."""
+        return join(self.image_run_data(image), "userdata")
 
     # ── containers ──
 

@@ -237,6 +237,12 @@ class Section(Generic[R]):
 
     # ── writing ──
 
+    def establish(self, *, sync: bool) -> None:
+        """Put an empty list where there is no file, or one without bytes. Only before anything is changed."""
+        if not (self._base or self._rows or self.flaws):
+            self.identity = _write(self.path, [b"[]"], sync=sync)
+            self._start_from(b"[]", [])
+
     def save(self, *, sync: bool) -> None:
         """Replace the file on disk, if anything was changed.
 

@@ -347,6 +347,17 @@ class Table(Generic[R]):
 
     # ── saving ──
 
+    def is_established(self) -> bool:
+        """Whether the stable file is there and says something, be it that there are no records."""
+        stable = (section for section in self._sections if section.location is Location.STABLE)
+        return not any(section.identity is None or section.empty for section in stable)
+
+    def establish(self, *, sync: bool = True) -> None:
+        """Write the stable file, with no records in it, if it is not there yet."""
+        for section in self._sections:
+            if section.location is Location.STABLE:
+                section.establish(sync=sync)
+
     @property
     def changed(self) -> set[Location]:
         """The files that `save` would write."""

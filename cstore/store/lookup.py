@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import LayerUnknown, ReadOnlyStore
+from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ReadOnlyStore
 from cstore.records.layers import children
 from cstore.store.places import Shelf
 from cstore.values import Value
@@ -112,6 +112,49 @@ def find_image(tables: Tables, word: str) -> Image | None:
         return own
     found = (extra.images.resolve(word) for extra in tables.additional)
     return next((image for image in found if image is not None and image.id not in tables.images), None)
+
+
+def get_image(tables: Tables, word: str) -> Image:
+    """Find an image to read.
+
+    Raises:
+        ImageUnknown: no image, or more than one, answers to `word`.
+    """
+    image = find_image(tables, word)
+    if image is None:
+        raise ImageUnknown(word)
+    return image
+
+
+def get_own_image(tables: Tables, word: str) -> Image:
+    """Find an image that may be changed.
+
+    Raises:
+        ImageUnknown: no image of the store itself, or more than one, answers to `word`.
+    """
+    image = tables.images.resolve(word)
+    if image is None:
+        raise ImageUnknown(word)
+    return image
+
+
+def layout_of_image(tables: Tables, own: Layout, image: str) -> Layout:
+    """Say where an image's files are: in the store itself, or in the first additional store that knows it."""
+    if image in tables.images:
+        return own
+    return next((extra.layout for extra in tables.additional if image in extra.images), own)
+
+
+def get_container(tables: Tables, word: str) -> Container:
+    """Find a container.
+
+    Raises:
+        ContainerUnknown: none, or more than one, answers to `word`.
+    """
+    container = tables.containers.resolve(word)
+    if container is None:
+        raise ContainerUnknown(word)
+    return container
 
 
 def find_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
 
 from cstore.errors import SystemFailure
 from cstore.fs.lockfile import LockFile, make_directories
@@ -22,8 +21,10 @@ from cstore.store.extra_stores import ExtraStore
 from cstore.store.places import Shelf
 from cstore.store.reading import load_table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from cstore.drivers.contract import Driver, Removal
     from cstore.fs.lockfile import HeldLock
@@ -102,6 +103,18 @@ class Writer(Trusted):
             for lock in self._held[shelf]:
                 lock.mark()
             table.save(sync=self.context.sync)
+
+    def establish(self, shelf: Shelf) -> None:
+        """Make a kind's record file if there is none, before data of its first item are written.
+
+        A crash between the data and the record then leaves data and an empty list. Data and no list at all would look
+        like a lost record file, from which no writer goes on.
+        """
+        table = self.table(shelf)
+        if not table.is_established():
+            for lock in self._held[shelf]:
+                lock.mark()
+            table.establish(sync=self.context.sync)
 
     def mark_graph(self) -> None:
         """Tell every process that has the store open to open it anew. Only with the graph lock held."""
