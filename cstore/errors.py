@@ -4,19 +4,22 @@ CstoreError
 ├── UnknownItem            nothing answers to that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
 │   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem
+│   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown
 ├── Taken                  it exists already
-│   ├── IDTaken, NameTaken
+│   ├── IDTaken, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidDataName, InvalidIDMap, InvalidOption
-│   ├── LayerNotMounted, ReadOnlyStore, Unsupported
+│   ├── LayerNotMounted, NoFreeIDs, ReadOnlyStore, Unsupported
+│   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, TarSplitDamaged, ContentDamaged
+│   ├── LayerNotVerified, DockerRootDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
-│   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed
+│   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed, ImageInvalid
 ├── ConfigError            a configuration file, variable or option
 ├── DriverError            a storage driver cannot do it here
 │   └── DriverUnknown, DriverUnusable
@@ -115,6 +118,39 @@ class NotAnItem(UnknownItem):
     """Neither a layer nor an image nor a container has that ID or name."""
 
 
+class ChainUnknown(LayerUnknown):
+    """No layer has that ChainID."""
+
+    noun, listing, peer_text = "layer with that ChainID", "cstore chains", "layer does not exist"
+
+
+class WritableLayerUnknown(UnknownItem):
+    """No writable layer has that name."""
+
+    noun, listing, peer_text = "writable layer", "cstore layers", "mount does not exist"
+
+
+class AmbiguousImageID(ImageUnknown):
+    """Several images have an ID that begins like that."""
+
+    def __init__(self, term: str, images: Sequence[str]) -> None:
+        super().__init__(term)
+        self.images = tuple(images)
+        self.message = f"{term!r} is the beginning of {len(images)} image IDs, such as {images[0]} and {images[1]}"
+        self.hint, self.peer, self.args = "give more digits", "ambiguous digest string", (self.message,)
+
+
+class ParentImageUnknown(ImageUnknown):
+    """The image that was to become another one's parent is not there, or an image has no recorded parent."""
+
+    def __init__(self, parent: str, child: str) -> None:
+        super().__init__(parent)
+        self.parent, self.child = parent, child
+        self.message = f"image {child} has no parent" if not parent else f"no image is known as {parent!r}"
+        self.peer = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
+        self.args = (self.message,)
+
+
 class DataItemUnknown(UnknownItem):
     """The owner is known, the data item is not."""
 
@@ -156,6 +192,14 @@ class NameTaken(Taken):
             hint=f"move it with cstore remove-names -n {name} {holder}",
             peer="that name is already in use",
         )
+
+
+class WritableLayerTaken(NameTaken):
+    """A writable layer was to get a name that a layer has."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__("layer", name, holder)
+        self.peer = "mount already exists with name"
 
 
 # ── something still needs it ──────────────────────────────────────────────────────────────────────────────────────────
@@ -314,6 +358,18 @@ class LayerNotMounted(Refused):
         super().__init__(f"layer {layer} is not mounted", hint=f"cstore mount {layer}", peer="layer is not mounted")
 
 
+class NoFreeIDs(Refused):
+    """An ID map was to choose itself, and other containers have the IDs already, or none are set aside."""
+
+    def __init__(self, noun: str, wanted: int, free: int) -> None:
+        self.noun, self.wanted, self.free = noun, wanted, free
+        super().__init__(
+            f"{wanted} {noun} are needed, and {free} are set aside and free",
+            hint=f"set more aside in /etc/sub{noun[:-1].lower()}, ask for a smaller map, or delete containers",
+            peer="not enough unused IDs in user namespace",
+        )
+
+
 class ReadOnlyStore(Refused):
     """A write was asked of a store, or of a part of it, that is only read."""
 
@@ -327,6 +383,47 @@ class ReadOnlyStore(Refused):
 
 class Unsupported(Refused):
     """Not possible with this driver, kernel or file."""
+
+
+class LayerNotRetained(Refused):
+    """A reference was to be released that is not held, or no longer."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(f"this reference to layer {layer} is not held", peer="layer not retained")
+
+
+class ChainTooDeep(Refused):
+    """A layer would have more layers beneath it than are allowed."""
+
+    def __init__(self, parent: str, limit: int) -> None:
+        self.parent, self.limit = parent, limit
+        super().__init__(
+            f"layer {parent} is the {limit}th of its chain, and no chain may be longer",
+            hint="allow more with --max-depth; Docker takes 125",
+            peer="max depth exceeded",
+        )
+
+
+class NotAnAncestor(Refused):
+    """A layer was to be compared with one that is not beneath it."""
+
+    def __init__(self, ancestor: str, layer: str) -> None:
+        self.ancestor, self.layer = ancestor, layer
+        super().__init__(
+            f"layer {ancestor} is not beneath layer {layer}",
+            peer=f"layer ID '{ancestor}' is not a parent of the specified layer: cannot provide diff to non-parent",
+        )
+
+
+class WrongSystem(Refused):
+    """An image is for another operating system."""
+
+    def __init__(self, system: str) -> None:
+        self.system = system
+        super().__init__(
+            f"the image is for {system}, which containers here cannot run", peer="operating system is not supported"
+        )
 
 
 # ── the store is not as it should be ──────────────────────────────────────────────────────────────────────────────────
@@ -391,6 +488,27 @@ class ContentDamaged(Damage):
         )
 
 
+class LayerNotVerified(Damage):
+    """A layer was given back whole, and its digest is not the recorded one."""
+
+    def __init__(self, layer: str, digest: str) -> None:
+        self.layer, self.digest = layer, digest
+        super().__init__(
+            f"layer {layer} no longer gives the archive {digest} that it was imported from",
+            hint="import its image again",
+            peer=f"could not verify layer data for: {digest}. This may be because internal files in the layer store "
+            "were modified. Re-pulling or rebuilding this image may resolve the issue",
+        )
+
+
+class DockerRootDamaged(Damage):
+    """Something in a Docker data root cannot be used."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} in the Docker data root is damaged: {reason}")
+
+
 # ── the bytes that came in are not a usable layer ─────────────────────────────────────────────────────────────────────
 
 
@@ -438,6 +556,14 @@ class CompressionFailed(ArchiveError):
     def __init__(self, compression: str, reason: str) -> None:
         self.compression, self.reason = compression, reason
         super().__init__(f"the {compression} stream is broken: {reason}", hint="fetch it again", peer="unexpected EOF")
+
+
+class ImageInvalid(ArchiveError):
+    """An image whose config or manifest makes no sense."""
+
+    def __init__(self, reason: str, *, peer: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"the image is not valid: {reason}", peer=peer)
 
 
 # ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,47 @@
+"""IDs that are computed from digests: ChainIDs as Docker has them, layer IDs as skopeo and Podman give them (docker 2).
+
+    ChainID   of one layer its DiffID; else sha256(<ChainID below> + " " + <DiffID>), both with their `sha256:`
+    layer ID  of one layer the hex of its DiffID; else sha256(<layer ID below> + "+" + <hex of the DiffID>)
+
+Both name a layer together with all that is beneath it, so equal ones mean equal contents.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from hashlib import sha256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EMPTY_DIFF_ID = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+"""The DiffID of a tar without entries: 1024 zero bytes."""
+
+
+def next_chain(below: str, diff_id: str) -> str:
+    """Return the ChainID of a layer of this DiffID on top of `below`, a ChainID or ""."""
+    return f"sha256:{_hash(f'{below} {diff_id}')}" if below else diff_id
+
+
+def chain_id(diff_ids: Iterable[str]) -> str:
+    """Return the ChainID of the uppermost of these layers, bottom first; "" if there is none."""
+    return reduce(next_chain, diff_ids, "")
+
+
+def next_layer_id(below: str, diff_id: str) -> str:
+    """Return the ID that skopeo and Podman give to a layer of this DiffID on top of layer `below`, or of nothing."""
+    encoded = diff_id.partition(":")[2]
+    return _hash(f"{below}+{encoded}") if below else encoded
+
+
+def layer_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
+    """Return the IDs that skopeo and Podman give to these layers, bottom first."""
+    ids: list[str] = []
+    for diff_id in diff_ids:
+        ids.append(next_layer_id(ids[-1] if ids else "", diff_id))
+    return tuple(ids)
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode(), usedforsecurity=False).hexdigest()

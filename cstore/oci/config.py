@@ -1,0 +1,227 @@
+"""The image JSON: typed objects for what is understood, and the bytes themselves, which are never rewritten (docker 6).
+
+An image's ID is the digest of these bytes, so what nobody understands is kept like everything else. Keys are found as
+Go finds them, without regard to case; the last of several wins.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+from cstore.digests import check_digest
+from cstore.errors import ImageInvalid, InvalidDigest
+from cstore.oci.chain import chain_id, layer_ids
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+class RootFS(Value):
+    """The layers of an image: DiffIDs, bottom first."""
+
+    type: str = "layers"
+    diff_ids: tuple[str, ...] = ()
+
+    @property
+    def chain_id(self) -> str:
+        """The ChainID of the top layer, "" without layers."""
+        return chain_id(self.diff_ids)
+
+    @property
+    def layer_ids(self) -> tuple[str, ...]:
+        """The IDs of these layers in a store that skopeo or Podman filled."""
+        return layer_ids(self.diff_ids)
+
+    def append(self, diff_id: str) -> RootFS:
+        """Return the same with one layer more on top."""
+        return self.with_(diff_ids=(*self.diff_ids, diff_id))
+
+
+class HistoryItem(Value):
+    """One step in the making of an image. `empty_layer`: it left no layer."""
+
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+    def document(self) -> dict[str, object]:
+        """The item as JSON, without what is empty."""
+        return {key: value for key, value in self.as_dict().items() if value}
+
+
+class Platform(Value):
+    """What an image runs on, as its config says it."""
+
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+
+
+class ImageConfig(Value):
+    """An image JSON.
+
+    Attributes:
+        raw: its bytes.
+        document: all of it, as parsed.
+        rootfs: the layers.
+        history: bottom first; may be absent.
+        created: RFC 3339, or "".
+        platform: what it runs on.
+    """
+
+    raw: bytes
+    document: Mapping[str, Any]
+    rootfs: RootFS
+    history: tuple[HistoryItem, ...] = ()
+    created: str = ""
+    platform: Platform = Platform()
+
+    @property
+    def id(self) -> str:
+        """The image ID without its algorithm: 64 hex digits."""
+        return sha256(self.raw, usedforsecurity=False).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """The image ID: the digest of the bytes."""
+        return f"sha256:{self.id}"
+
+    @property
+    def run_config(self) -> Mapping[str, Any]:
+        """How a container of the image is run: the key `config`."""
+        found = _field(self.document, "config")
+        return found if isinstance(found, dict) else {}
+
+    def text(self, key: str) -> str:
+        """The text under a key at the top, "" if there is none."""
+        return _text(self.document, key)
+
+    def check_history(self) -> None:
+        """Hold the history against the layers.
+
+        Raises:
+            ImageInvalid: more items left a layer than there are layers. Fewer are fine (docker 7.2).
+        """
+        with_layer = sum(not item.empty_layer for item in self.history)
+        if with_layer > len(self.rootfs.diff_ids):
+            raise ImageInvalid(
+                f"its history tells of {with_layer} layers, and it has {len(self.rootfs.diff_ids)}",
+                peer="too many non-empty layers in History section",
+            )
+
+    def check_diff_ids(self) -> None:
+        """See that every DiffID is one; they become parts of paths.
+
+        Raises:
+            ImageInvalid: one is not `sha256:` and 64 hex digits.
+        """
+        for place, diff_id in enumerate(self.rootfs.diff_ids):
+            try:
+                check_digest(diff_id)
+            except InvalidDigest as error:
+                raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}: {error.reason}") from None
+            if not diff_id.startswith("sha256:"):
+                raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}, and only sha256 is used for layers")
+
+
+def parse_config(raw: bytes) -> ImageConfig:
+    """Read an image JSON.
+
+    Raises:
+        ImageInvalid: it is not JSON, has no rootfs, or a field is not what it should be.
+    """
+    document = _load(raw)
+    if not isinstance(document, dict):
+        raise ImageInvalid("its config is not a JSON object")
+    rootfs = _field(document, "rootfs")
+    if rootfs is None:
+        raise ImageInvalid("its config has no rootfs", peer="invalid image JSON, no RootFS key")
+    return ImageConfig(
+        raw=raw,
+        document=document,
+        rootfs=_rootfs(rootfs),
+        history=tuple(map(_history_item, _list(document, "history"))),
+        created=_time(document),
+        platform=Platform(
+            os=_text(document, "os"),
+            architecture=_text(document, "architecture"),
+            variant=_text(document, "variant"),
+            os_version=_text(document, "os.version"),
+            os_features=tuple(map(str, _list(document, "os.features"))),
+        ),
+    )
+
+
+def _load(raw: bytes) -> object:
+    import json
+
+    try:
+        return json.loads(raw.decode(errors="replace"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ImageInvalid(f"its config is not JSON: {error}") from None
+
+
+def _refuse(word: str) -> object:
+    raise ValueError(f"{word} is no number")
+
+
+def _field(document: Mapping[str, Any], key: str) -> Any:
+    if key in document:
+        return document[key]
+    return next((document[other] for other in reversed(document) if other.lower() == key), None)
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    found = _field(document, key)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise ImageInvalid(f"{key!r} in its config is not text")
+    return found
+
+
+def _list(document: Mapping[str, Any], key: str) -> list[Any]:
+    found = _field(document, key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise ImageInvalid(f"{key!r} in its config is not a list")
+    return found
+
+
+def _time(document: Mapping[str, Any]) -> str:
+    found = _text(document, "created")
+    if found and not _TIME.fullmatch(found):
+        raise ImageInvalid(f"it was created at {found!r}, which is no time", peer=f'parsing time "{found}"')
+    return found
+
+
+def _rootfs(found: object) -> RootFS:
+    if not isinstance(found, dict):
+        raise ImageInvalid("the rootfs in its config is not an object")
+    diff_ids = _list(found, "diff_ids")
+    if not all(isinstance(diff_id, str) for diff_id in diff_ids):
+        raise ImageInvalid("a DiffID in its config is not text")
+    return RootFS(_text(found, "type"), tuple(diff_ids))
+
+
+def _history_item(found: object) -> HistoryItem:
+    if not isinstance(found, dict):
+        raise ImageInvalid("an item of the history in its config is not an object")
+    return HistoryItem(
+        created=_time(found),
+        created_by=_text(found, "created_by"),
+        author=_text(found, "author"),
+        comment=_text(found, "comment"),
+        empty_layer=_field(found, "empty_layer") is True,
+    )

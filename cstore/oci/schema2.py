@@ -1,0 +1,41 @@
+"""The manifest of an image that came without one, byte for byte as skopeo and Podman make it up (docker 16)."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from cstore import gojson
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+"""It says gzip although digest and size are those of the uncompressed tar: so do the others, and digests must agree."""
+
+
+def made_up_manifest(config: bytes, layers: Iterable[tuple[str, int]]) -> bytes:
+    """Write the manifest of an image whose source had none.
+
+    Args:
+        config: the image JSON.
+        layers: DiffID and uncompressed length of each layer, bottom first.
+    """
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": _descriptor(CONFIG_TYPE, len(config), digest_of(config)),
+        "layers": [_descriptor(LAYER_TYPE, size, diff_id) for diff_id, size in layers],
+    }
+    return gojson.encode(document)
+
+
+def _descriptor(kind: str, size: int, digest: str) -> dict[str, object]:
+    return {"mediaType": kind, "size": size, "digest": digest}
+
+
+def digest_of(data: bytes) -> str:
+    """Return `sha256:` and the hex digest of some bytes."""
+    return f"sha256:{sha256(data, usedforsecurity=False).hexdigest()}"
