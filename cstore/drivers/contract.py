@@ -16,19 +16,21 @@ for union drivers, the part of it that a layer adds; "under the lock" means the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
     from cstore.archive.whiteout import WhiteoutForm
     from cstore.fs.staging import StagingDirectory
+else:
+    Protocol = object  # only type checkers hold a class against it
 
 
 class TreeOptions(Value):
@@ -63,6 +65,7 @@ class StagedTree(Value):
         has_lower: whether `tree` already holds, or lies above, what other layers made.
         staging: the staging directory that owns everything made so far.
         lowers: directories of other layers that lie beneath `tree`, nearest first; none if `tree` is whole.
+        copied: whether contents were copied already, which may be only in memory still.
     """
 
     tree: str
@@ -70,6 +73,7 @@ class StagedTree(Value):
     has_lower: bool
     staging: StagingDirectory
     lowers: tuple[str, ...] = ()
+    copied: bool = False
 
 
 class Removal(Protocol):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.archive.changes import Change, changes_size, compare_trees
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.streams import Sink
     from cstore.drivers.contract import Driver

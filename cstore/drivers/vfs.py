@@ -147,7 +147,7 @@ class VfsDriver:
         except BaseException:
             staging.remove()
             raise
-        return StagedTree(tree=tree, form=WhiteoutForm.PLAIN, has_lower=has_lower, staging=staging)
+        return StagedTree(tree, WhiteoutForm.PLAIN, has_lower, staging, copied=has_lower)
 
     def _copy(self, source: str, tree: str, layer: str, owner: Callable[[int, int], tuple[int, int]] | None) -> None:
         """Copy without a lock, then make sure that it was one and the same tree all along."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Self
 
 from cstore.errors import SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
+    from typing import Self
 
 TEMPORARY_PREFIX = ".tmp-"
 _LONGEST_NAME = 255

@@ -21,13 +21,13 @@ import stat
 import struct
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs.holder import holder_of
 from cstore.fs.patience import FOREVER
 from cstore.kernel import locks
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator

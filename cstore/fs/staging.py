@@ -18,22 +18,24 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree
 from cstore.fs.tree.remove import remove_tree
 from cstore.kernel.locks import conflicting_process, try_lock
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
 _LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
 _TRIES = 100
 
 
-class SweepResult(NamedTuple):
+class SweepResult(Value):
     """What a sweep did: the paths of trees removed, and of those that could not be."""
 
     removed: list[str]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import struct
 from functools import cache
-from typing import TYPE_CHECKING
 
 from cstore.kernel.libc import call, system_call
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

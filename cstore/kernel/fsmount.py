@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import struct
 from functools import cache
-from typing import TYPE_CHECKING, Self
 
 from cstore.kernel.libc import system_call
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
 ATTR_RDONLY = 0x01
 ATTR_NOSUID = 0x02

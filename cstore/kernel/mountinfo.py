@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import NamedTuple
+
+from cstore.values import Value
+
+_TABLE = "/proc/self/mountinfo"
+_ESCAPED = " \t\n\\"
 
 
-class MountInfo(NamedTuple):
+class MountInfo(Value):
     """One line of /proc/self/mountinfo (proc(5)), with its octal escapes undone."""
 
     mount_id: int
@@ -53,7 +56,7 @@ def read_mounts() -> list[MountInfo]:
     Raises:
         OSError: /proc is not there.
     """
-    with open("/proc/self/mountinfo", "rb") as table:
+    with open(_TABLE, "rb") as table:
         return [parse_line(line) for line in table]
 
 
@@ -64,11 +67,21 @@ def is_mountpoint(path: str) -> bool:
         OSError: /proc is not there.
     """
     parent, name = os.path.split(os.path.abspath(path))
-    wanted = os.path.join(os.path.realpath(parent), name)
-    return any(mount.mount_point == wanted for mount in read_mounts())
+    wanted = b" %b " % _escaped(os.path.join(os.path.realpath(parent), name))
+    with open(_TABLE, "rb") as table:
+        return any(wanted in line and line.split(b" ", 5)[4] == wanted[1:-1] for line in table)
+
+
+def _escaped(path: str) -> bytes:
+    """Write a path as the table does."""
+    for character in _ESCAPED[::-1]:
+        path = path.replace(character, f"\\{ord(character):03o}")
+    return os.fsencode(path)
 
 
 def _plain(field: bytes) -> str:
     if b"\\" in field:
+        import re
+
         field = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
     return os.fsdecode(field)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.errors import DataItemUnknown, InvalidDataName, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.records.section import make_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown, SystemFailure, Unsupported
@@ -15,6 +14,7 @@ from cstore.store.reading import Reader
 from cstore.store.replacing import replace_contents
 from cstore.store.session import writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.staging import StagingDirectory, StagingRoot
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from cstore.archive.apply import Applied
     from cstore.drivers.contract import StagedTree

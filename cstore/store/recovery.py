@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.errors import CstoreError, RecordsDamaged
 from cstore.fs.staging import StagingRoot
 from cstore.records.layers import incomplete
 from cstore.store.lookup import referenced
 from cstore.store.places import Shelf
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.session import Writer

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.drivers.removal import StagedRemoval
 from cstore.errors import (
@@ -37,6 +36,7 @@ from cstore.store.lookup import (
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, is_made, writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

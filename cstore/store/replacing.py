@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.atomic import sync_directory, write_file
@@ -27,6 +26,7 @@ from cstore.store.filling import contents_of
 from cstore.store.places import Shelf
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.drivers.contract import StagedTree
     from cstore.store.filling import Filling

@@ -136,7 +136,7 @@ class Writer(Trusted):
             if list(table) != before:
                 table.arrange(layer.id for layer in self.layers)
                 lock.mark()
-                table.save(sync=self.context.sync)
+                table.save(sync=False)  # no mount outlives what a sync is for
 
     def finish(self) -> None:
         """Do what was put off.

@@ -6,12 +6,12 @@ import errno
 import os
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.mount import refusal
 from cstore.drivers.overlay.options import NAME
 from cstore.kernel import mount
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.directories import Directories, names_in
@@ -19,6 +18,7 @@ from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.errors import SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import DriverError, SystemFailure, UnsafeID
 from cstore.ids import check_part
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -105,6 +105,7 @@ class OverlayDriver:
             staged = make_layer(staging, below, options.id_map, self._form)
             if below is not None and options.parent_map != options.id_map:
                 self._rewrite(staged, below, options)
+                staged = staged.with_(copied=True)
             return self._with_lowers(staged)
 
     @contextmanager

@@ -11,15 +11,14 @@ believed: a name that is no link name, and a link that leads anywhere but to a l
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
 from cstore.ids import check_part
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -28,8 +27,8 @@ RESERVED = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mou
 DEEPEST = 500
 """Ancestors that a layer can have."""
 
-_LINK_NAME = re.compile(r"[A-Z2-7]{26}")
-_LINK_TARGET = re.compile(r"\.\./([^/]+)/diff")
+_LINK_LENGTH = 26
+_LINK_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _RANDOM_BYTES = 17  # 136 bits, of which 26 characters take 130
 
 
@@ -59,7 +58,7 @@ class Place(Value):
     def link(self) -> str:
         """The name of the layer's short link, "" if its file is missing or holds something else."""
         text = _read(os.path.join(self.path, "link")).rstrip("\n")
-        return text if _LINK_NAME.fullmatch(text) else ""
+        return text if _is_link_name(text) else ""
 
     def lower_names(self) -> list[str]:
         """The short links of all ancestors, nearest first.
@@ -70,7 +69,7 @@ class Place(Value):
         text = _read(os.path.join(self.path, "lower")).strip()
         names = [part.removeprefix("l/") for part in text.split(":")] if text else []
         for name in names:
-            if not _LINK_NAME.fullmatch(name):
+            if not _is_link_name(name):
                 raise DriverError(
                     NAME,
                     f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, which is no link",
@@ -146,12 +145,13 @@ class Homes:
 
     def _target(self, home: str, name: str) -> Place | None:
         try:
-            found = _LINK_TARGET.fullmatch(os.readlink(os.path.join(home, "l", name)))
+            parts = os.readlink(os.path.join(home, "l", name)).split("/")
         except OSError:
             return None
-        if found is None or found[1] in RESERVED or found[1] in {".", ".."}:
+        if len(parts) != 3 or (parts[0], parts[2]) != ("..", "diff"):
             return None
-        return Place(home, found[1], home != self.own)
+        layer = parts[1]
+        return None if layer in RESERVED or layer in {"", ".", ".."} else Place(home, layer, home != self.own)
 
     def search(self, name: str) -> Place | None:
         """Find the layer whose `link` file holds `name`, though no link leads there. Slow, and writes nothing."""
@@ -202,11 +202,15 @@ class Homes:
         return found is not None and found.layer == base
 
 
+def _is_link_name(text: str) -> bool:
+    return len(text) == _LINK_LENGTH and not text.strip(_LINK_LETTERS)
+
+
 def new_link_name() -> str:
     """A random name for a short link."""
     import base64
 
-    return base64.b32encode(os.urandom(_RANDOM_BYTES)).decode()[:26]
+    return base64.b32encode(os.urandom(_RANDOM_BYTES)).decode()[:_LINK_LENGTH]
 
 
 def make_link(place: Place, name: str) -> None:
@@ -258,7 +262,7 @@ def _write_link_file(place: Place) -> None:
     folder = os.path.join(place.home, "l")
     target = f"../{place.layer}/diff"
     present = os.listdir(folder) if os.path.isdir(folder) else []
-    links = [name for name in sorted(present) if _LINK_NAME.fullmatch(name)]
+    links = [name for name in sorted(present) if _is_link_name(name)]
     known = [name for name in links if os.readlink(os.path.join(folder, name)) == target]
     write_file(os.path.join(place.path, "link"), (known[0] if known else new_link_name()).encode(), mode=0o644)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.drivers.contract import StagedTree
 from cstore.drivers.overlay.lower import DEEPEST, new_link_name
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.whiteout import WhiteoutForm
     from cstore.drivers.overlay.lower import Place
@@ -86,7 +86,7 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm) -> 
     except OSError as error:
         raise SystemFailure("copy the layer to", folder, error) from error
     has_lower = os.path.exists(os.path.join(folder, "lower")) or len(trees) > 1
-    return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging)
+    return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True)
 
 
 def _lower_of(parent: Place) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.drivers.overlay.words import Words, sort_words
@@ -21,6 +20,7 @@ from cstore.errors import DriverError
 from cstore.kernel import fsmount, mount
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,7 +7,6 @@ import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
@@ -18,6 +17,7 @@ from cstore.errors import DriverError, InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING, TypeVar
 
 from cstore.errors import DriverError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 NAME = "overlay"
-_T = TypeVar("_T")
-_WORDS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
-"""Mount options: separated by commas, except inside quotes."""
+_QUOTED_WORDS = r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+'
 
 
 class Options:
@@ -59,7 +59,13 @@ def read_options(options: Sequence[str]) -> Options:
 
 def split_words(text: str) -> tuple[str, ...]:
     """Split mount options at their commas; a quoted label keeps its own."""
-    return tuple(word for word in (part.strip() for part in _WORDS.findall(text)) if word)
+    if '"' in text:
+        import re
+
+        parts = re.findall(_QUOTED_WORDS, text)
+    else:
+        parts = text.split(",")
+    return tuple(word for word in (part.strip() for part in parts) if word)
 
 
 def flat_words(options: Iterable[str]) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverUnusable, SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.drivers.overlay.mount import Stack
     from cstore.idmap import IDMap

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.errors import InvalidOption
 from cstore.kernel import fsmount
 from cstore.kernel import mount as mounts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

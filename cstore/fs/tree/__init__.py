@@ -6,12 +6,13 @@ symbolic link is never followed, and nothing that is mounted inside a tree count
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cstore.fs.tree.measure import Usage, newest_change, usage
 from cstore.fs.tree.remove import remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.fs.tree.copy import copy_tree
 
 __all__ = ["Usage", "copy_tree", "newest_change", "remove_tree", "usage"]

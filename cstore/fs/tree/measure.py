@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cstore.errors import SystemFailure
 from cstore.fs.tree.trail import Trail, open_root
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 
-class Usage(NamedTuple):
+class Usage(Value):
     """What a tree holds, each inode counted once.
 
     Attributes:

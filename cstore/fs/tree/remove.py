@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
 from cstore.fs.tree.trail import Trail
 from cstore.kernel import ioctl
 from cstore.kernel.mount import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Self
 
 from cstore.kernel import files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
 _MOST_OPEN = 64
 """Per trail. A deeper way keeps the deepest ones and finds back by `..`: a process may be allowed few descriptors."""

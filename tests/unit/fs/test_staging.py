@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import SystemFailure
-from cstore.fs.staging import StagingRoot
+from cstore.fs.staging import StagingRoot, SweepResult
 from cstore.kernel import ioctl
 from cstore.kernel.mount import MNT_DETACH, MS_BIND, mount, unmount
 from cstore.kernel.mountinfo import is_mountpoint
@@ -91,9 +91,9 @@ def test_sweep_leaves_the_living_alone(root: StagingRoot) -> None:
         if pid == 0:
             os.closerange(3, 256)
             result = StagingRoot(root.path).sweep()
-            os._exit(0 if result == ([], []) else 1)
+            os._exit(0 if result == SweepResult([], []) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        assert root.sweep() == ([], [])
+        assert root.sweep() == SweepResult([], [])
         assert root.stale() == []
         assert os.path.isdir(staging.path)
 
@@ -102,11 +102,11 @@ def test_sweep_leaves_a_peers_alone(root: StagingRoot) -> None:
     """So does the directory of a peer, who holds a classic lock."""
     tree = abandon(root)
     with another_process(POSIX_HOLDER, os.path.join(root.path, "lock-77"), "exclusive"):
-        assert root.sweep() == ([], [])
+        assert root.sweep() == SweepResult([], [])
         assert root.stale() == []
         assert os.path.isdir(tree)
 
-    assert root.sweep() == ([tree], [])
+    assert root.sweep() == SweepResult([tree], [])
 
 
 @pytest.mark.parametrize("lock", [True, False])
@@ -116,7 +116,7 @@ def test_sweep_removes_what_a_killed_owner_left(root: StagingRoot, lock: bool) -
 
     assert root.stale() == [tree]
     assert os.path.isdir(tree), "asking changes nothing"
-    assert root.sweep() == ([tree], [])
+    assert root.sweep() == SweepResult([tree], [])
     assert os.listdir(root.path) == []
 
 
@@ -127,13 +127,13 @@ def test_sweep_removes_a_lone_lock(root: StagingRoot) -> None:
         pass
 
     assert root.stale() == []
-    assert root.sweep() == ([], [])
+    assert root.sweep() == SweepResult([], [])
     assert os.listdir(root.path) == []
 
 
 def test_sweep_of_nothing_makes_nothing(root: StagingRoot) -> None:
     """No staging root, no work, and none is made."""
-    assert root.sweep() == ([], [])
+    assert root.sweep() == SweepResult([], [])
     assert root.stale() == []
     assert not os.path.exists(root.path)
 
@@ -202,7 +202,7 @@ def test_immutable_files_go(root: StagingRoot) -> None:
         finally:
             os.close(fd)
 
-    assert root.sweep() == ([tree], [])
+    assert root.sweep() == SweepResult([tree], [])
 
 
 def test_mounts_inside_go(root: StagingRoot, tmpfs: TmpfsMaker) -> None:
@@ -214,7 +214,7 @@ def test_mounts_inside_go(root: StagingRoot, tmpfs: TmpfsMaker) -> None:
     for place in (os.path.join(tree, "0-layer", "sub"), os.path.join(tree, "0-layer", "sub"), tree):
         mount(precious, place, flags=MS_BIND)
 
-    assert root.sweep() == ([tree], [])
+    assert root.sweep() == SweepResult([tree], [])
     assert os.path.exists(os.path.join(precious, "file"))
 
 
@@ -237,12 +237,12 @@ def test_what_resists_is_put_aside(root: StagingRoot) -> None:
             parent = os.path.dirname(parent)
             os.chmod(parent, os.stat(parent).st_mode | 0o011)  # noqa: S103  - search only, on the way to the test's directory
         os.setresuid(12345, 12345, 12345)
-        os._exit(0 if root.sweep() == ([], [aside]) and root.stale() == [aside] else 1)
+        os._exit(0 if root.sweep() == SweepResult([], [aside]) and root.stale() == [aside] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert os.listdir(root.path) == ["stuck-77"]
 
     unmount(os.path.join(aside, "0-layer"), MNT_DETACH)
-    assert root.sweep() == ([aside], [])
+    assert root.sweep() == SweepResult([aside], [])
     assert os.listdir(root.path) == []
 
 
