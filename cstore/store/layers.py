@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.records.layers import incomplete
 from cstore.store.lookup import find_layer, get_layer
+from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,25 +116,43 @@ class Layers:
 
         return content.diff_size(self._context, word, reference)
 
+    def write_tree(self, word: str, sink: Sink) -> None:
+        """Write all that a layer shows as a tar; see `anatomy.write_tree`."""
+        from cstore.store import anatomy
+
+        anatomy.write_tree(self._context, word, sink)
+
+    def archive_size(self, word: str) -> int:
+        """Bytes in the files of the archive that a layer was imported from; see `anatomy.archive_size`."""
+        from cstore.store import anatomy
+
+        return anatomy.archive_size(self._context, word)
+
+    def directories(self, word: str) -> Mapping[str, str]:
+        """The directories that make up a layer; see `anatomy.directories`."""
+        from cstore.store import anatomy
+
+        return anatomy.directories(self._context, word)
+
     # ── data items, mounts, owners ──
 
     def data_names(self, word: str) -> tuple[str, ...]:
         """The data items of a layer, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.layer_data_names(self._context, word)
+        return bigdata.data_names(self._context, Shelf.LAYERS, word)
 
     def get_data(self, word: str, key: str) -> bytes:
-        """A data item of a layer; see `bigdata.get_layer_data`."""
+        """A data item of a layer; see `bigdata.get_data`."""
         from cstore.store import bigdata
 
-        return bigdata.get_layer_data(self._context, word, key)
+        return bigdata.get_data(self._context, Shelf.LAYERS, word, key)
 
     def set_data(self, word: str, key: str, data: bytes) -> None:
-        """Set a data item of a layer; see `bigdata.set_layer_data`."""
+        """Set a data item of a layer; see `bigdata.set_data`."""
         from cstore.store import bigdata
 
-        bigdata.set_layer_data(self._context, word, key, data)
+        bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)
 
     def mount_point(self, layer: str) -> str:
         """Where the layer of this ID is mounted, or ""."""

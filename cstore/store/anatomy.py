@@ -1,0 +1,65 @@
+"""A layer taken apart: its whole tree as a tar, the bytes in its own files, the directories that make it up."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.store.lookup import get_layer, layout_of_layer
+from cstore.store.reading import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.archive.streams import Sink
+    from cstore.store.context import Context
+
+
+def write_tree(context: Context, word: str, sink: Sink) -> None:
+    """Write all that a layer shows, its own and what is beneath it, as an uncompressed tar.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+    """
+    from cstore.idmap import IDENTITY
+
+    layer = get_layer(Reader(context), word)
+    context.driver.write_diff(layer.id, None, sink, layer.id_map, IDENTITY)
+
+
+def archive_size(context: Context, word: str) -> int:
+    """Add up the files in the archive that a layer was imported from, in bytes; else what it changes.
+
+    This is the size that Docker keeps of a layer, the same with every driver.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+        TarSplitDamaged: its tar-split file cannot be read.
+    """
+    from cstore.archive.tarsplit import FileEntry, read_lines
+    from cstore.store.content import diff_size
+
+    tables = Reader(context)
+    layer = get_layer(tables, word)
+    tar_split = layout_of_layer(tables, context.layout, layer.id).tar_split(layer.id)
+    if not os.path.exists(tar_split):
+        return diff_size(context, layer.id)
+    return sum(line.size for line in read_lines(tar_split) if isinstance(line, FileEntry))
+
+
+def directories(context: Context, word: str) -> dict[str, str]:
+    """Name the directories that make up a layer, as Docker and Podman name them for the overlay driver; else none.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+    """
+    layer = get_layer(Reader(context), word)
+    if context.driver.name != "overlay":
+        return {}
+    home = context.driver.path_of(layer.id)
+    upper, *lowers = context.driver.content_roots(layer.id)
+    found = {"LowerDir": ":".join(lowers)} if lowers else {}
+    return {
+        **found,
+        "MergedDir": os.path.join(home, "merged"),
+        "UpperDir": upper,
+        "WorkDir": os.path.join(home, "work"),
+    }
