@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
     from cstore.store.creation import NewLayer
+    from cstore.store.userns import AutoMap
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoMap",
     "Change",
     "Compression",
     "Container",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AutoMap": "cstore.store.userns",
     "Change": "cstore.archive.changes",
     "Compression": "cstore.archive.compression",
     "Container": "cstore.records.model",

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
-from cstore.idmap import IDRange
+from cstore.idmap import IDMap, IDRange
 from cstore.kernel.libc import call
 from cstore.kernel.mount import MS_PRIVATE, MS_REC, mount
 
@@ -35,6 +35,23 @@ def in_user_namespace() -> bool:
     except OSError:
         return False  # a kernel without user namespaces
     return rows != [(0, 0, _ALL_IDS)]
+
+
+def own_ranges() -> IDMap:
+    """The IDs that exist in the user namespace of this process, and what they are in the one around it.
+
+    Raises:
+        SystemFailure: the kernel does not tell.
+    """
+    return IDMap(_read_map("/proc/self/uid_map"), _read_map("/proc/self/gid_map"))
+
+
+def _read_map(path: str) -> tuple[IDRange, ...]:
+    try:
+        with open(path, "rb") as table:
+            return tuple(IDRange(*map(int, line.split())) for line in table)
+    except OSError as error:
+        raise SystemFailure("read", path, error) from error
 
 
 def has_capability(number: int) -> bool:

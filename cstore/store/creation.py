@@ -10,7 +10,6 @@ The record comes first, flagged incomplete, because that is what every program o
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, ParentIsContainer, SystemFailure
@@ -28,10 +27,12 @@ from cstore.store.reading import Reader
 from cstore.store.session import Writer, writing
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
-    from cstore.drivers.contract import StagedTree
+    from cstore.drivers.contract import Driver, StagedTree
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -101,7 +102,7 @@ def _create(context: Context, request: NewLayer, source: int | None, progress: C
     from cstore.store.recovery import sweep
     from cstore.store.session import make_roots
 
-    plan = _plan(Reader(context), request, chosen_id="")
+    plan = _plan(Reader(context), request, context.driver, chosen_id="")
     make_roots(context.layout)
     sweep(context)
     staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
@@ -109,7 +110,7 @@ def _create(context: Context, request: NewLayer, source: int | None, progress: C
     try:
         if source is not None:
             filling = fill(context, staged, source, plan.id_map, progress)
-        elif staged.has_lower and context.sync:
+        elif staged.copied and context.sync:
             sync_filesystem(staged.tree)  # here and not in adopt(): nobody shall wait for our disk
         return _publish(context, request, plan, staged, filling)
     finally:
@@ -118,7 +119,7 @@ def _create(context: Context, request: NewLayer, source: int | None, progress: C
             filling.staging.remove()
 
 
-def _plan(tables: Tables, request: NewLayer, chosen_id: str) -> _Plan:
+def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> _Plan:
     parent = get_layer(tables, request.parent) if request.parent else None
     template = get_own_layer(tables, request.template) if request.template else None
     if parent is not None:
@@ -131,7 +132,7 @@ def _plan(tables: Tables, request: NewLayer, chosen_id: str) -> _Plan:
         holder = tables.layers.named(name)
         if holder is not None:
             raise NameTaken("layer", name, holder.id)
-    return _Plan(chosen_id, names, parent, template, layer_map(request, parent))
+    return _Plan(chosen_id, names, parent, template, layer_map(request, parent, driver))
 
 
 def check_new_id(tables: Tables, wanted: str) -> str:
@@ -158,7 +159,7 @@ def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
 def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedTree, filling: Filling | None) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
     with writing(context, Shelf.LAYERS) as writer:
-        plan = _plan(writer, request, chosen_id=_still_free(writer, request, before.id))
+        plan = _plan(writer, request, context.driver, chosen_id=_still_free(writer, request, before.id))
         if not plan.agrees_with(before):
             raise LayerUnknown(request.template or request.parent)
         record = _record(request, plan)

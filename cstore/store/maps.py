@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cstore.idmap import IDENTITY, IDMap
 from cstore.records.model import to_entries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.drivers.contract import Driver
     from cstore.records.model import Layer
     from cstore.store.creation import NewLayer
 
 
-def layer_map(request: NewLayer, parent: Layer | None) -> IDMap:
-    """Choose the maps of a new layer: a kind given or cleared by a host flag, else the parent's (semantics 5.2)."""
+def layer_map(request: NewLayer, parent: Layer | None, driver: Driver) -> IDMap:
+    """Choose the maps of a new layer: a kind given or cleared by a host flag, else the parent's (semantics 5.2).
+
+    Where the driver can show other owners at the mount, layers keep the owners that their archives name, and no map.
+    """
     inherited = IDENTITY if parent is None else parent.id_map
     given = request.id_map or IDENTITY
-    return IDMap(
+    chosen = IDMap(
         uids=() if request.host_uids else (given.uids if request.id_map is not None else inherited.uids),
         gids=() if request.host_gids else (given.gids if request.id_map is not None else inherited.gids),
     )
+    return IDENTITY if not chosen or driver.can_shift(chosen) else chosen
 
 
 def map_fields(id_map: IDMap) -> dict[str, Any]:

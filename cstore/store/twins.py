@@ -1,0 +1,112 @@
+"""The layer that a container is built on: the image's top layer, or a twin of it whose owners fit the ID map.
+
+    image ──► layer            as it was imported
+          └─► mapped_layers    twins: the same contents, other owners; they go when the image goes
+
+Where the driver can show other owners at the mount, no twin is ever needed. (semantics 7.4)
+"""
+
+from __future__ import annotations
+
+from cstore.errors import ImageUnknown, LayerUnknown
+from cstore.idmap import IDENTITY
+from cstore.store.lookup import find_layer
+from cstore.store.places import Shelf
+from cstore.store.session import Trusted, writing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.idmap import IDMap
+    from cstore.records.model import Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+    from cstore.store.session import Writer
+
+
+def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -> tuple[Layer, bool]:
+    """Find the layer to build on for a container of `image` with `id_map`; make and register a twin where none fits.
+
+    Takes the locks of layers and images; call it without them.
+
+    Args:
+        context: the store.
+        image: an image with a top layer, of the store itself or of an additional one.
+        id_map: the owners that the container shall have.
+        label: the mount label of a twin, by default that of the top layer.
+
+    Returns:
+        The layer, and whether its owners still have to be changed in the container's own layer: a twin cannot be made
+        for an image that is only read.
+
+    Raises:
+        LayerUnknown: the image's top layer is nowhere.
+        ImageUnknown: the image went away while a twin was made.
+        InvalidIDMap: the map does not cover an owner in the layer.
+    """
+    tables = Trusted(context)
+    wanted = IDENTITY if context.driver.can_shift(id_map) else id_map
+    image = tables.images.get(image.id) or image
+    candidates = _candidates(tables, image)
+    if not candidates:
+        raise LayerUnknown(image.layer)
+    fitting = _fitting(candidates, wanted)
+    if fitting is not None:
+        return fitting, False
+    first = candidates[0]
+    if image.id in tables.images and first.id in tables.layers:
+        return _make_twin(context, image.id, first, wanted, label or first.mount_label), False
+    return first, True
+
+
+def _candidates(tables: Tables, image: Image) -> list[Layer]:
+    """The image's top layer and its twins, the store's own first; none whose parent is nowhere."""
+    identifiers = [identifier for identifier in (image.layer, *image.mapped_layers) if identifier]
+    found = []
+    for table in (tables.layers, *(extra.layers for extra in tables.additional)):
+        for identifier in identifiers:
+            layer = table.get(identifier)
+            if layer is None or layer.incomplete:
+                continue
+            if not layer.parent or find_layer(tables, layer.parent) is not None:
+                found.append(layer)
+    return found
+
+
+def _fitting(candidates: list[Layer], wanted: IDMap) -> Layer | None:
+    return next((layer for layer in candidates if layer.id_map == wanted), None)
+
+
+def _make_twin(context: Context, image: str, original: Layer, wanted: IDMap, label: str) -> Layer:
+    from cstore.store.creation import NewLayer, create_layer
+
+    request = NewLayer(parent=original.parent, template=original.id, mount_label=label, id_map=wanted, read_only=True)
+    twin = create_layer(context, request)
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
+        try:
+            kept = _register(writer, image, twin, wanted)
+        except BaseException:
+            _withdraw(writer, twin)
+            raise
+        if kept.id != twin.id:
+            _withdraw(writer, twin)
+        return kept
+
+
+def _register(writer: Writer, image: str, twin: Layer, wanted: IDMap) -> Layer:
+    """Note the twin with its image, unless somebody noted an equal one meanwhile. Return the one that counts."""
+    record = writer.images.get(image)
+    if record is None:
+        raise ImageUnknown(image)
+    other = _fitting(_candidates(writer, record), wanted)
+    if other is not None:
+        return other
+    writer.images.replace(record.with_(mapped_layers=(*record.mapped_layers, twin.id)))
+    writer.save(Shelf.IMAGES)
+    return twin
+
+
+def _withdraw(writer: Writer, twin: Layer) -> None:
+    from cstore.store.removal import remove_layer
+
+    if writer.layers.get(twin.id) is not None:
+        remove_layer(writer, twin.id)

@@ -1,0 +1,277 @@
+"""ID maps that choose themselves: ranges that no other container has, as large as the image needs (semantics 8).
+
+`choose_map` is called inside `choosing`, which lasts until the container is recorded: so nobody else chooses the same.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from cstore.errors import InvalidOption, LayerUnknown, NoFreeIDs, SystemFailure
+from cstore.idmap import IDENTITY, IDMap, IDRange
+from cstore.store.lookup import find_layer
+from cstore.store.session import Trusted
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cstore.records.model import Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+
+_NOBODY = 65534
+_UNCOUNTED = frozenset({b"nobody", b"nogroup"})
+_LONGEST_FILE = 16 << 20
+
+Span = tuple[int, int]
+"""The first ID, and the one after the last."""
+
+
+class AutoMap(Value):
+    """What is asked of a map that chooses itself. 0 and "" mean: not said.
+
+    Attributes:
+        size: how many IDs; by default what the image needs, within the two limits.
+        initial_size: the least to begin with, 1 by default.
+        min_size, max_size: the limits, by default those of the configuration.
+        passwd_file, group_file: read these instead of the image's own to learn what it needs.
+        additional: ranges to add as they are.
+    """
+
+    size: int = 0
+    initial_size: int = 0
+    min_size: int = 0
+    max_size: int = 0
+    passwd_file: str = ""
+    group_file: str = ""
+    additional: IDMap = IDENTITY
+
+
+@contextmanager
+def choosing(context: Context) -> Iterator[None]:
+    """Hold the lock of those who choose ID ranges, from the choice until the container is recorded.
+
+    It comes before the locks of all records.
+
+    Raises:
+        LockTimeout: somebody else held it for longer than the store's patience.
+    """
+    from cstore.fs.lockfile import LockFile
+    from cstore.store.session import make_roots
+
+    make_roots(context.layout)
+    with LockFile(context.layout.userns_lock).exclusive(context.patience):
+        yield
+
+
+def choose_map(context: Context, request: AutoMap, image: Image | None = None) -> IDMap:
+    """Choose ranges that no container has. Call it inside `choosing`.
+
+    Raises:
+        InvalidOption: the image needs more IDs than a map may have.
+        NoFreeIDs: not enough are left.
+        LayerUnknown: a layer of the image is missing.
+    """
+    tables = Trusted(context)
+    size = request.size or _size(context, tables, request, image)
+    free_uids, free_gids = _available(context)
+    taken = [container.id_map for container in tables.containers]
+    more = request.additional
+    return IDMap(
+        _choose("UIDs", size, _without(free_uids, _outside(used.uids for used in taken)), more.uids),
+        _choose("GIDs", size, _without(free_gids, _outside(used.gids for used in taken)), more.gids),
+    )
+
+
+# ── how many ──
+
+
+def _size(context: Context, tables: Tables, request: AutoMap, image: Image | None) -> int:
+    least, most = context.config.auto_userns_sizes
+    least, most = request.min_size or least, request.max_size or most
+    size = max(least, request.initial_size or 1)
+    if image is not None and image.layer:
+        size = max(size, _needed(context, tables, request, image.layer))
+    if size > most:
+        raise InvalidOption(
+            f"the image needs a user namespace of {size} IDs, and {most} are the most an automatic one may have",
+            hint="raise auto-userns-max-size in storage.conf, or ask for a size",
+            peer=f"the container needs a user namespace with size {size} that is bigger than the maximum value "
+            f"allowed with userns=auto {most}",
+        )
+    return size
+
+
+def _needed(context: Context, tables: Tables, request: AutoMap, top: str) -> int:
+    """One more than the highest ID that owns something in the image, or that its user database names."""
+    owners = [number for layer in _chain(tables, top) for number in (*layer.uids, *layer.gids)]
+    named = [number for number in _named_ids(context, request, top) if number != _NOBODY]
+    return 1 + max((*owners, *named), default=-1)
+
+
+def _chain(tables: Tables, top: str) -> Iterator[Layer]:
+    seen: set[str] = set()
+    while top and top not in seen:
+        seen.add(top)
+        layer = find_layer(tables, top)
+        if layer is None:
+            error = LayerUnknown(top)
+            error.peer = f'cannot find layer "{top}"'
+            raise error
+        yield layer
+        top = layer.parent
+
+
+def _named_ids(context: Context, request: AutoMap, top: str) -> list[int]:
+    """The IDs in the user database of the image, whose tree is looked into without mounting it anywhere."""
+    if request.passwd_file and request.group_file:
+        return [*_users(_read(request.passwd_file)), *_groups(_read(request.group_file))]
+    with context.driver.tree_of(top) as tree:
+        try:
+            root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SystemFailure("examine", tree, error) from error
+        try:
+            passwd = _read(request.passwd_file) if request.passwd_file else _read_inside(root, b"etc/passwd")
+            group = _read(request.group_file) if request.group_file else _read_inside(root, b"etc/group")
+        finally:
+            os.close(root)
+    return [*_users(passwd), *_groups(group)]
+
+
+def _users(text: bytes) -> Iterator[int]:
+    """The user and the group of every line `NAME:PASSWORD:UID:GID:…`."""
+    for name, *fields in _rows(text):
+        if name not in _UNCOUNTED and len(fields) >= 3:
+            yield from _numbers(fields[1:3])
+
+
+def _groups(text: bytes) -> Iterator[int]:
+    """The group of every line `NAME:PASSWORD:GID:…`."""
+    for name, *fields in _rows(text):
+        if name not in _UNCOUNTED and len(fields) >= 2:
+            yield from _numbers(fields[1:2])
+
+
+def _rows(text: bytes) -> Iterator[list[bytes]]:
+    return (line.strip().split(b":") for line in text.splitlines() if line.strip())
+
+
+def _numbers(fields: Iterable[bytes]) -> Iterator[int]:
+    return (int(field) for field in fields if field.isdigit() and len(field) <= 10)
+
+
+def _read_inside(root: int, path: bytes) -> bytes:
+    """Read a file of an image; b"" where there is none. No link leads out of the image, and only files are opened."""
+    from cstore.fs.scoped import open_in_root
+
+    try:
+        fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return b""
+    return _contents(fd)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return _contents(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError as error:
+        raise SystemFailure("read", path, error) from error
+
+
+def _contents(fd: int) -> bytes:
+    import stat
+
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return b""
+        with open(fd, "rb", closefd=False) as file:
+            return file.read(_LONGEST_FILE)
+    finally:
+        os.close(fd)
+
+
+# ── which ──
+
+
+def _available(context: Context) -> tuple[list[Span], list[Span]]:
+    """The user and group IDs that containers may have: set aside for an owner, or, without root's powers, those here.
+
+    ID 0 of a user namespace is the user, and stays so.
+    """
+    from cstore.config import rootless_identity
+    from cstore.config.subids import GROUP_FILE, USER_FILE, packed, read_ranges
+    from cstore.kernel.namespaces import in_user_namespace, own_ranges
+
+    if in_user_namespace():
+        found = own_ranges()
+        return _merged(_inside(found.uids), least=1), _merged(_inside(found.gids), least=1)
+    owner = context.config.userns_owner
+    uids, gids = packed(read_ranges(owner, USER_FILE), first=1), packed(read_ranges(owner, GROUP_FILE), first=1)
+    if rootless_identity().rootless:
+        return _merged(_inside(uids)), _merged(_inside(gids))
+    return _merged(_outside([uids])), _merged(_outside([gids]))
+
+
+def _inside(ranges: Iterable[IDRange]) -> list[Span]:
+    return [(part.container_id, part.container_id + part.size) for part in ranges]
+
+
+def _outside(maps: Iterable[Sequence[IDRange]]) -> list[Span]:
+    return [(part.host_id, part.host_id + part.size) for ranges in maps for part in ranges]
+
+
+def _choose(noun: str, size: int, free: list[Span], additional: Sequence[IDRange]) -> tuple[IDRange, ...]:
+    """Give every ID below `size` the lowest free one, but for those that `additional` covers."""
+    inside = _without([(0, size)], _inside(additional))
+    outside = _without(free, _outside([additional]))
+    wanted, left = (sum(end - start for start, end in spans) for spans in (inside, outside))
+    if wanted > left:
+        raise NoFreeIDs(noun, wanted, left)
+    return (*_paired(inside, outside), *additional)
+
+
+def _paired(inside: Iterable[Span], outside: Iterable[Span]) -> Iterator[IDRange]:
+    """Lay two lists of spans side by side and cut at the ends of either."""
+    pool = iter(outside)
+    low, high = 0, 0
+    for start, end in inside:
+        while start < end:
+            if low == high:
+                low, high = next(pool)
+            count = min(end - start, high - low)
+            yield IDRange(start, low, count)
+            start, low = start + count, low + count  # noqa: PLW2901  - what is left of the span
+
+
+def _without(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
+    """Cut what is taken out of sorted spans."""
+    cuts = _merged(taken)
+    result = []
+    for first, end in spans:
+        start = first
+        for low, high in cuts:
+            if low < end and high > start:
+                if start < low:
+                    result.append((start, low))
+                start = high
+        if start < end:
+            result.append((start, end))
+    return result
+
+
+def _merged(spans: Iterable[Span], least: int = 0) -> list[Span]:
+    """Sort spans, join those that touch, and leave out IDs below `least`."""
+    result: list[Span] = []
+    for first, end in sorted(spans):
+        start = max(first, least)
+        if start >= end:
+            continue
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return result
