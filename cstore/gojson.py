@@ -6,7 +6,6 @@ Two dialects: what programs print, and what the record files hold, which differ 
 
 from __future__ import annotations
 
-import math
 import re
 
 TYPE_CHECKING = False
@@ -95,6 +94,8 @@ class _Writer:
 
 def _number(value: float, *, two_digits: bool) -> str:
     """Go's shortest form: plain from 1e-6 up to 1e21, beyond that with an exponent."""
+    import math
+
     if not math.isfinite(value):
         raise ValueError(f"{value} has no form in JSON")
     shortest = float.__repr__(value)

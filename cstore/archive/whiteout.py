@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import enum
 import stat
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
 
