@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# A process a core; the tests of one file stay together, because they share what is costly to make.
+PYTEST_ARGS ?= -n auto --dist loadfile
 DEMO   := .demo
 CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver vfs
 
