@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
     from cstore.store.creation import NewLayer
+    from cstore.store.image_creation import NewImage
     from cstore.store.userns import AutoMap
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "IDMapEntry",
     "Image",
     "Layer",
+    "NewImage",
     "NewLayer",
     "Overrides",
     "Patience",
@@ -56,6 +58,7 @@ _HOMES = {
     "IDMapEntry": "cstore.records.model",
     "Image": "cstore.records.model",
     "Layer": "cstore.records.model",
+    "NewImage": "cstore.store.image_creation",
     "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",
     "Patience": "cstore.fs.patience",

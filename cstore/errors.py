@@ -12,7 +12,7 @@ CstoreError
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
-│   ├── InvalidID, InvalidName, InvalidDigest, InvalidDataName, InvalidIDMap, InvalidOption
+│   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, InvalidOption
 │   ├── LayerNotMounted, NoFreeIDs, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem
 ├── Damage                 the store is not as it should be
@@ -89,6 +89,10 @@ class ImageUnknown(UnknownItem):
 
     noun, listing, peer_text = "image", "cstore images", "image not known"
 
+    def __init__(self, item: str) -> None:
+        super().__init__(item)
+        self.peer = f'locating image with ID "{item}": {self.peer_text}'
+
 
 class ContainerUnknown(UnknownItem):
     """No container has that ID, name, layer or unique ID prefix."""
@@ -106,6 +110,10 @@ class NotAnImage(ImageUnknown):
     """An image was to be deleted, and there is none of that name."""
 
     peer_text = "identifier is not an image"
+
+    def __init__(self, item: str) -> None:
+        super().__init__(item)
+        self.peer = self.peer_text
 
 
 class NotAContainer(ContainerUnknown):
@@ -170,6 +178,11 @@ class Taken(CstoreError):
     """An ID or a name that was to be new is in use."""
 
 
+_ID_TAKEN = {"image": 'an image with ID "{}" already exists: '}
+_NAME_TAKEN = {"image": 'image name "{}" is already associated with image "{}": '}
+"""What the peer says of some kinds first."""
+
+
 class IDTaken(Taken):
     """A new item was given an ID that another of its kind has."""
 
@@ -178,7 +191,7 @@ class IDTaken(Taken):
         super().__init__(
             f"{noun} ID {item!r} is already in use",
             hint="leave --id out to get a new one",
-            peer="that ID is already in use",
+            peer=f"{_ID_TAKEN.get(noun, '').format(item)}that ID is already in use",
         )
 
 
@@ -190,7 +203,7 @@ class NameTaken(Taken):
         super().__init__(
             f"the name {name!r} belongs to {noun} {holder}",
             hint=f"move it with cstore remove-names -n {name} {holder}",
-            peer="that name is already in use",
+            peer=f"{_NAME_TAKEN.get(noun, '').format(name, holder)}that name is already in use",
         )
 
 
@@ -325,6 +338,14 @@ class InvalidDigest(Refused):
         super().__init__(
             f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", peer=reason
         )
+
+
+class InvalidTime(Refused):
+    """Text that is not a time as records spell it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"{text!r} is not a time", hint="write it as 2026-11-21T18:30:00Z")
 
 
 class InvalidDataName(Refused):

@@ -12,11 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.creation import NewLayer
     from cstore.store.garbage import Leftover
+    from cstore.store.image_creation import NewImage
     from cstore.store.lookup import Item
 
-__all__ = ["Item", "Leftover", "NewLayer", "Store", "open_store"]
+__all__ = ["Item", "Leftover", "NewImage", "NewLayer", "Store", "open_store"]
 
-_HOMES = {"Item": "lookup", "Leftover": "garbage", "NewLayer": "creation"}
+_HOMES = {"Item": "lookup", "Leftover": "garbage", "NewImage": "image_creation", "NewLayer": "creation"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,67 +1,219 @@
-"""Data items attached to layers: listed in the record, kept in files beside it (semantics 10)."""
+"""Data items of layers, images and containers: kept in files, listed in their owner's record (semantics 10).
+
+One mechanism for all three kinds. What differs is what a record says of an item: a layer's its key only, an image's and
+a container's its size and digest as well.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 
-from cstore.errors import DataItemUnknown, InvalidDataName, LayerUnknown
-from cstore.records.bigdata import read_item, write_item
-from cstore.store.lookup import get_layer, get_own_layer, layout_of_layer
+from cstore.errors import DataItemUnknown, InvalidDataName
+from cstore.records.bigdata import file_name, read_item, write_item
+from cstore.records.images import with_digest
+from cstore.records.model import Image, Layer
+from cstore.store.kinds import KINDS
+from cstore.store.lookup import (
+    get_container,
+    get_image,
+    get_layer,
+    get_own_image,
+    get_own_layer,
+    layout_of_image,
+    layout_of_layer,
+)
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import is_made, writing
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cstore.layout import Layout
+    from cstore.records.model import Container, R
     from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+    from cstore.store.session import Writer
 
 
-def layer_data_names(context: Context, word: str) -> tuple[str, ...]:
-    """List the data items of a layer, in the order in which they were first set."""
-    return get_layer(Reader(context), word).data_names
+class _Owner(Value):
+    """A record and the directory of its data items."""
+
+    record: Layer | Image | Container
+    directory: str
 
 
-def get_layer_data(context: Context, word: str, key: str) -> bytes:
-    """Return a data item of a layer.
+def data_names(context: Context, shelf: Shelf, word: str) -> tuple[str, ...]:
+    """List the data items of a layer, image or container, in the order in which they were first set.
 
     Raises:
-        LayerUnknown: there is no such layer.
-        DataItemUnknown: the layer has no such item.
+        UnknownItem: nothing of that kind answers to `word` (the kind's own class).
     """
-    tables = Reader(context)
-    layer = get_layer(tables, word)
-    if not key:
-        raise DataItemUnknown("layer", layer.id, key)
-    try:
-        return read_item(layout_of_layer(tables, context.layout, layer.id).layer_data(layer.id), key)
-    except FileNotFoundError:
-        raise DataItemUnknown("layer", layer.id, key) from None
+    return _owner(context, shelf, word).record.data_names
 
 
-def set_layer_data(context: Context, word: str, key: str, data: bytes) -> None:
-    """Set a data item of a layer: the file first, then the record, if the item is new.
+def get_data(context: Context, shelf: Shelf, word: str, key: str) -> bytes:
+    """Return a data item.
 
     Raises:
-        LayerUnknown: there is no such layer.
+        UnknownItem: nothing of that kind answers to `word` (the kind's own class).
+        DataItemUnknown: it has no such item.
+    """
+    return _read(_owner(context, shelf, word), shelf, key)
+
+
+def data_size(context: Context, shelf: Shelf, word: str, key: str) -> int:
+    """Return how many bytes a data item has: what the record says, or else the file.
+
+    Raises:
+        UnknownItem, DataItemUnknown: as `get_data`.
+    """
+    owner = _owner(context, shelf, word)
+    recorded = None if isinstance(owner.record, Layer) else owner.record.data_sizes.get(key)
+    return len(_read(owner, shelf, key)) if recorded is None else recorded
+
+
+def data_digest(context: Context, shelf: Shelf, word: str, key: str) -> str:
+    """Return the digest of a data item: what the record says, or else SHA-256 of the file.
+
+    Raises:
+        UnknownItem, DataItemUnknown: as `get_data`.
+    """
+    owner = _owner(context, shelf, word)
+    recorded = "" if isinstance(owner.record, Layer) else owner.record.data_digests.get(key, "")
+    return recorded or _sha256(_read(owner, shelf, key))
+
+
+def set_data(context: Context, shelf: Shelf, word: str, key: str, data: bytes, digest: str = "") -> None:
+    """Set a data item: the file first, then the record, if that says anything else than before.
+
+    `digest` is for manifests of images, whose digest need not be that of all their bytes; "" takes SHA-256.
+
+    Raises:
+        UnknownItem: nothing of that kind in the store itself answers to `word` (the kind's own class).
         InvalidDataName: no file name can be made from `key`.
+        InvalidDigest: `digest` is none.
     """
-    if not key:
-        raise InvalidDataName("layer", key)
+    file_name(key, shelf.value)
     if not is_made(context.layout):
-        raise LayerUnknown(word)
-    with writing(context, Shelf.LAYERS) as writer:
-        layer = get_own_layer(writer, word)
-        _write(context.layout.layer_data(layer.id), key, data, sync=context.sync)
-        if key not in layer.data_names:
-            writer.layers.replace(layer.with_(data_names=(*layer.data_names, key)))
-            writer.save(Shelf.LAYERS)
+        raise KINDS[shelf].unknown(word)
+    with writing(context, shelf) as writer:
+        record = _get_own(writer, shelf, word)
+        changed = with_item(record, key, data, digest)
+        _write(_directory(context.layout, shelf, record.id), key, data, shelf, sync=context.sync)
+        writer.table(shelf).replace(changed)
+        writer.save(shelf)
 
 
-def _write(directory: str, key: str, data: bytes, *, sync: bool) -> None:
+# ── for those who make records ──
+
+
+def with_items(record: R, data: Mapping[str, bytes], digests: Mapping[str, str] = {}) -> R:
+    """Return the record that lists these items too; `digests` are those that are known, by key."""
+    for key, value in data.items():
+        record = with_item(record, key, value, digests.get(key, ""))
+    return record
+
+
+def with_item(record: R, key: str, data: bytes, digest: str = "") -> R:
+    """Return the record that lists an item. The first manifest's digest becomes an image's own (store-format 7.2).
+
+    Raises:
+        InvalidDigest: `digest` is none.
+    """
+    from cstore.digests import check_digest
+
+    old: Any = record
+    names = old.data_names if key in old.data_names else (*old.data_names, key)
+    if isinstance(record, Layer):
+        return record.with_(data_names=names)
+    sizes = {**old.data_sizes, key: len(data)}
+    digests = {**old.data_digests, key: check_digest(digest) if digest else _sha256(data)}
+    listed: Any = record.with_(data_names=names, data_sizes=sizes, data_digests=digests)
+    if isinstance(record, Image):
+        listed = with_digest(listed)
+    changed: R = listed
+    return changed
+
+
+def store_items(writer: Writer, shelf: Shelf, owner: str, data: Mapping[str, bytes]) -> None:
+    """Put the data of an item in place that has no record yet. What lies there already belongs to nobody, and goes.
+
+    On failure nothing is left; on success it is for the caller to save the record, or to `discard` the directory.
+
+    Raises:
+        InvalidDataName: no file name can be made from a key.
+        SystemFailure: a file could not be written.
+    """
+    from cstore.store.removal import discard
+
+    directory = _directory(writer.layout, shelf, owner)
+    for key in data:
+        file_name(key, shelf.value)
+    discard(writer, directory)
+    if data:
+        writer.establish(shelf)
+    try:
+        for key, value in data.items():
+            write_item(directory, key, value, noun=shelf.value, sync=writer.context.sync)
+    except BaseException:
+        discard(writer, directory)
+        raise
+
+
+def _sha256(data: bytes) -> str:
+    from hashlib import sha256
+
+    return "sha256:" + sha256(data).hexdigest()
+
+
+# ── owners ──
+
+
+def _owner(context: Context, shelf: Shelf, word: str) -> _Owner:
+    """Find who has the data, in the store itself or in an additional one."""
+    tables, layout = Reader(context), context.layout
+    record: Layer | Image | Container
+    if shelf is Shelf.LAYERS:
+        record = get_layer(tables, word)
+        layout = layout_of_layer(tables, layout, record.id)
+    elif shelf is Shelf.IMAGES:
+        record = get_image(tables, word)
+        layout = layout_of_image(tables, layout, record.id)
+    else:
+        record = get_container(tables, word)
+    return _Owner(record, _directory(layout, shelf, record.id))
+
+
+def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
+    """Find who may be given data."""
+    finders = {Shelf.LAYERS: get_own_layer, Shelf.IMAGES: get_own_image, Shelf.CONTAINERS: get_container}
+    return finders[shelf](tables, word)
+
+
+def _directory(layout: Layout, shelf: Shelf, owner: str) -> str:
+    paths = {Shelf.LAYERS: layout.layer_data, Shelf.IMAGES: layout.image_data, Shelf.CONTAINERS: layout.container_data}
+    return paths[shelf](owner)
+
+
+def _read(owner: _Owner, shelf: Shelf, key: str) -> bytes:
+    noun = shelf.value
+    if not key:
+        raise DataItemUnknown(noun, owner.record.id, key)
+    try:
+        return read_item(owner.directory, key, noun=noun)
+    except InvalidDataName:
+        raise DataItemUnknown(noun, owner.record.id, key) from None
+
+
+def _write(directory: str, key: str, data: bytes, shelf: Shelf, *, sync: bool) -> None:
     """Write the item; a directory that was made for it and stayed empty goes again."""
     try:
-        write_item(directory, key, data, sync=sync)
+        write_item(directory, key, data, noun=shelf.value, sync=sync)
     except BaseException:
         with suppress(OSError):
             os.rmdir(directory)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cstore.errors import ImageUnknown
-from cstore.store.lookup import find_image
+from cstore.store.lookup import find_image, get_image
+from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from cstore.records.model import Image
     from cstore.store.context import Context
+    from cstore.store.image_creation import NewImage
     from cstore.store.reading import Reader
 
 
@@ -38,7 +39,48 @@ class Images:
         Raises:
             ImageUnknown: none does, or more than one.
         """
-        image = self.find(word)
-        if image is None:
-            raise ImageUnknown(word)
-        return image
+        return get_image(self._reader, word)
+
+    def read_only(self, image: str) -> bool:
+        """Whether an image belongs to an additional store, which is only read."""
+        return image not in self._reader.images and find_image(self._reader, image) is not None
+
+    # ── making and removing ──
+
+    def create(self, request: NewImage) -> Image:
+        """Make an image; see `image_creation.create_image`."""
+        from cstore.store import image_creation
+
+        return image_creation.create_image(self._context, request)
+
+    # ── data items ──
+
+    def data_names(self, word: str) -> tuple[str, ...]:
+        """The data items of an image, in the order in which they were first set."""
+        from cstore.store import bigdata
+
+        return bigdata.data_names(self._context, Shelf.IMAGES, word)
+
+    def get_data(self, word: str, key: str) -> bytes:
+        """A data item of an image; see `bigdata.get_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.get_data(self._context, Shelf.IMAGES, word, key)
+
+    def data_size(self, word: str, key: str) -> int:
+        """The size of a data item in bytes; see `bigdata.data_size`."""
+        from cstore.store import bigdata
+
+        return bigdata.data_size(self._context, Shelf.IMAGES, word, key)
+
+    def data_digest(self, word: str, key: str) -> str:
+        """The digest of a data item; see `bigdata.data_digest`."""
+        from cstore.store import bigdata
+
+        return bigdata.data_digest(self._context, Shelf.IMAGES, word, key)
+
+    def set_data(self, word: str, key: str, data: bytes, digest: str = "") -> None:
+        """Set a data item of an image; see `bigdata.set_data`."""
+        from cstore.store import bigdata
+
+        bigdata.set_data(self._context, Shelf.IMAGES, word, key, data, digest)
