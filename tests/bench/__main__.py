@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import jobs
+from tests.bench import jobs, overlay
 from tests.bench.timing import PEER
 from tests.compat.corpora import NAMES, make_corpus
 from tests.disk import can_make_disks
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tests.bench.timing import Result
 
-ON_CORPORA = {"import": jobs.imports, "export": jobs.exports, "child": jobs.children}
-ALONE = {"start": jobs.start_up, "scale": jobs.scale}
+ON_CORPORA = {"import": jobs.imports, "export": jobs.exports, "child": jobs.children, "overlay": overlay.on_real_layers}
+ALONE = {"start": jobs.start_up, "scale": jobs.scale, "mounts": overlay.mounts}
 
 
 def main() -> None:

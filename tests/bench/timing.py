@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ class Tool:
     name: str
     words: tuple[str, ...]
 
-    def on(self, disk: str) -> list[str]:
+    def on(self, disk: str, driver: str = "vfs") -> list[str]:
         """The command up to its verb, on the store of one disk."""
-        return [*self.words, "--graph", f"{disk}/graph", "--run", f"{disk}/run", "--storage-driver", "vfs"]
+        return [*self.words, "--graph", f"{disk}/graph", "--run", f"{disk}/run", "--storage-driver", driver]
 
 
 PEER_TOOL = Tool("peer", PEER)
@@ -41,6 +41,11 @@ class Result:
     job: str
     goal: float | None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_medians(cls, job: str, goal: float | None, taken: Mapping[str, list[float]]) -> Self:
+        """Keep of all that each tool took the median."""
+        return cls(job, goal, {name: statistics.median(times) for name, times in taken.items()})
 
     def ratio(self, tool: str) -> float:
         """How long `tool` took for each second of the peer."""
@@ -58,9 +63,7 @@ def timed(command: list[str], *, stdin: str = "") -> float:
     return took
 
 
-def interleaved(
-    job: str, goal: float | None, attempts: Mapping[str, Callable[[], float]], rounds: int
-) -> Result:
+def interleaved(job: str, goal: float | None, attempts: Mapping[str, Callable[[], float]], rounds: int) -> Result:
     """Let every tool do the job once a round, in turn, and keep each one's median.
 
     A first round that does not count warms the caches of programs and input.
@@ -72,4 +75,4 @@ def interleaved(
         names = list(attempts) if turn % 2 == 0 else list(attempts)[::-1]
         for name in names:
             taken[name].append(attempts[name]())
-    return Result(job, goal, {name: statistics.median(times) for name, times in taken.items()})
+    return Result.of_medians(job, goal, taken)
