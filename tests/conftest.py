@@ -110,11 +110,12 @@ class StoreRoots:
 
     graph: str
     run: str
+    driver: str = "vfs"
 
     @property
     def options(self) -> list[str]:
         """The global options that name this store, for cstore and for the Go tool alike."""
-        return ["--graph", self.graph, "--run", self.run, "--storage-driver", "vfs"]
+        return ["--graph", self.graph, "--run", self.run, "--storage-driver", self.driver]
 
     def tree(self, layer: str) -> str:
         """The directory of a layer's tree."""
@@ -123,7 +124,7 @@ class StoreRoots:
     @property
     def records(self) -> str:
         """The file of stable layer records."""
-        return os.path.join(self.graph, "vfs-layers", "layers.json")
+        return os.path.join(self.graph, f"{self.driver}-layers", "layers.json")
 
 
 @dataclass(frozen=True)
