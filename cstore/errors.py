@@ -20,6 +20,7 @@ CstoreError
 │   ├── LayerNotVerified, DockerRootDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
 │   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed, ImageInvalid
+│   ├── ImageArchiveError
 ├── ConfigError            a configuration file, variable or option
 ├── DriverError            a storage driver cannot do it here
 │   └── DriverUnknown, DriverUnusable
@@ -585,6 +586,14 @@ class ImageInvalid(ArchiveError):
     def __init__(self, reason: str, *, peer: str = "") -> None:
         self.reason = reason
         super().__init__(f"the image is not valid: {reason}", peer=peer)
+
+
+class ImageArchiveError(ArchiveError):
+    """An archive of images is not what it says. `member` is the part of it that is at fault."""
+
+    def __init__(self, member: str, reason: str, *, hint: str = "", peer: str = "") -> None:
+        self.member, self.reason = member, reason
+        super().__init__(f"{member}: {reason}", hint=hint, peer=peer or reason)
 
 
 # ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────
