@@ -25,6 +25,24 @@ def write_tree(context: Context, word: str, sink: Sink) -> None:
     context.driver.write_diff(layer.id, None, sink, layer.id_map, IDENTITY)
 
 
+def write_changes(context: Context, word: str, sink: Sink, reference: str = "") -> None:
+    """Write as an uncompressed tar what a layer changes against its parent, or against `reference`.
+
+    The tar is made from the trees as they are, even of a layer that was imported and could be given back as it was.
+
+    Raises:
+        LayerUnknown: there is no such layer or reference.
+    """
+    from cstore.idmap import IDENTITY
+    from cstore.store.lookup import find_layer
+
+    tables = Reader(context)
+    layer = get_layer(tables, word)
+    base = get_layer(tables, reference) if reference else find_layer(tables, layer.parent) if layer.parent else None
+    base_map = IDENTITY if base is None else base.id_map
+    context.driver.write_diff(layer.id, None if base is None else base.id, sink, layer.id_map, base_map)
+
+
 def archive_size(context: Context, word: str) -> int:
     """Add up the files in the archive that a layer was imported from, in bytes; else what it changes.
 

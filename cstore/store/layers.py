@@ -122,6 +122,12 @@ class Layers:
 
         anatomy.write_tree(self._context, word, sink)
 
+    def write_changes(self, word: str, sink: Sink, reference: str = "") -> None:
+        """Write as a tar, made from the trees, what a layer changes; see `anatomy.write_changes`."""
+        from cstore.store import anatomy
+
+        anatomy.write_changes(self._context, word, sink, reference)
+
     def archive_size(self, word: str) -> int:
         """Bytes in the files of the archive that a layer was imported from; see `anatomy.archive_size`."""
         from cstore.store import anatomy
