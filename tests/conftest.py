@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.disk import can_make_disks, fresh_disk
+from tests.loops import loop_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,6 +205,20 @@ def roots_in_memory() -> Iterator[StoreRoots]:
     """The same on a fresh file system in memory, for tests that make many files."""
     with fresh_disk() as disk:
         yield StoreRoots(os.path.join(disk, "graph"), os.path.join(disk, "run"))
+
+
+@pytest.fixture(scope="session")
+def btrfs_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A btrfs for the whole run: each test takes a directory of its own on it."""
+    with loop_disk(tmp_path_factory.mktemp("btrfs"), "btrfs") as disk:
+        yield disk
+
+
+@pytest.fixture(scope="session")
+def xfs_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same with xfs, which shares blocks between files, too."""
+    with loop_disk(tmp_path_factory.mktemp("xfs"), "xfs") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,13 @@ def _overlay(place: DriverPlace) -> Driver:
     return OverlayDriver(place)
 
 
-DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"overlay": _overlay, "vfs": _vfs}
+def _btrfs(place: DriverPlace) -> Driver:
+    from cstore.drivers.btrfs.driver import BtrfsDriver
+
+    return BtrfsDriver(place)
+
+
+DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"overlay": _overlay, "btrfs": _btrfs, "vfs": _vfs}
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
 
 FOREIGN = ("aufs", "btrfs", "overlay", "zfs")

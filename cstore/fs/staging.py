@@ -28,6 +28,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -46,11 +47,13 @@ class StagingRoot:
     """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
 
     Without `keep` it is there only while something is in it: old peers take it for one of the things beside it.
+    `destroy` removes a directory with all that is in it, if that takes more than removing files; it raises CstoreError.
     """
 
-    def __init__(self, path: str, *, keep: bool = True) -> None:
+    def __init__(self, path: str, *, keep: bool = True, destroy: Callable[[str], None] | None = None) -> None:
         self.path = path
         self._keep = keep
+        self._destroy = destroy or _remove_with_mounts
 
     def reserve(self) -> StagingDirectory:
         """Make a staging directory of our own.
@@ -181,7 +184,7 @@ class StagingRoot:
 
     def _remove(self, path: str, aside: str, result: SweepResult) -> None:
         try:
-            remove_tree(path, detach_mounts=True)
+            self._destroy(path)
         except CstoreError:
             if path != aside:
                 try:
@@ -195,6 +198,10 @@ class StagingRoot:
 
     def _name(self, kind: str, number: str) -> str:
         return os.path.join(self.path, kind + number)
+
+
+def _remove_with_mounts(path: str) -> None:
+    remove_tree(path, detach_mounts=True)
 
 
 class StagingDirectory:

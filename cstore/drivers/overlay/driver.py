@@ -366,7 +366,9 @@ class OverlayDriver:
 
     def shutdown(self) -> None:
         """See `Driver.shutdown`."""
-        self._mounter.release_home()
+        from cstore.drivers.binding import release_home
+
+        release_home(self._place.home)
 
 
 if TYPE_CHECKING:

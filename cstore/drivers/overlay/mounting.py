@@ -314,24 +314,6 @@ class Mounter:
                 "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
 
-    def release_home(self) -> None:
-        """Take that mount away again. A disk that the administrator mounted on the home stays."""
-        with suppress(OSError):
-            while self._is_bound_to_itself():
-                mount.unmount(self._home, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
-
-    def _is_bound_to_itself(self) -> bool:
-        home = os.path.realpath(self._home)
-        mounts = mountinfo.read_mounts()
-        on_top = next((each for each in reversed(mounts) if each.mount_point == home), None)
-        if on_top is None:
-            return False
-        beneath = next((each for each in mounts if each.mount_id == on_top.parent_id), None)
-        if beneath is None or beneath.device != on_top.device:
-            return False
-        inside = os.path.relpath(home, beneath.mount_point)
-        return os.path.normpath(os.path.join(beneath.root, inside)) == on_top.root
-
 
 def _give_root(upper: str, id_map: IDMap) -> None:
     """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""

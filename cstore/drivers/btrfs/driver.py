@@ -1,0 +1,121 @@
+"""The btrfs driver behind the contract of all drivers.
+
+    HOME/                        0700
+    ├── subvolumes/<layer>/            the layer, a subvolume           (subvolumes 0700)
+    ├── quotas/<layer>           0644  how much it may hold, in bytes   (quotas 0700, there only if any layer has one)
+    └── tempdirs/                0700  subvolumes being made or removed; there only while there are some
+
+A snapshot takes no space and no time, however large the layer is. Programs of this family bind the home to itself;
+cstore does not need that, and takes such a mount away at shutdown. (drivers 12.1, store-format 11.3)
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.drivers.btrfs.quota import Quotas
+from cstore.drivers.btrfs.subvolume import NAME, Subvolumes
+from cstore.drivers.whole_trees import TreeHome, WholeTrees, no_mount_options
+from cstore.errors import DriverError, DriverUnusable, SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.drivers.contract import Driver, Removal, StagedTree, TreeOptions
+    from cstore.drivers.registry import DriverPlace
+
+
+class BtrfsDriver(WholeTrees):
+    """Layers as subvolumes, all in one home: snapshots do not leave their disk, so a separate image store is no use."""
+
+    name = NAME
+
+    def __init__(self, place: DriverPlace) -> None:
+        least = _read_options(place.options)
+        _check_disk(place.home)
+        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes(), keep=False), sync=place.sync)
+        self._quotas = Quotas(place.home, least, sync=place.sync)
+
+    def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
+        """See `Driver.stage`; the storage option `size` limits what the layer may hold, its parent's files included."""
+        size = self._quotas.size_in(options.storage_options)
+        return self._limited(super().stage(parent, options), size)
+
+    def stage_again(self, layer: str, parent: str | None) -> StagedTree:
+        """See `Driver.stage_again`."""
+        return self._limited(super().stage_again(layer, parent), self._quotas.of(layer))
+
+    def _limited(self, staged: StagedTree, size: int) -> StagedTree:
+        if size:
+            try:
+                self._quotas.limit(staged, size)
+            except BaseException:
+                staged.staging.remove()
+                raise
+        return staged
+
+    def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
+        """See `Driver.adopt`."""
+        super().adopt(staged, layer, parent)
+        self._quotas.adopt(staged, layer)
+
+    def remove(self, layer: str) -> Removal:
+        """See `Driver.remove`."""
+        removal = super().remove(layer)
+        self._quotas.forget(layer)
+        return removal
+
+    def shutdown(self) -> None:
+        """See `Driver.shutdown`: other programs bind the home to itself and leave that to us."""
+        from cstore.drivers.binding import release_home
+
+        release_home(self._home.path)
+
+
+if TYPE_CHECKING:
+    _: type[Driver] = BtrfsDriver
+
+
+def _read_options(options: Sequence[str]) -> int:
+    """Take the smallest limit from the driver options, 0 if there is none; refuse what btrfs does not know."""
+    from cstore.config.driver_options import parse_size, split_option
+
+    least = 0
+    for option in options:
+        key, value = split_option(option)
+        name = key.removeprefix(NAME).removeprefix(".")
+        if name == "mountopt":
+            raise no_mount_options(NAME)
+        if name != "min_space":
+            raise DriverError(NAME, f"it has no option {key!r}", peer=f'unknown option {key} ("{option}")')
+        try:
+            least = parse_size(value)
+        except ValueError as error:
+            raise DriverError(NAME, f"option {name}: {error}") from None
+    return least
+
+
+def _check_disk(home: str) -> None:
+    """Make sure that the graph root is on btrfs, or would be."""
+    from cstore.kernel.statfs import filesystem_name
+
+    root = os.path.dirname(home)
+    existing = root
+    while not os.path.exists(existing) and existing != os.path.dirname(existing):
+        existing = os.path.dirname(existing)
+    try:
+        found = filesystem_name(existing)
+    except OSError as error:
+        raise SystemFailure("examine", existing, error) from None
+    if found != NAME:
+        raise DriverUnusable(
+            NAME,
+            f"{root} is on {_spoken(found)}, and this driver needs btrfs",
+            hint="choose another driver with --storage-driver, or a directory on btrfs with --graph",
+            peer=f'"{home}" is not on a btrfs filesystem: prerequisites for driver not satisfied (wrong filesystem?)',
+        )
+
+
+def _spoken(filesystem: str) -> str:
+    return "a file system of another kind" if filesystem == "<unknown>" else filesystem

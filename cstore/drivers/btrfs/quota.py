@@ -1,0 +1,107 @@
+"""How much a layer may hold: a limit that the kernel keeps, and beside it a file that other programs read."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from cstore.drivers.btrfs.subvolume import NAME, opened
+from cstore.errors import DriverError, SystemFailure
+from cstore.ids import check_part
+from cstore.kernel import btrfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cstore.drivers.contract import StagedTree
+
+_STAGED = "quota"
+
+
+class Quotas:
+    """The limits of one store's layers. `least` is the smallest that anybody may ask for."""
+
+    def __init__(self, home: str, least: int, *, sync: bool) -> None:
+        self._folder = os.path.join(home, "quotas")
+        self._least = least
+        self._sync = sync
+
+    def size_in(self, options: Mapping[str, str]) -> int:
+        """Read the limit from storage options, 0 if they do not speak of any.
+
+        Raises:
+            DriverError: an option that is unknown, or a size that is none or too small.
+        """
+        from cstore.config.driver_options import parse_size
+
+        size = 0
+        for key, value in options.items():
+            if key.lower() != "size":
+                raise DriverError(NAME, f"it has no storage option {key!r}", peer=f"unknown option {key}")
+            try:
+                size = parse_size(value)
+            except ValueError as error:
+                raise DriverError(NAME, f"storage option size: {error}") from None
+            if not size:
+                raise DriverError(NAME, "a layer cannot be limited to 0 bytes", peer="btrfs: invalid storage size: 0B")
+            if size < self._least:
+                raise DriverError(
+                    NAME,
+                    f"a layer cannot be limited to {size} bytes: min_space is {self._least}",
+                    hint="ask for more, or lower min_space in storage.conf",
+                    peer=f"btrfs: storage size cannot be less than {self._least}",
+                )
+        return size
+
+    def limit(self, staged: StagedTree, size: int) -> None:
+        """Limit a staged tree. From then on the disk counts what every subvolume holds, which costs some speed.
+
+        Raises:
+            DriverError: only the host's root may set limits.
+        """
+        try:
+            with opened(staged.tree) as fd:
+                btrfs.enable_quotas(fd)
+                btrfs.limit_subvolume(fd, size)
+            with open(os.path.join(staged.staging.path, _STAGED), "w", encoding="ascii") as file:
+                file.write(str(size))
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EACCES}:
+                raise SystemFailure("limit the size of", staged.tree, error) from error
+            raise DriverError(NAME, "only root can limit the size of a layer", hint="leave the size out") from None
+
+    def adopt(self, staged: StagedTree, layer: str) -> None:
+        """Keep the limit of a staged tree, if it has one, as that of `layer`."""
+        from cstore.fs.atomic import write_file
+
+        size = _read(os.path.join(staged.staging.path, _STAGED))
+        if size:
+            try:
+                os.makedirs(self._folder, 0o700, exist_ok=True)
+            except OSError as error:
+                raise SystemFailure("make", self._folder, error) from error
+            write_file(self._path(layer), b"%d" % size, mode=0o644, sync=self._sync)
+        else:
+            self.forget(layer)
+
+    def of(self, layer: str) -> int:
+        """The limit of a layer, 0 if it has none."""
+        return _read(self._path(layer))
+
+    def forget(self, layer: str) -> None:
+        """Drop what is kept about a layer. The limit itself goes with the subvolume."""
+        with suppress(OSError):
+            os.unlink(self._path(layer))
+
+    def _path(self, layer: str) -> str:
+        return os.path.join(self._folder, check_part(layer))
+
+
+def _read(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,147 @@
+"""Trees that are subvolumes: made, copied by snapshot, and destroyed with the subvolumes that are inside them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+
+from cstore.drivers.whole_trees import TreeMaker, make_root
+from cstore.errors import DriverError
+from cstore.fs.tree import remove_tree
+from cstore.fs.tree.trail import Trail, open_root
+from cstore.kernel import btrfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.drivers.whole_trees import Owners
+
+NAME = "btrfs"
+
+
+class Subvolumes:
+    """Trees that are subvolumes."""
+
+    def make(self, tree: str, layer_root: tuple[int, int]) -> None:
+        """See `TreeMaker.make`."""
+        _create(tree)
+        make_root(tree, layer_root)
+
+    def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
+        """See `TreeMaker.copy`: a snapshot, or with other owners a copy that shares the contents of files."""
+        if owner is None:
+            _snapshot(source, tree, layer)
+            return False
+        from cstore.fs.tree import copy_tree
+
+        _create(tree)
+        copy_tree(source, tree, owner=owner)
+        return True
+
+    def destroy(self, path: str) -> None:
+        """See `TreeMaker.destroy`.
+
+        Whole subvolumes at once as far as the kernel lets us; it does not let an ordinary user, unless the disk is
+        mounted so. What is left is removed file by file, and an emptied subvolume then goes like a directory.
+        """
+        with suppress(OSError), opened(path) as fd:
+            for name in os.listdir(fd):
+                if btrfs.is_subvolume(os.stat(name, dir_fd=fd, follow_symlinks=False)):
+                    with suppress(OSError):
+                        _destroy(path, fd, name)
+        remove_tree(path, detach_mounts=True)
+
+
+if TYPE_CHECKING:
+    _: type[TreeMaker] = Subvolumes
+
+
+def _create(tree: str) -> None:
+    folder, name = os.path.split(tree)
+    with opened(folder) as folder_fd:
+        btrfs.create_subvolume(folder_fd, name)
+
+
+def _snapshot(source: str, tree: str, layer: str) -> None:
+    folder, name = os.path.split(tree)
+    with opened(source) as source_fd, opened(folder) as folder_fd:
+        try:
+            btrfs.snapshot(source_fd, folder_fd, name)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise DriverError(
+                NAME,
+                f"layer {layer} is an ordinary directory, not a subvolume, so no snapshot can be made of it",
+                hint=f"it was not made by this driver; import it anew, or turn {source} into a subvolume by hand",
+                peer="failed to create btrfs snapshot: invalid argument",
+            ) from None
+
+
+def _destroy(path: str, folder_fd: int, name: str) -> None:
+    _forget_quota(folder_fd, name)
+    try:
+        btrfs.destroy_subvolume(folder_fd, name)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+        with Trail(os.path.join(path, name), root) as trail:
+            _destroy_inner(trail)
+        btrfs.destroy_subvolume(folder_fd, name)
+
+
+def _forget_quota(folder_fd: int, name: str) -> None:
+    """Drop what is counted for a subvolume. Kernels do that by themselves one day, older ones never."""
+    with suppress(OSError):
+        root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+        try:
+            btrfs.forget_quota(root, btrfs.subvolume_id(root))
+        finally:
+            os.close(root)
+
+
+def _destroy_inner(trail: Trail) -> None:
+    """Destroy the subvolumes inside one, the innermost first. What is mounted inside is not looked into."""
+    btrfs.make_writable(trail.here)
+    pending = [_directories(trail.here)]
+    while pending:
+        if pending[-1]:
+            if _enter(trail, pending[-1].pop()):
+                pending.append(_directories(trail.here))
+            continue
+        pending.pop()
+        if pending:
+            inner = btrfs.is_subvolume(os.fstat(trail.here))
+            name = trail.up()
+            if inner:
+                btrfs.destroy_subvolume(trail.here, name)
+
+
+def _enter(trail: Trail, name: str) -> bool:
+    try:
+        trail.down(name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    if btrfs.is_subvolume(os.fstat(trail.here)):
+        btrfs.make_writable(trail.here)
+    return True
+
+
+def _directories(fd: int) -> list[str]:
+    with os.scandir(fd) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """Open a directory for a while. Raises OSError."""
+    fd = open_root(path)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,344 @@
+"""What drivers have in common whose layers are whole trees, each a directory named after its layer.
+
+    HOME/                       0700
+    ├── TREES/<layer>/                the parent's tree plus the layer's changes
+    └── tempdirs/               0700  trees being made or removed, see fs/staging.py
+
+How a tree is made, copied and destroyed is for their `TreeMaker` to know.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.idmap import IDENTITY, IDMap
+from cstore.ids import check_part
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Protocol, Self, TypeAlias
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
+    from cstore.fs.staging import StagingDirectory, StagingRoot
+
+    Owners: TypeAlias = Callable[[int, int], tuple[int, int]] | None
+else:
+    Protocol = object
+
+ROOT_MODE = 0o555
+"""Mode of a base layer's root directory until its archive says otherwise."""
+
+
+class TreeMaker(Protocol):
+    """How a file system makes, copies and destroys trees."""
+
+    def make(self, tree: str, layer_root: tuple[int, int]) -> None:
+        """Make an empty tree whose root belongs to `layer_root`. Raises OSError."""
+
+    def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
+        """Make `tree` like `source`, the tree of `layer`, with other owners if `owner` says so. Raises OSError.
+
+        Returns:
+            Whether contents were copied, which may be only in memory still.
+        """
+
+    def destroy(self, path: str) -> None:
+        """Remove a directory with all that is in it, trees or not. Raises SystemFailure if something is left."""
+
+
+class TreeHome:
+    """A directory laid out as drawn above."""
+
+    def __init__(self, path: str, folder: str, maker: TreeMaker, *, keep: bool = True) -> None:
+        self.path = path
+        self.trees = os.path.join(path, folder)
+        self.maker = maker
+        self._keep = keep
+
+    def tree(self, layer: str) -> str:
+        """Name the tree of `layer`; raises UnsafeID if that would be elsewhere."""
+        return os.path.join(self.trees, check_part(layer))
+
+    def holds(self, layer: str) -> bool:
+        """Whether there is a directory: what a link leads to was not made by a driver."""
+        try:
+            return stat.S_ISDIR(os.lstat(self.tree(layer)).st_mode)
+        except OSError:
+            return False
+
+    @property
+    def staging(self) -> StagingRoot:
+        """Where trees are made and removed."""
+        from cstore.fs.staging import StagingRoot
+
+        return StagingRoot(os.path.join(self.path, "tempdirs"), keep=self._keep, destroy=self.maker.destroy)
+
+
+class WholeTrees:
+    """A driver but for its name and its options.
+
+    Layers are looked for in the driver's own home, then in those of additional stores, then in that of the image store,
+    which gets what is made read-only.
+    """
+
+    name = ""
+
+    def __init__(
+        self, home: TreeHome, *, image_home: TreeHome | None = None, foreign: Sequence[TreeHome] = (), sync: bool = True
+    ) -> None:
+        self._home = home
+        self._image_home = image_home or home
+        self._foreign = foreign
+        self._sync = sync
+
+    # ── what is there ──
+
+    def layers(self) -> list[str]:
+        """See `Driver.layers`."""
+        trees = self._home.trees
+        try:
+            with os.scandir(trees) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SystemFailure("list the layers in", trees, error) from error
+
+    def path_of(self, layer: str) -> str:
+        """See `Driver.path_of`."""
+        return self._home_of(layer).tree(layer)
+
+    def exists(self, layer: str) -> bool:
+        """See `Driver.exists`."""
+        return any(home.holds(layer) for home in self._all_homes())
+
+    def _all_homes(self) -> list[TreeHome]:
+        """Every place in which a tree may be, in the order of the search."""
+        return [self._home, *self._foreign, self._image_home]
+
+    def _home_of(self, layer: str) -> TreeHome:
+        """The home of ours in which `layer` is, or would be."""
+        if self._image_home is not self._home and os.path.lexists(self._image_home.tree(layer)):
+            return self._image_home
+        return self._home
+
+    def _path(self, layer: str) -> str:
+        """Find the tree of `layer`, here or in an additional store."""
+        for home in self._all_homes():
+            if home.holds(layer):
+                return home.tree(layer)
+        own = self._home.tree(layer)
+        raise DriverError(
+            self.name,
+            f"layer {layer} has no directory in {self._home.trees}",
+            hint="its contents are lost; cstore delete-layer removes the record",
+            peer=f"stat {own}: no such file or directory",
+        )
+
+    # ── making ──
+
+    def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
+        """See `Driver.stage`."""
+        home = self._image_home if options.read_only else self._home
+        if parent is not None:
+            return self._stage_copy(home, parent, _remapper(options.parent_map, options.id_map))
+        with _Staging(home) as staging:
+            home.maker.make(staging.tree, options.id_map.to_host(0, 0))
+            return staging.staged(has_lower=False)
+
+    def stage_again(self, layer: str, parent: str | None) -> StagedTree:
+        """See `Driver.stage_again`."""
+        del parent  # the tree of a layer holds its parent's contents already
+        return self._stage_copy(self._home_of(layer), layer, None)
+
+    def _stage_copy(self, home: TreeHome, layer: str, owner: Owners) -> StagedTree:
+        source = self._path(layer)
+        with _Staging(home) as staging:
+            copied = home.maker.copy(source, staging.tree, layer, owner)
+            return staging.staged(has_lower=True, copied=copied)
+
+    def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
+        """See `Driver.adopt`."""
+        from cstore.fs.atomic import sync_directory
+        from cstore.fs.rename import rename_tree
+
+        del parent
+        home = self._home_of_staged(staged)
+        target = home.tree(layer)
+        self._clear(target, layer, staged)
+        try:
+            os.makedirs(home.trees, 0o700, exist_ok=True)
+            if self._sync:
+                sync_directory(staged.tree)
+            rename_tree(staged.tree, target)
+            if self._sync:
+                sync_directory(home.trees)
+        except OSError as error:
+            raise SystemFailure("create the layer directory", target, error) from error
+
+    def _clear(self, target: str, layer: str, staged: StagedTree) -> None:
+        """Take a leftover out of the way; it is deleted with the staging directory, when nobody waits for the lock."""
+        staged.staging.take(target)
+        if self._image_home is not self._home:
+            self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
+
+    def _home_of_staged(self, staged: StagedTree) -> TreeHome:
+        made_in = os.path.dirname(staged.staging.path)
+        return self._image_home if made_in == self._image_home.staging.path else self._home
+
+    def replace(self, staged: StagedTree, layer: str) -> Removal:
+        """See `Driver.replace`."""
+        from cstore.drivers.removal import StagedRemoval
+        from cstore.fs.atomic import sync_directory
+        from cstore.fs.rename import exchange_trees
+
+        target = self.path_of(layer)
+        try:
+            exchange_trees(staged.tree, target)
+            if self._sync:
+                sync_directory(os.path.dirname(target))
+        except OSError as error:
+            raise SystemFailure("replace the layer directory", target, error) from error
+        return StagedRemoval(staged.staging)
+
+    def remove(self, layer: str) -> Removal:
+        """See `Driver.remove`."""
+        from cstore.drivers.removal import NoRemoval, StagedRemoval
+
+        home = self._home_of(layer)
+        target = home.tree(layer)
+        if not os.path.lexists(target):
+            return NoRemoval()
+        staging = home.staging.reserve()
+        try:
+            staging.take(target)
+        except BaseException:
+            staging.remove()
+            raise
+        return StagedRemoval(staging)
+
+    def stale(self) -> list[str]:
+        """See `Driver.stale`."""
+        return [path for home in self._own_homes() for path in home.staging.stale()]
+
+    def sweep(self) -> list[str]:
+        """See `Driver.sweep`."""
+        return [path for home in self._own_homes() for path in home.staging.sweep().removed]
+
+    def _own_homes(self) -> list[TreeHome]:
+        return [self._home] if self._image_home is self._home else [self._home, self._image_home]
+
+    # ── using ──
+
+    def mount(self, layer: str, options: MountOptions) -> str:
+        """See `Driver.mount`: the tree itself is the mount point."""
+        if any(option != "ro" for option in options.options):
+            raise no_mount_options(self.name)
+        return self._path(layer)
+
+    def can_shift(self, id_map: IDMap) -> bool:
+        """See `Driver.can_shift`: what is on disk is what is seen."""
+        return not id_map
+
+    def unmount(self, layer: str) -> None:
+        """See `Driver.unmount`: there is nothing to undo."""
+
+    def is_mounted(self, layer: str, path: str) -> bool:
+        """See `Driver.is_mounted`."""
+        try:
+            return os.path.samefile(path, self._path(layer))
+        except (OSError, ValueError, CstoreError):
+            return False  # the record of a mount may say anything
+
+    def content_roots(self, layer: str) -> Sequence[str]:
+        """See `Driver.content_roots`."""
+        return (self._path(layer),)
+
+    def tree_of(self, layer: str) -> AbstractContextManager[str]:
+        """See `Driver.tree_of`."""
+        from contextlib import nullcontext
+
+        return nullcontext(self._path(layer))
+
+    def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
+        """See `Driver.changes`."""
+        from cstore.drivers.tree_diff import tree_changes
+
+        return tree_changes(self, layer, base, layer_map, base_map)
+
+    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+        """See `Driver.write_diff`."""
+        from cstore.drivers.tree_diff import write_tree_diff
+
+        write_tree_diff(self, layer, base, sink, layer_map, base_map)
+
+    def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
+        """See `Driver.diff_size`."""
+        from cstore.drivers.tree_diff import tree_diff_size
+
+        return tree_diff_size(self, layer, base, layer_map, base_map)
+
+    def status(self) -> list[tuple[str, str]]:
+        """See `Driver.status`: there is nothing to add."""
+        return []
+
+    def shutdown(self) -> None:
+        """See `Driver.shutdown`: nothing is held."""
+
+
+if TYPE_CHECKING:
+    _: type[Driver] = WholeTrees
+
+
+class _Staging:
+    """A tree in the making, in a staging directory that goes away again if the making fails."""
+
+    def __init__(self, home: TreeHome) -> None:
+        self._directory: StagingDirectory = home.staging.reserve()
+        self.tree = os.path.join(self._directory.path, "tree")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._directory.remove()
+        if isinstance(error, OSError):
+            raise SystemFailure("make a layer in", self._directory.path, error) from error
+
+    def staged(self, *, has_lower: bool, copied: bool = False) -> StagedTree:
+        """What was made, for the caller to fill."""
+        from cstore.archive.whiteout import WhiteoutForm
+        from cstore.drivers.contract import StagedTree
+
+        return StagedTree(self.tree, WhiteoutForm.PLAIN, has_lower, self._directory, copied=copied)
+
+
+def make_root(tree: str, owner: tuple[int, int]) -> None:
+    """Give the root of a base layer, which exists, its first owner and mode. Raises OSError."""
+    if os.geteuid() == 0:
+        os.chown(tree, *owner)
+    os.chmod(tree, ROOT_MODE)
+
+
+def no_mount_options(driver: str) -> DriverError:
+    """Make the error for mount options of a driver that does not mount."""
+    text = f"{driver} driver does not support mount options"
+    return DriverError(driver, "it does not support mount options", hint="leave them out", peer=text)
+
+
+def _remapper(old: IDMap, new: IDMap) -> Owners:
+    """Say how owners change when a tree mapped by `old` becomes one mapped by `new`; None if they do not."""
+    if old == new or (old == IDENTITY and new == IDENTITY):
+        return None
+
+    def owner(uid: int, gid: int) -> tuple[int, int]:
+        return new.to_host(*old.to_container(uid, gid))
+
+    return owner

@@ -1,0 +1,125 @@
+"""Requests to btrfs about subvolumes: make, copy, destroy, tell apart, limit (linux/btrfs.h).
+
+A subvolume looks like a directory of its own device number whose inode number is always 256.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from fcntl import ioctl
+
+_SNAP_DESTROY = 0x5000940F
+_SUBVOL_CREATE = 0x5000940E
+_SNAP_CREATE_V2 = 0x50009417
+_SUBVOL_GETFLAGS = 0x80089419
+_SUBVOL_SETFLAGS = 0x4008941A
+_INO_LOOKUP = 0xD0009412
+_QUOTA_CTL = 0xC0109428
+_QGROUP_CREATE = 0x4010942A
+_QGROUP_LIMIT = 0x8030942B
+
+_ROOT_INODE = 256
+_READ_ONLY = 1 << 1
+_QUOTA_ENABLE = 1
+_LIMIT_REFERENCED = 1
+_BLOCK = 4096
+_NAME_AT = {_SUBVOL_CREATE: 8, _SNAP_DESTROY: 8, _SNAP_CREATE_V2: 56}
+
+
+def is_subvolume(status: os.stat_result) -> bool:
+    """Whether `status`, of something on btrfs, is that of a subvolume."""
+    return stat.S_ISDIR(status.st_mode) and status.st_ino == _ROOT_INODE
+
+
+def create_subvolume(folder_fd: int, name: str) -> None:
+    """Make an empty subvolume in the directory `folder_fd`. It belongs to this process's user and has mode 0755.
+
+    Raises:
+        OSError: ENOTTY if this is not btrfs.
+    """
+    _by_name(folder_fd, _SUBVOL_CREATE, name)
+
+
+def snapshot(source_fd: int, folder_fd: int, name: str) -> None:
+    """Make a writable copy of the subvolume `source_fd` in the directory `folder_fd`; it is on the disk at once.
+
+    Subvolumes inside the source are empty directories in the copy.
+
+    Raises:
+        OSError: ENOTTY if this is not btrfs, EINVAL if the source is no subvolume, EXDEV if it is on another disk.
+    """
+    _by_name(folder_fd, _SNAP_CREATE_V2, name, source_fd)
+
+
+def destroy_subvolume(folder_fd: int, name: str) -> None:
+    """Remove the subvolume `name` with all its files.
+
+    Raises:
+        OSError: ENOTEMPTY if another subvolume is in it, EPERM for an ordinary user unless the disk is mounted with
+            user_subvol_rm_allowed, EINVAL if it is no subvolume.
+    """
+    _by_name(folder_fd, _SNAP_DESTROY, name)
+
+
+def _by_name(folder_fd: int, request: int, name: str, source_fd: int = 0) -> None:
+    at, encoded = _NAME_AT[request], os.fsencode(name)
+    if at + len(encoded) >= _BLOCK:
+        raise OSError(36, os.strerror(36), name)
+    arguments = bytearray(_BLOCK)
+    struct.pack_into("=q", arguments, 0, source_fd)
+    arguments[at : at + len(encoded)] = encoded
+    ioctl(folder_fd, request, arguments)
+
+
+def make_writable(fd: int) -> None:
+    """Let the subvolume `fd` be changed, if it was made read-only.
+
+    Raises:
+        OSError: EPERM if it belongs to somebody else.
+    """
+    flags = bytearray(8)
+    ioctl(fd, _SUBVOL_GETFLAGS, flags)
+    number: int = struct.unpack("=Q", flags)[0]
+    if number & _READ_ONLY:
+        ioctl(fd, _SUBVOL_SETFLAGS, struct.pack("=Q", number & ~_READ_ONLY))
+
+
+def subvolume_id(fd: int) -> int:
+    """The number of the subvolume that the file or directory `fd` is in; never given twice on one disk.
+
+    Raises:
+        OSError: ENOTTY if this is not btrfs.
+    """
+    arguments = bytearray(_BLOCK)
+    struct.pack_into("=QQ", arguments, 0, 0, _ROOT_INODE)
+    ioctl(fd, _INO_LOOKUP, arguments)
+    return int(struct.unpack_from("=Q", arguments)[0])
+
+
+def enable_quotas(fd: int) -> None:
+    """Have the disk count what each subvolume holds. That they are counted already is no error.
+
+    Raises:
+        OSError: EPERM without CAP_SYS_ADMIN.
+    """
+    ioctl(fd, _QUOTA_CTL, bytearray(struct.pack("=QQ", _QUOTA_ENABLE, 0)))
+
+
+def limit_subvolume(fd: int, size: int) -> None:
+    """Let the subvolume `fd` hold no more than `size` bytes. Quotas must be enabled.
+
+    Raises:
+        OSError: EPERM without CAP_SYS_ADMIN, ENOTCONN without quotas.
+    """
+    ioctl(fd, _QGROUP_LIMIT, bytearray(struct.pack("=6Q", 0, _LIMIT_REFERENCED, size, 0, 0, 0)))
+
+
+def forget_quota(fd: int, subvolume: int) -> None:
+    """Drop the count of a subvolume that was destroyed; `fd` is any directory of the disk.
+
+    Raises:
+        OSError: ENOENT if it is not counted, ENOTCONN without quotas, EBUSY while it still exists.
+    """
+    ioctl(fd, _QGROUP_CREATE, struct.pack("=QQ", 0, subvolume))
