@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cstore.archive.compression import Compression
+    from cstore.archive.streams import ReadInto
     from cstore.archive.unpacking.attic import AtticReport
     from cstore.archive.unpacking.dispatch import Dispatcher
     from cstore.archive.unpacking.intake import Intake
@@ -84,16 +85,20 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply_archive(
-    source_fd: int, tree: str, tar_split: str, options: ApplyOptions, progress: Callable[[int], None] | None = None
+    source: int | ReadInto,
+    tree: str,
+    tar_split: str,
+    options: ApplyOptions,
+    progress: Callable[[int], None] | None = None,
 ) -> Applied:
     """Unpack an archive, compressed or not, and take down what gives it back byte for byte.
 
     Args:
-        source_fd: the archive; a file or a pipe, read to its end.
+        source: the archive, read to its end: a descriptor of a file or pipe, or a reader, which another thread calls.
         tree: the directory to fill.
         tar_split: path of the tar-split file, which must not exist yet.
         options: see there.
-        progress: called now and then with the bytes read from `source_fd` so far.
+        progress: called now and then with the bytes read from `source` so far.
 
     Raises:
         ArchiveError: the archive is broken, hostile, or holds what this system cannot create.
@@ -108,7 +113,7 @@ def apply_archive(
     root_fd = _open_tree(tree)
     try:
         with _paused_collector():
-            applied, report = _unpack(source_fd, tree, root_fd, tar_split, options, owners, progress)
+            applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
         amend(tar_split, tree, report, sync=options.sync)
         if options.sync:
             _sync(root_fd, tree)
@@ -118,7 +123,7 @@ def apply_archive(
 
 
 def _unpack(
-    source_fd: int,
+    source: int | ReadInto,
     tree: str,
     root_fd: int,
     tar_split: str,
@@ -141,7 +146,7 @@ def _unpack(
             # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
             worker = Worker(tree, root_fd, ring, terms)
             cleanup.callback(worker.end)
-            intake = Intake(source_fd, ring, options.known_compressed[0] if options.known_compressed else "")
+            intake = Intake(source, ring, options.known_compressed[0] if options.known_compressed else "")
             cleanup.callback(intake.close)
         windows = RingWindows(ring, intake, worker, progress)
         with SplitFile(tar_split, sync=options.sync) as file:

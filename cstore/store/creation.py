@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from cstore.archive.apply import Applied
+    from cstore.archive.streams import ReadInto
     from cstore.drivers.contract import Driver, StagedTree
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
+
+    Accept = Callable[[Applied], Applied]
 
 
 class NewLayer(Value):
@@ -85,20 +89,40 @@ def create_layer(context: Context, request: NewLayer) -> Layer:
         ParentIsContainer: the parent is a container's own layer.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
     """
-    return _create(context, request, None, None)
+    return _create(context, request)
 
 
-def put_layer(context: Context, request: NewLayer, source: int, progress: Callable[[int], None] | None = None) -> Layer:
-    """Make a layer from an archive that is read to its end from the descriptor `source`.
+def put_layer(
+    context: Context,
+    request: NewLayer,
+    source: int | ReadInto,
+    progress: Callable[[int], None] | None = None,
+    accept: Accept | None = None,
+) -> Layer:
+    """Make a layer from an archive that is read to its end from `source`: a descriptor, or something that reads.
+
+    Args:
+        context: the store.
+        request: what is asked for.
+        source: the archive, compressed or not.
+        progress: called now and then with the bytes read so far.
+        accept: told what the archive was, before the layer becomes visible; says what the record shall tell of it, or
+            raises, and then nothing remains.
 
     Raises:
         ArchiveError: the archive cannot be a layer; nothing of it remains.
         LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName: as `create_layer`.
     """
-    return _create(context, request, source, progress)
+    return _create(context, request, source, progress, accept)
 
 
-def _create(context: Context, request: NewLayer, source: int | None, progress: Callable[[int], None] | None) -> Layer:
+def _create(
+    context: Context,
+    request: NewLayer,
+    source: int | ReadInto | None = None,
+    progress: Callable[[int], None] | None = None,
+    accept: Accept | None = None,
+) -> Layer:
     from cstore.store.recovery import sweep
     from cstore.store.session import make_roots
 
@@ -110,6 +134,8 @@ def _create(context: Context, request: NewLayer, source: int | None, progress: C
     try:
         if source is not None:
             filling = fill(context, staged, source, plan.id_map, progress)
+            if accept is not None:
+                filling = filling.with_(applied=accept(filling.applied))
         elif staged.copied and context.sync:
             sync_filesystem(staged.tree)  # here and not in adopt(): nobody shall wait for our disk
         return _publish(context, request, plan, staged, filling)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.archive.apply import Applied
+    from cstore.archive.streams import ReadInto
     from cstore.drivers.contract import StagedTree
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
@@ -39,9 +40,9 @@ class Filling(Value):
 
 
 def fill(
-    context: Context, staged: StagedTree, source: int, id_map: IDMap, progress: Callable[[int], None] | None
+    context: Context, staged: StagedTree, source: int | ReadInto, id_map: IDMap, progress: Callable[[int], None] | None
 ) -> Filling:
-    """Read the archive from the descriptor `source` into `staged`. On failure nothing but the staged tree is left.
+    """Read the archive from `source` into `staged`. On failure nothing but the staged tree is left.
 
     Raises:
         ArchiveError: the archive cannot be a layer.

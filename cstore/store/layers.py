@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from cstore.archive.changes import Change
     from cstore.archive.compression import Compression
-    from cstore.archive.streams import Sink
+    from cstore.archive.streams import ReadInto, Sink
     from cstore.records.model import Layer
     from cstore.store.context import Context
-    from cstore.store.creation import NewLayer
+    from cstore.store.creation import Accept, NewLayer
     from cstore.store.reading import Reader
 
 
@@ -68,11 +68,17 @@ class Layers:
 
         return creation.create_layer(self._context, request)
 
-    def put(self, request: NewLayer, source: int, progress: Callable[[int], None] | None = None) -> Layer:
-        """Make a layer from an archive, read from the descriptor `source`; see `creation.put_layer`."""
+    def put(
+        self,
+        request: NewLayer,
+        source: int | ReadInto,
+        progress: Callable[[int], None] | None = None,
+        accept: Accept | None = None,
+    ) -> Layer:
+        """Make a layer from an archive; see `creation.put_layer`."""
         from cstore.store import creation
 
-        return creation.put_layer(self._context, request, source, progress)
+        return creation.put_layer(self._context, request, source, progress, accept)
 
     def delete(self, word: str) -> None:
         """Delete a layer that nothing uses; see `removal.delete_layer`."""

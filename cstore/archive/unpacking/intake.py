@@ -17,6 +17,7 @@ from cstore.errors import SystemFailure
 
 if TYPE_CHECKING:
     from cstore.archive.compression import Decoder
+    from cstore.archive.streams import ReadInto
 
 SLOT_SIZE = 1 << 20
 SLOTS = 8
@@ -37,13 +38,11 @@ class Intake:
     After the last slot, the digests and sizes are those of the whole stream.
     """
 
-    def __init__(self, source_fd: int, ring: memoryview, known_digest: str) -> None:
+    def __init__(self, source: int | ReadInto, ring: memoryview, known_digest: str) -> None:
         self._ring = ring
         self._known_digest = known_digest
-        interruptible = _InterruptibleReader(source_fd)
         self._wake_read, self._wake_write = os.pipe()
-        interruptible.obey(self._wake_read)
-        self._source = PeekingReader(interruptible)
+        self._source = PeekingReader(_reader_of(source, self._wake_read))
         self._compressed: CountingReader | None = None
         self._hash = hashlib.sha256(usedforsecurity=False)
         self._free: SimpleQueue[int | None] = SimpleQueue()
@@ -168,6 +167,15 @@ class Intake:
         except BaseException as error:  # noqa: BLE001  - it is raised again in the main thread
             self._failure = error
             self.interrupt()
+
+
+def _reader_of(source: int | ReadInto, wake: int) -> ReadInto:
+    """Make a reader of a descriptor, one that a byte from `wake` stops. Anything else that reads ends by itself."""
+    if not isinstance(source, int):
+        return source
+    interruptible = _InterruptibleReader(source)
+    interruptible.obey(wake)
+    return interruptible
 
 
 class _Interrupted(Exception):
