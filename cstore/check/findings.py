@@ -1,0 +1,244 @@
+"""What can be wrong with a store: every kind of finding in one table, and the finding itself.
+
+A kind is a stable word, which programs may rely on. A finding says of which kind it is, what it is about, and which
+evidence there is; the same evidence is enough to repair by. Severities, worst first:
+
+    data      bytes that somebody stored are gone or changed
+    records   what is known about these bytes is gone, wrong or in contradiction
+    leftover  something lies there that belongs to nothing, or is used by nothing
+    cosmetic  nothing is lost and nothing is in the way
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+REPAIR = "cstore repair"
+REPAIR_FROM = "cstore repair --from SOURCE"
+GC = "cstore gc"
+
+
+class Severity(Enum):
+    """How bad it is. Members stand worst first."""
+
+    DATA = "data"
+    RECORDS = "records"
+    LEFTOVER = "leftover"
+    COSMETIC = "cosmetic"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+class Remedy(Value):
+    """What helps: a sentence, and the command that does it ("" if a person must decide)."""
+
+    sentence: str
+    command: str = ""
+
+
+class Subject(Value):
+    """What a finding is about: `layer`, `image` or `container` and its ID; or `store` and a path."""
+
+    kind: str
+    id: str = ""
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The ID or the path."""
+        return self.id or self.path
+
+
+class Kind(Value):
+    """A row of the table: the word, how bad it is, what it means, and what helps."""
+
+    word: str
+    severity: Severity
+    meaning: str
+    remedy: Remedy
+
+
+_REBUILD = Remedy("the record can be built again from what lies in the store", REPAIR)
+_REFILL = Remedy("fetch the lost bytes from an archive, or from another store that has the layer", REPAIR_FROM)
+_RESTORE = Remedy("what the archive says can be set again", REPAIR)
+_RELINK = Remedy("the driver's own files can be written again from the records", REPAIR)
+_IMAGE_AGAIN = Remedy("fetch the image again, or take it from an archive or another store", REPAIR_FROM)
+_ASIDE = Remedy("it can be moved out of the way", REPAIR)
+_SWEEP = Remedy("it can be removed", GC)
+_DECIDE = Remedy("look at it, and delete it if nobody wants it")
+
+
+def _kind(word: str, severity: Severity, meaning: str, remedy: Remedy) -> tuple[str, Kind]:
+    return word, Kind(word, severity, meaning, remedy)
+
+
+_DATA, _RECORDS, _LEFTOVER, _COSMETIC = Severity
+
+KINDS: dict[str, Kind] = dict(
+    (
+        # ── record files ──
+        _kind("records-damaged", _RECORDS, "a record file is cut, overwritten or of the wrong form", _REBUILD),
+        _kind("records-empty", _RECORDS, "a record file is empty although what it described is there", _REBUILD),
+        _kind("records-missing", _RECORDS, "a record file is gone although what it described is there", _REBUILD),
+        _kind("layer-record-lost", _RECORDS, "a layer has lost its record, with a damaged record file", _REBUILD),
+        _kind("image-record-lost", _RECORDS, "an image has lost its record, with a damaged record file", _REBUILD),
+        _kind("container-record-lost", _RECORDS, "a container has lost its record, with a damaged file", _REBUILD),
+        _kind("duplicate-id", _RECORDS, "two records have the same ID; one of them hides the other", _REBUILD),
+        _kind("duplicate-name", _RECORDS, "two items of a kind have the same name; the later answers to it", _REBUILD),
+        _kind("unsafe-id", _RECORDS, "an ID leads out of the store, or to files that are not the item's", _DECIDE),
+        _kind("layer-cycle", _RECORDS, "a layer is its own ancestor", _REBUILD),
+        _kind("parent-missing", _RECORDS, "a layer's parent has no record", _REBUILD),
+        _kind("digest-invalid", _RECORDS, "a digest in a layer's record is none", _REBUILD),
+        _kind("mount-table-damaged", _RECORDS, "the mount table is cut, overwritten or of the wrong form", _REBUILD),
+        # ── layers ──
+        _kind("layer-tree-missing", _DATA, "a recorded layer has no directory in the storage driver", _REFILL),
+        _kind("layer-unfinished", _LEFTOVER, "a layer was never finished; the next change removes it", _SWEEP),
+        _kind("layer-unfinished-in-use", _RECORDS, "a layer counts as never finished, yet something uses it", _REBUILD),
+        _kind("layer-data-missing", _DATA, "a data item of a layer is missing", _REFILL),
+        _kind("layer-data-unreadable", _DATA, "a data item of a layer cannot be read", _REFILL),
+        _kind("tar-split-missing", _RECORDS, "a layer cannot be given back byte for byte: no tar-split", _REBUILD),
+        _kind("tar-split-damaged", _RECORDS, "a layer's tar-split is cut, unreadable or no archive", _REBUILD),
+        _kind("layer-digest", _RECORDS, "all files are as imported, but the archive has another digest", _REBUILD),
+        _kind("layer-size", _RECORDS, "the archive has another length than the record says", _REBUILD),
+        _kind("layer-unreadable", _DATA, "a layer's directory cannot be read", _REFILL),
+        _kind("layer-unreferenced", _LEFTOVER, "no image and no container uses a layer", _DECIDE),
+        _kind("layer-unaccounted", _LEFTOVER, "the storage driver has a layer that no record describes", _SWEEP),
+        # ── files in layers ──
+        _kind("file-missing", _DATA, "a file of a layer is missing", _REFILL),
+        _kind("file-changed", _DATA, "a file of a layer has other contents than were imported", _REFILL),
+        _kind("file-attributes", _DATA, "type, mode, owner, link target or attributes of a file differ", _RESTORE),
+        _kind("file-time", _COSMETIC, "only the time of a file differs", _RESTORE),
+        _kind("file-unexpected", _DATA, "a file lies in a layer and was not imported with it", _ASIDE),
+        _kind("files-more", _DATA, "a layer has more such files than are listed", _REFILL),
+        # ── overlay ──
+        _kind("overlay-diff", _DATA, "the directory of what a layer changes is missing or no directory", _REFILL),
+        _kind("overlay-link", _RECORDS, "the file with a layer's short link is missing or wrong", _RELINK),
+        _kind("overlay-short-link", _RECORDS, "a layer's short link is missing or leads elsewhere", _RELINK),
+        _kind("overlay-lower", _RECORDS, "the list of a layer's ancestors is missing or wrong", _RELINK),
+        _kind("overlay-work", _RECORDS, "a layer's work directory is missing or no directory", _RELINK),
+        _kind("overlay-stray-link", _LEFTOVER, "a short link belongs to no layer", _ASIDE),
+        # ── images ──
+        _kind("image-layer-missing", _DATA, "a layer of an image has no record", _IMAGE_AGAIN),
+        _kind("image-data-missing", _DATA, "a data item of an image is missing", _IMAGE_AGAIN),
+        _kind("image-data-size", _DATA, "a data item of an image has another size than recorded", _IMAGE_AGAIN),
+        _kind("image-data-digest", _DATA, "a data item of an image has another digest than recorded", _IMAGE_AGAIN),
+        _kind("image-data-unreadable", _DATA, "a data item of an image cannot be read", _IMAGE_AGAIN),
+        _kind("image-manifest-missing", _RECORDS, "an image has data but no manifest", _IMAGE_AGAIN),
+        _kind("image-without-data", _COSMETIC, "an image has neither manifest nor config: a name for a layer", _DECIDE),
+        _kind("image-manifest-broken", _DATA, "an image's manifest makes no sense", _IMAGE_AGAIN),
+        _kind("image-config-missing", _DATA, "the config that an image's manifest names is not there", _IMAGE_AGAIN),
+        _kind("image-config-broken", _DATA, "an image's config makes no sense", _IMAGE_AGAIN),
+        _kind("image-layers-differ", _RECORDS, "an image's config names other layers than the image has", _IMAGE_AGAIN),
+        # ── containers ──
+        _kind("container-layer-missing", _DATA, "a container's own layer has no record", _REBUILD),
+        _kind("container-image-missing", _RECORDS, "a container's image has no record", _REBUILD),
+        _kind("container-data-missing", _DATA, "a data item of a container is missing", _REBUILD),
+        _kind("container-data-size", _DATA, "a data item of a container has another size than recorded", _REBUILD),
+        _kind("container-data-digest", _DATA, "a data item of a container has another digest than recorded", _REBUILD),
+        _kind("container-data-unreadable", _DATA, "a data item of a container cannot be read", _REBUILD),
+        # ── mounts ──
+        _kind("mount-gone", _LEFTOVER, "a layer counts as mounted and is not", _RELINK),
+        _kind("mount-uncounted", _LEFTOVER, "a layer is mounted and does not count as such", _RELINK),
+        # ── leftovers ──
+        _kind("leftover-staging", _LEFTOVER, "a directory that a killed process was making or removing", _SWEEP),
+        _kind("leftover-temporary", _LEFTOVER, "a file that a killed process never renamed into place", _SWEEP),
+        _kind("leftover-tar-split", _LEFTOVER, "a tar-split file that no layer owns", _SWEEP),
+        _kind("leftover-data", _LEFTOVER, "a directory of data items that nothing owns", _SWEEP),
+        # ── the store's own directories ──
+        _kind("lock-missing", _COSMETIC, "a lock file is missing; the next change makes it again", _RELINK),
+        _kind("lock-wrong", _RECORDS, "something else stands where a lock file belongs", _RELINK),
+        _kind("place-wrong", _RECORDS, "something else stands where a directory of the store belongs", _DECIDE),
+        _kind("place-writable", _RECORDS, "others than the owner may write to a directory of the store", _RESTORE),
+        _kind("place-mode", _COSMETIC, "a directory of the store has another mode than it should", _RESTORE),
+        _kind("place-owner", _RECORDS, "a directory of the store belongs to somebody else", _RESTORE),
+    )
+)
+"""Every kind by its word, in the order of the manual page."""
+
+
+class Finding(Value):
+    """Something that is wrong.
+
+    Attributes:
+        kind: a word of `KINDS`.
+        subject: what it is about.
+        sentence: the same in words, complete without the subject before it.
+        evidence: what was found and what should be there, by name; of types that JSON has. Paths in layers are text,
+            with bytes that are not UTF-8 as surrogates.
+        peer: the lines of the Go tools for it, separated by newlines, without a blank in front; "" if they do not
+            notice.
+        read_only: the subject belongs to an additional store, which is never changed.
+        advice: what helps in this very case; without a sentence, `remedy` is that of the kind.
+    """
+
+    kind: str
+    subject: Subject
+    sentence: str
+    evidence: Mapping[str, Any] = {}
+    peer: str = ""
+    read_only: bool = False
+    advice: Remedy = Remedy("")
+
+    @property
+    def remedy(self) -> Remedy:
+        """What helps."""
+        return self.advice if self.advice.sentence else KINDS[self.kind].remedy
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return KINDS[self.kind].severity
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes it the same finding when somebody looks again: kind, subject, and the part of it."""
+        return self.kind, self.subject.kind, self.subject.name, str(self.evidence.get("part", ""))
+
+    def document(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity.value,
+            "subject": {name: text for name, text in self.subject.as_dict().items() if text},
+            "sentence": self.sentence,
+            "evidence": dict(self.evidence),
+            "remedy": self.remedy.as_dict(),
+            "peer": self.peer,
+            "read-only": self.read_only,
+        }
+
+
+def of_layer(kind: str, layer: str, sentence: str, **more: Any) -> Finding:
+    """A finding about a layer."""
+    return _about(kind, Subject("layer", layer), sentence, more)
+
+
+def of_image(kind: str, image: str, sentence: str, **more: Any) -> Finding:
+    """A finding about an image."""
+    return _about(kind, Subject("image", image), sentence, more)
+
+
+def of_container(kind: str, container: str, sentence: str, **more: Any) -> Finding:
+    """A finding about a container."""
+    return _about(kind, Subject("container", container), sentence, more)
+
+
+def of_store(kind: str, path: str, sentence: str, **more: Any) -> Finding:
+    """A finding about a path of the store that belongs to no item."""
+    return _about(kind, Subject("store", path=path), sentence, more)
+
+
+def _about(kind: str, subject: Subject, sentence: str, more: dict[str, Any]) -> Finding:
+    """Divide what a finding itself has from what is evidence."""
+    own = {name: more.pop(name) for name in ("peer", "read_only", "advice") if name in more}
+    return Finding(kind, subject, sentence, more, **own)
