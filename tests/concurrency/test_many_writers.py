@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.builders import digest, make_tar, regular
-from tests.concurrency.worker import TIMEOUT
+from tests.concurrency.worker import BASE_NAMES, TIMEOUT
 from tests.conftest import MACHINE_ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SECONDS = float(MACHINE_ENVIRONMENT.get("CONCURRENCY_SECONDS", 60 if MACHINE_ENV
 
 CSTORE_WORKERS = ["command"] * 4 + ["library"] * 4
 PEER_WORKERS = ["peer"] * 2
-BASE = make_tar(*(regular(f"base{number}", b"x" * 1000) for number in range(10)))
+BASE = make_tar(*(regular(name, b"x" * 1000) for name in sorted(BASE_NAMES)))
 
 
 @pytest.mark.parametrize("kinds", [CSTORE_WORKERS, CSTORE_WORKERS + PEER_WORKERS], ids=["alone", "with-peers"])
@@ -64,13 +64,18 @@ def test_the_peer_sees_the_same(run: Runner, peer: Runner, store_roots: StoreRoo
     assert json.loads(run("layers", "--json").ok().stdout) == json.loads(peer("layers", "--json").ok().stdout)
 
 
+def program(kind: str) -> list[str]:
+    """The command of a worker, but for its arguments: Podman does other things than everybody else."""
+    start = [sys.executable, "-m"]
+    return [*start, "tests.concurrency.podman"] if kind == "podman" else [*start, "tests.concurrency.worker", kind]
+
+
 def work(kinds: list[str], seconds: float, roots: StoreRoots, config: str) -> list[dict[str, Any]]:
     """Start all workers, wait for them, and return what each remembers. A worker that fails or hangs fails the test."""
     environment = {**os.environ, "CONTAINERS_STORAGE_CONF": config}
-    program = [sys.executable, "-m", "tests.concurrency.worker"]
     running = [
         subprocess.Popen(
-            [*program, kind, f"w{number}", str(1000 + number), str(seconds), roots.graph, roots.run],
+            [*program(kind), f"w{number}", str(1000 + number), str(seconds), roots.graph, roots.run, roots.driver],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,8 +1,8 @@
 """One of many who work on a store at once, and remember what they left in it.
 
-Run as `python -m tests.concurrency.worker KIND NAME SEED SECONDS GRAPH RUN`: KIND says how the store is reached. Every
-worker touches only layers that it made, so what it remembers must be what the store holds in the end. It prints that
-as one JSON object: {"layers": {ID: {"names": […], "parent": …, "tar": digest or ""}}, "steps": number}.
+Run as `python -m tests.concurrency.worker KIND NAME SEED SECONDS GRAPH RUN DRIVER`: KIND says how the store is reached.
+Every worker touches only layers that it made, so what it remembers must be what the store holds in the end. It prints
+that as one JSON object: {"layers": {ID: {"names": […], "parent": …, "tar": digest or ""}}, "steps": number}.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tests.builders import digest, make_tar, regular
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+BASE_NAMES = {f"base{number}" for number in range(10)}
+"""Files in the layer `base`, on which everything is built."""
 TIMEOUT = 90
 """Seconds that no single step may take, with everybody else in the way: a deadlock shows as this."""
 
@@ -42,6 +44,12 @@ class Hands(Protocol):
 
     def diff(self, layer: str) -> bytes:
         """Export it."""
+
+    def mount(self, layer: str) -> str:
+        """Mount it; return where."""
+
+    def unmount(self, layer: str) -> None:
+        """Unmount it."""
 
     def listed(self) -> set[str]:
         """All layers there are, of every worker."""
@@ -73,6 +81,14 @@ class Command:
         """Export it."""
         return self._run("diff", "--uncompressed", layer)
 
+    def mount(self, layer: str) -> str:
+        """Mount it; return where."""
+        return os.fsdecode(self._run("mount", layer)).rstrip("\n")
+
+    def unmount(self, layer: str) -> None:
+        """Unmount it."""
+        self._run("unmount", layer)
+
     def listed(self) -> set[str]:
         """All layers there are."""
         return {record["id"] for record in json.loads(self._run("layers", "--json")) or []}
@@ -87,10 +103,10 @@ class Command:
 class Library:
     """One process that keeps its store open, and so must notice what others change."""
 
-    def __init__(self, graph: str, run: str) -> None:
+    def __init__(self, graph: str, run: str, driver: str) -> None:
         from cstore import Overrides, load_config, open_store
 
-        overrides = Overrides(graph_root=graph, run_root=run, driver="vfs", lock_timeout=TIMEOUT)
+        overrides = Overrides(graph_root=graph, run_root=run, driver=driver, lock_timeout=TIMEOUT)
         self.store = open_store(load_config(overrides))
 
     def create(self, layer: str, parent: str, name: str) -> None:
@@ -133,6 +149,14 @@ class Library:
         self.store.layers.diff(layer, Pieces(), compression=Compression.NONE)
         return b"".join(pieces)
 
+    def mount(self, layer: str) -> str:
+        """Mount it; return where."""
+        return self.store.mount(layer)
+
+    def unmount(self, layer: str) -> None:
+        """Unmount it."""
+        self.store.unmount(layer)
+
     def listed(self) -> set[str]:
         """All layers there are."""
         return set(self.store.layers.ids())
@@ -150,7 +174,9 @@ class Worker:
 
     def step(self) -> None:
         """Do one thing, and look whether the store says so."""
-        doings: list[Callable[[], None]] = [self.create, self.put, self.rename, self.rename, self.look, self.delete]
+        doings: list[Callable[[], None]] = [
+            self.create, self.put, self.rename, self.rename, self.look, self.enter, self.delete,
+        ]  # fmt: skip
         self.choice.choice(doings[:2] if len(self.layers) < 2 else doings)()
         self.steps += 1
 
@@ -185,23 +211,36 @@ class Worker:
         if tar and digest(self.hands.diff(layer)) != tar:
             raise RuntimeError(f"{layer} is not what was imported")
 
+    def enter(self) -> None:
+        """Mount a layer once or twice, find the common files in it until the last unmount."""
+        layer = self.choice.choice(list(self.layers))
+        places = [self.hands.mount(layer) for _ in range(self.choice.randrange(1, 3))]
+        if missing := BASE_NAMES - set(os.listdir(places[0])):
+            raise RuntimeError(f"{layer}, mounted on {places}, lacks {missing}")
+        for place in places:
+            if not os.path.exists(os.path.join(place, "base0")):
+                raise RuntimeError(f"{layer} went away from {places} before its last unmount")
+            self.hands.unmount(layer)
+
     def delete(self) -> None:
-        """Delete a layer on which nothing builds."""
+        """Delete a layer on which nothing builds, now and then while it is mounted."""
         parents = {about["parent"] for about in self.layers.values()}
         layer = self.choice.choice([layer for layer in self.layers if layer not in parents])
+        if self.choice.randrange(3) == 0:
+            self.hands.mount(layer)
         self.hands.delete(layer)
         del self.layers[layer]
         if layer in self.hands.listed():
             raise RuntimeError(f"{layer} is still there")
 
 
-def main(kind: str, name: str, seed: str, seconds: str, graph: str, run: str) -> None:
+def main(kind: str, name: str, seed: str, seconds: str, graph: str, run: str, driver: str) -> None:
     """Work until the time is over, then print what must be there."""
-    options = ["--graph", graph, "--run", run, "--storage-driver", "vfs"]
+    options = ["--graph", graph, "--run", run, "--storage-driver", driver]
     ways: dict[str, Callable[[], Hands]] = {
         "command": lambda: Command([sys.executable, "-m", "cstore", *options]),
         "peer": lambda: Command(["containers-storage", *options]),
-        "library": lambda: Library(graph, run),
+        "library": lambda: Library(graph, run, driver),
     }
     worker = Worker(name, ways[kind](), random.Random(int(seed)))
     end = time.monotonic() + float(seconds)

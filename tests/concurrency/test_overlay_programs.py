@@ -1,0 +1,63 @@
+"""cstore, the Go tool and Podman on one overlay store at once: nothing is lost, left mounted or left over."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import digest
+from tests.concurrency.test_many_writers import BASE, work
+from tests.conftest import MACHINE_ENVIRONMENT, StoreRoots, find_peer
+from tests.mounts import detach_all, mounts_below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import RunnerMaker
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer, pytest.mark.usefixtures("needs_root")]
+
+SECONDS = float(MACHINE_ENVIRONMENT.get("CONCURRENCY_SECONDS", 15))
+KINDS = ["command", "command", "library", "library", "peer", "podman"]
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Iterator[StoreRoots]:
+    """A store that nobody has opened; its mounts go with the test."""
+    yield StoreRoots(str(tmp_path / "graph"), str(tmp_path / "run"), driver="overlay")
+    detach_all(str(tmp_path))
+
+
+def test_all_programs_at_once(roots: StoreRoots, run_on: RunnerMaker, peer_on: RunnerMaker, tmp_path: Path) -> None:
+    """Everybody's layers, names and contents are there in the end, nobody else's, and no mount is left."""
+    find_peer("podman")
+    run, peer = run_on(roots), peer_on(roots)
+    config = tmp_path / "storage.conf"
+    config.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{roots.graph}"\nrunroot = "{roots.run}"\n')
+    run("import-layer", "--id", "base", stdin=BASE).ok()
+
+    reports = work(KINDS, SECONDS, roots, str(config))
+
+    expected = {"base": {"names": [], "parent": "", "tar": digest(BASE)}}
+    for report in reports:
+        expected |= report["layers"]
+    records = json.loads(run("layers", "--json").ok().stdout)
+    assert records == json.loads(peer("layers", "--json").ok().stdout)
+    found = {record["id"]: (record.get("names", []), record.get("parent", "")) for record in records}
+    assert found == {layer: (what["names"], what["parent"]) for layer, what in expected.items()}
+    for layer, what in expected.items():
+        if what["tar"]:
+            assert digest(run("diff", "--uncompressed", layer).ok().output) == what["tar"]
+    home = os.path.join(roots.graph, "overlay")
+    assert sorted(os.listdir(home)) == sorted([*expected, "l", ".has-mount-program"])
+    links = [os.readlink(os.path.join(home, "l", name)) for name in os.listdir(os.path.join(home, "l"))]
+    assert sorted(links) == sorted(f"../{layer}/diff" for layer in expected)
+    assert run("gc", "--dry-run").ok().stdout == ""
+    assert [path for path in mounts_below(home) if path.startswith(os.path.realpath(home) + "/")] == []
+    run("shutdown").ok()
+    assert mounts_below(str(tmp_path)) == []
+    print(f"{sum(report['steps'] for report in reports)} steps by {len(KINDS)} workers in {SECONDS:g} s")
