@@ -75,6 +75,11 @@ class Store:
         self.containers = Containers(context, self._reader)
 
     @property
+    def context(self) -> Context:
+        """What this store's operations share: for the rooms above, which have operations of their own."""
+        return self._context
+
+    @property
     def config(self) -> StoreConfig:
         """What the store was opened with."""
         return self._context.config
