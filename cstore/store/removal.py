@@ -38,11 +38,12 @@ from cstore.store.session import Trusted, Writer, is_made, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from cstore.records.model import Layer
     from cstore.store.context import Context
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def delete_layer(context: Context, word: str) -> None:
@@ -141,49 +142,78 @@ _REMOVERS = {
 
 
 def remove_layer(writer: Writer, layer: str, before_record: Callable[[], None] | None = None) -> None:
-    """Unmount and remove a layer, whoever uses it. Saves the layer records twice.
+    """Unmount and remove a layer, whoever uses it; see `remove_layers`."""
+    remove_layers(writer, (layer,), before_record)
 
-    What else shall go with it goes `before_record`: a crash leaves both the layer's record, flagged, and its user's, or
-    only the first, and the next delete or the next writer concludes. A container without a layer could not be deleted.
 
-    On a full disk even that needs space, so there the layer's files are deleted before its record is flagged: they are
-    what shall go, and a second delete concludes what a crash in between leaves.
+def remove_layers(writer: Writer, layers: Sequence[str], before_record: Callable[[], None] | None = None) -> None:
+    """Unmount and remove layers, children before parents, whoever uses them. Saves the layer records twice.
+
+    What else shall go with them goes `before_record`: a crash leaves both the layers' records, flagged, and their
+    user's, or only the first, and the next delete or the next writer concludes. A container without a layer could not
+    be deleted.
+
+    On a full disk even that needs space, so there the layers' files are deleted before their records are flagged: they
+    are what shall go, and a second delete concludes what a crash in between leaves.
+
+    Raises:
+        LayerUnknown: there is no such layer; nothing was changed.
+        CstoreError: a tree could not be moved; its layer, and all that come after it, are as they were.
     """
+    records = [_record(writer, layer) for layer in layers]
+    try:
+        _unmount(writer, layers)
+        for record in records:
+            writer.layers.replace(record.with_(flags={**record.flags, "incomplete": True}))
+        writer.save(Shelf.LAYERS)
+    except SystemFailure as error:
+        if error.errno not in DISK_FULL:
+            raise
+        for layer in layers:
+            make_room(writer, layer)
+        _unmount(writer, layers)
+        writer.save(Shelf.LAYERS)
+    gone, failure = _take_trees(writer, layers)
+    for spared in records[len(gone) :]:  # nothing has happened to it, so nobody shall finish it off
+        writer.layers.replace(spared)
+    if failure is None and before_record is not None:
+        before_record()
+    for layer in gone:
+        _take_rest(writer, layer)
+    writer.save(Shelf.LAYERS)
+    if failure is not None:
+        raise failure
+
+
+def _record(writer: Writer, layer: str) -> Layer:
     record = writer.layers.get(layer)
     if record is None:
         raise LayerUnknown(layer)
-    flagged = record.with_(flags={**record.flags, "incomplete": True})
-    try:
-        _unmount(writer, layer)
-        writer.layers.replace(flagged)
-        writer.save(Shelf.LAYERS)
-    except SystemFailure as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        _make_room(writer, layer)
-        _unmount(writer, layer)
-        writer.save(Shelf.LAYERS)
-    try:
-        _take_tree(writer, layer)
-    except CstoreError:
-        writer.layers.replace(record)  # nothing has happened to it, so nobody shall finish it off
-        writer.save(Shelf.LAYERS)
-        raise
-    if before_record is not None:
-        before_record()
-    _take_rest(writer, layer)
-    writer.save(Shelf.LAYERS)
+    return record
 
 
-def _unmount(writer: Writer, layer: str) -> None:
+def _take_trees(writer: Writer, layers: Sequence[str]) -> tuple[list[str], CstoreError | None]:
+    """Take trees out of sight, up to the first that cannot be moved; name those that are gone, and say why not all."""
+    gone: list[str] = []
+    for layer in layers:
+        try:
+            _take_tree(writer, layer)
+        except CstoreError as error:
+            return gone, error
+        gone.append(layer)
+    return gone, None
+
+
+def _unmount(writer: Writer, layers: Sequence[str]) -> None:
     with writer.mounts() as mounts:
-        if mounts.get(layer) is not None:
-            writer.driver.unmount(layer)
-            mounts.drop(layer)
+        for layer in layers:
+            if mounts.get(layer) is not None:
+                writer.driver.unmount(layer)
+                mounts.drop(layer)
 
 
-def _make_room(writer: Writer, layer: str) -> None:
-    """Delete a layer's files where they are."""
+def make_room(writer: Writer, layer: str) -> None:
+    """Delete a layer's files where they are: the last resort on a full disk."""
     from cstore.fs.tree import remove_tree
 
     layout = writer.layout
@@ -220,6 +250,7 @@ def discard_image_data(writer: Writer, image: str) -> None:
     """Take what an image has besides its record out of sight."""
     with suppress(UnsafeID):
         discard(writer, writer.layout.image_data(image))
+        discard(writer, writer.layout.image_run_data(image))
 
 
 def discard_container_data(writer: Writer, container: str) -> None:
