@@ -1,0 +1,81 @@
+"""What Docker's engine puts into the init layer of every container, for its runtime to mount over (docker 3.6)."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.errors import SystemFailure
+
+_DIRECTORIES = ("dev/pts", "dev/shm", "proc", "sys")
+_FILES = (".dockerenv", "etc/resolv.conf", "etc/hosts", "etc/hostname", "dev/console")
+_LINKS = {"etc/mtab": "/proc/mounts"}
+_MODE = 0o755
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def make(root: str) -> None:
+    """Make the engine's directories, empty files and links beneath `root`, the path of a mounted layer.
+
+    A directory that is there stays. A file or link in the place of any part is removed first: the layer is an image's,
+    and could lead anywhere.
+
+    Raises:
+        SystemFailure: something cannot be made.
+    """
+    try:
+        for path in _DIRECTORIES:
+            os.close(_directory(root, path))
+        for path in _FILES:
+            _file(root, path)
+        for path, target in _LINKS.items():
+            _link(root, path, target)
+    except OSError as error:
+        raise SystemFailure("prepare the init layer at", root, error) from error
+
+
+def _directory(root: str, path: str) -> int:
+    """Open a directory beneath `root`, making what is missing."""
+    here = os.open(root, _DIRECTORY)
+    for part in filter(None, path.split("/")):
+        try:
+            _clear(part, here)
+            with suppress(FileExistsError):
+                os.mkdir(part, _MODE, dir_fd=here)
+                os.chmod(part, _MODE, dir_fd=here)
+            below = os.open(part, _DIRECTORY, dir_fd=here)
+        finally:
+            os.close(here)
+        here = below
+    return here
+
+
+def _clear(name: str, folder: int) -> None:
+    """Remove what has that name and is no directory."""
+    with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+        os.unlink(name, dir_fd=folder)
+
+
+def _file(root: str, path: str) -> None:
+    above, _, name = path.rpartition("/")
+    folder = _directory(root, above)
+    try:
+        _clear(name, folder)
+        with suppress(FileExistsError):
+            descriptor = os.open(name, _NEW, _MODE, dir_fd=folder)
+            os.fchmod(descriptor, _MODE)
+            os.close(descriptor)
+    finally:
+        os.close(folder)
+
+
+def _link(root: str, path: str, target: str) -> None:
+    above, _, name = path.rpartition("/")
+    folder = _directory(root, above)
+    try:
+        _clear(name, folder)
+        with suppress(FileExistsError):
+            os.symlink(target, name, dir_fd=folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,77 @@
+"""An archive that is read twice: once to learn its DiffID, and again only if no layer has it yet (docker 15)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+
+from cstore.errors import SystemFailure
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Intake(Value):
+    """An archive at its beginning: a descriptor to read it from, and its DiffID."""
+
+    source: int
+    diff_id: str
+
+
+@contextmanager
+def twice_readable(source: int, directory: str) -> Iterator[Intake]:
+    """Read an archive to its end and give it again from where it began.
+
+    Args:
+        source: a descriptor, which stays the caller's. What is not a file is copied first.
+        directory: where the copy goes. It has no name, so nothing can be left of it.
+
+    Raises:
+        SystemFailure: it cannot be read or copied.
+        CompressionFailed: it is compressed, and broken.
+    """
+    if stat.S_ISREG(os.fstat(source).st_mode):
+        yield _rewound(source, os.lseek(source, 0, os.SEEK_CUR))
+        return
+    import tempfile
+
+    from cstore.fs.lockfile import make_directories
+
+    try:
+        make_directories(directory)
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as copy:
+            _copy(source, copy.fileno())
+            yield _rewound(copy.fileno(), 0)
+    except OSError as error:
+        raise SystemFailure("spool the archive in", directory, error) from error
+
+
+def _copy(source: int, target: int) -> None:
+    from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink
+
+    reader, sink, buffer = FileReader(source), FileSink(target, "the copy of the archive"), bytearray(BUFFER_SIZE)
+    with memoryview(buffer) as view:
+        while count := reader.readinto(view):
+            sink.write(view[:count])
+
+
+def _rewound(source: int, start: int) -> Intake:
+    os.lseek(source, start, os.SEEK_SET)
+    diff_id = _diff_id(source)
+    os.lseek(source, start, os.SEEK_SET)
+    return Intake(source, diff_id)
+
+
+def _diff_id(source: int) -> str:
+    from cstore.archive.compression import open_decoder, sniff
+    from cstore.archive.streams import BUFFER_SIZE, CountingReader, FileReader, PeekingReader
+
+    raw = PeekingReader(FileReader(source))
+    hashed = CountingReader(open_decoder(sniff(raw.peek(16)), raw))
+    with memoryview(bytearray(BUFFER_SIZE)) as view:
+        while hashed.readinto(view):
+            pass
+    return hashed.digest

@@ -1,0 +1,178 @@
+"""Layers as Docker's layer store hands them out: read-only ones by ChainID, writable ones by name."""
+
+from __future__ import annotations
+
+from cstore.errors import InvalidOption, LayerNotVerified, NotAnAncestor
+from cstore.oci.chain import EMPTY_DIFF_ID
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.docker.chains import Link
+    from cstore.store import Store
+
+
+class Freed(Value):
+    """A read-only layer that a release deleted. `size` counts all beneath it too, as it was before."""
+
+    chain_id: str
+    diff_id: str
+    layer: str
+    size: int
+    diff_size: int
+
+
+class ReadOnlyLayer:
+    """A reference to a registered layer, to be released once; or, from `LayerStore.map`, a look at one."""
+
+    def __init__(self, store: Store, line: Sequence[Link]) -> None:
+        """`line`: the layer itself, then its ancestors downward."""
+        self._store = store
+        self._line = tuple(line)
+
+    @property
+    def chain_id(self) -> str:
+        """What names this layer and all beneath it."""
+        return self._line[0].chain_id
+
+    @property
+    def diff_id(self) -> str:
+        """The digest of the uncompressed archive that it was registered from."""
+        return self._line[0].layer.diff_digest
+
+    @property
+    def layer(self) -> str:
+        """The ID of the layer in the store."""
+        return self._line[0].layer.id
+
+    @property
+    def depth(self) -> int:
+        """How many layers the chain has, this one included."""
+        return len(self._line)
+
+    @property
+    def parent(self) -> ReadOnlyLayer | None:
+        """The layer beneath. No reference is taken."""
+        return ReadOnlyLayer(self._store, self._line[1:]) if self._line[1:] else None
+
+    def diff_size(self) -> int:
+        """Bytes in the files of this layer's archive."""
+        return self._store.layers.archive_size(self.layer)
+
+    def size(self) -> int:
+        """Bytes in the files of the archives of the whole chain."""
+        return sum(self._store.layers.archive_size(link.layer.id) for link in self._line)
+
+    def metadata(self) -> Mapping[str, str]:
+        """The directories that the driver keeps it in, by Docker's names; none with vfs."""
+        return self._store.layers.directories(self.layer)
+
+    def write_tar(self, sink: Sink) -> None:
+        """Write the archive that was registered, byte for byte.
+
+        Raises:
+            ContentDamaged: a file is no longer the one that was registered.
+            LayerNotVerified: the whole has another digest. It is found out at the end; all bytes were written.
+        """
+        from cstore.archive.compression import Compression
+        from cstore.archive.streams import HashingSink
+
+        hashed = HashingSink(sink)
+        self._store.layers.diff(self.layer, hashed, compression=Compression.NONE)
+        if hashed.digest != self.diff_id:
+            raise LayerNotVerified(self.layer, self.diff_id)
+
+    def write_tar_from(self, ancestor: str, sink: Sink) -> None:
+        """Write as a tar what changed since the ancestor of that ChainID, or with "" the whole tree.
+
+        It is made from the trees, so it is not any registered archive.
+
+        Raises:
+            NotAnAncestor: no layer beneath this one has that ChainID.
+        """
+        if not ancestor:
+            self._store.layers.write_tree(self.layer, sink)
+            return
+        found = next((link for link in self._line[1:] if link.chain_id == ancestor), None)
+        if found is None:
+            raise NotAnAncestor(ancestor, self.chain_id)
+        self._store.layers.write_changes(self.layer, sink, found.layer.id)
+
+
+class EmptyLayer:
+    """The layer that holds nothing and is in no store; what a commit without changes stands for."""
+
+    chain_id = EMPTY_DIFF_ID
+    diff_id = EMPTY_DIFF_ID
+    parent = None
+
+    @staticmethod
+    def size() -> int:
+        """No bytes."""
+        return 0
+
+    diff_size = size
+
+    @staticmethod
+    def metadata() -> Mapping[str, str]:
+        """No directories."""
+        return {}
+
+    @staticmethod
+    def write_tar(sink: Sink) -> None:
+        """Write the empty archive: 1024 zero bytes."""
+        sink.write(bytes(1024))
+
+    def write_tar_from(self, ancestor: str, sink: Sink) -> None:
+        """Write the empty archive.
+
+        Raises:
+            InvalidOption: an ancestor is named; there is none.
+        """
+        if ancestor:
+            raise InvalidOption(
+                "the empty layer has no layer beneath it", peer="can't get parent tar stream of an empty layer"
+            )
+        self.write_tar(sink)
+
+
+class WritableLayer:
+    """A reference to a writable layer, to be released once. `layer` is its ID, Docker's mount ID."""
+
+    def __init__(self, store: Store, name: str, layer: str, parent: ReadOnlyLayer | None) -> None:
+        self._store = store
+        self.name = name
+        self.layer = layer
+        self.parent = parent
+
+    def mount(self, label: str = "") -> str:
+        """Mount it once more and return where."""
+        return self._store.mount(self.layer, label=label)
+
+    def unmount(self) -> None:
+        """Take one mount back. One too many is harmless."""
+        self._store.unmount(self.layer)
+
+    def changes(self) -> Sequence[Change]:
+        """What it changes against its parent and init layer."""
+        return self._store.layers.changes(self.layer)
+
+    def size(self) -> int:
+        """Bytes that it adds or modifies."""
+        return self._store.layers.diff_size(self.layer)
+
+    def write_tar(self, sink: Sink) -> None:
+        """Write what it changes as a tar."""
+        self._store.layers.write_changes(self.layer, sink)
+
+    def apply_diff(self, source: int, progress: Callable[[int], None] | None = None) -> int:
+        """Apply an archive, read from the descriptor `source`; return the size of the files in it, in bytes."""
+        return self._store.layers.apply_diff(self.layer, source, progress)
+
+    def metadata(self) -> Mapping[str, str]:
+        """The directories that the driver keeps it in; with a driver that has no names for them, the layer's name."""
+        return self._store.layers.directories(self.layer) or {"ID": self.name}

@@ -1,0 +1,197 @@
+"""Docker's layer store on a cstore store: layers addressed by ChainID, held by references, released in a cascade.
+
+What holds a layer, so that a release leaves it: references of this object, a layer on top of it, an image, a container,
+a mount, and a name, which somebody gave it on purpose. Only the first is this process's own; the rest is in the
+records, for every program to see (docker 3, 15). One object is for one thread.
+"""
+
+from __future__ import annotations
+
+from cstore.docker.chains import index, links
+from cstore.docker.layer import Freed, ReadOnlyLayer
+from cstore.docker.writable import WritableLayers
+from cstore.errors import (
+    ArchiveMalformed,
+    ChainTooDeep,
+    ChainUnknown,
+    IDTaken,
+    InUse,
+    LayerNotRetained,
+    LayerUnknown,
+)
+from cstore.oci.chain import next_chain, next_layer_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cstore.docker.chains import Link
+    from cstore.records.model import Layer
+    from cstore.store import Leftover, Store
+
+MAX_DEPTH = 125
+"""Layers in a chain, unless another limit is set: Docker's, which leaves room for an init and a writable layer."""
+
+
+class LayerStore:
+    """Layers by ChainID (`chain`). `writable` are the writable layers, by name."""
+
+    def __init__(self, store: Store, *, max_depth: int = MAX_DEPTH) -> None:
+        self._store = store
+        self._max_depth = max_depth
+        self._held: dict[str, set[ReadOnlyLayer]] = {}
+        self.writable = WritableLayers(self, store)
+
+    @property
+    def driver_name(self) -> str:
+        """The driver of the store."""
+        return self._store.driver_name
+
+    def driver_status(self) -> list[tuple[str, str]]:
+        """Facts about the driver: label and value."""
+        return self._store.status()
+
+    # ── read-only layers ──
+
+    def register(
+        self, source: int, parent: str = "", progress: Callable[[int], None] | None = None
+    ) -> ReadOnlyLayer:
+        """Make a layer of an archive on top of the chain `parent`, or refer to the one that is there already.
+
+        A new layer gets the ID that skopeo and Podman would give it, so that they find it too.
+
+        Args:
+            source: descriptor of the archive, plain or compressed.
+            parent: a ChainID; "" for a bottom layer.
+            progress: told the bytes read so far, if there is something to unpack.
+
+        Raises:
+            ChainUnknown: no layer has the ChainID `parent`.
+            ChainTooDeep: the parent's chain is as long as is allowed.
+            ArchiveError: the archive cannot be a layer; nothing of it remains.
+        """
+        from cstore.docker.intake import twice_readable
+
+        below = self._link(parent) if parent else None
+        if below is not None and below.depth >= self._max_depth:
+            raise ChainTooDeep(parent, self._max_depth)
+        with twice_readable(source, self._store.config.graph_root) as archive:
+            chain = next_chain(parent, archive.diff_id)
+            if chain not in self._index():
+                self._put(archive.source, below, archive.diff_id, progress)
+        return self.get(chain)
+
+    def _put(
+        self, source: int, below: Link | None, diff_id: str, progress: Callable[[int], None] | None
+    ) -> None:
+        from cstore.store import NewLayer
+
+        canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)
+        request = NewLayer(parent=below.layer.id if below else "", id=canonical_id)
+        try:
+            layer = self._store.layers.put(request, source, progress)
+        except IDTaken:
+            if next_chain(below.chain_id if below else "", diff_id) in self._index():
+                return  # somebody else was faster
+            layer = self._store.layers.put(request.with_(id=""), source, progress)  # the ID is another layer's
+        if layer.diff_digest != diff_id:
+            self._store.layers.delete(layer.id)
+            raise ArchiveMalformed("it changed while it was read")
+
+    def get(self, chain: str) -> ReadOnlyLayer:
+        """Return a new reference to the layer of that ChainID.
+
+        Raises:
+            ChainUnknown: there is none.
+        """
+        found = self.look(chain)
+        self._held.setdefault(chain, set()).add(found)
+        return found
+
+    def look(self, chain: str) -> ReadOnlyLayer:
+        """Return the layer of that ChainID without taking a reference.
+
+        Raises:
+            ChainUnknown: there is none.
+        """
+        return self._line_of(self._link(chain))
+
+    def map(self) -> Mapping[str, ReadOnlyLayer]:
+        """All layers by ChainID, without taking references."""
+        return {chain: self._line_of(link) for chain, link in self._index().items()}
+
+    def release(self, reference: ReadOnlyLayer) -> list[Freed]:
+        """Give a reference back; with the last one goes the layer, if nothing holds it, and what is then free beneath.
+
+        Returns what was deleted, uppermost first. A layer that is gone already is no error.
+
+        Raises:
+            LayerNotRetained: this reference is not held, or no longer.
+        """
+        held = self._held.get(reference.chain_id, set())
+        if reference not in held:
+            if reference.chain_id not in self._index():
+                return []
+            raise LayerNotRetained(reference.layer)
+        held.remove(reference)
+        return self.release_chain(reference.chain_id)
+
+    def release_chain(self, chain: str) -> list[Freed]:
+        """Delete a layer that nothing holds, and what is then free beneath it, as `release` does."""
+        link = self._index().get(chain)
+        return [] if link is None else self.cascade(self._line_of(link))
+
+    def retains(self, chain: str) -> bool:
+        """Whether this object holds references to the layer of that ChainID."""
+        return bool(self._held.get(chain))
+
+    def cascade(self, top: ReadOnlyLayer) -> list[Freed]:
+        """Delete a layer if nothing holds it, and then the same beneath it; return what went, uppermost first."""
+        freed: list[Freed] = []
+        current: ReadOnlyLayer | None = top
+        while current is not None and not self.retains(current.chain_id):
+            layer = self._store.layers.find(current.layer)
+            if layer is None or self._is_kept(layer):
+                break
+            metadata = Freed(current.chain_id, current.diff_id, layer.id, current.size(), current.diff_size())
+            try:
+                self._store.layers.delete(layer.id)
+            except (InUse, LayerUnknown):  # in use by what is in the records; or gone, and with it what it needed
+                break
+            freed.append(metadata)
+            current = current.parent
+        return freed
+
+    def _is_kept(self, layer: Layer) -> bool:
+        if layer.names or self._store.layers.read_only(layer.id) or self._store.layers.mount_point(layer.id):
+            return True
+        return any(layer.id in image.mapped_layers for image in self._store.images.list())
+
+    def _index(self) -> dict[str, Link]:
+        return index(self._store.layers.list())
+
+    def _link(self, chain: str) -> Link:
+        found = self._index().get(chain)
+        if found is None:
+            raise ChainUnknown(chain)
+        return found
+
+    def at(self, layer: str) -> ReadOnlyLayer | None:
+        """The layer of that ID in the store, without taking a reference; None if it has no ChainID."""
+        link = links(self._store.layers.list()).get(layer)
+        return None if link is None else self._line_of(link)
+
+    def _line_of(self, top: Link) -> ReadOnlyLayer:
+        """Find the layers that really are beneath this one: of several with one ChainID, a layer has one parent."""
+        known = links(self._store.layers.list())
+        line = [top]
+        while line[-1].layer.parent:
+            line.append(known[line[-1].layer.parent])
+        return ReadOnlyLayer(self._store, line)
+
+    # ── the store as a whole ──
+
+    def clean_up(self) -> Sequence[Leftover]:
+        """Remove what an interrupted operation left behind; return what it was."""
+        return self._store.gc()
+

@@ -1,0 +1,156 @@
+"""Writable layers by name, with an init layer between them and their parent if wanted (docker 3.6).
+
+In the store a writable layer is a layer with that name and a flag. Containers that Podman makes are another matter:
+these layers are for whoever speaks Docker's layer interface.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from cstore.docker.chains import INIT, ROLE, WRITABLE
+from cstore.docker.layer import WritableLayer
+from cstore.errors import CstoreError, LayerNotRetained, NameTaken, WritableLayerTaken, WritableLayerUnknown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.docker.layer import Freed, ReadOnlyLayer
+    from cstore.docker.layerstore import LayerStore
+    from cstore.records.model import Layer
+    from cstore.store import NewLayer, Store
+
+
+class WritableLayers:
+    """Writable layers. References are this object's own; the layers and their mounts are in the records."""
+
+    def __init__(self, layers: LayerStore, store: Store) -> None:
+        self._layers = layers
+        self._store = store
+        self._held: dict[str, set[WritableLayer]] = {}
+
+    def create(
+        self, name: str, parent: str = "", *, label: str = "", init: Callable[[str], object] | None = None
+    ) -> WritableLayer:
+        """Make a writable layer on top of the chain `parent`, or on nothing, and refer to it.
+
+        Args:
+            name: what it is found by; a name of a layer in the store.
+            parent: a ChainID, or "".
+            label: SELinux label for its mounts.
+            init: called with the path of a mounted layer that lies between; what it makes there shows in the writable
+                layer, and neither in its changes nor in its size. See `engine_files.make`.
+
+        Raises:
+            WritableLayerTaken: a layer has that name.
+            ChainUnknown: no layer has the ChainID `parent`.
+        """
+        from cstore.ids import new_id
+        from cstore.store import NewLayer
+
+        below = self._layers.look(parent).layer if parent else ""
+        holder = self._named(name)
+        if holder is not None:
+            raise WritableLayerTaken(name, holder.id)
+        layer = new_id(lambda candidate: self._store.layers.find(candidate) is not None)
+        request = NewLayer(parent=below, id=layer, names=(name,), mount_label=label, flags={ROLE: WRITABLE})
+        if init is None:
+            self._make(request, name)
+        else:
+            self._make_on_init(request, name, init)
+        return self.get(name)
+
+    def _make(self, request: NewLayer, name: str) -> None:
+        try:
+            self._store.layers.create(request)
+        except NameTaken as error:
+            raise WritableLayerTaken(name, error.holder) from None
+
+    def _make_on_init(self, request: NewLayer, name: str, init: Callable[[str], object]) -> None:
+        between = request.with_(id=f"{request.id}-init", names=(), flags={ROLE: INIT})
+        layer = self._store.layers.create(between).id
+        try:
+            init(self._store.mount(layer, label=request.mount_label))
+            self._store.unmount(layer)
+            self._make(request.with_(parent=layer), name)
+        except BaseException:
+            with suppress(CstoreError):  # the first error is the one to tell
+                self._remove(layer)
+            raise
+
+    def get(self, name: str) -> WritableLayer:
+        """Return another reference to the writable layer of that name.
+
+        Raises:
+            WritableLayerUnknown: there is none.
+        """
+        layer = self._get(name)
+        found = WritableLayer(self._store, name, layer.id, self._parent_of(layer))
+        self._held.setdefault(name, set()).add(found)
+        return found
+
+    def mount_id(self, name: str) -> str:
+        """The ID of the writable layer of that name.
+
+        Raises:
+            WritableLayerUnknown: there is none.
+        """
+        return self._get(name).id
+
+    def names(self) -> Sequence[str]:
+        """The names of all writable layers."""
+        return [name for layer in self._store.layers.list() if _is_writable(layer) for name in layer.names]
+
+    def release(self, reference: WritableLayer) -> list[Freed]:
+        """Give a reference back; with the last one goes the layer, its init layer, and what is then free beneath.
+
+        Returns the read-only layers that were deleted, uppermost first. A layer that is gone already is no error. If a
+        removal fails, the reference is still held, and the call can be repeated.
+
+        Raises:
+            LayerNotRetained: this reference is not held, or no longer.
+        """
+        held = self._held.get(reference.name, set())
+        layer = self._named(reference.name)
+        if layer is None or layer.id != reference.layer:
+            held.discard(reference)
+            return []
+        if reference not in held:
+            raise LayerNotRetained(reference.layer)
+        if len(held) > 1:
+            held.remove(reference)
+            return []
+        self._remove(layer.id)
+        below = self._init_below(layer)
+        if below is not None:
+            self._remove(below.id)
+        held.remove(reference)
+        return [] if reference.parent is None else self._layers.cascade(reference.parent)
+
+    def _remove(self, layer: str) -> None:
+        self._store.unmount(layer, force=True)
+        self._store.layers.delete(layer)
+
+    def _parent_of(self, layer: Layer) -> ReadOnlyLayer | None:
+        """The registered layer beneath a writable one: never the init layer."""
+        between = self._init_below(layer)
+        below = layer.parent if between is None else between.parent
+        return self._layers.at(below) if below else None
+
+    def _init_below(self, layer: Layer) -> Layer | None:
+        below = self._store.layers.find(layer.parent) if layer.parent else None
+        return below if below is not None and below.flags.get(ROLE) == INIT else None
+
+    def _get(self, name: str) -> Layer:
+        layer = self._named(name)
+        if layer is None or not _is_writable(layer):
+            raise WritableLayerUnknown(name)
+        return layer
+
+    def _named(self, name: str) -> Layer | None:
+        return next((layer for layer in self._store.layers.list() if name in layer.names), None)
+
+
+def _is_writable(layer: Layer) -> bool:
+    return layer.flags.get(ROLE) == WRITABLE
