@@ -53,7 +53,7 @@ def _btrfs(place: DriverPlace) -> Driver:
 DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"overlay": _overlay, "btrfs": _btrfs, "vfs": _vfs}
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
 
-FOREIGN = ("aufs", "btrfs", "overlay", "zfs")
+FOREIGN = ("aufs", "zfs")
 """Drivers of other programs whose stores are recognised, so that no second driver is started beside them."""
 
 
@@ -71,7 +71,7 @@ def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str
     """
     if named:
         return _known(named)
-    prior = [name for name in sorted({*DRIVERS, *FOREIGN}) if os.path.isdir(os.path.join(graph_root, name))]
+    prior = _prior(graph_root)
     listed = [name for name in priority if name in prior]
     if listed:
         return _known(listed[0])
@@ -87,6 +87,20 @@ def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str
     if prior:
         return _known(prior[0])
     return next((name for name in priority if name in DRIVERS), next(iter(DRIVERS)))
+
+
+def _prior(graph_root: str) -> list[str]:
+    """The drivers that have a home there; an empty one, left by a start that failed, counts if there is no other."""
+    homes = [name for name in sorted({*DRIVERS, *FOREIGN}) if os.path.isdir(os.path.join(graph_root, name))]
+    return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
+
+
+def _is_used(home: str) -> bool:
+    try:
+        with os.scandir(home) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return True  # unknown: leave it to whoever goes there
 
 
 def open_driver(name: str, place: DriverPlace) -> Driver:

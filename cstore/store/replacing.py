@@ -3,10 +3,10 @@
 Three things must change together: the tree, the tar-split and the record. A journal beside the tar-split says what they
 will be; it is written once all of it is on disk, and from then on the tree decides:
 
-    <layer>.replacing.json        the new record, and the inode number of the new tree
+    <layer>.replacing.json        the new record, and what the new tree is known by
     <layer>.replacing.gz          the new tar-split
 
-If the tree in place has that inode, the exchange has happened and the rest is done again; otherwise nothing has, and
+If the tree in place is that one, the exchange has happened and the rest is done again; otherwise nothing has, and
 the journal is dropped. The window is a few milliseconds under the layer lock; other programs do not know the journal.
 They may have renamed the layer since, or made another one of that ID: of the record, only what describes the contents
 is taken over, and only by a layer of the same age.
@@ -41,13 +41,30 @@ class _Journal(Value):
 
     record: Layer
     inode: int
+    volume: int
+
+
+_OWN_VOLUMES = frozenset({"btrfs", "zfs"})
+"""File systems on which every layer is a volume, whose root has the same inode number as all others."""
+
+
+def _known_by(tree: str) -> tuple[int, int]:
+    """What tells a tree from all others, under any name and after a reboot: its inode and, if it has one, its volume.
+
+    Raises:
+        OSError: there is no such tree.
+    """
+    from cstore.kernel.statfs import filesystem_name
+
+    inode = os.stat(tree).st_ino
+    return inode, os.statvfs(tree).f_fsid if filesystem_name(tree) in _OWN_VOLUMES else 0
 
 
 def replace_contents(writer: Writer, record: Layer, staged: StagedTree, filling: Filling) -> None:
     """Make `staged`, `filling` and `record` the layer's tree, tar-split and record. Saves the records."""
     base = os.path.join(writer.layout.layers, record.id)
     filling.publish(base + _TAR_SPLIT, sync=writer.context.sync)
-    journal = _Journal(record=record, inode=os.stat(staged.tree).st_ino)
+    journal = _Journal(record, *_known_by(staged.tree))
     write_file(base + _JOURNAL, _written(journal), sync=writer.context.sync)
     try:
         old = writer.driver.replace(staged, record.id)
@@ -75,7 +92,7 @@ def finish_replacements(writer: Writer) -> None:
 
 
 def _written(journal: _Journal) -> bytes:
-    return b'{"inode":%d,"record":%s}' % (journal.inode, encode(journal.record))
+    return b'{"inode":%d,"volume":%d,"record":%s}' % (journal.inode, journal.volume, encode(journal.record))
 
 
 def _read(path: str) -> _Journal | None:
@@ -83,10 +100,11 @@ def _read(path: str) -> _Journal | None:
     try:
         with open(path, "rb") as stream:
             journal = load(stream.read())
-        record, inode = from_row(Layer, journal["record"]), journal["inode"]
+        record, inode, volume = from_row(Layer, journal["record"]), journal["inode"], journal.get("volume", 0)
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return _Journal(record, inode) if record is not None and isinstance(inode, int) else None
+    known = isinstance(inode, int) and isinstance(volume, int)
+    return _Journal(record, inode, volume) if record is not None and known else None
 
 
 def _exchanged(writer: Writer, journal: _Journal) -> bool:
@@ -94,7 +112,7 @@ def _exchanged(writer: Writer, journal: _Journal) -> bool:
     if current is None or current.created != journal.record.created:
         return False
     try:
-        return os.stat(writer.driver.content_roots(current.id)[0]).st_ino == journal.inode
+        return _known_by(writer.driver.content_roots(current.id)[0]) == (journal.inode, journal.volume)
     except (OSError, CstoreError):
         return False
 

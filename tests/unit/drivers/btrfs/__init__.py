@@ -1,0 +1,1 @@
+"""The btrfs driver, part by part."""
