@@ -5,7 +5,7 @@ CstoreError
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
 │   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
-│   └── DataItemUnknown
+│   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
 │   ├── IDTaken, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
@@ -16,8 +16,8 @@ CstoreError
 │   ├── LayerNotMounted, NoFreeIDs, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem
 ├── Damage                 the store is not as it should be
-│   ├── RecordsDamaged, RecordsChanged, UnsafeID, TarSplitDamaged, ContentDamaged
-│   ├── LayerNotVerified, DockerRootDamaged
+│   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
+│   ├── LayerNotVerified, DockerRootDamaged, QuarantineDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
 │   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed, ImageInvalid
 │   ├── ImageArchiveError
@@ -26,6 +26,7 @@ CstoreError
 │   └── DriverUnknown, DriverUnusable
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
+    └── ProgramMissing, ProgramRefused
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
 `peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
@@ -170,6 +171,12 @@ class DataItemUnknown(UnknownItem):
         self.hint = f"see cstore list-{noun}-data {owner}"
         self.peer = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
         self.args = (self.message,)
+
+
+class CaseUnknown(UnknownItem):
+    """No quarantine case has that ID, or more than one begins so."""
+
+    noun, listing = "quarantine case", "cstore repair --list"
 
 
 # ── it exists already ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -490,6 +497,18 @@ class UnsafeID(Damage):
         )
 
 
+class LayerMissing(Damage):
+    """A record refers to a layer that is not there."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(
+            f"layer {layer} is missing",
+            hint="see cstore check",
+            peer=f'locating layer with ID "{layer}": layer not known',
+        )
+
+
 class TarSplitDamaged(Damage):
     """A layer's tar-split file is missing, cut, or not what it should be."""
 
@@ -507,6 +526,16 @@ class ContentDamaged(Damage):
             f"layer {layer} has changed since it was imported: {name!r} {reason}",
             hint="its tar cannot be given back byte for byte",
             peer=f'file integrity checksum failed for "{name}"',
+        )
+
+
+class QuarantineDamaged(Damage):
+    """The journal of a quarantine case cannot be read; the things in it are untouched."""
+
+    def __init__(self, case: str, directory: str, reason: str) -> None:
+        self.case, self.directory, self.reason = case, directory, reason
+        super().__init__(
+            f"quarantine case {case} cannot be undone: {reason}", hint=f"what was taken out lies in {directory}"
         )
 
 
@@ -648,3 +677,15 @@ class SystemFailure(CstoreError):
         self.action, self.path, self.errno = action, path, error.errno or 0
         reason = os.strerror(error.errno) if error.errno else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")
+
+
+class ProgramMissing(SystemFailure):
+    """A program that was to be run is not there. The exit code is a shell's."""
+
+    exit_code = 127
+
+
+class ProgramRefused(SystemFailure):
+    """A program that was to be run is there, and cannot be run. The exit code is a shell's."""
+
+    exit_code = 126

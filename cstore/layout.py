@@ -11,6 +11,7 @@
     │   ├── <layer>.tar-split.gz            0600  what rebuilds the imported tar
     │   ├── <layer>/                        0700  big data
     │   └── tmp/                            0700  being made or removed, see fs/staging.py
+    ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  the same, and volatile-containers.json
 
@@ -57,6 +58,11 @@ class Layout(Value):
     def driver_home(self) -> str:
         """Where the driver keeps its trees."""
         return join(self.graph_root, self.driver)
+
+    @property
+    def quarantine(self) -> str:
+        """Where what repair takes out of the store is kept."""
+        return join(self.graph_root, "cstore-quarantine")
 
     # ── layers ──
 

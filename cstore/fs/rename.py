@@ -6,6 +6,7 @@ often has none (0555). It is given for the moment of the rename, and taken back.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager
@@ -24,6 +25,36 @@ def rename_tree(old: str, new: str) -> None:
         OSError: as `os.rename`.
     """
     _with_permission(os.rename, old, new, ((old, new),))
+
+
+def rename_within(root: str, old: str, new: str) -> None:
+    """Rename a file or directory to a path in the same file system, both below `root`, whatever is mounted between.
+
+    The kernel renames within one mount only, and container engines mount a driver's home onto itself. A copy of the
+    mount at `root`, which nobody else sees, has nothing mounted in it.
+
+    Raises:
+        OSError: as `os.rename`.
+    """
+    try:
+        rename_tree(old, new)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _rename_beneath_mounts(root, old, new, error)
+
+
+def _rename_beneath_mounts(root: str, old: str, new: str, refusal: OSError) -> None:
+    from cstore.kernel.fsmount import clone_mount
+
+    try:
+        fd = clone_mount(root)
+    except OSError:
+        raise refusal from None
+    try:
+        os.rename(os.path.relpath(old, root), os.path.relpath(new, root), src_dir_fd=fd, dst_dir_fd=fd)
+    finally:
+        os.close(fd)
 
 
 def exchange_trees(one: str, other: str) -> None:

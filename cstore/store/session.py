@@ -134,7 +134,8 @@ class Writer(Trusted):
             before = list(table)
             yield table
             if list(table) != before:
-                table.arrange(layer.id for layer in self.layers)
+                own = self.layers.ids()
+                table.arrange([*own, *(layer for extra in self.additional for layer in extra.layers.ids())])
                 lock.mark()
                 table.save(sync=False)  # no mount outlives what a sync is for
 
@@ -148,8 +149,10 @@ class Writer(Trusted):
 
 
 @contextmanager
-def writing(context: Context, *shelves: Shelf, graph: bool = False) -> Iterator[Writer]:
+def writing(context: Context, *shelves: Shelf, graph: bool = False, recovering: bool = True) -> Iterator[Writer]:
     """Hold the exclusive locks of `shelves`, with `graph` the graph lock too, and give a view to change records.
+
+    What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
     Raises:
         LockTimeout: somebody else held a lock for longer than the store's patience.
@@ -169,7 +172,7 @@ def writing(context: Context, *shelves: Shelf, graph: bool = False) -> Iterator[
                 if shelf in shelves:
                     locks = [LockFile(path) for path in context.places[shelf].locks]
                     held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
-            if Shelf.LAYERS in shelves:
+            if recovering and Shelf.LAYERS in shelves:
                 recover(writer)
             yield writer
     finally:

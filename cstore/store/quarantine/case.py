@@ -1,0 +1,172 @@
+"""A case: what one run took out of the store or changed in it, as its journal tells."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from cstore.errors import CaseUnknown, QuarantineDamaged, SystemFailure
+from cstore.fs.atomic import write_file
+from cstore.records.codec import decode_one
+from cstore.records.model import Container, Image, Layer
+from cstore.records.scanner import load
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from cstore.records.model import Record
+    from cstore.store.context import Context
+
+JOURNAL = "case.json"
+_VERSION = 1
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
+_KINDS: dict[Shelf, type[Record]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, Shelf.CONTAINERS: Container}
+
+
+class Kept(Value):
+    """A thing that was taken out: where it was, what it is called in the case, and why it had to go.
+
+    `successor` is the SHA-256 of the file that was put in its place, if one was.
+    """
+
+    path: str
+    name: str
+    why: str
+    successor: str = ""
+
+
+class Recorded(Value):
+    """A record that was removed, made or changed: JSON as in the record file, "" for none. `location` is its file."""
+
+    shelf: Shelf
+    location: str
+    before: str
+    after: str
+    why: str
+
+    def record(self, text: str) -> Any:
+        """Read `before` or `after`.
+
+        Raises:
+            ValueError: it is no record.
+        """
+        return decode_one(_KINDS[self.shelf], text.encode())
+
+
+class Case(Value):
+    """One case, its entries in the order in which things were done. With `flaw`, the journal cannot be read."""
+
+    id: str
+    directory: str
+    created: str = ""
+    by: str = ""
+    entries: tuple[Kept | Recorded, ...] = ()
+    flaw: str = ""
+
+    def path_of(self, kept: Kept) -> str:
+        """Where a thing is, if it was taken out."""
+        return os.path.join(self.directory, kept.name)
+
+    @property
+    def kept(self) -> list[Kept]:
+        """The things that are in the case."""
+        things = (entry for entry in self.entries if isinstance(entry, Kept))
+        return [thing for thing in things if os.path.lexists(self.path_of(thing))]
+
+    @property
+    def bytes(self) -> int:
+        """What the case takes on the disk."""
+        from cstore.fs.tree import usage
+
+        return usage(self.directory).bytes
+
+    def write(self, *, sync: bool) -> None:
+        """Write the journal.
+
+        Raises:
+            SystemFailure: it could not be written; the old one is untouched.
+        """
+        from cstore.gojson import encode
+
+        document = {
+            "version": _VERSION,
+            "created": self.created,
+            "by": self.by,
+            "entries": [_written(entry) for entry in self.entries],
+        }
+        write_file(os.path.join(self.directory, JOURNAL), encode(document), sync=sync)
+
+
+def cases(context: Context) -> list[Case]:
+    """List all cases, oldest first. Needs no lock and changes nothing.
+
+    Raises:
+        SystemFailure: the quarantine cannot be read.
+    """
+    top = context.layout.quarantine
+    try:
+        names = sorted(name for name in os.listdir(top) if _NAME.fullmatch(name))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SystemFailure("read", top, error) from None
+    return [read_case(os.path.join(top, name)) for name in names]
+
+
+def find_case(context: Context, word: str) -> Case:
+    """Find a case by its ID, or by the beginning of it that no other has.
+
+    Raises:
+        CaseUnknown: there is none, or more than one.
+    """
+    found = [case for case in cases(context) if case.id == word or (word and case.id.startswith(word))]
+    if len(found) != 1:
+        raise CaseUnknown(word)
+    return found[0]
+
+
+def read_case(directory: str) -> Case:
+    """Read the journal in a directory; what is wrong with it is in `flaw`."""
+    name = os.path.basename(directory)
+    try:
+        with open(os.path.join(directory, JOURNAL), "rb") as file:
+            document = load(file.read())
+        if document["version"] != _VERSION:
+            return Case(name, directory, flaw=f"its journal is of version {document['version']}")
+        entries = tuple(map(_read, document["entries"]))
+        return Case(name, directory, str(document["created"]), str(document["by"]), entries)
+    except OSError as error:
+        return Case(name, directory, flaw=f"its journal cannot be read: {error.strerror}")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Case(name, directory, flaw="its journal is not whole")
+
+
+def readable(case: Case) -> Case:
+    """Return the case if its journal can be read.
+
+    Raises:
+        QuarantineDamaged: it cannot.
+    """
+    if case.flaw:
+        raise QuarantineDamaged(case.id, case.directory, case.flaw)
+    return case
+
+
+def _written(entry: Kept | Recorded) -> dict[str, str]:
+    fields: dict[str, Any] = entry.as_dict()
+    if isinstance(entry, Recorded):
+        fields["shelf"] = entry.shelf.value
+    return fields
+
+
+def _read(fields: dict[str, str]) -> Kept | Recorded:
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise ValueError("an entry's field is not text")
+    if "shelf" in fields:
+        rest = {name: value for name, value in fields.items() if name != "shelf"}
+        return Recorded(shelf=Shelf(fields["shelf"]), **rest)
+    kept = Kept(**fields)
+    if kept.name in {"", ".", "..", JOURNAL} or "/" in kept.name or not os.path.isabs(kept.path):
+        raise ValueError("an entry names a place outside the case")
+    return kept

@@ -1,0 +1,173 @@
+"""Bringing back what was taken out, and records as they were; newest first, and never over something newer."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.atomic import sync_directory
+from cstore.fs.lockfile import make_directories
+from cstore.fs.rename import rename_within
+from cstore.records.codec import encode
+from cstore.records.table import Location
+from cstore.store.places import Shelf
+from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable
+from cstore.store.quarantine.keeping import digest_of, quarantine_lock
+from cstore.store.session import writing
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.store.context import Context
+    from cstore.store.session import Writer
+
+
+class Undone(Value):
+    """What `undo` did: sentences about what is as it was, and about what could not be, with the reason."""
+
+    case: str
+    done: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def undo(context: Context, word: str) -> Undone:
+    """Undo a case, as far as nothing newer stands in the way. What was undone is not undone again.
+
+    Files come back first, those that hold records before all others; then records. The case goes when nothing is left.
+
+    Raises:
+        CaseUnknown: there is no such case.
+        QuarantineDamaged: its journal cannot be read; the things lie in its directory.
+        RecordsDamaged: record files that cannot be trusted stand in the way of records.
+    """
+    with quarantine_lock(context):
+        case = readable(find_case(context, word))
+        files = [entry for entry in case.entries if isinstance(entry, Kept)]
+        records = [entry for entry in case.entries if isinstance(entry, Recorded)]
+        progress = _Progress(list(case.entries))
+        with writing(context, *Shelf, graph=True, recovering=False):
+            for kept in reversed(files):
+                progress.note(kept, f"{kept.path} is back", partial(_bring_back, context, case, kept))
+        if records:
+            with writing(context, *Shelf, graph=True) as writer:
+                for entry in reversed(records):
+                    what = f"the record of {entry.shelf.value} {_id_of(entry)} is as it was"
+                    progress.note(entry, what, partial(_restore, writer, entry))
+        _close(case, tuple(progress.remaining), sync=context.sync)
+        return Undone(case.id, tuple(progress.done), tuple(progress.left))
+
+
+class _Progress:
+    """What has been undone so far, what could not be, and what is still to be."""
+
+    def __init__(self, entries: list[Kept | Recorded]) -> None:
+        self.done: list[str] = []
+        self.left: list[str] = []
+        self.remaining = entries
+
+    def note(self, entry: Kept | Recorded, what: str, act: Callable[[], str]) -> None:
+        """Do one thing; `act` returns why it cannot be done, or ""."""
+        try:
+            reason = act()
+        except CstoreError as error:
+            reason = error.message
+        if reason:
+            self.left.append(f"{entry.path if isinstance(entry, Kept) else what.partition(' is ')[0]}: {reason}")
+            return
+        self.remaining.remove(entry)
+        self.done.append(what)
+
+
+def _bring_back(context: Context, case: Case, kept: Kept) -> str:
+    source = case.path_of(kept)
+    if not _is_of_store(context, kept.path):
+        return "it was not in this store"
+    if not os.path.lexists(source):
+        return ""  # it was never moved, or is back already
+    if os.path.lexists(kept.path):
+        if not kept.successor or digest_of(kept.path) != kept.successor:
+            return "something else is there now"
+        aside = f"{source}.successor"
+        _move(context, kept.path, aside)
+        _move(context, source, kept.path)
+        os.unlink(aside)
+        return ""
+    try:
+        make_directories(os.path.dirname(kept.path))
+    except OSError as error:
+        raise SystemFailure("make the directory", os.path.dirname(kept.path), error) from None
+    _move(context, source, kept.path)
+    return ""
+
+
+def _is_of_store(context: Context, path: str) -> bool:
+    """Whether a path is below a root of the store: a journal is a file, and may say anything."""
+    roots = filter(None, (context.layout.graph_root, context.layout.image_store, context.layout.run_root))
+    return any(os.path.normpath(path).startswith(os.path.abspath(root) + os.sep) for root in roots)
+
+
+def _move(context: Context, old: str, new: str) -> None:
+    try:
+        rename_within(context.layout.graph_root, old, new)
+        if context.sync:
+            sync_directory(os.path.dirname(new))
+    except OSError as error:
+        raise SystemFailure("move", old, error) from None
+
+
+def _restore(writer: Writer, entry: Recorded) -> str:
+    """Give a record the state it had, if it has the one that it was given."""
+    try:
+        before = entry.record(entry.before) if entry.before else None
+        after = entry.record(entry.after) if entry.after else None
+    except ValueError as error:
+        return f"its journal entry is no record ({error})"
+    table = writer.table(entry.shelf)
+    present = table.get(_id_of(entry))
+    if _same(present, before):
+        return ""
+    if not _same(present, after):
+        return "it was changed since" if present is not None else "it went since"
+    if before is None:
+        table.remove(_id_of(entry))
+    elif present is None:
+        table.add(_without_taken_names(table, before), Location(entry.location))
+    else:
+        table.replace(_without_taken_names(table, before))
+    writer.save(entry.shelf)
+    return ""
+
+
+def _without_taken_names(table: Any, record: Any) -> Any:
+    """Leave out names that others have by now: whoever got them since shall keep them."""
+    holders = {name: table.named(name) for name in record.names}
+    return record.with_(names=tuple(name for name, other in holders.items() if other is None or other.id == record.id))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return encode(one) == encode(other)
+
+
+def _id_of(entry: Recorded) -> str:
+    try:
+        return str(entry.record(entry.before or entry.after).id)
+    except ValueError:
+        return "?"
+
+
+def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) -> None:
+    """Note what is still to be undone, or remove a case of which nothing is left."""
+    if remaining:
+        case.with_(entries=remaining).write(sync=sync)
+        return
+    others = [name for name in os.listdir(case.directory) if name != JOURNAL]
+    if others:
+        case.with_(entries=()).write(sync=sync)
+        return
+    os.unlink(os.path.join(case.directory, JOURNAL))
+    os.rmdir(case.directory)
