@@ -87,9 +87,10 @@ def _click_option(option: Option) -> click.Option:
 
 
 def _click_argument(word: Word) -> click.Argument:
-    metavar = f"{word.metavar}..." if word.many else word.metavar if word.required else f"[{word.metavar}]"
+    metavar = word.metavar if word.required else f"[{word.metavar}]"
+    metavar = f"{metavar}..." if word.many else metavar
     count = -1 if word.many else 1
-    default = None if word.required else ""
+    default = None if word.required or word.many else ""
     return click.Argument([word.name], metavar=metavar, required=word.required, nargs=count, default=default)
 
 

@@ -73,7 +73,7 @@ def _seconds(text: str) -> float:
 
 
 class Word(Value, kw_only=True):
-    """A positional word, or with `many` one or more of them."""
+    """A positional word, or with `many` all that are left."""
 
     name: str
     metavar: str
@@ -121,9 +121,9 @@ def word(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
     return _declaring(Word(name=name, metavar=metavar, required=required))
 
 
-def words(name: str, metavar: str) -> Callable[[F], F]:
-    """Declare one or more positional words, given as a tuple."""
-    return _declaring(Word(name=name, metavar=metavar, many=True))
+def words(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
+    """Declare positional words, one or more if they are required, given as a tuple."""
+    return _declaring(Word(name=name, metavar=metavar, required=required, many=True))
 
 
 def switch(*spellings: str, help: str) -> Callable[[F], F]:  # noqa: A002  - reads best where it is used

@@ -74,6 +74,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("delete", "delete:delete", "Delete items, without asking whether they are in use."),
             Entry("gc", "gc:gc", "Remove what no record owns."),
             Entry("wipe", "wipe:wipe", "Delete all layers, images and containers."),
+            Entry("unshare", "unshare:unshare", "Run a program in a user namespace of one's own."),
             Entry("shutdown", "wipe:shutdown", "Release what the storage driver holds."),
             Entry("status", "status:status", "Show where the store is and which driver it uses."),
             Entry("config", "status:config", "Print the configuration as JSON."),

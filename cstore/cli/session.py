@@ -81,8 +81,7 @@ class Session:
         from cstore.config import rootless_identity
 
         identity, wanted = rootless_identity(), self.settings.get("unshare")
-        already_inside = identity.per_user and identity.seen_uid == 0
-        if already_inside or wanted is False or not (wanted or identity.per_user):
+        if identity.inside or wanted is False or not (wanted or identity.per_user):
             return
         from cstore.store.rootless import enter
 

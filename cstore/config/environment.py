@@ -45,6 +45,14 @@ class Environment(Value):
     variables: Mapping[str, str] = {}
 
 
+def mark_entered(uid: int, gid: int) -> None:
+    """Let this process, and those that it starts, know whose user namespace they are in, in the words of the peers."""
+    os.environ.update(
+        _CONTAINERS_USERNS_CONFIGURED="done", _CONTAINERS_ROOTLESS_UID=str(uid), _CONTAINERS_ROOTLESS_GID=str(gid)
+    )
+    os.environ.setdefault("BUILDAH_ISOLATION", "rootless")
+
+
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     """Read `environ`, or the environment of this process."""
     variables = os.environ if environ is None else environ

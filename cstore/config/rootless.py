@@ -42,6 +42,7 @@ class Identity(Value):
         seen_uid: the owner that the user's own files have as seen from here.
         rootless: not root of the whole machine.
         per_user: the user's own store, not the system's, is meant.
+        entered: a user namespace was entered for cstore, or for a program that started it.
     """
 
     uid: int
@@ -49,6 +50,12 @@ class Identity(Value):
     seen_uid: int
     rootless: bool
     per_user: bool
+    entered: bool = False
+
+    @property
+    def inside(self) -> bool:
+        """Whether this is root of a user namespace already, in which the user's store can be changed."""
+        return self.entered or (self.per_user and self.seen_uid == 0)
 
 
 class Places(Value):
@@ -84,6 +91,7 @@ def rootless_identity(environ: Mapping[str, str] | None = None, process: Process
         seen_uid=process.uid,
         rootless=rootless,
         per_user=rootless and uid != 0,
+        entered=bool(environment.in_namespace) and process.euid == 0,
     )
 
 

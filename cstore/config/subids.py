@@ -16,6 +16,9 @@ USER_FILE = "/etc/subuid"
 GROUP_FILE = "/etc/subgid"
 EVERYBODY = "ALL"
 
+FIRST_SUB_ID = 100000
+"""Below are the IDs of the host's own users."""
+
 Range = tuple[int, int]
 """The first ID, and how many."""
 
@@ -52,6 +55,31 @@ def sub_id_map(user: str, group: str = "", *, user_file: str = USER_FILE, group_
     if not gids:
         raise _nothing("group", "subgid", group, group_file)
     return IDMap(packed(uids), packed(gids))
+
+
+def line_to_add(owner: str, count: int, path: str) -> str:
+    """The line that sets `count` more IDs aside for `owner`, behind all that are set aside for anybody.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line makes no sense.
+    """
+    taken = [start + size for start, size in read_ranges(EVERYBODY, path)]
+    return f"{owner}:{max((FIRST_SUB_ID, *taken))}:{count}"
+
+
+def owner_of(number: int, path: str) -> str:
+    """The name for which an ID is set aside, "" if for nobody.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    for line in _lines(path):
+        name, *fields = line.strip().split(":")
+        if len(fields) == 2 and all(field.isascii() and field.isdecimal() for field in fields):
+            start, count = map(int, fields)
+            if start <= number < start + count:
+                return name
+    return ""
 
 
 def packed(ranges: Sequence[Range], first: int = 0) -> tuple[IDRange, ...]:

@@ -1,34 +1,134 @@
-"""An ordinary user becomes root of a user namespace of their own, in which files of several owners can be made."""
+"""An ordinary user becomes root of a user namespace of their own, in which files of several owners can be made.
+
+Root inside has the IDs that /etc/subuid and /etc/subgid set aside for the user, from 1 on. Mounts that a process makes
+in there are seen by itself and by those that it starts, and end with them; a program that needs one is therefore
+started inside, by `run` (the command `unshare`), and finds cstore and its peers in the same namespace.
+"""
 
 from __future__ import annotations
 
 import os
 
-from cstore.idmap import IDRange
+from cstore.errors import ProgramMissing, ProgramRefused
+from cstore.idmap import IDMap, IDRange
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+_MAPPERS = ("newuidmap", "newgidmap")
+_USUAL_COUNT = 65536
+_entered: list[int] = []
+"""The processes that entered a namespace for themselves alone: this one, or the one it was forked from."""
 
 
 def enter() -> None:
     """Enter a new user namespace in this very process; it must have one thread only.
 
-    The caller is root inside; the sub-IDs that /etc/subuid and /etc/subgid grant follow from 1 on. Without any, or
-    without the programs that the system grants them through, only the caller's own ID exists inside, and an archive
-    with other owners is refused with a hint what is missing.
+    Without IDs set aside for the user, or without the programs that the system grants them through, only the caller's
+    own ID exists inside, and an archive with other owners is refused with a hint what is missing.
 
     Raises:
         SystemFailure: the kernel refuses unprivileged user namespaces.
     """
-    from cstore.config.subids import GROUP_FILE, USER_FILE, packed, read_ranges
+    from cstore.config.environment import mark_entered
     from cstore.kernel.namespaces import enter_user_namespace
 
     uid, gid = os.getuid(), os.getgid()
+    granted = granted_ids(uid, gid)
+    enter_user_namespace(granted.uids, granted.gids)
+    mark_entered(uid, gid)
+    _entered.append(os.getpid())
+
+
+def alone() -> bool:
+    """Whether this process has a namespace for itself alone, so that nobody sees what it mounts."""
+    return bool(_entered)
+
+
+def granted_ids(uid: int, gid: int) -> IDMap:
+    """The IDs that the user can have inside: their own as 0, and those set aside for them."""
+    from cstore.config.subids import GROUP_FILE, USER_FILE, packed, read_ranges
+
     uids, gids = [IDRange(0, uid, 1)], [IDRange(0, gid, 1)]
-    if all(map(_installed, ("newuidmap", "newgidmap"))):
+    if not missing_mappers():
         more_uids = packed(read_ranges(str(uid), USER_FILE), first=1)
         more_gids = packed(read_ranges(str(uid), GROUP_FILE), first=1)
         if more_uids and more_gids:
             uids, gids = [*uids, *more_uids], [*gids, *more_gids]
-    enter_user_namespace(uids, gids)
+    return IDMap(tuple(uids), tuple(gids))
+
+
+def shortcomings() -> list[str]:
+    """What keeps this user from having more than their own ID inside, in sentences; nothing for who has more."""
+    from cstore.config import rootless_identity
+    from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add, read_ranges
+
+    identity = rootless_identity()
+    if identity.inside:
+        return []
+    sentences = [
+        f"{program} is not installed, so only your own user and group exist inside; it comes with the package uidmap"
+        for program in missing_mappers()
+    ]
+    for path in (USER_FILE, GROUP_FILE):
+        if not read_ranges(str(identity.uid), path):
+            line = line_to_add(login_name(identity.uid), _USUAL_COUNT, path)
+            sentences.append(
+                f"{path} sets no IDs aside for you, so only your own user and group exist inside; "
+                f"let the administrator add the line {line}"
+            )
+    return sentences
+
+
+def login_name(uid: int) -> str:
+    """The name of a user as /etc/subuid may have it."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def missing_mappers() -> list[str]:
+    """Those of the programs that grant IDs to users that are not installed."""
+    return [program for program in _MAPPERS if not _installed(program)]
 
 
 def _installed(program: str) -> bool:
     return any(os.access(os.path.join(directory, program), os.X_OK) for directory in os.get_exec_path())
+
+
+def run(words: Sequence[str]) -> NoReturn:
+    """Become another program, inside a user namespace. Its exit status is that of this process.
+
+    Args:
+        words: the program and its arguments; none for the user's shell.
+
+    Raises:
+        ProgramMissing, ProgramRefused: it cannot be started.
+        SystemFailure: the kernel refuses unprivileged user namespaces.
+    """
+    from cstore.config import rootless_identity
+    from cstore.config.environment import read_environment
+
+    words = tuple(words) or (read_environment().shell or "/bin/sh",)
+    if not rootless_identity().inside:
+        enter()
+    _restore_signals()
+    try:
+        os.execvp(words[0], words)  # noqa: S606  - to start what the user says is the purpose
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ProgramMissing("run", words[0], error, hint="it is looked for in $PATH") from None
+    except OSError as error:
+        raise ProgramRefused("run", words[0], error) from None
+
+
+def _restore_signals() -> None:
+    """Give up what Python does about signals, which would outlast the change of programs."""
+    import signal
+
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
