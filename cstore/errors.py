@@ -17,7 +17,7 @@ CstoreError
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
-│   ├── LayerNotVerified, DockerRootDamaged, QuarantineDamaged
+│   ├── LayerNotVerified, ImageDamaged, DockerRootDamaged, QuarantineDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
 │   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed, ImageInvalid
 │   ├── ImageArchiveError
@@ -549,6 +549,16 @@ class LayerNotVerified(Damage):
             hint="import its image again",
             peer=f"could not verify layer data for: {digest}. This may be because internal files in the layer store "
             "were modified. Re-pulling or rebuilding this image may resolve the issue",
+        )
+
+
+class ImageDamaged(Damage):
+    """The config of an image in the store is missing, or not the one that its ID names."""
+
+    def __init__(self, image: str, reason: str, *, peer: str = "") -> None:
+        self.image, self.reason = image, reason
+        super().__init__(
+            f"image {image} is damaged: {reason}", hint="import it again", peer=peer or f"failed to get digest {image}"
         )
 
 

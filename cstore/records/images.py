@@ -19,9 +19,26 @@ def digests(image: Image) -> tuple[str, ...]:
     Raises:
         InvalidDigest: one of them is none.
     """
+    return tuple(dict.fromkeys(map(check_digest, _recorded_digests(image))))
+
+
+def valid_digests(image: Image) -> tuple[str, ...]:
+    """List those of the same that are digests: all of them, unless the record file is damaged."""
+    return tuple(dict.fromkeys(digest for digest in _recorded_digests(image) if _is_digest(digest)))
+
+
+def _recorded_digests(image: Image) -> list[str]:
     keys = sorted(key for key in image.data_digests if key.startswith(MANIFEST))  # `manifest` itself sorts first
     own = [image.digest] if image.digest else []
-    return tuple(dict.fromkeys(map(check_digest, own + [image.data_digests[key] for key in keys])))
+    return own + [image.data_digests[key] for key in keys]
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        check_digest(text)
+    except InvalidDigest:
+        return False
+    return True
 
 
 def with_digest(image: Image) -> Image:

@@ -22,7 +22,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from cstore.store.context import Context
@@ -175,9 +175,14 @@ def _publish(writer: Writer, plan: _Plan) -> Image:
     return image
 
 
-def pull_up(writer: Writer, extra: ExtraStore, image: str) -> Image:
-    """Copy an image of an additional store, data and all, into the store itself; without its names, and unsaved."""
-    plan = _pulled_up(extra, image, NewImage(), layer="", names=())
-    store_items(writer, Shelf.IMAGES, image, plan.data)
-    writer.images.add(plan.image)
-    return plan.image
+def pull_up(writer: Writer, image: str, rename: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Image | None:
+    """Copy an image of an additional store, data and all, into the store itself, under the names that `rename` gives.
+
+    None if no additional store has it.
+    """
+    for extra in writer.additional:
+        theirs = extra.images.get(image)
+        if theirs is not None:
+            plan = _pulled_up(extra, image, NewImage(), layer="", names=())
+            return _publish(writer, plan.with_(moved=rename(theirs.names)))
+    return None

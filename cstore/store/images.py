@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.store.lookup import find_image, get_image
+from cstore.store.lookup import find_image, get_image, get_layer
 from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cstore.records.model import Image
     from cstore.store.context import Context
@@ -45,6 +45,44 @@ class Images:
         """Whether an image belongs to an additional store, which is only read."""
         return image not in self._reader.images and find_image(self._reader, image) is not None
 
+    def by_digest(self, digest: str) -> Sequence[Image]:
+        """The images that have this digest, be it their own or that of one of their manifests.
+
+        Raises:
+            InvalidDigest: it is none.
+        """
+        from cstore.digests import check_digest
+
+        check_digest(digest)
+        return [image for image in self.list() if digest in self.digests(image)]
+
+    def by_top_layer(self, word: str) -> Sequence[Image]:
+        """The images that have this layer, or its mapped twin, on top.
+
+        Raises:
+            LayerUnknown: there is no such layer.
+        """
+        layer = get_layer(self._reader, word).id
+        return [image for image in self.list() if layer in (image.layer, *image.mapped_layers)]
+
+    def digests(self, image: Image) -> tuple[str, ...]:
+        """The digests by which an image is found; see `records.images.valid_digests`."""
+        from cstore.records.images import valid_digests
+
+        return valid_digests(image)
+
+    def size(self, word: str) -> int:
+        """The bytes of an image's layers and data items; see `image_measuring.image_size`."""
+        from cstore.store import image_measuring
+
+        return image_measuring.image_size(self._context, word)
+
+    def recorded_sizes(self, images: Iterable[Image]) -> Sequence[int | None]:
+        """The same for many, by the records alone; see `image_measuring.recorded_sizes`."""
+        from cstore.store import image_measuring
+
+        return image_measuring.recorded_sizes(self._reader, images)
+
     # ── making and removing ──
 
     def create(self, request: NewImage) -> Image:
@@ -52,6 +90,38 @@ class Images:
         from cstore.store import image_creation
 
         return image_creation.create_image(self._context, request)
+
+    def delete(self, word: str, *, commit: bool = True) -> tuple[str, ...]:
+        """Delete an image that nothing uses; see `image_removal.delete_image`."""
+        from cstore.store import image_removal
+
+        return image_removal.delete_image(self._context, word, commit=commit)
+
+    # ── mounts and directories ──
+
+    def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+        """Mount an image read-only; see `image_mounting.mount_image`."""
+        from cstore.store import image_mounting
+
+        return image_mounting.mount_image(self._context, word, label=label, options=options)
+
+    def unmount(self, word: str, *, force: bool = False) -> bool:
+        """Take back one mount; see `image_mounting.unmount_image`."""
+        from cstore.store import image_mounting
+
+        return image_mounting.unmount_image(self._context, word, force=force)
+
+    def directory(self, word: str) -> str:
+        """A directory that the image takes along; see `image_directories.image_directory`."""
+        from cstore.store import image_directories
+
+        return image_directories.image_directory(self._context, word)
+
+    def run_directory(self, word: str) -> str:
+        """A directory that a reboot forgets; see `image_directories.image_run_directory`."""
+        from cstore.store import image_directories
+
+        return image_directories.image_run_directory(self._context, word)
 
     # ── data items ──
 

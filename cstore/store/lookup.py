@@ -83,6 +83,15 @@ def find_layer(tables: Tables, word: str) -> Layer | None:
     return next((layer for layer in found if layer is not None), None)
 
 
+def layer_by_id(tables: Tables, layer: str) -> Layer | None:
+    """Find the layer that a record refers to, in the store itself or in an additional one: by its whole ID only."""
+    own = tables.layers.get(layer)
+    if own is not None and not own.incomplete:
+        return own
+    found = (extra.layers.get(layer) for extra in tables.additional)
+    return next((layer for layer in found if layer is not None), None)
+
+
 def get_layer(tables: Tables, word: str) -> Layer:
     """Find a layer to read.
 

@@ -14,7 +14,10 @@ from cstore.store.session import is_made, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.records.model import Layer
+    from cstore.records.mounts import MountTable
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -32,13 +35,18 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
         raise LayerUnknown(word)
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
         layer = layer_or_container_layer(writer, context.layout, word)
-        recorded = mounts.get(layer.id)
-        if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
-            mounts.set(layer.id, recorded.path, recorded.count + 1)
-            return recorded.path
-        path = context.driver.mount(layer.id, _options(context, writer, layer, label, options))
-        mounts.set(layer.id, path, 1)
-        return path
+        return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
+
+
+def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
+    """Mount a layer if it is not mounted yet, count one mount more, and return the mount point."""
+    recorded = mounts.get(layer)
+    if recorded is not None and context.driver.is_mounted(layer, recorded.path):
+        mounts.set(layer, recorded.path, recorded.count + 1)
+        return recorded.path
+    path = context.driver.mount(layer, options())
+    mounts.set(layer, path, 1)
+    return path
 
 
 def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:
@@ -74,13 +82,18 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
         raise LayerUnknown(word)
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
-        recorded = mounts.get(layer.id)
-        if recorded is not None and recorded.count > 1 and not force:
-            mounts.set(layer.id, recorded.path, recorded.count - 1)
-            return True
-        context.driver.unmount(layer.id)
-        mounts.drop(layer.id)
-        return False
+        return count_down(context, mounts, layer.id, force=force)
+
+
+def count_down(context: Context, mounts: MountTable, layer: str, *, force: bool) -> bool:
+    """Count one mount less, or with `force` none; unmount at none. Returns whether the layer is still mounted."""
+    recorded = mounts.get(layer)
+    if recorded is not None and recorded.count > 1 and not force:
+        mounts.set(layer, recorded.path, recorded.count - 1)
+        return True
+    context.driver.unmount(layer)
+    mounts.drop(layer)
+    return False
 
 
 def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cstore.errors import LayerUnknown, NotAnItem
 from cstore.ids import unique_names
-from cstore.store.lookup import find_own_item, find_record
+from cstore.store.lookup import Item, find_image, find_own_item, find_record
+from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import Trusted, writing
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+    from cstore.store.session import Writer
 
 
 def names_of(context: Context, word: str) -> tuple[str, ...]:
@@ -79,15 +82,35 @@ def set_metadata(context: Context, word: str, text: str) -> None:
 
 
 def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
-    item = find_own_item(Trusted(context), word)
+    item = _renamable(Trusted(context), word)
     if item is None:
         raise LayerUnknown(word)
     with writing(context, item.shelf) as writer:
         table = writer.table(item.shelf)
         record = table.get(item.id)
         if record is None:
-            raise LayerUnknown(word)
+            return _change_pulled_up(writer, item, word, change)
         names = change(record.names)
         table.assign_names(item.id, names)
         writer.save(item.shelf)
         return names
+
+
+def _renamable(tables: Tables, word: str) -> Item | None:
+    """Find what shall have other names: an image of an additional store, too."""
+    layer = find_own_item(tables, word, (Shelf.LAYERS,))
+    image = None if layer is not None else find_image(tables, word)
+    if image is not None:
+        return Item(Shelf.IMAGES, image.id)
+    return layer or find_own_item(tables, word, (Shelf.CONTAINERS,))
+
+
+def _change_pulled_up(
+    writer: Writer, item: Item, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
+) -> tuple[str, ...]:
+    from cstore.store.image_creation import pull_up
+
+    image = pull_up(writer, item.id, change) if item.shelf is Shelf.IMAGES else None
+    if image is None:
+        raise LayerUnknown(word)
+    return image.names

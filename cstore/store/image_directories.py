@@ -1,0 +1,41 @@
+"""A directory for each image, and one that a reboot forgets, for whoever asks for them (semantics 11)."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import ImageUnknown
+from cstore.records.section import make_directory
+from cstore.store.lookup import find_image, get_image
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.store.session import writing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.store.context import Context
+
+
+def image_directory(context: Context, word: str) -> str:
+    """Return the directory of an image, made if it is not there; it goes when the image goes.
+
+    Raises:
+        ImageUnknown: there is no such image.
+    """
+    image = get_image(Reader(context), word).id
+    return _made(context, image, context.layout.image_directory(image))
+
+
+def image_run_directory(context: Context, word: str) -> str:
+    """Return the directory of an image that lasts until the next reboot; see `image_directory`."""
+    image = get_image(Reader(context), word).id
+    return _made(context, image, context.layout.image_run_directory(image))
+
+
+def _made(context: Context, image: str, path: str) -> str:
+    if not os.path.isdir(path):
+        with writing(context, Shelf.IMAGES) as writer:
+            if find_image(writer, image) is None:
+                raise ImageUnknown(image)
+            make_directory(path, sync=context.sync)
+    return path

@@ -1,0 +1,91 @@
+"""How big images are: their layers, each once, and their data items (semantics 15)."""
+
+from __future__ import annotations
+
+from cstore.errors import CstoreError, LayerMissing
+from cstore.idmap import IDENTITY
+from cstore.store.lookup import get_image, layer_by_id
+from cstore.store.reading import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cstore.records.model import Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+
+
+def image_size(context: Context, word: str) -> int:
+    """Add up an image in bytes: what is recorded of its layers, what others hold on disk, and its data items.
+
+    Raises:
+        ImageUnknown: there is no such image.
+        LayerMissing: one of its layers is not there.
+        DriverError, SystemFailure: a layer of which no size is recorded cannot be measured.
+    """
+    tables = Reader(context)
+    image = get_image(tables, word)
+    layers = sum(_size(context, tables, layer) for layer in _layers(tables, image))
+    return layers + sum(image.data_sizes.values())
+
+
+def _layers(tables: Tables, image: Image) -> Iterator[Layer]:
+    """The layers of an image and their ancestors, each once."""
+    seen: set[str] = set()
+    for top in (image.layer, *image.mapped_layers):
+        layer = top
+        while layer and layer not in seen:
+            seen.add(layer)
+            record = layer_by_id(tables, layer)
+            if record is None:
+                raise LayerMissing(layer)
+            yield record
+            layer = record.parent
+
+
+def _size(context: Context, tables: Tables, layer: Layer) -> int:
+    recorded = recorded_size(layer)
+    if recorded is not None:
+        return recorded
+    parent = layer_by_id(tables, layer.parent) if layer.parent else None
+    try:
+        return context.driver.diff_size(
+            layer.id, layer.parent or None, layer.id_map, IDENTITY if parent is None else parent.id_map
+        )
+    except CstoreError as error:
+        error.peer = f'size/digest of layer with ID "{layer.id}" could not be calculated: {error.peer}'
+        raise
+
+
+def recorded_size(layer: Layer) -> int | None:
+    """What the record says of a layer's size in bytes; None if nothing."""
+    return layer.diff_size if layer.diff_digest and layer.diff_size != -1 else None
+
+
+def recorded_sizes(tables: Tables, images: Iterable[Image]) -> list[int | None]:
+    """Add up many images by their records alone; None where a record says nothing, or is missing."""
+    sizes = {layer.id: (layer.parent, recorded_size(layer)) for layer in _all_layers(tables)}
+    return [_recorded(image, sizes) for image in images]
+
+
+def _all_layers(tables: Tables) -> Iterator[Layer]:
+    """All layers; the store's own come last, and so count where an ID is there twice."""
+    for extra in reversed(tables.additional):
+        yield from extra.layers
+    yield from tables.layers
+
+
+def _recorded(image: Image, layers: dict[str, tuple[str, int | None]]) -> int | None:
+    total = sum(image.data_sizes.values())
+    seen: set[str] = {""}
+    for top in (image.layer, *image.mapped_layers):
+        layer = top
+        while layer not in seen:
+            seen.add(layer)
+            parent, size = layers.get(layer, ("", None))
+            if size is None:
+                return None
+            total += size
+            layer = parent
+    return total

@@ -1,0 +1,67 @@
+"""Images as directories to read: their top layer, or its twin without an ID map, mounted read-only (semantics 13)."""
+
+from __future__ import annotations
+
+from cstore.drivers.contract import MountOptions
+from cstore.errors import ImageUnknown, InvalidOption, LayerUnknown, Unsupported
+from cstore.idmap import IDENTITY
+from cstore.store.lookup import get_image, layer_by_id
+from cstore.store.mounting import count_down, count_up
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.store.session import is_made, writing
+from cstore.store.twins import base_layer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.records.model import Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+
+
+def mount_image(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+    """Mount an image once more, read-only, and return its mount point. Images of additional stores are mounted too.
+
+    Raises:
+        ImageUnknown: there is no such image.
+        LayerUnknown: it has no layers, or they are not there.
+        InvalidOption: one of `options` asks for a mount that can be written to.
+        DriverError: the driver cannot mount it.
+    """
+    if "rw" in options:
+        raise InvalidOption("images are mounted read-only", hint="leave rw out", peer=' "rw" option not supported')
+    image = get_image(Reader(context), word)
+    layer, mapped = base_layer(context, image, IDENTITY, label)
+    if mapped:
+        raise Unsupported(
+            f"the owners in image {image.id} are mapped, and its store is only read, so there can be no other copy",
+            hint="copy the image into this store",
+            peer="cannot create an image with canonical UID/GID mappings in a read-only store",
+        )
+    asked = MountOptions(label=label or layer.mount_label, options=options, read_only=True)
+    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+        if layer_by_id(writer, layer.id) is None:
+            raise LayerUnknown(layer.id)
+        return count_up(context, mounts, layer.id, lambda: asked)
+
+
+def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
+    """Take back one mount of an image, or with `force` all. Returns whether it is still mounted.
+
+    Raises:
+        ImageUnknown: there is no such image.
+        LayerUnknown: its layer is not there.
+    """
+    if not (is_made(context.layout) or context.additional):
+        raise ImageUnknown(word)
+    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+        layer = _mounted_layer(writer, get_image(writer, word))
+        return count_down(context, mounts, layer.id, force=force)
+
+
+def _mounted_layer(tables: Tables, image: Image) -> Layer:
+    """The layer that `mount_image` takes: without an ID map if there is one, else the top layer."""
+    layers = [layer for each in (image.layer, *image.mapped_layers) if (layer := layer_by_id(tables, each)) is not None]
+    if not layers:
+        raise LayerUnknown(image.layer)
+    return next((layer for layer in layers if not layer.id_map), layers[0])

@@ -1,0 +1,158 @@
+"""Images out, with the layers that nothing else needs.
+
+The record goes first, in one step, then the data, then the layers. Broken off in between, what is left is whole layers
+that belong to no image, which `check` names and the next pull of the image takes up again; never an image without its
+layers. (semantics 12.3)
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+
+from cstore.errors import ImageUsedByContainer, NotAnImage, SystemFailure, UnsafeID
+from cstore.store.lookup import children_of_layer
+from cstore.store.places import Shelf
+from cstore.store.removal import DISK_FULL, discard, make_room, remove_layers
+from cstore.store.session import Trusted, is_made, writing
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.fs.lockfile import HeldLock
+    from cstore.layout import Layout
+    from cstore.records.model import Image
+    from cstore.records.table import Table
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+    from cstore.store.session import Writer
+
+
+def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[str, ...]:
+    """Delete an image that no container uses, and the layers that only it needs.
+
+    Returns:
+        The IDs of these layers, in the order of their removal. Without `commit` nothing is changed.
+
+    Raises:
+        NotAnImage: there is no such image, or only in a store that is only read.
+        ImageUsedByContainer: a container came from it.
+        CstoreError: a layer could not be removed; it and what lies below it stay, without the image.
+    """
+    if not is_made(context.layout):
+        raise NotAnImage(word)
+    if not commit:
+        tables = Trusted(context)
+        images = [tables.images, *map(_load, _graph_root_images(context))]
+        return _doomed(tables, images, _found(images, word)[1])
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer, _older_images(writer) as older:
+        shelves = [_Shelf(writer.images, writer.layout, lambda: writer.save(Shelf.IMAGES)), *older]
+        images = [shelf.table for shelf in shelves]
+        place, image = _found(images, word)
+        doomed = _doomed(writer, images, image)
+        _remove_record(writer, shelves[place], image.id, doomed)
+        remove_layers(writer, doomed)
+        return doomed
+
+
+class _Shelf(Value):
+    """Image records that may be changed, where their data are, and how they are saved."""
+
+    table: Table[Image]
+    layout: Layout
+    save: Callable[[], None]
+
+
+@contextmanager
+def _older_images(writer: Writer) -> Iterator[list[_Shelf]]:
+    """With a separate image store: the images that the graph root has from the time before, under their own lock."""
+    from cstore.fs.lockfile import LockFile
+
+    with ExitStack() as stack:
+        shelves = []
+        for layout in _graph_root_images(writer.context):
+            lock = stack.enter_context(LockFile(layout.images_lock).exclusive(writer.context.patience))
+            table = _load(layout)
+            shelves.append(_Shelf(table, layout, partial(_save, table, lock, sync=writer.context.sync)))
+        yield shelves
+
+
+def _save(table: Table[Image], lock: HeldLock, *, sync: bool) -> None:
+    lock.mark()
+    table.save(sync=sync)
+
+
+def _graph_root_images(context: Context) -> list[Layout]:
+    return [extra.layout for extra in context.additional if extra.images_only]
+
+
+def _load(layout: Layout) -> Table[Image]:
+    from cstore.records.images import IMAGES
+    from cstore.records.table import Location, Table
+
+    return Table.load(IMAGES, {Location.STABLE: layout.stable_images})
+
+
+def _found(tables: list[Table[Image]], word: str) -> tuple[int, Image]:
+    """Find an image that may be deleted: the number of its table, and its record."""
+    for place, table in enumerate(tables):
+        image = table.resolve(word)
+        if image is not None and not any(image.id in before for before in tables[:place]):
+            return place, image
+    raise NotAnImage(word)
+
+
+def _doomed(tables: Tables, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
+    """List the layers that go with an image: its twins, its top layer, and downward as long as nothing else needs them.
+
+    Raises:
+        ImageUsedByContainer: a container came from it.
+    """
+    own_layers: set[str] = set()
+    for container in tables.containers:
+        own_layers.add(container.layer)
+        if container.image == image.id:
+            raise ImageUsedByContainer(image.id, container.id)
+    others = _top_layers_of_others(images, image)
+    going: dict[str, None] = {}
+
+    def may_go(layer: str) -> bool:
+        needed = layer in own_layers or layer in others or layer not in tables.layers
+        return not needed and going.keys() >= set(children_of_layer(tables, layer))
+
+    twins = [twin for twin in image.mapped_layers if may_go(twin)]
+    going |= dict.fromkeys(twins)
+    layer = image.layer if len(twins) == len(_known(tables, image.mapped_layers)) else ""
+    while layer and layer not in going and may_go(layer):
+        going[layer] = None
+        record = tables.layers.get(layer)
+        layer = "" if record is None else record.parent
+    return tuple(going)
+
+
+def _known(tables: Tables, layers: tuple[str, ...]) -> list[str]:
+    return [layer for layer in layers if layer in tables.layers]
+
+
+def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
+    """The top layers, twins among them, of all other images."""
+    others = (other for table in images for other in table if other.id != image.id)
+    return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
+
+
+def _remove_record(writer: Writer, shelf: _Shelf, image: str, doomed: tuple[str, ...]) -> None:
+    """Save the records without the image, and take its data out of sight."""
+    shelf.table.remove(image)
+    try:
+        shelf.save()
+    except SystemFailure as error:
+        if error.errno not in DISK_FULL:
+            raise
+        for layer in doomed:
+            make_room(writer, layer)
+        shelf.save()
+    with suppress(UnsafeID):
+        for path in (shelf.layout.image_data(image), shelf.layout.image_run_data(image)):
+            discard(writer, path)
