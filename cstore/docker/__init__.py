@@ -8,11 +8,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.docker.imagestore import ImageStore
     from cstore.docker.layerstore import LayerStore
 
-__all__ = ["LayerStore"]
+__all__ = ["ImageStore", "LayerStore"]
 
-_HOMES = {"LayerStore": "layerstore"}
+_HOMES = {"ImageStore": "imagestore", "LayerStore": "layerstore"}
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
     from cstore.docker.chains import Link
+    from cstore.records.model import Layer
     from cstore.store import Store
 
 
@@ -66,6 +67,24 @@ class ReadOnlyLayer:
     def size(self) -> int:
         """Bytes in the files of the archives of the whole chain."""
         return sum(self._store.layers.archive_size(link.layer.id) for link in self._line)
+
+    @property
+    def chain_ids(self) -> tuple[str, ...]:
+        """Its own ChainID, then those beneath."""
+        return tuple(link.chain_id for link in self._line)
+
+    @property
+    def records(self) -> tuple[Layer, ...]:
+        """The records of the whole chain, bottom first."""
+        return tuple(link.layer for link in reversed(self._line))
+
+    def measured(self) -> list[Freed]:
+        """What a release of the whole chain would return: this layer and all beneath it, uppermost first."""
+        sizes = [self._store.layers.archive_size(link.layer.id) for link in self._line]
+        return [
+            Freed(link.chain_id, link.layer.diff_digest, link.layer.id, sum(sizes[place:]), sizes[place])
+            for place, link in enumerate(self._line)
+        ]
 
     def metadata(self) -> Mapping[str, str]:
         """The directories that the driver keeps it in, by Docker's names; none with vfs."""

@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cstore.archive.apply import Applied
     from cstore.docker.chains import Link
     from cstore.records.model import Layer
     from cstore.store import Leftover, Store
@@ -53,9 +54,7 @@ class LayerStore:
 
     # ── read-only layers ──
 
-    def register(
-        self, source: int, parent: str = "", progress: Callable[[int], None] | None = None
-    ) -> ReadOnlyLayer:
+    def register(self, source: int, parent: str = "", progress: Callable[[int], None] | None = None) -> ReadOnlyLayer:
         """Make a layer of an archive on top of the chain `parent`, or refer to the one that is there already.
 
         A new layer gets the ID that skopeo and Podman would give it, so that they find it too.
@@ -81,22 +80,22 @@ class LayerStore:
                 self._put(archive.source, below, archive.diff_id, progress)
         return self.get(chain)
 
-    def _put(
-        self, source: int, below: Link | None, diff_id: str, progress: Callable[[int], None] | None
-    ) -> None:
+    def _put(self, source: int, below: Link | None, diff_id: str, progress: Callable[[int], None] | None) -> None:
         from cstore.store import NewLayer
+
+        def accept(applied: Applied) -> Applied:
+            if applied.diff_digest != diff_id:
+                raise ArchiveMalformed("it changed while it was read")
+            return applied
 
         canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)
         request = NewLayer(parent=below.layer.id if below else "", id=canonical_id)
         try:
-            layer = self._store.layers.put(request, source, progress)
+            self._store.layers.put(request, source, progress, accept)
         except IDTaken:
             if next_chain(below.chain_id if below else "", diff_id) in self._index():
                 return  # somebody else was faster
-            layer = self._store.layers.put(request.with_(id=""), source, progress)  # the ID is another layer's
-        if layer.diff_digest != diff_id:
-            self._store.layers.delete(layer.id)
-            raise ArchiveMalformed("it changed while it was read")
+            self._store.layers.put(request.with_(id=""), source, progress, accept)  # the ID is another layer's
 
     def get(self, chain: str) -> ReadOnlyLayer:
         """Return a new reference to the layer of that ChainID.
@@ -145,21 +144,22 @@ class LayerStore:
         """Whether this object holds references to the layer of that ChainID."""
         return bool(self._held.get(chain))
 
+    def retains_any_of(self, top: ReadOnlyLayer) -> bool:
+        """Whether this object holds references to a layer or to one beneath it."""
+        return any(self.retains(chain) for chain in top.chain_ids)
+
     def cascade(self, top: ReadOnlyLayer) -> list[Freed]:
         """Delete a layer if nothing holds it, and then the same beneath it; return what went, uppermost first."""
         freed: list[Freed] = []
-        current: ReadOnlyLayer | None = top
-        while current is not None and not self.retains(current.chain_id):
-            layer = self._store.layers.find(current.layer)
-            if layer is None or self._is_kept(layer):
+        for measured in top.measured():
+            layer = self._store.layers.find(measured.layer)
+            if layer is None or self.retains(measured.chain_id) or self._is_kept(layer):
                 break
-            metadata = Freed(current.chain_id, current.diff_id, layer.id, current.size(), current.diff_size())
             try:
                 self._store.layers.delete(layer.id)
             except (InUse, LayerUnknown):  # in use by what is in the records; or gone, and with it what it needed
                 break
-            freed.append(metadata)
-            current = current.parent
+            freed.append(measured)
         return freed
 
     def _is_kept(self, layer: Layer) -> bool:
@@ -194,4 +194,3 @@ class LayerStore:
     def clean_up(self) -> Sequence[Leftover]:
         """Remove what an interrupted operation left behind; return what it was."""
         return self._store.gc()
-

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class RootFS(Value):
@@ -178,7 +178,7 @@ def _refuse(word: str) -> object:
 def _field(document: Mapping[str, Any], key: str) -> Any:
     if key in document:
         return document[key]
-    return next((document[other] for other in reversed(document) if other.lower() == key), None)
+    return next((document[other] for other in reversed(list(document)) if other.lower() == key), None)
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

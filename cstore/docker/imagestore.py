@@ -1,0 +1,290 @@
+"""Docker's image store on a cstore store: images by the digest of their config (docker 7).
+
+An image made here has a config, which names its layers, and a manifest made up from it, as every image of a store needs
+one. What is said of an image besides, such as its parent, is in `facts`. IDs are given and taken as `sha256:<hex>`;
+where one is taken, the bare hex will do.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.docker.facts import Facts
+from cstore.docker.layerstore import LayerStore
+from cstore.docker.partial_id import resolve
+from cstore.errors import (
+    ChainUnknown,
+    DataItemUnknown,
+    ImageDamaged,
+    ImageInvalid,
+    ImageUnknown,
+    ImageUsedByContainer,
+    InUse,
+    LayerUnknown,
+    ParentImageUnknown,
+    WrongSystem,
+)
+from cstore.oci.config import parse_config
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cstore.docker.layer import Freed
+    from cstore.oci.child import Child
+    from cstore.oci.config import ImageConfig
+    from cstore.records.model import Image, Layer
+    from cstore.store import Store
+
+_PREFIX = "sha256:"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "loongarch64": "loong64"}
+_SYSTEM = "linux"
+
+
+class Step(Value):
+    """One step in an image's history. `image` is its ID if it is known, else ""; `size` is in bytes."""
+
+    image: str
+    created: str
+    created_by: str
+    comment: str
+    size: int
+    names: tuple[str, ...]
+
+
+class ImageStore:
+    """Images by the digest of their config."""
+
+    def __init__(self, store: Store, layers: LayerStore | None = None) -> None:
+        """`layers` is the layer store whose references a deletion respects."""
+        self._store = store
+        self._layers = layers or LayerStore(store)
+        self._facts = Facts(store)
+
+    # ── making, reading, deleting ──
+
+    def create(self, raw: bytes) -> str:
+        """Make an image of its config; return its ID. One that is there already is left as it is.
+
+        Raises:
+            ImageInvalid: the config is no such, or its history tells of more layers than there are.
+            ChainUnknown: the layers are not all there.
+            WrongSystem: it is for another operating system.
+        """
+        from cstore.oci.schema2 import digest_of, made_up_manifest
+        from cstore.store import NewImage
+
+        config = parse_config(raw)
+        config.check_history()
+        if config.id in self._records():
+            return config.digest
+        line = self._line(config)
+        manifest = made_up_manifest(raw, [(layer.diff_digest, layer.diff_size) for layer in line])
+        data = {config.digest: raw, f"manifest-{digest_of(manifest)}": manifest, "manifest": manifest}
+        top = line[-1].id if line else ""
+        self._store.images.create(NewImage(id=config.id, layer=top, created=config.created, metadata="{}", data=data))
+        return config.digest
+
+    def _line(self, config: ImageConfig) -> Sequence[Layer]:
+        if not config.rootfs.diff_ids:
+            return ()
+        if config.platform.os.lower() != _SYSTEM and config.platform.os:
+            raise WrongSystem(config.platform.os)
+        return self._layers.look(config.rootfs.chain_id).records
+
+    def get(self, image: str) -> ImageConfig:
+        """Read an image's config, and see that it still is the one that the ID names.
+
+        Raises:
+            ImageUnknown: there is no such image.
+            ImageDamaged: its config is missing or has changed.
+        """
+        return self._config(self._id(image))
+
+    def _config(self, identifier: str) -> ImageConfig:
+        try:
+            raw = self._store.images.get_data(identifier, _PREFIX + identifier)
+        except DataItemUnknown:
+            raise ImageDamaged(identifier, "it has no config") from None
+        try:
+            config = parse_config(raw)
+        except ImageInvalid as error:
+            raise ImageDamaged(identifier, error.reason) from None
+        if config.id != identifier:
+            peer = f"failed to verify: {_PREFIX}{identifier}"
+            raise ImageDamaged(identifier, "its config has another digest", peer=peer)
+        return config
+
+    def delete(self, image: str) -> list[Freed]:
+        """Delete an image and the layers that nothing holds then; return those, uppermost first.
+
+        Its children stay and lose their recorded parent. Names are no obstacle, nor are children.
+
+        Raises:
+            ImageUnknown: there is no such image.
+            ImageUsedByContainer: a container came from it.
+        """
+        identifier = self._id(image)
+        children = self.children(identifier)
+        freed = self._remove(self._records()[identifier])
+        for child in children:
+            self._facts.set_parent(child.removeprefix(_PREFIX), "")
+        return freed
+
+    def _remove(self, record: Image) -> list[Freed]:
+        top = self._layers.at(record.layer) if record.layer else None
+        if top is None or not self._layers.retains_any_of(top):
+            beneath = {one.layer: one for one in top.measured()} if top is not None else {}
+            return [beneath[layer] for layer in self._store.images.delete(record.id) if layer in beneath]
+        user = next((one for one in self._store.containers.list() if one.image == record.id), None)
+        if user is not None:
+            raise ImageUsedByContainer(record.id, user.id)
+        self._store.delete(record.id)
+        for twin in record.mapped_layers:
+            try:
+                self._store.layers.delete(twin)
+            except (InUse, LayerUnknown):
+                continue
+        return self._layers.cascade(top)
+
+    # ── finding ──
+
+    def search(self, term: str) -> str:
+        """Return the ID of the one image whose ID begins with `term`, with `sha256:` or without.
+
+        Raises:
+            ImageUnknown: there is none, or `term` is empty.
+            AmbiguousImageID: there are several.
+        """
+        return _PREFIX + resolve(term, self._records())
+
+    def map(self) -> Mapping[str, ImageConfig]:
+        """All images with a sound config, by ID."""
+        found = {}
+        for identifier in self._records():
+            try:
+                found[_PREFIX + identifier] = self._config(identifier)
+            except ImageDamaged:
+                continue
+        return found
+
+    def heads(self) -> list[str]:
+        """The IDs of the images that are nobody's parent."""
+        parents = set(self._parents().values())
+        return [_PREFIX + identifier for identifier in self._records() if identifier not in parents]
+
+    def children(self, image: str) -> list[str]:
+        """The IDs of the images whose recorded parent this is; none of an image that is not there."""
+        identifier = image.removeprefix(_PREFIX)
+        return [_PREFIX + child for child, parent in self._parents().items() if parent == identifier]
+
+    def __len__(self) -> int:
+        return len(self._records())
+
+    # ── facts ──
+
+    def set_parent(self, image: str, parent: str) -> None:
+        """Record which image this one was made from, instead of what was recorded before.
+
+        Raises:
+            ParentImageUnknown: there is no such parent.
+            ImageUnknown: there is no such image.
+        """
+        above = parent.removeprefix(_PREFIX)
+        if above not in self._records():
+            raise ParentImageUnknown(parent, image)
+        self._facts.set_parent(self._id(image), above)
+
+    def parent(self, image: str) -> str:
+        """The ID of the image that this one was made from.
+
+        Raises:
+            ParentImageUnknown: none is recorded, or it is gone.
+        """
+        above = self._parents().get(image.removeprefix(_PREFIX), "")
+        if not above:
+            raise ParentImageUnknown("", image)
+        return _PREFIX + above
+
+    def set_last_updated(self, image: str) -> None:
+        """Record that the image was tagged now."""
+        from cstore.records.codec import now
+
+        self._facts.set_last_updated(self._id(image), now())
+
+    def last_updated(self, image: str) -> str:
+        """When it was tagged, RFC 3339; "" if nobody recorded it, or there is no such image."""
+        return self._facts.last_updated(image.removeprefix(_PREFIX))
+
+    def set_built_locally(self, image: str) -> None:
+        """Record that the image was built or committed here."""
+        self._facts.set_built_locally(self._id(image))
+
+    def built_locally(self, image: str) -> bool:
+        """Whether it was; an image that is not there was not."""
+        return self._facts.built_locally(image.removeprefix(_PREFIX))
+
+    # ── what is made of a config ──
+
+    def history(self, image: str) -> list[Step]:
+        """How an image came to be, newest step first, as far as its config tells."""
+        config = self.get(image)
+        sizes = self._sizes(config)
+        lineage = self._lineage(config.id)
+        steps: list[Step] = []
+        for item in reversed(config.history):
+            identifier = lineage.pop(0) if lineage else ""
+            size = 0 if item.empty_layer or not sizes else sizes.pop()
+            names = self._records()[identifier].names if identifier else ()
+            shown = _PREFIX + identifier if identifier else ""
+            steps.append(Step(shown, item.created, item.created_by, item.comment, size, names))
+        return steps
+
+    def _sizes(self, config: ImageConfig) -> list[int]:
+        if not config.rootfs.diff_ids:
+            return []
+        try:
+            layer = self._layers.look(config.rootfs.chain_id)
+        except ChainUnknown:
+            return []
+        return [one.diff_size for one in reversed(layer.measured())]
+
+    def _lineage(self, identifier: str) -> list[str]:
+        parents, lineage = self._parents(), [identifier]
+        while lineage[-1] in parents and parents[lineage[-1]] not in lineage:
+            lineage.append(parents[lineage[-1]])
+        return lineage
+
+    @staticmethod
+    def new_child(parent: ImageConfig | None, child: Child, system: str = _SYSTEM) -> ImageConfig:
+        """Make the config of an image that is `parent` with a layer more; `create` takes its bytes."""
+        from cstore import __version__
+        from cstore.oci.child import new_child
+        from cstore.records.codec import now
+
+        machine = os.uname().machine
+        architecture = _ARCHITECTURES.get(machine, machine)
+        return new_child(
+            parent, child, created=now(), system=system, architecture=architecture, version=f"cstore {__version__}"
+        )
+
+    # ── within ──
+
+    def _records(self) -> dict[str, Image]:
+        """The images that have a config under their ID; others were made by hand and are not Docker's matter."""
+        return {image.id: image for image in self._store.images.list() if _PREFIX + image.id in image.data_names}
+
+    def _id(self, image: str) -> str:
+        identifier = image.removeprefix(_PREFIX)
+        if identifier not in self._records():
+            error = ImageUnknown(image)
+            error.peer = f"unrecognized image ID {image}"
+            raise error
+        return identifier
+
+    def _parents(self) -> dict[str, str]:
+        """Recorded parents that are there, by the IDs of their children."""
+        records = self._records()
+        found = {identifier: self._facts.parent(identifier) for identifier in records}
+        return {child: parent for child, parent in found.items() if parent in records}
