@@ -22,6 +22,10 @@ _CAP_SYS_ADMIN = 21
 _WHOLE_MAP = "4294967295"
 _ROOTLESS_DRIVERS = ("btrfs", "overlay", "overlay2", "vfs")
 _FIRST_KERNEL = (5, 13)  # the first that lets a user namespace mount overlay with the xattrs it needs
+_NOT_BENEATH_OVERLAY = frozenset(
+    {"overlay", "aufs", "ecryptfs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "vfat", "exfat"}
+)
+"""File systems on which the kernel mounts no overlay that could be written to."""
 
 
 class Process(Value):
@@ -182,10 +186,11 @@ def inherited(system: FileSettings, driver: str) -> FileSettings:
     return result.with_values({special: word}) if word else result
 
 
-def detect_driver(graph_root: str, environment: Environment, release: str = "") -> str:
+def detect_driver(graph_root: str, environment: Environment, release: str = "", filesystem: str = "") -> str:
     """The driver of a user whom nobody told one: that of the store that exists, else the best this system can do.
 
-    `release` is the kernel's, such as `6.1.0-17-amd64`, by default that of the running one.
+    `release` is the kernel's, such as `6.1.0-17-amd64`, by default that of the running one; `filesystem` is the type of
+    the one that holds the graph root, by default found out.
     """
     import shutil
 
@@ -199,8 +204,8 @@ def detect_driver(graph_root: str, environment: Environment, release: str = "") 
             if name.endswith(suffix) and driver in _ROOTLESS_DRIVERS:
                 return driver
     kernel = _version(release or os.uname().release)
-    capable = kernel >= _FIRST_KERNEL or shutil.which("fuse-overlayfs", path=environment.search_path)
-    return "overlay" if capable else "vfs"
+    capable = kernel >= _FIRST_KERNEL and (filesystem or _filesystem_of(graph_root)) not in _NOT_BENEATH_OVERLAY
+    return "overlay" if capable or shutil.which("fuse-overlayfs", path=environment.search_path) else "vfs"
 
 
 def _number(name: str, text: str, default: int) -> int:
@@ -229,6 +234,19 @@ def _lines(path: str) -> list[str]:
             return file.readlines()
     except OSError:
         return []
+
+
+def _filesystem_of(path: str) -> str:
+    """The type of the file system that holds `path`, or would hold it; "" if that cannot be told."""
+    path = os.path.realpath(path)
+    best, found = -1, ""
+    for line in _lines("/proc/self/mounts"):
+        _source, point, kind, *_rest = line.split(" ")
+        point = point.replace("\\040", " ")
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= best:  # of several mounts on one directory the last one counts
+            best, found = len(point), kind
+    return found
 
 
 def _is_own(path: str, identity: Identity) -> bool:

@@ -45,8 +45,8 @@ class Mounter:
 
     @cached_property
     def program(self) -> str:
-        """The mount program of this store, "" if the kernel mounts."""
-        if self._options.program or _said(self._home) != "true":
+        """The mount program of this store, "" if the kernel mounts: the configured one, or where the kernel cannot."""
+        if self._options.program or (_said(self._home) != "true" and self._host.kernel_mounts()):
             return self._options.program
         import shutil
 

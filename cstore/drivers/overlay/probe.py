@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.fs.staging import StagingRoot
 
 _PARAMETERS = "/sys/module/overlay/parameters"
+_FIRST_FOR_USERS = (5, 11)  # the first that mounts overlay in a user namespace
 _NOT_BENEATH = frozenset({"aufs", "overlayfs", "ecryptfs"})
 """File systems that cannot hold an upper directory."""
 
@@ -86,6 +87,10 @@ class Host:
             return filesystem_name(path)
         except OSError as error:
             raise SystemFailure("examine", path, error) from error
+
+    def kernel_mounts(self) -> bool:
+        """Whether the kernel can be expected to mount layers here, without trying."""
+        return self.backing() not in _NOT_BENEATH and (_kernel() >= _FIRST_FOR_USERS or not is_rootless())
 
     def native_diff(self) -> bool:
         """Whether a layer's own directory shows all that it changes: no renamed directory is kept as a reference."""

@@ -10,7 +10,7 @@ import pytest
 
 from cstore.config.environment import read_environment
 from cstore.config.options import Overrides
-from cstore.config.rootless import Process, current_process, detect_driver, rootless_identity
+from cstore.config.rootless import Process, _filesystem_of, current_process, detect_driver, rootless_identity
 from cstore.errors import ConfigError
 from tests.unit.config.settings_files import ROOT, USER, USER_ID
 
@@ -39,9 +39,7 @@ class TestIdentity:
             (ROOT_PROCESS, {"_CONTAINERS_ROOTLESS_UID": ""}, False, False, 0),
         ],
     )
-    def test_mode(
-        self, process: Process, environ: dict[str, str], rootless: bool, per_user: bool, uid: int
-    ) -> None:
+    def test_mode(self, process: Process, environ: dict[str, str], rootless: bool, per_user: bool, uid: int) -> None:
         """Root of the whole machine, an ordinary user, and root of a namespace are told apart."""
         found = rootless_identity(environ, process)
 
@@ -193,9 +191,7 @@ class TestUserFile:
         config = machine.load(machine.user(XDG_CONFIG_HOME=str(machine.root / "xdg")), USER)
         assert (config.driver, config.source) == ("btrfs", other)
 
-    def test_empty_directory_variable_is_no_directory(
-        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_empty_directory_variable_is_no_directory(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
         """XDG_CONFIG_HOME="" must not read a file below the working directory (C7)."""
         machine.write("containers/storage.conf", "broken")
         monkeypatch.chdir(machine.root)
@@ -268,23 +264,32 @@ class TestDriver:
         assert machine.load(environ, USER, overrides=Overrides(driver="aufs")).driver == "aufs"
 
     @pytest.mark.parametrize(
-        ("release", "program", "driver"),
+        ("release", "filesystem", "program", "driver"),
         [
-            ("5.12.9-generic", False, "vfs"),
-            ("5.12.9-generic", True, "overlay"),
-            ("5.13.0", False, "overlay"),
-            ("10.0-rc1", False, "overlay"),
-            ("unheard of", False, "vfs"),
+            ("5.12.9-generic", "ext4", False, "vfs"),
+            ("5.12.9-generic", "ext4", True, "overlay"),
+            ("5.13.0", "ext4", False, "overlay"),
+            ("10.0-rc1", "ext4", False, "overlay"),
+            ("10.0-rc1", "overlay", False, "vfs"),
+            ("10.0-rc1", "nfs4", True, "overlay"),
+            ("unheard of", "ext4", False, "vfs"),
         ],
     )
-    def test_what_the_system_can_do(self, machine: Machine, release: str, program: bool, driver: str) -> None:
-        """An old kernel needs fuse-overlayfs for overlay; without both it is vfs."""
+    def test_what_the_system_can_do(
+        self, machine: Machine, release: str, filesystem: str, program: bool, driver: str
+    ) -> None:
+        """An old kernel, or a file system that overlay does not mount on, needs fuse-overlayfs; without, it is vfs."""
         path = machine.write("bin/fuse-overlayfs", "#!/bin/sh\n")
         os.chmod(path, 0o700 if program else 0o600)
 
         environment = read_environment({"PATH": os.path.dirname(path)})
 
-        assert detect_driver(str(machine.root / "absent"), environment, release) == driver
+        assert detect_driver(str(machine.root / "absent"), environment, release, filesystem) == driver
+
+    def test_the_file_system_is_found_out(self) -> None:
+        """By the mount that holds the graph root, which need not be there yet."""
+        assert _filesystem_of("/proc/self/no/such/store") == "proc"
+        assert _filesystem_of("/no/such/directory") == _filesystem_of("/") != ""
 
     def test_options_of_the_environment(self, machine: Machine) -> None:
         """STORAGE_OPTS counts without a file, too."""
