@@ -22,8 +22,8 @@ STANDARD_OUTPUT = "standard output"
 
 
 @contextmanager
-def archive_source(path: str) -> Iterator[int]:
-    """Open the archive at `path`, or standard input if that is ""; gives a descriptor.
+def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
+    """Open the archive at `path`, or standard input if that is ""; gives a descriptor. `directory`: it may be one.
 
     Raises:
         InvalidOption: standard input is a terminal.
@@ -36,7 +36,7 @@ def archive_source(path: str) -> Iterator[int]:
             )
         yield 0
         return
-    source = _opened(path)
+    source = _opened(path, directory=directory)
     try:
         yield source
     finally:
@@ -65,12 +65,12 @@ def read_whole(path: str) -> bytes:
         raise SystemFailure("read", path or "standard input", error) from error
 
 
-def _opened(path: str) -> int:
+def _opened(path: str, *, directory: bool = False) -> int:
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise SystemFailure("open", path, error) from error
-    if stat.S_ISDIR(os.fstat(source).st_mode):
+    if stat.S_ISDIR(os.fstat(source).st_mode) and not directory:
         os.close(source)
         raise SystemFailure("read", path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
     return source

@@ -69,6 +69,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Archives of images",
+        (Entry("load", "load:load", "Load images from an archive."),),
+    ),
+    (
         "The store",
         (
             Entry("delete", "delete:delete", "Delete items, without asking whether they are in use."),

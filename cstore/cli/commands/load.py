@@ -1,0 +1,73 @@
+"""Images out of an archive or a layout, into the store."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, texts, word
+from cstore.cli.session import Intent, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.transfer import LoadRequest
+
+
+@command(
+    "load",
+    example="cstore load -i image.tar\npodman save app | cstore load\ncstore load --platform linux/arm64 layout/",
+)
+@word("path", "PATH", required=False)
+@text("-i", "--input", metavar="PATH", help="Read the archive from PATH, as PATH without an option does.")
+@texts("-n", "--name", metavar="NAME", help="Load only the image of this name; may be repeated.")
+@text("-t", "--tag", metavar="NAME", help="Give the one image this name instead of its own.")
+@text("--platform", metavar="OS/ARCH", help="Load the image for this platform, not the one for this machine.")
+@switch("-a", "--all", help="Load the images for all platforms.")
+@text("--format", metavar="FORMAT", help="Read an archive that is both docker and oci as one of them.")
+@switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
+@switch("-q", "--quiet", help="Show no progress.")
+@json_option
+def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
+    """Load images from an archive.
+
+    PATH is a docker-archive (of any age), an OCI archive, plain or compressed, or the directory of an OCI layout;
+    without it, standard input is read. All images are loaded, each under the names that the archive gives it; every
+    part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed for each
+    name, or for the ID of an image without one.
+    """
+    from cstore.cli.files import archive_source, size_of
+    from cstore.cli.output.archives import loaded, loaded_document
+    from cstore.cli.output.progress import progress_bar
+    from cstore.transfer import load as load_images
+
+    source_path = _one_path(path, wanted["input"])
+    request = _request(wanted)
+    with archive_source(source_path, directory=True) as source:
+        store = session.open(Intent.WRITE)
+        with progress_bar("loading", size_of(source), quiet=quiet) as progress:
+            result = load_images(store, source, request, progress, shown=source_path or "standard input")
+    session.warn(result.warnings)
+    if session.json:
+        session.document(loaded_document(result.images))
+    else:
+        session.lines(loaded(result.images))
+
+
+def _one_path(path: str, option: str) -> str:
+    if path and option:
+        from cstore.errors import InvalidOption
+
+        raise InvalidOption("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
+    return path or option
+
+
+def _request(wanted: dict[str, Any]) -> LoadRequest:
+    from cstore.transfer import LoadRequest
+
+    return LoadRequest(
+        format=wanted["format"],
+        names=wanted["name"],
+        platform=wanted["platform"],
+        all_platforms=wanted["all"],
+        podman_names=wanted["podman_names"],
+        tag=wanted["tag"],
+    )

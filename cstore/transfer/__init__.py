@@ -1,0 +1,32 @@
+"""Images in and out: archives and layouts as Docker, Podman, skopeo and umoci write and read them.
+
+Owns: what is in such an archive, what is believed of it, and the bytes of those that cstore writes.
+Must not know: how the store keeps records and trees, how a layer is unpacked, or how a result is shown.
+
+    bytes ─► members, by name ─► docker_archive, v1_archive, oci_layout: image plans ─► loading ─► store
+    store ─► saving ─► docker_writer, oci_writer ─► packing (a tar, or a directory) ─► bytes
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
+
+__all__ = ["LoadRequest", "LoadResult", "LoadedImage", "load"]
+
+_HOMES = {
+    "LoadRequest": "loading",
+    "LoadResult": "loading",
+    "LoadedImage": "loading",
+    "load": "loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.transfer' has no attribute {name!r}")
+    return getattr(import_module(f"cstore.transfer.{_HOMES[name]}"), name)

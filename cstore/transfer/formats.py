@@ -1,0 +1,144 @@
+"""Which of the formats an archive is in, and what it holds of what is wanted."""
+
+from __future__ import annotations
+
+from cstore.errors import ImageArchiveError, InvalidOption
+from cstore.transfer import docker_archive, oci_layout, v1_archive
+from cstore.transfer.names import DOCKER, LOCAL, parse_name
+from cstore.transfer.oci_layout import Choice
+from cstore.transfer.platforms import host_platform, parse_platform, show_platform, suits
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cstore.oci.config import Platform
+    from cstore.transfer.members import Members
+    from cstore.transfer.plan import ImagePlan
+
+DOCKER_FORMAT, OCI_FORMAT = "docker", "oci"
+_FORMATS = ("", DOCKER_FORMAT, OCI_FORMAT)
+LONGEST_CHAIN = 500
+"""Layers in an image: what the drivers can stack."""
+
+
+class Wanted(Value):
+    """Which images of an archive are wanted, and how it is to be read.
+
+    Attributes:
+        format: "docker" or "oci" for an archive that is both; "" takes Docker's documents where there are any.
+        names: only images of these names; all, if none is given.
+        platform: OS/ARCHITECTURE[/VARIANT]; "" takes the one for this machine from an index.
+        all_platforms: every image of an index.
+        podman_names: a name without a domain is completed as Podman does, with `localhost`, and not as Docker does.
+    """
+
+    format: str = ""
+    names: tuple[str, ...] = ()
+    platform: str = ""
+    all_platforms: bool = False
+    podman_names: bool = False
+
+
+def read_plans(members: Members, wanted: Wanted, warnings: list[str]) -> list[ImagePlan]:
+    """Read the documents of an archive and choose.
+
+    Raises:
+        ArchiveError: the archive is in no known format, or a document is not what it should be.
+        InvalidOption: it does not hold what is wanted.
+    """
+    home = LOCAL if wanted.podman_names else DOCKER
+    format_ = _format_of(members, wanted)
+    if format_ == OCI_FORMAT:
+        choice = Choice(_platform(wanted), wanted.all_platforms)
+        plans = oci_layout.read_plans(members, choice, warnings)
+    else:
+        reader = docker_archive if format_ == DOCKER_FORMAT else v1_archive
+        plans = _for_platform(reader.read_plans(members, home), wanted, members.shown)
+    if not plans:
+        raise ImageArchiveError(members.shown, "there is no image in it")
+    plans = _named(plans, wanted.names, home, members.shown)
+    for plan in plans:
+        _judge(plan, warnings)
+    return plans
+
+
+def check(wanted: Wanted) -> None:
+    """Find mistakes in a request before anything is read.
+
+    Raises:
+        InvalidOption, InvalidName: there is one.
+    """
+    if wanted.format not in _FORMATS:
+        raise InvalidOption(f"there is no format {wanted.format!r}", hint="choose docker or oci")
+    if wanted.platform and wanted.all_platforms:
+        raise InvalidOption(
+            "one platform and all platforms cannot both be wanted", hint="leave out --platform or --all"
+        )
+    for name in wanted.names:
+        parse_name(name)
+    _platform(wanted)
+
+
+def _platform(wanted: Wanted) -> Platform:
+    return parse_platform(wanted.platform) if wanted.platform else host_platform()
+
+
+def _format_of(members: Members, wanted: Wanted) -> str:
+    if wanted.format:
+        return wanted.format
+    if members.find(docker_archive.MANIFEST):
+        return DOCKER_FORMAT
+    if members.find(oci_layout.INDEX):
+        return OCI_FORMAT
+    if members.find(v1_archive.REPOSITORIES):
+        return "v1"
+    known = f"{docker_archive.MANIFEST!r}, {oci_layout.INDEX!r} or {v1_archive.REPOSITORIES!r}"
+    raise ImageArchiveError(
+        members.shown,
+        f"it is no archive of images: there is no {known} in it",
+        hint="cstore import-layer reads the tar of a single layer",
+    )
+
+
+def _for_platform(plans: list[ImagePlan], wanted: Wanted, shown: str) -> list[ImagePlan]:
+    if not wanted.platform:
+        return plans
+    platform = parse_platform(wanted.platform)
+    found = [plan for plan in plans if suits(plan.config.platform, platform)]
+    if not found:
+        offered = ", ".join(sorted({show_platform(plan.config.platform) for plan in plans}))
+        raise ImageArchiveError(shown, f"it has no image for {wanted.platform}", hint=f"it has: {offered}")
+    return found
+
+
+def _named(plans: list[ImagePlan], names: Sequence[str], home: str, shown: str) -> list[ImagePlan]:
+    """Keep the images that have one of these names, and of their names only these."""
+    if not names:
+        return plans
+    kept: dict[int, list[str]] = {}
+    for name in names:
+        spelled = {str(parse_name(name, home=home)), str(parse_name(name, home=LOCAL)), str(parse_name(name))}
+        found = [(place, full) for place, plan in enumerate(plans) for full in plan.names if full in spelled]
+        if not found:
+            raise ImageArchiveError(
+                shown, f"it has no image of the name {name!r}", hint=_offer(plans), peer=f'Tag "{name}" not found'
+            )
+        for place, full in found:
+            kept.setdefault(place, []).append(full)
+    return [plans[place].with_(names=tuple(dict.fromkeys(kept[place]))) for place in sorted(kept)]
+
+
+def _offer(plans: Iterable[ImagePlan]) -> str:
+    offered = ", ".join(name for plan in plans for name in plan.names)
+    return f"it has: {offered}" if offered else "its images have no names"
+
+
+def _judge(plan: ImagePlan, warnings: list[str]) -> None:
+    if len(plan.layers) > LONGEST_CHAIN:
+        reason = f"it has {len(plan.layers)} layers, more than the {LONGEST_CHAIN} that can be stacked"
+        raise ImageArchiveError(plan.member, reason, peer="max depth exceeded")
+    system = plan.config.platform.os
+    if system and system.lower() != "linux":
+        warnings.append(f"{plan.member}: the image is for {system}, and will not run here")

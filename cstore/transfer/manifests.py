@@ -1,0 +1,161 @@
+"""Manifests and indexes of both kinds, read strictly and never rewritten (docker 18.2, 18.5, 19).
+
+A document that could be taken for two things is refused: what one program reads as a manifest another would read as an
+index, and each would run something else.
+"""
+
+from __future__ import annotations
+
+from cstore.digests import check_digest
+from cstore.errors import ImageArchiveError, InvalidDigest
+from cstore.oci.config import Platform
+from cstore.transfer import media
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+LARGEST = 4 << 20
+"""Bytes in a manifest, index or config: what skopeo and Podman take at most."""
+
+
+class Descriptor(Value):
+    """What a document says of another part: its type, digest and size in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = {}
+    platform: Platform | None = None
+
+
+class Manifest(Value):
+    """One image: its config, and its layers from the bottom up. `raw` are the bytes that its digest is of."""
+
+    raw: bytes
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+class Index(Value):
+    """Several images, or one for several platforms."""
+
+    raw: bytes
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+
+
+def parse_document(raw: bytes, member: str) -> Manifest | Index:
+    """Read a manifest or an index. `member` is where it stands, for messages.
+
+    Raises:
+        ImageArchiveError: it is neither, or could be both, or a field is not what it should be.
+    """
+    document = load_json(raw, member)
+    if not isinstance(document, dict):
+        raise ImageArchiveError(member, "expected a JSON object")
+    if document.get("schemaVersion") != 2:
+        raise ImageArchiveError(member, f"expected schemaVersion 2, found {document.get('schemaVersion')!r}")
+    kind = _kind(document, member)
+    if kind in media.INDEXES:
+        return Index(raw, kind, _descriptors(document, "manifests", member))
+    config = _descriptor(document.get("config"), f"{member}: config")
+    if config.media_type not in media.CONFIGS:
+        raise ImageArchiveError(
+            member,
+            f"it is no image but an artifact of type {config.media_type!r}",
+            peer=f'unsupported image-specific operation on artifact with type "{config.media_type}"',
+        )
+    layers = _descriptors(document, "layers", member)
+    for place, layer in enumerate(layers):
+        if layer.media_type not in media.LAYERS:
+            raise ImageArchiveError(member, f"layer {place} is of the unknown media type {layer.media_type!r}")
+    return Manifest(raw, kind, config, layers)
+
+
+def load_json(raw: bytes, member: str) -> object:
+    """Read JSON.
+
+    Raises:
+        ImageArchiveError: it is none.
+    """
+    import json
+
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ImageArchiveError(member, f"it is not JSON: {error}") from None
+
+
+def _kind(document: Mapping[str, Any], member: str) -> str:
+    """Tell what a document is, by what it says and what it holds."""
+    is_index, is_manifest = "manifests" in document, "config" in document or "layers" in document
+    if (is_index and is_manifest) or "fsLayers" in document or "history" in document:
+        found = sorted({"config", "fsLayers", "history", "layers", "manifests"} & document.keys())
+        reason = f"it could be of two kinds, for it has {', '.join(found)}"
+        raise ImageArchiveError(member, reason, peer="rejecting ambiguous manifest, unexpected fields")
+    said = document.get("mediaType")
+    if said is None:
+        if not is_index and not is_manifest:
+            raise ImageArchiveError(member, "it is neither a manifest nor an index")
+        return media.OCI_INDEX if is_index else _manifest_kind(document)
+    if not isinstance(said, str) or said not in media.INDEXES | media.MANIFESTS:
+        raise ImageArchiveError(member, f"expected a manifest or an index, found media type {said!r}")
+    if is_index != (said in media.INDEXES):
+        raise ImageArchiveError(member, f"it calls itself {said!r}, and has not the fields of that")
+    return said
+
+
+def _manifest_kind(document: Mapping[str, Any]) -> str:
+    config = document.get("config")
+    docker = isinstance(config, dict) and config.get("mediaType") == media.DOCKER_CONFIG
+    return media.DOCKER_MANIFEST if docker else media.OCI_MANIFEST
+
+
+def _descriptors(document: Mapping[str, Any], key: str, member: str) -> tuple[Descriptor, ...]:
+    found = document.get(key)
+    if found is None and key == "layers":
+        return ()
+    if not isinstance(found, list):
+        raise ImageArchiveError(member, f"expected a list under {key!r}")
+    return tuple(_descriptor(item, f"{member}: {key}[{place}]") for place, item in enumerate(found))
+
+
+def _descriptor(found: object, where: str) -> Descriptor:
+    if not isinstance(found, dict):
+        raise ImageArchiveError(where, "expected a descriptor, a JSON object")
+    media_type, digest, size = found.get("mediaType"), found.get("digest"), found.get("size")
+    if not isinstance(media_type, str) or not media_type:
+        raise ImageArchiveError(where, "expected a mediaType")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ImageArchiveError(where, f"expected a size in bytes, found {size!r}")
+    return Descriptor(media_type, _digest(digest, where), size, _annotations(found, where), _platform(found, where))
+
+
+def _digest(found: object, where: str) -> str:
+    if not isinstance(found, str):
+        raise ImageArchiveError(where, "expected a digest")
+    try:
+        return check_digest(found)
+    except InvalidDigest as error:
+        raise ImageArchiveError(where, f"expected a digest, found {found!r}: {error.reason}") from None
+
+
+def _annotations(found: Mapping[str, Any], where: str) -> Mapping[str, str]:
+    annotations = found.get("annotations") or {}
+    if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):
+        raise ImageArchiveError(where, "expected texts under 'annotations'")
+    return annotations
+
+
+def _platform(found: Mapping[str, Any], where: str) -> Platform | None:
+    said = found.get("platform")
+    if said is None:
+        return None
+    keys = ("os", "architecture", "variant", "os.version")
+    if not isinstance(said, dict) or not all(isinstance(said.get(key, ""), str) for key in keys):
+        raise ImageArchiveError(where, "expected texts under 'platform'")
+    return Platform(*(said.get(key, "") for key in keys))

@@ -1,0 +1,145 @@
+"""The oldest archives, of Docker before 1.10: a directory an image, each with a layer and a JSON (docker 18.1).
+
+They name images by random IDs and say nothing of DiffIDs, so the layers are read once to learn these, and the configs
+are made as Docker makes them.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+from cstore import gojson
+from cstore.errors import ImageArchiveError, InvalidName
+from cstore.transfer.manifests import LARGEST, load_json
+from cstore.transfer.members import get_part
+from cstore.transfer.names import parse_name
+from cstore.transfer.plan import ImagePlan, LayerPlan, merge, read_config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cstore.transfer.members import Members, Part
+
+REPOSITORIES = "repositories"
+
+_DROPPED = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
+_KNOWN = frozenset(
+    {
+        "id", "parent", "comment", "created", "container", "container_config", "docker_version", "author", "config",
+        "architecture", "variant", "os", "Size",
+    }
+)  # fmt: skip
+"""All that Docker knew before 1.8.3; what else stands in a JSON of that time is dropped."""
+
+_OLD_ID = re.compile(r"[a-f0-9]{64}", re.ASCII)
+_FIRST_TO_KEEP = (1, 8, 3)
+_LONGEST_CHAIN = 500
+
+
+def read_plans(members: Members, home: str) -> list[ImagePlan]:
+    """Read what images there are: those that `repositories` names.
+
+    Raises:
+        ArchiveError: a document or a layer is not what it should be, or is not there.
+    """
+    raw = get_part(members, REPOSITORIES, "the format").read(LARGEST)
+    repositories = load_json(raw, REPOSITORIES)
+    reading = _Reading(members)
+    plans = []
+    for repository, tags in _objects(repositories, REPOSITORIES).items():
+        for tag, old_id in _objects(tags, f"{REPOSITORIES}: {repository}").items():
+            name = _name(f"{repository}:{tag}", home)
+            plans.append(reading.image(old_id, REPOSITORIES).with_(names=(name,)))
+    return merge(plans)
+
+
+def _objects(found: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        raise ImageArchiveError(where, "expected a JSON object")
+    return found
+
+
+def _name(text: str, home: str) -> str:
+    try:
+        return str(parse_name(text, home=home))
+    except InvalidName as error:
+        raise ImageArchiveError(REPOSITORIES, error.message, peer=error.peer) from None
+
+
+class _Reading:
+    """One archive being read; an image that several names or children share is read once."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._plans: dict[str, ImagePlan] = {}
+
+    def image(self, old_id: object, where: str) -> ImagePlan:
+        """Read an image and all that it was made from, without recursion: chains may be long."""
+        chain: list[tuple[str, dict[str, Any]]] = []
+        wanted: object = old_id
+        while wanted and wanted not in self._plans:
+            checked = _check_id(wanted, where)
+            if any(checked == known for known, _ in chain) or len(chain) == _LONGEST_CHAIN:
+                raise ImageArchiveError(f"{checked}/json", "its parents have no end", peer="max depth exceeded")
+            where = f"{checked}/json"
+            document = load_json(get_part(self._members, where, "an image").read(LARGEST), where)
+            chain.append((checked, dict(_objects(document, where))))
+            wanted = chain[-1][1].get("parent")
+        for checked, document in reversed(chain):
+            self._plans[checked] = self._made(checked, document)
+        return self._plans[str(old_id)]
+
+    def _made(self, old_id: str, document: dict[str, Any]) -> ImagePlan:
+        """Make the config of one image as Docker does: its own JSON, its layers, its history."""
+        below = self._plans.get(document.get("parent") or "")
+        part = get_part(self._members, f"{old_id}/layer.tar", f"{old_id}/json")
+        layer = LayerPlan(part.name, _diff_id(part))
+        layers = (*(below.layers if below else ()), layer)
+        history = [*(below.config.document["history"] if below else ()), _history(document)]
+        config = {key: value for key, value in _understood(document).items() if key not in _DROPPED}
+        config["rootfs"] = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
+        config["history"] = history
+        config.setdefault("os", "linux")
+        raw = gojson.encode(dict(sorted(config.items())))
+        return ImagePlan(f"{old_id}/json", read_config(raw, f"{old_id}/json"), layers)
+
+
+def _check_id(found: object, where: str) -> str:
+    if not isinstance(found, str) or not _OLD_ID.fullmatch(found):
+        raise ImageArchiveError(
+            where, f"expected the ID of an image, found {found!r}", peer=f"invalid target ID: {found}"
+        )
+    return found
+
+
+def _understood(document: dict[str, Any]) -> dict[str, Any]:
+    version = re.match(r"(\d+)\.(\d+)\.(\d+)", str(document.get("docker_version") or ""))
+    if version is None or tuple(map(int, version.groups())) >= _FIRST_TO_KEEP:
+        return document
+    return {key: value for key, value in document.items() if key in _KNOWN}
+
+
+def _history(document: Mapping[str, Any]) -> dict[str, object]:
+    container = document.get("container_config")
+    command = container.get("Cmd") if isinstance(container, dict) else None
+    item = {
+        "created": document.get("created"),
+        "author": document.get("author"),
+        "created_by": " ".join(map(str, command)) if isinstance(command, list) else "",
+        "comment": document.get("comment"),
+    }
+    return {key: value for key, value in item.items() if value}
+
+
+def _diff_id(part: Part) -> str:
+    """Hash a layer as it is when it is not compressed."""
+    from cstore.transfer.verifying import drained, uncompressed
+
+    digest = sha256(usedforsecurity=False)
+    with part.opened() as reader:
+        for piece in drained(uncompressed(reader)):
+            digest.update(piece)
+    return f"sha256:{digest.hexdigest()}"

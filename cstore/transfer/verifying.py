@@ -1,0 +1,96 @@
+"""Holding a layer to what was said of it: while it is unpacked, or by itself if the store has it already."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
+from cstore.archive.streams import BUFFER_SIZE, CountingReader, PeekingReader
+from cstore.transfer.oci_layout import check_size, digest_differs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.archive.apply import Applied
+    from cstore.archive.compression import Decoder
+    from cstore.archive.streams import ReadInto
+    from cstore.transfer.plan import LayerPlan
+
+
+def uncompressed(source: ReadInto) -> Decoder:
+    """Give back what was compressed, in whatever way, or not."""
+    peeking = PeekingReader(source)
+    return open_decoder(sniff(peeking.peek(LONGEST_MAGIC)), peeking)
+
+
+def drained(source: ReadInto) -> Iterator[memoryview]:
+    """Read something to its end, piece by piece; each is valid until the next."""
+    buffer = memoryview(bytearray(BUFFER_SIZE))
+    while count := source.readinto(buffer):
+        yield buffer[:count]
+
+
+class Delivery:
+    """A layer's member on its way in.
+
+    Attributes:
+        source: what is to be unpacked.
+        oddity: what is wrong with it and does no harm, or "".
+    """
+
+    def __init__(self, source: ReadInto, layer: LayerPlan) -> None:
+        algorithm = layer.digest.partition(":")[0]
+        self._layer = layer
+        # Unpacking takes SHA-256 of what comes, compressed or not; another algorithm is ours to do.
+        self._counted = None if algorithm in {"", "sha256"} else CountingReader(source, algorithm)
+        self.source: ReadInto = self._counted or source
+        self.oddity = ""
+
+    def accept(self, applied: Applied) -> Applied:
+        """Hold what was unpacked to its description, and say what shall be recorded of it.
+
+        A layer that nobody described by a digest is recorded as if it had come uncompressed: the manifest that is made
+        up for its image says so (docker 16).
+
+        Raises:
+            ImageArchiveError: it is another layer.
+        """
+        from msgspec.structs import replace
+
+        layer = self._layer
+        check_size(layer.member, layer.size, applied.compressed_size)
+        delivered = self._counted.digest if self._counted else applied.compressed_digest
+        if layer.digest and delivered != layer.digest:
+            raise digest_differs(layer.member, layer.digest, delivered)
+        if applied.diff_digest != layer.diff_id:
+            raise digest_differs(layer.member, layer.diff_id, applied.diff_digest, "DiffID")
+        if layer.compression not in {None, applied.compression}:
+            self.oddity = f"{layer.member} is not compressed as its media type says, but: {applied.compression.label}"
+        if layer.digest:
+            return replace(applied, compressed_digest=layer.digest)
+        return replace(
+            applied,
+            compression=Compression.NONE,
+            compressed_digest=applied.diff_digest,
+            compressed_size=applied.diff_size,
+        )
+
+
+def verify(source: ReadInto, layer: LayerPlan) -> None:
+    """Read a layer's member that the store does not need, and hold it to its description all the same.
+
+    Raises:
+        ArchiveError: it is another layer, or none.
+    """
+    algorithm = layer.digest.partition(":")[0] or "sha256"
+    counted = CountingReader(source, algorithm if layer.digest else None)
+    contents = hashlib.sha256(usedforsecurity=False)
+    for piece in drained(uncompressed(counted)):
+        contents.update(piece)
+    check_size(layer.member, layer.size, counted.count)
+    if layer.digest and counted.digest != layer.digest:
+        raise digest_differs(layer.member, layer.digest, counted.digest)
+    diff_id = f"sha256:{contents.hexdigest()}"
+    if diff_id != layer.diff_id:
+        raise digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")
