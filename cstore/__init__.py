@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
+    from cstore.store.container_creation import NewContainer
     from cstore.store.creation import NewLayer
     from cstore.store.image_creation import NewImage
     from cstore.store.userns import AutoMap
@@ -36,6 +37,7 @@ __all__ = [
     "IDMapEntry",
     "Image",
     "Layer",
+    "NewContainer",
     "NewImage",
     "NewLayer",
     "Overrides",
@@ -58,6 +60,7 @@ _HOMES = {
     "IDMapEntry": "cstore.records.model",
     "Image": "cstore.records.model",
     "Layer": "cstore.records.model",
+    "NewContainer": "cstore.store.container_creation",
     "NewImage": "cstore.store.image_creation",
     "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",

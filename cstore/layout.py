@@ -99,6 +99,11 @@ class Layout(Value):
         """The big data directory of `layer`."""
         return join(self.layers, check_neighbour(layer))
 
+    @property
+    def container_journal(self) -> str:
+        """Which container is being made or removed with its layer; there only meanwhile."""
+        return join(self.layers, "container.json")
+
     # ── the separate image store ──
 
     @property
@@ -170,9 +175,17 @@ class Layout(Value):
         """The directory of everything that `container` has besides its record."""
         return join(self.containers, check_neighbour(container))
 
+    def container_directory(self, container: str) -> str:
+        """The directory that `container` has for whoever asks for one."""
+        return join(self.container_data(container), "userdata")
+
     def container_run_data(self, container: str) -> str:
-        """The same, as far as a reboot forgets it."""
+        """What `container` has besides its record, as far as a reboot forgets it."""
         return join(self.run_containers, check_neighbour(container))
+
+    def container_run_directory(self, container: str) -> str:
+        """The directory that `container` has for whoever asks for one that a reboot forgets."""
+        return join(self.container_run_data(container), "userdata")
 
     # ── run root ──
 

@@ -10,14 +10,21 @@ from cstore.store.store import Store, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.store.container_creation import NewContainer
     from cstore.store.creation import NewLayer
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import Item
 
-__all__ = ["Item", "Leftover", "NewImage", "NewLayer", "Store", "open_store"]
+__all__ = ["Item", "Leftover", "NewContainer", "NewImage", "NewLayer", "Sharing", "Store", "open_store"]
 
-_HOMES = {"Item": "lookup", "Leftover": "garbage", "NewImage": "image_creation", "NewLayer": "creation"}
+_HOMES = {
+    "Item": "lookup",
+    "Leftover": "garbage",
+    "NewContainer": "container_creation",
+    "NewImage": "image_creation",
+    "NewLayer": "creation",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -26,4 +33,4 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.store.{_HOMES[name]}"), name)
+    return getattr(import_module(f"cstore.{_HOMES[name]}"), name)

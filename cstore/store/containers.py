@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown
+from cstore.store.lookup import get_container
+from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cstore.records.model import Container
+    from cstore.store.container_creation import NewContainer
     from cstore.store.context import Context
     from cstore.store.reading import Reader
 
@@ -36,7 +38,82 @@ class Containers:
         Raises:
             ContainerUnknown: none does, or more than one.
         """
-        container = self.find(word)
-        if container is None:
-            raise ContainerUnknown(word)
-        return container
+        return get_container(self._reader, word)
+
+    def by_layer(self, word: str) -> Container:
+        """The container whose own layer this is; see `container_files.by_layer`."""
+        from cstore.store import container_files
+
+        return container_files.by_layer(self._context, word)
+
+    # ── making and removing ──
+
+    def create(self, request: NewContainer) -> Container:
+        """Make a container from an image, or from nothing; see `container_creation.create_container`."""
+        from cstore.store import container_creation
+
+        return container_creation.create_container(self._context, request)
+
+    def delete(self, word: str) -> None:
+        """Delete a container with all that is its own; see `container_removal.delete_container`."""
+        from cstore.store import container_removal
+
+        container_removal.delete_container(self._context, word)
+
+    # ── data items ──
+
+    def data_names(self, word: str) -> tuple[str, ...]:
+        """The data items of a container, in the order in which they were first set."""
+        from cstore.store import bigdata
+
+        return bigdata.data_names(self._context, Shelf.CONTAINERS, word)
+
+    def get_data(self, word: str, key: str) -> bytes:
+        """A data item of a container; see `bigdata.get_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.get_data(self._context, Shelf.CONTAINERS, word, key)
+
+    def data_size(self, word: str, key: str) -> int:
+        """The size of a data item, in bytes; see `bigdata.data_size`."""
+        from cstore.store import bigdata
+
+        return bigdata.data_size(self._context, Shelf.CONTAINERS, word, key)
+
+    def data_digest(self, word: str, key: str) -> str:
+        """The digest of a data item; see `bigdata.data_digest`."""
+        from cstore.store import bigdata
+
+        return bigdata.data_digest(self._context, Shelf.CONTAINERS, word, key)
+
+    def set_data(self, word: str, key: str, data: bytes) -> None:
+        """Set a data item of a container; see `bigdata.set_data`."""
+        from cstore.store import bigdata
+
+        bigdata.set_data(self._context, Shelf.CONTAINERS, word, key, data)
+
+    # ── directories, space, owners ──
+
+    def directory(self, word: str) -> str:
+        """The directory that is kept for whoever runs a container; see `container_files.directory`."""
+        from cstore.store import container_files
+
+        return container_files.directory(self._context, word)
+
+    def run_directory(self, word: str) -> str:
+        """The same for what a reboot may take; see `container_files.run_directory`."""
+        from cstore.store import container_files
+
+        return container_files.run_directory(self._context, word)
+
+    def size(self, word: str) -> int:
+        """Bytes that only the container takes; see `container_files.size`."""
+        from cstore.store import container_files
+
+        return container_files.size(self._context, word)
+
+    def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
+        """Owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`."""
+        from cstore.store import owners
+
+        return owners.parent_owners(self._context, self.get(word).layer)

@@ -22,8 +22,10 @@ def sweep(context: Context) -> list[str]:
 
 def recover(writer: Writer) -> None:
     """Bring the layers into a whole state. Under the layer lock, so that nobody can still be at work on them."""
+    from cstore.store.container_journal import conclude
     from cstore.store.replacing import finish_replacements
 
+    conclude(writer)
     finish_replacements(writer)
     unfinished = [layer.id for layer in incomplete(writer.layers)]
     if unfinished:

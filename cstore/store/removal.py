@@ -110,18 +110,14 @@ def delete_item(context: Context, word: str) -> None:
 
 
 def _remove_container(writer: Writer, item: Item) -> None:
+    from cstore.store.container_removal import remove_container
+
     container = writer.containers.get(item.id)
     if container is None:
         raise LayerUnknown(item.id)
-    if writer.layers.get(container.layer) is None:
+    if container.layer not in writer.layers:
         raise NotALayer(container.layer)
-
-    def forget() -> None:
-        writer.containers.remove(item.id)
-        writer.save(Shelf.CONTAINERS)
-
-    remove_layer(writer, container.layer, forget)
-    discard_container_data(writer, item.id)
+    remove_container(writer, container)
 
 
 def _remove_image(writer: Writer, item: Item) -> None:

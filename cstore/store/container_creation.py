@@ -1,0 +1,315 @@
+"""New containers: a record, and a writable layer of their own on top of an image's.
+
+    look ──► choose the ID map ──► find or make the base layer ──► stage the tree above it
+         ──► lock ──► look again ──► layer ──► data ──► container's record
+
+Until the record is there nothing is: what a crash leaves, the next writer takes away (container_journal.py). Only a
+twin that was made of the image's top layer stays, for the next container with that map. (store-format 2.4, semantics 7)
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from cstore.drivers.contract import TreeOptions
+from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidIDMap, InvalidOption, LayerUnknown, NameTaken
+from cstore.idmap import IDENTITY, IDMap
+from cstore.ids import check_id, new_id, unique_names
+from cstore.records.codec import now
+from cstore.records.model import Container, Layer
+from cstore.records.table import Location
+from cstore.store import container_journal as journal
+from cstore.store.bigdata import store_items, with_items
+from cstore.store.lookup import find_layer, get_image
+from cstore.store.maps import map_fields
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.store.session import Writer, make_roots, writing
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cstore.drivers.contract import StagedTree
+    from cstore.idmap import IDRange
+    from cstore.records.model import Image
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+    from cstore.store.userns import AutoMap
+
+
+class NewContainer(Value):
+    """What a caller asks for.
+
+    Attributes:
+        image: by ID, name or unique prefix; "" for a container without one.
+        id_map: the owners that the container shall have; None for those of the host.
+        host_uids, host_gids: leave the map's part of that kind out.
+        auto_map: choose a map instead; see `userns.choose_map`.
+        process_label, mount_label: SELinux labels, both or neither.
+        storage_options: for the driver, such as a limit of the layer's size.
+        volatile: whether a power cut may take what the container writes.
+        mount_options: how the container's layer shall be mounted.
+        flags: to be recorded as they are.
+        data: data items, by key.
+    """
+
+    image: str = ""
+    id: str = ""
+    names: tuple[str, ...] = ()
+    metadata: str = ""
+    id_map: IDMap | None = None
+    host_uids: bool = False
+    host_gids: bool = False
+    auto_map: AutoMap | None = None
+    process_label: str = ""
+    mount_label: str = ""
+    storage_options: Mapping[str, str] = {}
+    volatile: bool = False
+    mount_options: tuple[str, ...] = ()
+    flags: Mapping[str, Any] = {}
+    data: Mapping[str, bytes] = {}
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the container shall have other owners than the host."""
+        return self.auto_map is not None or bool(_given_map(self))
+
+
+class _Base(Value):
+    """What the container's layer is built on, and the owners of both."""
+
+    layer: Layer | None
+    own_map: IDMap
+
+    @property
+    def id(self) -> str:
+        """The ID of the layer, or ""."""
+        return "" if self.layer is None else self.layer.id
+
+    @property
+    def id_map(self) -> IDMap:
+        """The owners of what is below."""
+        return IDENTITY if self.layer is None else self.layer.id_map
+
+
+def create_container(context: Context, request: NewContainer) -> Container:
+    """Make a container from an image, or from nothing.
+
+    Raises:
+        ImageUnknown: the image is not known, or went away meanwhile.
+        LayerUnknown: the image's top layer is missing, or went away meanwhile.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
+        InvalidIDMap: ranges of the map overlap, or it does not cover an owner in the image.
+        InvalidOption: one of two labels is missing, or no ID map can be chosen.
+        InvalidDataName: a data item cannot have that name.
+        DriverError: the driver does not take a storage option.
+    """
+    _check_labels(request)
+    _check_new(Reader(context), request)  # a mistake leaves no trace, not even a store
+    with _id_ranges(context, request):
+        image = get_image(Reader(context), request.image) if request.image else None
+        id_map = _choose_map(context, request, image)
+        _check_disjoint(id_map)
+        base = _find_base(context, request, image, id_map)
+        return _create(context, request, image, id_map, base)
+
+
+# ── the request ──
+
+
+def _check_labels(request: NewContainer) -> None:
+    if bool(request.process_label) != bool(request.mount_label):
+        raise InvalidOption(
+            "a process label and a mount label belong together, and one of them is missing",
+            hint="give both, or neither",
+            peer="ProcessLabel and Mountlabel must either not be specified or both specified",
+        )
+
+
+def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
+    """Make sure that the container may have its ID and its names; return the names, each once."""
+    if request.id and check_id(request.id) in tables.containers:
+        raise IDTaken("container", request.id)
+    names = unique_names(request.names)
+    for name in names:
+        holder = tables.containers.named(name)
+        if holder is not None:
+            raise NameTaken("container", name, holder.id)
+    return names
+
+
+@contextmanager
+def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
+    """Keep others from choosing ID ranges until ours are recorded."""
+    if not request.mapped:
+        yield
+        return
+    from cstore.store.userns import choosing
+
+    with choosing(context):
+        yield
+
+
+def _choose_map(context: Context, request: NewContainer, image: Image | None) -> IDMap:
+    if request.auto_map is None:
+        return _given_map(request)
+    from cstore.store.userns import choose_map
+
+    return choose_map(context, request.auto_map, image)
+
+
+def _given_map(request: NewContainer) -> IDMap:
+    given = request.id_map or IDENTITY
+    return IDMap(uids=() if request.host_uids else given.uids, gids=() if request.host_gids else given.gids)
+
+
+def _check_disjoint(id_map: IDMap) -> None:
+    """Refuse ranges that overlap, inside or outside; the peer names every one that overlaps an earlier one."""
+    for ranges in (id_map.uids, id_map.gids):
+        guilty = list(_overlapping(ranges))
+        if guilty:
+            several = len(guilty) > 1
+            raise InvalidIDMap(
+                ", ".join(guilty),
+                "it overlaps another range of the map",
+                hint="give ranges that have no ID in common, inside or outside",
+                peer=f"the specified UID and/or GID mapping{'s' * several} {', '.join(guilty)} "
+                f"conflict{'s' * (not several)} with other mappings: invalid mappings specified",
+            )
+
+
+def _overlapping(ranges: Sequence[IDRange]) -> Iterator[str]:
+    inside: list[tuple[int, int]] = []
+    outside: list[tuple[int, int]] = []
+    for part in ranges:
+        for taken, first in ((inside, part.container_id), (outside, part.host_id)):
+            end = first + part.size
+            if any(first < other_end and other < end for other, other_end in taken):
+                yield f"{part.container_id}:{part.host_id}:{part.size}"
+            else:
+                taken.append((first, end))
+
+
+# ── the layer ──
+
+
+def _find_base(context: Context, request: NewContainer, image: Image | None, id_map: IDMap) -> _Base:
+    """Find what to build on, and with which owners: those below, or the container's own where those must be changed."""
+    shown = IDENTITY if context.driver.can_shift(id_map) else id_map
+    if image is None or not image.layer:
+        return _Base(None, shown)
+    from cstore.store.twins import base_layer
+
+    layer, must_change = base_layer(context, image, id_map, request.mount_label)
+    return _Base(layer, shown if must_change else layer.id_map)
+
+
+def _create(context: Context, request: NewContainer, image: Image | None, id_map: IDMap, base: _Base) -> Container:
+    from cstore.fs.atomic import sync_filesystem
+    from cstore.store.recovery import sweep
+
+    make_roots(context.layout)
+    sweep(context)
+    options = TreeOptions(
+        id_map=base.own_map,
+        parent_map=base.id_map,
+        mount_label=request.mount_label,
+        storage_options=request.storage_options,
+    )
+    staged = context.driver.stage(base.id or None, options)
+    try:
+        if staged.copied and context.sync:
+            sync_filesystem(staged.tree)  # without a lock: nobody shall wait for our disk
+        shelves = (Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS) if image else (Shelf.LAYERS, Shelf.CONTAINERS)
+        with writing(context, *shelves) as writer:
+            names = _check_new(writer, request)
+            _check_still_there(writer, request, image, base)
+            container, layer = _records(writer, request, image, id_map, base)
+            return _publish(writer, request, container.with_(names=names), layer, staged)
+    finally:
+        staged.staging.remove()
+
+
+def _check_still_there(writer: Writer, request: NewContainer, image: Image | None, base: _Base) -> None:
+    """Make sure that what we looked at is the same, now that it cannot go away any more."""
+    if image is not None and get_image(writer, image.id).layer != image.layer:
+        raise ImageUnknown(request.image)
+    if base.layer is not None:
+        found = find_layer(writer, base.id)
+        if found is None or found.created != base.layer.created:
+            raise LayerUnknown(base.id)
+
+
+def _records(
+    writer: Writer, request: NewContainer, image: Image | None, id_map: IDMap, base: _Base
+) -> tuple[Container, Layer]:
+    layer = Layer(
+        id=new_id(lambda candidate: candidate in writer.layers),
+        parent=base.id,
+        mount_label=request.mount_label,
+        created=now(),
+        **map_fields(base.own_map),
+    )
+    container = Container(
+        id=request.id or new_id(lambda candidate: candidate in writer.containers),
+        image="" if image is None else image.id,
+        layer=layer.id,
+        metadata=request.metadata,
+        created=now(),
+        flags=_flags(writer, request),
+        **map_fields(id_map),
+    )
+    return container, layer
+
+
+def _flags(writer: Writer, request: NewContainer) -> dict[str, Any]:
+    flags = {**request.flags, "MountLabel": request.mount_label, "ProcessLabel": request.process_label}
+    if request.mount_options:
+        flags["MountOpts"] = list(request.mount_options)
+    if request.volatile or writer.layout.transient:
+        flags["Volatile"] = True
+    return flags
+
+
+def _publish(
+    writer: Writer, request: NewContainer, container: Container, layer: Layer, staged: StagedTree
+) -> Container:
+    """Give the tree its ID and record and then the container its own, or raise and leave the records as they were.
+
+    What is volatile is recorded where everything is, unless the store is transient: older peers know no other place,
+    and would take the image from under a container that they do not see.
+    """
+    location = Location.VOLATILE if writer.layout.transient else Location.STABLE
+    container = with_items(container, request.data)
+    journal.begin(writer, journal.Pair(container=container.id, layer=layer.id))
+    try:
+        writer.layers.add(layer.with_(flags={"incomplete": True}), location)
+        writer.save(Shelf.LAYERS)
+        writer.driver.adopt(staged, layer.id, layer.parent or None)
+        store_items(writer, Shelf.CONTAINERS, container.id, request.data)
+        writer.layers.replace(layer)
+        writer.save(Shelf.LAYERS)
+        writer.containers.add(container, location)
+        writer.save(Shelf.CONTAINERS)
+    except BaseException:
+        with suppress(CstoreError):  # the first error is the one to tell; the journal tells the next writer the rest
+            _withdraw(writer, container.id, layer.id)
+        raise
+    journal.end(writer)
+    return container
+
+
+def _withdraw(writer: Writer, container: str, layer: str) -> None:
+    """Take back a container that could not be finished."""
+    from cstore.store.removal import discard_container_data, take_out
+
+    if container in writer.containers:
+        writer.containers.remove(container)
+        writer.save(Shelf.CONTAINERS)
+    if layer in writer.layers:
+        take_out(writer, layer)
+        writer.save(Shelf.LAYERS)
+    discard_container_data(writer, container)
+    journal.end(writer)

@@ -1,0 +1,92 @@
+"""A container and its layer come and go together, though their records are in two files.
+
+The container's record decides. While one of the two may be there without the other, a journal beside the layer records
+names them:
+
+    making      journal ──► layer ──► container's record ──► journal gone
+    removing    journal ──► container's record gone ──► layer gone ──► journal gone
+
+So whoever finds the journal, holding the layer lock, needs one look: if no container has that layer, it goes. There is
+one journal for all, for whoever writes it holds the layer lock. Programs that do not know it see at worst a layer that
+nobody uses.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cstore.errors import CstoreError, SystemFailure
+from cstore.store.lookup import container_of_layer
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from cstore.store.session import Writer
+
+
+class Pair(Value):
+    """A container and its layer, by their IDs."""
+
+    container: str
+    layer: str
+
+
+def begin(writer: Writer, pair: Pair) -> None:
+    """Note what is going to be made or removed.
+
+    Raises:
+        SystemFailure: the journal cannot be written, and nothing has begun.
+    """
+    from cstore.fs.atomic import write_file
+    from cstore.gojson import encode
+
+    text = encode({"container": pair.container, "layer": pair.layer})
+    write_file(writer.layout.container_journal, text, sync=writer.context.sync)
+
+
+def end(writer: Writer) -> None:
+    """Forget the journal: both are there, or neither. One that a power cut brings back finds nothing to do."""
+    path = writer.layout.container_journal
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SystemFailure("remove", path, error) from None
+
+
+def conclude(writer: Writer) -> None:
+    """Finish what a dead writer began. What resists is left to the next one: it shall not keep all from everything."""
+    with suppress(CstoreError):
+        pair = _read(writer.layout.container_journal)
+        if pair is not None:
+            _settle(writer, pair)
+            end(writer)
+
+
+def _settle(writer: Writer, pair: Pair) -> None:
+    from cstore.store.removal import discard_container_data, remove_layer
+
+    if container_of_layer(writer, pair.layer) is not None:
+        return
+    if writer.layers.get(pair.layer) is not None:
+        remove_layer(writer, pair.layer)
+    if pair.container not in writer.containers:
+        discard_container_data(writer, pair.container)
+
+
+def _read(path: str) -> Pair | None:
+    """Read the journal; of one that is no journal, nothing is believed."""
+    from cstore.records.scanner import load
+
+    try:
+        with open(path, "rb") as stream:
+            found = load(stream.read())
+        return Pair(container=str(found["container"]), layer=str(found["layer"]))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    except (ValueError, LookupError, TypeError):
+        return Pair(container="", layer="")
