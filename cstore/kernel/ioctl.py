@@ -1,11 +1,23 @@
-"""Requests to a file system about one file: clone its data, read or set its flags."""
+"""Requests to a file system about files: clone or share their data, say where it is, read or set their flags."""
 
 from __future__ import annotations
 
+import os
 import struct
 from fcntl import ioctl
 
+from cstore.values import Value
+
 _FICLONE = 0x40049409
+_FIDEDUPERANGE = 0xC0189436
+_DEDUPE = struct.Struct("=QQHHIqQQiI")
+"""struct file_dedupe_range with one struct file_dedupe_range_info behind it."""
+
+_FIEMAP = 0xC020660B
+_FIEMAP_HEAD = struct.Struct("=QQIIII")
+_FIEMAP_EXTENT = struct.Struct("=QQQQQIIII")
+_EXTENTS_AT_ONCE = 128
+_SYNC_FIRST = 1
 _LONG = struct.calcsize("l")
 _FS_IOC_GETFLAGS = 0x80006601 | _LONG << 16
 _FS_IOC_SETFLAGS = 0x40006602 | _LONG << 16
@@ -21,6 +33,65 @@ def clone_file(source_fd: int, target_fd: int) -> None:
         OSError: EOPNOTSUPP, ENOTTY or EXDEV where the file system cannot; EINVAL for files that it will not share.
     """
     ioctl(target_fd, _FICLONE, source_fd)
+
+
+def share_range(source_fd: int, target_fd: int, offset: int, length: int) -> int:
+    """Make a range of the target share its blocks with the same range of the source, if both hold the same bytes.
+
+    The kernel compares them, with both files locked; nobody sees the target change, not even its times.
+
+    Returns:
+        How many bytes of the range are shared now, which may be fewer than asked for; 0 if the ranges differ.
+
+    Raises:
+        OSError: EOPNOTSUPP or ENOTTY where the file system cannot share; EXDEV for files of different ones; EINVAL for
+            a range that overlaps itself.
+    """
+    request = bytearray(_DEDUPE.pack(offset, length, 1, 0, 0, target_fd, offset, 0, 0, 0))
+    ioctl(source_fd, _FIDEDUPERANGE, request)
+    *_, shared, status, _ = _DEDUPE.unpack(request)
+    if status < 0:
+        raise OSError(-status, os.strerror(-status))
+    return int(shared) if status == 0 else 0
+
+
+EXTENT_LAST = 0x1
+EXTENT_UNKNOWN = 0x2
+EXTENT_DELAYED = 0x4
+EXTENT_ENCODED = 0x8
+EXTENT_INLINE = 0x200
+
+
+class Extent(Value):
+    """A run of a file's bytes and where it is on the disk, all in bytes; flags are EXTENT_*."""
+
+    logical: int
+    physical: int
+    length: int
+    flags: int
+
+
+def extents(fd: int) -> list[Extent]:
+    """Say where the contents of a file are; holes have no extent. What is only in memory is written first.
+
+    Raises:
+        OSError: EOPNOTSUPP or ENOTTY where the file system does not tell.
+    """
+    found: list[Extent] = []
+    start = 0
+    while True:
+        request = bytearray(_FIEMAP_HEAD.size + _EXTENTS_AT_ONCE * _FIEMAP_EXTENT.size)
+        _FIEMAP_HEAD.pack_into(request, 0, start, (1 << 64) - 1 - start, _SYNC_FIRST, 0, _EXTENTS_AT_ONCE, 0)
+        ioctl(fd, _FIEMAP, request)
+        count = _FIEMAP_HEAD.unpack_from(request)[3]
+        for number in range(count):
+            logical, physical, length, _, _, flags, *_ = _FIEMAP_EXTENT.unpack_from(
+                request, _FIEMAP_HEAD.size + number * _FIEMAP_EXTENT.size
+            )
+            found.append(Extent(logical, physical, length, flags))
+        if not count or found[-1].flags & EXTENT_LAST:
+            return found
+        start = found[-1].logical + found[-1].length
 
 
 def file_flags(fd: int) -> int:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.container_creation import NewContainer
     from cstore.store.creation import NewLayer
+    from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import Item
@@ -24,6 +25,7 @@ _HOMES = {
     "NewContainer": "container_creation",
     "NewImage": "image_creation",
     "NewLayer": "creation",
+    "Sharing": "dedup",
 }
 
 
@@ -33,4 +35,4 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.{_HOMES[name]}"), name)
+    return getattr(import_module(f"cstore.store.{_HOMES[name]}"), name)

@@ -14,11 +14,12 @@ from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cstore.config import StoreConfig
     from cstore.errors import RecordsDamaged
     from cstore.fs.patience import Patience
+    from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
 
 
@@ -180,6 +181,14 @@ class Store:
         from cstore.store import garbage
 
         return garbage.collect(self._context, dry_run=dry_run)
+
+    def dedup(
+        self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
+    ) -> Sharing:
+        """Let equal files of all images share their space; see `dedup.dedup`."""
+        from cstore.store import dedup
+
+        return dedup.dedup(self._context, method, dry_run=dry_run, progress=progress)
 
     def wipe(self) -> None:
         """Remove everything; see `wiping.wipe`."""

@@ -1,0 +1,33 @@
+"""Space: equal files made to share it."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text
+from cstore.cli.session import Intent, Session
+
+
+@command("dedup", example="cstore dedup --dry-run\ncstore dedup --hash-method sha256 --verbose")
+@text("--hash-method", metavar="METHOD", help="How equal files are found: crc (the default), size or sha256.")
+@switch("--dry-run", help="Change nothing; say what would be saved.")
+@switch("-v", "--verbose", help="Say, too, how many files there were and what was saved.")
+@switch("-q", "--quiet", help="Show no progress.")
+@json_option
+def dedup(session: Session, hash_method: str, dry_run: bool, verbose: bool, quiet: bool) -> None:
+    """Let equal files of all images share their space.
+
+    This works on file systems that can (btrfs, and xfs with reflinks); on others nothing happens. The kernel compares
+    the files once more before they share, so it is safe beside everything else.
+    """
+    from cstore.cli.output import savings
+    from cstore.cli.output.progress import progress_bar
+
+    store = session.open(Intent.CONTENT if dry_run else Intent.WRITE)
+    with progress_bar("Comparing", None, quiet=quiet or session.json) as progress:
+        found = store.dedup(hash_method or "crc", dry_run=dry_run, progress=progress)
+    session.warn(found.failures)
+    if session.json:
+        session.document(savings.document(found, dry_run=dry_run, verbose=verbose))
+    elif session.styled:
+        savings.show(found, dry_run=dry_run)
+    else:
+        session.lines(savings.lines(found, dry_run=dry_run, verbose=verbose))

@@ -1,0 +1,315 @@
+"""Equal files in several trees, made to share their blocks (drivers 14).
+
+    look at every tree ──► files of one size ──► where are they on disk? ──► hash ──► ask the kernel to share
+
+Nothing here needs a lock: the kernel compares the bytes once more, with both files locked, before it lets them share,
+and what goes away meanwhile is passed over. Where an earlier run, a snapshot or a reflink copy has made files share
+already, their places on the disk say so, and nothing is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.errors import InvalidOption
+from cstore.fs.scoped import open_beneath
+from cstore.fs.tree.trail import Trail, open_root
+from cstore.kernel import ioctl, mountinfo
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+METHODS = ("crc", "size", "sha256")
+"""How files that may be equal are found. With `size` the kernel compares all files of one size, which may take long."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOT_HERE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EROFS})
+_GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP})
+_AT_ONCE = 16 << 20  # as much as btrfs shares in one step
+_BLOCK = 1 << 20
+_NO_PLACE = ioctl.EXTENT_UNKNOWN | ioctl.EXTENT_DELAYED | ioctl.EXTENT_ENCODED
+"""What the kernel says of an extent that cannot be told from others by its place."""
+
+
+class Sharing(Value):
+    """What came of it.
+
+    Attributes:
+        shared: bytes of files that share their blocks with an equal one, whoever made them do so.
+        saved: bytes that are free now, or in a dry run would be, as far as nothing else holds on to them.
+        files: how many files were, or would be, made to share.
+        failures: what could not be looked at, a sentence each.
+    """
+
+    shared: int = 0
+    saved: int = 0
+    files: int = 0
+    failures: tuple[str, ...] = ()
+
+
+class _File:
+    """A file that was seen in a tree."""
+
+    __slots__ = ("blocks", "disk", "identity", "path", "root")
+
+    def __init__(self, root: str, path: str, disk: int, status: os.stat_result) -> None:
+        self.root, self.path, self.disk = root, path, disk
+        self.blocks = status.st_blocks * 512
+        self.identity = (status.st_dev, status.st_ino)
+
+    def open(self) -> int:
+        """Open the file, if it still is the one that was seen. Raises OSError."""
+        root = open_root(self.root)
+        try:
+            fd = open_beneath(root, os.fsencode(self.path), _READ)
+        finally:
+            os.close(root)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != self.identity:
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return fd
+
+
+class _Original:
+    """The first of some equal files, whose blocks the others get."""
+
+    def __init__(self, file: _File, place: bytes) -> None:
+        self.file, self.place = file, place
+
+
+class Duplicates:
+    """One search for equal files. `add` the trees, then `share`."""
+
+    def __init__(
+        self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Prepare a search.
+
+        Args:
+            method: one of METHODS.
+            dry_run: change nothing; files whose hashes agree are taken for equal.
+            progress: called with the number of bytes dealt with so far.
+
+        Raises:
+            InvalidOption: there is no such method.
+        """
+        if method not in METHODS:
+            raise InvalidOption(f"invalid hash method: {method}", hint=f"choose one of: {', '.join(METHODS)}")
+        self._hash = _hasher("sha256" if dry_run and method == "size" else method)
+        self._dry_run = dry_run
+        self._progress = progress
+        self._seen: set[tuple[int, int]] = set()
+        self._by_size: dict[int, list[_File]] = {}
+        self._failures: list[str] = []
+        self._shared = self._saved = self._files = self._done = 0
+
+    def add(self, root: str) -> bool:
+        """Look at a tree, if its file system can share blocks. Returns whether it can, as far as the tree shows it."""
+        try:
+            disk = _disk_of(root)
+            root_fd = open_root(root)
+        except OSError as error:
+            self._note(root, error)
+            return True
+        asked = False
+        with Trail("", root_fd, quiet=True) as trail:
+            try:
+                for name, status in _files(trail):
+                    if not asked and not _can_share(trail.here, name, status):
+                        return False
+                    asked = True
+                    self._see(_File(root, trail.where(name), disk, status), status.st_size)
+            except OSError as error:
+                self._note(os.path.join(root, trail.where()), error)
+        return True
+
+    def _see(self, file: _File, size: int) -> None:
+        if file.identity not in self._seen:
+            self._seen.add(file.identity)
+            self._by_size.setdefault(size, []).append(file)
+
+    def _note(self, path: str, error: OSError) -> None:
+        if error.errno not in _GONE:
+            self._failures.append(f"cannot read {path}: {error.strerror}")
+
+    def share(self) -> Sharing:
+        """Let equal files share their blocks, the largest first."""
+        for size in sorted(self._by_size, reverse=True):
+            group = self._by_size.pop(size)
+            if len(group) > 1:
+                self._share_group(group, size)
+        return Sharing(self._shared, self._saved, self._files, tuple(self._failures))
+
+    def _share_group(self, group: list[_File], size: int) -> None:
+        at: dict[bytes, _Original] = {}
+        alike: dict[bytes, list[_Original]] = {}
+        for file in group:
+            try:
+                fd = file.open()
+            except OSError as error:
+                self._note(os.path.join(file.root, file.path), error)
+                continue
+            try:
+                self._place(file, fd, size, at, alike)
+            except OSError as error:
+                self._note(os.path.join(file.root, file.path), error)
+            finally:
+                os.close(fd)
+            self._done += size
+            if self._progress is not None:
+                self._progress(self._done)
+
+    def _place(
+        self, file: _File, fd: int, size: int, at: dict[bytes, _Original], alike: dict[bytes, list[_Original]]
+    ) -> None:
+        """Find an original for a file, or make it one. `at`: by place on the disk; `alike`: by hash."""
+        place = _place_of(fd, file.disk)
+        if place is None:
+            return
+        known = at.get(place) if place else None
+        if known is not None and known.place == place:
+            snapshot = known.file.identity[1] == file.identity[1]  # the same file of another subvolume
+            self._shared += 0 if snapshot else size
+            return
+        if known is not None and self._joins(known, fd, size):
+            return  # its blocks were counted when the first file left them
+        key = self._hash(fd)
+        for original in alike.setdefault(key, []):
+            if self._joins(original, fd, size):
+                self._saved += file.blocks
+                at[place] = original
+                return
+        original = _Original(file, place)
+        alike[key].append(original)
+        at[place] = original
+
+    def _joins(self, original: _Original, fd: int, size: int) -> bool:
+        """Let the file `fd` share the blocks of an original; say whether it does, or in a dry run would."""
+        shared = size if self._dry_run else _share(original.file, fd, size)
+        self._shared += shared
+        self._files += shared == size
+        return shared == size
+
+
+def _files(trail: Trail) -> Iterator[tuple[str, os.stat_result]]:
+    """Go over the regular files of a tree that hold anything; each is in the directory where the trail then is."""
+    pending = [(yield from _files_here(trail.here))]
+    while pending:
+        if pending[-1]:
+            if _enter(trail, pending[-1].pop()):
+                pending.append((yield from _files_here(trail.here)))
+            continue
+        pending.pop()
+        if pending:
+            trail.up()
+
+
+def _files_here(fd: int) -> Generator[tuple[str, os.stat_result], None, list[str]]:
+    """Yield the files of a directory; return the names of the directories in it, the last one first."""
+    with os.scandir(fd) as entries:
+        kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    for name, is_directory in kinds:
+        if not is_directory:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                yield name, status
+    return [name for name, is_directory in reversed(kinds) if is_directory]
+
+
+def _enter(trail: Trail, name: str) -> bool:
+    try:
+        trail.down(name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False  # what is mounted there is not part of the tree
+    return True
+
+
+def _can_share(folder_fd: int, name: str, status: os.stat_result) -> bool:
+    """Ask for the impossible, that a file shares its blocks with itself: only who can share looks at the request."""
+    try:
+        fd = os.open(name, _READ, dir_fd=folder_fd)
+    except OSError:
+        return True
+    try:
+        ioctl.share_range(fd, fd, 0, status.st_size)
+    except OSError as error:
+        return error.errno not in _NOT_HERE
+    finally:
+        os.close(fd)
+    return True
+
+
+def _disk_of(path: str) -> int:
+    """The device that holds `path`; unlike st_dev, it is one for all subvolumes."""
+    real = os.path.realpath(path)
+    above = [each for each in mountinfo.read_mounts() if f"{real}/".startswith(each.mount_point.rstrip("/") + "/")]
+    return max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(path).st_dev
+
+
+def _place_of(fd: int, disk: int) -> bytes | None:
+    """Where a file's blocks are, b"" if that cannot be told, None if it has none that could be shared."""
+    from hashlib import blake2b
+
+    try:
+        found = ioctl.extents(fd)
+    except OSError:
+        return b""
+    if not found or any(extent.flags & ioctl.EXTENT_INLINE for extent in found):
+        return None
+    if any(extent.flags & _NO_PLACE for extent in found):
+        return b""
+    places = ";".join(f"{each.logical},{each.physical},{each.length}" for each in found)
+    return blake2b(f"{disk}:{places}".encode(), digest_size=16).digest()
+
+
+def _share(original: _File, target_fd: int, size: int) -> int:
+    """Let a file share the blocks of an original; returns up to which byte it does."""
+    try:
+        source_fd = original.open()
+    except OSError:
+        return 0
+    done = 0
+    try:
+        while done < size:
+            step = ioctl.share_range(source_fd, target_fd, done, min(_AT_ONCE, size - done))
+            if not step:
+                break
+            done += step
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EINVAL, errno.ETXTBSY, *_NOT_HERE}:
+            raise
+    finally:
+        os.close(source_fd)
+    return done
+
+
+def _hasher(method: str) -> Callable[[int], bytes]:
+    """How the contents of a file are told apart."""
+    if method == "size":
+        return lambda fd: b""  # noqa: ARG005  - it is of the right size already
+    return _sha256 if method == "sha256" else _crc
+
+
+def _sha256(fd: int) -> bytes:
+    import hashlib
+
+    found = hashlib.sha256()
+    while block := os.read(fd, _BLOCK):
+        found.update(block)
+    return found.digest()
+
+
+def _crc(fd: int) -> bytes:
+    from fastcrc import crc64
+
+    found = 0
+    while block := os.read(fd, _BLOCK):
+        found = crc64.xz(block, found)
+    return found.to_bytes(8, "big")

@@ -1,0 +1,64 @@
+"""Equal files of all images' layers made to share their blocks (semantics 20)."""
+
+from __future__ import annotations
+
+from cstore.errors import CstoreError
+from cstore.fs.duplicates import Duplicates, Sharing
+from cstore.store.reading import Reader
+
+__all__ = ["Sharing", "dedup"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+
+
+def dedup(
+    context: Context, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
+) -> Sharing:
+    """Let equal files share their blocks, where the file system can; elsewhere nothing happens, which is no error.
+
+    No lock is held: the kernel makes sure that nothing but equal bytes ever share. A layer that is deleted meanwhile is
+    passed over.
+
+    Args:
+        context: the store.
+        method: how files that may be equal are found: one of `fs.duplicates.METHODS`.
+        dry_run: change nothing, and say what would be saved.
+        progress: called with the number of bytes dealt with so far.
+
+    Raises:
+        InvalidOption: there is no such method.
+        RecordsDamaged: the records cannot be trusted to say which layers are whole.
+    """
+    search = Duplicates(method, dry_run=dry_run, progress=progress)
+    for root in _roots(context):
+        if not search.add(root):
+            break  # all layers of a store are on one file system, or on two of one kind
+    return search.share()
+
+
+def _roots(context: Context) -> Iterator[str]:
+    """The directories that hold what each layer has of its own."""
+    for layer in _image_layers(Reader(context)):
+        try:
+            yield context.driver.content_roots(layer)[0]
+        except CstoreError:
+            continue  # a layer without contents is for `check` to find
+
+
+def _image_layers(tables: Tables) -> list[str]:
+    """The store's own layers that an image stands on, from the oldest record to the newest."""
+    for table in (tables.layers, tables.images):
+        table.verify()
+    wanted: set[str] = set()
+    for image in tables.images:
+        for top in (image.layer, *image.mapped_layers):
+            layer = tables.layers.get(top)
+            while layer is not None and layer.id not in wanted:
+                wanted.add(layer.id)
+                layer = tables.layers.get(layer.parent)
+    return [layer.id for layer in tables.layers if layer.id in wanted and not layer.incomplete]
