@@ -42,6 +42,17 @@ def _clean_parts(name: bytes) -> bytes:
     return b"/".join(parts)
 
 
+def scoped_name(name: bytes) -> bytes:
+    """Make an entry's name relative and plain as in a chroot, where `..` stops at the root: so Docker unpacks."""
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            del parts[-1:]
+        elif part not in {b"", b"."}:
+            parts.append(part)
+    return b"/".join(parts)
+
+
 def climbs(name: bytes) -> bool:
     """Whether a name has `..` among its parts, even if it stays inside."""
     return b".." in name and b".." in name.split(b"/")

@@ -36,7 +36,14 @@ _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
 """A device or socket that nothing answers for."""
 
 
-def rebuild(tar_split: str, roots: Sequence[str], sink: Sink, layer: str) -> None:
+def rebuild(
+    tar_split: str,
+    roots: Sequence[str],
+    sink: Sink,
+    layer: str,
+    *,
+    clean: Callable[[bytes], bytes] = clean_name,
+) -> None:
     """Write the archive that a layer was imported from.
 
     Args:
@@ -44,6 +51,7 @@ def rebuild(tar_split: str, roots: Sequence[str], sink: Sink, layer: str) -> Non
         roots: the directories that hold the layer's files, nearest first.
         sink: takes the archive, uncompressed. If this raises, what it got is not the whole archive.
         layer: the layer's ID, for messages.
+        clean: makes names relative and plain, as it was done when the layer was unpacked.
 
     Raises:
         ContentDamaged: a file is missing, or not the one that was imported.
@@ -53,7 +61,7 @@ def rebuild(tar_split: str, roots: Sequence[str], sink: Sink, layer: str) -> Non
     with ExitStack() as stack:
         trees = [stack.enter_context(Directories(root, os.O_PATH)) for root in roots]
         out = stack.enter_context(PipelinedSink(sink))
-        rebuilding = _Rebuilding(tar_split, trees, out, layer)
+        rebuilding = _Rebuilding(tar_split, trees, out, layer, clean)
         for line in read_lines(tar_split):
             if isinstance(line, Segment):
                 out.write(line.payload)
@@ -64,13 +72,21 @@ def rebuild(tar_split: str, roots: Sequence[str], sink: Sink, layer: str) -> Non
 class _Rebuilding:
     """One archive being put together."""
 
-    def __init__(self, tar_split: str, trees: Sequence[Directories], out: PipelinedSink, layer: str) -> None:
+    def __init__(
+        self,
+        tar_split: str,
+        trees: Sequence[Directories],
+        out: PipelinedSink,
+        layer: str,
+        clean: Callable[[bytes], bytes],
+    ) -> None:
         from fastcrc import crc64
 
         self._tar_split = tar_split
         self._trees = trees
         self._out = out
         self._layer = layer
+        self._clean = clean
         self._crc: Callable[..., int] = crc64.go_iso
 
     def add(self, entry: FileEntry) -> None:
@@ -108,7 +124,7 @@ class _Rebuilding:
     def _find(self, entry: FileEntry) -> tuple[int, Directories]:
         """Open the nearest file of that name, and say in which tree it is."""
         try:
-            path = clean_name(entry.name)
+            path = self._clean(entry.name)
         except ArchiveError as error:
             raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r}: {error.message}") from error
         folder, name = split_name(path)
