@@ -54,12 +54,13 @@ class Sharing(Value):
 class _File:
     """A file that was seen in a tree."""
 
-    __slots__ = ("blocks", "disk", "identity", "path", "root")
+    __slots__ = ("blocks", "disk", "identity", "origin", "path", "root")
 
     def __init__(self, root: str, path: str, disk: int, status: os.stat_result) -> None:
         self.root, self.path, self.disk = root, path, disk
         self.blocks = status.st_blocks * 512
         self.identity = (status.st_dev, status.st_ino)
+        self.origin = (status.st_ino, status.st_ctime_ns)  # the same in all snapshots that left the file alone
 
     def open(self) -> int:
         """Open the file, if it still is the one that was seen. Raises OSError."""
@@ -173,8 +174,7 @@ class Duplicates:
             return
         known = at.get(place) if place else None
         if known is not None and known.place == place:
-            snapshot = known.file.identity[1] == file.identity[1]  # the same file of another subvolume
-            self._shared += 0 if snapshot else size
+            self._shared += 0 if known.file.origin == file.origin else size
             return
         if known is not None and self._joins(known, fd, size):
             return  # its blocks were counted when the first file left them
