@@ -12,7 +12,7 @@ CstoreError
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
-│   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, InvalidOption
+│   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
 │   ├── LayerNotMounted, NoFreeIDs, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem
 ├── Damage                 the store is not as it should be
@@ -362,7 +362,7 @@ class InvalidDataName(Refused):
     def __init__(self, noun: str, key: str, reason: str = "it is empty") -> None:
         self.key = key
         super().__init__(
-            f"{key!r} cannot name a data item of a {noun}: {reason}",
+            f"{key!r} cannot name a data item of {'an' if noun == 'image' else 'a'} {noun}: {reason}",
             peer=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
         )
 
@@ -373,6 +373,27 @@ class InvalidIDMap(Refused):
     def __init__(self, text: str, reason: str, *, hint: str = "write container:host:size", peer: str = "") -> None:
         self.text, self.reason = text, reason
         super().__init__(f"ID map {text!r}: {reason}", hint=hint, peer=peer)
+
+
+class IDNotMapped(InvalidIDMap):
+    """An ID is in none of the ranges of an ID map. `side` is where the map was asked from: "container" or "host".
+
+    `path` is a file that belongs to the ID, "" if that is not known.
+    """
+
+    def __init__(self, text: str, noun: str, number: int, side: str, *, path: str = "") -> None:
+        reason = f"{side} {noun} {number} is in none of its ranges"
+        other = "host" if side == "container" else "container"
+        peer = f"{side} ID {number} cannot be mapped to a {other} ID"
+        super().__init__(text, reason, hint=f"add a range that covers {number}", peer=peer)
+        self.noun, self.number, self.side, self.path = noun, number, side, path
+        if path:
+            self.message = f"{path} needs {side} {noun} {number}, which is in none of the ranges of ID map {text!r}"
+            self.args = (self.message,)
+
+    def at(self, path: str) -> IDNotMapped:
+        """The same about a file that belongs to the ID."""
+        return IDNotMapped(self.text, self.noun, self.number, self.side, path=path)
 
 
 class InvalidOption(Refused):
@@ -604,10 +625,17 @@ class ArchiveHostile(ArchiveError):
 
 
 class EntryFailed(ArchiveError):
-    """A sound entry that this system could not create."""
+    """A sound entry that this system could not create. `owner`, if that is at fault: user and group that it needs.
 
-    def __init__(self, name: str, reason: str, *, hint: str = "") -> None:
+    `needs` says where the owner is missing: in "the ID map" or in "the user namespace".
+    """
+
+    def __init__(
+        self, name: str, reason: str, *, hint: str = "", owner: tuple[int, int] | None = None, needs: str = ""
+    ) -> None:
         self.name, self.reason = name, reason
+        if owner is not None:
+            self.owner, self.needs = owner, needs
         super().__init__(f"the archive entry {name!r} could not be created: {reason}", hint=hint)
 
 

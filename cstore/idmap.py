@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import InvalidIDMap
+from cstore.errors import IDNotMapped, InvalidIDMap
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ class IDMap(Value):
         """Map an owner inside to the owner outside.
 
         Raises:
-            InvalidIDMap: a range is given and does not cover the ID.
+            IDNotMapped: a range is given and does not cover the ID.
         """
         return map_out(self.uids, uid, "UID"), map_out(self.gids, gid, "GID")
 
@@ -41,7 +41,7 @@ class IDMap(Value):
         """Map an owner outside to the owner inside: the inverse of `to_host`.
 
         Raises:
-            InvalidIDMap: a range is given and does not cover the ID.
+            IDNotMapped: a range is given and does not cover the ID.
         """
         return map_in(self.uids, uid, "UID"), map_in(self.gids, gid, "GID")
 
@@ -56,7 +56,7 @@ def map_out(ranges: Sequence[IDRange], number: int, noun: str) -> int:
     for part in ranges:
         if part.container_id <= number < part.container_id + part.size:
             return part.host_id + number - part.container_id
-    raise _uncovered(ranges, number, noun, "container")
+    raise IDNotMapped(format_ranges(ranges), noun, number, "container")
 
 
 def map_in(ranges: Sequence[IDRange], number: int, noun: str) -> int:
@@ -66,17 +66,7 @@ def map_in(ranges: Sequence[IDRange], number: int, noun: str) -> int:
     for part in ranges:
         if part.host_id <= number < part.host_id + part.size:
             return part.container_id + number - part.host_id
-    raise _uncovered(ranges, number, noun, "host")
-
-
-def _uncovered(ranges: Iterable[IDRange], number: int, noun: str, side: str) -> InvalidIDMap:
-    text = format_ranges(ranges)
-    return InvalidIDMap(
-        text,
-        f"{side} {noun} {number} is in none of its ranges",
-        hint=f"add a range that covers {number}",
-        peer=f"{side} ID {number} cannot be mapped to a {'host' if side == 'container' else 'container'} ID",
-    )
+    raise IDNotMapped(format_ranges(ranges), noun, number, "host")
 
 
 def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:

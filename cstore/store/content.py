@@ -8,6 +8,7 @@ from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown, SystemFailure, Unsupported
 from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
+from cstore.store.misfits import explained
 from cstore.store.mounting import mount_point
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
@@ -46,7 +47,8 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
     age = _newest_change(context, layer.id)
     staged = context.driver.stage_again(layer.id, layer.parent or None)
     try:
-        filling = fill(context, staged, source, layer.id_map, progress)
+        with explained(layer.id_map):
+            filling = fill(context, staged, source, layer.id_map, progress)
         try:
             with writing(context, Shelf.LAYERS) as writer:
                 current = writer.layers.get(layer.id)

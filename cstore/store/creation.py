@@ -22,6 +22,7 @@ from cstore.records.table import Location
 from cstore.store.filling import Filling, archive_fields, contents_of, fill
 from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
+from cstore.store.misfits import check_reachable, explained
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, writing
@@ -127,13 +128,16 @@ def _create(
     from cstore.store.session import make_roots
 
     plan = _plan(Reader(context), request, context.driver, chosen_id="")
+    check_reachable(plan.id_map)
     make_roots(context.layout)
     sweep(context)
-    staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
+    with explained(plan.id_map):
+        staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
     filling: Filling | None = None
     try:
         if source is not None:
-            filling = fill(context, staged, source, plan.id_map, progress)
+            with explained(plan.id_map):
+                filling = fill(context, staged, source, plan.id_map, progress)
             if accept is not None:
                 filling = filling.with_(applied=accept(filling.applied))
         elif staged.copied and context.sync:

@@ -119,9 +119,11 @@ class Ground:
         if error.errno == errno.EINVAL:
             reason = f"its owner {uid}:{gid} has no meaning in this user namespace"
             hint = subordinate_hint(uid, gid)
-        else:
-            reason = f"this process may not give it to its owner {uid}:{gid}"
-            hint = "run it as root or in a user namespace that has this ID"
+            raise EntryFailed(
+                show_name(path), reason, hint=hint, owner=(uid, gid), needs="the user namespace"
+            ) from None
+        reason = f"this process may not give it to its owner {uid}:{gid}"
+        hint = "run it as root or in a user namespace that has this ID"
         raise EntryFailed(show_name(path), reason, hint=hint) from None
 
     def set_xattrs(self, fd: int, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> None:

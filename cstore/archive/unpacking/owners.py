@@ -45,8 +45,10 @@ class Owners:
         try:
             return self._id_map.to_host(entry.uid, entry.gid)
         except InvalidIDMap as error:
+            owner = (entry.uid, entry.gid)
             reason = f"its owner is {entry.uid}:{entry.gid}, and in the ID map {error.reason}"
-            raise EntryFailed(show_name(entry.name), reason, hint=subordinate_hint(entry.uid, entry.gid)) from error
+            hint = subordinate_hint(*owner)
+            raise EntryFailed(show_name(entry.name), reason, hint=hint, owner=owner, needs="the ID map") from error
 
     def for_missing(self) -> tuple[int, int] | None:
         """The owner of directories that no archive lists, None if the ID map has none for 0:0."""

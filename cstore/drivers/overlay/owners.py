@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cstore.drivers.overlay.making import make_root
 from cstore.drivers.overlay.mount import Stack, mount_nowhere
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverUnusable, SystemFailure
+from cstore.errors import DriverUnusable, IDNotMapped, SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def rewrite_owners(
     """Give a staged layer the tree of its ancestors with other owners.
 
     Raises:
-        InvalidIDMap: an owner is not in a map.
+        IDNotMapped: an owner is not in a map.
         DriverError: the tree cannot be mounted.
         SystemFailure: an owner cannot be set.
     """
@@ -79,7 +79,10 @@ def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
                     os.unlink(name, dir_fd=fd)
                     os.link(known, name, dst_dir_fd=fd, follow_symlinks=False)
                     continue
-            _own(status, name, fd, path, owner)
+            try:
+                _own(status, name, fd, path, owner)
+            except IDNotMapped as error:
+                raise error.at(path.removeprefix(root)) from None
 
 
 def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[[int, int], tuple[int, int]]) -> None:

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cstore.errors import InvalidOption
+from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
 from cstore.fs.tree.copy_entries import Copier, Plan, copy_entries, failure
 from cstore.fs.tree.remove import remove_tree
@@ -119,6 +119,8 @@ def _finish_directories(plan: Plan, directories: list[tuple[int, str]], root: os
             copier.finish(source.here, target.here, root)
         except OSError as error:
             raise failure(source.where(), error) from None
+        except IDNotMapped as error:
+            raise error.at(source.where()) from None
 
 
 def _open_empty(path: str) -> int:

@@ -16,7 +16,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.errors import SystemFailure
+from cstore.errors import IDNotMapped, SystemFailure
 from cstore.fs import xattr
 from cstore.fs.tree.copy_data import DataCopier
 from cstore.fs.tree.trail import Trail, open_again
@@ -151,6 +151,8 @@ class _Walk:
                             self._copier.copy_other(source, target, name)
         except OSError as error:
             raise failure(self._source.where(name), error) from None
+        except IDNotMapped as error:
+            raise error.at(self._source.where(name)) from None
         return self._ordered(directories)
 
     def _ordered(self, directories: list[str]) -> list[str]:
