@@ -42,14 +42,72 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Images",
+        (
+            Entry("create-image", "images:create_image", "Create an image of layers.", ("createimage",)),
+            Entry("images", "images:images", "List images."),
+            Entry("image", "images:image", "Show what is recorded of images."),
+            Entry("images-by-digest", "images:images_by_digest", "List the images that have a digest."),
+            Entry(
+                "delete-image",
+                "delete:delete_image",
+                "Delete images, and the layers that only they need.",
+                ("deleteimage",),
+            ),
+            Entry("get-image-dir", "image_data:get_image_dir", "Find an image's own directory.", ("getimagedir",)),
+            Entry(
+                "get-image-run-dir",
+                "image_data:get_image_run_dir",
+                "Find an image's own directory that a reboot forgets.",
+                ("getimagerundir",),
+            ),
+        ),
+    ),
+    (
+        "Containers",
+        (
+            Entry(
+                "create-container",
+                "containers:create_container",
+                "Create a container of an image.",
+                ("createcontainer",),
+            ),
+            Entry("containers", "containers:containers", "List containers."),
+            Entry("container", "containers:container", "Show what is recorded of containers."),
+            Entry(
+                "delete-container",
+                "delete:delete_container",
+                "Delete containers, with their layers, data and directories.",
+                ("deletecontainer",),
+            ),
+            Entry(
+                "get-container-dir",
+                "container_data:get_container_dir",
+                "Find a container's own directory.",
+                ("getcontainerdir",),
+            ),
+            Entry(
+                "get-container-run-dir",
+                "container_data:get_container_run_dir",
+                "Find a container's own directory that a reboot forgets.",
+                ("getcontainerrundir",),
+            ),
+            Entry(
+                "container-parent-owners",
+                "containers:container_parent_owners",
+                "List owners above mounted containers that their ID maps miss.",
+            ),
+        ),
+    ),
+    (
         "Contents",
         (
             Entry("changes", "diff:changes", "List what a layer adds, modifies and deletes."),
             Entry("diff", "diff:diff", "Write a layer as a tar archive."),
             Entry("diffsize", "diff:diffsize", "Add up the sizes of what a layer changes.", ("diff-size",)),
             Entry("applydiff", "diff:applydiff", "Apply a tar archive to a layer.", ("apply-diff",)),
-            Entry("mount", "mount:mount", "Mount layers or containers."),
-            Entry("unmount", "mount:unmount", "Unmount layers or containers.", ("umount",)),
+            Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
+            Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "Say which layers or containers are mounted."),
         ),
     ),
@@ -66,6 +124,55 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("list-layer-data", "bigdata:list_layer_data", "List the data items of a layer.", ("listlayerdata",)),
             Entry("get-layer-data", "bigdata:get_layer_data", "Write out a data item of a layer.", ("getlayerdata",)),
             Entry("set-layer-data", "bigdata:set_layer_data", "Store a data item with a layer.", ("setlayerdata",)),
+            Entry(
+                "list-image-data", "image_data:list_image_data", "List the data items of an image.", ("listimagedata",)
+            ),
+            Entry(
+                "get-image-data", "image_data:get_image_data", "Write out a data item of an image.", ("getimagedata",)
+            ),
+            Entry(
+                "get-image-data-size",
+                "image_data:get_image_data_size",
+                "Print the size of a data item of an image.",
+                ("getimagedatasize",),
+            ),
+            Entry(
+                "get-image-data-digest",
+                "image_data:get_image_data_digest",
+                "Print the digest of a data item of an image.",
+                ("getimagedatadigest",),
+            ),
+            Entry("set-image-data", "image_data:set_image_data", "Store a data item with an image.", ("setimagedata",)),
+            Entry(
+                "list-container-data",
+                "container_data:list_container_data",
+                "List the data items of a container.",
+                ("listcontainerdata",),
+            ),
+            Entry(
+                "get-container-data",
+                "container_data:get_container_data",
+                "Write out a data item of a container.",
+                ("getcontainerdata",),
+            ),
+            Entry(
+                "get-container-data-size",
+                "container_data:get_container_data_size",
+                "Print the size of a data item of a container, in bytes.",
+                ("getcontainerdatasize",),
+            ),
+            Entry(
+                "get-container-data-digest",
+                "container_data:get_container_data_digest",
+                "Print the digest of a data item of a container.",
+                ("getcontainerdatadigest",),
+            ),
+            Entry(
+                "set-container-data",
+                "container_data:set_container_data",
+                "Store a data item with a container.",
+                ("setcontainerdata",),
+            ),
         ),
     ),
     (

@@ -43,7 +43,7 @@ def _is_digest(text: str) -> bool:
 
 def with_digest(image: Image) -> Image:
     """Freeze the first manifest's digest as the image's own, if it has none yet. Do so before a record is saved."""
-    found = () if image.digest else digests(image)
+    found = () if image.digest else valid_digests(image)
     return image.with_(digest=found[0]) if found else image
 
 

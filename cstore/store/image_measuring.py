@@ -6,6 +6,7 @@ from cstore.errors import CstoreError, LayerMissing
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_image, layer_by_id
 from cstore.store.reading import Reader
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def image_size(context: Context, word: str) -> int:
     """
     tables = Reader(context)
     image = get_image(tables, word)
-    layers = sum(_size(context, tables, layer) for layer in _layers(tables, image))
-    return layers + sum(image.data_sizes.values())
+    layers = list(_layers(tables, image))  # that one is missing is the better reason, and found sooner
+    return sum(_size(context, tables, layer) for layer in layers) + sum(image.data_sizes.values())
 
 
 def _layers(tables: Tables, image: Image) -> Iterator[Layer]:
@@ -63,10 +64,17 @@ def recorded_size(layer: Layer) -> int | None:
     return layer.diff_size if layer.diff_digest and layer.diff_size != -1 else None
 
 
-def recorded_sizes(tables: Tables, images: Iterable[Image]) -> list[int | None]:
-    """Add up many images by their records alone; None where a record says nothing, or is missing."""
-    sizes = {layer.id: (layer.parent, recorded_size(layer)) for layer in _all_layers(tables)}
-    return [_recorded(image, sizes) for image in images]
+class Outline(Value):
+    """What the records say of an image's size: how many layers, and how many bytes, None if that is not recorded."""
+
+    layers: int
+    size: int | None
+
+
+def outlines(tables: Tables, images: Iterable[Image]) -> list[Outline]:
+    """Add up many images by their records alone: each layer is looked at once a chain, and no tree at all."""
+    layers = {layer.id: (layer.parent, recorded_size(layer)) for layer in _all_layers(tables)}
+    return [_outline(image, layers) for image in images]
 
 
 def _all_layers(tables: Tables) -> Iterator[Layer]:
@@ -76,16 +84,14 @@ def _all_layers(tables: Tables) -> Iterator[Layer]:
     yield from tables.layers
 
 
-def _recorded(image: Image, layers: dict[str, tuple[str, int | None]]) -> int | None:
-    total = sum(image.data_sizes.values())
+def _outline(image: Image, layers: dict[str, tuple[str, int | None]]) -> Outline:
+    total: int | None = sum(image.data_sizes.values())
     seen: set[str] = {""}
     for top in (image.layer, *image.mapped_layers):
         layer = top
         while layer not in seen:
             seen.add(layer)
             parent, size = layers.get(layer, ("", None))
-            if size is None:
-                return None
-            total += size
+            total = None if total is None or size is None else total + size
             layer = parent
-    return total
+    return Outline(len(seen) - 1, total)

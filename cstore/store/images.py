@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.records.images import valid_digests, with_digest
 from cstore.store.lookup import find_image, get_image, get_layer
 from cstore.store.places import Shelf
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Image
     from cstore.store.context import Context
     from cstore.store.image_creation import NewImage
+    from cstore.store.image_measuring import Outline
     from cstore.store.reading import Reader
 
 
@@ -27,11 +29,12 @@ class Images:
     def list(self) -> Sequence[Image]:
         """All images, in the order of their records, those of additional stores last."""
         extra = [image for store in self._reader.additional for image in store.images]
-        return [*self._reader.images, *extra]
+        return [with_digest(image) for image in (*self._reader.images, *extra)]
 
     def find(self, word: str) -> Image | None:
         """The image that answers to `word`, or None."""
-        return find_image(self._reader, word)
+        image = find_image(self._reader, word)
+        return None if image is None else with_digest(image)
 
     def get(self, word: str) -> Image:
         """The image that answers to `word`.
@@ -39,7 +42,7 @@ class Images:
         Raises:
             ImageUnknown: none does, or more than one.
         """
-        return get_image(self._reader, word)
+        return with_digest(get_image(self._reader, word))
 
     def read_only(self, image: str) -> bool:
         """Whether an image belongs to an additional store, which is only read."""
@@ -67,8 +70,6 @@ class Images:
 
     def digests(self, image: Image) -> tuple[str, ...]:
         """The digests by which an image is found; see `records.images.valid_digests`."""
-        from cstore.records.images import valid_digests
-
         return valid_digests(image)
 
     def size(self, word: str) -> int:
@@ -77,11 +78,11 @@ class Images:
 
         return image_measuring.image_size(self._context, word)
 
-    def recorded_sizes(self, images: Iterable[Image]) -> Sequence[int | None]:
-        """The same for many, by the records alone; see `image_measuring.recorded_sizes`."""
+    def outlines(self, images: Iterable[Image]) -> Sequence[Outline]:
+        """How big many images are, by the records alone; see `image_measuring.outlines`."""
         from cstore.store import image_measuring
 
-        return image_measuring.recorded_sizes(self._reader, images)
+        return image_measuring.outlines(self._reader, images)
 
     # ── making and removing ──
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from cstore.cli.command import command, json_option, text, word
 from cstore.cli.session import Intent, Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 @command("list-layer-data", example="cstore list-layer-data base")
 @word("layer", "LAYER")
 @json_option
 def list_layer_data(session: Session, layer: str) -> None:
     """List the data items of a layer."""
-    from cstore.cli.output import structured
-
-    items = session.open(Intent.RECORDS).layers.data_names(layer)
-    if session.json:
-        session.document(structured.nothing_is_null(items))
-    else:
-        session.lines(items)
+    show_items(session, session.open(Intent.RECORDS).layers.data_names(layer))
 
 
 @command("get-layer-data", example="cstore get-layer-data -f sbom.json base sbom")
@@ -29,11 +27,7 @@ def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 
     FILE is touched only once the item has been found.
     """
-    from cstore.cli.files import result_file
-
-    data = session.open(Intent.RECORDS).layers.get_data(layer, item)
-    with result_file(file, sync=session.config.sync, binary=False) as sink:
-        sink.write(data)
+    write_out(session, session.open(Intent.RECORDS).layers.get_data(layer, item), file)
 
 
 @command("set-layer-data", example="cstore set-layer-data -f sbom.json base sbom")
@@ -49,3 +43,21 @@ def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 
     data = read_whole(file)
     session.open(Intent.WRITE).layers.set_data(layer, item, data)
+
+
+def show_items(session: Session, items: Sequence[str]) -> None:
+    """Show the names of data items."""
+    from cstore.cli.output import structured
+
+    if session.json:
+        session.document(structured.nothing_is_null(items))
+    else:
+        session.lines(items)
+
+
+def write_out(session: Session, data: bytes, file: str) -> None:
+    """Write a data item to a file, or to standard output if there is none."""
+    from cstore.cli.files import result_file
+
+    with result_file(file, sync=session.config.sync, binary=False) as sink:
+        sink.write(data)

@@ -1,8 +1,8 @@
-"""Deleting: any item without a question, or a layer that nothing needs any more."""
+"""Deleting: any item without a question, a container, or a layer or an image that nothing needs any more."""
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, words
+from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -32,6 +32,46 @@ def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
     A layer that another layer, an image or a container still needs stays, and the error says which.
     """
     _each(session, layers, session.open(Intent.WRITE).layers.delete)
+
+
+@command("delete-image", example="cstore delete-image --test debian\ncstore delete-image debian alpine")
+@words("images", "IMAGE")
+@switch("-t", "--test", help="Delete nothing; only say what would be deleted.")
+@json_option
+def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
+    """Delete images, and the layers that only they need.
+
+    An image that a container came from stays, and the error says which. As with the peer, the layers that are removed
+    are listed on standard error, a line each after the IMAGE.
+    """
+    from cstore.cli.output import structured
+    from cstore.cli.output.streams import say
+
+    store = session.open(Intent.RECORDS if test else Intent.WRITE)
+    results: dict[str, dict[str, object]] = {}
+    for name in images:
+        try:
+            layers = store.images.delete(name, commit=not test)
+        except CstoreError as error:
+            results[name] = {"error": error.peer}
+            session.report(error, name)
+            continue
+        results[name] = {"deleted-layers": list(layers)} if layers else {}
+        for layer in () if session.json else layers:
+            say(f"{name}: {layer}")
+    if session.json:
+        session.document(structured.mapping(results))
+
+
+@command("delete-container", example="cstore delete-container web")
+@words("containers", "CONTAINER")
+@json_option
+def delete_container(session: Session, containers: tuple[str, ...]) -> None:
+    """Delete containers, with their layers, data and directories.
+
+    CONTAINER may also be the ID of the container's layer. What is mounted is unmounted first.
+    """
+    _each(session, containers, session.open(Intent.WRITE).containers.delete)
 
 
 def _each(session: Session, items: tuple[str, ...], remove: Callable[[str], None]) -> None:

@@ -1,23 +1,26 @@
-"""Mounting layers and containers, unmounting them, and asking."""
+"""Mounting layers, containers and images, unmounting them, and asking."""
 
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, ImageUnknown, LayerUnknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cstore import Store
 
-@command("mount", example="cstore mount base")
+
+@command("mount", example="cstore mount base\ncstore mount --read-only debian")
 @words("items", "ITEM")
+@switch("-r", "--read-only", "--ro", help="Mount images: each ITEM is an image, which nobody can write to.")
 @text("-l", "--label", help="SELinux label, instead of the recorded one.")
 @texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as the peer does.")
 @json_option
-def mount(session: Session, items: tuple[str, ...], label: str) -> None:
-    """Mount layers or containers.
+def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str) -> None:
+    """Mount layers or containers, or images read-only.
 
     The mount points are printed, an empty line for each that failed. Every mount counts: it takes as many unmounts.
     """
@@ -26,7 +29,7 @@ def mount(session: Session, items: tuple[str, ...], label: str) -> None:
     for item in items:
         path, problem = "", ""
         try:
-            path = store.mount(item, label=label)
+            path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
         except CstoreError as error:
             problem = error.peer
             session.report(error, item)
@@ -42,25 +45,38 @@ def mount(session: Session, items: tuple[str, ...], label: str) -> None:
 @switch("-f", "--force", help="Unmount at once, however often it was mounted.")
 @json_option
 def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
-    """Unmount layers or containers.
+    """Unmount layers, containers or images.
 
-    An ITEM may also be a mount point. What others still count on stays mounted, and nothing is printed.
+    An ITEM may also be a mount point. What others still count on stays mounted, and nothing is printed; nor is it for
+    an image.
     """
     store = session.open(Intent.WRITE)
     results = []
     for item in items:
         problem = ""
         try:
-            still_mounted = store.unmount(item, force=force)
+            silent = _unmount(store, item, force=force)
         except CstoreError as error:
             problem = error.peer
             session.report(error, item)
         else:
-            if not (still_mounted or session.json):
+            if not (silent or session.json):
                 session.lines([f"{item} mountpoint unmounted"])
         results.append({"id": item, "error": problem})
     if session.json:
         session.document(results)
+
+
+def _unmount(store: Store, item: str, *, force: bool) -> bool:
+    """Unmount a layer or container, or else an image. Returns whether there is nothing to say of it."""
+    try:
+        return store.unmount(item, force=force)
+    except LayerUnknown as error:
+        try:
+            store.images.unmount(item, force=force)
+        except ImageUnknown:
+            raise error from None
+    return True
 
 
 @command("mounted", example="cstore mounted base")

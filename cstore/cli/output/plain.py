@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cstore import Change, Layer
-    from cstore.cli.output.views import Branch, Holders, LayerRow
+    from cstore import Change, Container, Layer
+    from cstore.cli.output.views import Branch, ContainerFacts, Holders, ImageFacts, LayerRow
     from cstore.store import Leftover
 
 CHANGE_VERBS = ("Modify", "Add", "Delete")
@@ -77,6 +77,55 @@ def layer(record: Layer, *, read_only: bool) -> Iterator[str]:
         yield "Read Only: true"
 
 
+def images(found: Iterable[ImageFacts]) -> Iterator[str]:
+    """Images, each with its names, digests and data items."""
+    for one in found:
+        yield one.image.id
+        for label, values in (("name", one.image.names), ("digest", one.digests), ("data", one.image.data_names)):
+            for value in values:
+                yield f"\t{label}: {value}"
+
+
+def image(one: ImageFacts, size: int | str) -> Iterator[str]:
+    """What is recorded of one image. `size` is its size in bytes, or why that is not known."""
+    yield f"ID: {one.image.id}"
+    for name in one.image.names:
+        yield f"Name: {name}"
+    for layer in (one.image.layer, *one.image.mapped_layers):
+        yield f"Top Layer: {layer}"
+    for digest in one.digests:
+        yield f"Digest: {digest}"
+    for item in one.image.data_names:
+        yield f"Data: {item}"
+    yield f"Size: {size}" if isinstance(size, int) else f"Size unknown: {size}"
+    if one.read_only:
+        yield "Read Only: true"
+
+
+def containers(records: Iterable[Container]) -> Iterator[str]:
+    """Containers, each with its names and data items."""
+    for record in records:
+        yield record.id
+        for label, values in (("name", record.names), ("data", record.data_names)):
+            for value in values:
+                yield f"\t{label}: {value}"
+
+
+def container(one: ContainerFacts, size: int | str) -> Iterator[str]:
+    """What is recorded of one container. `size` is its size in bytes, or why that is not known."""
+    record = one.container
+    yield f"ID: {record.id}"
+    for name in record.names:
+        yield f"Name: {name}"
+    yield f"Image: {record.image}"
+    for name in one.image_names:
+        yield f"Image name: {name}"
+    yield f"Size: {size}" if isinstance(size, int) else f"Size unknown: {size}"
+    yield f"Layer: {record.layer}"
+    for item in record.data_names:
+        yield f"Data: {item}"
+
+
 def changes(found: Iterable[Change]) -> Iterator[str]:
     """Changes of one layer, a verb and a quoted path each."""
     for change in found:
@@ -89,6 +138,13 @@ def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]
     for title, numbers in (("UIDs", uids), ("GIDs", gids)):
         if numbers:
             yield f"{title}: {listed(map(str, numbers))}"
+
+
+def container_owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]:
+    """The same of a container: the lists are there even if they are empty."""
+    yield f"ID: {item}"
+    yield f"UIDs: {listed(map(str, uids))}"
+    yield f"GIDs: {listed(map(str, gids))}"
 
 
 def listed(values: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from cstore import Change, IDMapEntry, Layer
+    from cstore import Change, Container, IDMapEntry, Image, Layer
     from cstore.store import Leftover
 
 
@@ -43,6 +43,44 @@ def layer(record: Layer) -> dict[str, Any]:
         "big-data-names": list(record.data_names),
     }
     return {key: value for key, value in document.items() if value or key in {"id", "created"}}
+
+
+def image(record: Image) -> dict[str, Any]:
+    """An image record."""
+    document = {
+        "id": record.id,
+        "digest": record.digest,
+        "names": list(record.names),
+        "names-history": list(record.names_history),
+        "layer": record.layer,
+        "mapped-layers": list(record.mapped_layers),
+        "metadata": record.metadata,
+        "big-data-names": list(record.data_names),
+        "big-data-sizes": mapping(record.data_sizes),
+        "big-data-digests": mapping(record.data_digests),
+        "created": record.created,
+        "flags": mapping(record.flags),
+    }
+    return {key: value for key, value in document.items() if value or key in {"id", "created"}}
+
+
+def container(record: Container) -> dict[str, Any]:
+    """A container record."""
+    document = {
+        "id": record.id,
+        "names": list(record.names),
+        "image": record.image,
+        "layer": record.layer,
+        "metadata": record.metadata,
+        "big-data-names": list(record.data_names),
+        "big-data-sizes": mapping(record.data_sizes),
+        "big-data-digests": mapping(record.data_digests),
+        "created": record.created,
+        "uidmap": _ranges(record.uid_map),
+        "gidmap": _ranges(record.gid_map),
+        "flags": mapping(record.flags),
+    }
+    return {key: value for key, value in document.items() if value or key in {"id", "image", "layer", "created"}}
 
 
 def _ranges(ranges: Iterable[IDMapEntry]) -> list[dict[str, int]]:

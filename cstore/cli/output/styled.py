@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cstore import Change, IDMapEntry, Layer
-    from cstore.cli.output.views import Branch, Holder, LayerRow
+    from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, ImageRow, LayerRow
     from cstore.store import Leftover
 
 COMPRESSIONS = ("none", "bzip2", "gzip", "xz", "zstd")
@@ -76,13 +76,17 @@ def _leaf(row: LayerRow | None) -> Text:
 
 def layer_details(records: Iterable[tuple[Layer, bool]]) -> None:
     """Show all that is recorded of some layers. The flag says whether a layer can only be read."""
-    out = console()
     for record, read_only in records:
-        grid = Table.grid(padding=(0, 2))
-        for label, value in _facts(record, read_only):
-            if value:
-                grid.add_row(Text(label, style="dim"), Text(visible(value)))
-        out.print(grid)
+        _print_facts(_facts(record, read_only))
+
+
+def _print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Show what there is to be said of one thing, a line each."""
+    grid = Table.grid(padding=(0, 2))
+    for label, value in facts:
+        if value:
+            grid.add_row(Text(label, style="dim"), Text(visible(value)))
+    console().print(grid)
 
 
 def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
@@ -110,6 +114,93 @@ def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
 
 def _ranges(ranges: Sequence[IDMapEntry]) -> str:
     return "; ".join(f"{part.container_id}→{part.host_id}, {part.size} IDs" for part in ranges)
+
+
+def images(rows: Sequence[ImageRow]) -> None:
+    """Show images as a table."""
+    if not rows:
+        console(stderr=True).print("no images", style="dim")
+        return
+    table = _table("ID", "Names", "Layers", "Size", "Created", right={"Layers", "Size"})
+    for row in rows:
+        table.add_row(
+            Text(visible(short_id(row.image.id)), style="cyan"),
+            Text("\n".join(map(visible, row.image.names)), style="bold"),
+            str(row.layers),
+            "" if row.size is None else human_size(row.size),
+            _age(row.image.created),
+        )
+    console().print(table)
+
+
+def image_details(found: Iterable[tuple[ImageFacts, int | str]]) -> None:
+    """Show all that is recorded of some images, each with its size in bytes, or why that is not known."""
+    for one, size in found:
+        _print_facts(_facts_of_image(one, size))
+
+
+def _facts_of_image(one: ImageFacts, size: int | str) -> list[tuple[str, str]]:
+    record = one.image
+    items = (f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
+    return [
+        ("ID", record.id),
+        ("Names", ", ".join(record.names)),
+        ("Earlier names", ", ".join(name for name in record.names_history if name not in record.names)),
+        ("Digests", ", ".join(one.digests)),
+        ("Created", f"{record.created} ({_age(record.created)})"),
+        ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
+        ("Top layer", record.layer),
+        ("Mapped twins", ", ".join(record.mapped_layers)),
+        ("Data", ", ".join(items)),
+        ("Metadata", record.metadata),
+        ("Read only", "yes" if one.read_only else ""),
+    ]
+
+
+def containers(rows: Sequence[ContainerFacts]) -> None:
+    """Show containers as a table."""
+    if not rows:
+        console(stderr=True).print("no containers", style="dim")
+        return
+    table = _table("ID", "Names", "Image", "Created", "State", right=set())
+    for row in rows:
+        record = row.container
+        state = (("mounted", row.mount), ("volatile", record.flags.get("Volatile")), ("ID-mapped", record.uid_map))
+        table.add_row(
+            Text(visible(short_id(record.id)), style="cyan"),
+            Text("\n".join(map(visible, record.names)), style="bold"),
+            Text(visible(row.image_names[0] if row.image_names else short_id(record.image))),
+            _age(record.created),
+            ", ".join(word for word, true in state if true),
+        )
+    console().print(table)
+
+
+def container_details(found: Iterable[tuple[ContainerFacts, int | str]]) -> None:
+    """Show all that is recorded of some containers, each with its size in bytes, or why that is not known."""
+    for one, size in found:
+        _print_facts(_facts_of_container(one, size))
+
+
+def _facts_of_container(one: ContainerFacts, size: int | str) -> list[tuple[str, str]]:
+    record = one.container
+    items = (f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
+    return [
+        ("ID", record.id),
+        ("Names", ", ".join(record.names)),
+        ("Image", record.image),
+        ("Image names", ", ".join(one.image_names)),
+        ("Created", f"{record.created} ({_age(record.created)})"),
+        ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
+        ("Layer", record.layer),
+        ("Mounted at", one.mount),
+        ("Data", ", ".join(items)),
+        ("Metadata", record.metadata),
+        ("UID map", _ranges(record.uid_map)),
+        ("GID map", _ranges(record.gid_map)),
+        ("Volatile", "yes" if record.flags.get("Volatile") is True else ""),
+        ("Mount label", str(record.flags.get("MountLabel", ""))),
+    ]
 
 
 def changes(found: Sequence[Change]) -> None:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cstore import Layer, Store
+    from cstore import Container, Image, Layer, Store
 
 
 class Holder(Value):
@@ -53,6 +53,50 @@ def layer_rows(store: Store) -> list[LayerRow]:
         LayerRow(layer, mounts.get(layer.id, ""), held.images.get(layer.id, ()), held.containers.get(layer.id, ()))
         for layer in store.layers.list()
     ]
+
+
+class ImageFacts(Value):
+    """An image, the digests by which it is found, and whether it belongs to a store that is only read."""
+
+    image: Image
+    digests: tuple[str, ...]
+    read_only: bool = False
+
+
+def image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
+    """Gather what is to be said of images."""
+    return [ImageFacts(image, store.images.digests(image), store.images.read_only(image.id)) for image in images]
+
+
+class ImageRow(Value):
+    """An image with what the records say of its size: layers and bytes, None if that is not recorded."""
+
+    image: Image
+    layers: int
+    size: int | None
+
+
+def image_rows(store: Store, images: Sequence[Image]) -> list[ImageRow]:
+    """Gather what a table says of images."""
+    outlines = store.images.outlines(images)
+    return [ImageRow(image, found.layers, found.size) for image, found in zip(images, outlines, strict=True)]
+
+
+class ContainerFacts(Value):
+    """A container, the names of its image, and where its layer is mounted ("" if nowhere)."""
+
+    container: Container
+    image_names: tuple[str, ...]
+    mount: str = ""
+
+
+def container_facts(store: Store, containers: Sequence[Container]) -> list[ContainerFacts]:
+    """Gather what is to be said of containers. An image that is gone has no names."""
+    mounts, names = store.layers.mount_points(), dict[str, tuple[str, ...]]()
+    for image in {container.image: None for container in containers if container.image}:
+        found = store.images.find(image)
+        names[image] = found.names if found is not None and found.id == image else ()
+    return [ContainerFacts(one, names.get(one.image, ()), mounts.get(one.layer, "")) for one in containers]
 
 
 class Branch(Value):

@@ -1,0 +1,82 @@
+"""What belongs to an image besides its layers: data items, and directories for whoever asks."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, text, word
+from cstore.cli.commands.bigdata import show_items, write_out
+from cstore.cli.session import Intent, Session
+
+
+@command("list-image-data", example="cstore list-image-data debian")
+@word("image", "IMAGE")
+@json_option
+def list_image_data(session: Session, image: str) -> None:
+    """List the data items of an image."""
+    show_items(session, session.open(Intent.RECORDS).images.data_names(image))
+
+
+@command("get-image-data", example="cstore get-image-data -f manifest.json debian manifest")
+@word("image", "IMAGE")
+@word("item", "NAME")
+@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+def get_image_data(session: Session, image: str, item: str, file: str) -> None:
+    """Write out a data item of an image.
+
+    FILE is touched only once the item has been found.
+    """
+    write_out(session, session.open(Intent.RECORDS).images.get_data(image, item), file)
+
+
+@command("get-image-data-size", example="cstore get-image-data-size debian manifest")
+@word("image", "IMAGE")
+@word("item", "NAME")
+def get_image_data_size(session: Session, image: str, item: str) -> None:
+    """Print the size of a data item of an image.
+
+    It is the number of bytes.
+    """
+    session.lines([str(session.open(Intent.RECORDS).images.data_size(image, item))])
+
+
+@command("get-image-data-digest", example="cstore get-image-data-digest debian manifest")
+@word("image", "IMAGE")
+@word("item", "NAME")
+def get_image_data_digest(session: Session, image: str, item: str) -> None:
+    """Print the digest of a data item of an image."""
+    session.lines([session.open(Intent.RECORDS).images.data_digest(image, item)])
+
+
+@command("set-image-data", example="cstore set-image-data -f manifest.json debian manifest")
+@word("image", "IMAGE")
+@word("item", "NAME")
+@text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
+def set_image_data(session: Session, image: str, item: str, file: str) -> None:
+    """Store a data item with an image.
+
+    It takes the place of one with the same name. Items whose names begin with "manifest" are manifests, and their
+    digests find the image.
+    """
+    from cstore.cli.files import read_whole
+
+    data = read_whole(file)
+    session.open(Intent.WRITE).images.set_data(image, item, data)
+
+
+@command("get-image-dir", example="cstore get-image-dir debian")
+@word("image", "IMAGE")
+def get_image_dir(session: Session, image: str) -> None:
+    """Find an image's own directory.
+
+    It is there for whoever asks for it, is made when it is asked for, and goes when the image goes.
+    """
+    session.lines([session.open(Intent.WRITE).images.directory(image)])
+
+
+@command("get-image-run-dir", example="cstore get-image-run-dir debian")
+@word("image", "IMAGE")
+def get_image_run_dir(session: Session, image: str) -> None:
+    """Find an image's own directory that a reboot forgets.
+
+    It is made when it is asked for, and goes when the image goes, or at the next reboot.
+    """
+    session.lines([session.open(Intent.WRITE).images.run_directory(image)])

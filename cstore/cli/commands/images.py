@@ -1,0 +1,129 @@
+"""Images: made of layers, and looked at."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, texts, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from cstore import Image, Store
+
+
+@command("create-image", example="cstore create-image --name debian base\ncstore create-image --name empty")
+@word("layer", "LAYER", required=False)
+@text("-i", "--id", help="ID of the new image, instead of a random one.")
+@texts("-n", "--name", metavar="NAME", help="Name of the new image; may be repeated.")
+@text("-d", "--digest", help="Digest of the image.")
+@text("-m", "--metadata", help="Metadata.")
+@text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; this wins over --metadata.")
+@json_option
+def create_image(session: Session, /, layer: str, metadata: str, metadata_file: str, **wanted: Any) -> None:
+    """Create an image of layers.
+
+    The image is what LAYER holds, with all layers below it, or nothing. Its ID is printed, and a line for each of its
+    names.
+    """
+    from cstore import NewImage
+    from cstore.cli.files import read_whole
+    from cstore.cli.output import plain, structured
+
+    if metadata_file:
+        metadata = read_whole(metadata_file).decode(errors="replace")
+    request = NewImage(id=wanted["id"], names=wanted["name"], layer=layer, metadata=metadata, digest=wanted["digest"])
+    image = session.open(Intent.WRITE).images.create(request)
+    if session.json:
+        session.document(structured.image(image))
+    else:
+        session.lines(plain.created(image.id, image.names))
+
+
+@command("images", example="cstore images\ncstore images --json | jq -r '.[].names[]?'")
+@switch("-q", "--quiet", help="Print IDs only.")
+@json_option
+def images(session: Session, quiet: bool) -> None:
+    """List images.
+
+    Each comes with its names, its digests and its data items; on a terminal, with the size of its layers.
+    """
+    from cstore.cli.output import structured
+
+    store = session.open(Intent.RECORDS)
+    found = store.images.list()
+    if session.json:
+        session.document(structured.nothing_is_null([structured.image(image) for image in found]))
+    else:
+        _show(session, store, found, quiet=quiet)
+
+
+@command("images-by-digest", example="cstore images-by-digest --quiet sha256:$(sha256sum manifest.json | head -c 64)")
+@word("digest", "DIGEST")
+@switch("-q", "--quiet", help="Print IDs only.")
+@json_option
+def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
+    """List the images that have a digest.
+
+    It may be the image's own, or that of one of its manifests. If there is none, nothing is printed.
+    """
+    from cstore.cli.output import structured
+
+    store = session.open(Intent.RECORDS)
+    found = store.images.by_digest(digest)
+    if session.json:
+        session.document([structured.image(image) for image in found])
+    else:
+        _show(session, store, found, quiet=quiet)
+
+
+def _show(session: Session, store: Store, found: Sequence[Image], *, quiet: bool) -> None:
+    from cstore.cli.output import plain, views
+
+    if quiet:
+        session.lines(image.id for image in found)
+    elif session.styled:
+        from cstore.cli.output import styled
+
+        styled.images(views.image_rows(store, found))
+    else:
+        session.lines(plain.images(views.image_facts(store, found)))
+
+
+@command("image", example="cstore image debian")
+@words("images", "IMAGE")
+@json_option
+def image(session: Session, images: tuple[str, ...]) -> None:
+    """Show what is recorded of images.
+
+    The size counts each layer once, with the data items. Layers of which no size is recorded are measured.
+    """
+    from cstore.cli.output import plain, structured, views
+
+    store = session.open(Intent.RECORDS if session.json else Intent.CONTENT)
+    found = []
+    for name in images:
+        try:
+            found.append(store.images.get(name))
+        except CstoreError as error:
+            session.complain(error, name)
+    if session.json:
+        session.document([structured.image(record) for record in found])
+        return
+    shown = [(facts, _size(store, facts.image)) for facts in views.image_facts(store, found)]
+    if session.styled:
+        from cstore.cli.output import styled
+
+        styled.image_details(shown)
+    else:
+        session.lines(line for facts, size in shown for line in plain.image(facts, size))
+
+
+def _size(store: Store, image: Image) -> int | str:
+    """The size in bytes, or why it is not known."""
+    try:
+        return store.images.size(image.id)
+    except CstoreError as error:
+        return error.peer
