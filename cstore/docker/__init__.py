@@ -10,10 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.docker.imagestore import ImageStore
     from cstore.docker.layerstore import LayerStore
+    from cstore.docker.root import DockerRoot
 
-__all__ = ["ImageStore", "LayerStore"]
+__all__ = ["DockerRoot", "ImageStore", "LayerStore"]
 
-_HOMES = {"ImageStore": "imagestore", "LayerStore": "layerstore"}
+_HOMES = {"DockerRoot": "root", "ImageStore": "imagestore", "LayerStore": "layerstore"}
 
 
 def __getattr__(name: str) -> object:

@@ -42,10 +42,10 @@ class Link(Value):
         return self.layer.id != self.canonical_id, self.layer.created
 
 
-def index(layers: Iterable[Layer]) -> dict[str, Link]:
-    """Find the layer for every ChainID there is."""
+def index(known: Iterable[Link]) -> dict[str, Link]:
+    """Find the preferred layer for every ChainID there is."""
     found: dict[str, Link] = {}
-    for link in links(layers).values():
+    for link in known:
         other = found.get(link.chain_id)
         if other is None or link.rank < other.rank:
             found[link.chain_id] = link

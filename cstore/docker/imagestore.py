@@ -11,6 +11,7 @@ import os
 
 from cstore.docker.facts import Facts
 from cstore.docker.layerstore import LayerStore
+from cstore.docker.making import make_image
 from cstore.docker.partial_id import resolve
 from cstore.errors import (
     ChainUnknown,
@@ -72,18 +73,11 @@ class ImageStore:
             ChainUnknown: the layers are not all there.
             WrongSystem: it is for another operating system.
         """
-        from cstore.oci.schema2 import digest_of, made_up_manifest
-        from cstore.store import NewImage
-
         config = parse_config(raw)
         config.check_history()
         if config.id in self._records():
             return config.digest
-        line = self._line(config)
-        manifest = made_up_manifest(raw, [(layer.diff_digest, layer.diff_size) for layer in line])
-        data = {config.digest: raw, f"manifest-{digest_of(manifest)}": manifest, "manifest": manifest}
-        top = line[-1].id if line else ""
-        self._store.images.create(NewImage(id=config.id, layer=top, created=config.created, metadata="{}", data=data))
+        make_image(self._store, config, self._line(config))
         return config.digest
 
     def _line(self, config: ImageConfig) -> Sequence[Layer]:

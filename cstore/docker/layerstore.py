@@ -113,11 +113,25 @@ class LayerStore:
         Raises:
             ChainUnknown: there is none.
         """
-        return self._line_of(self._link(chain))
+        found = self.find(chain)
+        if found is None:
+            raise ChainUnknown(chain)
+        return found
+
+    def find(self, chain: str) -> ReadOnlyLayer | None:
+        """The layer of that ChainID without taking a reference, or None."""
+        known = self._links()
+        link = index(known.values()).get(chain)
+        return None if link is None else _line_of(self._store, link, known)
 
     def map(self) -> Mapping[str, ReadOnlyLayer]:
         """All layers by ChainID, without taking references."""
-        return {chain: self._line_of(link) for chain, link in self._index().items()}
+        known = self._links()
+        return {chain: _line_of(self._store, link, known) for chain, link in index(known.values()).items()}
+
+    def present(self) -> Mapping[str, str]:
+        """The IDs of all layers in the store by ChainID."""
+        return {chain: link.layer.id for chain, link in self._index().items()}
 
     def release(self, reference: ReadOnlyLayer) -> list[Freed]:
         """Give a reference back; with the last one goes the layer, if nothing holds it, and what is then free beneath.
@@ -137,8 +151,8 @@ class LayerStore:
 
     def release_chain(self, chain: str) -> list[Freed]:
         """Delete a layer that nothing holds, and what is then free beneath it, as `release` does."""
-        link = self._index().get(chain)
-        return [] if link is None else self.cascade(self._line_of(link))
+        top = self.find(chain)
+        return [] if top is None else self.cascade(top)
 
     def retains(self, chain: str) -> bool:
         """Whether this object holds references to the layer of that ChainID."""
@@ -168,7 +182,10 @@ class LayerStore:
         return any(layer.id in image.mapped_layers for image in self._store.images.list())
 
     def _index(self) -> dict[str, Link]:
-        return index(self._store.layers.list())
+        return index(self._links().values())
+
+    def _links(self) -> dict[str, Link]:
+        return links(self._store.layers.list())
 
     def _link(self, chain: str) -> Link:
         found = self._index().get(chain)
@@ -178,19 +195,20 @@ class LayerStore:
 
     def at(self, layer: str) -> ReadOnlyLayer | None:
         """The layer of that ID in the store, without taking a reference; None if it has no ChainID."""
-        link = links(self._store.layers.list()).get(layer)
-        return None if link is None else self._line_of(link)
-
-    def _line_of(self, top: Link) -> ReadOnlyLayer:
-        """Find the layers that really are beneath this one: of several with one ChainID, a layer has one parent."""
-        known = links(self._store.layers.list())
-        line = [top]
-        while line[-1].layer.parent:
-            line.append(known[line[-1].layer.parent])
-        return ReadOnlyLayer(self._store, line)
+        known = self._links()
+        link = known.get(layer)
+        return None if link is None else _line_of(self._store, link, known)
 
     # ── the store as a whole ──
 
     def clean_up(self) -> Sequence[Leftover]:
         """Remove what an interrupted operation left behind; return what it was."""
         return self._store.gc()
+
+
+def _line_of(store: Store, top: Link, known: Mapping[str, Link]) -> ReadOnlyLayer:
+    """Find the layers that really are beneath this one: of several with one ChainID, a layer has one parent."""
+    line = [top]
+    while line[-1].layer.parent:
+        line.append(known[line[-1].layer.parent])
+    return ReadOnlyLayer(store, line)

@@ -1,0 +1,29 @@
+"""An image record as skopeo and Podman would write it, for an image that came without a manifest (docker 16)."""
+
+from __future__ import annotations
+
+from cstore.oci.schema2 import digest_of, made_up_manifest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.oci.config import ImageConfig
+    from cstore.records.model import Layer
+    from cstore.store import Store
+
+
+def make_image(store: Store, config: ImageConfig, line: Sequence[Layer]) -> None:
+    """Make an image without names.
+
+    Args:
+        store: where.
+        config: what names it.
+        line: its layers, bottom first.
+    """
+    from cstore.store import NewImage
+
+    manifest = made_up_manifest(config.raw, [(layer.diff_digest, layer.diff_size) for layer in line])
+    data = {config.digest: config.raw, f"manifest-{digest_of(manifest)}": manifest, "manifest": manifest}
+    top = line[-1].id if line else ""
+    store.images.create(NewImage(id=config.id, layer=top, created=config.created, metadata="{}", data=data))

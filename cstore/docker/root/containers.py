@@ -1,0 +1,80 @@
+"""The containers that a data root knows (docker 1)."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.docker.root import files
+from cstore.errors import DockerRootDamaged
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cstore.docker.root.layerdb import DockerMount
+    from cstore.docker.root.place import Place
+
+
+class DockerContainer(Value):
+    """A container: its ID and name, the ID of its image (or ""), its state in one word, and its writable layer."""
+
+    id: str
+    name: str
+    image: str
+    created: str
+    state: str
+    mount: DockerMount | None
+
+
+def read_containers(
+    place: Place, mounts: Mapping[str, DockerMount]
+) -> tuple[list[DockerContainer], list[DockerRootDamaged]]:
+    """Read all containers of the driver, and say what is wrong with those that cannot be read."""
+    folder = os.path.join(place.root, "containers")
+    found: list[DockerContainer] = []
+    flaws: list[DockerRootDamaged] = []
+    for name in files.directories(folder):
+        path = os.path.join(folder, name, "config.v2.json")
+        try:
+            document = files.read_json(path)
+        except DockerRootDamaged as flaw:
+            flaws.append(flaw)
+            continue
+        if document is None or document.get("Driver", place.driver) != place.driver:
+            continue
+        if document.get("ID") != name:
+            flaws.append(DockerRootDamaged(path, f"it is of container {document.get('ID')!r}"))
+            continue
+        found.append(_container(document, name, mounts.get(name)))
+    return found, flaws
+
+
+def _container(document: Mapping[str, Any], name: str, mount: DockerMount | None) -> DockerContainer:
+    return DockerContainer(
+        id=name,
+        name=str(document.get("Name") or "").removeprefix("/"),
+        image=str(document.get("Image") or "").removeprefix("sha256:"),
+        created=str(document.get("Created") or ""),
+        state=_state(document.get("State")),
+        mount=mount,
+    )
+
+
+def _state(state: object) -> str:
+    """The word that `docker ps` has for it, as it was when the daemon last wrote."""
+    if not isinstance(state, dict):
+        return ""
+    marks = (("Paused", "paused"), ("Restarting", "restarting"), ("Running", "running"), ("Dead", "dead"))
+    word = next((word for mark, word in marks if state.get(mark) is True), "")
+    if word:
+        return word
+    return "created" if str(state.get("StartedAt", "")).startswith("0001-") else "exited"
+
+
+def find_container(containers: list[DockerContainer], word: str) -> DockerContainer | None:
+    """The container of that name, else the one whose ID begins like that."""
+    named = [one for one in containers if word and one.name == word.removeprefix("/")]
+    begun = named or [one for one in containers if word and one.id.startswith(word)]
+    return begun[0] if len(begun) == 1 else None

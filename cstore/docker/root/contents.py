@@ -1,0 +1,79 @@
+"""What is in the layers of a data root, read from their directories: nothing is mounted (docker 17)."""
+
+from __future__ import annotations
+
+from cstore.errors import LayerNotVerified
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.archive.streams import Sink
+    from cstore.docker.root.layerdb import DockerLayer, DockerMount
+    from cstore.docker.root.place import Place
+
+
+def write_layer(place: Place, line: Sequence[DockerLayer], sink: Sink) -> None:
+    """Write the archive that a layer was registered from, byte for byte.
+
+    Args:
+        place: the data root.
+        line: the chain of the layer, bottom first.
+        sink: takes the archive; if this raises, what it got is not that.
+
+    Raises:
+        ContentDamaged, TarSplitDamaged: a file or the tar-split has changed.
+        LayerNotVerified: the whole has another digest.
+        Unsupported: the driver's trees cannot be read.
+    """
+    from cstore.archive.names import scoped_name
+    from cstore.archive.rebuild import rebuild
+    from cstore.archive.streams import HashingSink
+
+    layer = line[-1]
+    hashed = HashingSink(sink)
+    # What was unpacked through a link of a lower layer is in that link's target, further down.
+    needed = reversed(line) if place.is_union else [layer]
+    rebuild(layer.tar_split, [place.tree(one.cache_id) for one in needed], hashed, layer.chain_id, clean=scoped_name)
+    if hashed.digest != layer.diff_id:
+        raise LayerNotVerified(layer.chain_id, layer.diff_id)
+
+
+def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer], sink: Sink) -> None:
+    """Write as a tar what a container changed.
+
+    Raises:
+        Unsupported: the driver's trees cannot be read.
+    """
+    upper, beneath = place.tree(mount.mount_id), _beneath(place, mount, line)
+    if place.is_union:
+        from cstore.archive.whiteout import WhiteoutForm
+        from cstore.drivers.overlay.diff import write_layer_diff
+        from cstore.idmap import IDENTITY
+
+        write_layer_diff(upper, beneath, WhiteoutForm.OVERLAY, sink, IDENTITY)
+        return
+    from cstore.archive.changes import compare_trees
+    from cstore.archive.pack import pack_changes
+
+    base = beneath[0] if beneath else None
+    pack_changes(upper, base, compare_trees(upper, base), sink)
+
+
+def container_size(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> int:
+    """Count the bytes that a container added or modified, as Docker does."""
+    upper = place.tree(mount.mount_id)
+    if place.is_union:
+        from cstore.fs.tree import usage
+
+        return usage(upper).bytes
+    from cstore.archive.changes import changes_size, compare_trees
+
+    beneath = _beneath(place, mount, line)
+    return changes_size(upper, compare_trees(upper, beneath[0] if beneath else None))
+
+
+def _beneath(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> list[str]:
+    """The trees beneath a writable layer, nearest first."""
+    names = [*([mount.init_id] if mount.init_id else []), *(layer.cache_id for layer in reversed(line))]
+    return [place.tree(name) for name in names]

@@ -1,0 +1,141 @@
+"""Images from a data root into a store: layers rebuilt and verified, then the record, names last (docker 16, 17)."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+
+from cstore.docker.layerstore import LayerStore
+from cstore.docker.making import make_image
+from cstore.docker.root.names import full_name
+from cstore.errors import CstoreError, IDTaken, LayerNotVerified, SystemFailure
+from cstore.oci.chain import next_layer_id
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.archive.apply import Applied
+    from cstore.docker.root.dataroot import DockerRoot
+    from cstore.docker.root.imagedb import DockerImage
+    from cstore.docker.root.layerdb import DockerLayer
+    from cstore.records.model import Layer
+    from cstore.store import Store
+
+
+class Imported(Value):
+    """What an import did: the image's ID and names in the store, and the IDs of the layers that were not there yet."""
+
+    id: str
+    names: tuple[str, ...]
+    new_layers: tuple[str, ...]
+
+
+def import_image(
+    root: DockerRoot,
+    image: DockerImage,
+    store: Store,
+    *,
+    podman_names: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Imported:
+    """Bring one image into a store. It looks like one that skopeo or Podman took from the daemon.
+
+    Layers that the store has already are used as they are. Names move here from other images. Docker's notes on the
+    image, and digest references, whose manifests a data root does not hold, are not taken over.
+
+    Args:
+        root: where it comes from; nothing is written there.
+        image: one of its images.
+        store: where it goes.
+        podman_names: complete short names with `localhost/`, as Podman does, instead of `docker.io/library/`.
+        progress: told the bytes of this image's layers that have been read.
+
+    Raises:
+        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer is not what it was; nothing is imported.
+        ArchiveError: a layer holds what no layer here may hold.
+        IDTaken: the store has an image of that ID with other layers.
+    """
+    bringing = _Bringing(root, store, progress)
+    try:
+        line = bringing.bring(root.line(image.config.rootfs.chain_id))
+        _record(store, image, line)
+    except BaseException:
+        bringing.take_back()
+        raise
+    names = tuple(full_name(name, podman=podman_names) for name in image.names)
+    for name in names:
+        store.add_names(image.id, [name])  # one by one, as others do: the last one comes first
+    return Imported(image.id, names, tuple(bringing.new))
+
+
+def _record(store: Store, image: DockerImage, line: Sequence[Layer]) -> None:
+    known = next((one for one in store.images.list() if one.id == image.id), None)
+    if known is None:
+        make_image(store, image.config, line)
+    elif known.layer != (line[-1].id if line else ""):
+        error = IDTaken("image", image.id)
+        error.peer = (
+            f'image with ID "{image.id}" already exists, but uses a different top layer: that ID is already in use'
+        )
+        raise error
+
+
+class _Bringing:
+    """The layers of one image on their way. `new` are the IDs of those that were made."""
+
+    def __init__(self, root: DockerRoot, store: Store, progress: Callable[[int], None] | None) -> None:
+        self._root = root
+        self._store = store
+        self._layers = LayerStore(store)
+        self._progress = progress
+        self._before = 0
+        self.new: list[str] = []
+
+    def bring(self, line: Sequence[DockerLayer]) -> Sequence[Layer]:
+        """Bring a chain, bottom first; return its records."""
+        below, canonical_id = "", ""
+        present = self._layers.present()
+        for layer in line:
+            canonical_id = next_layer_id(canonical_id, layer.diff_id)
+            below = present.get(layer.chain_id) or self._make(layer, below, canonical_id)
+        return self._layers.look(line[-1].chain_id).records if line else ()
+
+    def _make(self, layer: DockerLayer, parent: str, canonical_id: str) -> str:
+        from cstore.archive.streams import FileSink
+        from cstore.store import NewLayer
+
+        def accept(applied: Applied) -> Applied:
+            if applied.diff_digest != layer.diff_id:
+                raise LayerNotVerified(layer.chain_id, layer.diff_id)
+            return applied
+
+        try:
+            # Without a name, so that nothing can be left of it; and verified whole before the first byte is unpacked.
+            with tempfile.TemporaryFile(dir=self._spool(), buffering=0) as spool:
+                self._root.write_layer(layer.chain_id, FileSink(spool.fileno(), "the copy of a layer"))
+                spool.seek(0)
+                request = NewLayer(id=canonical_id, parent=parent)
+                made = self._store.layers.put(request, spool.fileno(), self._advance, accept)
+        except OSError as error:
+            raise SystemFailure("spool a layer in", self._store.config.graph_root, error) from error
+        self._before += made.diff_size
+        self.new.append(made.id)
+        return made.id
+
+    def _spool(self) -> str:
+        from cstore.fs.lockfile import make_directories
+
+        make_directories(self._store.config.graph_root)
+        return self._store.config.graph_root
+
+    def _advance(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress(self._before + done)
+
+    def take_back(self) -> None:
+        """Delete what was made here and nothing else."""
+        for layer in reversed(self.new):
+            with suppress(CstoreError):  # in use by somebody who was quick, or the first error is the one to tell
+                self._store.layers.delete(layer)

@@ -1,0 +1,130 @@
+"""Where in a Docker data root the records and trees of one driver are (docker 1, 17)."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cstore.errors import InvalidOption, SystemFailure, Unsupported
+from cstore.values import Value
+
+_TREES = {
+    "overlay2": ("overlay2", "diff"),
+    "fuse-overlayfs": ("fuse-overlayfs", "diff"),
+    "vfs": (os.path.join("vfs", "dir"), ""),
+    "btrfs": (os.path.join("btrfs", "subvolumes"), ""),
+}
+"""Driver: below which directory a layer's own is, and where in that its tree."""
+_UNIONS = frozenset({"overlay2", "fuse-overlayfs"})
+_REMAPPED = re.compile(r"\d+\.\d+")
+
+
+class Place(Value):
+    """One driver's part of a data root: the directory that everything is in, and the driver's name."""
+
+    root: str
+    driver: str
+
+    @property
+    def records(self) -> str:
+        """Where layers, images and names are recorded."""
+        return os.path.join(self.root, "image", self.driver)
+
+    @property
+    def is_union(self) -> bool:
+        """Whether a layer's tree holds only what it adds to those beneath."""
+        return self.driver in _UNIONS
+
+    @property
+    def trees(self) -> str:
+        """The directory that has one for each layer.
+
+        Raises:
+            Unsupported: the driver keeps layers where they cannot be read without it.
+        """
+        return os.path.join(self.root, self._where()[0])
+
+    def tree(self, cache_id: str) -> str:
+        """The tree of one layer, by the driver's name for it.
+
+        Raises:
+            Unsupported: as `trees`.
+        """
+        return os.path.join(self.trees, cache_id, self._where()[1]).rstrip("/")
+
+    def _where(self) -> tuple[str, str]:
+        if self.driver not in _TREES:
+            raise Unsupported(
+                f"the trees of Docker's {self.driver} driver cannot be read without it",
+                hint="export the image with docker save",
+            )
+        return _TREES[self.driver]
+
+
+def find_place(path: str, driver: str = "") -> Place:
+    """Look for the records in a data root, or one level lower where user namespaces are remapped.
+
+    Args:
+        path: the data root.
+        driver: whose records, if several drivers have some.
+
+    Raises:
+        InvalidOption: it is no data root, or several drivers or remapped users have records in it.
+        Unsupported: its images are with containerd.
+        SystemFailure: it cannot be read.
+    """
+    root = _with_images(path)
+    found = _drivers(root)
+    if driver and driver not in found:
+        raise InvalidOption(
+            f"the Docker data root {path} has nothing of the driver {driver!r}",
+            hint=f"it has: {', '.join(found) or '-'}",
+        )
+    if not found:
+        raise _none_there(path)
+    if not driver and len(found) > 1:
+        raise InvalidOption(
+            f"several drivers have kept images in {path}: {', '.join(found)}", hint="choose one with --docker-driver"
+        )
+    return Place(root, driver or found[0])
+
+
+def _with_images(path: str) -> str:
+    if os.path.isdir(os.path.join(path, "image")):
+        return path
+    remapped = [name for name in _names(path) if _REMAPPED.fullmatch(name)]
+    inner = [name for name in remapped if os.path.isdir(os.path.join(path, name, "image"))]
+    if len(inner) > 1:
+        raise InvalidOption(
+            f"the Docker data root {path} has images of several remapped users: {', '.join(inner)}",
+            hint=f"name one, such as {os.path.join(path, inner[0])}",
+        )
+    return os.path.join(path, inner[0]) if inner else path
+
+
+def _drivers(root: str) -> list[str]:
+    image = os.path.join(root, "image")
+    if not os.path.isdir(image):
+        return []
+    return [name for name in _names(image) if os.path.isdir(os.path.join(image, name, "layerdb"))]
+
+
+def _none_there(path: str) -> Exception:
+    if uses_containerd(path):
+        return Unsupported(
+            f"the Docker daemon of {path} keeps its images with containerd, where they cannot be read",
+            hint="export the image with docker save, then cstore load",
+        )
+    return InvalidOption(f"{path} is no Docker data root: it has no image/DRIVER/layerdb")
+
+
+def uses_containerd(path: str) -> bool:
+    """Whether a data root shows signs of a daemon that keeps its images with containerd."""
+    return os.path.isdir(os.path.join(path, "containerd", "daemon", "io.containerd.content.v1.content", "blobs"))
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError as error:
+        raise SystemFailure("read the Docker data root", path, error) from None
