@@ -177,7 +177,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ),
     (
         "Archives of images",
-        (Entry("load", "load:load", "Load images from an archive."),),
+        (
+            Entry("load", "load:load", "Load images from an archive."),
+            Entry("save", "save:save", "Write images to an archive."),
+        ),
     ),
     (
         "The store",

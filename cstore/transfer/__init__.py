@@ -12,14 +12,18 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
+    from cstore.transfer.saving import SaveRequest, save, save_directory
 
-__all__ = ["LoadRequest", "LoadResult", "LoadedImage", "load"]
+__all__ = ["LoadRequest", "LoadResult", "LoadedImage", "SaveRequest", "load", "save", "save_directory"]
 
 _HOMES = {
     "LoadRequest": "loading",
     "LoadResult": "loading",
     "LoadedImage": "loading",
+    "SaveRequest": "saving",
     "load": "loading",
+    "save": "saving",
+    "save_directory": "saving",
 }
 
 

@@ -1,0 +1,75 @@
+"""Images of the store, written to an archive or a layout."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.cli.command import command, switch, text, words
+from cstore.cli.session import Intent, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore import Compression
+    from cstore.transfer import SaveRequest
+
+
+@command(
+    "save",
+    example="cstore save -o app.tar app:1.2\ncstore save --format oci-dir --compress zstd -o layout app base\n"
+    "cstore save app | podman load",
+)
+@words("images", "IMAGE")
+@text("-o", "--output", metavar="PATH", help="Write to PATH, not to standard output.")
+@text("--format", metavar="FORMAT", help="docker-archive (the default), oci-archive or oci-dir.")
+@text("--compress", metavar="HOW", help="gzip, zstd or none: the layers of OCI formats, else the whole archive.")
+@switch("-q", "--quiet", help="Show no progress.")
+def save(session: Session, images: tuple[str, ...], output: str, format: str, compress: str, quiet: bool) -> None:  # noqa: A002  - the option's name
+    """Write images to an archive.
+
+    Each layer comes out byte for byte as it was imported, and the archive is the same on every run. An image that is
+    named is written under that name, one that is given by its ID without a name. The layers of OCI formats are
+    compressed with gzip unless --compress says otherwise; a docker-archive is not compressed. A file or directory
+    appears only when it is complete.
+    """
+    from cstore.transfer import SaveRequest
+    from cstore.transfer.saving import DOCKER_ARCHIVE, OCI_DIRECTORY
+
+    scratch = os.path.dirname(os.path.abspath(output)) if output and not output.startswith("/dev/") else ""
+    request = SaveRequest(images, format or DOCKER_ARCHIVE, _compression(compress), scratch)
+    if request.format == OCI_DIRECTORY:
+        _to_directory(session, request, output)
+    else:
+        _to_file(session, request, output, quiet=quiet)
+
+
+def _to_directory(session: Session, request: SaveRequest, output: str) -> None:
+    from cstore.errors import InvalidOption
+    from cstore.transfer import save_directory
+
+    if not output:
+        raise InvalidOption("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
+    save_directory(session.open(Intent.CONTENT), request, output)
+
+
+def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
+    from cstore.cli.files import result_file
+    from cstore.cli.output.progress import progress_bar
+    from cstore.transfer import save as save_images
+    from cstore.transfer.saving import check
+
+    store = session.open(Intent.CONTENT)
+    check(store, request)
+    with (
+        result_file(output, sync=session.config.sync) as sink,
+        progress_bar("saving", None, quiet=quiet or not output) as sink.progress,
+    ):
+        save_images(store, request, sink)
+
+
+def _compression(word: str) -> Compression | None:
+    from cstore.errors import InvalidOption
+    from cstore.transfer.saving import COMPRESSIONS
+
+    if word and word not in COMPRESSIONS:
+        raise InvalidOption(f"there is no compression {word!r} here", hint=f"choose one of: {', '.join(COMPRESSIONS)}")
+    return COMPRESSIONS[word] if word else None

@@ -1,0 +1,94 @@
+"""docker-archives as skopeo and Podman write them, byte for byte (docker 18.1)."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+
+from cstore import gojson
+from cstore.oci.chain import chain_id
+from cstore.transfer.packing import add_bytes
+from cstore.transfer.stored import write_layer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.store import Store
+    from cstore.transfer.packing import Package
+    from cstore.transfer.stored import StoredImage
+
+_OF_TOP = ("architecture", "config", "container", "container_config", "created", "docker_version", "os")
+"""What the description of the uppermost layer has of the image's config."""
+
+
+def write_docker(store: Store, images: Sequence[StoredImage], package: Package) -> None:
+    """Write images, each layer and config once."""
+    writing = _Writing(store, package)
+    for image in images:
+        writing.image(image)
+    writing.end()
+
+
+class _Writing:
+    """One archive being written."""
+
+    def __init__(self, store: Store, package: Package) -> None:
+        self._store = store
+        self._package = package
+        self._written: set[str] = set()
+        self._items: list[dict[str, object]] = []
+        self._repositories: dict[str, dict[str, str]] = {}
+
+    def image(self, image: StoredImage) -> None:
+        """Write one image's layers, config and old-style descriptions."""
+        for layer in image.layers:
+            member = _layer_name(layer.diff_digest)
+            if self._is_new(member):
+                self._package.add(member, layer.diff_size, partial(write_layer, self._store, layer))
+        config_name = f"{image.config.id}.json"
+        if self._is_new(config_name):
+            add_bytes(self._package, config_name, image.config.raw)
+        top = self._descriptions(image)
+        for name in image.names:
+            self._repositories.setdefault(name.repository, {})[name.tag] = top
+        self._items.append(
+            {
+                "Config": config_name,
+                "RepoTags": [str(name) for name in image.names],
+                "Layers": [_layer_name(layer.diff_digest) for layer in image.layers],
+            }
+        )
+
+    def end(self) -> None:
+        """Write what names all of it."""
+        add_bytes(self._package, "manifest.json", gojson.encode(self._items))
+        add_bytes(self._package, "repositories", gojson.encode(self._repositories, sort_keys=True))
+
+    def _descriptions(self, image: StoredImage) -> str:
+        """Write what programs before Docker 1.10 read of each layer; return the uppermost one's old ID."""
+        below, diff_ids = "", image.config.rootfs.diff_ids
+        for place, diff_id in enumerate(diff_ids):
+            document: dict[str, object] = {"parent": below} if below else {}
+            if place == len(diff_ids) - 1:
+                document |= {key: image.config.document.get(key) for key in _OF_TOP}
+            hashed = gojson.encode(_sorted({**document, "layer_id": chain_id(diff_ids[: place + 1])}))
+            below = sha256(hashed, usedforsecurity=False).hexdigest()
+            if self._is_new(below):
+                self._package.link(f"{below}/layer.tar", f"../{_layer_name(diff_id)}")
+                add_bytes(self._package, f"{below}/VERSION", b"1.0")
+                add_bytes(self._package, f"{below}/json", gojson.encode(_sorted({**document, "id": below})))
+        return below
+
+    def _is_new(self, name: str) -> bool:
+        new = name not in self._written
+        self._written.add(name)
+        return new
+
+
+def _layer_name(diff_id: str) -> str:
+    return f"{diff_id.partition(':')[2]}.tar"
+
+
+def _sorted(document: dict[str, object]) -> dict[str, object]:
+    return dict(sorted(document.items()))

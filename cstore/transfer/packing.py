@@ -1,0 +1,125 @@
+"""What an archive is put into: a tar that is written from front to back, or a directory that appears when it is whole.
+
+The tar is the one that skopeo and Podman write: plain headers, everything owned by root and made in 1970.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from cstore.archive.streams import FileSink
+from cstore.archive.tar.writer import END, REGULAR, SYMLINK, Entry, header_blocks, padding
+from cstore.errors import InvalidOption, SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
+
+    from cstore.archive.streams import Sink
+else:
+    Protocol = object
+
+_MODE = 0o444
+
+
+class Package(Protocol):
+    """Something that takes members, each once."""
+
+    def add(self, name: str, size: int, write: Callable[[Sink], object]) -> None:
+        """Take a file of `size` bytes, which `write` writes into the sink that it is given."""
+
+    def link(self, name: str, target: str) -> None:
+        """Take a symbolic link."""
+
+
+def add_bytes(package: Package, name: str, data: bytes) -> None:
+    """Add a small member."""
+    package.add(name, len(data), lambda sink: sink.write(data))
+
+
+class TarPackage:
+    """Writes a tar. `close` ends it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def add(self, name: str, size: int, write: Callable[[Sink], object]) -> None:
+        """Write a file (see `Package`)."""
+        self._sink.write(header_blocks(Entry(os.fsencode(name), REGULAR, _MODE, 0, 0, size)))
+        write(self._sink)
+        self._sink.write(padding(size))
+
+    def link(self, name: str, target: str) -> None:
+        """Write a link (see `Package`)."""
+        self._sink.write(header_blocks(Entry(os.fsencode(name), SYMLINK, 0, 0, 0, linkname=os.fsencode(target))))
+
+    def close(self) -> None:
+        """Write the end."""
+        self._sink.write(END)
+
+
+class DirectoryPackage:
+    """Writes files beneath a directory. `sync`: they are on disk before their directory gets its name."""
+
+    def __init__(self, path: str, *, sync: bool) -> None:
+        self._path = path
+        self._sync = sync
+
+    def add(self, name: str, size: int, write: Callable[[Sink], object]) -> None:  # noqa: ARG002  - a tar needs the size
+        """Write a file (see `Package`)."""
+        path = os.path.join(self._path, name)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise SystemFailure("make", path, error) from error
+        try:
+            write(FileSink(fd, path))
+            if self._sync:
+                os.fsync(fd)
+        except OSError as error:
+            raise SystemFailure("write", path, error) from error
+        finally:
+            os.close(fd)
+
+    def link(self, name: str, target: str) -> None:
+        """Make a link (see `Package`)."""
+        os.symlink(target, os.path.join(self._path, name))
+
+
+@contextmanager
+def new_directory(path: str, *, sync: bool) -> Iterator[DirectoryPackage]:
+    """Make a directory that has its name only when everything is in it.
+
+    Raises:
+        InvalidOption: there is one of that name with something in it.
+        SystemFailure: it cannot be made.
+    """
+    from cstore.fs.atomic import sync_directory
+    from cstore.fs.tree.remove import remove_tree
+
+    path = os.path.abspath(path)
+    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise InvalidOption(f"{path} exists, and is not an empty directory", hint="choose another name")
+    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
+    try:
+        os.mkdir(beside)
+    except OSError as error:
+        raise SystemFailure("make the directory", beside, error) from error
+    try:
+        yield DirectoryPackage(beside, sync=sync)
+        if sync:
+            for folder, _, _ in os.walk(beside):
+                sync_directory(folder)
+        try:
+            os.rename(beside, path)
+        except OSError as error:
+            raise SystemFailure("make the directory", path, error) from error
+        if sync:
+            sync_directory(os.path.dirname(path))
+    except BaseException:
+        if os.path.lexists(beside):
+            remove_tree(beside)
+        raise

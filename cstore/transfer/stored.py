@@ -1,0 +1,153 @@
+"""An image of the store, taken apart to be written out: its config, its manifest, its layers from the bottom up."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from cstore.archive.compression import Compression
+from cstore.errors import (
+    ContentDamaged,
+    CstoreError,
+    DataItemUnknown,
+    ImageInvalid,
+    ImageUnknown,
+    InvalidName,
+    Unsupported,
+)
+from cstore.oci.config import parse_config
+from cstore.transfer.manifests import Manifest, parse_document
+from cstore.transfer.names import DOCKER, LOCAL, parse_name
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.archive.streams import Sink
+    from cstore.oci.config import ImageConfig
+    from cstore.records.model import Image, Layer
+    from cstore.store import Store
+    from cstore.transfer.names import ImageName
+
+
+class StoredImage(Value):
+    """An image that can be written out.
+
+    Attributes:
+        id: its ID.
+        config: its config; the digest of its bytes need not be the ID.
+        manifest: what it came with, if the store has that and it can be read.
+        layers: bottom first, one for each DiffID of the config.
+        names: those it shall have.
+    """
+
+    id: str
+    config: ImageConfig
+    manifest: Manifest | None
+    layers: tuple[Layer, ...]
+    names: tuple[ImageName, ...]
+
+
+def take_apart(store: Store, word: str) -> StoredImage:
+    """Find an image by name, ID or unique prefix of that, and hold its parts to each other.
+
+    A name writes the image out under that name; an ID, without any.
+
+    Raises:
+        ImageUnknown: there is no such image.
+        ImageInvalid: it has no config, or its layers are not those of its config.
+    """
+    image, name = _find(store, word)
+    manifest = _manifest(store, image)
+    config = _config(store, image, manifest)
+    layers = _chain(store, image)
+    found = tuple(layer.diff_digest for layer in layers)
+    if found != config.rootfs.diff_ids:
+        raise ImageInvalid(
+            f"the layers of {image.id} in the store are not those that its config names, "
+            f"{len(found)} of {len(config.rootfs.diff_ids)}"
+        )
+    return StoredImage(image.id, config, manifest, layers, () if name is None else (name,))
+
+
+def _find(store: Store, word: str) -> tuple[Image, ImageName | None]:
+    """Find an image, and the name that it was asked for by."""
+    image = store.images.find(word)
+    if image is not None:
+        return image, parse_name(word, home=LOCAL) if word in image.names else None
+    for home in (DOCKER, LOCAL):
+        try:
+            name = parse_name(word, home=home)
+        except InvalidName:
+            break
+        image = store.images.find(str(name))
+        if image is not None:
+            return image, name
+    raise ImageUnknown(word)
+
+
+def _manifest(store: Store, image: Image) -> Manifest | None:
+    try:
+        found = parse_document(store.images.get_data(image.id, "manifest"), "manifest")
+    except CstoreError:
+        return None  # images that were not made from one have none, or one of an older kind; the config suffices
+    return found if isinstance(found, Manifest) else None
+
+
+def _config(store: Store, image: Image, manifest: Manifest | None) -> ImageConfig:
+    digest = manifest.config.digest if manifest else f"sha256:{image.id}"
+    try:
+        raw = store.images.get_data(image.id, digest)
+    except DataItemUnknown:
+        raise ImageInvalid(f"{image.id} has no config in the store, so no program could run it") from None
+    if f"sha256:{sha256(raw, usedforsecurity=False).hexdigest()}" != digest:
+        raise ImageInvalid(f"the config of {image.id} in the store is not the one of digest {digest}")
+    return parse_config(raw)
+
+
+def _chain(store: Store, image: Image) -> tuple[Layer, ...]:
+    layers: list[Layer] = []
+    below = image.layer
+    while below:
+        layer = store.layers.get(below)
+        if not layer.diff_digest:
+            raise Unsupported(f"layer {layer.id} of {image.id} was never an archive, so it has no digest")
+        layers.insert(0, layer)
+        below = layer.parent
+    return tuple(layers)
+
+
+class _Hashing:
+    """Passes on what is written, hashed."""
+
+    def __init__(self, sink: Sink) -> None:
+        from cstore.archive.streams import HashingSink
+
+        self._hashing = HashingSink(sink)
+        self.write = self._hashing.write
+
+    def check(self, layer: Layer) -> None:
+        """See that it was the layer that its record tells of."""
+        if self._hashing.digest != layer.diff_digest:
+            raise ContentDamaged(layer.id, "/", f"does not give the archive of digest {layer.diff_digest} any more")
+
+
+def write_layer(store: Store, layer: Layer, sink: Sink) -> None:
+    """Write a layer's tar, uncompressed, byte for byte as it was imported.
+
+    Raises:
+        ContentDamaged: the layer has changed since; what was written is not to be used.
+    """
+    hashing = _Hashing(sink)
+    store.layers.diff(layer.id, hashing, compression=Compression.NONE)
+    hashing.check(layer)
+
+
+def distinct(images: Sequence[StoredImage]) -> list[StoredImage]:
+    """Make one of images that were asked for more than once; the names come together."""
+    found: dict[str, StoredImage] = {}
+    for image in images:
+        known = found.get(image.id)
+        names = image.names if known is None else tuple(dict.fromkeys((*known.names, *image.names)))
+        found[image.id] = (known or image).with_(names=names)
+    return list(found.values())
