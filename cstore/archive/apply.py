@@ -46,6 +46,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
         known_compressed: digest and size of the stream as it comes, if somebody has verified them already.
         lowers: the directories beneath a tree that is a part of a union, nearest first: files that hard links need are
             copied up from there.
+        force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN
@@ -56,6 +57,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     sync: bool = True
     known_compressed: tuple[str, int] | None = None
     lowers: tuple[str, ...] = ()
+    force_mask: int = -1
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +176,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack)
         in_user_namespace=options.in_user_namespace,
         ignore_chown_errors=options.ignore_chown_errors,
         lowers=tuple(lowers),
+        force_mask=options.force_mask,
     )
 
 

@@ -10,12 +10,14 @@ import errno
 import os
 import stat
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cstore.archive import xattrs
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.directories import Directories, Kind, names_in, open_quietly
 from cstore.archive.names import join_name, split_name
+from cstore.archive.override import split
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tar import writer
 from cstore.archive.tar.writer import Entry, header_blocks
@@ -44,6 +46,8 @@ _TYPES = {
     stat.S_IFBLK: writer.BLOCK,
     stat.S_IFIFO: writer.FIFO,
 }
+_DISGUISED = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
+"""What may be kept as an empty file with an attribute."""
 
 
 def pack_tree(
@@ -198,7 +202,9 @@ class _Packing:
                 raise _Changed("it was replaced while the layer was read")
             entry = self._entry(path, writer.REGULAR, status)
             entry.xattrs = xattrs.archived(descriptor)
-            if not self._link(entry, status):
+            if entry.xattrs and not self._override(entry):
+                return
+            if not self._link(entry, status) and entry.type == writer.REGULAR:
                 entry.size = status.st_size
             self._out.write(header_blocks(entry))
             if entry.type == writer.REGULAR:
@@ -211,6 +217,8 @@ class _Packing:
         entry = self._entry(path, writer.DIRECTORY, os.fstat(descriptor))
         entry.name += b"/"
         entry.xattrs = xattrs.archived(descriptor)
+        if entry.xattrs:
+            self._override(entry)
         self._out.write(header_blocks(entry))
         if self._is_opaque(descriptor) and self._hides(path):
             marker = join_name(path, OPAQUE_NAME)
@@ -255,6 +263,25 @@ class _Packing:
             owner = self._inside(owner)
         # Whole seconds, rounded down also before 1970.
         return Entry(path, kind, status.st_mode & 0o7777, *owner, mtime=status.st_mtime_ns // _SECOND)
+
+    @cached_property
+    def _is_interpreted(self) -> bool:
+        """Whether a mount program shows owners and modes as they are meant now; the attribute may be older."""
+        from cstore.kernel.statfs import is_fuse
+
+        return is_fuse(self._tree.root)
+
+    def _override(self, entry: Entry) -> bool:
+        """Let an entry say what its file counts as; say whether an archive can hold that."""
+        meant, entry.xattrs = split(entry.xattrs)
+        if meant is None:
+            return True
+        if not self._is_interpreted:
+            entry.mode, owner = meant.mode, (meant.uid, meant.gid)
+            entry.uid, entry.gid = self._inside(owner) if self._id_map else owner
+        if entry.type == writer.REGULAR and meant.kind in _DISGUISED:
+            entry.type, entry.device = _TYPES[meant.kind], meant.device
+        return meant.kind != stat.S_IFSOCK
 
     def _inside(self, owner: tuple[int, int]) -> tuple[int, int]:
         known = self._owners.get(owner)

@@ -66,6 +66,7 @@ class StagedTree(Value):
         staging: the staging directory that owns everything made so far.
         lowers: directories of other layers that lie beneath `tree`, nearest first; none if `tree` is whole.
         copied: whether contents were copied already, which may be only in memory still.
+        force_mask: the mode of all that is made in `tree`, what it should have being in an attribute; -1 for its own.
     """
 
     tree: str
@@ -74,6 +75,7 @@ class StagedTree(Value):
     staging: StagingDirectory
     lowers: tuple[str, ...] = ()
     copied: bool = False
+    force_mask: int = -1
 
 
 class Removal(Protocol):

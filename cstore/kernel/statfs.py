@@ -13,6 +13,7 @@ _NAMES = {
     0x794C7630: "overlayfs", 0x858458F6: "ramfs", 0x52654973: "reiserfs", 0x517B: "smb", 0x73717368: "squashfs",
     0x01021994: "tmpfs", 0xA501FCF5: "vxfs", 0x58465342: "xfs", 0x2FC12FC1: "zfs",
 }  # fmt: skip
+_FUSE = 0x65735546
 _ROOM = 256  # struct statfs is 120 bytes on 64-bit systems
 _TYPE_OFFSET = 18  # of d_type in struct dirent: after inode, offset and length
 _UNKNOWN_TYPE = 0
@@ -24,12 +25,25 @@ def filesystem_name(path: str) -> str:
     Raises:
         OSError: as statfs(2).
     """
+    return _NAMES.get(_type_of(path), "<unknown>")
+
+
+def is_fuse(path: str) -> bool:
+    """Whether a program serves the file system that holds `path`.
+
+    Raises:
+        OSError: as statfs(2).
+    """
+    return _type_of(path) == _FUSE
+
+
+def _type_of(path: str) -> int:
     import ctypes
 
     buffer = ctypes.create_string_buffer(_ROOM)
     call("statfs", os.fsencode(path), buffer)
     number: int = struct.unpack_from("l", buffer.raw)[0]
-    return _NAMES.get(number & 0xFFFFFFFF, "<unknown>")
+    return number & 0xFFFFFFFF
 
 
 def tells_types(path: str) -> bool:

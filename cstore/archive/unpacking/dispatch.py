@@ -24,6 +24,7 @@ from cstore.archive.tar.header import (
 )
 from cstore.archive.unpacking import orders as codes
 from cstore.archive.unpacking.attributes import to_set
+from cstore.archive.unpacking.masking import masked
 from cstore.archive.whiteout import (
     HARDLINK_DIRECTORY,
     METADATA_PREFIX,
@@ -70,6 +71,8 @@ class Dispatcher:
         self._terms = terms
         self._keeps_whiteouts = terms.form is WhiteoutForm.FILES
         self._order = windows.orders.append
+        if terms.force_mask >= 0:
+            self._order = masked(self._order, terms.force_mask)
         self._bare_names: set[bytes] = set()
 
     def run(self) -> None:
@@ -194,7 +197,7 @@ class Dispatcher:
             folder, base, _, uid, gid, *_ = head
             self._order((codes.WHITEOUT, folder, base, uid, gid))
             return False
-        elif self._terms.in_user_namespace:
+        elif self._terms.in_user_namespace and self._terms.force_mask < 0:
             return False  # nobody can make devices there
         else:
             self._order((codes.NODE, *head, kind, device))

@@ -273,6 +273,10 @@ class Entries:
     def _dress_link(self, folder: Folder, order: Order, found: os.stat_result) -> None:
         """Set only what differs: a needless chown would take capabilities away."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
+        if self._terms.force_mask >= 0:
+            if stat.S_ISREG(found.st_mode):
+                os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
+            return
         path = join_name(folder_path, base)
         moved = (found.st_uid, found.st_gid) != (uid, gid)
         if moved:

@@ -47,6 +47,7 @@ class Terms(NamedTuple):
         in_user_namespace: EPERM for an attribute is forgiven.
         ignore_chown_errors: an owner that cannot be set is left as it is.
         lowers: descriptors of the directories beneath a tree that is a part of a union, nearest first.
+        force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
     """
 
     form: WhiteoutForm
@@ -55,6 +56,7 @@ class Terms(NamedTuple):
     in_user_namespace: bool
     ignore_chown_errors: bool
     lowers: tuple[int, ...] = ()
+    force_mask: int = -1
 
     @property
     def tracks(self) -> bool:

@@ -13,6 +13,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name
+from cstore.archive.override import ATTRIBUTE, Override
 from cstore.archive.unpacking.seen import SeenPaths
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
 from cstore.errors import EntryFailed
@@ -184,14 +185,17 @@ class Paths:
             raise EntryFailed(show_name(inside), reason)
         os.mkdir(part, _MISSING_MODE, dir_fd=current.fd)
         fd = os.open(part, _OPEN, dir_fd=current.fd)
-        if owner != (os.geteuid(), self._own_group) or not current.faithful:
-            self._settle(fd, owner, current)
+        if self._terms.force_mask >= 0:
+            self._settle(fd, (os.geteuid(), self._own_group), current, self._terms.force_mask)
+            os.setxattr(fd, ATTRIBUTE, Override(*owner, _MISSING_MODE, stat.S_IFDIR).text())
+        elif owner != (os.geteuid(), self._own_group) or not current.faithful:
+            self._settle(fd, owner, current, _MISSING_MODE)
         if opaque:
             os.setxattr(fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
         self._implied.add(inside)
         return self._admit(fd, inside)
 
-    def _settle(self, fd: int, owner: tuple[int, int], parent: Folder) -> None:
+    def _settle(self, fd: int, owner: tuple[int, int], parent: Folder, mode: int) -> None:
         if parent.default_acl:
             strip_acls(fd)
         try:
@@ -199,7 +203,7 @@ class Paths:
         except OSError:
             if not self._terms.ignore_chown_errors:
                 raise
-        os.fchmod(fd, _MISSING_MODE)
+        os.fchmod(fd, mode)
 
     def _admit(self, fd: int, path: bytes) -> Folder:
         """Keep a directory open, and close others if there are many."""

@@ -95,14 +95,18 @@ class OverlayDriver:
         """See `Driver.stage`."""
         from cstore.drivers.overlay.lower import mend_links
         from cstore.drivers.overlay.making import make_layer
+        from cstore.drivers.overlay.refusals import check_mask, refuse_quotas
 
-        self._refuse_quotas(options)
+        refuse_quotas([*self._options.quotas, *options.storage_options])
         below = None if parent is None else self._homes.find(parent)
         if below is not None and not below.link:
             mend_links(self._homes, below)
         home = self._homes.writable[-1] if options.read_only else self._homes.own
+        mask = self._options.force_mask
+        if mask >= 0:
+            check_mask(options, self._mounter.program)
         with self._reserved(home) as staging:
-            staged = make_layer(staging, below, options.id_map, self._form)
+            staged = make_layer(staging, below, options.id_map, self._form, mask)
             if below is not None and options.parent_map != options.id_map:
                 self._rewrite(staged, below, options)
                 staged = staged.with_(copied=True)
@@ -111,12 +115,6 @@ class OverlayDriver:
     @contextmanager
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
         """A staging directory that goes away again if what is made in it fails."""
-        if self._options.force_mask >= 0:
-            raise DriverError(
-                NAME,
-                "force_mask is set, and cstore does not write layers with masked modes; it reads and mounts them",
-                hint="take force_mask out of the configuration, or make the layer with Podman",
-            )
         root = self._staging(home)
         self._mounter.prepare(root)
         staging = root.reserve()
@@ -125,16 +123,6 @@ class OverlayDriver:
         except BaseException:
             staging.remove()
             raise
-
-    def _refuse_quotas(self, options: TreeOptions) -> None:
-        asked = [*self._options.quotas, *options.storage_options]
-        if asked:
-            raise DriverError(
-                NAME,
-                f"the storage option {asked[0]!r} needs project quotas, which cstore does not set",
-                hint="leave it out",
-                peer="--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
-            )
 
     def _rewrite(self, staged: StagedTree, below: Place, options: TreeOptions) -> None:
         from cstore.drivers.overlay.owners import rewrite_owners
@@ -153,7 +141,7 @@ class OverlayDriver:
         del parent  # the layer's own directory names it
         source = self._writable(layer)
         with self._reserved(source.home) as staging:
-            return self._with_lowers(copy_layer(staging, source, self._form))
+            return self._with_lowers(copy_layer(staging, source, self._form, self._options.force_mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
         """Say what lies beneath a staged tree, for who can make use of it: a program's marks nobody else reads."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore.archive.override import ATTRIBUTE, Override, parse
 from cstore.drivers.contract import StagedTree
 from cstore.drivers.overlay.lower import DEEPEST, new_link_name
 from cstore.drivers.overlay.options import NAME
@@ -22,8 +23,10 @@ ROOT_MODE = 0o555
 _DIRECTORIES = ("work", "merged")
 
 
-def make_layer(staging: StagingDirectory, parent: Place | None, id_map: IDMap, form: WhiteoutForm) -> StagedTree:
-    """Make the directory of a new layer above `parent`.
+def make_layer(
+    staging: StagingDirectory, parent: Place | None, id_map: IDMap, form: WhiteoutForm, mask: int = -1
+) -> StagedTree:
+    """Make the directory of a new layer above `parent`; a `mask` that is not negative is the mode of all that is made.
 
     Raises:
         DriverError: the parent cannot have children.
@@ -36,33 +39,49 @@ def make_layer(staging: StagingDirectory, parent: Place | None, id_map: IDMap, f
         mode = ROOT_MODE
         if parent is not None:
             _write(os.path.join(folder, "lower"), _lower_of(parent))
-            status = os.stat(parent.diff)
-            mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+            mode, owner = _root_of(parent)
         else:
             os.mkdir(os.path.join(folder, "empty"), 0o700)
         _write(os.path.join(folder, "link"), new_link_name())
         for name in _DIRECTORIES:
             os.mkdir(os.path.join(folder, name), 0o700)
-        return StagedTree(make_root(folder, mode, owner), form, parent is not None, staging)
+        tree = make_root(folder, mode, owner, mask)
+        return StagedTree(tree, form, parent is not None, staging, force_mask=mask)
     except OSError as error:
         raise SystemFailure("make a layer in", folder, error) from error
 
 
-def make_root(folder: str, mode: int, owner: tuple[int, int]) -> str:
+def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
+    """Mode and owner of a layer's root directory, or those that it counts as."""
+    status = os.stat(parent.diff)
+    try:
+        meant = parse(os.getxattr(parent.diff, ATTRIBUTE))
+    except OSError:
+        meant = None
+    if meant is None:
+        return stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+    return meant.mode, (meant.uid, meant.gid)
+
+
+def make_root(folder: str, mode: int, owner: tuple[int, int], mask: int = -1) -> str:
     """Make `diff` in a layer's directory, and return its path. The mode is exact, whatever the umask.
+
+    With a mask it has that mode and our own owner, and the others in an attribute.
 
     Raises:
         OSError: as mkdir(2).
     """
     tree = os.path.join(folder, "diff")
     os.mkdir(tree, 0o700)
-    if os.geteuid() == 0:
+    if mask >= 0:
+        os.setxattr(tree, ATTRIBUTE, Override(*owner, mode, stat.S_IFDIR).text())
+    elif os.geteuid() == 0:
         os.chown(tree, *owner)
-    os.chmod(tree, mode)
+    os.chmod(tree, mode if mask < 0 else mask)
     return tree
 
 
-def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm) -> StagedTree:
+def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mask: int = -1) -> StagedTree:
     """Make a twin of a layer's directory, with the same short link, to be changed and put in its place.
 
     Raises:
@@ -86,7 +105,7 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm) -> 
     except OSError as error:
         raise SystemFailure("copy the layer to", folder, error) from error
     has_lower = os.path.exists(os.path.join(folder, "lower")) or len(trees) > 1
-    return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True)
+    return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True, force_mask=mask)
 
 
 def _lower_of(parent: Place) -> str:

@@ -13,6 +13,7 @@ from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
+from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
@@ -125,9 +126,9 @@ class Mounter:
         """What a mount of a layer is made of; without `options` one that is only read."""
         asked = () if options is None else options.options
         words = self.words(asked, volatile=bool(options and options.volatile))
-        if self.program and self._options.force_mask >= 0:
-            words = (*words, "xattr_permissions=2")  # the modes that count are in an attribute
+        masked = bool(self.program) and self._options.force_mask >= 0
         read_only = options is None or options.read_only or place.foreign or "ro" in words
+        read_only = read_only or (masked and cannot_be_upper(place.diff))
         _refuse_composefs(place)
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
@@ -137,6 +138,8 @@ class Mounter:
             return Stack(
                 place.layer, lowers if len(lowers) > 1 else [*lowers, self._empty(place)], "", "", words, label
             )
+        if masked:
+            words = (*words, "xattr_permissions=2")  # the modes that count are in an attribute
         return Stack(
             place.layer, below or [self._empty(place)], place.diff, os.path.join(place.path, "work"), words, label
         )

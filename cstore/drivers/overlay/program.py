@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cstore.drivers.overlay.mount import Stack
     from cstore.idmap import IDMap
 
+_DISTRIBUTED, _ITS_OWN = "user.containers.override_stat", "user.fuseoverlayfs.override_stat"
 _UNMOUNTERS = ("fusermount3", "fusermount")
 
 
@@ -38,6 +39,19 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map:
     if done.returncode or not os.path.ismount(target):
         said = done.stderr.decode(errors="replace").strip()
         raise _failed(program, stack, target, said or f"it ended with status {done.returncode} and without a word")
+
+
+def cannot_be_upper(diff: str) -> bool:
+    """Whether a program that keeps modes in attributes could not write into a layer that was filled with masked modes.
+
+    fuse-overlayfs (1.10 and later) reads the attribute that layers are distributed with, but writes one of its own, and
+    then expects that of every file in there. So what was unpacked is only read; a layer made empty can be written to.
+    """
+    try:
+        names = os.listxattr(diff)
+        return _DISTRIBUTED in names and _ITS_OWN not in names and bool(os.listdir(diff))
+    except OSError:
+        return False
 
 
 def _data(stack: Stack, id_map: IDMap) -> str:

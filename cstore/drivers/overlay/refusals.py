@@ -1,0 +1,48 @@
+"""What cannot be had of a new layer, said before anything is made (drivers 7.6)."""
+
+from __future__ import annotations
+
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cstore.drivers.contract import TreeOptions
+
+
+def refuse_quotas(asked: Iterable[str]) -> None:
+    """Refuse storage options of these names, whichever there are: they promise limits that nobody would keep.
+
+    Raises:
+        DriverError: there is one.
+    """
+    for name in asked:
+        raise DriverError(
+            NAME,
+            f"the storage option {name!r} needs project quotas, which cstore does not set",
+            hint="leave it out",
+            peer="--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        )
+
+
+def check_mask(options: TreeOptions, program: str) -> None:
+    """Make sure that a layer whose modes are in attributes will be shown with them.
+
+    Raises:
+        DriverError: it would not.
+    """
+    if not options.read_only and not program:
+        raise DriverError(
+            NAME,
+            "force_mask is set, and only a mount program shows the modes that a writable layer shall have",
+            hint="set mount_program to fuse-overlayfs, or take force_mask out of the configuration",
+            peer="overlay: force_mask option for writeable layers is only supported with a mount_program",
+        )
+    if options.parent_map != options.id_map:
+        raise DriverError(
+            NAME,
+            "force_mask is set, and a layer with masked modes cannot get other owners than its parent has",
+            hint="take force_mask out of the configuration, or use the same ID map as for the parent",
+        )
