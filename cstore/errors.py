@@ -187,7 +187,11 @@ class Taken(CstoreError):
 
 
 _ID_TAKEN = {"image": 'an image with ID "{}" already exists: '}
-_NAME_TAKEN = {"image": 'image name "{}" is already associated with image "{}": '}
+_NAME_TAKEN = {
+    "image": 'image name "{}" is already associated with image "{}": ',
+    "container": 'the container name "{}" is already in use by {}. '
+    "You have to remove that container to be able to reuse that name: ",
+}
 """What the peer says of some kinds first."""
 
 
@@ -491,7 +495,7 @@ class RecordsDamaged(Damage):
         place = "" if offset is None else f" at byte {offset}"
         super().__init__(
             f"the record file {path} is damaged{place}: {reason}",
-            hint="nothing was changed; keep a copy of the file before you mend it",
+            hint="nothing was changed; see cstore check, and keep a copy of the file before you mend it",
             peer=f'loading "{path}": {reason}',
         )
 

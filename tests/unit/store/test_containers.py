@@ -1,0 +1,323 @@
+"""Containers made and removed through the library: what is refused, what is recorded, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import (
+    ContainerUnknown,
+    DriverError,
+    IDTaken,
+    ImageUnknown,
+    InvalidDataName,
+    InvalidID,
+    InvalidIDMap,
+    InvalidName,
+    InvalidOption,
+    LayerUnknown,
+    NameTaken,
+    NotAContainer,
+    NotALayer,
+    RecordsDamaged,
+)
+from cstore.idmap import IDMap, IDRange
+from cstore.store import NewContainer, NewImage
+from tests.builders import make_tar, regular
+from tests.unit.store.conftest import kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.store import Store
+    from tests.unit.store.conftest import Import
+
+MAPPED = IDMap((IDRange(0, 100_000, 65_536),), (IDRange(0, 200_000, 65_536),))
+
+
+@pytest.fixture
+def image(store: Store, put: Import) -> str:
+    """An image with one layer; its ID."""
+    put(make_tar(regular("file", b"data")), id="base")
+    return store.images.create(NewImage(id="image", names=("named",), layer="base")).id
+
+
+def journal(graph: str) -> str:
+    """Where a container and its layer are noted while only one of them may be there."""
+    return os.path.join(graph, "vfs-layers", "container.json")
+
+
+@pytest.mark.usefixtures("image")
+def test_a_container_is_a_record_and_a_layer_above_the_image(store: Store, graph: str) -> None:
+    """It is found by its ID, its names, a prefix and its layer, and holds what the image holds."""
+    made = store.containers.create(NewContainer(image="named", names=("one", "two", "one"), metadata="meta"))
+
+    layer = store.layers.get(made.layer)
+    assert (made.image, made.names, made.metadata) == ("image", ("one", "two"), "meta")
+    assert (layer.parent, layer.names, layer.flags) == ("base", (), {})
+    assert made.flags == {"MountLabel": "", "ProcessLabel": ""}
+    assert all(store.containers.get(word) == made for word in (made.id, "two", made.layer, made.id[:20]))
+    assert store.containers.by_layer(made.layer[:20]) == made
+    with open(os.path.join(store.mount("one"), "file"), "rb") as file:
+        assert file.read() == b"data"
+    assert not os.path.exists(journal(graph))
+
+
+def test_a_container_needs_no_image(store: Store) -> None:
+    """Its layer is empty and has no parent."""
+    made = store.containers.create(NewContainer(id="alone"))
+
+    assert (made.image, store.layers.get(made.layer).parent) == ("", "")
+    assert os.listdir(store.mount("alone")) == []
+
+
+@pytest.mark.usefixtures("image")
+def test_what_is_asked_for_is_recorded(store: Store) -> None:
+    """Labels and mount options among the flags of the container, which may have others; the label with its layer."""
+    made = store.containers.create(
+        NewContainer(
+            image="image",
+            process_label="p",
+            mount_label="m",
+            mount_options=("ro",),
+            volatile=True,
+            flags={"mine": 1},
+            data={"config": b"{}", "Other": b""},
+        )
+    )
+
+    wanted = {"mine": 1, "MountLabel": "m", "ProcessLabel": "p", "MountOpts": ["ro"], "Volatile": True}
+    assert made.flags == wanted
+    assert store.layers.get(made.layer).mount_label == "m"
+    assert made.data_names == ("config", "Other")
+    assert store.containers.get_data(made.id, "config") == b"{}"
+    assert store.containers.get(made.id).data_sizes == {"config": 2, "Other": 0}
+
+
+@pytest.mark.usefixtures("needs_root", "image")
+def test_containers_of_one_map_share_a_twin(store: Store) -> None:
+    """Where owners cannot be shown otherwise, the image's top layer is copied once with other owners."""
+    first, second = (store.containers.create(NewContainer(image="image", id_map=MAPPED)) for _ in range(2))
+    plain = store.containers.create(NewContainer(image="image", id_map=MAPPED, host_uids=True, host_gids=True))
+
+    twins = store.images.get("image").mapped_layers
+    assert [store.layers.get(made.layer).parent for made in (first, second, plain)] == [*twins, *twins, "base"]
+    assert first.id_map == MAPPED
+    assert not plain.id_map
+    status = os.stat(os.path.join(store.mount(first.id), "file"))
+    assert (status.st_uid, status.st_gid) == (100_000, 200_000)
+    assert store.containers.parent_owners(plain.id) == ([], [])
+    uids, gids = store.containers.parent_owners(first.id)
+    assert 0 in uids
+    assert 0 in gids
+
+
+@pytest.mark.usefixtures("image")
+@pytest.mark.parametrize(
+    ("request_", "error", "peer"),
+    [
+        ({"image": "nope"}, ImageUnknown, 'locating image with ID "nope": image not known'),
+        ({"id": "taken"}, IDTaken, "that ID is already in use"),
+        (
+            {"names": ("name",)},
+            NameTaken,
+            'the container name "name" is already in use by taken. '  # noqa: ISC004  - one text, in two lines
+            "You have to remove that container to be able to reuse that name: that name is already in use",
+        ),
+        (
+            {"process_label": "p"},
+            InvalidOption,
+            "ProcessLabel and Mountlabel must either not be specified or both specified",
+        ),
+        (
+            {"id_map": IDMap(uids=(IDRange(0, 1000, 10), IDRange(5, 100, 10)))},
+            InvalidIDMap,
+            "the specified UID and/or GID mapping 5:100:10 conflicts with other mappings: invalid mappings specified",
+        ),
+        (
+            {"id_map": IDMap(gids=(IDRange(0, 1, 10), IDRange(9, 1, 10)))},
+            InvalidIDMap,
+            "the specified UID and/or GID mappings 9:1:10, 9:1:10 conflict with other mappings: invalid mappings specified",
+        ),
+        ({"storage_options": {"size": "1G"}}, DriverError, "--storage-opt is not supported for vfs"),
+        ({"data": {"": b""}}, InvalidDataName, ""),
+        ({"id": "../out"}, InvalidID, ""),
+        ({"id": "x" * 300}, InvalidID, ""),
+        ({"id": "containers.json"}, InvalidID, ""),
+        ({"names": ("a\0b",)}, InvalidName, ""),
+        ({"names": ("\udcff",)}, InvalidName, ""),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_had_leaves_no_trace(
+    store: Store, graph: str, request_: dict[str, object], error: type[Exception], peer: str
+) -> None:
+    """The store is as it was, to the byte."""
+    store.containers.create(NewContainer(id="taken", names=("name",)))
+    before = kept(graph)
+
+    with pytest.raises(error) as caught:
+        store.containers.create(NewContainer(**{"image": "image", **request_}))  # type: ignore[arg-type]  # keywords of NewContainer
+
+    assert not peer or getattr(caught.value, "peer", "") == peer
+    assert kept(graph) == before
+
+
+def test_ranges_may_touch(store: Store) -> None:
+    """Adjacent ranges have no ID in common."""
+    touching = IDMap(uids=(IDRange(0, 1000, 10), IDRange(10, 1010, 10)))
+
+    assert store.containers.create(NewContainer(id_map=touching)).id_map == touching
+
+
+@pytest.mark.usefixtures("image")
+def test_a_deleted_container_leaves_nothing(store: Store, graph: str, reopen: Callable[[], Store]) -> None:
+    """Its record, layer, data and directories go, even if it is mounted; the image and its layer stay."""
+    store.containers.create(NewContainer(id="other"))
+    before = kept(graph)
+    store.containers.create(NewContainer(id="gone", names=("name",), image="image", data={"item": b"data"}))
+    run = store.containers.run_directory("gone")
+    with open(os.path.join(store.containers.directory("name"), "file"), "wb") as file:
+        file.write(b"engine's")
+    store.mount("gone")
+
+    store.containers.delete("name")
+
+    assert kept(graph) == before
+    assert not os.path.exists(os.path.dirname(run))
+    assert [container.id for container in reopen().containers.list()] == ["other"]
+    with pytest.raises(NotAContainer):
+        store.containers.delete("gone")
+
+
+@pytest.mark.usefixtures("image")
+def test_a_container_whose_layer_is_gone_can_be_deleted(store: Store) -> None:
+    """Only with the checks: `delete` stops, as the peer does."""
+    made = store.containers.create(NewContainer(image="image"))
+    store.delete(made.id)
+    made = store.containers.create(NewContainer(image="image"))
+    records = os.path.join(store.config.graph_root, "vfs-layers", "layers.json")
+    with open(records, encoding="utf-8") as file:
+        left = [record for record in json.load(file) if record["id"] != made.layer]
+    with open(records, "w", encoding="utf-8") as file:
+        json.dump(left, file)
+
+    with pytest.raises(NotALayer):
+        store.delete(made.id)
+    with pytest.raises(LayerUnknown):
+        store.containers.size(made.id)
+    store.containers.delete(made.id)
+
+    assert store.containers.list() == []
+
+
+@pytest.mark.usefixtures("image")
+def test_the_size_counts_what_only_the_container_has(store: Store) -> None:
+    """Changes of its layer, data items, files in its directories; asking makes no directory."""
+    made = store.containers.create(NewContainer(image="image", data={"item": b"12345"}))
+    with open(os.path.join(store.mount(made.id), "new"), "wb") as file:
+        file.write(b"123")
+    assert store.containers.size(made.id) == 8
+    assert (
+        os.listdir(store.config.run_root + "/vfs-containers") == []
+        if os.path.exists(store.config.run_root + "/vfs-containers")
+        else True
+    )
+
+    with open(os.path.join(store.containers.run_directory(made.id), "file"), "wb") as file:
+        file.write(b"12")
+
+    assert store.containers.size(made.id) == 10
+
+
+def test_directories_are_private_and_made_when_asked_for(store: Store) -> None:
+    """One under each root, by any word that names the container; none for an unknown one."""
+    made = store.containers.create(NewContainer(names=("name",)))
+
+    paths = [store.containers.directory("name"), store.containers.run_directory(made.layer)]
+
+    roots = [store.config.graph_root, store.config.run_root]
+    assert paths == [f"{root}/vfs-containers/{made.id}/userdata" for root in roots]
+    assert [os.stat(path).st_mode & 0o777 for path in paths] == [0o700, 0o700]
+    with pytest.raises(ContainerUnknown):
+        store.containers.directory("../nope")
+
+
+@pytest.mark.usefixtures("image")
+def test_a_layer_without_its_container_goes_with_the_next_writer(
+    store: Store, graph: str, reopen: Callable[[], Store]
+) -> None:
+    """This is what a crash between the two record files leaves, in the making and in the removal."""
+    made = store.containers.create(NewContainer(id="half", image="image", data={"item": b"data"}))
+    store.containers.directory("half")
+    with open(journal(graph), "w", encoding="utf-8") as file:
+        json.dump({"container": "half", "layer": made.layer}, file)
+    with open(os.path.join(graph, "vfs-containers", "containers.json"), "w", encoding="utf-8") as file:
+        file.write("[]")
+
+    again = reopen()
+    again.set_metadata("base", "any writer of layers will do")
+
+    assert again.layers.ids() == ["base"]
+    assert os.listdir(os.path.join(graph, "vfs", "dir")) == ["base"]
+    assert not os.path.exists(journal(graph))
+    assert not os.path.exists(os.path.join(graph, "vfs-containers", "half"))
+
+
+@pytest.mark.usefixtures("image")
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"container":1,"layer":null}', '{"container":"made","layer":"L"}']
+)
+def test_a_journal_takes_nothing_that_is_in_order(
+    store: Store, graph: str, reopen: Callable[[], Store], text: str
+) -> None:
+    """Neither one that is no journal, nor one whose container is there."""
+    made = store.containers.create(NewContainer(id="made", image="image", data={"item": b"data"}))
+    with open(journal(graph), "w", encoding="utf-8") as file:
+        file.write(text.replace('"L"', f'"{made.layer}"'))
+
+    again = reopen()
+    again.set_metadata("base", "new")
+
+    assert again.containers.list() == [made]
+    assert again.containers.get_data("made", "item") == b"data"
+    assert again.layers.ids() == ["base", made.layer]
+    assert not os.path.exists(journal(graph))
+
+
+@pytest.mark.usefixtures("image")
+def test_damaged_records_are_not_written(store: Store, graph: str, reopen: Callable[[], Store]) -> None:
+    """Nothing is made or deleted, and the file is as it was."""
+    store.containers.create(NewContainer(id="made"))
+    records = os.path.join(graph, "vfs-containers", "containers.json")
+    with open(records, "w", encoding="utf-8") as file:
+        file.write('[{"id":"made"')
+    before = kept(graph)
+
+    with pytest.raises(RecordsDamaged):
+        reopen().containers.create(NewContainer(image="image"))
+    with pytest.raises(RecordsDamaged):
+        reopen().containers.delete("made")
+
+    assert kept(graph) == before
+    with open(records, encoding="utf-8") as file:
+        assert file.read() == '[{"id":"made"'
+
+
+def test_unknown_keys_of_a_record_are_kept(store: Store, graph: str, reopen: Callable[[], Store]) -> None:
+    """A newer program may have written them."""
+    store.containers.create(NewContainer(id="made"))
+    records = os.path.join(graph, "vfs-containers", "containers.json")
+    with open(records, encoding="utf-8") as file:
+        text = file.read()
+    with open(records, "w", encoding="utf-8") as file:
+        file.write(text.replace('"image":""', '"image":"","from-the-future":[1,{"a":null}]'))
+
+    reopen().containers.set_data("made", "item", b"data")
+    reopen().containers.create(NewContainer(id="another"))
+
+    with open(records, encoding="utf-8") as file:
+        assert json.load(file)[0]["from-the-future"] == [1, {"a": None}]
