@@ -109,6 +109,22 @@ def test_other_mounted_layers_do_not_stand_in_the_way(driver: OverlayDriver) -> 
     assert owners(driver.mount("mine", MountOptions(id_map=SHIFTED)))["plain"] == (100005, 200006)
 
 
+@pytest.mark.parametrize("first", [5, 1])
+def test_a_map_without_root_shifts_whom_it_has(driver: OverlayDriver, top: Path, first: int) -> None:
+    """Files of others belong to nobody; they can be seen, and the layers' own directories are no hindrance."""
+    needs_shifting(driver)
+    child(driver, "middle", "base")
+    child(driver, "mine", "middle")
+    some = IDMap((IDRange(first, 100000 + first, 1000),), (IDRange(first, 200000 + first, 1000),))
+    root = driver.mount("mine", MountOptions(id_map=some))
+
+    assert owners(root)["plain"] == (100005, 200006)
+    assert owners(root)["suid"] == (65534, 65534)
+    assert not os.path.exists(os.path.join(driver.path_of("mine"), "mapped"))
+    with open(os.path.join(root, "plain"), encoding="ascii") as file:
+        assert file.read() == "plain"
+
+
 def test_rewritten_owners_keep_everything_else(driver: OverlayDriver) -> None:
     """Set-ID bits, capabilities and hard links survive, and the layer shows no change against its parent."""
     child(driver, "mine", "base", TreeOptions(id_map=SHIFTED))

@@ -28,25 +28,30 @@ def can_shift(home: str) -> bool:
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     try:
-        with _shifted(path, _TEST_MAP) as fd:
+        with _namespace(_TEST_MAP) as namespace, _shifted(path, namespace) as fd:
             return fd >= 0
     except (OSError, CstoreError):
         return False
 
 
 @contextmanager
-def _shifted(folder: str, id_map: IDMap) -> Iterator[int]:
-    """A descriptor of a copy of the mount at `folder`, with shifted owners."""
-    namespace = mapped_namespace(id_map)
+def _namespace(id_map: IDMap) -> Iterator[int]:
+    fd = mapped_namespace(id_map)
     try:
-        fd = fsmount.clone_mount(folder)  # without what is mounted inside: that includes mounts that cannot shift
-        try:
-            fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, propagation=mount.MS_PRIVATE, user_namespace=namespace)
-            yield fd
-        finally:
-            os.close(fd)
+        yield fd
     finally:
-        os.close(namespace)
+        os.close(fd)
+
+
+@contextmanager
+def _shifted(folder: str, namespace: int) -> Iterator[int]:
+    """A descriptor of a copy of the mount at `folder`, with the owners of a user namespace."""
+    fd = fsmount.clone_mount(folder)  # without what is mounted inside: that includes mounts that cannot shift
+    try:
+        fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, propagation=mount.MS_PRIVATE, user_namespace=namespace)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @contextmanager
@@ -60,14 +65,28 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
         DriverError: the kernel or a file system cannot do it.
     """
     folder = os.path.join(own, "mapped")
-    homes = sorted({_home_of(lower) for lower in lowers})
+    # Root's own home could not be walked through without root in the map: then each directory is shown for itself.
+    top_of, within = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
+    tops = dict.fromkeys(map(top_of, lowers))
     points: dict[str, str] = {}
     try:
-        for number, home in enumerate(homes):
-            points[home] = _show(home, os.path.join(folder, str(number)), id_map)
-        yield [os.path.join(points[_home_of(lower)], _within(lower)) for lower in lowers]
+        with _namespace(id_map) as namespace:
+            for number, top in enumerate(tops):
+                points[top] = _show(top, os.path.join(folder, str(number)), namespace)
+        yield [os.path.join(points[top_of(lower)], within(lower)).rstrip("/") for lower in lowers]
     finally:
         release(folder)
+
+
+def _has_root(id_map: IDMap) -> bool:
+    return all(
+        not ranges or any(part.container_id == 0 and part.size for part in ranges)
+        for ranges in (id_map.uids, id_map.gids)
+    )
+
+
+def _nothing(_: str) -> str:
+    return ""
 
 
 def _home_of(lower: str) -> str:
@@ -79,10 +98,10 @@ def _within(lower: str) -> str:
     return os.path.join(os.path.basename(os.path.dirname(lower)), os.path.basename(lower))
 
 
-def _show(home: str, point: str, id_map: IDMap) -> str:
+def _show(home: str, point: str, namespace: int) -> str:
     try:
         os.makedirs(point, 0o700, exist_ok=True)
-        with _shifted(home, id_map) as fd:
+        with _shifted(home, namespace) as fd:
             fsmount.attach(fd, point)
     except (OSError, CstoreError) as error:
         reason = error.message if isinstance(error, CstoreError) else os.strerror(error.errno or 0)
