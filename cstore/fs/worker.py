@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 _DONE, _REFUSED, _BROKEN = 0, 1, 2
+_TICK = 100
+"""Milliseconds."""
 
 
-def run_workers(jobs: Sequence[Callable[[], Any]], keep: AbstractSet[int] = frozenset()) -> list[Any]:
+def run_workers(
+    jobs: Sequence[Callable[[], Any]],
+    keep: AbstractSet[int] = frozenset(),
+    tick: Callable[[], None] | None = None,
+) -> list[Any]:
     """Run every job in a process of its own and return what they return, in their order.
 
     Args:
         jobs: functions of no arguments that return something marshal(3) can write: None, numbers, text, lists of them.
             They raise errors of `cstore.errors`; anything else is a bug of theirs.
         keep: descriptors that the jobs use. Mind that parent and workers share the position of each.
+        tick: called several times a second while they work, in this process.
 
     Raises:
         CstoreError: what the first job to fail has raised. The others are stopped then; none is left behind in any
@@ -43,7 +50,7 @@ def run_workers(jobs: Sequence[Callable[[], Any]], keep: AbstractSet[int] = froz
     try:
         for job in jobs:
             workers.append(_Worker(job, keep))  # noqa: PERF401  - those started must be known if the next one fails
-        _gather(workers)
+        _gather(workers, tick)
         return [worker.result for worker in workers]
     except OSError as error:
         raise errors.SystemFailure("start", "a worker process", error) from None
@@ -104,16 +111,18 @@ class _Worker:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _gather(workers: list[_Worker]) -> None:
+def _gather(workers: list[_Worker], tick: Callable[[], None] | None) -> None:
     listening = {worker.answer: worker for worker in workers}
     poll = select.poll()
     for fd in listening:
         poll.register(fd, select.POLLIN)
     while listening:
-        for fd, _ in poll.poll():
+        for fd, _ in poll.poll(None if tick is None else _TICK):
             if not listening[fd].hear():
                 poll.unregister(fd)
                 del listening[fd]
+        if tick is not None:
+            tick()
 
 
 def _fork() -> int:

@@ -1,0 +1,36 @@
+"""Checking a store: what is wrong with it, as typed findings with their evidence. Nothing is ever changed by looking.
+
+Owns: what counts as damage, how bad each kind is, and what is proof of it. Must not know: how a finding is shown.
+The rules that whoever repairs can build on stand in findings.py; `check_store` is the one way in.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.check.checking import check_store
+    from cstore.check.findings import KINDS, Finding, Remedy, Severity, Subject
+    from cstore.check.options import CheckOptions
+    from cstore.check.report import Report
+
+__all__ = ["KINDS", "CheckOptions", "Finding", "Remedy", "Report", "Severity", "Subject", "check_store"]
+
+_HOMES = {
+    "KINDS": "findings",
+    "CheckOptions": "options",
+    "Finding": "findings",
+    "Remedy": "findings",
+    "Report": "report",
+    "Severity": "findings",
+    "Subject": "findings",
+    "check_store": "checking",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.check' has no attribute {name!r}")
+    return getattr(import_module(f"cstore.check.{_HOMES[name]}"), name)

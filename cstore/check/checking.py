@@ -1,0 +1,186 @@
+"""A whole check: look at everything without a lock, then make sure of what was found.
+
+Nothing is written and nothing is mounted. Whoever changes the store meanwhile is not kept waiting while layers are
+read. What was found may then be no more than somebody's work in progress, so every finding is looked for once more
+with all locks held, shared, for a moment: nobody can be in the midst of a change then. Shared locks leave no trace: each
+is taken on a lock file that is there, opened to read, and no token is written. Where there is none, nobody has
+ever written, and nobody is waited for.
+
+Contents are not read again under the locks. That a layer is still the same (its record, its tar-split file, its
+directory) tells that nobody has replaced it since it was read; and nobody can be changing it now. If it is not the
+same, it is read once more.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import ExitStack, contextmanager
+
+from cstore.check.census import Census
+from cstore.check.findings import KINDS, Finding, Subject
+from cstore.check.layer_jobs import layer_jobs
+from cstore.check.options import CheckOptions
+from cstore.check.report import Report, in_order
+from cstore.check.side_by_side import examine_all
+from cstore.check.survey import Scope, survey
+from cstore.fs.lockfile import LockFile
+from cstore.store.places import Shelf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cstore.check.compare import Problem
+    from cstore.check.contents import LayerJob
+    from cstore.store.context import Context
+
+_MOST_LOOKS = 3
+"""At a layer that others go on changing; what cannot be confirmed then is not reported."""
+
+
+def check_store(context: Context, options: CheckOptions = CheckOptions()) -> Report:  # noqa: B008  - it never changes
+    """Check a store, or a part of it.
+
+    Raises:
+        LayerUnknown, ImageUnknown: `options` names something that is not there.
+        SystemFailure: something may not be read by us; nothing can be said about the store then.
+        LockTimeout: a writer was busy for longer than the store's patience.
+    """
+    return _Check(context, options).run()
+
+
+class _Check:
+    """One check."""
+
+    def __init__(self, context: Context, options: CheckOptions) -> None:
+        self._context, self._options = context, options
+        limit = options.max_duration
+        self._deadline = 0.0 if limit is None else time.monotonic() + limit
+        self._problems: dict[str, list[Problem]] = {}
+        self._jobs: dict[str, LayerJob] = {}
+        self._unexamined: tuple[str, ...] = ()
+        self._notes: list[str] = []
+
+    def run(self) -> Report:
+        """Look, then make sure."""
+        census = Census(self._context)
+        scope = Scope(census, self._options)
+        found = survey(census, scope, self._options)
+        self._jobs = self._jobs_of(census, scope)
+        self._read(self._jobs)
+        if found or any(self._problems.values()):
+            found, census = self._confirm({finding.key for finding in found})
+        self._remember()
+        return self._report(census, [*found, *self._of_contents(census)])
+
+    def _jobs_of(self, census: Census, scope: Scope) -> dict[str, LayerJob]:
+        return layer_jobs(census, scope.wants, compare=not self._options.quick)
+
+    # ── contents ──
+
+    def _read(self, jobs: Mapping[str, LayerJob]) -> None:
+        options = self._options
+        ordered = sorted(jobs.values(), key=lambda job: -job.size)
+        if options.memory and self._deadline:
+            from cstore.check.memory import Memory
+
+            ordered = Memory(options.memory).order(ordered)
+        done = examine_all(
+            ordered, workers=options.workers, deadline=self._deadline, progress=options.progress
+        )
+        self._problems.update(done.problems)
+        self._unexamined = done.unexamined
+
+    def _remember(self) -> None:
+        if not (self._options.memory and self._deadline):
+            return
+        from cstore.check.memory import Memory
+
+        sound = [layer for layer, problems in self._problems.items() if not problems]
+        failure = Memory(self._options.memory).keep(self._jobs.values(), sound, time.time())
+        if failure:
+            self._notes.append(failure)
+
+    # ── making sure ──
+
+    def _confirm(self, keys: set[tuple[str, str, str, str]]) -> tuple[list[Finding], Census]:
+        """Look for everything once more under the locks; what is not there any more was work in progress."""
+        for _ in range(_MOST_LOOKS):
+            with shared_locks(self._context):
+                census = Census(self._context)
+                scope = Scope(census, self._options)
+                found = survey(census, scope, self._options)
+                now = self._jobs_of(census, scope)
+            changed = self._changed(now)
+            if not changed:
+                break
+            self._jobs |= changed
+            self._read(changed)
+        for layer in self._changed(now):
+            self._notes.append(f"layer {layer} was changed by others all the time, and could not be checked")
+            self._problems[layer] = []
+        return [finding for finding in found if finding.key in keys], census
+
+    def _changed(self, now: Mapping[str, LayerJob]) -> dict[str, LayerJob]:
+        """The layers with problems that are not as they were when they were read; forget those that are gone."""
+        changed = {}
+        for layer in [layer for layer, problems in self._problems.items() if problems]:
+            if layer not in now:
+                self._problems[layer] = []
+            elif now[layer].identity != self._jobs[layer].identity:
+                changed[layer] = now[layer]
+        return changed
+
+    # ── the result ──
+
+    def _of_contents(self, census: Census) -> Iterator[Finding]:
+        for layer, problems in self._problems.items():
+            _, read_only = census.all_layers.get(layer, (None, False))
+            who = f"{'read-only ' if read_only else ''}layer {layer}: "
+            for kind, part, sentence, evidence, peer in problems:
+                lines = "\n".join(who + line for line in peer.split("\n")) if peer else ""
+                proof = {"part": part, **evidence}
+                yield Finding(kind, Subject("layer", layer), sentence, proof, lines, read_only=read_only)
+
+    def _report(self, census: Census, findings: list[Finding]) -> Report:
+        images, read_only = census.all_images, set()
+        read_only |= {("layer", layer.id) for layer, foreign in census.all_layers.values() if foreign}
+        read_only |= {("image", image.id) for image, foreign in images.values() if foreign}
+        chains = {}
+        for image, _ in images.values():
+            tops = filter(None, (image.layer, *image.mapped_layers))
+            chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in census.chain(top)))
+        return Report(
+            findings=in_order([finding for finding in findings if finding.kind in KINDS]),
+            examined=tuple(self._problems),
+            unexamined=self._unexamined,
+            notes=tuple(self._notes),
+            layers_of_images=chains,
+            images_of_containers={each.id: each.image for each in census.containers if each.image},
+            read_only=frozenset(read_only),
+        )
+
+
+@contextmanager
+def shared_locks(context: Context) -> Iterator[None]:
+    """Hold all locks of the records, shared, in the order that everybody keeps. Leaves no trace.
+
+    Raises:
+        LockTimeout: a writer was busy for longer than the store's patience.
+    """
+    paths = [path for shelf in Shelf for path in context.places[shelf].locks]
+    with ExitStack() as stack:
+        for path in [*paths, context.layout.mountpoints_lock]:
+            if _is_regular(path):
+                stack.enter_context(LockFile(path).shared(context.patience))
+        yield
+
+
+def _is_regular(path: str) -> bool:
+    """Whether there is a lock file; what else may stand there is a finding, and nobody can lock it."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,345 @@
+"""A layer's directory against what its archive says: everything there is, and nothing else.
+
+Each directory is walked once, by descriptors, and nothing is followed. Times are compared by the second, because not
+every file system keeps more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.archive.directories import Directories, open_quietly
+from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, is_whiteout_device, is_whiteout_name, victim_of
+from cstore.errors import InvalidIDMap, SystemFailure
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.check.expected import ExpectedTree, Looks, Node
+    from cstore.idmap import IDMap
+
+Problem = tuple[str, str, str, dict[str, object], str]
+"""Kind, part, sentence, evidence, the peer's lines without what stands before them: of types that marshal(3) writes."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
+_FUSE_OPAQUE = b".wh..opq"
+_NO_CONTENT = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
+_ACL = b"system.posix_acl_access"
+_TYPES = {
+    stat.S_IFREG: "0",
+    stat.S_IFLNK: "2",
+    stat.S_IFCHR: "3",
+    stat.S_IFBLK: "4",
+    stat.S_IFDIR: "5",
+    stat.S_IFIFO: "6",
+}
+"""As in archives; the peer shows the number of the character."""
+_NODES = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
+_CONTENT_MODIFIED = ", layer content modified"
+_BLOCK = 1 << 20
+
+
+class Tolerance(Value):
+    """What may differ, because programs were told not to keep it.
+
+    Attributes:
+        owners: IDs that could not be set (`ignore_chown_errors`, `force_mask`).
+        modes: modes and types (`force_mask`).
+        times: links to files of other stores have the times of those (`use_hard_links`).
+        nodes: devices may be missing, as nobody but root can make them.
+    """
+
+    owners: bool = False
+    modes: bool = False
+    times: bool = False
+    nodes: bool = False
+
+
+class Comparison:
+    """One layer's directories against what is expected.
+
+    `whole`: the directory holds all that is beneath the layer as well, with the contents of `inherited` files.
+    """
+
+    def __init__(self, tree: ExpectedTree, id_map: IDMap, tolerance: Tolerance, *, whole: bool) -> None:
+        self._tree, self._id_map, self._tolerance, self._whole = tree, id_map, tolerance, whole
+        self._seen: set[bytes] = set()
+        self._owners: dict[tuple[int, int], tuple[int, int]] = {}
+        self._opaque_files: set[bytes] = set()
+
+    def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
+        """Walk through `roots`, nearest first; then name what was not met.
+
+        Raises:
+            SystemFailure: a directory cannot be read.
+        """
+        for root in roots:
+            with Directories(root) as place:
+                yield from self._walk(place, inherited)
+        if not self._tree.vague:
+            yield from self._missing()
+
+    def _walk(self, place: Directories, inherited: frozenset[bytes]) -> Iterator[Problem]:
+        pending = [b""]
+        while pending:
+            folder = pending.pop()
+            try:
+                found = _entries(place.descriptor(folder))
+            except OSError as error:
+                raise SystemFailure("read", place.shown(folder), error) from None
+            for base, status in found:
+                path = join_name(folder, base)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(path)
+                if path not in self._seen:
+                    self._seen.add(path)
+                    yield from self._judge(place, path, status)
+                    if path in inherited:
+                        yield from self._contents(place, path, status)
+
+    def _judge(self, place: Directories, path: bytes, status: os.stat_result) -> Iterator[Problem]:
+        tree = self._tree
+        node = tree.nodes.get(path)
+        if node is not None:
+            yield from self._attributes(place, path, node, status)
+            return
+        directory = stat.S_ISDIR(status.st_mode)
+        if path in tree.implied and directory:
+            return
+        if not self._whole and self._is_removal(path, status):
+            return
+        if not tree.vague:
+            what = "a directory" if directory else "a whiteout" if is_whiteout_device(status) else "a file"
+            yield _problem(
+                "file-unexpected", path, f"holds {what} that was not imported with the layer: {_shown(path)}",
+                {"type": _TYPES.get(stat.S_IFMT(status.st_mode), "?"), "size": status.st_size},
+                f"+{_slashed(path, directory=directory)}{_CONTENT_MODIFIED}",
+            )  # fmt: skip
+
+    def _is_removal(self, path: bytes, status: os.stat_result) -> bool:
+        """Whether something marks what the archive removes, in one of the ways in which that is done."""
+        if is_whiteout_device(status):
+            return path in self._tree.removed
+        folder, base = split_name(path)
+        if not is_whiteout_name(base):
+            return False
+        if base in {OPAQUE_NAME, _FUSE_OPAQUE}:
+            self._opaque_files.add(folder)
+            return folder in self._tree.opaque
+        victim = victim_of(base)
+        marks = victim is not None and join_name(folder, victim) in self._tree.removed
+        if marks and victim is not None:
+            self._seen.add(join_name(folder, victim))
+        return marks
+
+    # ── what is there ──
+
+    def _attributes(
+        self, place: Directories, path: bytes, node: Node, status: os.stat_result
+    ) -> Iterator[Problem]:
+        tolerance = self._tolerance
+        differs: dict[str, list[object]] = {}
+        peer: list[str] = []
+        format_ = stat.S_IFMT(status.st_mode)
+        if node.format and format_ != node.format and not tolerance.modes:
+            wanted, found = _TYPES.get(node.format, "?"), _TYPES.get(format_, "?")
+            differs["type"] = [wanted, found]
+            peer.append(f"filetype:{ord(wanted)}￫{ord(found)}")
+        else:
+            self._compare_looks(path, node, status, differs, peer)
+            self._compare_rest(place, path, node, status, differs)
+        if not differs:
+            return
+        kind = "file-time" if set(differs) == {"time"} else "file-attributes"
+        text = f"{_slashed(path, directory=node.format == stat.S_IFDIR)}({','.join(peer)}){_CONTENT_MODIFIED}"
+        lines = "" if not peer else text if format_ == stat.S_IFDIR else f"+{text}\n{text}"
+        words = ", ".join(f"{name} {_word(now)} instead of {_word(was)}" for name, (was, now) in differs.items())
+        yield _problem(kind, path, f"{_shown(path)} has {words}", {"differs": differs}, lines)
+
+    def _compare_looks(
+        self, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]], peer: list[str]
+    ) -> None:
+        tolerance = self._tolerance
+        mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // 1_000_000_000
+        looks = node.looks[-1]
+        if not tolerance.owners:
+            owners = [self._owner(each) for each in node.looks]
+            for place, (name, now) in enumerate((("uid", status.st_uid), ("gid", status.st_gid))):
+                if all(owner[place] != now for owner in owners):
+                    differs[name] = [owners[-1][place], now]
+                    peer.append(f"{name}:{owners[-1][place]}￫{now}")
+        if node.size >= 0 and status.st_size != node.size:
+            differs["size"] = [node.size, status.st_size]
+            peer.append(f"size:{node.size}￫{status.st_size}")
+        if not tolerance.modes and not stat.S_ISLNK(status.st_mode) and not _modes_fit(node, mode):
+            differs["mode"] = [f"{looks[0]:04o}", f"{mode:04o}"]
+            peer.append(f"mode:{looks[0]:04o}￫{mode:04o}")
+        if not tolerance.times and path not in self._tree.touched and all(each[3] != mtime for each in node.looks):
+            differs["time"] = [looks[3], mtime]
+            peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
+
+    def _owner(self, looks: Looks) -> tuple[int, int]:
+        """Where the archive's owner should be on this host; -1 if the map does not say."""
+        owner = looks[1], looks[2]
+        if not self._id_map:
+            return owner
+        known = self._owners.get(owner)
+        if known is None:
+            try:
+                known = self._id_map.to_host(*owner)
+            except InvalidIDMap:
+                known = (-1, -1)
+            self._owners[owner] = known
+        return known
+
+    def _compare_rest(
+        self, place: Directories, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]]
+    ) -> None:
+        folder, base = split_name(path)
+        if node.format == stat.S_IFLNK:
+            text = os.readlink(base, dir_fd=place.descriptor(folder))
+            if text != node.link:
+                differs["link"] = [_text(node.link), _text(text)]
+        if node.format in {stat.S_IFCHR, stat.S_IFBLK} and not self._tolerance.modes:
+            device = os.major(status.st_rdev), os.minor(status.st_rdev)
+            if device != node.device:
+                differs["device"] = [list(node.device), list(device)]
+        target = b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base)
+        names = _names(target)
+        wanted = dict(node.xattrs) if node.xattrs else {}
+        if names or wanted:
+            self._compare_xattrs(target, names, wanted, differs)
+        if path in self._tree.opaque and not self._whole and not self._is_opaque(target, path):
+            differs["opaque"] = ["y", ""]
+
+    @staticmethod
+    def _compare_xattrs(
+        target: bytes, names: list[bytes], wanted: dict[bytes, bytes], differs: dict[str, list[object]]
+    ) -> None:
+        for name, value in wanted.items():
+            found = _value(target, name)
+            if found is not None and found != value:
+                differs[f"xattr {_text(name)}"] = [value.hex(), found.hex()]
+        for name in names:
+            if name not in wanted and _is_content(name):
+                differs[f"xattr {_text(name)}"] = ["", (_value(target, name) or b"").hex()]
+
+    def _is_opaque(self, target: bytes, path: bytes) -> bool:
+        return path in self._opaque_files or any(
+            (_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE
+        ) or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
+
+    def _contents(self, place: Directories, path: bytes, status: os.stat_result) -> Iterator[Problem]:
+        """Compare the contents of a file that came from another layer's archive."""
+        node = self._tree.nodes[path]
+        if not stat.S_ISREG(status.st_mode) or node.checksum is None or status.st_size != node.size:
+            return
+        folder, base = split_name(path)
+        try:
+            found = _checksum(open_quietly(base, _READ, place.descriptor(folder)))
+        except OSError as error:
+            raise SystemFailure("read", place.shown(path), error) from None
+        if found != node.checksum:
+            evidence: dict[str, object] = {"found": f"{found:016x}", "recorded": f"{node.checksum:016x}"}
+            yield _problem("file-changed", path, f"{_shown(path)} has other contents than in the parent", evidence, "")
+
+    # ── what is not there ──
+
+    def _missing(self) -> Iterator[Problem]:
+        for path, node in self._tree.nodes.items():
+            if path not in self._seen and not (self._tolerance.nodes and node.format in _NODES):
+                peer = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
+                evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
+                yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, peer)
+        if self._whole:
+            return
+        for path in self._tree.removed - self._seen:
+            if not self._hidden(path):
+                sentence = f"the mark that {_shown(path)} was removed is missing"
+                yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
+
+    def _hidden(self, path: bytes) -> bool:
+        """Whether a directory above was removed as a whole, so that nothing can be marked in it."""
+        while path := split_name(path)[0]:
+            if path in self._tree.removed:
+                return True
+        return False
+
+
+def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:
+    with os.scandir(descriptor) as entries:
+        found = []
+        for entry in entries:
+            try:
+                found.append((os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    return sorted(found)
+
+
+def _modes_fit(node: Node, mode: int) -> bool:
+    if any(name == _ACL for name, _ in node.xattrs):
+        return any(looks[0] & ~0o070 == mode & ~0o070 for looks in node.looks)  # the group's bits are the ACL's mask
+    return any(looks[0] == mode for looks in node.looks)
+
+
+def _names(target: bytes) -> list[bytes]:
+    try:
+        return [os.fsencode(name) for name in os.listxattr(target, follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _value(target: bytes, name: bytes) -> bytes | None:
+    """Read an attribute; b"" if it is not there, None if it could not be."""
+    try:
+        return os.getxattr(target, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            return None
+        return b"" if not name.startswith(b"trusted.") or os.geteuid() == 0 else None
+
+
+def _is_content(name: bytes) -> bool:
+    """Whether an attribute that no archive mentions is a change of the layer."""
+    if name == b"security.capability":
+        return True
+    return name.startswith(b"user.") and not name.startswith(_NO_CONTENT)
+
+
+def _checksum(descriptor: int) -> int:
+    from fastcrc import crc64
+
+    checksum: int | None = None
+    try:
+        while block := os.read(descriptor, _BLOCK):
+            checksum = crc64.go_iso(block) if checksum is None else crc64.go_iso(block, checksum)
+    finally:
+        os.close(descriptor)
+    return checksum or 0
+
+
+def _problem(kind: str, path: bytes, sentence: str, evidence: dict[str, object], peer: str) -> Problem:
+    return kind, _text(path), sentence, {"path": _text(path), **evidence}, peer
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
+
+
+def _shown(path: bytes) -> str:
+    return repr("/" + show_name(path))
+
+
+def _slashed(path: bytes, *, directory: bool) -> str:
+    return f"/{_text(path)}{'/' if directory else ''}"
+
+
+def _word(value: object) -> str:
+    return repr(value) if value == "" else str(value)

@@ -1,0 +1,179 @@
+"""What is in one layer: its archive put together again, and its directory against that archive. Runs in a worker.
+
+No lock is held and nothing of the store is known here but what a `LayerJob` says; so what is found is evidence of what
+was there at some time, and whoever collects it makes sure that the layer was not being changed.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from cstore.archive.tar.reader import TarReader
+from cstore.check.compare import Comparison, Problem, Tolerance
+from cstore.check.expected import ExpectedTree, stacked
+from cstore.check.layer_stream import FileProblem, LayerStream
+from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
+from cstore.idmap import IDENTITY, IDMap
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
+MOST_PROBLEMS = 2000
+"""Of one layer: what is behind that is counted."""
+
+
+class LayerJob(Value):
+    """One layer to look into.
+
+    Attributes:
+        layer, digest, size: of the record.
+        tar_split: its file.
+        roots: directories in which the files of its archive are found, nearest first.
+        own_roots: those that it alone has.
+        below: tar-split files of its ancestors, bottom first, if its directory holds their files as well; None if it
+            cannot be known what these made, () if there are none.
+        whole: whether its directory holds all that is beneath it.
+        id_map: how its owners were mapped.
+        compare: whether to hold the directory against the archive.
+        tolerance: what may differ.
+        identity: what tells the present contents from later ones.
+    """
+
+    layer: str
+    digest: str
+    size: int
+    tar_split: str
+    roots: tuple[str, ...]
+    own_roots: tuple[str, ...]
+    below: tuple[str, ...] | None = ()
+    whole: bool = False
+    id_map: IDMap = IDENTITY
+    compare: bool = True
+    tolerance: Tolerance = Tolerance()
+    identity: tuple[Any, ...] = ()
+
+
+def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None] | None = None) -> list[Problem]:
+    """Look into a layer and list what is wrong with it.
+
+    Raises:
+        OutOfTime: the deadline has passed.
+        SystemFailure: we may not read it.
+    """
+    problems: list[Problem] = []
+    count = 0
+    for problem in _Examination(job, deadline, tick).run():
+        count += 1
+        if count <= MOST_PROBLEMS:
+            problems.append(problem)
+    if count > MOST_PROBLEMS:
+        more = count - MOST_PROBLEMS
+        problems.append(("files-more", "", f"{more} more of its files are not as imported", {"more": more}, ""))
+    return problems
+
+
+class _Examination:
+    """A look into one layer."""
+
+    def __init__(self, job: LayerJob, deadline: float, tick: Callable[[int], None] | None) -> None:
+        self._job, self._deadline, self._tick = job, deadline, tick
+
+    def run(self) -> Iterator[Problem]:
+        """First the archive, then the directory, as far as the one gives something to compare the other with."""
+        job = self._job
+        tree = ExpectedTree()
+        try:
+            with LayerStream(job.tar_split, job.roots, deadline=self._deadline, tick=self._tick) as stream:
+                _read(stream, tree)
+                bad = [_of_file(job, problem) for problem in stream.problems]
+                verdict = list(self._judge(stream))
+        except (TarSplitDamaged, ArchiveError) as error:
+            yield self._broken(error)
+            return
+        except SystemFailure as error:
+            yield _unreadable(error)
+            return
+        yield from bad
+        yield from verdict
+        if job.compare and job.below is not None:
+            named = {(problem[0], problem[1]) for problem in bad}
+            changed = {problem[1] for problem in bad}
+            for problem in self._differences(tree):
+                if (problem[0], problem[1]) not in named and problem[1] not in changed:
+                    yield problem
+
+    def _broken(self, error: CstoreError) -> Problem:
+        reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"
+        evidence: dict[str, object] = {"path": self._job.tar_split, "reason": reason}
+        return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.peer
+
+    def _judge(self, stream: LayerStream) -> Iterator[Problem]:
+        job, found = self._job, stream.digest
+        if stream.problems:
+            return  # the digest cannot be right, and that says no more
+        if job.digest.startswith("sha256:") and found != job.digest:
+            evidence: dict[str, object] = {"found": found, "recorded": job.digest}
+            sentence = f"its files are as imported, but the archive has the digest {found} and not {job.digest}"
+            yield "layer-digest", "", sentence, evidence, "layer content incorrect digest"
+        if job.size >= 0 and stream.size != job.size:
+            evidence = {"found": stream.size, "recorded": job.size}
+            peer = f"read {stream.size} bytes instead of {job.size} bytes: layer content incorrect size"
+            yield "layer-size", "", f"its archive has {stream.size} bytes instead of {job.size}", evidence, peer
+
+    def _differences(self, own: ExpectedTree) -> Iterator[Problem]:
+        job = self._job
+        tree, inherited = own, frozenset[bytes]()
+        if job.whole and job.below:
+            try:
+                tree = stacked([*(_headers(path) for path in job.below), own])
+            except CstoreError:
+                return  # a finding about an ancestor
+            inherited = frozenset(tree.nodes.keys() - own.nodes.keys())
+        try:
+            yield from Comparison(tree, job.id_map, job.tolerance, whole=job.whole).run(job.own_roots, inherited)
+        except SystemFailure as error:
+            yield _unreadable(error)
+
+
+def _read(stream: LayerStream, tree: ExpectedTree) -> None:
+    reader = TarReader(stream, _forget)
+    while (entry := reader.next()) is not None:
+        tree.add(entry)
+    for _ in reader.rest():
+        pass
+    tree.settle(stream.checksums)
+
+
+def _headers(tar_split: str) -> ExpectedTree:
+    tree = ExpectedTree()
+    with LayerStream(tar_split, ()) as stream:
+        _read(stream, tree)
+    return tree
+
+
+def _unreadable(error: SystemFailure) -> Problem:
+    """Say that something cannot be read; that we may not read it is no fault of the layer's."""
+    if error.errno in _NOT_OURS:
+        raise error
+    return "layer-unreadable", "", error.message, {"errno": error.errno}, error.peer
+
+
+def _forget(data: bytes) -> None:
+    """Let go of what a tar reader would have kept."""
+
+
+def _of_file(job: LayerJob, problem: FileProblem) -> Problem:
+    name = problem.name.decode(errors="surrogateescape")
+    part = name.removeprefix("./").rstrip("/")
+    if problem.problem == "missing":
+        said = f"open {job.own_roots[0]}/{part}: no such file or directory"
+    else:
+        said = f'file integrity checksum failed for "{name}"'
+    kind = {"missing": "file-missing", "unreadable": "layer-unreadable"}.get(problem.problem, "file-changed")
+    peer = f"consume any trailer after the EOF marker: {said}\n{said}"
+    return kind, part, problem.reason, {"path": part, **problem.evidence}, peer
+
+

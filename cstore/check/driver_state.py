@@ -1,0 +1,62 @@
+"""The driver's side: directories that records promise, and what the driver keeps around the contents."""
+
+from __future__ import annotations
+
+from cstore.check.findings import Finding, of_layer, of_store
+from cstore.ids import flaw_of_part
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.check.census import Census
+    from cstore.drivers.inspection import Flaw
+
+_WORDS = {
+    "missing": "is missing",
+    "wrong": "is wrong",
+    "no directory": "is no directory",
+    "no regular file": "is no regular file",
+}
+
+
+def driver_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
+    """Everything that is wrong with directories of layers, of those that are `wanted`."""
+    for layer, read_only in census.all_layers.values():
+        if not wanted("layer", layer.id) or flaw_of_part(layer.id) or layer.incomplete:
+            continue
+        if not census.has_tree(layer.id):
+            if layer.id not in census.needed_elsewhere:
+                yield _without_tree(census, layer.id, read_only=read_only)
+            continue
+        ancestors = census.chain(layer.id)[1:]
+        if any(flaw_of_part(ancestor) for ancestor in ancestors):
+            continue
+        for flaw in census.inspector.flaws(layer.id, ancestors):
+            yield _of_flaw(flaw)
+    for flaw in census.inspector.strays():
+        sentence = f"the short link leads to {flaw.found!r} and belongs to no layer"
+        yield of_store("overlay-stray-link", flaw.path, sentence, found=flaw.found)
+
+
+def _without_tree(census: Census, layer: str, *, read_only: bool) -> Finding:
+    path = census.context.driver.path_of(layer)
+    peer = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
+    sentence = f"it has a record and no directory {path}"
+    return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, peer=peer)
+
+
+def _of_flaw(flaw: Flaw) -> Finding:
+    words = _WORDS[flaw.problem]
+    said = f": it says {flaw.found!r}" if flaw.found else ""
+    should = f", and should say {flaw.expected!r}" if flaw.expected else ""
+    return of_layer(
+        f"overlay-{flaw.part}",
+        flaw.layer,
+        f"{flaw.path} {words}{said}{should}",
+        part=flaw.part,
+        path=flaw.path,
+        problem=flaw.problem,
+        found=flaw.found,
+        expected=flaw.expected,
+    )

@@ -1,0 +1,232 @@
+"""What an archive says should be in a layer's directory, in whatever way programs may have unpacked it.
+
+Programs differ in what they make of odd archives: entries that come twice, removals of what the same archive brings,
+names that lead through links. Where they differ, nothing is expected.
+"""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.archive.names import clean_name, join_name, split_name
+from cstore.archive.tar.header import (
+    BLOCK_DEVICE,
+    CHARACTER,
+    DIRECTORY,
+    FIFO,
+    HARD_LINK,
+    NANOSECONDS,
+    PAX_GLOBAL,
+    REGULAR,
+    SYMLINK,
+    Entry,
+)
+from cstore.archive.unpacking.attributes import to_set
+from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
+from cstore.errors import CstoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_LATEST = (1 << 63) - 1
+_FORMATS = {
+    REGULAR: stat.S_IFREG,
+    DIRECTORY: stat.S_IFDIR,
+    SYMLINK: stat.S_IFLNK,
+    CHARACTER: stat.S_IFCHR,
+    BLOCK_DEVICE: stat.S_IFBLK,
+    FIFO: stat.S_IFIFO,
+}
+
+Looks = tuple[int, int, int, int]
+"""Mode, user, group (as in the archive) and time in seconds."""
+
+
+class Node:
+    """What should be at a path.
+
+    Attributes:
+        format: the type bits of its mode; 0 for a hard link to something that another layer has.
+        looks: what its header says, and those of its hard links: programs let one or the other win.
+        size: of a regular file; -1 if it does not count.
+        link: the text of a symbolic link.
+        device: major and minor number.
+        xattrs: extended attributes.
+        checksum: of its contents, if known.
+    """
+
+    __slots__ = ("checksum", "device", "format", "link", "looks", "size", "xattrs")
+
+    def __init__(self, entry: Entry) -> None:
+        self.format = _FORMATS.get(entry.type, stat.S_IFREG)
+        self.looks: tuple[Looks, ...] = (_looks(entry),)
+        self.size = entry.size if self.format == stat.S_IFREG else -1
+        self.link = entry.link
+        self.device = entry.device
+        self.xattrs = to_set(entry.xattrs) if entry.xattrs else ()
+        self.checksum: int | None = None
+
+
+def _looks(entry: Entry) -> Looks:
+    mtime = entry.mtime
+    if entry.type != SYMLINK and not 0 <= mtime <= _LATEST:
+        mtime = 0  # what the peer's clock cannot show
+    return entry.mode & 0o7777, entry.uid, entry.gid, mtime // NANOSECONDS
+
+
+class ExpectedTree:
+    """What one layer, or a whole chain of them, should have.
+
+    Attributes:
+        nodes: by plain path.
+        implied: directories that no entry lists, but that others lie in.
+        removed: paths that the layer removes from what is beneath it.
+        opaque: directories of which it removes all that is beneath.
+        touched: directories whose time nobody can know: something was put in or taken out after they were made.
+        vague: programs may differ in what they made of this archive: what is missing or unexpected proves nothing.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[bytes, Node] = {}
+        self.implied: set[bytes] = set()
+        self.removed: set[bytes] = set()
+        self.opaque: set[bytes] = set()
+        self.touched: set[bytes] = set()
+        self.vague = False
+
+    # ── from an archive ──
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry into account."""
+        if entry.type == PAX_GLOBAL:
+            return
+        try:
+            plain = clean_name(entry.name)
+        except CstoreError:
+            self.vague = True
+            return
+        if not plain or (plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME):
+            return
+        folder, base = split_name(plain)
+        self._imply(folder)
+        if is_whiteout_name(base):
+            self._remove(folder, base)
+        elif entry.type == CHARACTER and entry.device == (0, 0):
+            self.removed.add(plain)
+        else:
+            self._put(plain, entry)
+
+    def _imply(self, folder: bytes) -> None:
+        while folder and folder not in self.implied:
+            node = self.nodes.get(folder)
+            if node is not None:
+                self.vague |= node.format != stat.S_IFDIR
+                return
+            self.implied.add(folder)
+            folder = split_name(folder)[0]
+
+    def _remove(self, folder: bytes, base: bytes) -> None:
+        victim = victim_of(base)
+        if victim is None:
+            self.vague = True
+        elif base == OPAQUE_NAME:
+            self.opaque.add(folder)
+        else:
+            self.removed.add(join_name(folder, victim))
+
+    def _put(self, plain: bytes, entry: Entry) -> None:
+        old = self.nodes.get(plain)
+        node = self._linked(entry) if entry.type == HARD_LINK else Node(entry)
+        directory = node.format == stat.S_IFDIR
+        if plain in self.implied:
+            self.vague |= not directory
+            self.implied.discard(plain)
+        if old is not None:
+            self.vague |= directory != (old.format == stat.S_IFDIR)
+        self.nodes[plain] = node
+
+    def _linked(self, entry: Entry) -> Node:
+        try:
+            target = self.nodes.get(clean_name(entry.link))
+        except CstoreError:
+            target = None
+        if target is None:
+            node = Node(entry)
+            node.format, node.size = 0, -1
+            return node
+        looks = _looks(entry)
+        if looks not in target.looks:
+            target.looks = (*target.looks, looks)
+        return target
+
+    def settle(self, checksums: Mapping[bytes, int]) -> None:
+        """Note contents, and see what this archive both brings and removes, once all entries were added."""
+        for name, checksum in checksums.items():
+            try:
+                node = self.nodes.get(clean_name(name))
+            except CstoreError:
+                continue
+            if node is not None:
+                node.checksum = checksum
+        both = {path for path in self.removed if path in self.nodes or path in self.implied}
+        self.removed -= both
+        self.vague |= bool(both)
+
+    # ── one on top of the other ──
+
+    def cover(self, upper: ExpectedTree) -> None:
+        """Become what a whole tree looks like when `upper` was applied to it."""
+        self._drop(upper)
+        for path in (*upper.nodes, *upper.removed, *upper.implied):
+            self.touched.add(split_name(path)[0])
+        self.touched |= upper.opaque
+        for path in upper.implied:
+            node = self.nodes.get(path)
+            if node is None:
+                self.implied.add(path)
+            else:
+                self.vague |= node.format != stat.S_IFDIR
+        self.implied -= upper.nodes.keys()
+        self.touched -= upper.nodes.keys()
+        self.nodes.update(upper.nodes)
+        self.vague |= upper.vague
+
+    def _drop(self, upper: ExpectedTree) -> None:
+        """Forget what `upper` removes or puts something else in the place of."""
+        gone = set(upper.removed)
+        for path, node in upper.nodes.items():
+            if node.format != stat.S_IFDIR and (path in self.implied or self._is_directory(path)):
+                gone.add(path)
+        if not gone and not upper.opaque:
+            return
+        for known in (self.nodes, self.implied):
+            for path in [path for path in known if _is_below(path, gone, upper.opaque)]:
+                if isinstance(known, dict):
+                    del known[path]
+                else:
+                    known.discard(path)
+
+    def _is_directory(self, path: bytes) -> bool:
+        node = self.nodes.get(path)
+        return node is not None and node.format == stat.S_IFDIR
+
+
+def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:
+    """Whether a path, or a directory that it is in, is gone; or it is in one that was emptied."""
+    if path in gone:
+        return True
+    folder = path
+    while folder:
+        folder = split_name(folder)[0]
+        if folder in emptied or (folder and folder in gone):
+            return True
+    return False
+
+
+def stacked(trees: Iterable[ExpectedTree]) -> ExpectedTree:
+    """What a chain of layers, bottom first, looks like as one tree."""
+    whole = ExpectedTree()
+    for tree in trees:
+        whole.cover(tree)
+    return whole

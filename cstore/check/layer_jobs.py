@@ -1,0 +1,128 @@
+"""Which layers are looked into, and all that a worker must know of each."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from cstore.check.compare import Tolerance
+from cstore.check.contents import LayerJob
+from cstore.check.findings import Finding, of_layer
+from cstore.digests import check_digest
+from cstore.errors import CstoreError, InvalidDigest
+from cstore.ids import flaw_of_part
+from cstore.records.snapshot import identity_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.check.census import Census
+    from cstore.config import StoreConfig
+    from cstore.records.model import Layer
+
+
+def imported_layers(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[tuple[Layer, bool]]:
+    """The layers whose archive can be put together again, if all is well, and whether each can only be read."""
+    for layer, read_only in census.all_layers.values():
+        if not wanted("layer", layer.id) or layer.incomplete or flaw_of_part(layer.id) or not layer.diff_digest:
+            continue
+        try:
+            check_digest(layer.diff_digest)
+        except InvalidDigest:
+            continue  # a finding of its own
+        if census.has_tree(layer.id):
+            yield layer, read_only
+
+
+def tar_split_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
+    """Imported layers without a usable tar-split file."""
+    for layer, read_only in imported_layers(census, wanted):
+        who = f"{'read-only ' if read_only else ''}layer {layer.id}"
+        path = tar_split_of(census, layer.id)
+        try:
+            regular = stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            sentence = f"its tar-split {path} is missing: the archive cannot be given back byte for byte"
+            peer = f"{who}: layer content incorrect digest"
+            yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, peer=peer)
+            continue
+        if not regular:
+            reason = "it is no regular file"
+            sentence = f"its tar-split {path} is damaged: {reason}"
+            yield of_layer("tar-split-damaged", layer.id, sentence, path=path, reason=reason, read_only=read_only)
+
+
+def tar_split_of(census: Census, layer: str) -> str:
+    """The tar-split file of a layer; "" if there can be none."""
+    try:
+        return census.layout_of(layer).tar_split(layer)
+    except CstoreError:
+        return ""
+
+
+def layer_jobs(census: Census, wanted: Callable[[str, str], bool], *, compare: bool) -> dict[str, LayerJob]:
+    """What to look into, by ID, in the order of the records."""
+    tolerance = tolerance_of(census.context.config)
+    jobs = {}
+    for layer, _ in imported_layers(census, wanted):
+        job = _job(census, layer, tolerance, compare=compare)
+        if job is not None:
+            jobs[layer.id] = job
+    return jobs
+
+
+def _job(census: Census, layer: Layer, tolerance: Tolerance, *, compare: bool) -> LayerJob | None:
+    path, inspector = tar_split_of(census, layer.id), census.inspector
+    try:
+        status = os.lstat(path)
+        roots, own = census.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
+        root = os.stat(own[0])
+    except (OSError, CstoreError):
+        return None  # a finding of its own
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    below = _below(census, layer.id) if inspector.whole else ()
+    record = tuple(map(str, layer.as_dict().values()))
+    return LayerJob(
+        layer=layer.id,
+        digest=layer.diff_digest,
+        size=layer.diff_size,
+        tar_split=path,
+        roots=tuple(roots),
+        own_roots=tuple(own),
+        below=below,
+        whole=inspector.whole,
+        id_map=layer.id_map,
+        compare=compare,
+        tolerance=tolerance,
+        identity=(identity_of(status), root.st_dev, root.st_ino, record),
+    )
+
+
+def _below(census: Census, layer: str) -> tuple[str, ...] | None:
+    """The tar-split files of all ancestors, bottom first; None if one of them was not made of an archive alone."""
+    paths = []
+    for ancestor in reversed(census.chain(layer)[1:]):
+        record, _ = census.all_layers.get(ancestor, (None, False))
+        path = tar_split_of(census, ancestor)
+        if record is None or not record.diff_digest or not os.path.isfile(path):
+            return None
+        paths.append(path)
+    return tuple(paths)
+
+
+def tolerance_of(config: StoreConfig) -> Tolerance:
+    """What the configuration lets differ (semantics 18.3)."""
+    text = " ".join(config.driver_options)
+    masked = "force_mask=" in text
+    try:
+        users = os.stat(config.graph_root).st_uid != 0
+    except OSError:
+        users = False
+    return Tolerance(
+        owners=masked or "ignore_chown_errors=true" in text,
+        modes=masked,
+        times=config.pulling.use_hard_links,
+        nodes=users,
+    )

@@ -1,0 +1,214 @@
+"""The archive that a layer was imported from, put together again and watched: every file, the length, the digest.
+
+Unlike in an export, damage does not end it: a file that is missing or of another length is stood in for by as many
+bytes of anything, so that all that comes after it can still be judged.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from cstore.archive.directories import Directories, open_quietly
+from cstore.archive.names import clean_name, show_name, split_name
+from cstore.archive.tarsplit import FileEntry, Segment, read_lines
+from cstore.errors import ArchiveError, SystemFailure
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from types import TracebackType
+
+WINDOW = 1 << 20
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV})
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
+
+
+class OutOfTime(Exception):
+    """The time that was given has passed."""
+
+
+class FileProblem:
+    """A file of the archive that is not as it was: `missing`, `changed`, `resized` or `unreadable`, and why."""
+
+    def __init__(self, name: bytes, problem: str, reason: str, evidence: dict[str, object]) -> None:
+        self.name, self.problem, self.reason, self.evidence = name, problem, reason, evidence
+
+
+class LayerStream:
+    """The windows of an archive, for a `TarReader`. Used as a context manager.
+
+    Attributes:
+        problems: files that are not as they were.
+        checksums: of all files with contents, by name in the archive.
+        size: bytes so far.
+    """
+
+    def __init__(
+        self, tar_split: str, roots: Sequence[str], *, deadline: float = 0.0, tick: Callable[[int], None] | None = None
+    ) -> None:
+        """`roots` are the directories with the layer's files, nearest first; none to look at the headers only."""
+        from fastcrc import crc64
+
+        self._tar_split, self._paths = tar_split, roots
+        self._deadline, self._tick = deadline, tick
+        self._crc: Callable[..., int] = crc64.go_iso
+        self._trees: list[Directories] = []
+        self._stack = ExitStack()
+        self._view = memoryview(bytearray(WINDOW))
+        self._used = 0
+        self._windows = self._produce()
+        self._hash = _sha256() if roots else None
+        self.problems: list[FileProblem] = []
+        self.checksums: dict[bytes, int] = {}
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        self._trees = [self._stack.enter_context(Directories(path, os.O_PATH)) for path in self._paths]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._windows.close()
+        self._stack.close()
+
+    @property
+    def digest(self) -> str:
+        """Of all so far; "" if some of it had to be stood in for."""
+        whole = self._hash is not None and not any(problem.problem != "changed" for problem in self.problems)
+        return f"sha256:{self._hash.hexdigest()}" if whole and self._hash is not None else ""
+
+    def advance(self) -> memoryview | None:
+        """Give the next window (see `Windows`)."""
+        return next(self._windows, None)
+
+    def _produce(self) -> Generator[memoryview, None, None]:
+        for line in read_lines(self._tar_split):
+            if isinstance(line, Segment):
+                payload = line.payload
+                if len(payload) <= WINDOW - self._used:
+                    self._view[self._used : self._used + len(payload)] = payload
+                    self._used += len(payload)
+                else:
+                    yield from self._copy(payload)
+            elif line.size:
+                self.checksums[line.name] = line.checksum or 0
+                yield from self._file(line) if self._trees else self._stand_in(line.size)
+        if self._used:
+            yield self._pass_on()
+
+    def _pass_on(self) -> memoryview:
+        window = self._view[: self._used]
+        if self._hash is not None:
+            self._hash.update(window)
+        self.size += self._used
+        if self._tick is not None:
+            self._tick(self._used)
+        if self._deadline and time.monotonic() > self._deadline:
+            raise OutOfTime
+        self._used = 0
+        return window
+
+    def _copy(self, payload: bytes) -> Iterator[memoryview]:
+        place = 0
+        while place < len(payload):
+            if self._used == WINDOW:
+                yield self._pass_on()
+            piece = payload[place : place + WINDOW - self._used]
+            self._view[self._used : self._used + len(piece)] = piece
+            self._used += len(piece)
+            place += len(piece)
+
+    def _stand_in(self, size: int) -> Iterator[memoryview]:
+        while size:
+            if self._used == WINDOW:
+                yield self._pass_on()
+            step = min(size, WINDOW - self._used)
+            self._used += step
+            size -= step
+
+    def _file(self, entry: FileEntry) -> Iterator[memoryview]:
+        descriptor = self._find(entry)
+        if descriptor < 0:
+            yield from self._stand_in(entry.size)
+            return
+        try:
+            yield from self._contents(entry, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _contents(self, entry: FileEntry, descriptor: int) -> Iterator[memoryview]:
+        left, crc, checksum = entry.size, self._crc, None
+        while left:
+            room = WINDOW - self._used
+            # A small rest is given up, so that most files need one read.
+            if not room or (left > room and room < WINDOW // 2):
+                yield self._pass_on()
+                room = WINDOW
+            place = self._view[self._used : self._used + min(left, room)]
+            try:
+                count = os.readv(descriptor, (place,))
+            except OSError as error:
+                self._note(entry, "unreadable", f"cannot be read: {os.strerror(error.errno or 0)}", errno=error.errno)
+                count = 0
+            if not count:
+                if not self.problems or self.problems[-1].name != entry.name:
+                    self._note(entry, "missing", "was cut while it was read")
+                yield from self._stand_in(left)
+                return
+            piece = place[:count]
+            checksum = crc(piece) if checksum is None else crc(piece, checksum)
+            self._used += count
+            left -= count
+        if checksum != entry.checksum:
+            found, recorded = f"{checksum or 0:016x}", f"{entry.checksum or 0:016x}"
+            self._note(entry, "changed", "has other contents", found=found, recorded=recorded)
+
+    def _find(self, entry: FileEntry) -> int:
+        """Open the nearest regular file of that name and length; -1 if there is none, which is noted."""
+        try:
+            folder, base = split_name(clean_name(entry.name))
+        except ArchiveError as error:
+            self._note(entry, "missing", error.message)
+            return -1
+        for tree in self._trees:
+            try:
+                descriptor = open_quietly(base, _READ, tree.descriptor(folder))
+            except (OSError, ValueError) as error:
+                number = error.errno if isinstance(error, OSError) else errno.ENOENT
+                if number in _NOT_OURS and isinstance(error, OSError):
+                    raise SystemFailure("read", tree.shown(entry.name), error) from None
+                if number not in _ABSENT:
+                    self._note(entry, "unreadable", f"cannot be opened: {os.strerror(number or 0)}", errno=number)
+                    return -1
+                continue
+            return self._fitting(entry, descriptor)
+        self._note(entry, "missing", "is missing")
+        return -1
+
+    def _fitting(self, entry: FileEntry, descriptor: int) -> int:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self._note(entry, "missing", "is no longer a regular file")
+        elif status.st_size != entry.size:
+            reason = f"has {status.st_size} bytes instead of {entry.size}"
+            self._note(entry, "resized", reason, found=status.st_size, recorded=entry.size)
+        else:
+            return descriptor
+        os.close(descriptor)
+        return -1
+
+    def _note(self, entry: FileEntry, problem: str, reason: str, **evidence: object) -> None:
+        self.problems.append(FileProblem(entry.name, problem, f"{show_name(entry.name)!r} {reason}", evidence))
+
+
+def _sha256() -> HASH:
+    import hashlib
+
+    return hashlib.sha256(usedforsecurity=False)

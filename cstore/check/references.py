@@ -1,0 +1,139 @@
+"""Who needs what: parents, the layers of images, the layers and images of containers, and what nobody needs."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from cstore.check.findings import Finding, of_container, of_image, of_layer
+from cstore.records.model import ZERO_TIME
+from cstore.store.lookup import referenced
+from cstore.store.places import Shelf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.check.census import Census
+    from cstore.records.model import Image, Layer
+
+
+def reference_findings(census: Census, max_age: float) -> Iterator[Finding]:
+    """Everything that is wrong between items. `max_age`: seconds that a layer may be of no use to anybody."""
+    yield from _parents(census)
+    yield from _unfinished(census)
+    for image, read_only in census.all_images.values():
+        yield from _layers_of_image(census, image, read_only=read_only)
+    yield from _containers(census)
+    if not census.suspect:
+        yield from _unreferenced(census, max_age)
+
+
+def _parents(census: Census) -> Iterator[Finding]:
+    # Only now, when all stores are known: the parent of a layer may be in an additional one.
+    for layer, read_only in census.all_layers.values():
+        if not layer.parent:
+            continue
+        if layer.parent not in census.all_layers:
+            yield of_layer(
+                "parent-missing",
+                layer.id,
+                f"its parent {layer.parent} has no record",
+                part=layer.parent,
+                parent=layer.parent,
+                tree=census.has_tree(layer.parent),
+                read_only=read_only,
+                peer=f"layer {layer.parent}: layer is missing",
+            )
+        elif (cycle := _cycle(census, layer)) is not None:
+            sentence = f"it is its own ancestor: {' → '.join(cycle)}"
+            yield of_layer("layer-cycle", layer.id, sentence, cycle=cycle, read_only=read_only)
+
+
+def _cycle(census: Census, layer: Layer) -> list[str] | None:
+    """The way from a layer back to itself, if there is one."""
+    chain = census.chain(layer.id)
+    last, _ = census.all_layers.get(chain[-1], (None, False))
+    return [*chain, layer.id] if last is not None and last.parent == layer.id else None
+
+
+def _unfinished(census: Census) -> Iterator[Finding]:
+    needed = referenced(census) | census.needed_elsewhere
+    for layer in census.layers:
+        if layer.incomplete and layer.id in needed:
+            sentence = "it counts as never finished, yet something uses it: the Go tools would remove it"
+            yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=census.has_tree(layer.id))
+        elif layer.incomplete:
+            yield of_layer("layer-unfinished", layer.id, "it was never finished; the next change removes it")
+
+
+def _layers_of_image(census: Census, image: Image, *, read_only: bool) -> Iterator[Finding]:
+    missing: dict[str, None] = {}
+    for top in filter(None, (image.layer, *image.mapped_layers)):
+        missing.update(dict.fromkeys(layer for layer in census.chain(top) if layer not in census.all_layers))
+    for layer in missing:
+        yield of_image(
+            "image-layer-missing",
+            image.id,
+            f"its layer {layer} has no record",
+            part=layer,
+            layer=layer,
+            tree=census.has_tree(layer),
+            read_only=read_only,
+            peer=f"{'read-only ' if read_only else ''}image {image.id}: layer {layer}: image layer is missing",
+        )
+
+
+def _containers(census: Census) -> Iterator[Finding]:
+    for container in census.containers:
+        layer = container.layer
+        if layer not in census.all_layers:
+            tree = bool(layer) and census.has_tree(layer)
+            sentence = f"its own layer {layer} has no record" if layer else "its record names no layer"
+            yield of_container("container-layer-missing", container.id, sentence, layer=layer, tree=tree)
+        image = container.image
+        if image and image not in census.all_images:
+            peer = f"image {image}: image missing"
+            yield of_container(
+                "container-image-missing", container.id, f"its image {image} has no record", image=image, peer=peer
+            )
+
+
+def _unreferenced(census: Census, max_age: float) -> Iterator[Finding]:
+    used = set(census.needed_elsewhere)
+    tops = {top for image, _ in census.all_images.values() for top in (image.layer, *image.mapped_layers)}
+    tops |= {container.layer for container in census.containers} | census.needed_elsewhere
+    for top in tops:
+        used.update(census.chain(top))
+    now = time.time()
+    for layer in census.layers:
+        if layer.id in used or layer.incomplete:
+            continue
+        age = now - _seconds(layer.created)
+        if age >= max_age:
+            peer = f"layer {layer.id}: layer not referenced by any images or containers"
+            sentence = "no image and no container uses it"
+            yield of_layer("layer-unreferenced", layer.id, sentence, created=layer.created, peer=peer)
+
+
+def _seconds(created: str) -> float:
+    """When something was created, in seconds since 1970; long ago if nobody knows."""
+    if created in {"", ZERO_TIME}:
+        return 0.0
+    try:
+        return datetime.fromisoformat(created).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def lost_records(census: Census) -> Iterator[Finding]:
+    """Layers without a record that something refers to, or whose record was in a file that is damaged."""
+    known = set(census.all_layers)
+    needed = referenced(census) | census.needed_elsewhere
+    suspect = Shelf.LAYERS in census.suspect
+    for layer in sorted(census.trees - known):
+        if layer in needed or suspect:
+            why = "the record file is damaged" if suspect else "other records name it"
+            peer = f"layer {layer}: layer in lower level storage driver not accounted for"
+            path = census.context.driver.path_of(layer)
+            yield of_layer("layer-record-lost", layer, f"it has a directory and no record; {why}", path=path, peer=peer)

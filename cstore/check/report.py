@@ -1,0 +1,116 @@
+"""The result of a check: findings in order, and the groups that the Go tools print them in."""
+
+from __future__ import annotations
+
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cstore.check.findings import Finding
+
+GROUPS = (
+    ("Layers", "layer", False),
+    ("ROLayers", "layer", True),
+    ("Images", "image", False),
+    ("ROImages", "image", True),
+    ("Containers", "container", False),
+)
+"""The peer's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
+_ORDER = {"layer": 0, "image": 1, "container": 2, "store": 3}
+
+
+class Report(Value):
+    """What a check has found.
+
+    Attributes:
+        findings: in the order of the peer's groups, then by ID or path, the worst first.
+        examined: layers whose contents were read.
+        unexamined: layers for which there was no time.
+        notes: what the check itself could not do, in sentences.
+        layers_of_images: of each image: its layers, topmost first.
+        images_of_containers: of each container with an image: that image.
+        read_only: the layers and images of additional stores, each as kind and ID.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    examined: tuple[str, ...] = ()
+    unexamined: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    layers_of_images: Mapping[str, tuple[str, ...]] = {}
+    images_of_containers: Mapping[str, str] = {}
+    read_only: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def of(self, kind: str, identifier: str) -> list[Finding]:
+        """The findings about one item itself."""
+        return [item for item in self.findings if (item.subject.kind, item.subject.name) == (kind, identifier)]
+
+    def groups(self) -> Iterator[tuple[str, dict[str, list[str]]]]:
+        """The peer's groups: key, and the lines by ID. An image repeats those of its layers, a container its image's.
+
+        Lines of findings that the peer does not make are made the same way as its own.
+        """
+        layers = {**self._lines("layer", read_only=False), **self._lines("layer", read_only=True)}
+        own = {**self._lines("image", read_only=False), **self._lines("image", read_only=True)}
+        images = _with_copies(own, self.layers_of_images, layers)
+        containers = _with_copies(
+            self._lines("container", read_only=False),
+            {container: (image,) for container, image in self.images_of_containers.items()},
+            images,
+        )
+        everything = {"layer": layers, "image": images, "container": containers}
+        for key, kind, read_only in GROUPS:
+            found = everything[kind]
+            names = [name for name in sorted(found) if ((kind, name) in self.read_only) == read_only]
+            yield key, {name: found[name] for name in names}
+
+    def _lines(self, kind: str, *, read_only: bool) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for finding in self.findings:
+            if finding.subject.kind == kind and finding.read_only == read_only:
+                found.setdefault(finding.subject.id, []).extend(lines_of(finding))
+        return found
+
+    @property
+    def others(self) -> dict[str, list[str]]:
+        """The lines about the store itself, by path, which no group of the peer has a place for."""
+        found: dict[str, list[str]] = {}
+        for finding in self.findings:
+            if finding.subject.kind == "store":
+                found.setdefault(finding.subject.path, []).append(finding.sentence)
+        return found
+
+
+def lines_of(finding: Finding) -> list[str]:
+    """What the peer says about a finding, or what it would."""
+    who = f"{'read-only ' if finding.read_only else ''}{finding.subject.kind} {finding.subject.name}: "
+    return finding.peer.split("\n") if finding.peer else [who + finding.sentence]
+
+
+def _with_copies(
+    own: dict[str, list[str]], parts: Mapping[str, tuple[str, ...]], lines: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    found = {name: list(texts) for name, texts in own.items()}
+    for name, of_parts in parts.items():
+        for part in of_parts:
+            if lines.get(part):
+                found.setdefault(name, []).extend(lines[part])
+    return found
+
+
+def in_order(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Put findings in the order in which they are shown."""
+    return tuple(
+        sorted(
+            findings,
+            key=lambda item: (
+                _ORDER[item.subject.kind], item.read_only, item.subject.name, item.severity.rank, item.key
+            ),
+        )
+    )  # fmt: skip

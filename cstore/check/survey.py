@@ -1,0 +1,85 @@
+"""A look at everything but the contents of layers: fast enough to be done twice, the second time under the locks."""
+
+from __future__ import annotations
+
+from cstore.check.driver_state import driver_findings
+from cstore.check.items import item_findings
+from cstore.check.layer_jobs import tar_split_findings
+from cstore.check.leftovers import leftover_findings
+from cstore.check.manifests import manifest_findings
+from cstore.check.mounts import mount_findings
+from cstore.check.places import place_findings
+from cstore.check.record_files import record_findings
+from cstore.check.references import reference_findings
+from cstore.errors import ImageUnknown, LayerUnknown
+from cstore.store.lookup import find_image, find_layer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.check.census import Census
+    from cstore.check.findings import Finding
+    from cstore.check.options import CheckOptions
+
+_OF_ALL = "records-"
+"""Kinds that begin so concern every subset: what is not known of damaged records may belong to it."""
+
+
+class Scope:
+    """What was asked for: everything, or some layers and images with all that they need."""
+
+    def __init__(self, census: Census, options: CheckOptions) -> None:
+        """Look the words up.
+
+        Raises:
+            LayerUnknown, ImageUnknown: nothing answers to a word.
+        """
+        self.everything = not (options.layers or options.images)
+        self._wanted: set[tuple[str, str]] = set()
+        for word in options.layers:
+            layer = find_layer(census, word) or census.layers.get(word)
+            if layer is None:
+                raise LayerUnknown(word)
+            self._wanted.add(("layer", layer.id))
+        for word in options.images:
+            image = find_image(census, word)
+            if image is None:
+                raise ImageUnknown(word)
+            self._wanted.add(("image", image.id))
+            for top in filter(None, (image.layer, *image.mapped_layers)):
+                self._wanted.update(("layer", layer) for layer in census.chain(top))
+
+    def wants(self, kind: str, identifier: str) -> bool:
+        """Whether an item was asked for."""
+        return self.everything or (kind, identifier) in self._wanted
+
+    def heeds(self, finding: Finding) -> bool:
+        """Whether a finding concerns what was asked for."""
+        return finding.kind.startswith(_OF_ALL) or self.wants(finding.subject.kind, finding.subject.name)
+
+
+def survey(census: Census, scope: Scope, options: CheckOptions) -> list[Finding]:
+    """Find everything that can be found without reading the contents of layers. Each finding comes once.
+
+    Raises:
+        SystemFailure: something may not be read by us.
+    """
+    found: dict[tuple[str, str, str, str], Finding] = {}
+    for finding in _all(census, scope, options):
+        if scope.heeds(finding):
+            found.setdefault(finding.key, finding)
+    return list(found.values())
+
+
+def _all(census: Census, scope: Scope, options: CheckOptions) -> Iterator[Finding]:
+    yield from record_findings(census)
+    yield from reference_findings(census, options.max_age)
+    yield from driver_findings(census, scope.wants)
+    yield from tar_split_findings(census, scope.wants)
+    yield from item_findings(census, scope.wants)
+    yield from manifest_findings(census, scope.wants)
+    if scope.everything:
+        yield from mount_findings(census)
+        yield from leftover_findings(census)
+        yield from place_findings(census)

@@ -1,0 +1,102 @@
+"""What a driver keeps beside the contents of its layers, for who checks a store: all is doubted, nothing changed.
+
+Only some drivers keep such things. A driver whose layers are whole trees has nothing but the trees.
+"""
+
+from __future__ import annotations
+
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from cstore.drivers.contract import Driver
+    from cstore.drivers.registry import DriverPlace
+else:
+    Protocol = object
+
+MISSING, WRONG, NO_DIRECTORY, NO_FILE = "missing", "wrong", "no directory", "no regular file"
+"""What can be the matter with a part."""
+
+
+class Flaw(Value):
+    """A part of a layer that is not as the driver makes it.
+
+    Attributes:
+        layer: whose part it is; "" for something that belongs to no layer.
+        part: a word of the driver's, such as `link`.
+        path: where it is, or should be.
+        problem: one of the words above.
+        found, expected: what it says, and what it should say, where that can be told.
+    """
+
+    layer: str
+    part: str
+    path: str
+    problem: str
+    found: str = ""
+    expected: str = ""
+
+
+class Inspector(Protocol):
+    """Looks at what one driver keeps.
+
+    Attributes:
+        whole: whether a layer's directory holds all that is beneath it, too.
+    """
+
+    whole: bool
+
+    def own_roots(self, layer: str) -> Sequence[str]:
+        """The directories with what the layer itself changes, nearest first; with `whole`, its tree."""
+
+    def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
+        """What is wrong around a layer that has a directory. `ancestors` are those of its record, nearest first."""
+
+    def strays(self) -> list[Flaw]:
+        """What belongs to no layer."""
+
+    def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
+        """Which of the system's mount points are layers of this store: path → layer."""
+
+
+class WholeTrees:
+    """Nothing but trees."""
+
+    whole = True
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def own_roots(self, layer: str) -> Sequence[str]:
+        """See `Inspector.own_roots`."""
+        return self._driver.content_roots(layer)[:1]
+
+    def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
+        """See `Inspector.flaws`."""
+        del layer, ancestors
+        return []
+
+    def strays(self) -> list[Flaw]:
+        """See `Inspector.strays`."""
+        return []
+
+    def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
+        """See `Inspector.mounts`: a tree is there, mounted or not."""
+        del mount_points
+        return {}
+
+
+if TYPE_CHECKING:
+    _: type[Inspector] = WholeTrees
+
+
+def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
+    """Make the inspector for the layers of a driver."""
+    if driver.name == "overlay":
+        from cstore.drivers.overlay.inspect import OverlayInspector
+
+        return OverlayInspector(place)
+    return WholeTrees(driver)

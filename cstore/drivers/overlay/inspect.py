@@ -1,0 +1,158 @@
+"""Looking at a layer's `diff`, `link`, `lower` and `work`, and at the short links: what the driver would trip over."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
+from cstore.drivers.overlay.lower import RESERVED, Homes, Place
+from cstore.drivers.overlay.options import read_options
+from cstore.errors import CstoreError, DriverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.drivers.inspection import Inspector
+    from cstore.drivers.registry import DriverPlace
+
+
+class OverlayInspector:
+    """Looks at the homes of one store."""
+
+    whole = False
+
+    def __init__(self, place: DriverPlace) -> None:
+        self._homes = Homes(place.home, place.image_home, read_options(place.options).stores)
+
+    def own_roots(self, layer: str) -> Sequence[str]:
+        """See `Inspector.own_roots`."""
+        place = self._homes.find(layer)
+        return [place.diff, *place.rotated()]
+
+    def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
+        """See `Inspector.flaws`."""
+        place = self._homes.look_up(layer)
+        if place is None or place.home not in self._homes.writable:
+            return []
+        found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
+        return [*found, *self._lower(place, ancestors)]
+
+    @staticmethod
+    def _directory(place: Place, part: str) -> list[Flaw]:
+        path = os.path.join(place.path, part)
+        if part == "diff" and os.path.lexists(os.path.join(place.path, "additionallayer")):
+            return []  # a link into somebody else's layers
+        problem = _problem(path, stat.S_ISDIR, NO_DIRECTORY)
+        return [Flaw(place.layer, part, path, problem)] if problem else []
+
+    def _link(self, place: Place) -> list[Flaw]:
+        path = os.path.join(place.path, "link")
+        problem = _problem(path, stat.S_ISREG, NO_FILE)
+        name = "" if problem else _link_of(place)
+        if not name:
+            return [Flaw(place.layer, "link", path, problem or WRONG, expected=self._name_of(place))]
+        short, target = os.path.join(place.home, "l", name), f"../{place.layer}/diff"
+        try:
+            found = os.readlink(short)
+        except FileNotFoundError:
+            return [Flaw(place.layer, "short-link", short, MISSING, expected=target)]
+        except OSError:
+            return [Flaw(place.layer, "short-link", short, WRONG, "it is no symbolic link", target)]
+        return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
+
+    def _name_of(self, place: Place) -> str:
+        """The short link that leads to a layer, if there is one."""
+        target = f"../{place.layer}/diff"
+        return next((name for name, found in _links(place.home) if found == target), "")
+
+    def _lower(self, place: Place, ancestors: Sequence[str]) -> list[Flaw]:
+        path = os.path.join(place.path, "lower")
+        links = [self._link_to(layer) for layer in ancestors]
+        expected = ":".join(f"l/{name}" for name in links) if all(links) else ""
+        problem = _problem(path, stat.S_ISREG, NO_FILE)
+        if problem:
+            fine = problem == MISSING and not ancestors
+            return [] if fine else [Flaw(place.layer, "lower", path, problem, expected=expected)]
+        try:
+            names = place.lower_names()
+        except DriverError:
+            return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
+        right = len(names) == len(ancestors) and all(
+            name == link or self._stands_for(name, layer)
+            for name, link, layer in zip(names, links, ancestors, strict=False)
+        )
+        found = ":".join(f"l/{name}" for name in names)
+        return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]
+
+    def _link_to(self, layer: str) -> str:
+        try:
+            place = self._homes.look_up(layer)
+        except CstoreError:
+            return ""
+        return "" if place is None else _link_of(place)
+
+    def _stands_for(self, name: str, layer: str) -> bool:
+        behind = self._homes.behind(name)
+        return behind is not None and behind.layer == layer
+
+    def strays(self) -> list[Flaw]:
+        """See `Inspector.strays`."""
+        found = []
+        for home in self._homes.writable:
+            for name, target in _links(home):
+                parts = target.split("/")
+                layer = parts[1] if len(parts) == 3 and (parts[0], parts[2]) == ("..", "diff") else ""
+                known = bool(layer) and layer not in RESERVED and os.path.isdir(os.path.join(home, layer))
+                if not known or _link_of(Place(home, layer)) not in {name, ""}:
+                    found.append(Flaw("", "stray-link", os.path.join(home, "l", name), WRONG, target))
+        return found
+
+    def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
+        """See `Inspector.mounts`."""
+        found = {}
+        for home in self._homes.writable:
+            prefix = os.path.realpath(home) + "/"
+            for path in mount_points:
+                layer, _, rest = path.removeprefix(prefix).partition("/")
+                if path.startswith(prefix) and rest == "merged" and layer not in RESERVED:
+                    found[path] = layer
+        return found
+
+
+if TYPE_CHECKING:
+    _: type[Inspector] = OverlayInspector
+
+
+def _problem(path: str, is_right: object, otherwise: str) -> str:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return MISSING
+    except OSError:
+        return WRONG
+    return "" if callable(is_right) and is_right(mode) else otherwise
+
+
+def _link_of(place: Place) -> str:
+    try:
+        return place.link
+    except (CstoreError, ValueError):
+        return ""
+
+
+def _links(home: str) -> list[tuple[str, str]]:
+    """Every symbolic link in the directory of short links, and what it says."""
+    folder = os.path.join(home, "l")
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        try:
+            found.append((name, os.readlink(os.path.join(folder, name))))
+        except OSError:
+            found.append((name, ""))
+    return found
