@@ -34,13 +34,18 @@ from cstore.values import Value
 
 
 class Layout(Value):
-    """The paths of one store. `driver` is the driver's reported name, which prefixes the record directories."""
+    """The paths of one store.
+
+    `driver` is the driver's reported name, which prefixes the record directories; `home_name` that of its home, if it
+    is another: overlay was called overlay2 once.
+    """
 
     graph_root: str
     run_root: str
     driver: str
     image_store: str = ""
     transient: bool = False
+    home_name: str = ""
 
     # ── graph root ──
 
@@ -57,7 +62,12 @@ class Layout(Value):
     @property
     def driver_home(self) -> str:
         """Where the driver keeps its trees."""
-        return join(self.graph_root, self.driver)
+        return join(self.graph_root, self.home_name or self.driver)
+
+    @property
+    def driver_run_home(self) -> str:
+        """Where it keeps what ends with the next boot."""
+        return join(self.run_root, self.home_name or self.driver)
 
     @property
     def quarantine(self) -> str:

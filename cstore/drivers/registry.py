@@ -53,6 +53,9 @@ def _btrfs(place: DriverPlace) -> Driver:
 DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"overlay": _overlay, "btrfs": _btrfs, "vfs": _vfs}
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
 
+ALIASES = {"overlay2": "overlay"}
+"""Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
+
 FOREIGN = ("aufs", "zfs")
 """Drivers of other programs whose stores are recognised, so that no second driver is started beside them."""
 
@@ -62,8 +65,11 @@ def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str
 
     Args:
         graph_root: where the store is or will be.
-        named: the driver that flags, environment or configuration name; "" for none.
+        named: the driver, or an alias, that flags, environment or configuration name; "" for none.
         priority: drivers to try in this order when none is named; empty for cstore's own order.
+
+    Returns:
+        A driver's name or an alias: that of its home.
 
     Raises:
         DriverUnknown: the named driver, or the one whose data is there, is not one of cstore's.
@@ -91,7 +97,7 @@ def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str
 
 def _prior(graph_root: str) -> list[str]:
     """The drivers that have a home there; an empty one, left by a start that failed, counts if there is no other."""
-    homes = [name for name in sorted({*DRIVERS, *FOREIGN}) if os.path.isdir(os.path.join(graph_root, name))]
+    homes = [name for name in sorted({*DRIVERS, *ALIASES, *FOREIGN}) if os.path.isdir(os.path.join(graph_root, name))]
     return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
 
 
@@ -105,10 +111,15 @@ def _is_used(home: str) -> bool:
 
 def open_driver(name: str, place: DriverPlace) -> Driver:
     """Make the driver object. Writes nothing."""
-    return DRIVERS[_known(name)](place)
+    return DRIVERS[reported_name(_known(name))](place)
+
+
+def reported_name(name: str) -> str:
+    """The name that a driver goes by, whatever its home is called."""
+    return ALIASES.get(name, name)
 
 
 def _known(name: str) -> str:
-    if name not in DRIVERS:
+    if reported_name(name) not in DRIVERS:
         raise DriverUnknown(name, DRIVERS)
     return name

@@ -35,16 +35,17 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
     from cstore.config import load_config, with_driver
-    from cstore.drivers.registry import DriverPlace, choose_driver, open_driver
+    from cstore.drivers.registry import DriverPlace, choose_driver, open_driver, reported_name
     from cstore.fs.patience import Patience
 
     config = config or load_config()
-    name = choose_driver(config.graph_root, config.driver, config.driver_priority)
-    config = with_driver(config, name)
-    layout = Layout(config.graph_root, config.run_root, name, config.image_store, config.transient_store)
+    home_name = choose_driver(config.graph_root, config.driver, config.driver_priority)
+    config = with_driver(config, home_name)
+    name = reported_name(home_name)
+    layout = Layout(config.graph_root, config.run_root, name, config.image_store, config.transient_store, home_name)
     place = DriverPlace(
         home=layout.driver_home,
-        run_home=os.path.join(config.run_root, name),
+        run_home=layout.driver_run_home,
         image_home=os.path.join(config.image_store, name) if config.image_store else "",
         options=config.driver_options,
         sync=config.sync,
@@ -61,7 +62,8 @@ def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
     paths = additional_image_stores(config.driver_options) if config.driver_options else ()
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
     if layout.image_store:  # images that were made before there was an image store
-        stores.insert(0, Additional(Layout(layout.graph_root, layout.run_root, layout.driver), images_only=True))
+        own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
+        stores.insert(0, Additional(own, images_only=True))
     return tuple(stores)
 
 
