@@ -63,13 +63,13 @@ def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
         names=tuple(wanted.get("name", ())),
         mount_label=wanted["label"],
         read_only=wanted["readonly"],
-        id_map=_id_map(wanted),
+        id_map=requested_map(wanted),
         host_uids=wanted["hostuidmap"],
         host_gids=wanted["hostgidmap"],
     )
 
 
-def _id_map(wanted: dict[str, Any]) -> IDMap | None:
+def requested_map(wanted: dict[str, Any]) -> IDMap | None:
     """The map that was asked for; None if nothing was said about maps."""
     from cstore.idmap import IDMap, parse_ranges
 

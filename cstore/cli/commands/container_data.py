@@ -1,0 +1,78 @@
+"""What belongs to a container besides its layer: data items, and directories for whoever runs it."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, text, word
+from cstore.cli.commands.bigdata import show_items, write_out
+from cstore.cli.session import Intent, Session
+
+
+@command("list-container-data", example="cstore list-container-data web")
+@word("container", "CONTAINER")
+@json_option
+def list_container_data(session: Session, container: str) -> None:
+    """List the data items of a container."""
+    show_items(session, session.open(Intent.RECORDS).containers.data_names(container))
+
+
+@command("get-container-data", example="cstore get-container-data -f config.json web config")
+@word("container", "CONTAINER")
+@word("item", "NAME")
+@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+def get_container_data(session: Session, container: str, item: str, file: str) -> None:
+    """Write out a data item of a container.
+
+    FILE is touched only once the item has been found.
+    """
+    write_out(session, session.open(Intent.RECORDS).containers.get_data(container, item), file)
+
+
+@command("get-container-data-size", example="cstore get-container-data-size web config")
+@word("container", "CONTAINER")
+@word("item", "NAME")
+def get_container_data_size(session: Session, container: str, item: str) -> None:
+    """Print the size of a data item of a container, in bytes."""
+    session.lines([str(session.open(Intent.RECORDS).containers.data_size(container, item))])
+
+
+@command("get-container-data-digest", example="cstore get-container-data-digest web config")
+@word("container", "CONTAINER")
+@word("item", "NAME")
+def get_container_data_digest(session: Session, container: str, item: str) -> None:
+    """Print the digest of a data item of a container."""
+    session.lines([session.open(Intent.RECORDS).containers.data_digest(container, item)])
+
+
+@command("set-container-data", example="cstore set-container-data -f config.json web config")
+@word("container", "CONTAINER")
+@word("item", "NAME")
+@text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
+def set_container_data(session: Session, container: str, item: str, file: str) -> None:
+    """Store a data item with a container.
+
+    It takes the place of one with the same name, in one step.
+    """
+    from cstore.cli.files import read_whole
+
+    data = read_whole(file)
+    session.open(Intent.WRITE).containers.set_data(container, item, data)
+
+
+@command("get-container-dir", example="cstore get-container-dir web")
+@word("container", "CONTAINER")
+def get_container_dir(session: Session, container: str) -> None:
+    """Find a container's own directory.
+
+    It is there for whoever runs the container, is made when it is asked for, and goes when the container goes.
+    """
+    session.lines([session.open(Intent.WRITE).containers.directory(container)])
+
+
+@command("get-container-run-dir", example="cstore get-container-run-dir web")
+@word("container", "CONTAINER")
+def get_container_run_dir(session: Session, container: str) -> None:
+    """Find a container's own directory that a reboot forgets.
+
+    It is made when it is asked for, and goes when the container goes, or at the next reboot.
+    """
+    session.lines([session.open(Intent.WRITE).containers.run_directory(container)])

@@ -1,0 +1,140 @@
+"""Containers: made of images, and looked at."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, texts, word, words
+from cstore.cli.options import id_map_options, requested_map
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore import Container, Store
+
+
+@command(
+    "create-container",
+    example="cstore create-container --name web debian\ncstore create-container --name mapped --subuidmap ALL debian",
+)
+@word("image", "IMAGE")
+@text("-i", "--id", help="ID of the new container, instead of a random one.")
+@texts("-n", "--name", metavar="NAME", help="Name of the new container; may be repeated.")
+@text("-m", "--metadata", help="Metadata.")
+@text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; this wins over --metadata.")
+@switch("--volatile", help="A power cut may take what the container writes: its layer is mounted so.")
+@id_map_options
+@json_option
+def create_container(session: Session, /, image: str, metadata_file: str, **wanted: Any) -> None:
+    """Create a container of an image.
+
+    The container gets a writable layer of its own on top of the image's. IMAGE may be "", for a container without one.
+    Its ID is printed, and a line for each of its names.
+    """
+    from cstore import NewContainer
+    from cstore.cli.files import read_whole
+    from cstore.cli.output import plain, structured
+
+    request = NewContainer(
+        image=image,
+        id=wanted["id"],
+        names=wanted["name"],
+        metadata=read_whole(metadata_file).decode(errors="replace") if metadata_file else wanted["metadata"],
+        id_map=requested_map(wanted),
+        host_uids=wanted["hostuidmap"],
+        host_gids=wanted["hostgidmap"],
+        volatile=wanted["volatile"],
+    )
+    container = session.open(Intent.WRITE).containers.create(request)
+    if session.json:
+        session.document(structured.container(container))
+    else:
+        session.lines(plain.created(container.id, container.names))
+
+
+@command("containers", example="cstore containers\ncstore containers --json | jq -r '.[].id'")
+@switch("-q", "--quiet", help="Print IDs only.")
+@json_option
+def containers(session: Session, quiet: bool) -> None:
+    """List containers.
+
+    Each comes with its names and its data items; on a terminal, with its image.
+    """
+    from cstore.cli.output import plain, structured
+
+    store = session.open(Intent.RECORDS)
+    found = store.containers.list()
+    if session.json:
+        session.document([structured.container(container) for container in found])
+    elif quiet:
+        session.lines(container.id for container in found)
+    elif session.styled:
+        from cstore.cli.output import styled, views
+
+        styled.containers(views.container_facts(store, found))
+    else:
+        session.lines(plain.containers(found))
+
+
+@command("container", example="cstore container web")
+@words("containers", "CONTAINER")
+@json_option
+def container(session: Session, containers: tuple[str, ...]) -> None:
+    """Show what is recorded of containers.
+
+    The size counts what only the container has: the changes in its layer, its data items, and the files in its two
+    directories.
+    """
+    from cstore.cli.output import plain, structured, views
+
+    store = session.open(Intent.RECORDS if session.json else Intent.CONTENT)
+    found = []
+    for name in containers:
+        try:
+            found.append(store.containers.get(name))
+        except CstoreError as error:
+            session.complain(error, name)
+    if session.json:
+        session.document([structured.container(record) for record in found])
+        return
+    shown = [(facts, _size(store, facts.container)) for facts in views.container_facts(store, found)]
+    if session.styled:
+        from cstore.cli.output import styled
+
+        styled.container_details(shown)
+    else:
+        session.lines(line for facts, size in shown for line in plain.container(facts, size))
+
+
+def _size(store: Store, container: Container) -> int | str:
+    """The size in bytes, or why it is not known."""
+    try:
+        return store.containers.size(container.id)
+    except CstoreError as error:
+        return error.peer
+
+
+@command("container-parent-owners", example="cstore container-parent-owners web")
+@words("containers", "CONTAINER")
+@json_option
+def container_parent_owners(session: Session, containers: tuple[str, ...]) -> None:
+    """List owners above mounted containers that their ID maps miss.
+
+    These are the users and groups that own a directory above the mount point and are none of the layer's own. A
+    container whose layer has ID maps must be mounted.
+    """
+    from cstore.cli.output import plain, structured
+
+    store = session.open(Intent.RECORDS)
+    for name in containers:
+        try:
+            found = store.containers.get(name)
+            uids, gids = store.containers.parent_owners(found.id)
+        except CstoreError as error:
+            session.complain(error, name)
+            continue
+        if session.json:
+            session.document(structured.owners(found.id, uids, gids))
+        else:
+            session.lines(plain.container_owners(found.id, uids, gids))
