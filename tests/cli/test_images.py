@@ -307,6 +307,7 @@ def test_nothing_is_written_over_a_file_that_does_not_parse(
 
     assert (told.code, told.out) == (1, "")
     assert path in told.err
+    assert "cstore check" in told.err
     with open(path, "rb") as file:
         assert file.read() == before
     listed = images("images", "-q")

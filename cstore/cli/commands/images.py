@@ -112,7 +112,7 @@ def image(session: Session, images: tuple[str, ...]) -> None:
     if session.json:
         session.document([structured.image(record) for record in found])
         return
-    shown = [(facts, _size(store, facts.image)) for facts in views.image_facts(store, found)]
+    shown = [(facts, _size(store, facts.image)) for facts in views.all_image_facts(store, found)]
     if session.styled:
         from cstore.cli.output import styled
 

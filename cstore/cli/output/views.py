@@ -64,8 +64,13 @@ class ImageFacts(Value):
 
 
 def image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
-    """Gather what is to be said of images."""
-    return [ImageFacts(image, store.images.digests(image), store.images.read_only(image.id)) for image in images]
+    """Gather what is to be said of images in a list: all but whether they are only read."""
+    return [ImageFacts(image, store.images.digests(image)) for image in images]
+
+
+def all_image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
+    """Gather what is to be said of images one by one."""
+    return [facts.with_(read_only=store.images.read_only(facts.image.id)) for facts in image_facts(store, images)]
 
 
 class ImageRow(Value):
