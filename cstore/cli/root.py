@@ -176,6 +176,23 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Docker",
+        (
+            Entry("register", "chains:register", "Register a tar archive as a layer, addressed by its content."),
+            Entry("chains", "chains:chains", "List layers by ChainID."),
+            Entry("release", "chains:release", "Delete layers that nothing holds, and what is free beneath."),
+            Entry("search", "lineage:search", "Find an image by the beginning of its ID."),
+            Entry("children", "lineage:children", "List the images that were made from an image."),
+            Entry("heads", "lineage:heads", "List the images from which no other was made."),
+            Entry("history", "lineage:history", "Show how an image came to be."),
+            Entry("docker-images", "docker:docker_images", "List the images in a Docker data root."),
+            Entry("docker-layers", "docker:docker_layers", "List the layers in a Docker data root."),
+            Entry("docker-containers", "docker:docker_containers", "List the containers in a Docker data root."),
+            Entry("docker-import", "docker:docker_import", "Import images from a Docker data root."),
+            Entry("docker-export", "docker:docker_export", "Write out a layer or container of a Docker data root."),
+        ),
+    ),
+    (
         "Archives of images",
         (
             Entry("load", "load:load", "Load images from an archive."),

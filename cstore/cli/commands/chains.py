@@ -1,0 +1,109 @@
+"""Layers by ChainID, as Docker knows them: registered, listed, released."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.docker import LayerStore
+
+
+@command(
+    "register",
+    example="cstore register -f base.tar\ncstore register -f app.tar.gz "
+    "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+)
+@word("parent", "PARENT", required=False)
+@text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
+@text("--max-depth", metavar="N", help="Refuse chains of more than N layers; 125, as Docker, if not given.")
+@switch("-q", "--quiet", help="Show no progress.")
+@json_option
+def register(session: Session, parent: str, file: str, max_depth: str, quiet: bool) -> None:
+    """Register a tar archive as a layer, addressed by its content.
+
+    The ChainID names the archive together with all that lies beneath. If a layer has it already, that one is taken and
+    nothing is unpacked; else a layer is made on top of PARENT, with the ID that Podman and skopeo would give it. PARENT
+    is a ChainID, or the ID or name of a layer.
+    """
+    from cstore.cli.files import archive_source, size_of
+    from cstore.cli.output import docker as output
+    from cstore.cli.output.progress import progress_bar
+    from cstore.docker import LayerStore
+
+    with archive_source(file) as source:
+        store = session.open(Intent.WRITE)
+        layers = LayerStore(store, max_depth=_depth(max_depth)) if max_depth else LayerStore(store)
+        below = layers.chain_of(parent) if parent else ""
+        with progress_bar("registering", size_of(source), quiet=quiet) as progress:
+            layer = layers.register(source, below, progress)
+    if session.json:
+        session.document(output.chain_document(layer))
+    else:
+        session.lines(output.chain_lines([layer]))
+
+
+def _depth(written: str) -> int:
+    from cstore.errors import InvalidOption
+
+    if written.isascii() and written.isdecimal() and int(written):
+        return int(written)
+    raise InvalidOption(f"--max-depth is a number of layers from 1 upward, not {written!r}")
+
+
+@command("chains", example="cstore chains")
+@words("named", "LAYER", required=False)
+@json_option
+def chains(session: Session, named: tuple[str, ...]) -> None:
+    """List layers by ChainID, with DiffID and the layer's ID.
+
+    LAYER is a ChainID, or the ID or name of a layer; without any, all layers that have a ChainID are listed. Writable
+    layers have none, nor have layers on top of them.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import LayerStore
+
+    layers = LayerStore(session.open(Intent.RECORDS))
+    found = [layers.look(layers.chain_of(name)) for name in named] if named else list(layers.map().values())
+    if session.json:
+        session.document([output.chain_document(layer) for layer in found])
+    elif session.styled:
+        output.chain_table(found)
+    else:
+        session.lines(output.chain_lines(found))
+
+
+@command("release", example="cstore release app")
+@words("named", "LAYER")
+@json_option
+def release(session: Session, named: tuple[str, ...]) -> None:
+    """Delete layers that nothing holds, and those beneath that are free then.
+
+    LAYER is a ChainID, or the ID or name of a layer. Another layer on top, an image, a container, a mount or a name
+    holds a layer. The ChainIDs of what was deleted are printed, uppermost first.
+    """
+    from cstore.cli.output import docker as output
+
+    layers = _layer_store(session)
+    freed = []
+    for name in named:
+        try:
+            chain = layers.chain_of(name)
+            freed += layers.release_chain(chain)
+        except CstoreError as error:
+            session.complain(error, name)
+            continue
+        if layers.find(chain) is not None:
+            session.warn([f"layer {name} is still held; it stays"])
+    if session.json:
+        session.document([output.freed_document(one) for one in freed])
+    else:
+        session.lines(one.chain_id for one in freed)
+
+
+def _layer_store(session: Session) -> LayerStore:
+    from cstore.docker import LayerStore
+
+    return LayerStore(session.open(Intent.WRITE))

@@ -1,0 +1,201 @@
+"""A Docker data root as a source: what is in it, and images and layers out of it. Nothing in it is ever changed."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError, InvalidOption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
+
+    from cstore.docker import DockerRoot
+    from cstore.docker.root.imagedb import DockerImage
+    from cstore.docker.root.importing import Imported
+    from cstore.store import Store
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _of_a_root(function: F) -> F:
+    """Declare what every command here takes: the root, and the driver if there are several."""
+    choice = text("--docker-driver", metavar="NAME", help="Docker's driver, if the root has images of several.")
+    return word("root", "ROOT")(choice(function))
+
+
+@command("docker-images", example="cstore docker-images /var/lib/docker")
+@_of_a_root
+@json_option
+def docker_images(session: Session, root: str, docker_driver: str) -> None:
+    """List the images in a Docker data root, without its daemon.
+
+    Each image's ID is followed by a line for each of its names. ROOT is the daemon's data root; it is read, never
+    written to.
+    """
+    from cstore.cli.output import docker as output
+
+    source = _opened(session, root, docker_driver)
+    images = list(source.images.values())
+    _complain(session, source)
+    if session.json:
+        session.document([output.docker_image_document(image) for image in images])
+    elif session.styled:
+        output.docker_image_table(images)
+    else:
+        session.lines(output.image_lines((image.config.digest, image.names) for image in images))
+
+
+@command("docker-layers", example="cstore docker-layers /var/lib/docker")
+@_of_a_root
+@json_option
+def docker_layers(session: Session, root: str, docker_driver: str) -> None:
+    """List the layers in a Docker data root, without its daemon.
+
+    A line has a layer's ChainID, its DiffID and its size in bytes, separated by tabs. What belongs to no layer and was
+    left behind by the daemon is warned of.
+    """
+    from cstore.cli.output import docker as output
+
+    source = _opened(session, root, docker_driver)
+    layers = list(source.layers.values())
+    _complain(session, source)
+    session.warn(f"{path} belongs to no layer" for path in source.orphans)
+    if session.json:
+        session.document([output.docker_layer_document(layer) for layer in layers])
+    elif session.styled:
+        output.docker_layer_table(layers)
+    else:
+        session.lines(f"{layer.chain_id}\t{layer.diff_id}\t{layer.size}" for layer in layers)
+
+
+@command("docker-containers", example="cstore docker-containers /var/lib/docker")
+@_of_a_root
+@json_option
+def docker_containers(session: Session, root: str, docker_driver: str) -> None:
+    """List the containers in a Docker data root, without its daemon.
+
+    A line has a container's ID, its name, its state when the daemon last wrote, the ID of its image, and the bytes that
+    it added or modified, separated by tabs.
+    """
+    from cstore.cli.output import docker as output
+
+    source = _opened(session, root, docker_driver)
+    rows = [(container, source.container_size(container)) for container in source.containers]
+    _complain(session, source)
+    if session.json:
+        session.document([output.docker_container_document(*row) for row in rows])
+    elif session.styled:
+        output.docker_container_table(rows)
+    else:
+        session.lines(output.docker_container_lines(rows))
+
+
+@command(
+    "docker-export",
+    example="cstore docker-export -f changes.tar /var/lib/docker my-container\n"
+    "cstore docker-export -f layer.tar /var/lib/docker "
+    "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+)
+@_of_a_root
+@word("item", "ITEM")
+@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@switch("-q", "--quiet", help="Show no progress.")
+def docker_export(session: Session, root: str, docker_driver: str, item: str, file: str, quiet: bool) -> None:
+    """Write a layer, or what a container changed, out of a Docker data root as a tar archive.
+
+    A layer is named by its ChainID and comes out as it once came in, byte for byte and verified. A container is named
+    by its name or ID. Images are taken over with docker-import and written with save.
+    """
+    from cstore.cli.files import result_file
+    from cstore.cli.output.progress import progress_bar
+
+    source = _opened(session, root, docker_driver)
+    chain = item if item in source.layers else f"sha256:{item}"
+    container = None if chain in source.layers else source.container(item)
+    with (
+        result_file(file, sync=session.config.sync) as sink,
+        progress_bar("exporting", None, quiet=quiet or not file) as sink.progress,
+    ):
+        if container is None:
+            source.write_layer(chain, sink)
+        else:
+            source.write_container(container, sink)
+
+
+@command(
+    "docker-import",
+    example="cstore docker-import /var/lib/docker alpine:3.19\ncstore docker-import --all /var/lib/docker",
+)
+@_of_a_root
+@words("images", "IMAGE", required=False)
+@switch("-a", "--all", help="Import all images.")
+@switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
+@switch("-q", "--quiet", help="Show no progress.")
+@json_option
+def docker_import(session: Session, /, root: str, docker_driver: str, images: tuple[str, ...], **wanted: bool) -> None:
+    """Import images from a Docker data root, without its daemon.
+
+    IMAGE is a name, an ID, or the beginning of one. Every layer is put together again and held to its digest; the
+    result is as if Podman had taken the image from the daemon. An image that cannot be imported leaves nothing behind,
+    and the others are imported all the same. A line is printed for each name, or for the ID of an image without one.
+    """
+    from cstore.cli.output import docker as output
+
+    source = _opened(session, root, docker_driver)
+    chosen = _chosen(session, source, images, everything=wanted["all"])
+    store = session.open(Intent.WRITE)
+    done = []
+    for image in chosen:
+        try:
+            imported = _import(source, image, store, **wanted)
+        except CstoreError as error:
+            session.complain(error, image.names[0] if image.names else image.id)
+            continue
+        done.append(imported)
+        if not session.json:
+            session.lines(output.imported_lines(imported))
+    if wanted["all"]:
+        _complain(session, source)
+    if session.json:
+        session.document([output.imported_document(one) for one in done])
+
+
+def _import(
+    source: DockerRoot, image: DockerImage, store: Store, *, podman_names: bool, quiet: bool, **_: bool
+) -> Imported:
+    from cstore.cli.output.progress import progress_bar
+    from cstore.docker.root.importing import import_image
+
+    with progress_bar("importing", None, quiet=quiet) as progress:
+        return import_image(source, image, store, podman_names=podman_names, progress=progress)
+
+
+def _chosen(
+    session: Session, source: DockerRoot, words_: tuple[str, ...], *, everything: bool
+) -> Sequence[DockerImage]:
+    if everything == bool(words_):
+        raise InvalidOption("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
+    if everything:
+        return list(source.images.values())
+    found = []
+    for image in words_:
+        try:
+            found.append(source.image(image))
+        except CstoreError as error:
+            session.complain(error, image)
+    return found
+
+
+def _opened(session: Session, root: str, driver: str) -> DockerRoot:
+    from cstore.docker import DockerRoot
+
+    source = DockerRoot(root, driver)
+    session.warn(source.warnings)
+    return source
+
+
+def _complain(session: Session, source: DockerRoot) -> None:
+    for flaw in source.flaws:
+        session.complain(flaw)

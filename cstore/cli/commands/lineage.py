@@ -1,0 +1,90 @@
+"""Images by the beginning of their ID, by their parents, and by how they were made, as Docker knows them."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@command("search", example="cstore search 2c037b\ncstore search sha256:2c037b")
+@words("terms", "ID")
+@json_option
+def search(session: Session, terms: tuple[str, ...]) -> None:
+    """Find the image whose ID begins with ID.
+
+    One digit is enough if no other image's ID begins with it. `sha256:` may stand in front. If several do, the error
+    says so. The full ID is printed, and a line for each name.
+    """
+    from cstore.docker import ImageStore
+
+    images = ImageStore(session.open(Intent.RECORDS))
+    found = []
+    for term in terms:
+        try:
+            found.append(images.search(term))
+        except CstoreError as error:
+            session.complain(error, term)
+    _show(session, found)
+
+
+@command("children", example="cstore children base")
+@word("image", "IMAGE")
+@json_option
+def children(session: Session, image: str) -> None:
+    """List the images that were made from an image.
+
+    These are the images for which it was recorded as the parent, by the library or by an import that does so.
+    """
+    from cstore.docker import ImageStore
+
+    store = session.open(Intent.RECORDS)
+    _show(session, ImageStore(store).children(store.images.get(image).id))
+
+
+@command("heads", example="cstore heads")
+@json_option
+def heads(session: Session) -> None:
+    """List the images from which no other image was made."""
+    from cstore.docker import ImageStore
+
+    _show(session, ImageStore(session.open(Intent.RECORDS)).heads())
+
+
+@command("history", example="cstore history app")
+@word("image", "IMAGE")
+@json_option
+def history(session: Session, image: str) -> None:
+    """Show how an image came to be, newest step first.
+
+    A line has the ID of the image that the step made (if it is here), the size of its layer in bytes, when it was made,
+    and by what, separated by tabs.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import ImageStore
+
+    store = session.open(Intent.CONTENT)
+    steps = ImageStore(store).history(store.images.get(image).id)
+    if session.json:
+        session.document([output.step_document(step) for step in steps])
+    elif session.styled:
+        output.step_table(steps)
+    else:
+        session.lines(output.step_lines(steps))
+
+
+def _show(session: Session, images: Sequence[str]) -> None:
+    from cstore.cli.output import docker as output
+
+    store = session.open(Intent.RECORDS)
+    named = [(image, store.images.get(image.removeprefix("sha256:")).names) for image in images]
+    if session.json:
+        session.document([{"id": image, "names": list(names)} for image, names in named])
+    elif session.styled:
+        output.image_table(named)
+    else:
+        session.lines(output.image_lines(named))

@@ -1,0 +1,221 @@
+"""What is said of layers by ChainID, of images and their parents, and of a Docker data root.
+
+Each kind has plain lines, a JSON document and, imported with rich when a person looks, a table.
+"""
+
+from __future__ import annotations
+
+from cstore.cli.output.text import human_size, short_id, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from cstore.docker.imagestore import Step
+    from cstore.docker.layer import Freed, ReadOnlyLayer
+    from cstore.docker.root.containers import DockerContainer
+    from cstore.docker.root.imagedb import DockerImage
+    from cstore.docker.root.importing import Imported
+    from cstore.docker.root.layerdb import DockerLayer
+
+    Rows = Iterable[Sequence[str]]
+
+
+# ── layers by ChainID ──
+
+
+def chain_lines(layers: Iterable[ReadOnlyLayer]) -> Iterator[str]:
+    """The ChainID, and beneath it the DiffID and the layer's ID."""
+    for layer in layers:
+        yield layer.chain_id
+        yield f"\tdiff: {layer.diff_id}"
+        yield f"\tlayer: {layer.layer}"
+
+
+def chain_document(layer: ReadOnlyLayer) -> dict[str, Any]:
+    """A registered layer."""
+    below = layer.parent
+    return {
+        "chain-id": layer.chain_id,
+        "diff-id": layer.diff_id,
+        "parent": "" if below is None else below.chain_id,
+        "layer": layer.layer,
+        "depth": layer.depth,
+    }
+
+
+def chain_table(layers: Sequence[ReadOnlyLayer]) -> None:
+    """Layers as a table."""
+    rows = (
+        (_short(layer.chain_id), _short(layer.diff_id), short_id(layer.layer), str(layer.depth)) for layer in layers
+    )
+    _table(("ChainID", "DiffID", "Layer", "Depth"), rows, right={"Depth"})
+
+
+def freed_document(freed: Freed) -> dict[str, Any]:
+    """A layer that was deleted."""
+    return {
+        "chain-id": freed.chain_id,
+        "diff-id": freed.diff_id,
+        "layer": freed.layer,
+        "size": freed.size,
+        "diff-size": freed.diff_size,
+    }
+
+
+# ── images ──
+
+
+def image_lines(images: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """The ID of each image, and beneath it its names."""
+    for image, names in images:
+        yield image
+        for name in names:
+            yield f"\tname: {name}"
+
+
+def image_table(images: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Images as a table."""
+    _table(("ID", "Names"), ((_short(image), ", ".join(names)) for image, names in images))
+
+
+def step_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """One line a step: image, bytes, time, command."""
+    for step in steps:
+        yield f"{step.image or '<missing>'}\t{step.size}\t{step.created}\t{visible(step.created_by or step.comment)}"
+
+
+def step_document(step: Step) -> dict[str, Any]:
+    """One step of an image's history."""
+    return {
+        "id": step.image,
+        "created": step.created,
+        "created-by": step.created_by,
+        "comment": step.comment,
+        "size": step.size,
+        "names": list(step.names),
+    }
+
+
+def step_table(steps: Sequence[Step]) -> None:
+    """A history as a table."""
+    rows = (
+        (_short(step.image) or "<missing>", human_size(step.size), step.created[:19], step.created_by or step.comment)
+        for step in steps
+    )
+    _table(("Image", "Size", "Created", "Made by"), rows, right={"Size"})
+
+
+# ── a Docker data root ──
+
+
+def docker_image_document(image: DockerImage) -> dict[str, Any]:
+    """An image of a data root, with Docker's own notes."""
+    return {
+        "id": image.config.digest,
+        "names": list(image.names),
+        "digests": list(image.digests),
+        "parent": f"sha256:{image.parent}" if image.parent else "",
+        "created": image.config.created,
+        "last-updated": image.last_updated,
+        "built-locally": image.built_locally,
+        "size": image.size,
+        "layers": list(image.config.rootfs.diff_ids),
+    }
+
+
+def docker_image_table(images: Sequence[DockerImage]) -> None:
+    """The images of a data root as a table."""
+    rows = (
+        (
+            short_id(image.id),
+            ", ".join(image.names),
+            human_size(image.size),
+            str(len(image.config.rootfs.diff_ids)),
+            image.config.created[:19],
+            short_id(image.parent),
+        )
+        for image in images
+    )
+    _table(("ID", "Names", "Size", "Layers", "Created", "Parent"), rows, right={"Size", "Layers"})
+
+
+def docker_layer_document(layer: DockerLayer) -> dict[str, Any]:
+    """A layer of a data root."""
+    return {
+        "chain-id": layer.chain_id,
+        "diff-id": layer.diff_id,
+        "parent": layer.parent,
+        "cache-id": layer.cache_id,
+        "size": layer.size,
+    }
+
+
+def docker_layer_table(layers: Sequence[DockerLayer]) -> None:
+    """The layers of a data root as a table."""
+    rows = (
+        (_short(layer.chain_id), _short(layer.diff_id), _short(layer.parent), human_size(layer.size))
+        for layer in layers
+    )
+    _table(("ChainID", "DiffID", "Parent", "Size"), rows, right={"Size"})
+
+
+def docker_container_lines(rows: Iterable[tuple[DockerContainer, int]]) -> Iterator[str]:
+    """One line a container: ID, name, state, image, bytes."""
+    for one, size in rows:
+        yield f"{one.id}\t{visible(one.name)}\t{one.state}\t{one.image}\t{size}"
+
+
+def docker_container_document(one: DockerContainer, size: int) -> dict[str, Any]:
+    """A container of a data root."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "image": f"sha256:{one.image}" if one.image else "",
+        "created": one.created,
+        "state": one.state,
+        "mount-id": one.mount.mount_id if one.mount else "",
+        "size": size,
+    }
+
+
+def docker_container_table(rows: Sequence[tuple[DockerContainer, int]]) -> None:
+    """The containers of a data root as a table."""
+    shown = (
+        (short_id(one.id), one.name, short_id(one.image), one.state, human_size(size), one.created[:19])
+        for one, size in rows
+    )
+    _table(("ID", "Name", "Image", "State", "Size", "Created"), shown, right={"Size"})
+
+
+def imported_lines(imported: Imported) -> Iterator[str]:
+    """One line for each name of an image, as load prints them."""
+    if not imported.names:
+        yield f"Loaded image ID: sha256:{imported.id}"
+    for name in imported.names:
+        yield f"Loaded image: {name}"
+
+
+def imported_document(imported: Imported) -> dict[str, Any]:
+    """An image that was imported."""
+    return {"id": imported.id, "names": list(imported.names), "new-layers": list(imported.new_layers)}
+
+
+def _short(digest: str) -> str:
+    return short_id(digest.removeprefix("sha256:"))
+
+
+def _table(titles: Sequence[str], rows: Rows, right: frozenset[str] | set[str] = frozenset()) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cstore.cli.output.terminal import console
+
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title.upper(), justify="right" if title in right else "left", overflow="fold")
+    for row in rows:
+        first, *others = (visible(cell) for cell in row)
+        table.add_row(Text(first, style="cyan"), *(Text(cell) for cell in others))
+    console().print(table)
