@@ -251,17 +251,17 @@ class ImageStore:
         return lineage
 
     @staticmethod
-    def new_child(parent: ImageConfig | None, child: Child, system: str = _SYSTEM) -> ImageConfig:
-        """Make the config of an image that is `parent` with a layer more; `create` takes its bytes."""
-        from cstore import __version__
+    def new_child(parent: ImageConfig | None, child: Child, system: str = _SYSTEM, version: str = "") -> ImageConfig:
+        """Make the config of an image that is `parent` with a layer more; `create` takes its bytes.
+
+        `version` is of the program that makes it.
+        """
         from cstore.oci.child import new_child
         from cstore.records.codec import now
 
         machine = os.uname().machine
         architecture = _ARCHITECTURES.get(machine, machine)
-        return new_child(
-            parent, child, created=now(), system=system, architecture=architecture, version=f"cstore {__version__}"
-        )
+        return new_child(parent, child, created=now(), system=system, architecture=architecture, version=version)
 
     # ── within ──
 
