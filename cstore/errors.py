@@ -14,7 +14,7 @@ CstoreError
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
 │   ├── LayerNotMounted, NoFreeIDs, ReadOnlyStore, Unsupported
-│   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem
+│   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
 │   ├── LayerNotVerified, ImageDamaged, DockerRootDamaged, QuarantineDamaged
@@ -24,6 +24,7 @@ CstoreError
 ├── ConfigError            a configuration file, variable or option
 ├── DriverError            a storage driver cannot do it here
 │   └── DriverUnknown, DriverUnusable
+├── NotChecked             nothing can be said about the state of the store
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
     └── ProgramMissing, ProgramRefused
@@ -404,6 +405,17 @@ class InvalidOption(Refused):
     """An option of a call or command that contradicts another or has no meaning here."""
 
 
+class InvalidDuration(InvalidOption):
+    """A duration that is none. Known before anything is done, so it is a mistake of usage."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, reason: str = "", *, peer: str = "") -> None:
+        self.text = text
+        why = f": {reason}" if reason else ""
+        super().__init__(f"{text!r} is not a duration{why}", hint="write it as 90s, 1h30m or 24h", peer=peer)
+
+
 class LayerNotMounted(Refused):
     """The operation needs a mounted layer."""
 
@@ -593,6 +605,16 @@ class DockerRootDamaged(Damage):
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path} in the Docker data root is damaged: {reason}")
+
+
+class NotChecked(CstoreError):
+    """A check came to no end, so nothing can be said about the state of the store."""
+
+    exit_code = 3
+
+    def __init__(self, cause: CstoreError) -> None:
+        self.cause = cause.kind
+        super().__init__(f"the store could not be checked: {cause.message}", hint=cause.hint, peer=cause.peer)
 
 
 # ── the bytes that came in are not a usable layer ─────────────────────────────────────────────────────────────────────

@@ -2,8 +2,8 @@
 
 Nothing is written and nothing is mounted. Whoever changes the store meanwhile is not kept waiting while layers are
 read. What was found may then be no more than somebody's work in progress, so every finding is looked for once more
-with all locks held, shared, for a moment: nobody can be in the midst of a change then. Shared locks leave no trace: each
-is taken on a lock file that is there, opened to read, and no token is written. Where there is none, nobody has
+with all locks held, shared, for a moment: nobody can be in the midst of a change then. Shared locks leave no trace:
+each is taken on a lock file that is there, opened to read, and no token is written. Where there is none, nobody has
 ever written, and nobody is waited for.
 
 Contents are not read again under the locks. That a layer is still the same (its record, its tar-split file, its

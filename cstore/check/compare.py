@@ -157,6 +157,8 @@ class Comparison:
         if not differs:
             return
         kind = "file-time" if set(differs) == {"time"} else "file-attributes"
+        if "size" in differs:
+            kind = "file-changed"
         text = f"{_slashed(path, directory=node.format == stat.S_IFDIR)}({','.join(peer)}){_CONTENT_MODIFIED}"
         lines = "" if not peer else text if format_ == stat.S_IFDIR else f"+{text}\n{text}"
         words = ", ".join(f"{name} {_word(now)} instead of {_word(was)}" for name, (was, now) in differs.items())

@@ -18,7 +18,7 @@ from cstore.cli.clicked import StoreCommand, global_options, root
 from cstore.cli.root import SECTIONS, entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cstore.cli.root import Entry
 
@@ -40,6 +40,7 @@ EXIT_CODES = (
     ("0", "Done."),
     ("1", "It failed, or a part of it, or what was asked for was not found."),
     ("2", "The command line made no sense; nothing was done."),
+    ("3", "A store could not be checked (cstore check)."),
     ("130", "Interrupted; nothing is left half-done."),
 )
 
@@ -119,11 +120,23 @@ def command_page(one: Described) -> str:
         ("DESCRIPTION", _paragraphs("\n\n".join(filter(None, (text or one.entry.help, also))))),
         ("OPTIONS", [*_options(one.options, one.context), ".PP", "Global options are listed in \\fBcstore\\fR(1)."]),
         ("EXAMPLE", [".nf", *(_escaped(line) for line in one.command.example.splitlines()), ".fi"]),
+        *_MORE.get(one.entry.name, tuple)(),
         ("EXIT STATUS", ["As in \\fBcstore\\fR(1): 0 done, 1 failed, 2 usage."]),
         ("SEE ALSO", [r"\fBcstore\fR(1)"]),
     )
 
 
+def _findings() -> tuple[tuple[str, list[str]], ...]:
+    """What a check can find: the words are those of its JSON."""
+    from cstore.check import KINDS
+
+    kinds = KINDS.values()
+    rows = [(f"{each.word} ({each.severity.value})", f"{each.meaning[0].upper()}{each.meaning[1:]}.") for each in kinds]
+    return (("FINDINGS", _tagged(rows)),)
+
+
+_MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}
+"""Sections that only one command's page has."""
 _DASH = r"\-"
 _OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)")
 

@@ -1,0 +1,112 @@
+"""Looking for damage."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, texts
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError, InvalidDuration, NotChecked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore import Store
+    from cstore.check import CheckOptions, Report
+
+
+@command(
+    "check",
+    example="cstore check\ncstore check --quick --json | jq -r '.Findings[].sentence'\n"
+    "cstore check --image alpine\ncstore check --max-duration 10m",
+)
+@switch("-q", "--quick", help="Read and hash all layers, but do not compare their directories file by file.")
+@text("-m", "--max", metavar="DURATION", help="How long a layer may go unused before that is a finding (24h).")
+@texts("--layer", metavar="LAYER", help="Check this layer only; may be repeated.")
+@texts("--image", metavar="IMAGE", help="Check this image and its layers only; may be repeated.")
+@text("--max-duration", metavar="DURATION", help="Stop reading contents after so long; the next check goes on there.")
+@json_option
+def check(session: Session, /, **wanted: Any) -> None:
+    """Look for damage, and change nothing.
+
+    Everything is looked at: records, data items, the storage driver's own files, and every file of every layer, which
+    is held against the archive that it came from. A finding is data that is damaged, records that are, a leftover, or
+    cosmetic. Nothing is written, not even in a store that others are changing; what is found is looked for again under
+    their locks before it is reported.
+
+    Exit status: 0 nothing was found, 1 something was, 2 the command line made no sense, 3 the store could not be
+    checked, so nothing can be said about it.
+    """
+    from cstore.cli.output import findings
+
+    options = _options(wanted)
+    report = _checked(session, options)
+    if session.json:
+        session.document(findings.document(report))
+    elif session.styled:
+        findings.styled(report)
+    else:
+        session.lines(findings.plain(report))
+    _conclude(session, report)
+
+
+def _options(wanted: dict[str, Any]) -> CheckOptions:
+    from cstore.check import CheckOptions
+    from cstore.check.durations import parse_duration
+
+    age, limit = str(wanted["max"]), str(wanted["max_duration"])
+    options = CheckOptions(quick=bool(wanted["quick"]), layers=wanted["layer"], images=wanted["image"])
+    if age:
+        options = options.with_(max_age=parse_duration(age))
+    if limit:
+        seconds = parse_duration(limit)
+        if seconds < 0:
+            raise InvalidDuration(limit, "it is negative")
+        options = options.with_(max_duration=seconds)
+    return options
+
+
+def _checked(session: Session, options: CheckOptions) -> Report:
+    """Open the store and check it.
+
+    Raises:
+        NotChecked: whatever went wrong with that.
+    """
+    from cstore.check import check_store
+    from cstore.check.memory import place_of_memory
+    from cstore.cli.output.progress import progress_bar
+    from cstore.config.environment import read_environment
+
+    try:
+        store = session.open(Intent.CONTENT)
+        if options.max_duration is not None:
+            memory = place_of_memory(read_environment(), store.config.graph_root, store.driver_name)
+            options = options.with_(memory=memory)
+        with progress_bar("checking", _bytes_in(store)) as advance:
+            if advance is not None:
+                options = options.with_(progress=lambda done, _: advance(done))
+            return check_store(store.context, options)
+    except NotChecked:
+        raise
+    except CstoreError as error:
+        raise NotChecked(error) from error
+
+
+def _bytes_in(store: Store) -> int:
+    """How much there is to read, at most."""
+    import sys
+
+    return sum(max(layer.diff_size, 0) for layer in store.layers.list()) if sys.stderr.isatty() else 0
+
+
+def _conclude(session: Session, report: Report) -> None:
+    """Say on standard error what the lines do not, and how it ended."""
+    from cstore.cli.output.findings import counts
+    from cstore.cli.output.streams import say
+
+    if report.unexamined:
+        session.warn([f"there was no time for {len(report.unexamined)} layers; the next check begins with them"])
+    session.warn(report.notes)
+    if not report.clean:
+        session.failed = True
+        if not session.json and not session.styled:
+            say(counts(report))

@@ -1,0 +1,93 @@
+"""What a check has found: as the peer's groups of lines, as JSON, or as a table for a person."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cstore.check import Finding, Report, Severity
+
+TITLES = {
+    "Layers": "layer",
+    "ROLayers": "read-only layer",
+    "Images": "image",
+    "ROImages": "read-only image",
+    "Containers": "container",
+}
+
+
+def plain(report: Report) -> Iterator[str]:
+    """The peer's lines, group by group; what it has no group for comes last."""
+    for key, items in report.groups():
+        for name, lines in items.items():
+            yield f"{TITLES[key]} {name}:"
+            yield from (f" {line}" for line in lines)
+    for path, sentences in report.others.items():
+        yield f"store {path}:"
+        yield from (f" {path}: {sentence}" for sentence in sentences)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The peer's five keys with the text of each finding, then the findings themselves."""
+    found: dict[str, Any] = dict(report.groups())
+    found["Findings"] = [finding.document() for finding in report.findings]
+    found["Unexamined"] = list(report.unexamined)
+    found["Notes"] = list(report.notes)
+    return found
+
+
+def counts(report: Report) -> str:
+    """The peer's last line, on standard error: how many items have findings."""
+    counted = [f"{len(items)} {TITLES[key]} errors" for key, items in report.groups()]
+    others = [f"{len(report.others)} errors of the store itself"] if report.others else []
+    return ", ".join([*counted, *others])
+
+
+def styled(report: Report) -> None:
+    """Show findings as a table, worst first, each with its remedy; then a line that sums up."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cstore.cli.output.terminal import console
+    from cstore.cli.output.text import visible
+
+    out = console()
+    if report.findings:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for title in ("Severity", "What", "Finding"):
+            table.add_column(title)
+        for finding in sorted(report.findings, key=lambda item: item.severity.rank):
+            told = Text(visible(finding.sentence))
+            told.append(f"\n  {visible(_advice(finding))}", style="dim")
+            severity = Text(finding.severity.value, style=_STYLES[finding.severity.value])
+            table.add_row(severity, Text(visible(_shown(finding)), style="cyan"), told)
+        out.print(table)
+    out.print(Text(_summary(report), style="bold" if report.findings else "green"))
+
+
+_STYLES = {"data": "bold red", "records": "red", "leftover": "yellow", "cosmetic": "dim"}
+
+
+def _shown(finding: Finding) -> str:
+    from cstore.cli.output.text import short_id
+
+    subject = finding.subject
+    return subject.path if subject.kind == "store" else f"{subject.kind} {short_id(subject.id)}"
+
+
+def _advice(finding: Finding) -> str:
+    remedy = finding.remedy
+    return f"{remedy.sentence}: {remedy.command}" if remedy.command else remedy.sentence
+
+
+def _summary(report: Report) -> str:
+    looked = f"the contents of {len(report.examined)} layers were read"
+    if not report.findings:
+        return f"nothing is wrong; {looked}"
+    number: dict[Severity, int] = {}
+    for finding in report.findings:
+        number[finding.severity] = number.get(finding.severity, 0) + 1
+    parts = (f"{count} {severity.value}" for severity, count in sorted(number.items(), key=lambda item: item[0].rank))
+    return f"{len(report.findings)} findings ({', '.join(parts)}); {looked}"
