@@ -76,6 +76,25 @@ def test_the_target_is_copied_up_with_its_directories(driver: OverlayDriver, tmp
     assert stat.S_IMODE(os.stat(os.path.join(root, "new")).st_mode) == 0o4640
 
 
+@pytest.mark.parametrize("target", ["short/old", "absolute/old", "chain/in/old", "up/foo/in/old"])
+def test_the_way_to_the_target_may_lead_through_links(driver: OverlayDriver, tmp_path: Path, target: str) -> None:
+    """Links of any layer, as in a mount of all of them; the links stay links."""
+    archive(driver, tmp_path, "links", "middle", make_tar(symlink("short", "foo/in"), symlink("absolute", "/foo/in")))
+    top = make_tar(
+        symlink("chain", "foo/../other"),
+        symlink("other", "foo"),
+        symlink("up", "../.."),
+        hardlink("new", target, mode=0o4640, uid=7, gid=8),
+    )
+    tree = archive(driver, tmp_path, "top", "links", top)
+    root = driver.mount("top", MountOptions())
+
+    assert os.path.samefile(os.path.join(root, "new"), os.path.join(root, "foo/in/old"))
+    assert os.path.islink(os.path.join(root, target.split("/", maxsplit=1)[0]))
+    assert sorted(os.listdir(tree)) == ["chain", "foo", "new", "other", "up"]
+    assert os.listdir(os.path.join(tree, "foo")) == ["in"]
+
+
 @pytest.mark.parametrize("target", ["foo/link", "foo/fifo"])
 def test_what_is_no_regular_file_is_copied_up_too(driver: OverlayDriver, tmp_path: Path, target: str) -> None:
     """A symbolic link gets another name, not the file that it leads to."""
@@ -101,6 +120,8 @@ def test_what_is_no_regular_file_is_copied_up_too(driver: OverlayDriver, tmp_pat
         ),
         pytest.param(make_tar(whiteout("foo/in/old"), hardlink("new", "foo/in/old")), id="itself"),
         pytest.param(make_tar(regular("foo", b"file"), hardlink("new", "foo/in/old")), id="hidden-by-a-file"),
+        pytest.param(make_tar(symlink("a", "b"), symlink("b", "a"), hardlink("new", "a/old")), id="circle"),
+        pytest.param(make_tar(symlink("a", "../../../etc"), hardlink("new", "a/passwd")), id="outside"),
     ],
 )
 def test_what_cannot_be_seen_cannot_be_linked(driver: OverlayDriver, tmp_path: Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name
+from cstore.archive.unpacking.paths import MOST_LINKS, link_text
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
 
 if TYPE_CHECKING:
@@ -35,25 +36,64 @@ class Beneath:
         self._mark = terms.form.opaque_xattr
         self._paths = paths
 
-    def copy_up(self, folder: bytes, base: bytes) -> bool:
-        """Bring a file up into the tree, under the same name. Returns whether there was one.
+    def copy_up(self, folder: bytes, base: bytes) -> bytes | None:
+        """Bring a file up into the tree, under the same name.
 
         Args:
-            folder: a plain path without links; what leads through a link is not found.
+            folder: a plain path; links in it are followed as in a mount of all layers.
             base: the name in there. In the tree it must not exist.
+
+        Returns:
+            The folder by its path without links, or None if there is no such file.
 
         Raises:
             OSError: it cannot be copied.
         """
-        if not self._lowers or not self._is_open(folder):
-            return False
+        if not self._lowers:
+            return None
+        folder = self._without_links(folder)
+        if not self._is_open(folder):
+            return None
         with contextlib.ExitStack() as opened:
             trail = self._find(folder, base, opened)
             if trail is None:
-                return False
+                return None
             target = self._make_way(folder, trail)
             _copy(trail[-1], target, base)
-        return True
+        return folder
+
+    def _without_links(self, folder: bytes) -> bytes:
+        """Follow the links in a path through the tree and all layers beneath; after too many it is as good as none."""
+        done: list[bytes] = []
+        pending = _parts(folder)[::-1]
+        links = 0
+        while pending:
+            part = pending.pop()
+            text = self._link_text(done, part) if links < MOST_LINKS else None
+            if text is not None:
+                links += 1
+                if text.startswith(b"/"):
+                    done.clear()
+                pending.extend(text.split(b"/")[::-1])
+            elif part == b"..":
+                del done[-1:]
+            elif part not in {b"", b"."}:
+                done.append(part)
+        return b"/".join(done)
+
+    def _link_text(self, above: list[bytes], part: bytes) -> bytes | None:
+        """What the link of that name says, in the nearest layer that has the name; None if it is no link."""
+        if part in {b"", b".", b".."}:
+            return None
+        with contextlib.ExitStack() as opened:
+            for layer in (self._paths.root.fd, *self._lowers):
+                trail, hides = _descend(layer, above, self._mark, opened)
+                if len(trail) == len(above) + 1:
+                    with contextlib.suppress(FileNotFoundError):
+                        return link_text(trail[-1], part)
+                if hides:
+                    return None
+        return None
 
     def _is_open(self, folder: bytes) -> bool:
         """Whether nothing in the tree itself hides what lies beneath: no file, whiteout or mark on the way."""

@@ -233,8 +233,10 @@ class Entries:
             folder, target = self._both_ends(order)
             found = os.stat(target_base, dir_fd=target.fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
-            if not self._beneath.copy_up(order[9], target_base):
+            plain = self._beneath.copy_up(order[9], target_base)
+            if plain is None:
                 self._refuse_target(order, "does not exist in this layer")
+            order = (*order[:9], plain, *order[10:])
             folder, target = self._both_ends(order)
             found = os.stat(target_base, dir_fd=target.fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):

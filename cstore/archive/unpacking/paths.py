@@ -25,7 +25,7 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ACCESS_ACL, _DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
 _MOST_OPEN = 256
 _MOST_ALIASES = 4096
-_MOST_LINKS = 40  # in one path, as the kernel has it
+MOST_LINKS = 40  # in one path, as the kernel has it
 _MISSING_MODE = 0o755
 
 
@@ -139,7 +139,7 @@ class Paths:
                     current = step
                     continue
                 links += 1
-                if links > _MOST_LINKS:
+                if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 if step.startswith(b"/"):
                     current = self.root
@@ -167,7 +167,7 @@ class Paths:
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
-            target = _link_text(current.fd, part)
+            target = link_text(current.fd, part)
             if target is not None:
                 return target
             whiteout = self._terms.form.opaque_xattr and _is_whiteout(current.fd, part)
@@ -225,7 +225,7 @@ class Paths:
         self._aliases[path] = plain
 
 
-def _link_text(fd: int, name: bytes) -> bytes | None:
+def link_text(fd: int, name: bytes) -> bytes | None:
     """What a symbolic link says, None if the name is no link."""
     try:
         return os.readlink(name, dir_fd=fd)
