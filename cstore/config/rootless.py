@@ -186,6 +186,16 @@ def inherited(system: FileSettings, driver: str) -> FileSettings:
     return result.with_values({special: word}) if word else result
 
 
+def existing_drivers(graph_root: str) -> list[str]:
+    """The drivers that have records under a graph root: first those with images, which is where the peer looks."""
+    try:
+        names = sorted(os.listdir(graph_root))
+    except OSError:
+        return []
+    found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
+    return [name for name in dict.fromkeys(found) if name in _ROOTLESS_DRIVERS]
+
+
 def detect_driver(graph_root: str, environment: Environment, release: str = "", filesystem: str = "") -> str:
     """The driver of a user whom nobody told one: that of the store that exists, else the best this system can do.
 
@@ -194,15 +204,9 @@ def detect_driver(graph_root: str, environment: Environment, release: str = "", 
     """
     import shutil
 
-    try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
-        names = []
-    for suffix in ("-images", "-layers"):  # the second where there are layers and never was an image
-        for name in names:
-            driver = name.removesuffix(suffix)
-            if name.endswith(suffix) and driver in _ROOTLESS_DRIVERS:
-                return driver
+    present = existing_drivers(graph_root)
+    if present:
+        return present[0]
     kernel = _version(release or os.uname().release)
     capable = kernel >= _FIRST_KERNEL and (filesystem or _filesystem_of(graph_root)) not in _NOT_BENEATH_OVERLAY
     return "overlay" if capable or shutil.which("fuse-overlayfs", path=environment.search_path) else "vfs"

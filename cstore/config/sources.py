@@ -21,6 +21,7 @@ from cstore.config.rootless import (
     Places,
     data_root,
     detect_driver,
+    existing_drivers,
     inherited,
     rootless_identity,
     runtime_directory,
@@ -66,11 +67,21 @@ def load_config(
         keys.RUN_ROOT: overrides.run_root or settings.string(keys.RUN_ROOT) or found.default_run_root,
     }
     settings = settings.with_values({key: os.path.abspath(path) for key, path in roots.items()})
-    chosen = overrides.driver or environment.driver or settings.string(keys.DRIVER)
-    if found.for_user_without_file and not chosen and not settings.strings(keys.DRIVER_PRIORITY):
-        settings = settings.with_values({keys.DRIVER: detect_driver(settings.string(keys.GRAPH_ROOT), environment)})
+    if found.for_user_without_file and not (overrides.driver or environment.driver):
+        settings = settings.with_values({keys.DRIVER: _driver_for_user(settings, environment)})
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
     return _finished(config, [*settings.remarks, *odd, *found.odd, *remarks], strict=strict)
+
+
+def _driver_for_user(settings: FileSettings, environment: Environment) -> str:
+    """The driver of a user without a file of their own: what the system's file says is for stores yet to be made."""
+    graph_root, said = settings.string(keys.GRAPH_ROOT), settings.string(keys.DRIVER)
+    if not said:
+        return "" if settings.strings(keys.DRIVER_PRIORITY) else detect_driver(graph_root, environment)
+    present = existing_drivers(graph_root)
+    name = said.replace("overlay2", "overlay")
+    fits = not present or name in present or os.path.isdir(os.path.join(graph_root, name))
+    return said if fits else present[0]
 
 
 def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> StoreConfig:

@@ -263,6 +263,17 @@ class TestDriver:
         assert machine.load(environ, USER).driver == "vfs"
         assert machine.load(environ, USER, overrides=Overrides(driver="aufs")).driver == "aufs"
 
+    def test_the_systems_choice_is_for_new_stores(self, machine: Machine) -> None:
+        """A user's store keeps its driver: a second one beside it would show an empty store."""
+        machine.write("etc/storage.conf", "[storage]\ndriver='overlay'\n")
+        assert machine.load(machine.user(), USER).driver == "overlay"
+        graph = machine.root / "home/.local/share/containers/storage"
+        (graph / "vfs-layers").mkdir(parents=True)
+        assert machine.load(machine.user(), USER).driver == "vfs"
+        assert machine.load(machine.user(STORAGE_DRIVER="overlay"), USER).driver == "overlay"
+        (graph / "overlay-layers").mkdir()
+        assert machine.load(machine.user(), USER).driver == "overlay"
+
     @pytest.mark.parametrize(
         ("release", "filesystem", "program", "driver"),
         [

@@ -1,0 +1,254 @@
+"""An ordinary user with no configuration at all: every command, the places where things are, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import directory, make_tar, node, regular, symlink, whiteout
+from tests.users import COUNT, ordinary_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.users import User
+
+BASE = make_tar(
+    directory("./"),
+    directory("etc"),
+    regular("etc/config", b"text", uid=7, gid=8),
+    regular("etc/suid", b"x", mode=0o4755, uid=1000, gid=1000),
+    directory("old"),
+    regular("old/file"),
+    regular("gone"),
+    symlink("link", "etc/config"),
+)
+ABOVE = make_tar(whiteout("gone"), directory("old"), regular("old/.wh..wh..opq"), regular("old/new", b"new", uid=9))
+DRIVERS = ("overlay", "vfs")
+
+
+@pytest.fixture(scope="module")
+def user() -> Iterator[User]:
+    """A user with sub-IDs."""
+    with ordinary_user(ranges=True) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def poor_user() -> Iterator[User]:
+    """A user without."""
+    with ordinary_user(ranges=False) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Take away what a test left in a home."""
+    yield
+    for name in ("user", "poor_user"):
+        if name in request.fixturenames:
+            found: User = request.getfixturevalue(name)
+            shutil.rmtree(os.path.join(found.home, ".local"), ignore_errors=True)
+            shutil.rmtree(f"/tmp/storage-run-{found.uid}", ignore_errors=True)
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest, user: User) -> str:
+    """Both drivers; overlay only where this kernel mounts it for users, and here."""
+    facts = dict(line.split(": ", 1) for line in user.cstore("status").ok().stderr.splitlines())
+    if request.param == "overlay" and facts["Driver Name"] != "overlay":
+        pytest.skip(f"overlay is not for ordinary users here: {facts}")
+    return str(request.param)
+
+
+def below(user: User, name: str = ".local") -> list[str]:
+    """What is in the user's home."""
+    walked = os.walk(os.path.join(user.home, name))
+    return [os.path.join(at, each) for at, directories, files in walked for each in (*directories, *files)]
+
+
+def test_looking_makes_nothing(user: User) -> None:
+    """Not a directory, not a lock, not a namespace."""
+    assert user.cstore("layers").ok().output == b""
+    assert user.cstore("images").code in {0, 2}
+    user.cstore("status").ok()
+    assert below(user) == []
+    assert not os.path.exists(f"/tmp/storage-run-{user.uid}")
+
+
+def test_the_places_are_those_of_the_peers(user: User) -> None:
+    """Under HOME and XDG_RUNTIME_DIR; without that, under /tmp, for the user alone."""
+    facts = user.cstore("status").ok().stderr.splitlines()
+    assert f"Root: {user.graph}" in facts
+    usual = [f"Run Root: {parent}/containers" for parent in (f"/run/user/{user.uid}", f"/tmp/storage-run-{user.uid}")]
+    assert set(usual) & set(facts)
+    user.run("mkdir", "-m", "700", "runtime", "data").ok()
+    facts = (
+        user.cstore("status", XDG_RUNTIME_DIR=f"{user.home}/runtime", XDG_DATA_HOME=f"{user.home}/data")
+        .ok()
+        .stderr.splitlines()
+    )
+    assert f"Root: {user.home}/data/containers/storage" in facts
+    assert f"Run Root: {user.home}/runtime/containers" in facts
+
+    user.cstore("create-layer", "--name", "one").ok()
+    assert os.stat(user.graph).st_uid == user.uid
+    assert os.stat(user.graph).st_mode & 0o777 == 0o700
+
+
+def test_the_life_of_a_layer(user: User, driver: str) -> None:
+    """Import, list, build on, look into, change, compare, write out, delete."""
+    chosen = ("-s", driver)
+    base = user.cstore("import-layer", *chosen, "--name", "base", stdin=BASE).ok().lines[0]
+    top = user.cstore("import-layer", *chosen, "--name", "top", "base", stdin=ABOVE).ok().lines[0]
+    assert user.cstore("diff", *chosen, "-u", "base").ok().output == BASE
+    assert user.cstore("diff", *chosen, "-u", "top").ok().output == ABOVE
+    assert user.cstore("changes", *chosen, "top").ok().lines
+    user.cstore("create-layer", *chosen, "--name", "work", "top").ok()
+
+    done = user.unshared(
+        f"""
+        cd "$(cstore mount -s {driver} work)"
+        ls; ls old; stat -c '%u:%g %a' etc/config etc/suid old/new
+        rm -r old; echo more > added; chown 77:88 added
+        cd /; cstore mounted -s {driver} work; cstore unmount -s {driver} work; cstore mounted -s {driver} work
+        """
+    ).ok()
+    assert done.lines == [
+        *("etc", "link", "old", "new", "7:8 644", "1000:1000 4755", "9:0 644"),
+        *("work mounted", "work mountpoint unmounted"),
+    ]
+    assert sorted(user.cstore("changes", *chosen, "work").ok().lines) == ['Add "/added"', 'Delete "/old"']
+    assert b"added" in user.cstore("diff", *chosen, "work").ok().output
+    user.cstore("applydiff", *chosen, "work", stdin=make_tar(regular("applied", uid=3))).ok()
+    for layer in ("work", top, base):
+        user.cstore("delete-layer", *chosen, layer).ok()
+    user.cstore("gc", *chosen).ok()
+    assert user.cstore("layers", *chosen).ok().output == b""
+
+
+def test_files_of_others_belong_to_the_users_sub_ids(user: User, driver: str) -> None:
+    """On disk, ID 7 is the seventh of those set aside for the user, and the user's own is root."""
+    layer = user.cstore("import-layer", "-s", driver, stdin=BASE).ok().lines[0]
+    root = {"overlay": f"overlay/{layer}/diff", "vfs": f"vfs/dir/{layer}"}[driver]
+    about = os.stat(os.path.join(user.graph, root, "etc/config"))
+    mine = os.stat(os.path.join(user.graph, root, "gone"))
+
+    with open("/etc/subuid", encoding="ascii") as file:
+        first = next(int(line.split(":")[1]) for line in file if line.startswith(user.name + ":"))
+    assert (about.st_uid, about.st_gid) == (first + 6, first + 7)
+    assert (mine.st_uid, mine.st_gid) == (user.uid, user.gid)
+
+
+def test_devices_are_left_out(user: User, driver: str) -> None:
+    """Nobody but root may make them, and yet most images can be used."""
+    archive = make_tar(directory("dev"), node("dev/null", b"3", (1, 3)), regular("f"))
+    user.cstore("import-layer", "-s", driver, "--name", "it", stdin=archive).ok()
+    assert user.unshared(f'cd "$(cstore mount -s {driver} it)"; ls . dev').ok().lines == [".:", "dev", "f", "", "dev:"]
+    assert user.cstore("diff", "-s", driver, "-u", "it").ok().output == archive
+
+
+def test_an_id_that_is_not_set_aside_is_named(user: User, driver: str) -> None:
+    """With the path, the file and the line to add; no layer is made."""
+    archive = make_tar(regular("ok"), regular("dir/file", uid=COUNT + 100, gid=5))
+    failed = user.cstore("import-layer", "-s", driver, stdin=archive)
+
+    assert failed.code == 1
+    assert "dir/file" in failed.stderr
+    assert f"{COUNT + 100}:5" in failed.stderr
+    assert f"add the line {user.name}:" in failed.stderr
+    assert ":100 to /etc/subuid" in failed.stderr
+    assert "/etc/subgid:" not in failed.stderr
+    assert user.cstore("layers", "-s", driver).ok().output == b""
+    leftovers = [path for path in below(user) if "temp-dir" in path or "file" in os.path.basename(path)]
+    assert leftovers == []
+
+
+def test_without_ranges_one_owner_is_all(poor_user: User) -> None:
+    """Root's files are the user's own; any other owner is refused with the line that the administrator may add."""
+    poor_user.cstore("import-layer", "--name", "own", stdin=make_tar(regular("f"))).ok()
+    failed = poor_user.cstore("import-layer", stdin=make_tar(regular("dir/file", uid=5)))
+    assert failed.code == 1
+    assert f"add the line {poor_user.name}:" in failed.stderr
+    assert ":65536 to /etc/subuid" in failed.stderr
+    done = poor_user.cstore("unshare", "cat", "/proc/self/uid_map").ok()
+    assert done.stdout.split() == ["0", str(poor_user.uid), "1"]
+    assert "/etc/subuid sets no IDs aside for you" in done.stderr
+    assert poor_user.cstore("layers", "--quiet").ok().stdout.count("\n") == 1
+
+
+def test_maps_lead_to_ids_of_the_namespace(user: User, driver: str) -> None:
+    """A container's users are some of the user's; others do not exist."""
+    chosen = ("-s", driver)
+    user.cstore("import-layer", *chosen, "--name", "mapped", "--uidmap", "0:100:2000", stdin=BASE).ok()
+    script = f'cd "$(cstore mount -s {driver} mapped)"; stat -c %u:%g etc/config .'
+    assert user.unshared(script).ok().lines == ["107:8", "100:0"]
+    assert user.cstore("diff", *chosen, "-u", "mapped").ok().output == BASE
+
+    failed = user.cstore("import-layer", *chosen, "--uidmap", "0:100000:2000", stdin=BASE)
+    assert failed.code == 1
+    assert f"map to UIDs from 0 to {COUNT}" in failed.stderr
+
+
+def test_a_mount_that_nobody_would_see_is_refused(user: User, driver: str) -> None:
+    """It would end with the command; inside `unshare` it stays. Directories of vfs are no mounts."""
+    user.cstore("import-layer", "-s", driver, "--name", "base", stdin=BASE).ok()
+    done = user.cstore("mount", "-s", driver, "base")
+    if driver == "vfs":
+        assert os.listdir(done.ok().lines[0])
+        return
+    assert done.code == 1
+    assert "cstore unshare" in done.stderr
+    assert user.cstore("mounted", "-s", driver, "base").ok().output == b""
+    assert user.cstore("unshare", *user.program, "mount", "base").ok().lines[0].endswith("/merged")
+
+
+def test_a_store_is_found_again_with_its_driver(user: User) -> None:
+    """What was made with vfs stays vfs, though overlay would be chosen for a new store."""
+    user.cstore("import-layer", "-s", "vfs", "--name", "base", stdin=BASE).ok()
+    assert "Driver Name: vfs" in user.cstore("status").ok().stderr.splitlines()
+    assert user.cstore("exists", "base").code == 0
+    assert not os.path.exists(os.path.join(user.graph, "overlay"))
+
+
+def test_wiping_leaves_nothing_of_others(user: User, driver: str) -> None:
+    """Files of sub-IDs can only be removed inside, and are."""
+    user.cstore("import-layer", "-s", driver, stdin=BASE).ok()
+    user.cstore("wipe", "-s", driver).ok()
+    user.cstore("shutdown", "-s", driver).ok()
+    assert [path for path in below(user) if os.lstat(path).st_uid != user.uid] == []
+    user.run("rm", "-r", ".local").ok()
+
+
+@pytest.mark.peer
+def test_buildah_and_podman_share_the_store(user: User) -> None:
+    """What Buildah makes, cstore reads in and out of the namespace, and the other way round."""
+    buildah = shutil.which("buildah")
+    if buildah is None:
+        pytest.skip("buildah is not installed")
+    facts = user.cstore("status").ok().stderr
+    if "Driver Name: overlay" not in facts:
+        pytest.skip("overlay is not for ordinary users here")
+    user.write("f", b"text")
+    script = """
+    c=$(buildah --storage-driver overlay from scratch)
+    buildah --storage-driver overlay copy -q "$c" f /dir/f
+    buildah --storage-driver overlay commit -q "$c" made
+    buildah --storage-driver overlay rm "$c"
+    """
+    made = user.run("sh", "-e", "-c", script)
+    if made.code:
+        pytest.skip(f"buildah does not work for this user: {made.stderr[-300:]}")
+    layer = user.cstore("layers", "--quiet").ok().lines[0]
+    assert user.cstore("changes", layer).ok().lines == ['Add "/dir"', 'Add "/dir/f"']
+    assert user.unshared(f'cat "$(cstore mount {layer})"/dir/f').ok().stdout == "text"
+    theirs = user.run(buildah, "--storage-driver", "overlay", "images", "--quiet").ok()
+    assert len(theirs.lines) == 1
+    user.cstore("import-layer", "--name", "ours", layer, stdin=ABOVE).ok()
+    assert len(user.cstore("layers", "--quiet").ok().lines) == 2
+    user.cstore("delete-layer", "ours").ok()
+    assert user.run(buildah, "--storage-driver", "overlay", "rmi", "made").code == 0
+    assert user.cstore("layers", "--quiet").ok().lines == []

@@ -1,0 +1,165 @@
+"""An ordinary user of this machine, made for one file of tests and gone with it.
+
+The user has the interpreter that runs the tests, if all may read it, or else the system's with the same libraries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT, Finished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST_SUB_ID = 2_000_000_000
+"""Higher than anything that a system gives out by itself."""
+
+COUNT = 5000
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class User:
+    """An account, and how to run programs for it."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    program: tuple[str, ...]
+    environment: dict[str, str]
+
+    @property
+    def graph(self) -> str:
+        """Where the user's store is if nobody says anything."""
+        return os.path.join(self.home, ".local/share/containers/storage")
+
+    def run(self, *command: str, stdin: bytes = b"", **env: str) -> Finished:
+        """Run any program in the user's home, with none of our environment."""
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=120,
+            cwd=self.home,
+            env={**self.environment, **env},
+            user=self.uid,
+            group=self.gid,
+            extra_groups=(),
+        )
+        return Finished(list(command), done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    def cstore(self, *words: str, stdin: bytes = b"", **env: str) -> Finished:
+        """Run a cstore command."""
+        return self.run(*self.program, *words, stdin=stdin, **env)
+
+    def unshared(self, script: str) -> Finished:
+        """Run a shell script inside `cstore unshare`, in which `cstore` is a command."""
+        words = " ".join(self.program)
+        return self.cstore("unshare", "sh", "-e", "-c", f'cstore() {{ {words} "$@"; }}\n{script}')
+
+    def write(self, name: str, data: bytes) -> str:
+        """Put a file of the user's own into their home."""
+        path = os.path.join(self.home, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        os.chown(path, self.uid, self.gid)
+        return path
+
+
+@contextlib.contextmanager
+def ordinary_user(*, ranges: bool) -> Iterator[User]:
+    """Make a user, with `ranges` of sub-IDs or without; skips where that cannot be done."""
+    _skip_unless_possible()
+    name = f"cstore{os.getpid()}{'r' if ranges else 'n'}"
+    _administer("useradd", "--system", "--create-home", "--shell", "/bin/sh", name)  # system users get no ranges
+    account = pwd.getpwnam(name)
+    try:
+        os.chmod(account.pw_dir, 0o700)
+        if ranges:
+            first = FIRST_SUB_ID + os.getpid() % 10_000 * COUNT
+            span = f"{first}-{first + COUNT - 1}"
+            _administer("usermod", "--add-subuids", span, "--add-subgids", span, name)
+        environment = {"HOME": account.pw_dir, "USER": name, "LOGNAME": name, "PATH": _PATH, "LC_ALL": "C.UTF-8"}
+        program, more = _program(account, environment)
+        yield User(name, account.pw_uid, account.pw_gid, account.pw_dir, program, {**environment, **more})
+    finally:
+        _end_processes(account.pw_uid)
+        shutil.rmtree(f"/tmp/storage-run-{account.pw_uid}", ignore_errors=True)
+        shutil.rmtree(f"/tmp/podman-run-{account.pw_uid}", ignore_errors=True)
+        shutil.rmtree(account.pw_dir, ignore_errors=True)
+        _administer("userdel", name)
+
+
+def _skip_unless_possible() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a user")
+    absent = [name for name in ("useradd", "usermod", "userdel", "newuidmap", "newgidmap") if not _find(name)]
+    if absent:
+        pytest.skip(f"{', '.join(absent)}: not installed")
+
+
+def _find(name: str) -> str | None:
+    return shutil.which(name, path=_PATH)
+
+
+def _administer(program: str, *words: str) -> None:
+    """Change the user database, which others may have locked for a moment."""
+    for _ in range(50):
+        done = subprocess.run([_find(program) or program, *words], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        if "lock" not in done.stderr:
+            break
+        time.sleep(0.2)
+    pytest.fail(f"{program} {' '.join(words)}: {done.stderr}")
+
+
+def _program(account: pwd.struct_passwd, environment: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """How this user runs cstore: the installed program, or its code with an interpreter that they may use."""
+    installed = os.path.join(os.path.dirname(sys.executable), "cstore")
+    libraries = {"PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}", "PYTHONDONTWRITEBYTECODE": "1"}
+    choices: list[tuple[tuple[str, ...], dict[str, str]]] = [
+        ((installed,), {}),
+        ((sys.executable, "-m", "cstore"), {"PYTHONPATH": ROOT}),
+        (("/usr/bin/python3", "-m", "cstore"), libraries),
+    ]
+    for program, more in choices:
+        try:
+            done = subprocess.run(
+                [*program, "--help"],
+                capture_output=True,
+                check=False,
+                cwd=account.pw_dir,
+                env={**environment, **more},
+                user=account.pw_uid,
+                group=account.pw_gid,
+                extra_groups=(),
+            )
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return program, more
+    pytest.skip("no Python that an ordinary user may run has what cstore needs")
+
+
+def _end_processes(uid: int) -> None:
+    """End what still runs for a user that is about to go."""
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if os.stat(f"/proc/{int(entry)}").st_uid == uid:
+                os.kill(int(entry), signal.SIGKILL)
