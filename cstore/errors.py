@@ -7,7 +7,7 @@ CstoreError
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
-│   ├── IDTaken, NameTaken, WritableLayerTaken
+│   ├── IDTaken, TopLayerDiffers, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
@@ -226,6 +226,18 @@ class WritableLayerTaken(NameTaken):
     def __init__(self, name: str, holder: str) -> None:
         super().__init__("layer", name, holder)
         self.peer = "mount already exists with name"
+
+
+class TopLayerDiffers(Taken):
+    """An image came in whose ID belongs to an image of other layers."""
+
+    def __init__(self, image: str, layer: str) -> None:
+        self.image, self.layer = image, layer
+        super().__init__(
+            f"the image {image} is in the store with another top layer: {layer or 'none'}",
+            hint=f"delete it first: cstore delete-image {image}",
+            peer=f'image with ID "{image}" already exists, but uses a different top layer: that ID is already in use',
+        )
 
 
 # ── something still needs it ──────────────────────────────────────────────────────────────────────────────────────────

@@ -73,6 +73,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
         gids: groups, likewise.
         content_size: sum of the sizes in all headers, in bytes.
         entries: how many there were.
+        repeated: the plain name of an entry whose name came twice, or gave way to another; b"" if there is none. Such
+            archives come out again as they went in, but the peer takes none of them.
     """
 
     compression: Compression
@@ -84,6 +86,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     gids: tuple[int, ...]
     content_size: int
     entries: int
+    repeated: bytes = b""
 
 
 def apply_archive(
@@ -160,7 +163,9 @@ def _unpack(
             packer.flush()
         intake.finish()
         report = worker.finish()
-        return _summarise(intake, owners, dispatcher, options.known_compressed), report
+        applied = _summarise(intake, owners, dispatcher, options.known_compressed)
+        repeated = report.displaced[0][1] if report.displaced else b""
+        return msgspec.structs.replace(applied, repeated=repeated), report
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:

@@ -12,7 +12,15 @@ import stat
 from contextlib import contextmanager, suppress
 
 from cstore.archive.streams import CountingReader, FileReader
-from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError, InvalidOption, SystemFailure
+from cstore.errors import (
+    ArchiveError,
+    CstoreError,
+    IDTaken,
+    ImageArchiveError,
+    InvalidOption,
+    SystemFailure,
+    TopLayerDiffers,
+)
 from cstore.oci.schema2 import digest_of, made_up_manifest
 from cstore.store import NewImage, NewLayer
 from cstore.transfer.formats import Wanted, check, read_plans
@@ -81,7 +89,7 @@ def load(
     Raises:
         ArchiveError: the archive is not what it says; the store is as it was.
         InvalidOption, InvalidName: the request makes no sense for this archive.
-        IDTaken: the store has another image, or another layer, under an ID that this archive gives.
+        IDTaken, TopLayerDiffers: the store has something else under an ID that this archive gives.
     """
     check(request)
     if request.tag:
@@ -310,13 +318,7 @@ class _Loading:
             return None
         top = (plan.config.rootfs.layer_ids or ("",))[-1]
         if found.layer != top:
-            error = IDTaken("image", found.id)
-            error.message = f"the image {found.id} is in the store with another top layer than this archive gives it"
-            error.hint = f"delete it first: cstore delete-image {found.id}"
-            error.peer = (
-                f'image with ID "{found.id}" already exists, but uses a different top layer: that ID is already in use'
-            )
-            raise error
+            raise TopLayerDiffers(found.id, found.layer)
         return found
 
     def _bring_image(self, plan: ImagePlan) -> LoadedImage:

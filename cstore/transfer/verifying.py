@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
+from cstore.archive.names import show_name
 from cstore.archive.streams import BUFFER_SIZE, CountingReader, PeekingReader
+from cstore.errors import ImageArchiveError
 from cstore.transfer.oci_layout import check_size, digest_differs
 
 TYPE_CHECKING = False
@@ -65,6 +67,13 @@ class Delivery:
             raise digest_differs(layer.member, layer.digest, delivered)
         if applied.diff_digest != layer.diff_id:
             raise digest_differs(layer.member, layer.diff_id, applied.diff_digest, "DiffID")
+        if applied.repeated:
+            raise ImageArchiveError(
+                layer.member,
+                f"its entry {show_name(applied.repeated)!r} comes twice, and no other program would take it",
+                hint="cstore import-layer takes such archives",
+                peer="duplicates of file paths not supported",
+            )
         if layer.compression not in {None, applied.compression}:
             self.oddity = f"{layer.member} is not compressed as its media type says, but: {applied.compression.label}"
         if layer.digest:
