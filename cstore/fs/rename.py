@@ -41,10 +41,24 @@ def rename_within(root: str, old: str, new: str) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _rename_beneath_mounts(root, old, new, error)
+        _beneath_mounts(root, old, new, error, exchange=False)
 
 
-def _rename_beneath_mounts(root: str, old: str, new: str, refusal: OSError) -> None:
+def exchange_within(root: str, one: str, other: str) -> None:
+    """Let two directories below `root` take each other's place, in one step, whatever is mounted between.
+
+    Raises:
+        OSError: as `exchange_trees`.
+    """
+    try:
+        exchange_trees(one, other)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _beneath_mounts(root, one, other, error, exchange=True)
+
+
+def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange: bool) -> None:
     from cstore.kernel.fsmount import clone_mount
 
     try:
@@ -52,7 +66,11 @@ def _rename_beneath_mounts(root: str, old: str, new: str, refusal: OSError) -> N
     except OSError:
         raise refusal from None
     try:
-        os.rename(os.path.relpath(old, root), os.path.relpath(new, root), src_dir_fd=fd, dst_dir_fd=fd)
+        paths = os.path.relpath(old, root), os.path.relpath(new, root)
+        if exchange:
+            rename_exchange(*paths, dir_fd=fd)
+        else:
+            os.rename(*paths, src_dir_fd=fd, dst_dir_fd=fd)
     finally:
         os.close(fd)
 

@@ -51,13 +51,13 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
     return _openat2()(dir_fd, path, how, _OPEN_HOW.size)
 
 
-def rename_exchange(old: str, new: str) -> None:
-    """Swap two existing paths in one step.
+def rename_exchange(old: str, new: str, dir_fd: int = _AT_FDCWD) -> None:
+    """Swap two existing paths in one step; relative ones begin at `dir_fd`.
 
     Raises:
         OSError: EINVAL or ENOSYS where the file system or kernel cannot, and what rename(2) raises.
     """
-    _rename(old, new, _RENAME_EXCHANGE)
+    _rename(old, new, _RENAME_EXCHANGE, dir_fd)
 
 
 def rename_noreplace(old: str, new: str) -> None:
@@ -69,9 +69,9 @@ def rename_noreplace(old: str, new: str) -> None:
     _rename(old, new, _RENAME_NOREPLACE)
 
 
-def _rename(old: str, new: str, flags: int) -> None:
+def _rename(old: str, new: str, flags: int, dir_fd: int = _AT_FDCWD) -> None:
     try:
-        call("renameat2", _AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
+        call("renameat2", dir_fd, os.fsencode(old), dir_fd, os.fsencode(new), flags)
     except OSError as error:
         raise OSError(error.errno, error.strerror, old, None, new) from None
 

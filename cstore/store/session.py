@@ -100,8 +100,7 @@ class Writer(Trusted):
             table = self._tables[shelf]
             if not table.changed:
                 continue
-            for lock in self._held[shelf]:
-                lock.mark()
+            self.mark(shelf)
             table.save(sync=self.context.sync)
 
     def establish(self, shelf: Shelf) -> None:
@@ -115,6 +114,11 @@ class Writer(Trusted):
             for lock in self._held[shelf]:
                 lock.mark()
             table.establish(sync=self.context.sync)
+
+    def mark(self, shelf: Shelf) -> None:
+        """Put a fresh token in the lock files of one kind, whose record files are about to be replaced."""
+        for lock in self._held[shelf]:
+            lock.mark()
 
     def mark_graph(self) -> None:
         """Tell every process that has the store open to open it anew. Only with the graph lock held."""

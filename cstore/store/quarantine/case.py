@@ -27,7 +27,7 @@ _KINDS: dict[Shelf, type[Record]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, S
 class Kept(Value):
     """A thing that was taken out: where it was, what it is called in the case, and why it had to go.
 
-    `successor` is the SHA-256 of the file that was put in its place, if one was.
+    `successor` tells what was put in its place, if something was: the SHA-256 of a file, or which directory it is.
     """
 
     path: str

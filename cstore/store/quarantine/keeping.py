@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
-from cstore.fs.atomic import sync_directory
+from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
-from cstore.fs.rename import rename_within
+from cstore.fs.rename import exchange_within, rename_within
 from cstore.records.codec import encode, now
 from cstore.store.quarantine.case import Case, Kept, Recorded
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.places import Shelf
 
 _LONGEST = 200
+_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -81,6 +82,45 @@ class Keeper:
             raise SystemFailure("take out", path, error, hint=hint) from None
         return True
 
+    def copy(self, path: str, why: str) -> None:
+        """Keep a copy of a file that is about to be written anew; `succeed` it with what was written.
+
+        Raises:
+            SystemFailure: it cannot be read or copied.
+        """
+        case = self._opened()
+        name = f"{len(case.entries)}-{os.path.basename(path)}"[:_LONGEST]
+        kept = Kept(os.path.abspath(path), name, why)
+        try:
+            with open(path, "rb") as file:
+                write_file(case.path_of(kept), iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SystemFailure("read", path, error) from None
+        self._note(kept)
+
+    def exchange(self, path: str, new: str, why: str) -> None:
+        """Put the tree `new` in the place of `path`, whose tree goes into the case, in one step.
+
+        Raises:
+            SystemFailure: it could not be done, and both are where they were, or `new` is in the case.
+        """
+        case = self._opened()
+        name = f"{len(case.entries)}-{os.path.basename(path.rstrip('/'))}"[:_LONGEST]
+        root = self._context.layout.graph_root
+        try:
+            kept = Kept(os.path.abspath(path), name, why, tree_mark(new))
+            self._note(kept)
+            rename_within(root, new, case.path_of(kept))
+            exchange_within(root, case.path_of(kept), path)
+            if self._context.sync:
+                sync_directory(os.path.dirname(path))
+                sync_directory(case.directory)
+        except OSError as error:
+            hint = "it lies on another file system than the graph root, or is mounted"
+            raise SystemFailure("exchange", path, error, hint=hint) from None
+
     def succeed(self, path: str) -> None:
         """Note what was put in the place of a file that was taken out, so that it can be told from later changes."""
         if self.case is None:
@@ -116,6 +156,16 @@ class Keeper:
             if self._context.sync:
                 sync_directory(self._context.layout.quarantine)
         return self.case
+
+
+def tree_mark(path: str) -> str:
+    """Tell a tree from another one that is put in its place later.
+
+    Raises:
+        OSError: there is none.
+    """
+    status = os.lstat(path)
+    return f"tree {status.st_dev}:{status.st_ino}"
 
 
 def digest_of(path: str) -> str:

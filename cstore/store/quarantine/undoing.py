@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import make_directories
-from cstore.fs.rename import rename_within
+from cstore.fs.rename import exchange_within, rename_within
+from cstore.fs.tree import remove_tree
 from cstore.records.codec import encode
 from cstore.records.table import Location
 from cstore.store.places import Shelf
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable
-from cstore.store.quarantine.keeping import digest_of, quarantine_lock
+from cstore.store.quarantine.keeping import digest_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
 from cstore.values import Value
 
@@ -88,12 +89,10 @@ def _bring_back(context: Context, case: Case, kept: Kept) -> str:
     if not os.path.lexists(source):
         return ""  # it was never moved, or is back already
     if os.path.lexists(kept.path):
-        if not kept.successor or digest_of(kept.path) != kept.successor:
+        if not _is_successor(kept):
             return "something else is there now"
-        aside = f"{source}.successor"
-        _move(context, kept.path, aside)
-        _move(context, source, kept.path)
-        os.unlink(aside)
+        _exchange(context, source, kept.path)
+        remove_tree(source)
         return ""
     try:
         make_directories(os.path.dirname(kept.path))
@@ -107,6 +106,22 @@ def _is_of_store(context: Context, path: str) -> bool:
     """Whether a path is below a root of the store: a journal is a file, and may say anything."""
     roots = filter(None, (context.layout.graph_root, context.layout.image_store, context.layout.run_root))
     return any(os.path.normpath(path).startswith(os.path.abspath(root) + os.sep) for root in roots)
+
+
+def _is_successor(kept: Kept) -> bool:
+    """Whether what is at the path is what was put there when the thing was taken out."""
+    if kept.successor.startswith("tree "):
+        return tree_mark(kept.path) == kept.successor
+    return bool(kept.successor) and digest_of(kept.path) == kept.successor
+
+
+def _exchange(context: Context, one: str, other: str) -> None:
+    try:
+        exchange_within(context.layout.graph_root, one, other)
+        if context.sync:
+            sync_directory(os.path.dirname(other))
+    except OSError as error:
+        raise SystemFailure("exchange", other, error) from None
 
 
 def _move(context: Context, old: str, new: str) -> None:
