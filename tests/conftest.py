@@ -17,6 +17,7 @@ import pytest
 
 from tests.disk import can_make_disks, fresh_disk
 from tests.loops import loop_disk
+from tests.zfs_on_directories import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +220,14 @@ def xfs_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same with xfs, which shares blocks between files, too."""
     with loop_disk(tmp_path_factory.mktemp("xfs"), "xfs") as disk:
         yield disk
+
+
+@pytest.fixture
+def zfs_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Programs on PATH that stand for zfs(8) and its kin; gives the directory that `log_of` wants."""
+    programs = install(str(tmp_path))
+    monkeypatch.setenv("PATH", programs, prepend=":")
+    return str(tmp_path)
 
 
 @pytest.fixture(scope="session")

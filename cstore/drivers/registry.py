@@ -50,13 +50,24 @@ def _btrfs(place: DriverPlace) -> Driver:
     return BtrfsDriver(place)
 
 
-DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {"overlay": _overlay, "btrfs": _btrfs, "vfs": _vfs}
+def _zfs(place: DriverPlace) -> Driver:
+    from cstore.drivers.zfs.driver import ZfsDriver
+
+    return ZfsDriver(place)
+
+
+DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
+    "overlay": _overlay,
+    "btrfs": _btrfs,
+    "zfs": _zfs,
+    "vfs": _vfs,
+}
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
 
 ALIASES = {"overlay2": "overlay"}
 """Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
 
-FOREIGN = ("aufs", "zfs")
+FOREIGN = ("aufs",)
 """Drivers of other programs whose stores are recognised, so that no second driver is started beside them."""
 
 

@@ -147,7 +147,7 @@ class WholeTrees:
         """See `Driver.stage`."""
         home = self._image_home if options.read_only else self._home
         if parent is not None:
-            return self._stage_copy(home, parent, _remapper(options.parent_map, options.id_map))
+            return self._stage_copy(home, parent, remapper(options.parent_map, options.id_map))
         with _Staging(home) as staging:
             home.maker.make(staging.tree, options.id_map.to_host(0, 0))
             return staging.staged(has_lower=False)
@@ -333,7 +333,7 @@ def no_mount_options(driver: str) -> DriverError:
     return DriverError(driver, "it does not support mount options", hint="leave them out", peer=text)
 
 
-def _remapper(old: IDMap, new: IDMap) -> Owners:
+def remapper(old: IDMap, new: IDMap) -> Owners:
     """Say how owners change when a tree mapped by `old` becomes one mapped by `new`; None if they do not."""
     if old == new or (old == IDENTITY and new == IDENTITY):
         return None

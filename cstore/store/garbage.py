@@ -85,11 +85,19 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     kept = layers | tree_names(tables.layers) | referenced(tables)
     for layer in trees:
         if layer not in kept:
-            yield from _leftover(context.driver.path_of(layer), "layer")
+            yield from _tree_leftover(context, layer)
     yield from _layer_files(context, kept, set(trees))
     yield from _item_directories(layout.images, set(tables.images.ids()))
     containers = set(tables.containers.ids()) | transient_containers(layout)
     yield from _item_directories(layout.containers, containers)
+
+
+def _tree_leftover(context: Context, layer: str) -> Iterator[Leftover]:
+    path = context.driver.path_of(layer)
+    if os.path.lexists(path):
+        yield from _leftover(path, "layer")
+    elif context.driver.exists(layer):
+        yield Leftover(path, "layer", 0)  # where trees are seen only while they are mounted, nobody mounts to measure
 
 
 def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator[Leftover]:

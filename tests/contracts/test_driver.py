@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from cstore.drivers.contract import Driver, StagedTree
 
 NO_OPTIONS = TreeOptions()
-NEED_ROOT = {"overlay"}
+NEED_ROOT = {"overlay", "zfs"}
+OPTIONS = {"zfs": ("zfs.fsname=pool/store",)}
 NEED_DISK = {"btrfs": "btrfs_disk"}
 
 
@@ -38,7 +39,10 @@ def driver_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def folder(driver_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """A directory of the test's own on a file system that the driver works on."""
-    made = str(tmp_path)
+    made = str(tmp_path / "here")
+    os.mkdir(made)
+    if driver_name == "zfs":
+        request.getfixturevalue("zfs_pool")
     if driver_name in NEED_DISK:
         made = tempfile.mkdtemp(dir=request.getfixturevalue(NEED_DISK[driver_name]))
     yield made
@@ -49,7 +53,7 @@ def folder(driver_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
 def driver(driver_name: str, folder: str) -> Driver:
     """The driver over an empty home."""
     home, run_home = (os.path.join(folder, root, driver_name) for root in ("graph", "run"))
-    return open_driver(driver_name, DriverPlace(home, run_home))
+    return open_driver(driver_name, DriverPlace(home, run_home, options=OPTIONS.get(driver_name, ())))
 
 
 def make(driver: Driver, layer: str, parent: str | None = None, files: dict[str, str] | None = None) -> None:

@@ -1,0 +1,171 @@
+"""zfs(8), zpool(8) and mount(8) as typed calls. Nothing here knows what a layer is."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import DriverError, DriverUnusable
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+NAME = "zfs"
+
+_ABSENT = "dataset does not exist\n"
+_PRESENT = "dataset already exists\n"
+
+
+class CommandFailed(DriverError):
+    """A command said no. `said` is what it wrote to standard error."""
+
+    def __init__(self, words: Sequence[str], said: str) -> None:
+        self.command, self.said = " ".join(words), said
+        reason = said.strip() or "it failed without a word"
+        super().__init__(
+            NAME, f"{self.command}: {reason}", hint="run it by hand to see more", peer=f'"{self.command}" => {said}'
+        )
+
+    @property
+    def means_absent(self) -> bool:
+        """Whether the dataset is not there."""
+        return self.said.endswith(_ABSENT)
+
+    @property
+    def means_present(self) -> bool:
+        """Whether the dataset is there already."""
+        return self.said.endswith(_PRESENT)
+
+
+class Dataset(Value):
+    """A file system as `zfs list` shows it, and the values of the properties that were asked for."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def children(dataset: str, properties: Sequence[str] = ()) -> list[Dataset]:
+    """List the file systems directly below `dataset`, in the order of zfs(8).
+
+    Raises:
+        CommandFailed: there is no such dataset.
+        DriverUnusable: zfs(8) is not installed.
+    """
+    columns = ",".join(["name", *properties])
+    rows = _rows(_run("zfs", "list", "-H", "-p", "-d", "1", "-t", "filesystem", "-o", columns, dataset))
+    return [Dataset(row[0], tuple(row[1:])) for row in rows if row[0] != dataset]
+
+
+def exists(dataset: str) -> bool:
+    """Whether there is a file system of that name.
+
+    Raises:
+        CommandFailed: zfs(8) cannot tell, because its kernel module is not loaded, say.
+    """
+    try:
+        _run("zfs", "list", "-H", "-t", "filesystem", "-o", "name", dataset)
+    except CommandFailed as error:
+        if error.means_absent:
+            return False
+        raise
+    return True
+
+
+def properties(dataset: str, names: Sequence[str]) -> list[str]:
+    """The values of properties of a dataset; "-" for one that it does not have."""
+    return _rows(_run("zfs", "list", "-H", "-p", "-o", ",".join(names), dataset))[0]
+
+
+def pool_health(pool: str) -> str:
+    """The health of a pool, such as ONLINE."""
+    return _rows(_run("zpool", "get", "-H", "-p", "-o", "value", "health", pool))[0][0]
+
+
+def create(dataset: str, values: Mapping[str, str]) -> None:
+    """Make an empty file system.
+
+    Raises:
+        CommandFailed: the name is taken or impossible.
+    """
+    _run("zfs", "create", *_assignments(values), dataset)
+
+
+def clone(source: str, snapshot: str, dataset: str, values: Mapping[str, str]) -> None:
+    """Make `dataset` a writable copy of `source`, through a snapshot of that name that goes when the copy does.
+
+    Raises:
+        CommandFailed: the source does not exist, or the new name does.
+    """
+    origin = f"{source}@{snapshot}"
+    _run("zfs", "snapshot", origin)
+    try:
+        _run("zfs", "clone", *_assignments(values), origin, dataset)
+    finally:
+        _run("zfs", "destroy", "-d", origin)
+
+
+def promote(dataset: str) -> None:
+    """Let a clone and its origin change roles, so that the origin can be destroyed."""
+    _run("zfs", "promote", dataset)
+
+
+def rename(old: str, new: str) -> None:
+    """Give a dataset another name.
+
+    Raises:
+        CommandFailed: there is none, or the new name is taken.
+    """
+    _run("zfs", "rename", old, new)
+
+
+def destroy(dataset: str) -> None:
+    """Remove a dataset with its snapshots. One that is not there is no error.
+
+    Raises:
+        CommandFailed: it is in use, or a clone depends on it.
+    """
+    try:
+        _run("zfs", "destroy", "-r", dataset)
+    except CommandFailed as error:
+        if not error.means_absent:
+            raise
+
+
+def assign(dataset: str, key: str, value: str) -> None:
+    """Set a property."""
+    _run("zfs", "set", f"{key}={value}", dataset)
+
+
+def mount(dataset: str, target: str, options: Iterable[str]) -> None:
+    """Mount a dataset whose mountpoint is `legacy`."""
+    listed = ",".join(options)
+    _run("mount", "-t", "zfs", *(["-o", listed] if listed else []), dataset, target)
+
+
+def _assignments(values: Mapping[str, str]) -> list[str]:
+    return [word for key, value in values.items() for word in ("-o", f"{key}={value}")]
+
+
+def _rows(output: str) -> list[list[str]]:
+    return [line.split("\t") for line in output.splitlines()]
+
+
+def _run(*words: str) -> str:
+    """Run a command and return what it prints."""
+    import subprocess
+
+    try:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise DriverUnusable(
+            NAME,
+            f"the command {words[0]} is not installed",
+            hint="install the ZFS tools, or choose another driver with --storage-driver",
+            peer=f"the '{words[0]}' command is not available: prerequisites for driver not satisfied",
+        ) from None
+    except OSError as error:
+        raise DriverError(NAME, f"the command {words[0]} cannot be run: {os.strerror(error.errno or 0)}") from None
+    if done.returncode:
+        raise CommandFailed(words, done.stderr.decode(errors="replace"))
+    return os.fsdecode(done.stdout)

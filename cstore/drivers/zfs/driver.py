@@ -1,0 +1,301 @@
+"""The zfs driver behind the contract of all drivers.
+
+    DATASET/<layer>              the layer, a file system that is not mounted by itself (mountpoint=legacy)
+    DATASET/staged:<number>      one in the making, DATASET/removed:<number> one on its way out
+    HOME/graph/<layer>/          where a layer is mounted, there only while it is
+    HOME/tempdirs/         0700  one directory for each dataset in the making or on its way out, with its lock
+
+A tree is made as `staged:<number>` and gets its layer's name by one rename, while the layer lock is held. There is no
+exchange of two names: while a layer's contents are replaced its dataset bears for a moment neither the old name nor the
+new, but says in a property which it was, and the next sweep gives it back. (drivers 12.2, store-format 11.4)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+
+from cstore.drivers.whole_trees import make_root, remapper
+from cstore.drivers.zfs import command
+from cstore.drivers.zfs.command import NAME, CommandFailed
+from cstore.drivers.zfs.mounting import Mounts
+from cstore.drivers.zfs.options import read_options, size_in
+from cstore.drivers.zfs.places import OURS, REMOVED, STAGED, WAS, Places, find_dataset
+from cstore.errors import CstoreError, DriverError, SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cstore.archive.changes import Change
+    from cstore.archive.streams import Sink
+    from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
+    from cstore.drivers.registry import DriverPlace
+    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.idmap import IDMap
+
+
+class ZfsDriver:
+    """Layers as datasets. Every one is a file system of its own, so a separate image store is no use."""
+
+    name = NAME
+
+    def __init__(self, place: DriverPlace) -> None:
+        options = read_options(place.options)
+        self._places = Places(place.home, options.dataset or find_dataset(place.home))
+        self._mounts = Mounts(self._places, place.run_home, options.mount_options)
+
+    @property
+    def _staging(self) -> StagingRoot:
+        from cstore.fs.staging import StagingRoot
+
+        return StagingRoot(os.path.join(self._places.home, "tempdirs"), keep=False, destroy=self._destroy)
+
+    # ── what is there ──
+
+    def layers(self) -> list[str]:
+        """See `Driver.layers`."""
+        found = command.children(self._places.parent, [OURS])
+        return sorted(filter(None, (self._places.layer_of(each.name, each.values[0]) for each in found)))
+
+    def exists(self, layer: str) -> bool:
+        """See `Driver.exists`."""
+        try:
+            return command.exists(self._places.dataset(layer))
+        except ValueError:
+            return False
+
+    def path_of(self, layer: str) -> str:
+        """See `Driver.path_of`: nothing is there unless the layer is mounted."""
+        return self._places.mount_point(layer)
+
+    def _dataset(self, layer: str) -> str:
+        """Find the dataset of a layer that must be there."""
+        if self.exists(layer):
+            return self._places.dataset(layer)
+        raise DriverError(
+            NAME,
+            f"layer {layer} has no dataset below {self._places.parent}",
+            hint="its contents are lost; cstore delete-layer removes the record",
+            peer=f"cannot open '{self._places.parent}/{layer}': dataset does not exist",
+        )
+
+    # ── making ──
+
+    def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
+        """See `Driver.stage`; the storage option `size` limits what the layer may hold."""
+        size = size_in(options.storage_options)
+        source = None if parent is None else self._dataset(parent)
+        owner = remapper(options.parent_map, options.id_map)
+        with self._reserved() as staging:
+            staged = self._places.aside(STAGED, staging.path)
+            if source is None or parent is None or owner is not None:
+                command.create(staged, _properties(size))
+            else:
+                _clone(source, staged, _properties(size))
+            tree = self._mounts.mount_staged(staged, staging)
+            if parent is None:
+                make_root(tree, options.id_map.to_host(0, 0))
+            elif owner is not None and source is not None:
+                self._copy(source, staging, tree, owner)
+            return _staged(tree, staging, has_lower=parent is not None, copied=owner is not None)
+
+    def _copy(
+        self, source: str, staging: StagingDirectory, tree: str, owner: Callable[[int, int], tuple[int, int]]
+    ) -> None:
+        from cstore.fs.tree import copy_tree
+
+        with self._mounts.mounted_beside(source, staging) as path:
+            copy_tree(path, tree, owner=owner)
+
+    def stage_again(self, layer: str, parent: str | None) -> StagedTree:
+        """See `Driver.stage_again`."""
+        del parent  # a dataset holds its parent's contents already
+        source = self._dataset(layer)
+        quota = command.properties(source, ["quota"])[0]
+        with self._reserved() as staging:
+            staged = self._places.aside(STAGED, staging.path)
+            _clone(source, staged, _properties(int(quota) if quota.isdecimal() else 0))
+            return _staged(self._mounts.mount_staged(staged, staging), staging, has_lower=True)
+
+    @contextmanager
+    def _reserved(self) -> Iterator[StagingDirectory]:
+        staging = self._staging.reserve()
+        try:
+            yield staging
+        except BaseException as error:
+            staging.remove()
+            if isinstance(error, OSError):
+                raise SystemFailure("make a layer in", staging.path, error) from error
+            raise
+
+    def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
+        """See `Driver.adopt`. A rename of a dataset is on the disk when the command ends."""
+        del parent
+        try:
+            dataset = self._places.dataset(layer)
+        except ValueError:
+            hint = "use letters, digits, '.', '_' and '-'"
+            raise DriverError(NAME, f"{layer!r} cannot name a dataset", hint=hint) from None
+        self._mounts.unmount_staged(staged)
+        made = self._places.aside(STAGED, staged.staging.path)
+        try:
+            command.rename(made, dataset)
+        except CommandFailed as error:
+            if not error.means_present:
+                raise
+            self._mounts.unmount(layer)
+            command.rename(dataset, self._places.aside(REMOVED, staged.staging.path))
+            command.rename(made, dataset)
+
+    def replace(self, staged: StagedTree, layer: str) -> Removal:
+        """See `Driver.replace`. The new dataset is a clone of the old one, which shall go first: they swap roles."""
+        from cstore.drivers.removal import StagedRemoval
+
+        if self._mounts.is_mounted(layer):
+            raise DriverError(
+                NAME,
+                f"layer {layer} is mounted: its contents cannot be replaced under its users",
+                hint=f"cstore unmount {layer}",
+            )
+        dataset = self._dataset(layer)
+        self._mounts.unmount_staged(staged)
+        self._mounts.forget(layer)
+        command.assign(dataset, WAS, layer)
+        old = self._places.aside(REMOVED, staged.staging.path)
+        command.rename(dataset, old)
+        try:
+            command.rename(self._places.aside(STAGED, staged.staging.path), dataset)
+        except BaseException:
+            command.rename(old, dataset)
+            raise
+        command.promote(dataset)
+        return StagedRemoval(staged.staging)
+
+    def remove(self, layer: str) -> Removal:
+        """See `Driver.remove`."""
+        from cstore.drivers.removal import NoRemoval, StagedRemoval
+
+        if not self.exists(layer):
+            return NoRemoval()
+        self._mounts.unmount(layer)
+        staging = self._staging.reserve()
+        try:
+            command.rename(self._places.dataset(layer), self._places.aside(REMOVED, staging.path))
+        except BaseException:
+            staging.remove()
+            raise
+        return StagedRemoval(staging)
+
+    def _destroy(self, path: str) -> None:
+        """Remove a staging directory with the datasets that belong to it."""
+        from cstore.fs.tree import remove_tree
+
+        self._mounts.detach_below(path)
+        belonging = {self._places.aside(kind, path) for kind in (STAGED, REMOVED)}
+        for each in command.children(self._places.parent, [WAS]):
+            if each.name in belonging and not self._given_back(each.name, each.values[0]):
+                command.destroy(each.name)
+        remove_tree(path, detach_mounts=True)
+
+    def _given_back(self, dataset: str, was: str) -> bool:
+        """Give a dataset its layer's name again if nothing took its place: whoever was about to replace it died."""
+        if was in {"", "-"} or self.exists(was):
+            return False
+        command.rename(dataset, self._places.dataset(was))
+        return True
+
+    def stale(self) -> list[str]:
+        """See `Driver.stale`."""
+        return self._staging.stale()
+
+    def sweep(self) -> list[str]:
+        """See `Driver.sweep`."""
+        return self._staging.sweep().removed
+
+    # ── using ──
+
+    def mount(self, layer: str, options: MountOptions) -> str:
+        """See `Driver.mount`."""
+        return self._mounts.mount(layer, self._dataset(layer), options)
+
+    def can_shift(self, id_map: IDMap) -> bool:
+        """See `Driver.can_shift`: what is on disk is what is seen."""
+        return not id_map
+
+    def unmount(self, layer: str) -> None:
+        """See `Driver.unmount`."""
+        self._mounts.unmount(layer)
+
+    def is_mounted(self, layer: str, path: str) -> bool:
+        """See `Driver.is_mounted`."""
+        with suppress(CstoreError):
+            return path == self._places.mount_point(layer) and self._mounts.is_mounted(layer)
+        return False
+
+    def content_roots(self, layer: str) -> Sequence[str]:
+        """See `Driver.content_roots`. They are there for as long as this driver object, or until the layer changes."""
+        return (self._mounts.held(layer, self._dataset(layer)),)
+
+    @contextmanager
+    def tree_of(self, layer: str) -> Iterator[str]:
+        """See `Driver.tree_of`."""
+        with self._mounts.mounted_nowhere(layer, self._dataset(layer)) as path:
+            yield path
+
+    def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
+        """See `Driver.changes`."""
+        from cstore.drivers.tree_diff import tree_changes
+
+        return tree_changes(self, layer, base, layer_map, base_map)
+
+    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+        """See `Driver.write_diff`."""
+        from cstore.drivers.tree_diff import write_tree_diff
+
+        write_tree_diff(self, layer, base, sink, layer_map, base_map)
+
+    def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
+        """See `Driver.diff_size`."""
+        from cstore.drivers.tree_diff import tree_diff_size
+
+        return tree_diff_size(self, layer, base, layer_map, base_map)
+
+    def status(self) -> list[tuple[str, str]]:
+        """See `Driver.status`."""
+        parent = self._places.parent
+        pool = parent.partition("/")[0]
+        used, available, quota, compression = command.properties(parent, ["used", "available", "quota", "compression"])
+        return [
+            ("Zpool", pool),
+            ("Zpool Health", command.pool_health(pool)),
+            ("Parent Dataset", parent),
+            ("Space Used By Parent", used),
+            ("Space Available", available),
+            ("Parent Quota", "no" if quota in {"0", "none", "-"} else quota),
+            ("Compression", compression),
+        ]
+
+    def shutdown(self) -> None:
+        """See `Driver.shutdown`."""
+        self._mounts.close()
+
+
+if TYPE_CHECKING:
+    _: type[Driver] = ZfsDriver
+
+
+def _properties(size: int) -> dict[str, str]:
+    limits = {"quota": str(size)} if size else {}
+    return {"mountpoint": "legacy", OURS: "yes", **limits}
+
+
+def _clone(source: str, staged: str, properties: dict[str, str]) -> None:
+    command.clone(source, staged.rpartition(":")[2], staged, properties)
+
+
+def _staged(tree: str, staging: StagingDirectory, *, has_lower: bool, copied: bool = False) -> StagedTree:
+    from cstore.archive.whiteout import WhiteoutForm
+    from cstore.drivers.contract import StagedTree
+
+    return StagedTree(tree, WhiteoutForm.PLAIN, has_lower, staging, copied=copied)

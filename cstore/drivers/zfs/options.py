@@ -1,0 +1,57 @@
+"""What may be configured: the dataset, mount options, and how much a layer may hold."""
+
+from __future__ import annotations
+
+from cstore.drivers.zfs.command import NAME
+from cstore.errors import DriverError
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Options(Value):
+    """The driver options. `dataset` is "" if none is named."""
+
+    dataset: str = ""
+    mount_options: tuple[str, ...] = ()
+
+
+def read_options(options: Sequence[str]) -> Options:
+    """Read `zfs.fsname` and `zfs.mountopt`.
+
+    Raises:
+        DriverError: an option that zfs does not know.
+    """
+    from cstore.config.driver_options import split_option
+
+    dataset, mount_options = "", ""
+    for key, value in map(split_option, options):
+        name = key.removeprefix(NAME).removeprefix(".")
+        if name == "fsname":
+            dataset = value.rstrip("/")
+        elif name == "mountopt":
+            mount_options = value
+        else:
+            raise DriverError(NAME, f"it has no option {key!r}", peer=f"unknown option {key}")
+    return Options(dataset, tuple(filter(None, mount_options.split(","))))
+
+
+def size_in(options: Mapping[str, str]) -> int:
+    """Read the limit from storage options, in bytes, 0 if they do not speak of any.
+
+    Raises:
+        DriverError: an option that is unknown, or a size that is none.
+    """
+    from cstore.config.driver_options import parse_size
+
+    size = 0
+    for key, value in options.items():
+        if key.lower() != "size":
+            raise DriverError(NAME, f"it has no storage option {key!r}", peer=f"unknown option {key}")
+        try:
+            size = parse_size(value)
+        except ValueError as error:
+            raise DriverError(NAME, f"storage option size: {error}") from None
+    return size

@@ -1,0 +1,87 @@
+"""Where a layer is: the name of its dataset, and the directory on which that is mounted."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cstore.drivers.zfs.command import NAME
+from cstore.errors import DriverUnusable, SystemFailure
+from cstore.ids import check_part
+
+_COMPONENT = re.compile(r"[A-Za-z0-9_.-]+")
+_GENERATED = re.compile(r"[0-9a-f]{64}")
+
+OURS = "cstore:layer"
+"""The property, set to `yes`, by which a dataset is known to be a layer, whatever its name."""
+
+WAS = "cstore:was"
+"""The property in which a dataset that is being replaced keeps the ID it had."""
+
+STAGED, REMOVED = "staged:", "removed:"
+"""What names begin with that are no layers yet, or no longer; the number of a staging directory follows."""
+
+
+class Places:
+    """The places of one store. `parent` is the dataset below which all others are."""
+
+    def __init__(self, home: str, parent: str) -> None:
+        self.home = home
+        self.parent = parent
+
+    def dataset(self, layer: str) -> str:
+        """Name the dataset of a layer.
+
+        Raises:
+            UnsafeID: no path can be made of the ID.
+            ValueError: it cannot name a dataset, so there is none.
+        """
+        if not _COMPONENT.fullmatch(check_part(layer)):
+            raise ValueError(layer)
+        return f"{self.parent}/{layer}"
+
+    def aside(self, kind: str, staging: str) -> str:
+        """Name the dataset of a staging directory; `kind` is STAGED or REMOVED."""
+        return f"{self.parent}/{kind}{os.path.basename(staging).rpartition('-')[2]}"
+
+    def layer_of(self, dataset: str, ours: str) -> str:
+        """The layer that a dataset is, "" if it is none; `ours` is the value of its property OURS.
+
+        Beside the layers there may be datasets of other people, so only what cstore made, or what has the form of an
+        ID, is taken for a layer.
+        """
+        name = dataset.rpartition("/")[2]
+        known = ours == "yes" or _GENERATED.fullmatch(name)
+        return name if known and _COMPONENT.fullmatch(name) else ""
+
+    def mount_point(self, layer: str) -> str:
+        """Where a layer is mounted. Raises UnsafeID."""
+        return os.path.join(self.home, "graph", check_part(layer))
+
+
+def find_dataset(home: str) -> str:
+    """The dataset on which the graph root is, or would be.
+
+    Raises:
+        DriverUnusable: it is not on ZFS.
+    """
+    from cstore.kernel.mountinfo import read_mounts
+
+    root = os.path.dirname(home)
+    existing = root
+    while not os.path.exists(existing) and existing != os.path.dirname(existing):
+        existing = os.path.dirname(existing)
+    try:
+        device = os.stat(existing).st_dev
+        mounts = read_mounts()
+    except OSError as error:
+        raise SystemFailure("examine", existing, error) from None
+    found = next((each.source for each in mounts if each.fstype == NAME and each.device == device), "")
+    if not found:
+        raise DriverUnusable(
+            NAME,
+            f"{root} is not on ZFS, and no dataset is named",
+            hint="name one with --storage-opt zfs.fsname=POOL/DATASET, or choose another driver with --storage-driver",
+            peer=f"no zfs dataset found for rootdir '{root}'",
+        )
+    return found

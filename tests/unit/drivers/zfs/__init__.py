@@ -1,0 +1,1 @@
+"""The zfs driver, part by part."""
