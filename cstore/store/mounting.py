@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.drivers.contract import MountOptions
-from cstore.errors import DriverError, LayersMounted, LayerUnknown, Unsupported
+from cstore.errors import DriverError, LayersMounted, LayerUnknown, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_or_container_layer
 from cstore.store.places import Shelf
@@ -107,7 +107,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
 def count_down(context: Context, mounts: MountTable, layer: str, *, force: bool) -> bool:
     """Count one mount less, or with `force` none; unmount at none. Returns whether the layer is still mounted."""
     recorded = mounts.get(layer)
-    if recorded is not None and recorded.count > 1 and not force:
+    if recorded is not None and recorded.count > 1 and not force and _may_be_mounted(context, layer, recorded.path):
         mounts.set(layer, recorded.path, recorded.count - 1)
         return True
     context.driver.unmount(layer)
@@ -115,14 +115,22 @@ def count_down(context: Context, mounts: MountTable, layer: str, *, force: bool)
     return False
 
 
+def _may_be_mounted(context: Context, layer: str, path: str) -> bool:
+    """Whether a recorded mount is there, or may be: a process by itself does not see those of other namespaces."""
+    from cstore.store.rootless import alone
+
+    return alone() or context.driver.is_mounted(layer, path)
+
+
 def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
     try:
         return layer_or_container_layer(tables, context.layout, word)
     except LayerUnknown:
-        path = os.path.abspath(word)
-        for entry in Reader(context).mounts():
-            layer = tables.layers.get(entry.id)
-            if layer is not None and path in {entry.path, os.path.realpath(entry.path)}:
+        path = os.path.realpath(word)
+        recorded = {entry.id: entry.path for entry in Reader(context).mounts()}
+        for identifier, point in (*recorded.items(), *_found_mounted(context).items()):
+            layer = tables.layers.get(identifier)
+            if layer is not None and path == os.path.realpath(point):
                 return layer
         raise
 
@@ -140,15 +148,38 @@ def mounted(context: Context, word: str) -> bool:
 def mount_point(context: Context, layer: str) -> str:
     """Where a layer is mounted, or ""."""
     recorded = Reader(context).mounts().get(layer)
-    if recorded is None or not context.driver.is_mounted(layer, recorded.path):
-        return ""
-    return recorded.path
+    if recorded is not None and context.driver.is_mounted(layer, recorded.path):
+        return recorded.path
+    return _found_mounted(context).get(layer, "")
 
 
 def mount_points(context: Context) -> dict[str, str]:
-    """Where layers are mounted, by their IDs: one look at the mount counts for all of them."""
+    """Where layers are mounted, by their IDs: one look at the mount counts for all of them, and one at the mounts."""
     mounts = Reader(context).mounts()
-    return {entry.id: entry.path for entry in mounts if context.driver.is_mounted(entry.id, entry.path)}
+    counted = {entry.id: entry.path for entry in mounts if context.driver.is_mounted(entry.id, entry.path)}
+    return {**_found_mounted(context), **counted}
+
+
+def _found_mounted(context: Context) -> dict[str, str]:
+    """Layers that the kernel has mounted where the driver mounts them, whether anybody counts them or not.
+
+    Their count is lost with the run root, and with a process that dies between mounting and counting.
+    """
+    from cstore.kernel.mountinfo import read_mounts
+
+    homes = (context.layout.driver_home, os.path.join(context.layout.run_root, context.layout.driver))
+    inside = tuple(os.path.realpath(home) + "/" for home in homes)
+    found: dict[str, str] = {}
+    try:
+        points = [each.mount_point for each in read_mounts() if each.mount_point.startswith(inside)]
+    except OSError as error:
+        raise SystemFailure("read", "the mounts of this process", error) from None
+    for point in points:
+        home = next(home for home in inside if point.startswith(home))
+        layer = point.removeprefix(home).partition("/")[0]
+        if context.driver.is_mounted(layer, point):
+            found[layer] = point
+    return found
 
 
 def shutdown(context: Context, *, force: bool = False) -> None:
@@ -163,7 +194,8 @@ def shutdown(context: Context, *, force: bool = False) -> None:
         return
     with writing(context, Shelf.LAYERS, graph=True) as writer:
         with writer.mounts() as mounts:
-            busy = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
+            counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
+            busy = list(dict.fromkeys((*counted, *_found_mounted(context))))
             if busy and not force:
                 raise LayersMounted(busy)
             for layer in busy:
