@@ -6,7 +6,7 @@ evidence there is; the same evidence is enough to repair by. Severities, worst f
     data      bytes that somebody stored are gone or changed
     records   what is known about these bytes is gone, wrong or in contradiction
     leftover  something lies there that belongs to nothing, or is used by nothing
-    cosmetic  nothing is lost and nothing is in the way
+    cosmetic  nothing is lost and nothing is in the way; the store counts as clean
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ KINDS: dict[str, Kind] = dict(
         _kind("file-missing", _DATA, "a file of a layer is missing", _REFILL),
         _kind("file-changed", _DATA, "a file of a layer has other contents than were imported", _REFILL),
         _kind("file-attributes", _DATA, "type, mode, owner, link target or attributes of a file differ", _RESTORE),
-        _kind("file-time", _COSMETIC, "only the time of a file differs", _RESTORE),
+        _kind("file-time", _RECORDS, "only the time of a file differs", _RESTORE),
         _kind("file-unexpected", _DATA, "a file lies in a layer and was not imported with it", _ASIDE),
         _kind("files-more", _DATA, "a layer has more such files than are listed", _REFILL),
         # ── overlay ──
@@ -155,11 +155,11 @@ KINDS: dict[str, Kind] = dict(
         _kind("leftover-tar-split", _LEFTOVER, "a tar-split file that no layer owns", _SWEEP),
         _kind("leftover-data", _LEFTOVER, "a directory of data items that nothing owns", _SWEEP),
         # ── the store's own directories ──
-        _kind("lock-missing", _COSMETIC, "a lock file is missing; the next change makes it again", _RELINK),
+        _kind("lock-missing", _RECORDS, "a lock file is missing; the next change makes it again", _RELINK),
         _kind("lock-wrong", _RECORDS, "something else stands where a lock file belongs", _RELINK),
         _kind("place-wrong", _RECORDS, "something else stands where a directory of the store belongs", _DECIDE),
-        _kind("place-writable", _RECORDS, "others than the owner may write to a directory of the store", _RESTORE),
-        _kind("place-mode", _COSMETIC, "a directory of the store has another mode than it should", _RESTORE),
+        _kind("place-mode", _RECORDS, "others may write to a directory of the store, or the owner may not", _RESTORE),
+        _kind("place-open", _COSMETIC, "others may look into a directory of the store", _RESTORE),
         _kind("place-owner", _RECORDS, "a directory of the store belongs to somebody else", _RESTORE),
     )
 )

@@ -42,7 +42,7 @@ class _Look:
         """Go from the manifest to the layers, as far as there is something to go by."""
         names = self._image.data_names
         manifests = [key for key in names if key.startswith(MANIFEST)]
-        if not names:
+        if not names and not self._image.digest:
             yield self._finding("image-without-data", "it has neither a manifest nor a config")
         elif MANIFEST not in names:
             sentence = f"it has no item {MANIFEST!r}, which is where everybody looks for its manifest"
@@ -69,6 +69,8 @@ class _Look:
         config = manifest.get("config")
         digest = config.get("digest") if isinstance(config, dict) else None
         if not isinstance(config, dict) or not isinstance(digest, str):
+            if not {"config", "layers", "mediaType"} & manifest.keys():
+                return  # no manifest of an image, whatever else somebody keeps there
             yield self._finding("image-manifest-broken", "its manifest names no config")
             return
         if config.get("mediaType", "") not in _CONFIG_TYPES:

@@ -84,9 +84,11 @@ def _directory(place: Place, owner: int) -> Iterator[Finding]:
     evidence = {"mode": f"{mode:04o}", "expected": f"{_MODE:04o}"}
     sticky = bool(mode & stat.S_ISVTX)  # a root in /tmp-like company
     if mode & _OTHERS_WRITE and not sticky:
-        yield of_store("place-writable", place.path, f"others may write to it (mode {mode:04o})", **evidence)
-    elif mode & _OWNER_ALL != _OWNER_ALL or (place.exact and mode & 0o777 != _MODE):
-        yield of_store("place-mode", place.path, f"its mode is {mode:04o} instead of {_MODE:04o}", **evidence)
+        yield of_store("place-mode", place.path, f"others may write to it (mode {mode:04o})", **evidence)
+    elif mode & _OWNER_ALL != _OWNER_ALL:
+        yield of_store("place-mode", place.path, f"its owner may not use it (mode {mode:04o})", **evidence)
+    elif place.exact and mode & 0o777 != _MODE:
+        yield of_store("place-open", place.path, f"others may look into it (mode {mode:04o})", **evidence)
     if place.exact and owner >= 0 and status.st_uid != owner:
         sentence = f"it belongs to user {status.st_uid}, and the store to user {owner}"
         yield of_store("place-owner", place.path, sentence, owner=status.st_uid, expected=owner)

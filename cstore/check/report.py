@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.check.findings import Severity
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -43,9 +44,14 @@ class Report(Value):
     read_only: frozenset[tuple[str, str]] = frozenset()
 
     @property
+    def serious(self) -> tuple[Finding, ...]:
+        """The findings that are more than cosmetic: those that the exit status and the peer's lines tell of."""
+        return tuple(finding for finding in self.findings if finding.severity is not Severity.COSMETIC)
+
+    @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
+        """Whether nothing was found that is more than cosmetic."""
+        return not self.serious
 
     def of(self, kind: str, identifier: str) -> list[Finding]:
         """The findings about one item itself."""
@@ -72,7 +78,7 @@ class Report(Value):
 
     def _lines(self, kind: str, *, read_only: bool) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for finding in self.findings:
+        for finding in self.serious:
             if finding.subject.kind == kind and finding.read_only == read_only:
                 found.setdefault(finding.subject.id, []).extend(lines_of(finding))
         return found
@@ -81,7 +87,7 @@ class Report(Value):
     def others(self) -> dict[str, list[str]]:
         """The lines about the store itself, by path, which no group of the peer has a place for."""
         found: dict[str, list[str]] = {}
-        for finding in self.findings:
+        for finding in self.serious:
             if finding.subject.kind == "store":
                 found.setdefault(finding.subject.path, []).append(finding.sentence)
         return found

@@ -31,10 +31,10 @@ def check(session: Session, /, **wanted: Any) -> None:
     Everything is looked at: records, data items, the storage driver's own files, and every file of every layer, which
     is held against the archive that it came from. A finding is data that is damaged, records that are, a leftover, or
     cosmetic. Nothing is written, not even in a store that others are changing; what is found is looked for again under
-    their locks before it is reported.
+    their locks before it is reported. What is cosmetic is shown on a terminal and in JSON only.
 
-    Exit status: 0 nothing was found, 1 something was, 2 the command line made no sense, 3 the store could not be
-    checked, so nothing can be said about it.
+    Exit status: 0 nothing was found that is more than cosmetic, 1 something was, 2 the command line made no sense,
+    3 the store could not be checked, so nothing can be said about it.
     """
     from cstore.cli.output import findings
 
