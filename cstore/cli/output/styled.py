@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, ImageRow, LayerRow
     from cstore.store import Leftover
 
+    Fact = tuple[str, str | tuple[str, ...]]
+
 COMPRESSIONS = ("none", "bzip2", "gzip", "xz", "zstd")
 CHANGE_STYLES = ("yellow", "green", "red")
 
@@ -80,12 +82,13 @@ def layer_details(records: Iterable[tuple[Layer, bool]]) -> None:
         _print_facts(_facts(record, read_only))
 
 
-def _print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Show what there is to be said of one thing, a line each."""
+def _print_facts(facts: Iterable[Fact]) -> None:
+    """Show what there is to be said of one thing, a line each; several values of one label below each other."""
     grid = Table.grid(padding=(0, 2))
     for label, value in facts:
         if value:
-            grid.add_row(Text(label, style="dim"), Text(visible(value)))
+            lines = "\n".join(map(visible, (value,) if isinstance(value, str) else value))
+            grid.add_row(Text(label, style="dim"), Text(lines, overflow="fold"))
     console().print(grid)
 
 
@@ -139,19 +142,19 @@ def image_details(found: Iterable[tuple[ImageFacts, int | str]]) -> None:
         _print_facts(_facts_of_image(one, size))
 
 
-def _facts_of_image(one: ImageFacts, size: int | str) -> list[tuple[str, str]]:
+def _facts_of_image(one: ImageFacts, size: int | str) -> list[Fact]:
     record = one.image
-    items = (f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
+    items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
     return [
         ("ID", record.id),
-        ("Names", ", ".join(record.names)),
-        ("Earlier names", ", ".join(name for name in record.names_history if name not in record.names)),
-        ("Digests", ", ".join(one.digests)),
+        ("Names", record.names),
+        ("Earlier names", tuple(name for name in record.names_history if name not in record.names)),
+        ("Digests", one.digests),
         ("Created", f"{record.created} ({_age(record.created)})"),
         ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
         ("Top layer", record.layer),
-        ("Mapped twins", ", ".join(record.mapped_layers)),
-        ("Data", ", ".join(items)),
+        ("Mapped twins", record.mapped_layers),
+        ("Data", items),
         ("Metadata", record.metadata),
         ("Read only", "yes" if one.read_only else ""),
     ]
@@ -184,7 +187,7 @@ def container_details(found: Iterable[tuple[ContainerFacts, int | str]]) -> None
 
 def _facts_of_container(one: ContainerFacts, size: int | str) -> list[tuple[str, str]]:
     record = one.container
-    items = (f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
+    items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
     return [
         ("ID", record.id),
         ("Names", ", ".join(record.names)),
