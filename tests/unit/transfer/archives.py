@@ -6,10 +6,12 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.builders import make_tar, regular, symlink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Members = dict[str, bytes]
 
