@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
     from cstore.store.container_creation import NewContainer
+    from cstore.store.copying import Spot
     from cstore.store.creation import NewLayer
     from cstore.store.image_creation import NewImage
     from cstore.store.userns import AutoMap
@@ -42,6 +43,7 @@ __all__ = [
     "NewLayer",
     "Overrides",
     "Patience",
+    "Spot",
     "Store",
     "StoreConfig",
     "__version__",
@@ -65,6 +67,7 @@ _HOMES = {
     "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",
     "Patience": "cstore.fs.patience",
+    "Spot": "cstore.store.copying",
     "Store": "cstore.store",
     "StoreConfig": "cstore.config",
     "load_config": "cstore.config",

@@ -63,11 +63,12 @@ def _assigned(words: list[str], places: tuple[Word, ...]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     rest = list(words)
-    for place in places:
-        if not rest and place.required:
+    for count, place in enumerate(places, 1):
+        spare = len(rest) - len(places[count:])  # a place for many leaves one word to each that comes after it
+        if place.required and (spare < 1 if place.many else not rest):
             raise ValueError(place.metavar)
         if place.many:
-            values[place.name], rest = tuple(rest), []
+            values[place.name], rest = tuple(rest[:spare]), rest[spare:]
         else:
             values[place.name] = rest.pop(0) if rest else ""
     if rest:

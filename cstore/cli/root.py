@@ -106,6 +106,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("diff", "diff:diff", "Write a layer as a tar archive."),
             Entry("diffsize", "diff:diffsize", "Add up the sizes of what a layer changes.", ("diff-size",)),
             Entry("applydiff", "diff:applydiff", "Apply a tar archive to a layer.", ("apply-diff",)),
+            Entry("copy", "copy:copy", "Copy files and directories into a layer, or out of one."),
             Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "Say which layers or containers are mounted."),

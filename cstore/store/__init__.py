@@ -11,13 +11,14 @@ from cstore.store.store import Store, open_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.container_creation import NewContainer
+    from cstore.store.copying import Spot
     from cstore.store.creation import NewLayer
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import Item
 
-__all__ = ["Item", "Leftover", "NewContainer", "NewImage", "NewLayer", "Sharing", "Store", "open_store"]
+__all__ = ["Item", "Leftover", "NewContainer", "NewImage", "NewLayer", "Sharing", "Spot", "Store", "open_store"]
 
 _HOMES = {
     "Item": "lookup",
@@ -26,6 +27,7 @@ _HOMES = {
     "NewImage": "image_creation",
     "NewLayer": "creation",
     "Sharing": "dedup",
+    "Spot": "copying",
 }
 
 

@@ -14,11 +14,12 @@ from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from cstore.config import StoreConfig
     from cstore.errors import RecordsDamaged
     from cstore.fs.patience import Patience
+    from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
 
@@ -144,6 +145,14 @@ class Store:
         from cstore.store import names
 
         names.set_metadata(self._context, word, text)
+
+    # ── contents ──
+
+    def copy(self, sources: Sequence[Spot], target: Spot, owner: tuple[int, int] | None = None) -> None:
+        """Copy files and directories into a layer, or out of one; see `copying.copy`."""
+        from cstore.store import copying
+
+        copying.copy(self._context, sources, target, owner)
 
     # ── mounts ──
 

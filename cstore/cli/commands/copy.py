@@ -1,0 +1,53 @@
+"""Files and directories into a layer, or out of one."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, text, word, words
+from cstore.cli.session import Intent, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.store import Spot
+
+
+@command("copy", example="cstore copy --chown 0:0 ./site app:/srv/www\ncstore copy base:/etc/passwd app:/etc/passwd")
+@words("sources", "[LAYER:]PATH")
+@word("target", "LAYER:PATH")
+@text("--chown", "-o", metavar="UID[:GID]", help="Owner of all that is made; one number stands for both.")
+@json_option
+def copy(session: Session, sources: tuple[str, ...], target: str, chown: str) -> None:
+    """Copy files and directories into a layer, or out of one.
+
+    A file becomes the target itself; what is in a directory goes into the target. A path in a layer never leads out of
+    it, whatever links it meets. A PATH without LAYER is one of the host, for the target too.
+    """
+    store = session.open(Intent.WRITE)
+    store.copy([_spot(source) for source in sources], _spot(target), _owner(chown))
+
+
+def _spot(text: str) -> Spot:
+    from cstore.store import Spot
+
+    layer, colon, path = text.partition(":")
+    return Spot(path=path, layer=layer) if colon else Spot(path=text)
+
+
+def _owner(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    uid, colon, gid = text.partition(":")
+    user = _number(uid, "UID")
+    return user, _number(gid, "GID") if colon else user
+
+
+def _number(text: str, noun: str) -> int:
+    from cstore.errors import InvalidOption
+    from cstore.idmap import LARGEST_ID
+
+    if text.isascii() and text.isdecimal() and int(text) < LARGEST_ID:
+        return int(text)
+    raise InvalidOption(
+        f"--chown needs numbers, and {text!r} is no {noun}",
+        hint="write --chown UID or --chown UID:GID",
+        peer=f'bad {noun}: strconv.ParseUint: parsing "{text}": invalid syntax',
+    )

@@ -1,0 +1,196 @@
+"""Copying into a place that holds something already: a tree into a directory, or one file over another.
+
+Whoever calls holds both sides open, and so decides what they are confined to: nothing here follows a link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cstore.errors import IDNotMapped
+from cstore.fs import xattr
+from cstore.fs.tree.copy_entries import Copier, Plan, failure
+from cstore.fs.tree.remove import remove_tree
+from cstore.fs.tree.trail import Trail, open_again
+from cstore.fs.worker import run_workers
+from cstore.kernel.namespaces import in_user_namespace
+
+if TYPE_CHECKING:
+    from cstore.fs.tree.copy_entries import Owner
+
+_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def merge_tree(path: str, source_fd: int, target_fd: int, owner: Owner) -> None:
+    """Copy what is in one open directory into another.
+
+    Directories that both have are merged and get the metadata of the source; whatever else is in the way is replaced.
+    Kept is what `copy_tree` keeps. The target's own metadata stays. Nothing is synced.
+
+    Args:
+        path: the source, for messages.
+        source_fd: what to copy, which must not hold the target.
+        target_fd: where to.
+        owner: maps user and group of a source file to those of its copy; it may raise a CstoreError.
+
+    Raises:
+        CstoreError: names the first thing that could not be copied. What was copied before it stays.
+    """
+    room = f".links-{os.urandom(8).hex()}"
+    try:
+        os.mkdir(room, 0o700, dir_fd=target_fd)
+        links_fd = os.open(room, _READ, dir_fd=target_fd)
+    except OSError as error:
+        raise failure(path, error) from None
+    try:
+        plan = _plan(path, source_fd, target_fd, links_fd, owner)
+        run_workers([partial(_merge, plan)], keep={source_fd, target_fd, links_fd})
+    finally:
+        os.close(links_fd)
+        remove_tree(xattr.entry(target_fd, room))
+
+
+def place_file(path: str, source_fd: int, folder_fd: int, name: str, owner: Owner) -> None:
+    """Copy one open file, pipe or device to `name` in an open directory, in one step.
+
+    A file or link of that name is replaced; a directory is not.
+
+    Raises:
+        SystemFailure: it cannot be copied; what was there before still is.
+    """
+    plan = _plan(path, source_fd, folder_fd, folder_fd, owner)
+    run_workers([partial(_place, plan, name)], keep={source_fd, folder_fd})
+
+
+def _plan(path: str, source_fd: int, target_fd: int, links_fd: int, owner: Owner) -> Plan:
+    nobodys = (-2, -2)  # in a place that was there before, a new file's owner depends on its directory: always set it
+    return Plan(path, source_fd, target_fd, links_fd, nobodys, owner, confined=in_user_namespace())
+
+
+def _place(plan: Plan, name: str) -> None:
+    os.umask(0)
+    part = f".copy-{os.urandom(8).hex()}"
+    try:
+        try:
+            _SingleCopier(plan).make(plan.source_fd, plan.target_fd, part)
+            os.rename(part, name, src_dir_fd=plan.target_fd, dst_dir_fd=plan.target_fd)
+        except BaseException:
+            _unlink(part, plan.target_fd)
+            raise
+    except OSError as error:
+        raise failure(plan.source, error) from None
+    except IDNotMapped as error:
+        raise error.at(plan.source) from None
+
+
+class _SingleCopier(Copier):
+    """Copies a file that is open, wherever it came from."""
+
+    def make(self, source: int, at: int, name: str) -> None:
+        status = os.fstat(source)
+        if stat.S_ISREG(status.st_mode):
+            self._make_file(source, status, at, name)
+            return
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=at)
+        os.chown(name, *self._wanted_owner(status), dir_fd=at, follow_symlinks=False)
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=at)
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
+
+
+def _merge(plan: Plan) -> None:
+    os.umask(0)
+    source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
+    target = Trail("", open_again(plan.target_fd))
+    _Merge(plan, source, target).run()
+
+
+class _Merge:
+    """The state of one walk: depth-first, a directory's metadata last, for making files in it changes them."""
+
+    def __init__(self, plan: Plan, source: Trail, target: Trail) -> None:
+        self._source, self._target = source, target
+        self._copier = Copier(plan)
+
+    def run(self) -> None:
+        where = ""
+        try:
+            pending = [self._visit()]
+            while pending:
+                if pending[-1]:
+                    where = pending[-1].pop()
+                    self._enter(where)
+                    where = ""
+                    pending.append(self._visit())
+                    continue
+                pending.pop()
+                if pending:
+                    self._leave()
+        except OSError as error:
+            raise failure(self._source.where(where), error) from None
+
+    def _visit(self) -> list[str]:
+        """Copy what is in this directory and no directory itself; return the names of those."""
+        source, target = self._source.here, self._target.here
+        directories, name = [], ""
+        try:
+            with os.scandir(source) as entries:
+                listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for name, is_directory in listed:
+                if is_directory:
+                    directories.append(name)
+                else:
+                    self._make_way(target, name)
+                    self._copy(source, target, name)
+        except OSError as error:
+            raise failure(self._source.where(name), error) from None
+        except IDNotMapped as error:
+            raise error.at(self._source.where(name)) from None
+        return directories
+
+    def _copy(self, source: int, target: int, name: str) -> None:
+        if stat.S_ISREG(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
+            self._copier.copy_file(source, target, name)
+        else:
+            self._copier.copy_other(source, target, name)
+
+    @staticmethod
+    def _make_way(target: int, name: str) -> None:
+        """Remove what has the name, to be replaced."""
+        try:
+            os.unlink(name, dir_fd=target)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            remove_tree(xattr.entry(target, name))
+
+    def _enter(self, name: str) -> None:
+        """Go into a directory on both sides; what is in its way in the target and no directory is replaced."""
+        target = self._target.here
+        try:
+            os.mkdir(name, 0o700, dir_fd=target)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=target, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=target)
+                os.mkdir(name, 0o700, dir_fd=target)
+        self._source.down(name)
+        self._target.down(name)
+
+    def _leave(self) -> None:
+        self._target.secure_way_up()  # which the mode that comes next may bar
+        here = self._source.here
+        try:
+            self._copier.finish(here, self._target.here, os.fstat(here))
+        except IDNotMapped as error:
+            raise error.at(self._source.where()) from None
+        self._source.up()
+        self._target.up()
+
+
+def _unlink(name: str, folder_fd: int) -> None:
+    try:
+        os.unlink(name, dir_fd=folder_fd)
+    except FileNotFoundError:
+        return

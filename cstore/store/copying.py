@@ -1,0 +1,274 @@
+"""Files and trees into layers and out of them; a layer's paths never lead out of the layer (cli 9).
+
+A layer is mounted for as long as it takes. A path in it is resolved as a process would whose root it is: links and dots
+stop at its top. Owners are those of inside: mapped in by the source's ID map, mapped out by the target's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cstore.errors import CstoreError, InvalidOption, LayerUnknown, SystemFailure
+from cstore.fs.scoped import open_in_root
+from cstore.idmap import IDENTITY
+from cstore.store.lookup import container_of_layer, get_layer
+from cstore.store.mounting import mount, unmount
+from cstore.store.reading import Reader
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.fs.tree.copy_entries import Owner
+    from cstore.idmap import IDMap
+    from cstore.store.context import Context
+
+_LOOK = os.O_PATH | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_PARENT, _NEW_DIRECTORY = 0o700, 0o755
+"""The modes of directories that are made for a file, and for a tree, as with the peer."""
+_ROOT = (0, 0)
+"""Who owns what is made for want of it."""
+
+
+class Spot(Value):
+    """A path in a layer, or with `layer` "" on the host."""
+
+    path: str
+    layer: str = ""
+
+
+class _Side(Value):
+    """A tree that is open: its root, how paths in it are called in messages, and the owners inside."""
+
+    root_fd: int
+    name: str
+    id_map: IDMap
+
+
+def copy(context: Context, sources: Sequence[Spot], target: Spot, owner: tuple[int, int] | None = None) -> None:
+    """Copy each source to `target`, one after the other; the first that fails is the last.
+
+    What is no directory becomes `target` itself, in one step. Of a directory, the contents are merged into `target`.
+    Links that end a source's path are followed.
+
+    Args:
+        context: the store.
+        sources: what to copy.
+        target: where to; what is missing above it is made.
+        owner: user and group for all that is made, as seen from inside the target; by default that of the source.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+        ReadOnlyStore: the target belongs to an additional store.
+        InvalidOption: a directory would be copied into itself.
+        IDNotMapped: an owner has no place in an ID map.
+        SystemFailure: names what could not be copied. Of a tree, what was copied before it stays.
+    """
+    with _opened(context, target, writing=True) as into:
+        for source in sources:
+            with _opened(context, source, writing=False) as out_of:
+                _copy(source, out_of, target, into, owner)
+        if context.sync and target.layer:
+            from cstore.fs.atomic import sync_filesystem
+
+            sync_filesystem(f"/proc/self/fd/{into.root_fd}/.")
+
+
+# ── the two sides ──
+
+
+@contextmanager
+def _opened(context: Context, spot: Spot, *, writing: bool) -> Iterator[_Side]:
+    if not spot.layer:
+        with _root("/") as root_fd:
+            yield _Side(root_fd, "", IDENTITY)
+        return
+    with _tree(context, spot.layer, writing=writing) as (path, id_map), _root(path) as root_fd:
+        yield _Side(root_fd, f"{spot.layer}:", id_map)
+
+
+@contextmanager
+def _root(path: str) -> Iterator[int]:
+    try:
+        fd = os.open(path, _FOLDER)
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _tree(context: Context, word: str, *, writing: bool) -> Iterator[tuple[str, IDMap]]:
+    """The whole tree of a layer, and the ID map that its owners have gone through."""
+    tables = Reader(context)
+    try:
+        layer = get_layer(tables, word)
+    except LayerUnknown as error:
+        error.peer = f'error finding layer "{word}": {error.peer}'
+        raise
+    if not writing and layer.id not in tables.layers:
+        with context.driver.tree_of(layer.id) as path:
+            yield path, layer.id_map
+        return
+    container = container_of_layer(tables, layer.id)
+    path = mount(context, layer.id)
+    try:
+        yield path, layer.id_map or (IDENTITY if container is None else container.id_map)
+    finally:
+        unmount(context, layer.id)
+
+
+def _owner_between(inside: IDMap, outside: IDMap, fixed: tuple[int, int] | None) -> Owner:
+    def owner(uid: int, gid: int) -> tuple[int, int]:
+        return outside.to_host(*(fixed or inside.to_container(uid, gid)))
+
+    return owner
+
+
+# ── copying ──
+
+
+def _copy(source: Spot, out_of: _Side, target: Spot, into: _Side, fixed: tuple[int, int] | None) -> None:
+    from_name, to_name = out_of.name + source.path, into.name + target.path
+    owner = _owner_between(out_of.id_map, into.id_map, fixed)
+    fd = _open_source(source, out_of, from_name)
+    try:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            _copy_tree(fd, from_name, target, into, owner, into.id_map.to_host(*(fixed or _ROOT)))
+        else:
+            _copy_file(fd, from_name, target, into, owner)
+    except CstoreError as error:
+        error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
+        raise
+    finally:
+        os.close(fd)
+
+
+def _open_source(source: Spot, side: _Side, name: str) -> int:
+    """Open a source: for reading, or only to look at it if it is a pipe or a device, which reading would change."""
+    path = _inside(source)
+    try:
+        fd = open_in_root(side.root_fd, path, _LOOK)
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):
+            os.close(fd)
+            raise InvalidOption(f"{name} is a socket, which cannot be copied")
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return fd
+        os.close(fd)
+        return open_in_root(side.root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("read", name, error) from None
+
+
+def _inside(spot: Spot) -> bytes:
+    """The path as it is resolved from the root of its side; one on the host may be relative."""
+    path = spot.path if spot.layer else os.path.join(os.getcwd(), spot.path)
+    return os.fsencode(path) or b"/"
+
+
+def _copy_tree(source_fd: int, name: str, target: Spot, into: _Side, owner: Owner, new: tuple[int, int]) -> None:
+    from cstore.fs.tree.merge import merge_tree
+
+    if not target.layer and not os.path.isabs(target.path):
+        raise InvalidOption(
+            f"the target {target.path!r} of a directory is not an absolute path",
+            hint=f"write {os.path.abspath(target.path)}",
+            peer=f"path: {target.path} should be absolute",
+        )
+    where = into.name + target.path
+    target_fd = _open_folder(_inside(target), into, _NEW_DIRECTORY, new, where)
+    try:
+        _refuse_inside(source_fd, target_fd, name, where)
+        merge_tree(name, source_fd, target_fd, owner)
+    except CstoreError as error:
+        error.hint = "; ".join(filter(None, [error.hint, f"what was copied before it stays in {where}"]))
+        raise
+    finally:
+        os.close(target_fd)
+
+
+def _copy_file(source_fd: int, name: str, target: Spot, into: _Side, owner: Owner) -> None:
+    from cstore.fs.tree.merge import place_file
+
+    where = into.name + target.path
+    path = _inside(target).rstrip(b"/")
+    folder, _, last = path.rpartition(b"/")
+    if last in {b"", b".", b".."}:
+        raise _is_directory(where)
+    folder_fd = _open_folder(folder or b"/", into, _NEW_PARENT, into.id_map.to_host(*_ROOT), where)
+    try:
+        if _is_there(os.fsdecode(last), folder_fd):
+            raise _is_directory(where)
+        place_file(name, source_fd, folder_fd, os.fsdecode(last), owner)
+    finally:
+        os.close(folder_fd)
+
+
+def _is_there(name: str, folder_fd: int) -> bool:
+    """Whether a directory has the name."""
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+def _is_directory(where: str) -> SystemFailure:
+    refused = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return SystemFailure("overwrite", where, refused, hint="say under which name the file shall be in it")
+
+
+def _open_folder(path: bytes, side: _Side, mode: int, owner: tuple[int, int], where: str) -> int:
+    """Open a directory, and make what is missing of it. Every part is resolved within the side's root."""
+    parts = [part for part in path.split(b"/") if part]
+    here = os.open(".", _FOLDER, dir_fd=side.root_fd)
+    try:
+        for count, part in enumerate(parts, 1):
+            there = _step(side.root_fd, here, b"/".join(parts[:count]), part, mode, owner)
+            os.close(here)
+            here = there
+    except OSError as error:
+        os.close(here)
+        raise SystemFailure("make the directory for", where, error) from None
+    return here
+
+
+def _step(root_fd: int, above: int, path: bytes, part: bytes, mode: int, owner: tuple[int, int]) -> int:
+    try:
+        return open_in_root(root_fd, path, _FOLDER)
+    except FileNotFoundError:
+        os.mkdir(part, 0o700, dir_fd=above)
+    made = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+    try:
+        os.fchown(made, *owner)
+        os.fchmod(made, mode)
+    except OSError:
+        os.close(made)
+        raise
+    return made
+
+
+def _refuse_inside(source_fd: int, target_fd: int, source: str, target: str) -> None:
+    """Refuse to copy a directory into itself or below, which would have no end."""
+    wanted = os.fstat(source_fd)
+    here = os.dup(target_fd)
+    try:
+        while not os.path.samestat(wanted, os.fstat(here)):
+            above = os.open("..", _LOOK | os.O_DIRECTORY, dir_fd=here)
+            end = os.path.samestat(os.fstat(above), os.fstat(here))
+            os.close(here)
+            here = above
+            if end:
+                return
+    except OSError as error:
+        raise SystemFailure("examine", target, error) from None
+    finally:
+        os.close(here)
+    raise InvalidOption(f"{source} cannot be copied to {target}, which is inside it", hint="copy it elsewhere first")

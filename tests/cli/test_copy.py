@@ -1,0 +1,228 @@
+"""copy: into layers and out of them, with owners, and never beyond a layer."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import CommandLine
+    from tests.conftest import StoreRoots
+
+pytestmark = pytest.mark.usefixtures("needs_root")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A directory with something of every kind."""
+    top = tmp_path / "source"
+    (top / "d" / "e").mkdir(parents=True)
+    (top / "f").write_bytes(b"contents")
+    (top / "d" / "e" / "g").write_bytes(b"deep")
+    os.chmod(top / "d" / "e" / "g", 0o4755)  # noqa: S103  - the copy must keep it
+    os.chown(top / "f", 1000, 1001)
+    os.link(top / "f", top / "hard")
+    os.symlink("f", top / "link")
+    os.symlink("/etc", top / "absolute")
+    os.mkfifo(top / "pipe", 0o640)
+    os.setxattr(top / "f", "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
+    os.utime(top / "d", (1, 1_000_000_000))
+    return top
+
+
+@pytest.fixture
+def layer(cli: CommandLine, store_roots: StoreRoots) -> Callable[[str], str]:
+    """Two empty layers `l1` and `l2`; gives a path in one of them, on disk."""
+    for name in ("l1", "l2"):
+        cli("create-layer", "-i", name, "-n", f"name-{name}").ok()
+
+    def path(spot: str) -> str:
+        name, _, inner = spot.partition(":")
+        return store_roots.tree(name) + inner
+
+    return path
+
+
+def owner(path: str) -> tuple[int, int]:
+    """User and group of a file."""
+    status = os.lstat(path)
+    return status.st_uid, status.st_gid
+
+
+def test_a_file_becomes_the_target(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """With its mode, owner, times and attributes; missing parents are private; what was there is replaced."""
+    cli("copy", str(source / "f"), "name-l1:/a/b/f").ok()
+    cli("copy", str(source / "d" / "e" / "g"), "l1:/set").ok()
+    os.symlink("/etc/hostname", layer("l1:/taken"))
+    cli("copy", str(source / "link"), "l1:/taken").ok()
+
+    with open(layer("l1:/a/b/f"), "rb") as file:
+        assert file.read() == b"contents"
+    assert owner(layer("l1:/a/b/f")) == (1000, 1001)
+    assert os.stat(layer("l1:/a/b/f")).st_mtime_ns == os.stat(source / "f").st_mtime_ns
+    assert os.getxattr(layer("l1:/a/b/f"), "security.capability") == os.getxattr(source / "f", "security.capability")
+    assert [stat.S_IMODE(os.stat(layer(f"l1:{path}")).st_mode) for path in ("/a", "/a/b", "/set")] == [
+        0o700,
+        0o700,
+        0o4755,
+    ]
+    assert stat.S_ISREG(os.lstat(layer("l1:/taken")).st_mode)
+    assert [name for name in os.listdir(layer("l1:")) if name.startswith(".")] == []
+
+
+def test_a_tree_is_merged(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """What both have is merged or replaced, links and pipes are kept, the target itself stays as it is."""
+    os.makedirs(layer("l1:/into/d"))
+    os.chmod(layer("l1:/into"), 0o700)
+    for name in ("d/kept", "hard"):
+        with open(layer(f"l1:/into/{name}"), "wb") as file:
+            file.write(b"old")
+    os.mkdir(layer("l1:/into/f"))
+    os.symlink("/nowhere", layer("l1:/into/link"))
+
+    cli("copy", str(source), "l1:/into/").ok()
+
+    assert sorted(os.listdir(layer("l1:/into"))) == ["absolute", "d", "f", "hard", "link", "pipe"]
+    assert sorted(os.listdir(layer("l1:/into/d"))) == ["e", "kept"]
+    assert stat.S_IMODE(os.stat(layer("l1:/into")).st_mode) == 0o700
+    assert os.path.samefile(layer("l1:/into/f"), layer("l1:/into/hard"))
+    assert [os.readlink(layer(f"l1:/into/{name}")) for name in ("link", "absolute")] == ["f", "/etc"]
+    assert stat.S_ISFIFO(os.lstat(layer("l1:/into/pipe")).st_mode)
+    assert os.stat(layer("l1:/into/d")).st_mtime == 1_000_000_000
+    assert os.stat(layer("l1:/into/d/e/g")).st_mode & 0o7777 == 0o4755
+
+
+def test_owners_can_be_set(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """For everything that is made; one number is both."""
+    cli("copy", "--chown", "5:6", str(source), "l1:/owned/deep").ok()
+    cli("copy", "-o", "7", str(source / "f"), "l1:/g").ok()
+
+    below = [os.path.join(top, name) for top, dirs, files in os.walk(layer("l1:/owned")) for name in dirs + files]
+    assert {owner(path) for path in below} == {(5, 6)}
+    assert owner(layer("l1:/owned")) == (5, 6)
+    assert owner(layer("l1:/g")) == (7, 7)
+
+
+def test_owners_go_through_the_maps(
+    cli: CommandLine, layer: Callable[[str], str], source: Path, store_roots: StoreRoots, tmp_path: Path
+) -> None:
+    """Out of one layer and into another, as they are inside; an owner without a place is named."""
+    cli("create-layer", "-i", "m", "--uidmap", "0:100000:2000", "--gidmap", "0:200000:2000").ok()
+    cli("copy", str(source), "m:/in").ok()
+    assert owner(store_roots.tree("m") + "/in/f") == (101_000, 201_001)
+    assert owner(store_roots.tree("m") + "/in") == (100_000, 200_000)
+
+    cli("copy", "m:/in/f", "l1:/out").ok()
+    cli("copy", "m:/in", str(tmp_path / "host")).ok()
+    assert owner(layer("l1:/out")) == owner(str(tmp_path / "host" / "f")) == (1000, 1001)
+
+    os.chown(source / "f", 60_000, 0)
+    told = cli("copy", str(source), "m:/again")
+    assert told.code == 1
+    assert "UID 60000" in told.err
+    assert "what was copied before it stays in m:/again" in told.err
+
+
+def test_no_path_leaves_its_layer(cli: CommandLine, layer: Callable[[str], str], source: Path, tmp_path: Path) -> None:
+    """Neither by links nor by dots, neither read nor written."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "file").write_bytes(b"host")
+    os.symlink(str(secret), layer("l1:/out"))
+    os.symlink("../../../../../../../.." + str(secret), layer("l1:/dots"))
+
+    for path in ("/out/file", "/dots/file", "/../../../../../../../../.." + str(secret / "file")):
+        assert cli("copy", f"l1:{path}", "l2:/stolen").code == 1
+        assert cli("copy", f"l1:{path}", str(tmp_path / "stolen")).code == 1
+        cli("copy", str(source / "f"), f"l1:{path}")
+        cli("copy", str(source), f"l1:{os.path.dirname(path)}")
+
+    assert os.listdir(layer("l2:")) == []
+    assert not (tmp_path / "stolen").exists()
+    assert os.listdir(secret) == ["file"]
+    assert (secret / "file").read_bytes() == b"host"
+    with open(layer("l1:" + str(secret / "file")), "rb") as file:  # where the links lead inside
+        assert file.read() == b"contents"
+
+
+def test_several_sources_stop_at_the_first_mistake(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """Each goes to the same target."""
+    told = cli("copy", str(source / "d"), "l2:/nope", str(source / "d" / "e"), "l1:/t")
+
+    assert told.code == 1
+    assert os.listdir(layer("l1:/t")) == ["e"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope:/f", "l1:/x"], "no layer is known as 'nope'"),
+        (["SOURCE/f", "nope:/x"], "no layer is known as 'nope'"),
+        (["--chown", "x", "SOURCE/f", "l1:/x"], "'x' is no UID"),
+        (["--chown", "1:-2", "SOURCE/f", "l1:/x"], "'-2' is no GID"),
+        (["l1:/nope", "l1:/x"], "cannot read l1:/nope: No such file or directory"),
+        (["SOURCE/f", "l1:/"], "cannot overwrite l1:/: Is a directory"),
+        (["SOURCE/f", "l1:/.."], "cannot overwrite l1:/..: Is a directory"),
+        (["SOURCE", "relative"], "not an absolute path"),
+        (["l1:/", "l1:/x"], "which is inside it"),
+        (["SOURCE", "SOURCE/d/new"], "which is inside it"),
+        (["SOURCE/d", "SOURCE/f/x"], "Not a directory"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("layer")
+def test_what_cannot_be_copied_is_said(cli: CommandLine, source: Path, words: list[str], said: str) -> None:
+    """Exit 1, and no layer stays mounted."""
+    told = cli("copy", *[word.replace("SOURCE", str(source)) for word in words])
+
+    assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+    assert said in told.err
+    assert cli("mounted", "l1").out == ""
+
+
+@pytest.mark.usefixtures("layer")
+def test_names_that_are_no_text(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """Any bytes, and long ones."""
+    names = [b"\xff\xfe", b"new\nline", b"x" * 255]
+    for name in names:
+        with open(os.path.join(os.fsencode(source / "d" / "e"), name), "wb"):
+            pass
+
+    cli("copy", str(source / "d" / "e"), "l1:/e").ok()
+
+    assert set(names) < set(os.listdir(os.fsencode(layer("l1:/e"))))
+
+
+def test_a_container_on_overlay_gets_owners_of_its_own(tmp_path: Path, source: Path) -> None:
+    """Where owners are shown by the mount, what is copied in has those of the container on disk."""
+    roots = ["--graph", "/dev/shm/" + tmp_path.name + "-g", "--run", str(tmp_path / "r"), "-s", "overlay"]
+
+    def run(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "cstore", *roots, *words], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    try:
+        run("create-layer", "-i", "base")
+        run("create-image", "-i", "image", "base")
+        run("create-container", "-i", "c", "--uidmap", "0:100000:2000", "--gidmap", "0:100000:2000", "image")
+        own = next(line for line in run("container", "c").splitlines() if line.startswith("Layer: ")).removeprefix(
+            "Layer: "
+        )
+        run("copy", str(source / "f"), f"{own}:/f")
+        upper = f"{roots[1]}/overlay/{own}/diff/f"
+        assert owner(upper) == (101_000, 101_001)
+        run("copy", f"{own}:/f", str(tmp_path / "back"))
+        assert owner(str(tmp_path / "back")) == (1000, 1001)
+    finally:
+        run("wipe")
+        run("shutdown")
+        subprocess.run(["rm", "-rf", roots[1]], check=True)
