@@ -14,7 +14,7 @@ import pytest
 
 from cstore.kernel.mountinfo import is_mountpoint
 from tests.builders import differences, digest, directory, make_tar, regular, tree_manifest, typical_tar, whiteout
-from tests.conftest import StoreRoots
+from tests.conftest import StoreRoots, find_peer
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
@@ -144,3 +144,31 @@ def test_shutdown_takes_the_peers_mount_of_the_home_away(ours: Runner, peer: Run
     assert is_mountpoint(home)
     ours("shutdown").ok()
     assert not is_mountpoint(home)
+
+
+def test_buildah_builds_in_our_store(ours: Runner, roots: BtrfsRoots, tmp_path: Path) -> None:
+    """What it fills we mount, what it commits we export, and podman deletes it."""
+    ours("import-layer", "--id", "before", stdin=typical_tar()).ok()
+    (tmp_path / "file").write_text("from buildah")
+    config = tmp_path / "peer.conf"
+    config.write_text(f'[storage]\ndriver = "btrfs"\ngraphroot = "{roots.graph}"\nrunroot = "{roots.run}"\n')
+    environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(config)}
+
+    def call(program: str, *words: str) -> str:
+        command = [find_peer(program), *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    name = call("buildah", "from", "scratch")
+    call("buildah", "add", name, str(tmp_path / "file"), "/there")
+    tree = ours("mount", name).ok().stdout.strip()
+    with open(os.path.join(tree, "there"), encoding="ascii") as file:
+        assert file.read() == "from buildah"
+    ours("unmount", name).ok()
+    call("buildah", "commit", "--quiet", name, "localhost/made:1")
+    found = [record["id"] for record in json.loads(ours("layers", "--json").ok().stdout)]
+    assert ['Add "/there"'] in [ours("changes", layer).ok().lines for layer in found]
+    call("buildah", "rm", name)
+    call("podman", "rmi", "localhost/made:1")
+    assert os.listdir(os.path.join(roots.graph, "btrfs", "subvolumes")) == ["before"]
