@@ -28,7 +28,7 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
         InvalidOption: one of `options` asks for a mount that can be written to.
         DriverError: the driver cannot mount it.
     """
-    if "rw" in options:
+    if any("rw" in option.split(",") for option in options):
         raise InvalidOption("images are mounted read-only", hint="leave rw out", peer=' "rw" option not supported')
     image = get_image(Reader(context), word)
     layer, mapped = base_layer(context, image, IDENTITY, label)

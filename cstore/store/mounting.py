@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from cstore.drivers.contract import MountOptions
-from cstore.errors import DriverError, LayersMounted, LayerUnknown, SystemFailure, Unsupported
+from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY
-from cstore.store.lookup import container_of_layer, layer_or_container_layer
+from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import is_made, writing
@@ -84,7 +84,7 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
     return MountOptions(
         label=label or layer.mount_label,
         options=options or (tuple(map(str, recorded)) if isinstance(recorded, list) else ()),
-        volatile=flags.get("Volatile") is True,
+        volatile=flags.get("Volatile") is True and not context.config.disable_volatile,
         id_map=id_map,
     )
 
@@ -129,7 +129,7 @@ def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
         path = os.path.realpath(word)
         recorded = {entry.id: entry.path for entry in Reader(context).mounts()}
         for identifier, point in (*recorded.items(), *_found_mounted(context).items()):
-            layer = tables.layers.get(identifier)
+            layer = layer_by_id(tables, identifier)  # which may be that of an image in an additional store
             if layer is not None and path == os.path.realpath(point):
                 return layer
         raise
@@ -141,8 +141,11 @@ def mounted(context: Context, word: str) -> bool:
     Raises:
         LayerUnknown: neither a container nor a layer answers to `word`.
     """
-    reader = Reader(context)
-    return bool(mount_point(context, layer_or_container_layer(reader, context.layout, word).id))
+    try:
+        layer = layer_or_container_layer(Reader(context), context.layout, word)
+    except ReadOnlyStore:
+        raise LayerUnknown(word) from None
+    return bool(mount_point(context, layer.id))
 
 
 def mount_point(context: Context, layer: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from cstore.config import Overrides, load_config
 from cstore.errors import ImageUnknown, InvalidDigest, InvalidOption, LayerMissing, LayerUnknown, NotAnImage, NotAnItem
+from cstore.idmap import IDMap, IDRange
 from cstore.store import NewImage, NewLayer, Store, open_store
 from tests.builders import digest, listing, make_tar, regular
 from tests.unit.store.test_extra_stores import put as put_into
@@ -136,7 +137,24 @@ def test_a_mounted_image_shows_its_top_layer(store: Store, put: Import) -> None:
     with pytest.raises(ImageUnknown):
         store.images.unmount("nothing")
     with pytest.raises(InvalidOption):
-        store.images.mount("it", options=("rw",))
+        store.images.mount("it", options=("nodev,rw",))
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_mapped_image_is_mounted_as_it_was_made(store: Store, put: Import) -> None:
+    """Its top layer has other owners, so a twin without them is made, once, which goes with the image."""
+    mapped = IDMap((IDRange(0, 100_000, 65_536),), (IDRange(0, 100_000, 65_536),))
+    put(make_tar(regular("file", b"1", uid=7, gid=8)), id="base", id_map=mapped)
+    store.images.create(NewImage(id="i1", layer="base"))
+
+    about = os.stat(os.path.join(store.images.mount("i1"), "file"))
+    assert (about.st_uid, about.st_gid) == (7, 8)
+    assert store.images.unmount("i1") is False
+    store.images.mount("i1")
+    (twin,) = store.images.get("i1").mapped_layers
+    assert store.mounted(twin)
+    assert store.images.delete("i1") == (twin, "base")
+    assert store.layers.ids() == []
 
 
 # ── renamed ──
@@ -213,6 +231,11 @@ def test_images_of_additional_stores_are_only_read(above: Store, tmp_path: Path)
         True,
         False,
     ]
+    assert above.images.mount("i1")
+    assert above.unmount(above.images.mount("i1"))
+    assert not above.unmount(str(tmp_path / "extra" / "vfs" / "dir" / "base"))
+    with pytest.raises(LayerUnknown):
+        above.mounted("base")
     with pytest.raises(NotAnImage):
         above.images.delete("i1")
     with pytest.raises(ImageUnknown):
