@@ -104,6 +104,8 @@ class Duplicates:
         self._hash = _hasher("sha256" if dry_run and method == "size" else method)
         self._dry_run = dry_run
         self._progress = progress
+        self._mounts: list[mountinfo.MountInfo] = []
+        self._unable: set[int] = set()
         self._seen: set[tuple[int, int]] = set()
         self._by_size: dict[int, list[_File]] = {}
         self._failures: list[str] = []
@@ -112,22 +114,35 @@ class Duplicates:
     def add(self, root: str) -> bool:
         """Look at a tree, if its file system can share blocks. Returns whether it can, as far as the tree shows it."""
         try:
-            disk = _disk_of(root)
-            root_fd = open_root(root)
+            disk = self._disk_of(root)
+            root_fd = -1 if disk in self._unable else open_root(root)
         except OSError as error:
             self._note(root, error)
             return True
-        asked = False
+        if root_fd < 0:
+            return False
         with Trail("", root_fd, quiet=True) as trail:
             try:
-                for name, status in _files(trail):
-                    if not asked and not _can_share(trail.here, name, status):
-                        return False
-                    asked = True
-                    self._see(_File(root, trail.where(name), disk, status), status.st_size)
+                self._look(root, disk, trail)
             except OSError as error:
                 self._note(os.path.join(root, trail.where()), error)
-        return True
+        return disk not in self._unable
+
+    def _look(self, root: str, disk: int, trail: Trail) -> None:
+        asked = False
+        for name, status in _files(trail, lambda path, error: self._note(os.path.join(root, path), error)):
+            if not asked and not _can_share(trail.here, name, status):
+                self._unable.add(disk)
+                return
+            asked = True
+            self._see(_File(root, trail.where(name), disk, status), status.st_size)
+
+    def _disk_of(self, path: str) -> int:
+        """The device that holds `path`; unlike st_dev, it is one for all subvolumes."""
+        self._mounts = self._mounts or mountinfo.read_mounts()
+        inside = os.path.realpath(path) + "/"
+        above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
+        return max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(path).st_dev
 
     def _see(self, file: _File, size: int) -> None:
         if file.identity not in self._seen:
@@ -196,12 +211,15 @@ class Duplicates:
         return shared == size
 
 
-def _files(trail: Trail) -> Iterator[tuple[str, os.stat_result]]:
-    """Go over the regular files of a tree that hold anything; each is in the directory where the trail then is."""
+def _files(trail: Trail, note: Callable[[str, OSError], None]) -> Iterator[tuple[str, os.stat_result]]:
+    """Go over the regular files of a tree that hold anything; each is in the directory where the trail then is.
+
+    A directory that cannot be read is noted and passed over.
+    """
     pending = [(yield from _files_here(trail.here))]
     while pending:
         if pending[-1]:
-            if _enter(trail, pending[-1].pop()):
+            if _enter(trail, pending[-1].pop(), note):
                 pending.append((yield from _files_here(trail.here)))
             continue
         pending.pop()
@@ -221,13 +239,13 @@ def _files_here(fd: int) -> Generator[tuple[str, os.stat_result], None, list[str
     return [name for name, is_directory in reversed(kinds) if is_directory]
 
 
-def _enter(trail: Trail, name: str) -> bool:
+def _enter(trail: Trail, name: str, note: Callable[[str, OSError], None]) -> bool:
     try:
         trail.down(name)
     except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        return False  # what is mounted there is not part of the tree
+        if error.errno != errno.EXDEV:  # what is mounted there is not part of the tree
+            note(trail.where(name), error)
+        return False
     return True
 
 
@@ -244,13 +262,6 @@ def _can_share(folder_fd: int, name: str, status: os.stat_result) -> bool:
     finally:
         os.close(fd)
     return True
-
-
-def _disk_of(path: str) -> int:
-    """The device that holds `path`; unlike st_dev, it is one for all subvolumes."""
-    real = os.path.realpath(path)
-    above = [each for each in mountinfo.read_mounts() if f"{real}/".startswith(each.mount_point.rstrip("/") + "/")]
-    return max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(path).st_dev
 
 
 def _place_of(fd: int, disk: int) -> bytes | None:

@@ -36,8 +36,7 @@ def dedup(
     """
     search = Duplicates(method, dry_run=dry_run, progress=progress)
     for root in _roots(context):
-        if not search.add(root):
-            break  # all layers of a store are on one file system, or on two of one kind
+        search.add(root)
     return search.share()
 
 

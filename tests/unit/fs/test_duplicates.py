@@ -146,7 +146,21 @@ def test_elsewhere_nothing_happens(tmp_path: Path) -> None:
     if search.add(root):
         pytest.skip("the temporary directory is on a file system that shares blocks")
 
+    assert not search.add(root)
     assert search.share() == Sharing()
+
+
+def test_a_directory_on_another_disk_inside_is_passed_over(xfs_disk: str, btrfs_disk: str) -> None:
+    """What is mounted in a tree is not part of it, and files of different disks stay as they are."""
+    data = os.urandom(SIZE)
+    one, other = (tree(tempfile.mkdtemp(dir=disk), "one", {"f": data}) for disk in (xfs_disk, btrfs_disk))
+    os.mkdir(f"{one}/inside")
+    subprocess.run(["mount", "--bind", other, f"{one}/inside"], check=True)
+    try:
+        assert share(one) == Sharing()
+        assert share(one, other) == Sharing()
+    finally:
+        subprocess.run(["umount", f"{one}/inside"], check=True)
 
 
 def test_there_is_no_other_method() -> None:
