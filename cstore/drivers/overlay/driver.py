@@ -93,14 +93,13 @@ class OverlayDriver:
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
-        from cstore.drivers.overlay.lower import mend_links
         from cstore.drivers.overlay.making import make_layer
         from cstore.drivers.overlay.refusals import check_mask, refuse_quotas
 
         refuse_quotas([*self._options.quotas, *options.storage_options])
         below = None if parent is None else self._homes.find(parent)
-        if below is not None and not below.link:
-            mend_links(self._homes, below)
+        if below is not None:
+            self._check_chain(below)
         home = self._homes.writable[-1] if options.read_only else self._homes.own
         mask = self._options.force_mask
         if mask >= 0:
@@ -112,11 +111,23 @@ class OverlayDriver:
                 staged = staged.with_(copied=True)
             return self._with_lowers(staged)
 
+    def _check_chain(self, below: Place) -> None:
+        """Make sure that what is made above a layer can be mounted."""
+        from cstore.drivers.overlay.lower import mend_links
+        from cstore.drivers.overlay.refusals import contents_lost
+
+        if not below.link:
+            mend_links(self._homes, below)
+        if not os.path.isdir(below.diff):
+            raise contents_lost(below)
+        self._homes.ancestors(below)
+
     @contextmanager
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
         """A staging directory that goes away again if what is made in it fails."""
         root = self._staging(home)
-        self._mounter.prepare(root)
+        self._mounter.check(root)
+        self._mounter.leave_word()
         staging = root.reserve()
         try:
             yield staging
@@ -265,7 +276,7 @@ class OverlayDriver:
         """See `Driver.mount`."""
         place = self._homes.find(layer)
         if not place.foreign:
-            self._mounter.prepare(self._staging(place.home))
+            self._mounter.check(self._staging(place.home))
         return self._mounter.mount(place, options)
 
     def can_shift(self, id_map: IDMap) -> bool:

@@ -77,6 +77,16 @@ class Place(Value):
                 )
         return names
 
+    @property
+    def short(self) -> str:
+        """The path of the short link, "" if it does not lead to the layer."""
+        link = self.link
+        path = os.path.join(self.home, "l", link)
+        try:
+            return path if link and os.readlink(path) == f"../{self.layer}/diff" else ""
+        except OSError:
+            return ""
+
     def rotated(self) -> list[str]:
         """Directories `diff1`, `diff2` …: what the layer was before its owners were rewritten."""
         found: list[str] = []
@@ -136,10 +146,13 @@ class Homes:
         return sorted(found)
 
     def behind(self, name: str) -> Place | None:
-        """The layer that a short link stands for; None if the link is missing, leads elsewhere, or to nothing."""
+        """The layer that a short link stands for; None if the link is missing, leads elsewhere, or to nothing.
+
+        A layer that says that another link is its own is elsewhere.
+        """
         for home in self:
             place = self._target(home, name)
-            if place is not None and os.path.isdir(place.diff):
+            if place is not None and place.link in {"", name} and os.path.isdir(place.diff):
                 return place
         return None
 
@@ -246,7 +259,7 @@ def mend_links(homes: Homes, place: Place) -> None:
         return
     try:
         if not place.link:
-            _write_link_file(place)
+            write_link_file(place)
         for name in (place.link, *place.lower_names()):
             found = None if homes.behind(name) else homes.search(name)
             if found is not None and not found.foreign:
@@ -255,7 +268,7 @@ def mend_links(homes: Homes, place: Place) -> None:
         raise SystemFailure("mend the links of", place.path, error) from error
 
 
-def _write_link_file(place: Place) -> None:
+def write_link_file(place: Place) -> None:
     """Say again which short link is the layer's: the one that leads to it, or a new one."""
     from cstore.fs.atomic import write_file
 

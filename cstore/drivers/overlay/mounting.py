@@ -9,11 +9,13 @@ from functools import cached_property
 from itertools import pairwise
 
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.program import cannot_be_upper
+from cstore.drivers.overlay.refusals import contents_lost
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from cstore.fs.staging import StagingRoot
     from cstore.idmap import IDMap, IDRange
 
-_INDICATOR = ".has-mount-program"
 _USUAL_PROGRAM = "fuse-overlayfs"
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
@@ -40,14 +41,14 @@ class Mounter:
         self._options = options
         self._homes = homes
         self._host = host
-        self._prepared = False
+        self._checked = False
 
     # ── who mounts ──
 
     @cached_property
     def program(self) -> str:
         """The mount program of this store, "" if the kernel mounts: the configured one, or where the kernel cannot."""
-        if self._options.program or (_said(self._home) != "true" and self._host.kernel_mounts()):
+        if self._options.program or (not by_program(self._home) and self._host.kernel_mounts()):
             return self._options.program
         import shutil
 
@@ -65,36 +66,26 @@ class Mounter:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
-    def prepare(self, staging: StagingRoot) -> None:
-        """Make sure that this driver can work here, before the first thing is made.
+    def check(self, staging: StagingRoot) -> None:
+        """Make sure that this driver can work here, before the first thing is made or mounted.
 
         Raises:
             DriverUnusable: it cannot.
         """
-        if self._prepared:
-            return
-        if not self.program:
+        if not self._checked and not self.program:
             self._host.check(staging)
-        self._leave_word()
-        self._prepared = True
+        self._checked = True
 
-    def _leave_word(self) -> None:
+    def leave_word(self) -> None:
         """Tell the peers who writes the layers here."""
-        word = "true" if self.program else "false"
-        if _said(self._home) not in {word, "true"}:
-            from cstore.fs.atomic import write_file
-
-            os.makedirs(self._home, 0o700, exist_ok=True)
-            write_file(os.path.join(self._home, _INDICATOR), word.encode(), sync=False)
+        leave_word(self._home, program=bool(self.program))
 
     # ── what over what ──
 
     @staticmethod
     def directories_of(place: Place, *, short: bool = True) -> list[str]:
         """The directories of one layer, nearest first, by its short link if it has one."""
-        link = os.path.join(place.home, "l", place.link) if short and place.link else ""
-        diff = link if link and os.path.isdir(link) else place.diff
-        return [diff, *place.rotated()]
+        return [(short and place.short) or place.diff, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
         """The directories beneath a layer's own, nearest first.
@@ -170,6 +161,15 @@ class Mounter:
                 _clear_the_way(place)
         except OSError as error:
             raise SystemFailure("prepare the mount of", place.path, error) from error
+        if place.foreign:
+            self._mount(place, stack, target, options)
+        else:
+            with word_left(self._home, program=bool(self.program)):
+                self._mount(place, stack, target, options)
+        return target
+
+    def _mount(self, place: Place, stack: Stack, target: str, options: MountOptions) -> None:
+        """Mount by whom it is to be mounted here."""
         if self.program:
             from cstore.drivers.overlay.program import mount_by_program
 
@@ -178,7 +178,6 @@ class Mounter:
             self._mount_shifted(place, stack, target, options.id_map)
         else:
             mount_stack(stack, target)
-        return target
 
     def _mount_shifted(self, place: Place, stack: Stack, target: str, id_map: IDMap) -> None:
         """Mount with other owners for all that is only read; what is written has its owners on disk."""
@@ -337,17 +336,6 @@ def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
     return True
 
 
-def _said(home: str) -> str:
-    """What the peers were told of the mount program, "" if nothing."""
-    try:
-        with open(os.path.join(home, _INDICATOR), encoding="ascii", errors="replace") as file:
-            return file.read(16).strip()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise SystemFailure("read", os.path.join(home, _INDICATOR), error) from error
-
-
 def _refuse_composefs(place: Place) -> None:
     if os.path.isdir(os.path.join(place.path, "composefs-data")):
         raise DriverError(
@@ -366,11 +354,7 @@ def _clear_the_way(place: Place) -> None:
         remove_tree(stale)
     os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
     if not os.path.isdir(place.diff):
-        raise DriverError(
-            NAME,
-            f"layer {place.layer} has no directory {place.diff}",
-            hint="its contents are lost; delete the layer and import it again",
-        )
+        raise contents_lost(place)
 
 
 def _renew(target: str) -> None:

@@ -1,4 +1,4 @@
-"""What cannot be had of a new layer, said before anything is made (drivers 7.6)."""
+"""What cannot be had of a layer, said before anything is made (drivers 7.6)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cstore.drivers.contract import TreeOptions
+    from cstore.drivers.overlay.lower import Place
+
+
+def contents_lost(place: Place) -> DriverError:
+    """The error for a layer whose `diff` is missing."""
+    return DriverError(
+        NAME,
+        f"layer {place.layer} has no directory {place.diff}",
+        hint="its contents are lost; delete the layer and import it again",
+    )
 
 
 def refuse_quotas(asked: Iterable[str]) -> None:
