@@ -106,6 +106,11 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("diff", "diff:diff", "Write a layer as a tar archive."),
             Entry("diffsize", "diff:diffsize", "Add up the sizes of what a layer changes.", ("diff-size",)),
             Entry("applydiff", "diff:applydiff", "Apply a tar archive to a layer.", ("apply-diff",)),
+            Entry(
+                "applydiff-using-staging-dir",
+                "staged_diff:applydiff_using_staging_dir",
+                "Let a layer hold what a directory holds.",
+            ),
             Entry("copy", "copy:copy", "Copy files and directories into a layer, or out of one."),
             Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),

@@ -37,6 +37,17 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
         LayerChanged: somebody else applied something to it meanwhile.
         ArchiveError: the archive cannot be applied; the layer is as it was.
     """
+    return _apply(context, word, source, progress)
+
+
+def replace_diff(context: Context, word: str, source: int) -> int:
+    """Let a layer's own changes be what an archive says, and nothing else; otherwise as `apply_diff`."""
+    return _apply(context, word, source, None, keep=False)
+
+
+def _apply(
+    context: Context, word: str, source: int, progress: Callable[[int], None] | None, *, keep: bool = True
+) -> int:
     from cstore.store.recovery import sweep
     from cstore.store.session import make_roots
 
@@ -47,6 +58,8 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
     age = _newest_change(context, layer.id)
     staged = context.driver.stage_again(layer.id, layer.parent or None)
     try:
+        if not keep:
+            _empty(staged.tree)
         with explained(layer.id_map):
             filling = fill(context, staged, source, layer.id_map, progress)
         try:
@@ -62,6 +75,13 @@ def apply_diff(context: Context, word: str, source: int, progress: Callable[[int
     finally:
         staged.staging.remove()
     return filling.applied.content_size
+
+
+def _empty(tree: str) -> None:
+    from cstore.fs.tree import remove_tree
+
+    for name in os.listdir(tree):
+        remove_tree(os.path.join(tree, name))
 
 
 def _contents(context: Context, layer: str) -> tuple[int, int]:

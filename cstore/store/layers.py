@@ -104,6 +104,12 @@ class Layers:
 
         return content.apply_diff(self._context, word, source, progress)
 
+    def put_directory(self, word: str, directory: str) -> Layer:
+        """Let a layer hold what a directory of the host holds; see `staged_diff.put_directory`."""
+        from cstore.store import staged_diff
+
+        return staged_diff.put_directory(self._context, word, directory)
+
     def changes(self, word: str, reference: str = "") -> Sequence[Change]:
         """What a layer changes against its parent or `reference`; see `content.changes`."""
         from cstore.store import content

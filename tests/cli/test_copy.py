@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.mounts import detach_all
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -203,7 +205,7 @@ def test_names_that_are_no_text(cli: CommandLine, layer: Callable[[str], str], s
 
 def test_a_container_on_overlay_gets_owners_of_its_own(tmp_path: Path, source: Path) -> None:
     """Where owners are shown by the mount, what is copied in has those of the container on disk."""
-    roots = ["--graph", "/dev/shm/" + tmp_path.name + "-g", "--run", str(tmp_path / "r"), "-s", "overlay"]
+    roots = ["--graph", str(tmp_path / "g"), "--run", str(tmp_path / "r"), "-s", "overlay"]
 
     def run(*words: str) -> str:
         done = subprocess.run([sys.executable, "-m", "cstore", *roots, *words], capture_output=True, check=False)
@@ -223,6 +225,4 @@ def test_a_container_on_overlay_gets_owners_of_its_own(tmp_path: Path, source: P
         run("copy", f"{own}:/f", str(tmp_path / "back"))
         assert owner(str(tmp_path / "back")) == (1000, 1001)
     finally:
-        run("wipe")
-        run("shutdown")
-        subprocess.run(["rm", "-rf", roots[1]], check=True)
+        detach_all(str(tmp_path))

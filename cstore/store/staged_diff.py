@@ -1,0 +1,97 @@
+"""A directory of the host as a layer's contents: packed, unpacked beside the layer, and put in its place in one step.
+
+The archive that is made on the way is described in the record, and its tar-split kept, as of one that came in: so the
+layer can be exported again byte for byte. (semantics 14.6)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from cstore.errors import SystemFailure, Unsupported
+from cstore.fs.staging import StagingRoot
+from cstore.ids import check_id
+from cstore.store.lookup import find_own_layer, get_own_layer
+from cstore.store.reading import Reader
+from cstore.store.session import make_roots
+
+if TYPE_CHECKING:
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+
+
+def put_directory(context: Context, word: str, directory: str) -> Layer:
+    """Let a layer hold what `directory` holds, and nothing else of its own; a layer that is not there is made.
+
+    Raises:
+        Unsupported: the configuration or the driver does not allow it, as with the peer.
+        InvalidID: there is no such layer, and none can have that ID.
+        LayerChanged: somebody else applied something to the layer meanwhile; it is left as it is then.
+        SystemFailure: the directory cannot be read; the layer is as it was.
+    """
+    _check_allowed(context)
+    known = find_own_layer(Reader(context), word)
+    layer = check_id(word) if known is None else known.id
+    if not os.path.isdir(directory):
+        raise SystemFailure("read", directory, _why_no_directory(directory), hint="name a directory")
+    make_roots(context.layout)
+    with StagingRoot(context.layout.layers_staging).reserve() as staging:
+        archive = _packed(directory, staging.next_name("directory.tar"))
+        try:
+            _put(context, layer, archive, new=known is None)
+        finally:
+            os.close(archive)
+    return get_own_layer(Reader(context), layer)
+
+
+def _check_allowed(context: Context) -> None:
+    if not context.config.pulling.enable_partial_images:
+        raise Unsupported(
+            "layers made from a directory are not enabled",
+            hint='set enable_partial_images = "true" among the pull_options in storage.conf',
+            peer="partial images are disabled",
+        )
+    name = context.driver.name
+    if not name.startswith("overlay"):
+        raise Unsupported(
+            f"the storage driver {name} cannot take a directory for a layer",
+            hint="pack it with tar, and use import-layer or applydiff",
+            peer=f"graph driver {name} does not support partial pull",
+        )
+
+
+def _why_no_directory(path: str) -> OSError:
+    number = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
+    return OSError(number, os.strerror(number))
+
+
+def _packed(directory: str, path: str) -> int:
+    """Pack the directory into a file, and return it open, at its beginning and without a name."""
+    from cstore.archive.pack import pack_tree
+    from cstore.archive.streams import FileSink
+
+    try:
+        archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SystemFailure("create", path, error) from error
+    try:
+        os.unlink(path)
+        pack_tree(directory, FileSink(archive))
+        os.lseek(archive, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(archive)
+        raise
+    return archive
+
+
+def _put(context: Context, layer: str, archive: int, *, new: bool) -> None:
+    if new:
+        from cstore.store.creation import NewLayer, put_layer
+
+        put_layer(context, NewLayer(id=layer), archive)
+    else:
+        from cstore.store.content import replace_diff
+
+        replace_diff(context, layer, archive)
