@@ -1,0 +1,115 @@
+"""register, chains, release."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import make_tar, regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import CommandLine
+    from tests.conftest import Runner, StoreRoots
+
+ONE = make_tar(regular("one.txt", b"first\n"))
+TWO = make_tar(regular("two.txt", b"second\n"))
+FIRST = hashlib.sha256(ONE).hexdigest()
+DIFF = f"sha256:{hashlib.sha256(TWO).hexdigest()}"
+SECOND = "sha256:" + hashlib.sha256(f"sha256:{FIRST} {DIFF}".encode()).hexdigest()
+LAYER = hashlib.sha256(f"{FIRST}+{DIFF[7:]}".encode()).hexdigest()
+NOWHERE = "sha256:" + "0" * 64
+
+
+@pytest.fixture
+def layers(cli: CommandLine, tmp_path: Path) -> CommandLine:
+    """Two registered layers."""
+    (tmp_path / "one").write_bytes(ONE)
+    (tmp_path / "two").write_bytes(gzip.compress(TWO))
+    cli("register", "-f", str(tmp_path / "one")).ok()
+    assert cli("register", "-f", str(tmp_path / "two"), f"sha256:{FIRST}").ok().lines == [
+        SECOND,
+        f"\tdiff: {DIFF}",
+        f"\tlayer: {LAYER}",
+    ]
+    return cli
+
+
+def test_registering_again_gives_the_same_layer(layers: CommandLine, tmp_path: Path) -> None:
+    """The parent may be named by its layer's ID, too."""
+    told = layers("register", "-j", "-f", str(tmp_path / "two"), FIRST).ok().json
+
+    assert told == {"chain-id": SECOND, "diff-id": DIFF, "parent": f"sha256:{FIRST}", "layer": LAYER, "depth": 2}
+    assert len(layers("layers").ok().lines) == 2
+
+
+def test_a_pipe_can_be_registered(run: Runner) -> None:
+    """From standard input."""
+    assert run("register", stdin=ONE).ok().lines[0] == f"sha256:{FIRST}"
+
+
+def test_chains_are_listed(layers: CommandLine) -> None:
+    """All of them, or those that are named."""
+    lines = layers("chains").ok().lines
+
+    assert [line for line in lines if not line.startswith("\t")] == [f"sha256:{FIRST}", SECOND]
+    assert layers("chains", LAYER).ok().lines == lines[3:]
+    assert [chain["depth"] for chain in layers("chains", "--json").ok().json] == [1, 2]
+
+
+def test_a_release_deletes_what_nothing_holds(layers: CommandLine) -> None:
+    """Uppermost first; what is held stays, and that is said."""
+    held = layers("release", FIRST).ok()
+    assert (held.out, "still held" in held.err) == ("", True)
+    assert layers("release", SECOND).ok().lines == [SECOND, f"sha256:{FIRST}"]
+    assert layers("layers").ok().out == ""
+
+
+def test_a_release_in_json(layers: CommandLine) -> None:
+    """With sizes: of the layer, and with all beneath."""
+    freed = layers("release", "-j", SECOND).ok().json
+
+    assert [(one["chain-id"], one["size"], one["diff-size"]) for one in freed] == [
+        (SECOND, 13, 7),
+        (f"sha256:{FIRST}", 6, 6),
+    ]
+
+
+@pytest.mark.parametrize("command", ["chains", "release", "register"])
+def test_an_unknown_chain_is_an_error(layers: CommandLine, command: str, tmp_path: Path) -> None:
+    """With Docker's words in JSON."""
+    file = ["-f", str(tmp_path / "one")] if command == "register" else []
+    told = layers(command, "--json", *file, NOWHERE)
+
+    assert told.code == 1
+    assert told.error["kind"] == "ChainUnknown"
+
+
+def test_a_chain_may_be_too_deep(layers: CommandLine, tmp_path: Path) -> None:
+    """The limit is an option; rubbish is no limit."""
+    deep = layers("register", "--json", "--max-depth", "2", "-f", str(tmp_path / "one"), SECOND)
+    assert deep.error["kind"] == "ChainTooDeep"
+    assert layers("register", "--max-depth", "3", "-f", str(tmp_path / "one"), SECOND).ok().lines
+    for wrong in ("0", "-1", "x", "\u0663"):
+        assert layers("register", f"--max-depth={wrong}", "-f", str(tmp_path / "one")).code == 1
+
+
+def test_a_person_sees_a_table(layers: CommandLine, store_roots: StoreRoots) -> None:
+    """With titles, and IDs as short as they can be typed."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cstore", *store_roots.options, "chains"]
+    subprocess.run(command, stdout=theirs, check=True, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"})
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+
+    assert "CHAINID" in shown
+    assert SECOND[7:19] in shown
