@@ -165,3 +165,23 @@ def test_owners_that_cannot_be_set_may_be_let_be(tmp_path: Path, reopen: Callabl
     assert os.path.exists(tmp_path / "g" / "overlay" / "a" / "diff" / "f")
     records = json.loads((tmp_path / "g" / "overlay-layers" / "layers.json").read_text())
     assert [record["id"] for record in records] == ["a"]
+
+
+def test_a_home_may_have_the_older_name(reopen: Callable[..., Store], tmp_path: Path) -> None:
+    """What is called overlay2 is overlay in a home of that name, and is found again when nobody names it."""
+    store = reopen("overlay2")
+    with archive(tmp_path, typical_tar()) as source:
+        store.layers.put(NewLayer(id="base"), source.fileno())
+
+    roots = Overrides(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"))
+    nothing_said = {"HOME": str(tmp_path), "CONTAINERS_STORAGE_CONF": "/dev/null"}
+    found = open_store(load_config(roots, environ=nothing_said))
+
+    assert found.driver_name == "overlay"
+    assert found.mount("base") == str(tmp_path / "graph/overlay2/base/merged")
+    found.unmount("base")
+    names = sorted(os.listdir(tmp_path / "graph"))
+    assert "overlay2" in names
+    assert "overlay-layers" in names
+    assert "overlay" not in names
+    assert os.path.isdir(tmp_path / "run/overlay2")

@@ -25,7 +25,7 @@ def mount_classically(stack: Stack, words: Words, target: str) -> None:
     Raises:
         DriverError: the kernel refuses, or there are too many lower directories even as numbers.
     """
-    data = _data(stack, words, [_escaped(lower, ":") for lower in stack.lowers])
+    data = options_text(stack, words)
     try:
         if _fits(data):
             mount.mount(NAME, target, NAME, words.flags, data)
@@ -35,6 +35,11 @@ def mount_classically(stack: Stack, words: Words, target: str) -> None:
         raise refusal(stack, target, error) from None
     if words.propagation:
         mount.mount("", target, flags=words.propagation)
+
+
+def options_text(stack: Stack, words: Words) -> str:
+    """All options of a mount as mount(2) takes them."""
+    return _data(stack, words, [_escaped(lower, ":") for lower in stack.lowers])
 
 
 def _data(stack: Stack, words: Words, lowers: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map:
 
     try:
         done = subprocess.run(
-            [program, "-o", _data(stack, id_map), target],
+            [program, "-o", options_of(stack, id_map), target],
             cwd=home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -54,7 +54,8 @@ def cannot_be_upper(diff: str) -> bool:
         return False
 
 
-def _data(stack: Stack, id_map: IDMap) -> str:
+def options_of(stack: Stack, id_map: IDMap) -> str:
+    """All options of a mount as the program takes them."""
     parts = [f"lowerdir={':'.join(stack.lowers)}"]
     if stack.upper:
         parts += [f"upperdir={stack.upper}", f"workdir={stack.work}"]
