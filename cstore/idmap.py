@@ -29,6 +29,11 @@ class IDMap(Value):
     def __bool__(self) -> bool:
         return bool(self.uids or self.gids)
 
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the ranges of each kind leave no hole, neither inside nor outside."""
+        return _is_contiguous(self.uids) and _is_contiguous(self.gids)
+
     def to_host(self, uid: int, gid: int) -> tuple[int, int]:
         """Map an owner inside to the owner outside.
 
@@ -47,6 +52,18 @@ class IDMap(Value):
 
 
 IDENTITY = IDMap()
+
+
+def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
+    from itertools import pairwise
+
+    inside = sorted((part.container_id, part.size) for part in ranges)
+    outside = sorted((part.host_id, part.size) for part in ranges)
+    return all(
+        start + size == following
+        for starts in (inside, outside)
+        for (start, size), (following, _) in pairwise(starts)
+    )
 
 
 def map_out(ranges: Sequence[IDRange], number: int, noun: str) -> int:

@@ -22,7 +22,7 @@ from cstore.records.table import Location
 from cstore.store import container_journal as journal
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.lookup import find_layer, get_image
-from cstore.store.maps import map_fields
+from cstore.store.maps import map_fields, map_on_disk
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, make_roots, writing
@@ -197,7 +197,7 @@ def _overlapping(ranges: Sequence[IDRange]) -> Iterator[str]:
 
 def _find_base(context: Context, request: NewContainer, image: Image | None, id_map: IDMap) -> _Base:
     """Find what to build on, and with which owners: those below, or the container's own where those must be changed."""
-    shown = IDENTITY if context.driver.can_shift(id_map) else id_map
+    shown = map_on_disk(context.driver, id_map)
     if image is None or not image.layer:
         return _Base(None, shown)
     from cstore.store.twins import base_layer

@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 
 
 def layer_map(request: NewLayer, parent: Layer | None, driver: Driver) -> IDMap:
-    """Choose the maps of a new layer: a kind given or cleared by a host flag, else the parent's (semantics 5.2).
-
-    Where the driver can show other owners at the mount, layers keep the owners that their archives name, and no map.
-    """
+    """Choose the maps of a new layer: a kind given or cleared by a host flag, else the parent's (semantics 5.2)."""
     inherited = IDENTITY if parent is None else parent.id_map
     given = request.id_map or IDENTITY
     chosen = IDMap(
         uids=() if request.host_uids else (given.uids if request.id_map is not None else inherited.uids),
         gids=() if request.host_gids else (given.gids if request.id_map is not None else inherited.gids),
     )
-    return IDENTITY if not chosen or driver.can_shift(chosen) else chosen
+    return map_on_disk(driver, chosen)
+
+
+def map_on_disk(driver: Driver, wanted: IDMap) -> IDMap:
+    """The map that a layer gets for containers with the map `wanted`.
+
+    Where the driver can show other owners at the mount, layers keep the owners that their archives name, and no map.
+    Maps with holes are not shown so, though they could be: peers up to containers/storage 1.43 would not mount that.
+    """
+    return IDENTITY if not wanted or (wanted.is_contiguous and driver.can_shift(wanted)) else wanted
 
 
 def map_fields(id_map: IDMap) -> dict[str, Any]:

@@ -9,8 +9,8 @@ Where the driver can show other owners at the mount, no twin is ever needed. (se
 from __future__ import annotations
 
 from cstore.errors import ImageUnknown, LayerUnknown
-from cstore.idmap import IDENTITY
 from cstore.store.lookup import find_layer
+from cstore.store.maps import map_on_disk
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, writing
 
@@ -44,7 +44,7 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
         InvalidIDMap: the map does not cover an owner in the layer.
     """
     tables = Trusted(context)
-    wanted = IDENTITY if context.driver.can_shift(id_map) else id_map
+    wanted = map_on_disk(context.driver, id_map)
     image = tables.images.get(image.id) or image
     candidates = _candidates(tables, image)
     if not candidates:
