@@ -45,6 +45,18 @@ class Dataset(Value):
     values: tuple[str, ...]
 
 
+def require() -> None:
+    """Make sure that zfs(8) is there.
+
+    Raises:
+        DriverUnusable: it is not installed.
+    """
+    import shutil
+
+    if shutil.which("zfs") is None:
+        raise _not_installed("zfs")
+
+
 def children(dataset: str, properties: Sequence[str] = ()) -> list[Dataset]:
     """List the file systems directly below `dataset`, in the order of zfs(8).
 
@@ -158,14 +170,18 @@ def _run(*words: str) -> str:
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except FileNotFoundError:
-        raise DriverUnusable(
-            NAME,
-            f"the command {words[0]} is not installed",
-            hint="install the ZFS tools, or choose another driver with --storage-driver",
-            peer=f"the '{words[0]}' command is not available: prerequisites for driver not satisfied",
-        ) from None
+        raise _not_installed(words[0]) from None
     except OSError as error:
         raise DriverError(NAME, f"the command {words[0]} cannot be run: {os.strerror(error.errno or 0)}") from None
     if done.returncode:
         raise CommandFailed(words, done.stderr.decode(errors="replace"))
     return os.fsdecode(done.stdout)
+
+
+def _not_installed(program: str) -> DriverUnusable:
+    return DriverUnusable(
+        NAME,
+        f"the command {program} is not installed",
+        hint="install the ZFS tools, or choose another driver with --storage-driver",
+        peer=f"the '{program}' command is not available: prerequisites for driver not satisfied (wrong filesystem?)",
+    )

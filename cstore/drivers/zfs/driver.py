@@ -42,6 +42,7 @@ class ZfsDriver:
 
     def __init__(self, place: DriverPlace) -> None:
         options = read_options(place.options)
+        command.require()
         self._places = Places(place.home, options.dataset or find_dataset(place.home))
         self._mounts = Mounts(self._places, place.run_home, options.mount_options)
 

@@ -180,13 +180,19 @@ def test_options_that_it_does_not_have(tmp_path: Path, option: str, peer: str) -
 
 
 def test_without_zfs_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the commands nor the file system are there: one sentence each, and nothing is made."""
+    """Nothing is made."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DriverUnusable, match="the command zfs is not installed"):
-        open_driver(str(tmp_path)).layers()
-    with pytest.raises(DriverUnusable, match="is not on ZFS, and no dataset is named"):
-        ZfsDriver(DriverPlace(str(tmp_path / "graph" / "zfs"), str(tmp_path / "run")))
+        open_driver(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_on_another_file_system_a_dataset_must_be_named(zfs_pool: str) -> None:
+    """One sentence says where the store would be, and both ways out."""
+    with pytest.raises(DriverUnusable, match="graph is not on ZFS, and no dataset is named") as told:
+        ZfsDriver(DriverPlace(os.path.join(zfs_pool, "graph", "zfs"), os.path.join(zfs_pool, "run")))
+    assert "zfs.fsname=POOL/DATASET" in told.value.hint
+    assert "no zfs dataset found for rootdir" in told.value.peer
 
 
 @pytest.fixture
