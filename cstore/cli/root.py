@@ -195,7 +195,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("docker-layers", "docker:docker_layers", "List the layers in a Docker data root."),
             Entry("docker-containers", "docker:docker_containers", "List the containers in a Docker data root."),
             Entry("docker-import", "docker:docker_import", "Import images from a Docker data root."),
-            Entry("docker-export", "docker:docker_export", "Write out a layer or container of a Docker data root."),
+            Entry("docker-export", "docker:docker_export", "Write an image, layer or container of a Docker root."),
         ),
     ),
     (

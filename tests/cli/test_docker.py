@@ -81,6 +81,19 @@ def test_a_layer_and_a_container_are_written_out(cli: CommandLine, root: DataRoo
     assert not (tmp_path / "none").exists()
 
 
+def test_an_image_is_written_out_and_loaded(cli: CommandLine, root: DataRoot, tmp_path: Path) -> None:
+    """As an archive that is the same at each run; the image that comes of it is the one that an import gives."""
+    first, second = tmp_path / "first.tar", tmp_path / "second.tar"
+    for out in (first, second):
+        cli("docker-export", "-f", str(out), root.path, "app:1").ok()
+    assert first.read_bytes() == second.read_bytes()
+
+    loaded = cli("load", "-j", "-i", str(first)).ok().json
+    imported = cli("docker-import", "-j", root.path, "app:1").ok().json
+    assert (imported[0]["id"], imported[0]["names"]) == (loaded[0]["id"], loaded[0]["names"])
+    assert imported[0]["new-layers"] == []
+
+
 def test_a_damaged_layer_leaves_no_file(cli: CommandLine, root: DataRoot, tmp_path: Path) -> None:
     """What cannot be verified is not given out under the name that was asked for."""
     write(os.path.join(root.tree(root.cache_id(root.chains[0])), "one.txt"), "other\n")

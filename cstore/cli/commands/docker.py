@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError, InvalidOption
+from cstore.errors import AmbiguousImageID, CstoreError, ImageUnknown, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
+    from cstore.cli.files import FileSink
     from cstore.docker import DockerRoot
     from cstore.docker.root.imagedb import DockerImage
     from cstore.docker.root.importing import Imported
@@ -94,34 +95,48 @@ def docker_containers(session: Session, root: str, docker_driver: str) -> None:
 
 @command(
     "docker-export",
-    example="cstore docker-export -f changes.tar /var/lib/docker my-container\n"
-    "cstore docker-export -f layer.tar /var/lib/docker "
-    "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+    example="cstore docker-export -f alpine.tar /var/lib/docker alpine:3.19\n"
+    "cstore docker-export -f changes.tar /var/lib/docker my-container",
 )
 @_of_a_root
 @word("item", "ITEM")
 @text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
 @switch("-q", "--quiet", help="Show no progress.")
 def docker_export(session: Session, root: str, docker_driver: str, item: str, file: str, quiet: bool) -> None:
-    """Write a layer, or what a container changed, out of a Docker data root as a tar archive.
+    """Write an image, a layer, or what a container changed, out of a Docker data root.
 
-    A layer is named by its ChainID and comes out as it once came in, byte for byte and verified. A container is named
-    by its name or ID. Images are taken over with docker-import and written with save.
+    ITEM is looked for among layers (by ChainID), images and containers, in this order. A layer comes out as the tar
+    archive that it once was, byte for byte; an image as a docker-archive, as docker save writes them, with every layer
+    held to its digest; of a container, a tar archive of what it changed.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
 
     source = _opened(session, root, docker_driver)
-    chain = item if item in source.layers else f"sha256:{item}"
-    container = None if chain in source.layers else source.container(item)
+    write = _writer(source, item)
     with (
         result_file(file, sync=session.config.sync) as sink,
         progress_bar("exporting", None, quiet=quiet or not file) as sink.progress,
     ):
-        if container is None:
-            source.write_layer(chain, sink)
-        else:
-            source.write_container(container, sink)
+        write(sink)
+
+
+def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
+    """Find what is to be written, and return what writes it."""
+    from functools import partial
+
+    for chain in (item, f"sha256:{item}"):
+        if chain in source.layers:
+            return partial(source.write_layer, chain)
+    try:
+        image = source.image(item)
+    except AmbiguousImageID:
+        raise
+    except ImageUnknown:
+        return partial(source.write_container, source.container(item))
+    from cstore.docker.root.exporting import write_image
+
+    return partial(write_image, source, image)
 
 
 @command(

@@ -39,6 +39,18 @@ def write_layer(place: Place, line: Sequence[DockerLayer], sink: Sink) -> None:
         raise LayerNotVerified(layer.chain_id, layer.diff_id)
 
 
+def layer_length(layer: DockerLayer) -> int:
+    """Count the bytes of the archive that a layer was registered from.
+
+    Raises:
+        TarSplitDamaged: the tar-split cannot be read.
+    """
+    from cstore.archive.tarsplit import Segment, read_lines
+
+    lines = read_lines(layer.tar_split)
+    return sum(len(line.payload) if isinstance(line, Segment) else line.size for line in lines)
+
+
 def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer], sink: Sink) -> None:
     """Write as a tar what a container changed.
 

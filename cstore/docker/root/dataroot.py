@@ -154,6 +154,10 @@ class DockerRoot:
         """Write the archive that a layer came from, verified; see `contents.write_layer`."""
         contents.write_layer(self._place, self.line(chain_id), sink)
 
+    def layer_length(self, chain_id: str) -> int:
+        """How many bytes `write_layer` will write."""
+        return contents.layer_length(self.line(chain_id)[-1])
+
     def write_container(self, container: DockerContainer, sink: Sink) -> None:
         """Write as a tar what a container changed; see `contents.write_container`.
 
