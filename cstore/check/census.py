@@ -156,7 +156,8 @@ def _read_together(context: Context) -> dict[Shelf, Table[Any]]:
         tables = {shelf: load_table(context, shelf, degraded=True) for shelf in Shelf}
         for table in tables.values():
             table.verify()
-        if all(table.is_current() for table in tables.values()):
+        # Something that is no file is never current; what else may have changed shows when all is read again.
+        if all(table.flaws or table.is_current() for table in tables.values()):
             return tables
     graph_root = context.layout.graph_root
     raise SystemFailure("read a steady state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")
