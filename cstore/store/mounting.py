@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.drivers.contract import MountOptions
-from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure, Unsupported
+from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import Shelf
@@ -30,7 +30,6 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
     Raises:
         LayerUnknown: neither a container nor a layer answers to `word`.
         DriverError: the driver cannot mount it.
-        Unsupported: nobody else could see the mount, for an ordinary user's process outside of `unshare`.
     """
     if not (is_made(context.layout) or context.additional):
         raise LayerUnknown(word)
@@ -41,31 +40,16 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
     """Mount a layer if it is not mounted yet, count one mount more, and return the mount point."""
+    from cstore.store.rootless import alone
+
     recorded = mounts.get(layer)
     if recorded is not None and context.driver.is_mounted(layer, recorded.path):
         mounts.set(layer, recorded.path, recorded.count + 1)
         return recorded.path
     path = context.driver.mount(layer, options())
-    _refuse_unseen(context, layer, path)
-    mounts.set(layer, path, 1)
+    elsewhere = recorded.count if recorded is not None and alone() else 0  # what we cannot see, we cannot doubt
+    mounts.set(layer, path, elsewhere + 1)
     return path
-
-
-def _refuse_unseen(context: Context, layer: str, path: str) -> None:
-    """Make no mount that ends with this process before anybody could look at it.
-
-    Raises:
-        Unsupported: this process has a user namespace for itself alone. The layer is not mounted any more.
-    """
-    from cstore.kernel.mountinfo import is_mountpoint
-    from cstore.store.rootless import alone
-
-    if alone() and is_mountpoint(path):
-        context.driver.unmount(layer)
-        raise Unsupported(
-            f"layer {layer} would be mounted for this process alone, and only until it ends",
-            hint="run what needs the mount in a user namespace, and mount the layer there: see cstore unshare --help",
-        )
 
 
 def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import ProgramMissing, ProgramRefused
+from cstore.errors import ProgramMissing, ProgramRefused, Unsupported
 from cstore.idmap import IDMap, IDRange
 
 TYPE_CHECKING = False
@@ -45,6 +45,22 @@ def enter() -> None:
 def alone() -> bool:
     """Whether this process has a namespace for itself alone, so that nobody sees what it mounts."""
     return bool(_entered)
+
+
+def refuse_unseen(layer: str, path: str) -> None:
+    """Make sure that a mount is of use to somebody: that it does not end with this process.
+
+    Raises:
+        Unsupported: it does, because this process entered a user namespace for itself alone.
+    """
+    from cstore.kernel.mountinfo import is_mountpoint
+
+    if alone() and is_mountpoint(path):
+        raise Unsupported(
+            f"{layer} would be mounted for this command alone, and only until it ends",
+            hint=f"mount it in a namespace that lasts: cstore unshare sh -c 'ls \"$(cstore mount {layer})\"'",
+            peer="cannot mount in rootless mode outside of a user namespace that lasts",
+        )
 
 
 def granted_ids(uid: int, gid: int) -> IDMap:

@@ -46,6 +46,9 @@ def driver(top: Path) -> OverlayDriver:
         with open(os.path.join(tree, name), "w", encoding="ascii") as file:
             file.write(name)
     os.link(os.path.join(tree, "first"), os.path.join(tree, "second"))
+    os.mkdir(os.path.join(tree, "links"))
+    os.link(os.path.join(tree, "first"), os.path.join(tree, "links/one"))
+    os.utime(os.path.join(tree, "links"), ns=(1_000_000_000, 1_000_000_000))
     os.symlink("nowhere", os.path.join(tree, "link"))
     os.makedirs(os.path.join(tree, "folder/inner"))
     os.lchown(os.path.join(tree, "plain"), 5, 6)
@@ -137,6 +140,9 @@ def test_rewritten_owners_keep_everything_else(driver: OverlayDriver) -> None:
     assert stat.S_IMODE(os.stat(os.path.join(root, "suid")).st_mode) == 0o4711
     assert os.getxattr(os.path.join(root, "able"), "security.capability")[:8] == CAPABILITY[:8]
     assert os.path.samefile(os.path.join(root, "first"), os.path.join(root, "second"))
+    inner = os.stat(os.path.join(root, "links"))
+    assert inner.st_mtime_ns == 1_000_000_000
+    assert os.path.samefile(os.path.join(root, "links/one"), os.path.join(root, "first"))
     assert os.listdir(os.path.join(driver.path_of("mine"), "diff")) == []
     assert driver.changes("mine", "base", SHIFTED, IDENTITY) == []
     assert owners(os.path.join(driver.path_of("base"), "diff"))["plain"] == (5, 6)

@@ -23,13 +23,15 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
     """Mount layers or containers, or images read-only.
 
     The mount points are printed, an empty line for each that failed. Every mount counts: it takes as many unmounts.
+
+    Mounts of an ordinary user are seen inside a user namespace only, and end with it: see the command unshare.
     """
     store = session.open(Intent.WRITE)
     results = []
     for item in items:
         path, problem = "", ""
         try:
-            path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
+            path = _mount(store, item, label, read_only=read_only)
         except CstoreError as error:
             problem = error.peer
             session.report(error, item)
@@ -38,6 +40,18 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
             session.lines([path])
     if session.json:
         session.document(results)
+
+
+def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
+    from cstore.store.rootless import refuse_unseen
+
+    path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
+    try:
+        refuse_unseen(item, path)
+    except CstoreError:
+        (store.images if read_only else store).unmount(item)
+        raise
+    return path
 
 
 @command("unmount", example="cstore unmount base")

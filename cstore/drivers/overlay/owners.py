@@ -70,6 +70,7 @@ def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
     root = f"/proc/self/fd/{root_fd}/."  # the dot, because the walk would not follow the link
     first: dict[int, str] = {}
     for folder, directories, files, fd in os.fwalk(root, follow_symlinks=False):
+        before = os.fstat(fd)
         for name in (*directories, *files):
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             path = os.path.join(folder, name)
@@ -83,6 +84,13 @@ def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
                 _own(status, name, fd, path, owner)
             except IDNotMapped as error:
                 raise error.at(path.removeprefix(root)) from None
+        _keep_time(folder, before)
+
+
+def _keep_time(folder: str, before: os.stat_result) -> None:
+    """Give a directory, in which links may have been made anew, the time that it had."""
+    if os.stat(folder).st_mtime_ns != before.st_mtime_ns:
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[[int, int], tuple[int, int]]) -> None:
