@@ -184,7 +184,7 @@ class Duplicates:
         self, file: _File, fd: int, size: int, at: dict[bytes, _Original], alike: dict[bytes, list[_Original]]
     ) -> None:
         """Find an original for a file, or make it one. `at`: by place on the disk; `alike`: by hash."""
-        place = _place_of(fd, file.disk)
+        place = _place_of(fd, file.disk, size)
         if place is None:
             return
         known = at.get(place) if place else None
@@ -264,19 +264,19 @@ def _can_share(folder_fd: int, name: str, status: os.stat_result) -> bool:
     return True
 
 
-def _place_of(fd: int, disk: int) -> bytes | None:
+def _place_of(fd: int, disk: int, size: int) -> bytes | None:
     """Where a file's blocks are, b"" if that cannot be told, None if it has none that could be shared."""
     from hashlib import blake2b
 
     try:
-        found = ioctl.extents(fd)
+        found = [extent for extent in ioctl.extents(fd) if extent.logical < size]  # behind the end, room may be kept
     except OSError:
         return b""
     if not found or any(extent.flags & ioctl.EXTENT_INLINE for extent in found):
         return None
     if any(extent.flags & _NO_PLACE for extent in found):
         return b""
-    places = ";".join(f"{each.logical},{each.physical},{each.length}" for each in found)
+    places = ";".join(f"{each.logical},{each.physical},{min(each.length, size - each.logical)}" for each in found)
     return blake2b(f"{disk}:{places}".encode(), digest_size=16).digest()
 
 
