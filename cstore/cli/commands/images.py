@@ -60,7 +60,7 @@ def images(session: Session, quiet: bool) -> None:
         _show(session, store, found, quiet=quiet)
 
 
-@command("images-by-digest", example="cstore images-by-digest --quiet sha256:$(sha256sum manifest.json | head -c 64)")
+@command("images-by-digest", example='cstore images-by-digest "$(cstore get-image-data-digest debian manifest)"')
 @word("digest", "DIGEST")
 @switch("-q", "--quiet", help="Print IDs only.")
 @json_option
