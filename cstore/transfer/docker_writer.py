@@ -8,6 +8,7 @@ from hashlib import sha256
 from cstore import gojson
 from cstore.oci.chain import chain_id
 from cstore.transfer.packing import add_bytes
+from cstore.transfer.rawjson import encoded, raw_object, raw_values
 from cstore.transfer.stored import write_layer
 
 TYPE_CHECKING = False
@@ -69,15 +70,16 @@ class _Writing:
         """Write what programs before Docker 1.10 read of each layer; return the uppermost one's old ID."""
         below, diff_ids = "", image.config.rootfs.diff_ids
         for place, diff_id in enumerate(diff_ids):
-            document: dict[str, object] = {"parent": below} if below else {}
+            document = {"parent": encoded(below)} if below else {}
             if place == len(diff_ids) - 1:
-                document |= {key: image.config.document.get(key) for key in _OF_TOP}
-            hashed = gojson.encode(_sorted({**document, "layer_id": chain_id(diff_ids[: place + 1])}))
+                of_config = raw_values(image.config.raw)
+                document |= {key: of_config.get(key, "null") for key in _OF_TOP}
+            hashed = raw_object({**document, "layer_id": encoded(chain_id(diff_ids[: place + 1]))})
             below = sha256(hashed, usedforsecurity=False).hexdigest()
             if self._is_new(below):
                 self._package.link(f"{below}/layer.tar", f"../{_layer_name(diff_id)}")
                 add_bytes(self._package, f"{below}/VERSION", b"1.0")
-                add_bytes(self._package, f"{below}/json", gojson.encode(_sorted({**document, "id": below})))
+                add_bytes(self._package, f"{below}/json", raw_object({**document, "id": encoded(below)}))
         return below
 
     def _is_new(self, name: str) -> bool:
@@ -88,7 +90,3 @@ class _Writing:
 
 def _layer_name(diff_id: str) -> str:
     return f"{diff_id.partition(':')[2]}.tar"
-
-
-def _sorted(document: dict[str, object]) -> dict[str, object]:
-    return dict(sorted(document.items()))

@@ -217,6 +217,7 @@ class _Loading:
             with part.opened() as reader:
                 self._bring_layer(layer, layer_id, below, reader, warnings)
             self._done += part.size
+            self._advance(0)
             below = layer_id
 
     def _bring_layer(self, layer: LayerPlan, layer_id: str, below: str, source: ReadInto, warnings: list[str]) -> None:

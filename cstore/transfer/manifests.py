@@ -85,9 +85,13 @@ def load_json(raw: bytes, member: str) -> object:
     import json
 
     try:
-        return json.loads(raw)
+        return json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ImageArchiveError(member, f"it is not JSON: {error}") from None
+
+
+def _refuse_constant(text: str) -> object:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def _kind(document: Mapping[str, Any], member: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from cstore import gojson
 from cstore.errors import ImageArchiveError, InvalidName
+from cstore.records.model import ZERO_TIME
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part
 from cstore.transfer.names import parse_name
 from cstore.transfer.plan import ImagePlan, LayerPlan, merge, read_config
+from cstore.transfer.rawjson import encoded, raw_object, raw_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,13 +27,20 @@ if TYPE_CHECKING:
 REPOSITORIES = "repositories"
 
 _DROPPED = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
-_KNOWN = frozenset(
-    {
-        "id", "parent", "comment", "created", "container", "container_config", "docker_version", "author", "config",
-        "architecture", "variant", "os", "Size",
-    }
+_TEXTS = ("comment", "container", "docker_version", "author", "architecture", "variant", "os")
+"""What Docker knew of an image before 1.8.3; what else stands in a JSON of that time is dropped."""
+
+_RUN_CONFIG: tuple[tuple[str, object, bool], ...] = (
+    ("Hostname", "", True), ("Domainname", "", True), ("User", "", True), ("AttachStdin", False, True),
+    ("AttachStdout", False, True), ("AttachStderr", False, True), ("ExposedPorts", None, False), ("Tty", False, True),
+    ("OpenStdin", False, True), ("StdinOnce", False, True), ("Env", None, True), ("Cmd", None, True),
+    ("Healthcheck", None, False), ("ArgsEscaped", False, False), ("Image", "", True), ("Volumes", None, True),
+    ("WorkingDir", "", True), ("Entrypoint", None, True), ("NetworkDisabled", False, False),
+    ("MacAddress", "", False), ("OnBuild", None, True), ("Labels", None, True), ("StopSignal", "", False),
+    ("StopTimeout", None, False), ("Shell", None, False),
 )  # fmt: skip
-"""All that Docker knew before 1.8.3; what else stands in a JSON of that time is dropped."""
+"""What Docker knows of how to run an image, in its order (docker 6.1): key, what it is if nothing is said, and whether
+that is written."""
 
 _OLD_ID = re.compile(r"[a-f0-9]{64}", re.ASCII)
 _FIRST_TO_KEEP = (1, 8, 3)
@@ -78,33 +86,32 @@ class _Reading:
 
     def image(self, old_id: object, where: str) -> ImagePlan:
         """Read an image and all that it was made from, without recursion: chains may be long."""
-        chain: list[tuple[str, dict[str, Any]]] = []
+        chain: list[tuple[str, dict[str, Any], bytes]] = []
         wanted: object = old_id
         while wanted and wanted not in self._plans:
             checked = _check_id(wanted, where)
-            if any(checked == known for known, _ in chain) or len(chain) == _LONGEST_CHAIN:
+            if any(checked == known for known, _, _ in chain) or len(chain) == _LONGEST_CHAIN:
                 raise ImageArchiveError(f"{checked}/json", "its parents have no end", peer="max depth exceeded")
             where = f"{checked}/json"
-            document = load_json(get_part(self._members, where, "an image").read(LARGEST), where)
-            chain.append((checked, dict(_objects(document, where))))
+            raw = get_part(self._members, where, "an image").read(LARGEST)
+            chain.append((checked, dict(_objects(load_json(raw, where), where)), raw))
             wanted = chain[-1][1].get("parent")
-        for checked, document in reversed(chain):
-            self._plans[checked] = self._made(checked, document)
+        for checked, document, raw in reversed(chain):
+            self._plans[checked] = self._made(checked, document, raw)
         return self._plans[str(old_id)]
 
-    def _made(self, old_id: str, document: dict[str, Any]) -> ImagePlan:
+    def _made(self, old_id: str, document: dict[str, Any], raw: bytes) -> ImagePlan:
         """Make the config of one image as Docker does: its own JSON, its layers, its history."""
         below = self._plans.get(document.get("parent") or "")
         part = get_part(self._members, f"{old_id}/layer.tar", f"{old_id}/json")
         layer = LayerPlan(part.name, _diff_id(part))
         layers = (*(below.layers if below else ()), layer)
         history = [*(below.config.document["history"] if below else ()), _history(document)]
-        config = {key: value for key, value in _understood(document).items() if key not in _DROPPED}
-        config["rootfs"] = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
-        config["history"] = history
-        config.setdefault("os", "linux")
-        raw = gojson.encode(dict(sorted(config.items())))
-        return ImagePlan(f"{old_id}/json", read_config(raw, f"{old_id}/json"), layers)
+        values = {key: value for key, value in _understood(document, raw).items() if key not in _DROPPED}
+        values["rootfs"] = encoded({"type": "layers", "diff_ids": [layer.diff_id for layer in layers]})
+        values["history"] = encoded(history)
+        config = raw_object(values)
+        return ImagePlan(f"{old_id}/json", read_config(config, f"{old_id}/json"), layers)
 
 
 def _check_id(found: object, where: str) -> str:
@@ -115,18 +122,37 @@ def _check_id(found: object, where: str) -> str:
     return found
 
 
-def _understood(document: dict[str, Any]) -> dict[str, Any]:
+def _understood(document: dict[str, Any], raw: bytes) -> dict[str, str]:
+    """What of an image's JSON goes into its config: all of it as it was, or of old ones what Docker knew then."""
     version = re.match(r"(\d+)\.(\d+)\.(\d+)", str(document.get("docker_version") or ""))
-    if version is None or tuple(map(int, version.groups())) >= _FIRST_TO_KEEP:
-        return document
-    return {key: value for key, value in document.items() if key in _KNOWN}
+    if version is not None and tuple(map(int, version.groups())) >= _FIRST_TO_KEEP:
+        return raw_values(raw)
+    known = {key: document[key] for key in _TEXTS if document.get(key)}
+    known["created"] = document.get("created") or ZERO_TIME
+    known["container_config"] = _run_config(document.get("container_config"))
+    if document.get("config") is not None:
+        known["config"] = _run_config(document["config"])
+    return {key: encoded(value) for key, value in known.items()}
+
+
+def _run_config(found: object) -> dict[str, object]:
+    said = found if isinstance(found, dict) else {}
+    written: dict[str, object] = {}
+    for key, nothing, always in _RUN_CONFIG:
+        value = said.get(key)
+        value = nothing if value is None else value
+        if key in {"Cmd", "Entrypoint"} and isinstance(value, str):
+            value = [value]
+        if always or value:
+            written[key] = dict(sorted(value.items())) if isinstance(value, dict) else value
+    return written
 
 
 def _history(document: Mapping[str, Any]) -> dict[str, object]:
     container = document.get("container_config")
     command = container.get("Cmd") if isinstance(container, dict) else None
     item = {
-        "created": document.get("created"),
+        "created": document.get("created") or ZERO_TIME,
         "author": document.get("author"),
         "created_by": " ".join(map(str, command)) if isinstance(command, list) else "",
         "comment": document.get("comment"),

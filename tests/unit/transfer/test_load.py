@@ -17,6 +17,7 @@ from tests.unit.transfer.archives import (
     CHANGE,
     TOP,
     as_directory,
+    as_json,
     as_tar,
     config_of,
     docker_archive,
@@ -154,6 +155,32 @@ def test_the_oldest_archives_get_a_config(store: Store, load_bytes: Load) -> Non
         {"created": "2014-01-01T00:00:00Z"},
         {"created": "2014-01-01T00:00:00Z", "created_by": "/bin/sh -c x"},
     ]
+
+
+VERSIONS = [
+    ("1.6.0", "eca69ca3086463997749463a30b82f9d7b6957595d9dde2de04d1471bcadc2b2"),
+    ("1.9.1", "4620ff73de40a9207453ea6a7e70e162efc34dc197ac85ef731834faeb1e5721"),
+]
+
+
+@pytest.mark.parametrize(("version", "identifier"), VERSIONS)
+def test_the_oldest_archives_get_the_ids_that_docker_gives_them(
+    version: str, identifier: str, store: Store, load_bytes: Load
+) -> None:
+    """Seen with Docker 20.10: of before 1.8.3 it keeps what it knows, of later ones every byte of every value."""
+    old = "c" * 64
+    document = {
+        "id": old, "created": "2015-01-01T00:00:00.5Z", "docker_version": version, "zoo": 1, "architecture": "amd64",
+        "os": "linux", "comment": "a<b>", "author": "me \u00e9", "config": {"Cmd": ["x"], "Env": None},
+        "container_config": {"Cmd": ["/bin/sh", "-c", "#(nop) A & B"]},
+    }  # fmt: skip
+    if version != "1.6.0":
+        document |= {"throwaway": False, "parent_id": "q"}
+    names = b'{"example.org/older":{"1":"%s"}}' % old.encode()
+
+    load_bytes(as_tar({f"{old}/json": as_json(document), f"{old}/layer.tar": TOP, "repositories": names}))
+
+    assert store.images.get("example.org/older:1").id == identifier
 
 
 def test_the_same_image_again_adds_names_and_nothing_else(store: Store, load_bytes: Load) -> None:
