@@ -191,11 +191,11 @@ class Duplicates:
         if known is not None and known.place == place:
             self._shared += 0 if known.file.origin == file.origin else size
             return
-        if known is not None and self._joins(known, fd, size):
+        if known is not None and self._joins(known, file, fd, size):
             return  # its blocks were counted when the first file left them
         key = self._hash(fd)
         for original in alike.setdefault(key, []):
-            if self._joins(original, fd, size):
+            if self._joins(original, file, fd, size):
                 self._saved += file.blocks
                 at[place] = original
                 return
@@ -203,8 +203,10 @@ class Duplicates:
         alike[key].append(original)
         at[place] = original
 
-    def _joins(self, original: _Original, fd: int, size: int) -> bool:
-        """Let the file `fd` share the blocks of an original; say whether it does, or in a dry run would."""
+    def _joins(self, original: _Original, file: _File, fd: int, size: int) -> bool:
+        """Let a file, open as `fd`, share the blocks of an original; say whether it does, or in a dry run would."""
+        if original.file.disk != file.disk:
+            return False
         shared = size if self._dry_run else _share(original.file, fd, size)
         self._shared += shared
         self._files += shared == size
