@@ -24,11 +24,15 @@ class Drawing:
         for number in range(draw(st.integers(1, 9))):
             self.parents[f"l{number}"] = draw(st.sampled_from(["", *self.parents]))
         layers = st.sampled_from(sorted(self.parents))
+        self.own: list[str]
         self.images: dict[str, tuple[str, list[str]]] = {}
         for number in range(draw(st.integers(1, 4))):
             top = draw(layers)
             self.images[f"i{number}"] = (top, [self._twin(top) for _ in range(draw(st.integers(0, 2)))])
-        self.own = [self._child(draw(st.sampled_from(sorted(self.parents)))) for _ in range(draw(st.integers(0, 2)))]
+        self.own = []
+        for _ in range(draw(st.integers(0, 2))):
+            layer = draw(st.sampled_from(sorted(self.parents)))
+            self.own.append(self._child(layer) if draw(st.booleans()) else layer)
 
     def _twin(self, layer: str) -> str:
         return self._child(self.parents[layer])
