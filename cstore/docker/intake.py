@@ -27,7 +27,7 @@ def twice_readable(source: int, directory: str) -> Iterator[Intake]:
 
     Args:
         source: a descriptor, which stays the caller's. What is not a file is copied first.
-        directory: where the copy goes. It has no name, so nothing can be left of it.
+        directory: where the copy goes.
 
     Raises:
         SystemFailure: it cannot be read or copied.
@@ -36,17 +36,29 @@ def twice_readable(source: int, directory: str) -> Iterator[Intake]:
     if stat.S_ISREG(os.fstat(source).st_mode):
         yield _rewound(source, os.lseek(source, 0, os.SEEK_CUR))
         return
+    with nameless(directory) as copy:
+        _copy(source, copy)
+        yield _rewound(copy, 0)
+
+
+@contextmanager
+def nameless(directory: str) -> Iterator[int]:
+    """Give a file without a name in a directory, which is made if need be: nothing can be left of it.
+
+    Raises:
+        SystemFailure: it cannot be made.
+    """
     import tempfile
 
     from cstore.fs.lockfile import make_directories
 
     try:
         make_directories(directory)
-        with tempfile.TemporaryFile(dir=directory, buffering=0) as copy:
-            _copy(source, copy.fileno())
-            yield _rewound(copy.fileno(), 0)
+        file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115  - what its user raises is not of its making
     except OSError as error:
-        raise SystemFailure("spool the archive in", directory, error) from error
+        raise SystemFailure("make a file in", directory, error) from error
+    with file:
+        yield file.fileno()
 
 
 def _copy(source: int, target: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -127,6 +128,30 @@ def test_an_import_says_what_of(cli: CommandLine, root: DataRoot) -> None:
     """Either images or all of them; nothing is done otherwise."""
     assert cli("docker-import", root.path).code == 1
     assert cli("docker-import", "--all", root.path, "base:1").code == 1
+
+
+def test_dockers_notes_are_taken_over_if_asked_for(cli: CommandLine, root: DataRoot) -> None:
+    """A parent that is not in the store is nobody's parent."""
+    base, app = (
+        next(i["id"] for i in cli("docker-images", "-j", root.path).ok().json if i["names"] == [name])
+        for name in ("base:1", "app:1")
+    )
+    root.note(app[7:], "parent", base)
+    cli("docker-import", root.path, "app:1").ok()
+    assert cli("list-image-data", app[7:]).ok().lines[-1] == "manifest"
+    cli("docker-import", "--notes", root.path, "app:1").ok()
+    assert cli("children", app[7:]).ok().out == ""
+    cli("docker-import", "--notes", root.path, "app:1", "base:1").ok()
+    assert cli("children", base[7:]).ok().lines[0] == app
+
+
+def test_a_container_without_its_tree_is_listed(cli: CommandLine, root: DataRoot) -> None:
+    """Its size is not known, and the exit code tells."""
+    (box,) = cli("docker-containers", "-j", root.path).ok().json
+    shutil.rmtree(root.tree(box["mount-id"]))
+    told = cli("docker-containers", root.path)
+
+    assert (told.code, told.lines) == (1, [f"{box['id']}\tbox\texited\t{box['image'][7:]}\t0"])
 
 
 def test_damage_is_told_of(cli: CommandLine, root: DataRoot) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from cstore.cli.files import FileSink
     from cstore.docker import DockerRoot
+    from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.imagedb import DockerImage
     from cstore.docker.root.importing import Imported
     from cstore.store import Store
@@ -83,7 +84,7 @@ def docker_containers(session: Session, root: str, docker_driver: str) -> None:
     from cstore.cli.output import docker as output
 
     source = _opened(session, root, docker_driver)
-    rows = [(container, source.container_size(container)) for container in source.containers]
+    rows = [(container, _size(session, source, container)) for container in source.containers]
     _complain(session, source)
     if session.json:
         session.document([output.docker_container_document(*row) for row in rows])
@@ -91,6 +92,14 @@ def docker_containers(session: Session, root: str, docker_driver: str) -> None:
         output.docker_container_table(rows)
     else:
         session.lines(output.docker_container_lines(rows))
+
+
+def _size(session: Session, source: DockerRoot, container: DockerContainer) -> int:
+    try:
+        return source.container_size(container)
+    except CstoreError as error:  # its layers are damaged; the others shall be listed all the same
+        session.complain(error, container.name)
+        return 0
 
 
 @command(
@@ -146,6 +155,7 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
 @_of_a_root
 @words("images", "IMAGE", required=False)
 @switch("-a", "--all", help="Import all images.")
+@switch("--notes", help="Take over what Docker notes of an image: its parent, when it was tagged, built here or not.")
 @switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
@@ -171,10 +181,20 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
         done.append(imported)
         if not session.json:
             session.lines(output.imported_lines(imported))
+    if wanted["notes"]:
+        _take_over_notes(source, done, store)
     if wanted["all"]:
         _complain(session, source)
     if session.json:
         session.document([output.imported_document(one) for one in done])
+
+
+def _take_over_notes(source: DockerRoot, done: Sequence[Imported], store: Store) -> None:
+    """After all images are there: a parent may come after its child."""
+    from cstore.docker.root.importing import import_notes
+
+    for one in done:
+        import_notes(source.images[one.id], store)
 
 
 def _import(

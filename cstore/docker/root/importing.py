@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from contextlib import suppress
 
+from cstore.docker.intake import nameless
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
 from cstore.docker.root.names import full_name
-from cstore.errors import CstoreError, IDTaken, LayerNotVerified, SystemFailure
+from cstore.errors import CstoreError, IDTaken, LayerNotVerified
 from cstore.oci.chain import next_layer_id
 from cstore.values import Value
 
@@ -70,6 +71,23 @@ def import_image(
     return Imported(image.id, names, tuple(bringing.new))
 
 
+def import_notes(image: DockerImage, store: Store) -> None:
+    """Record of an imported image what Docker noted of it: its parent, if that is in the store; when it was tagged.
+
+    Raises:
+        ImageUnknown: the image is not there.
+    """
+    from cstore.docker.facts import Facts
+
+    facts = Facts(store)
+    if image.parent and store.images.find(image.parent) is not None:
+        facts.set_parent(image.id, image.parent)
+    if image.last_updated:
+        facts.set_last_updated(image.id, image.last_updated)
+    if image.built_locally:
+        facts.set_built_locally(image.id)
+
+
 def _record(store: Store, image: DockerImage, line: Sequence[Layer]) -> None:
     known = next((one for one in store.images.list() if one.id == image.id), None)
     if known is None:
@@ -111,24 +129,14 @@ class _Bringing:
                 raise LayerNotVerified(layer.chain_id, layer.diff_id)
             return applied
 
-        try:
-            # Without a name, so that nothing can be left of it; and verified whole before the first byte is unpacked.
-            with tempfile.TemporaryFile(dir=self._spool(), buffering=0) as spool:
-                self._root.write_layer(layer.chain_id, FileSink(spool.fileno(), "the copy of a layer"))
-                spool.seek(0)
-                request = NewLayer(id=canonical_id, parent=parent)
-                made = self._store.layers.put(request, spool.fileno(), self._advance, accept)
-        except OSError as error:
-            raise SystemFailure("spool a layer in", self._store.config.graph_root, error) from error
+        with nameless(self._store.config.graph_root) as copy:  # verified whole before the first byte is unpacked
+            self._root.write_layer(layer.chain_id, FileSink(copy, "the copy of a layer"))
+            os.lseek(copy, 0, os.SEEK_SET)
+            request = NewLayer(id=canonical_id, parent=parent)
+            made = self._store.layers.put(request, copy, self._advance, accept)
         self._before += made.diff_size
         self.new.append(made.id)
         return made.id
-
-    def _spool(self) -> str:
-        from cstore.fs.lockfile import make_directories
-
-        make_directories(self._store.config.graph_root)
-        return self._store.config.graph_root
 
     def _advance(self, done: int) -> None:
         if self._progress is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from cstore.docker.root import files
 
@@ -11,8 +12,17 @@ if TYPE_CHECKING:
     from cstore.docker.root.place import Place
 
 
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_NAME = re.compile(
+    rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{32,})?"
+)
+
+
 def read_names(place: Place) -> dict[str, list[str]]:
     """Read `repositories.json`: the familiar names and digest references of each image, sorted, by its ID.
+
+    What is no name (docker 9.1) is left out.
 
     Raises:
         DockerRootDamaged: it is damaged.
@@ -22,7 +32,7 @@ def read_names(place: Place) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for references in (repositories or {}).values() if isinstance(repositories, dict) else ():
         for reference, image in references.items() if isinstance(references, dict) else ():
-            if isinstance(image, str):
+            if isinstance(image, str) and _NAME.fullmatch(reference):
                 found.setdefault(image, []).append(reference)
     return {image: sorted(references) for image, references in found.items()}
 

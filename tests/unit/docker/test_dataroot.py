@@ -422,3 +422,19 @@ def test_links_in_layers_are_only_text(tmp_path: Path, driver: str, store: Store
     LayerStore(store).look(digest(archive)).write_tar(out)
 
     assert out.data == archive
+
+
+def test_what_is_no_name_is_left_out(root: DataRoot) -> None:
+    """A newline in a name would make a line of its own."""
+    image = root.image(names=("fine:1", "two\nlines:1", "Upper:1", "../up:1", "sp ace:1", "host:5000/x/y_z:v1.2-3"))
+    digest_name = f"fine@sha256:{'a' * 64}"
+    write(
+        root.inside("image", root.driver, "repositories.json"),
+        read(root.inside("image", root.driver, "repositories.json")).replace(
+            '"fine:1":', f'"{digest_name}": "sha256:{image}", "fine:1":'
+        ),
+    )
+    seen = DockerRoot(root.path).images[image]
+
+    assert seen.names == ("fine:1", "host:5000/x/y_z:v1.2-3")
+    assert seen.digests == (digest_name,)
