@@ -94,6 +94,22 @@ def test_delete_on_a_full_disk(full: Runner, roots: StoreRoots, left: int) -> No
     assert full("layers", "--quiet").ok().stdout == "next\n"
 
 
+@pytest.mark.parametrize("left", [0, 4096])
+def test_delete_of_a_container_on_a_full_disk(full: Runner, roots: StoreRoots, left: int) -> None:
+    """It goes with its layer, and there is room again."""
+    full("create-container", "--id", "container", "").ok()
+    own = full("layers", "--quiet").ok().lines[1]
+    with open(os.path.join(roots.tree(own), "file"), "wb") as file:
+        file.write(bytes(65536))
+    fill(roots, left)
+
+    full("delete-container", "container").ok()
+
+    assert full("containers").ok().stdout == ""
+    assert full("layers", "--quiet").ok().lines == ["fits"]
+    full("create-container", "--id", "next", "").ok()
+
+
 def test_rename_on_a_full_disk(full: Runner, roots: StoreRoots) -> None:
     """Renaming with no byte left works or is refused, and the names are all old or all new."""
     fill(roots, 0)
