@@ -90,8 +90,9 @@ def _click_argument(word: Word) -> click.Argument:
     metavar = word.metavar if word.required else f"[{word.metavar}]"
     metavar = f"{metavar}..." if word.many else metavar
     count = -1 if word.many else 1
-    default = None if word.required or word.many else ""
-    return click.Argument([word.name], metavar=metavar, required=word.required, nargs=count, default=default)
+    # Newer click takes any default, None too, for the word that was left out.
+    left_out = {} if word.required or word.many else {"default": ""}
+    return click.Argument([word.name], metavar=metavar, required=word.required, nargs=count, **left_out)
 
 
 _global_options = [_click_option(option) for option in GLOBAL_OPTIONS]

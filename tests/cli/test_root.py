@@ -232,3 +232,12 @@ def test_an_interrupt_is_told_and_exits_130(bare_cli: CommandLine, monkeypatch: 
     assert told.code == 130
     assert "interrupted" in told.err
     assert "nothing is left half-done" in told.err
+
+
+@pytest.mark.parametrize("words", [["changes"], ["layer"], ["mount"], ["set-metadata"]])
+def test_a_word_that_is_missing_is_a_usage_error(cli: CommandLine, words: list[str]) -> None:
+    """It is asked for by its name, before the store is opened."""
+    told = cli(*words)
+
+    assert (told.code, told.out) == (2, "")
+    assert "Missing argument" in told.err
