@@ -57,7 +57,7 @@ def refuse_unseen(layer: str, path: str) -> None:
 
     if alone() and is_mountpoint(path):
         raise Unsupported(
-            f"{layer} would be mounted for this command alone, and only until it ends",
+            "it would be mounted for this command alone, and only until that ends",
             hint=f"mount it in a namespace that lasts: cstore unshare sh -c 'ls \"$(cstore mount {layer})\"'",
             peer="cannot mount in rootless mode outside of a user namespace that lasts",
         )

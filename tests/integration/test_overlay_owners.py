@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,12 @@ from cstore.drivers.contract import MountOptions, TreeOptions
 from cstore.drivers.overlay.driver import OverlayDriver
 from cstore.drivers.registry import DriverPlace
 from cstore.idmap import IDENTITY, IDMap, IDRange
-from cstore.kernel import mountinfo
+from cstore.kernel import mount, mountinfo
 from tests.builders import directory, make_tar, regular, whiteout
 from tests.mounts import detach_all, mounts_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
@@ -269,6 +269,26 @@ def test_a_program_that_fails_is_named(top: Path) -> None:
     with pytest.raises(DriverError, match=r"failing failed: no such luck"):
         driver.mount("base", MountOptions())
     assert not driver.is_mounted("base", os.path.join(driver.path_of("base"), "merged"))
+
+
+def test_where_the_kernel_cannot_mount_the_usual_program_does(top: Path) -> None:
+    """A store on an overlay mount, as in most containers, is served by fuse-overlayfs if that is installed."""
+    if shutil.which("fuse-overlayfs") is None or not os.path.exists("/dev/fuse"):
+        pytest.skip("needs fuse-overlayfs and /dev/fuse")
+    for name in ("low", "up", "work", "on"):
+        (top / name).mkdir()
+    data = f"lowerdir={top}/low,upperdir={top}/up,workdir={top}/work"
+    mount.mount("overlay", str(top / "on"), "overlay", data=data)
+    driver = opened(top / "on")
+    staged = driver.stage(None, TreeOptions())
+    driver.adopt(staged, "base", None)
+    staged.staging.remove()
+    root = driver.mount("base", MountOptions())
+    (Path(root) / "f").write_text("x", encoding="ascii")
+
+    assert mountinfo.read_mounts()[-1].fstype == "fuse.fuse-overlayfs"
+    driver.unmount("base")
+    assert dict(driver.status())["Backing Filesystem"] == "overlayfs"
 
 
 def test_a_store_of_a_program_keeps_its_program(fuse: OverlayDriver, top: Path) -> None:

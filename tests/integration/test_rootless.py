@@ -193,6 +193,28 @@ def test_maps_lead_to_ids_of_the_namespace(user: User, driver: str) -> None:
     assert f"map to UIDs from 0 to {COUNT}" in failed.stderr
 
 
+def test_images_and_containers(user: User, driver: str) -> None:
+    """Made, given data, copied into, changed, measured, deleted."""
+    chosen = ("-s", driver)
+    user.cstore("import-layer", *chosen, "--name", "base", stdin=BASE).ok()
+    user.cstore("create-image", *chosen, "--name", "image", "base").ok()
+    maps = ("--uidmap", "0:100:2000", "--gidmap", "0:100:2000")
+    user.cstore("create-container", *chosen, "--name", "plain", "image").ok()
+    user.cstore("create-container", *chosen, "--name", "mapped", *maps, "image").ok()
+    user.write("item", b"some data")
+    user.cstore("set-container-data", *chosen, "-f", "item", "plain", "key").ok()
+    assert user.cstore("get-container-data", *chosen, "plain", "key").ok().output == b"some data"
+    for name, owners in (("plain", "7:8"), ("mapped", "107:108")):
+        script = f'stat -c %u:%g "$(cstore mount -s {driver} {name})"/etc/config'
+        assert user.unshared(script).ok().lines == [owners]
+    user.cstore("copy", *chosen, f"{user.home}/item", "base:/copied").ok()
+    user.cstore("copy", *chosen, "base:/copied", f"{user.home}/back").ok()
+    assert user.run("cat", "back").ok().output == b"some data"
+    user.cstore("delete-container", *chosen, "plain", "mapped").ok()
+    user.cstore("delete-image", *chosen, "image").ok()
+    assert user.cstore("layers", *chosen).ok().output == b""
+
+
 def test_a_mount_that_nobody_would_see_is_refused(user: User, driver: str) -> None:
     """It would end with the command; inside `unshare` it stays. Directories of vfs are no mounts."""
     user.cstore("import-layer", "-s", driver, "--name", "base", stdin=BASE).ok()
@@ -247,6 +269,14 @@ def test_buildah_and_podman_share_the_store(user: User) -> None:
     assert user.unshared(f'cat "$(cstore mount {layer})"/dir/f').ok().stdout == "text"
     theirs = user.run(buildah, "--storage-driver", "overlay", "images", "--quiet").ok()
     assert len(theirs.lines) == 1
+    podman = (shutil.which("podman") or "", "--storage-driver", "overlay")
+    user.write("containers.conf", b'[engine]\nlock_type="file"\n')  # not all machines let users make shared memory
+    conf = f"{user.home}/containers.conf"
+    if podman[0] and user.run(*podman, "images", CONTAINERS_CONF=conf).code == 0:
+        assert theirs.lines == user.run(*podman, "images", "--quiet", CONTAINERS_CONF=conf).ok().lines
+        point = user.run(*podman, "unshare", *user.program, "mount", layer, CONTAINERS_CONF=conf).ok().lines[0]
+        assert user.run(*podman, "unshare", "cat", f"{point}/dir/f", CONTAINERS_CONF=conf).ok().stdout == "text"
+        user.run(*podman, "unshare", *user.program, "unmount", layer, CONTAINERS_CONF=conf).ok()
     user.cstore("import-layer", "--name", "ours", layer, stdin=ABOVE).ok()
     assert len(user.cstore("layers", "--quiet").ok().lines) == 2
     user.cstore("delete-layer", "ours").ok()
