@@ -73,7 +73,7 @@ class _Check:
         if found or any(self._problems.values()):
             found, census = self._confirm({finding.key for finding in found})
         self._remember()
-        return self._report(census, [*found, *self._of_contents(census)])
+        return self._report(census, scope, [*found, *self._of_contents(census)])
 
     def _jobs_of(self, census: Census, scope: Scope) -> dict[str, LayerJob]:
         return layer_jobs(census, scope.wants, compare=not self._options.quick)
@@ -144,12 +144,14 @@ class _Check:
                 proof = {"part": part, **evidence}
                 yield Finding(kind, Subject("layer", layer), sentence, proof, lines, read_only=read_only)
 
-    def _report(self, census: Census, findings: list[Finding]) -> Report:
+    def _report(self, census: Census, scope: Scope, findings: list[Finding]) -> Report:
         images, read_only = census.all_images, set()
         read_only |= {("layer", layer.id) for layer, foreign in census.all_layers.values() if foreign}
         read_only |= {("image", image.id) for image, foreign in images.values() if foreign}
         chains = {}
         for image, _ in images.values():
+            if not scope.wants("image", image.id):
+                continue
             tops = filter(None, (image.layer, *image.mapped_layers))
             chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in census.chain(top)))
         return Report(
@@ -158,7 +160,9 @@ class _Check:
             unexamined=self._unexamined,
             notes=tuple(self._notes),
             layers_of_images=chains,
-            images_of_containers={each.id: each.image for each in census.containers if each.image},
+            images_of_containers={
+                each.id: each.image for each in census.containers if each.image and scope.wants("container", each.id)
+            },
             read_only=frozenset(read_only),
         )
 

@@ -170,6 +170,9 @@ class Comparison:
         tolerance = self._tolerance
         mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // 1_000_000_000
         looks = node.looks[-1]
+        same = looks == (mode, status.st_uid, status.st_gid, mtime)
+        if same and not self._id_map and (node.size < 0 or node.size == status.st_size):
+            return  # as nearly everything is
         if not tolerance.owners:
             owners = [self._owner(each) for each in node.looks]
             for place, (name, now) in enumerate((("uid", status.st_uid), ("gid", status.st_gid))):
@@ -229,7 +232,7 @@ class Comparison:
             if found is not None and found != value:
                 differs[f"xattr {_text(name)}"] = [value.hex(), found.hex()]
         for name in names:
-            if name not in wanted and _is_content(name):
+            if name not in wanted and is_content(name):
                 differs[f"xattr {_text(name)}"] = ["", (_value(target, name) or b"").hex()]
 
     def _is_opaque(self, target: bytes, path: bytes) -> bool:
@@ -279,10 +282,12 @@ def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:
         found = []
         for entry in entries:
             try:
-                found.append((os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+                name = entry.name.encode("utf-8", "surrogateescape")
+                found.append((name, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
                 continue
-    return sorted(found)
+    found.sort()
+    return found
 
 
 def _modes_fit(node: Node, mode: int) -> bool:
@@ -308,7 +313,7 @@ def _value(target: bytes, name: bytes) -> bytes | None:
         return b"" if not name.startswith(b"trusted.") or os.geteuid() == 0 else None
 
 
-def _is_content(name: bytes) -> bool:
+def is_content(name: bytes) -> bool:
     """Whether an attribute that no archive mentions is a change of the layer."""
     if name == b"security.capability":
         return True
