@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel.libc import call
 from cstore.kernel.mount import MS_PRIVATE, MS_REC, mount
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, SystemFailure
 from cstore.store.lookup import container_of_layer
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.session import Writer
 
