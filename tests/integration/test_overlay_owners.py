@@ -103,6 +103,14 @@ def test_a_mount_shifts_what_lies_beneath(driver: OverlayDriver, top: Path) -> N
     assert owners(driver.mount("middle", MountOptions()))["plain"] == (5, 6)
 
 
+def test_shifting_can_be_forbidden(driver: OverlayDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable that the peers obey, too."""
+    needs_shifting(driver)
+    monkeypatch.setenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP", "yes")
+    assert not driver.can_shift(SHIFTED)
+    assert dict(driver.status())["Supports shifting"] == "false"
+
+
 def test_other_mounted_layers_do_not_stand_in_the_way(driver: OverlayDriver) -> None:
     """Mounts inside the home cannot be shifted, and need not be."""
     needs_shifting(driver)

@@ -109,6 +109,10 @@ class Host:
 
     def shifting(self) -> bool:
         """Whether lower directories can be shown with other owners. Tried out without writing."""
+        from cstore.config.environment import read_environment
+
+        if read_environment().mapped_mounts_off:
+            return False
         known = self._cache.known("idmapped-lower-dir")
         if known is not None:
             return known
