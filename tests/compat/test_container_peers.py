@@ -1,0 +1,102 @@
+"""Containers that cstore, Buildah, Podman and the Go tool make and use in turns, in one overlay store."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import find_peer
+from tests.mounts import detach_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Tool = Callable[..., str]
+
+pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
+
+SHELL = os.path.realpath("/bin/sh")
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Iterator[Callable[[str], Tool]]:
+    """Runs one of the programs on the test's store, and gives what it printed."""
+    graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
+    config = tmp_path / "storage.conf"  # Podman 4.3 wants both roots in it, whatever the options say
+    config.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{graph}"\nrunroot = "{run}"\n')
+    environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(config)}
+
+    def of(name: str) -> Tool:
+        if name in {"cstore", "containers-storage"}:
+            program = [sys.executable, "-m", "cstore"] if name == "cstore" else [find_peer(name)]
+            program += ["--graph", graph, "--run", run, "--storage-driver", "overlay"]
+        else:
+            program = [find_peer(name), "--root", graph, "--runroot", run, "--storage-driver", "overlay"]
+
+        def call(*words: str) -> str:
+            done = subprocess.run([*program, *words], capture_output=True, text=True, env=environment, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+
+        return call
+
+    yield of
+    detach_all(str(tmp_path))
+
+
+@pytest.fixture
+def image(tool: Callable[[str], Tool]) -> str:
+    """An image that Buildah made of what cstore copied into Buildah's container: a shell and what it needs."""
+    cstore, buildah = tool("cstore"), tool("buildah")
+    buildah("from", "--name", "making", "scratch")
+    layer = layer_of(cstore, "making")
+    libraries = subprocess.run(["ldd", SHELL], capture_output=True, text=True, check=True).stdout
+    for path in (SHELL, *re.findall(r"/\S+", libraries)):
+        cstore("copy", path, f"{layer}:{'/bin/sh' if path == SHELL else path}")
+    mount = cstore("mount", "making")
+    for folder, _, _ in os.walk(mount):
+        os.chmod(folder, 0o755)  # noqa: S103  - a file system that others can use
+    cstore("unmount", "making")
+    buildah("commit", "--quiet", "making", "localhost/shell")
+    return "localhost/shell:latest"
+
+
+def layer_of(cstore: Tool, container: str) -> str:
+    """The ID of a container's own layer."""
+    return next(line[7:] for line in cstore("container", container).splitlines() if line.startswith("Layer: "))
+
+
+def test_in_turns(tool: Callable[[str], Tool], image: str, tmp_path: Path) -> None:
+    """What one made, the others list, run, read, mount and delete."""
+    cstore, buildah, podman, peer = map(tool, ("cstore", "buildah", "podman", "containers-storage"))
+
+    buildah("from", "--name", "theirs", image)
+    buildah("run", "--isolation", "chroot", "theirs", "--", "/bin/sh", "-c", "echo hello > /new")
+    assert 'Add "/new"' in cstore("changes", layer_of(cstore, "theirs")).splitlines()
+    cstore("copy", f"{layer_of(cstore, 'theirs')}:/new", str(tmp_path / "out"))
+    assert (tmp_path / "out").read_text() == "hello\n"
+
+    podman("create", "--name", "pod", image, "sh")
+    directory = cstore("get-container-dir", "pod")
+    assert directory.endswith("/userdata")
+    cstore("set-container-data", "-f", "/etc/hostname", "pod", "item")
+    podman("rm", "pod")
+    assert not os.path.exists(directory)
+
+    ours = cstore("create-container", "-n", "ours", "--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536", image)
+    assert "ours" in podman("ps", "--all", "--external", "--format", "{{.Names}}").splitlines()
+    assert peer("mount", "ours") == cstore("mount", "ours")
+    assert os.stat(os.path.join(peer("mount", "ours"), "bin", "sh")).st_uid == 100_000
+    cstore("unmount", "--force", "ours")
+    podman("rm", ours.splitlines()[0])
+
+    cstore("delete-container", "theirs", "making")
+    assert cstore("containers") == buildah("containers", "--quiet") == ""
+    podman("rmi", image)
+    assert cstore("layers") == peer("layers") == ""
