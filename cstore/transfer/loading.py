@@ -7,43 +7,28 @@ anything goes wrong, what this run made is removed again.
 
 from __future__ import annotations
 
-import os
-import stat
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from cstore.archive.streams import CountingReader, FileReader
-from cstore.errors import (
-    ArchiveError,
-    CstoreError,
-    IDTaken,
-    ImageArchiveError,
-    InvalidOption,
-    SystemFailure,
-    TopLayerDiffers,
-)
+from cstore.errors import CstoreError, IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.schema2 import digest_of, made_up_manifest
-from cstore.store import NewImage, NewLayer
+from cstore.store import NewImage
 from cstore.transfer.formats import Wanted, check, read_plans
-from cstore.transfer.members import Catalogue, DirectoryMembers, get_part, read_stream, scan_tar
+from cstore.transfer.layer_intake import LayerIntake
 from cstore.transfer.names import DOCKER, LOCAL, parse_name
-from cstore.transfer.oci_layout import check_size
-from cstore.transfer.verifying import Delivery, uncompressed, verify
+from cstore.transfer.opening import open_members
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from cstore.archive.streams import ReadInto
-    from cstore.records.model import Image, Layer
+    from cstore.records.model import Image
     from cstore.store import Store
     from cstore.transfer.members import Members
-    from cstore.transfer.plan import ImagePlan, LayerPlan
+    from cstore.transfer.plan import ImagePlan
 
 METADATA = "{}"
 """What images without signatures have as metadata."""
-
-_MOST_GUESSES = 8
 
 
 class LoadRequest(Wanted):
@@ -94,84 +79,24 @@ def load(
     check(request)
     if request.tag:
         parse_name(request.tag)
-    loading = _Loading(store, request, progress)
+    layers = LayerIntake(store, request, progress)
+    loading = _Loading(store, request, layers)
     try:
-        with _opened(store, source, shown, loading) as members:
+        with open_members(store, source, shown, layers, layers.tell) as members:
             return loading.run(members)
     except BaseException:
         loading.undo()
+        layers.undo()
         raise
 
 
-@contextmanager
-def _opened(store: Store, source: int, shown: str, loading: _Loading) -> Iterator[Members]:
-    """Find a way to the members: in a directory, in a plain file, or while the stream goes by."""
-    try:
-        mode = os.fstat(source).st_mode
-    except OSError as error:
-        raise SystemFailure("read", shown, error) from error
-    if stat.S_ISDIR(mode):
-        yield DirectoryMembers(source, shown)
-        return
-    if stat.S_ISREG(mode):
-        start = os.lseek(source, 0, os.SEEK_CUR)
-        if not _is_compressed(source, start):
-            yield scan_tar(source, shown)
-            return
-    with _spool(store) as spool:
-        counted = CountingReader(FileReader(source, shown), None)
-        yield read_stream(uncompressed(_Telling(counted, loading.tell)), spool, shown, loading)
-
-
-def _is_compressed(source: int, start: int) -> bool:
-    from cstore.archive.compression import LONGEST_MAGIC, sniff
-
-    return bool(sniff(os.pread(source, LONGEST_MAGIC, start)))
-
-
-@contextmanager
-def _spool(store: Store) -> Iterator[int]:
-    """An unnamed file on the store's disk, where what is not yet known to be of use waits."""
-    from tempfile import TemporaryFile
-
-    from cstore.store.session import make_roots
-
-    make_roots(store.context.layout)
-    try:
-        file = TemporaryFile(dir=store.config.graph_root, buffering=0)  # noqa: SIM115  - only making it may fail here
-    except OSError as error:
-        raise SystemFailure("make a file in", store.config.graph_root, error) from error
-    with file:
-        yield file.fileno()
-
-
-class _Telling:
-    """Tells how much has been read."""
-
-    def __init__(self, source: CountingReader, tell: Callable[[int], None]) -> None:
-        self._source = source
-        self._tell = tell
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Pass one read through."""
-        count = self._source.readinto(buffer)
-        self._tell(self._source.count)
-        return count
-
-
 class _Loading:
-    """One run. It also takes layers from a stream as they arrive, if the documents have come before them."""
+    """One run."""
 
-    def __init__(self, store: Store, request: LoadRequest, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, store: Store, request: LoadRequest, layers: LayerIntake) -> None:
         self._store = store
         self._request = request
-        self._progress = progress
-        self._streaming = False
-        self._done = 0
-        self._plans: list[ImagePlan] | None = None
-        self._guesses = 0
-        self._verified: set[tuple[str, str]] = set()
-        self._layers: list[str] = []
+        self._layers = layers
         self._images: list[str] = []
 
     def run(self, members: Members) -> LoadResult:
@@ -181,124 +106,19 @@ class _Loading:
         for plan in plans:
             self._check_image(plan)
         for plan in plans:
-            self._bring_layers(members, plan, warnings)
+            self._layers.bring(members, plan)
         images = [self._bring_image(plan) for plan in plans]
-        self._drop_unused(plans)
+        self._layers.drop_unused(plans)
         for plan in plans:
             if plan.names:
                 self._store.add_names(plan.config.id, plan.names)
-        return LoadResult(tuple(images), tuple(dict.fromkeys(warnings)))
+        return LoadResult(tuple(images), tuple(dict.fromkeys((*warnings, *self._layers.oddities))))
 
     def undo(self) -> None:
-        """Remove what this run made. What somebody else has begun to use stays."""
+        """Remove the images that this run has made, but none of their layers: some may have been there before."""
         for image in self._images:
             with suppress(CstoreError):
-                self._store.images.delete(image)
-        for layer in reversed(self._layers):
-            with suppress(CstoreError):
-                self._store.layers.delete(layer)
-
-    def tell(self, done: int) -> None:
-        """Pass on how much of a stream has been read."""
-        self._streaming = True
-        if self._progress is not None:
-            self._progress(done)
-
-    # ── layers ──
-
-    def _bring_layers(self, members: Members, plan: ImagePlan, warnings: list[str]) -> None:
-        below = ""
-        for layer, layer_id in zip(plan.layers, plan.config.rootfs.layer_ids, strict=True):
-            if self._known(layer_id, layer) is not None and (layer.member, layer.diff_id) in self._verified:
-                below = layer_id
-                continue
-            part = get_part(members, layer.member, plan.member)
-            check_size(layer.member, layer.size, part.size)
-            with part.opened() as reader:
-                self._bring_layer(layer, layer_id, below, reader, warnings)
-            self._done += part.size
-            self._advance(0)
-            below = layer_id
-
-    def _bring_layer(self, layer: LayerPlan, layer_id: str, below: str, source: ReadInto, warnings: list[str]) -> None:
-        """Make a layer, or see that what the archive has in its place is what the store has."""
-        delivery = Delivery(source, layer)
-        try:
-            if self._known(layer_id, layer) is not None:
-                verify(source, layer)
-            else:
-                request = NewLayer(id=layer_id, parent=below)
-                made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)
-                self._layers.append(made.id)
-                warnings += filter(None, [delivery.oddity])
-        except ImageArchiveError:
-            raise
-        except ArchiveError as error:
-            raise ImageArchiveError(layer.member, error.message, hint=error.hint, peer=error.peer) from error
-        self._verified.add((layer.member, layer.diff_id))
-
-    def _known(self, layer_id: str, layer: LayerPlan) -> Layer | None:
-        """Find a layer that the store has already.
-
-        Raises:
-            IDTaken: what has its ID has other contents.
-        """
-        found = self._store.layers.find(layer_id)
-        if found is None or found.id != layer_id:
-            return None
-        if found.diff_digest != layer.diff_id:
-            raise IDTaken("layer", layer_id)
-        return found
-
-    def _advance(self, done: int) -> None:
-        if self._progress is not None and not self._streaming:
-            self._progress(self._done + done)
-
-    def _drop_unused(self, plans: list[ImagePlan]) -> None:
-        """Remove layers that were taken from the stream and turned out to be of no use."""
-        used = {layer for plan in plans for layer in plan.config.rootfs.layer_ids}
-        for layer in [layer for layer in reversed(self._layers) if layer not in used]:
-            self._store.layers.delete(layer)
-            self._layers.remove(layer)
-
-    # ── layers from a stream ──
-
-    def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Take a layer out of the stream if it is known what it is for (see `members.Arrivals`)."""
-        found = self._use_of(members, name)
-        if found is None:
-            return False
-        layer, layer_id, below = found
-        self._bring_layer(layer, layer_id, below, body, [])
-        return True
-
-    def _use_of(self, members: Catalogue, name: str) -> tuple[LayerPlan, str, str] | None:
-        """Find the one layer that a member is, its ID, and the layer below, if that is in the store by now."""
-        if self._plans is None:
-            self._guess(members)
-        uses = {}
-        for plan in self._plans or ():
-            below = ""
-            for layer, layer_id in zip(plan.layers, plan.config.rootfs.layer_ids, strict=True):
-                if layer.member == name:
-                    uses[layer_id] = (layer, layer_id, below)
-                below = layer_id
-        if len(uses) != 1:  # of several, only one could have it now
-            return None
-        layer, layer_id, below = next(iter(uses.values()))
-        found = self._store.layers.find(below) if below else None
-        ready = not below or (found is not None and found.id == below)
-        return (layer, layer_id, below) if ready else None
-
-    def _guess(self, members: Catalogue) -> None:
-        """Try to read the documents, if all of them have come. Whatever is wrong with them is told at the end."""
-        if self._guesses == _MOST_GUESSES or not (members.find("manifest.json") or members.find("index.json")):
-            return
-        self._guesses += 1
-        with suppress(ArchiveError, InvalidOption):
-            self._plans = read_plans(members, self._request, [])
-
-    # ── images ──
+                self._store.delete(image)
 
     def _named(self, plans: list[ImagePlan]) -> list[ImagePlan]:
         """Give the one image the name that was asked for."""
@@ -327,23 +147,32 @@ class _Loading:
         config = plan.config
         layers = config.rootfs.layer_ids
         data = self._data(plan)
-        digest = digest_of(plan.index or data["manifest"])
-        if self._check_image(plan) is None:
-            request = NewImage(
-                id=config.id,
-                layer=layers[-1] if layers else "",
-                metadata=METADATA,
-                digest=digest,
-                created=recorded_time(config.created),
-                data=data,
-            )
-            self._store.images.create(request)
-            self._images.append(config.id)
-        else:
+        request = NewImage(
+            id=config.id,
+            layer=layers[-1] if layers else "",
+            metadata=METADATA,
+            digest=digest_of(plan.index or data["manifest"]),
+            created=recorded_time(config.created),
+            data=data,
+        )
+        if not self._made(plan, request):
             for key, value in data.items():
                 self._store.images.set_data(config.id, key, value)
-        new = tuple(layer for layer in layers if layer in self._layers)
+        new = tuple(layer for layer in layers if layer in self._layers.made)
         return LoadedImage(config.id, digest_of(data["manifest"]), plan.names, layers, new)
+
+    def _made(self, plan: ImagePlan, request: NewImage) -> bool:
+        """Make an image; False if it is there, or somebody else has made it meanwhile."""
+        if self._check_image(plan) is not None:
+            return False
+        try:
+            self._store.images.create(request)
+        except IDTaken:
+            if self._check_image(plan) is None:
+                raise
+            return False
+        self._images.append(request.id)
+        return True
 
     def _data(self, plan: ImagePlan) -> dict[str, bytes]:
         """Put together the data items, in the order in which they are stored (docker 16)."""

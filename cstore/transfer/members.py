@@ -227,6 +227,10 @@ class Catalogue:
             return _Place(0, 0, _inside(entry.link, shown, "its target"))
         return _Place(0, 0, is_file=False)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a member of this plain name, of whatever kind."""
+        return name in self._places
+
     def find(self, name: str) -> Part | None:
         """Look up a member (see `Members`)."""
         place = self._places.get(name)

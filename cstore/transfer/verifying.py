@@ -39,6 +39,7 @@ class Delivery:
     Attributes:
         source: what is to be unpacked.
         oddity: what is wrong with it and does no harm, or "".
+        accepted: whether it has been unpacked and found to be what it should be.
     """
 
     def __init__(self, source: ReadInto, layer: LayerPlan) -> None:
@@ -48,6 +49,7 @@ class Delivery:
         self._counted = None if algorithm in {"", "sha256"} else CountingReader(source, algorithm)
         self.source: ReadInto = self._counted or source
         self.oddity = ""
+        self.accepted = False
 
     def accept(self, applied: Applied) -> Applied:
         """Hold what was unpacked to its description, and say what shall be recorded of it.
@@ -76,6 +78,7 @@ class Delivery:
             )
         if layer.compression not in {None, applied.compression}:
             self.oddity = f"{layer.member} is not compressed as its media type says, but: {applied.compression.label}"
+        self.accepted = True
         if layer.digest:
             return replace(applied, compressed_digest=layer.digest)
         return replace(

@@ -58,10 +58,11 @@ def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool
     from cstore.transfer.saving import check
 
     store = session.open(Intent.CONTENT)
-    check(store, request)
+    images = check(store, request)
+    total = None if request.compression else sum(layer.diff_size for image in images for layer in image.layers)
     with (
         result_file(output, sync=session.config.sync) as sink,
-        progress_bar("saving", None, quiet=quiet or not output) as sink.progress,
+        progress_bar("saving", total, quiet=quiet or not output) as sink.progress,
     ):
         save_images(store, request, sink)
 

@@ -312,3 +312,24 @@ def test_hard_links_to_lower_layers_work_in_whatever_order_layers_lie(store: Sto
     load_bytes(as_tar(members, first=first), stream=True)
 
     assert len(store.layers.list()) == 2
+
+
+def test_many_loads_of_one_archive_at_once_make_one_image(store: Store, tmp_path: Path) -> None:
+    """Whoever comes second takes what the first has made for his own."""
+    path = tmp_path / "archive.tar"
+    path.write_bytes(as_tar(docker_archive((BASE, CHANGE, TOP))))
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if not child:
+            try:
+                load_path(store, str(path))
+            except BaseException as error:  # noqa: BLE001  - the parent sees the exit status
+                print(repr(error), flush=True)
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert len(store.layers.list()) == 3
+    assert [image.names for image in store.images.list()] == [("example.org/app:1",)]

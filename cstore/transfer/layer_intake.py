@@ -1,0 +1,172 @@
+"""The layers of images on their way into the store: each held to its digests, none written that is there already.
+
+Layers go in from the bottom up. Those of a stream go in as they arrive, if the documents have come before them and the
+layer below is there; all others when everything has been read.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError
+from cstore.store import NewLayer
+from cstore.transfer.docker_archive import MANIFEST
+from cstore.transfer.formats import read_plans
+from cstore.transfer.members import get_part
+from cstore.transfer.oci_layout import INDEX, check_size
+from cstore.transfer.verifying import Delivery, verify
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.archive.streams import ReadInto
+    from cstore.records.model import Layer
+    from cstore.store import Store
+    from cstore.transfer.formats import Wanted
+    from cstore.transfer.members import Catalogue, Members
+    from cstore.transfer.plan import ImagePlan, LayerPlan
+
+_MOST_GUESSES = 8
+
+
+class _Use(Value):
+    """What a member is good for: the layer of this ID, on top of the layer `below`, or of nothing."""
+
+    layer: LayerPlan
+    id: str
+    below: str
+
+
+def _uses(plan: ImagePlan) -> list[_Use]:
+    ids = plan.config.rootfs.layer_ids
+    return [_Use(*parts) for parts in zip(plan.layers, ids, ("", *ids), strict=False)]
+
+
+class LayerIntake:
+    """Takes layers in for one run.
+
+    Attributes:
+        made: the IDs of the layers that this run has made, in that order.
+        oddities: what was odd about them.
+    """
+
+    def __init__(self, store: Store, wanted: Wanted, progress: Callable[[int], None] | None) -> None:
+        self.made: list[str] = []
+        self.oddities: list[str] = []
+        self._store = store
+        self._wanted = wanted
+        self._progress = progress
+        self._streaming = False
+        self._done = 0
+        self._guessed: list[ImagePlan] | None = None
+        self._guesses = 0
+        self._verified: set[tuple[str, str]] = set()
+
+    def bring(self, members: Members, plan: ImagePlan) -> None:
+        """Bring an image's layers into the store, bottom up.
+
+        Raises:
+            ArchiveError: one of them is not there, or not the one that was described.
+            IDTaken: the store has another layer under its ID.
+        """
+        for use in _uses(plan):
+            layer = use.layer
+            if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
+                continue
+            part = get_part(members, layer.member, plan.member)
+            check_size(layer.member, layer.size, part.size)
+            with part.opened() as reader:
+                self._take(use, reader)
+            self._done += part.size
+            self._advance(0)
+
+    def drop_unused(self, plans: Sequence[ImagePlan]) -> None:
+        """Remove layers that were taken from a stream and turned out to be of no use."""
+        used = {layer for plan in plans for layer in plan.config.rootfs.layer_ids}
+        for layer in [layer for layer in reversed(self.made) if layer not in used]:
+            self._store.layers.delete(layer)
+            self.made.remove(layer)
+
+    def undo(self) -> None:
+        """Remove what this run has made. What somebody else has begun to use stays."""
+        for layer in reversed(self.made):
+            with suppress(CstoreError):
+                self._store.layers.delete(layer)
+
+    def _take(self, use: _Use, source: ReadInto) -> None:
+        """Make a layer, or see that what the archive has in its place is what the store has."""
+        layer, delivery = use.layer, Delivery(source, use.layer)
+        try:
+            if self._known(use) is None:
+                self._make(use, delivery)
+            else:
+                verify(source, layer)
+        except ImageArchiveError:
+            raise
+        except ArchiveError as error:
+            raise ImageArchiveError(layer.member, error.message, hint=error.hint, peer=error.peer) from error
+        self._verified.add((layer.member, layer.diff_id))
+
+    def _make(self, use: _Use, delivery: Delivery) -> None:
+        request = NewLayer(id=use.id, parent=use.below)
+        try:
+            made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)
+        except IDTaken:
+            # Somebody else has made the same layer meanwhile, which is as good.
+            if not delivery.accepted or self._known(use) is None:
+                raise
+        else:
+            self.made.append(made.id)
+        self.oddities += filter(None, [delivery.oddity])
+
+    def _known(self, use: _Use) -> Layer | None:
+        """Find a layer that the store has already.
+
+        Raises:
+            IDTaken: what has its ID has other contents.
+        """
+        found = self._exactly(use.id)
+        if found is not None and found.diff_digest != use.layer.diff_id:
+            raise IDTaken("layer", use.id)
+        return found
+
+    def _exactly(self, layer: str) -> Layer | None:
+        found = self._store.layers.find(layer)
+        return found if found is not None and found.id == layer else None
+
+    # ── progress ──
+
+    def tell(self, done: int) -> None:
+        """Pass on how much of a stream has been read."""
+        self._streaming = True
+        if self._progress is not None:
+            self._progress(done)
+
+    def _advance(self, done: int) -> None:
+        if self._progress is not None and not self._streaming:
+            self._progress(self._done + done)
+
+    # ── layers from a stream ──
+
+    def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
+        """Take a layer out of the stream if it is known what it is for (see `members.Arrivals`)."""
+        if self._guessed is None:
+            self._guess(members)
+        uses = {use.id: use for plan in self._guessed or () for use in _uses(plan) if use.layer.member == name}
+        if len(uses) != 1:  # of several, only one could have it now
+            return False
+        (use,) = uses.values()
+        if use.below and self._exactly(use.below) is None:
+            return False
+        self._take(use, body)
+        return True
+
+    def _guess(self, members: Catalogue) -> None:
+        """Try to read the documents, if all of them have come. Whatever is wrong with them is told at the end."""
+        if self._guesses == _MOST_GUESSES or not any(map(members.has, (MANIFEST, INDEX))):
+            return
+        self._guesses += 1
+        with suppress(CstoreError):
+            self._guessed = read_plans(members, self._wanted, [])

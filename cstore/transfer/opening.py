@@ -1,0 +1,97 @@
+"""A way to the members of an archive: in a directory, in a plain file, or while a stream goes by."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+
+from cstore.archive.compression import LONGEST_MAGIC, sniff
+from cstore.archive.streams import CountingReader, FileReader
+from cstore.errors import ArchiveError, ImageArchiveError, SystemFailure
+from cstore.transfer.members import DirectoryMembers, read_stream, scan_tar
+from cstore.transfer.verifying import uncompressed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.store import Store
+    from cstore.transfer.members import Arrivals, Catalogue, Members
+
+
+@contextmanager
+def open_members(
+    store: Store, source: int, shown: str, arrivals: Arrivals, tell: Callable[[int], None]
+) -> Iterator[Members]:
+    """Open an archive.
+
+    Args:
+        store: on whose disk may wait what is not yet known to be of use.
+        source: a descriptor of a directory, a file, or a stream.
+        shown: what to call it in messages.
+        arrivals: offered the members of a stream, or of a compressed file, as they come.
+        tell: called with the bytes of such a one that have been read.
+
+    Raises:
+        ArchiveError: it is neither a directory nor a tar.
+        SystemFailure: it cannot be read.
+    """
+    try:
+        mode = os.fstat(source).st_mode
+        plain = stat.S_ISREG(mode) and not sniff(os.pread(source, LONGEST_MAGIC, os.lseek(source, 0, os.SEEK_CUR)))
+    except OSError as error:
+        raise SystemFailure("read", shown, error) from error
+    if stat.S_ISDIR(mode):
+        yield DirectoryMembers(source, shown)
+    elif plain:
+        with _naming(shown):
+            found: Catalogue = scan_tar(source, shown)
+        yield found
+    else:
+        with _spool(store) as spool:
+            counted = CountingReader(FileReader(source, shown), None)
+            with _naming(shown):
+                found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, arrivals)
+            yield found
+
+
+@contextmanager
+def _naming(shown: str) -> Iterator[None]:
+    """Say which archive it is that is no tar."""
+    try:
+        yield
+    except ImageArchiveError:
+        raise
+    except ArchiveError as error:
+        raise ImageArchiveError(shown, error.message, hint=error.hint, peer=error.peer) from error
+
+
+@contextmanager
+def _spool(store: Store) -> Iterator[int]:
+    """An unnamed file on the store's disk."""
+    from tempfile import TemporaryFile
+
+    from cstore.store.session import make_roots
+
+    make_roots(store.context.layout)
+    try:
+        file = TemporaryFile(dir=store.config.graph_root, buffering=0)  # noqa: SIM115  - only making it may fail here
+    except OSError as error:
+        raise SystemFailure("make a file in", store.config.graph_root, error) from error
+    with file:
+        yield file.fileno()
+
+
+class _Telling:
+    """Tells how much has been read."""
+
+    def __init__(self, source: CountingReader, tell: Callable[[int], None]) -> None:
+        self._source = source
+        self._tell = tell
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Pass one read through."""
+        count = self._source.readinto(buffer)
+        self._tell(self._source.count)
+        return count
