@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _PLAIN = frozenset(".0123456789abcdefghijklmnopqrstuvwxyz")
 _LONGEST_NAME = 255
-_CALLERS_DIRECTORY = "userdata"
+CALLERS_DIRECTORY = "userdata"
+"""Beside the data items of images and containers: what a container engine keeps there."""
 _BLOCK = 1 << 20
 
 
@@ -65,7 +66,7 @@ def _flaw_of(name: str, noun: str) -> str:
         return "its file name would contain a NUL"
     if len(name.encode()) > _LONGEST_NAME:
         return "its file name would be too long"
-    if name == _CALLERS_DIRECTORY and noun != "layer":
+    if name == CALLERS_DIRECTORY and noun != "layer":
         return "the directory of that name belongs to the container engine"
     return ""
 

@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import DataItemUnknown, InvalidDataName
-from cstore.records.bigdata import file_name, read_item, write_item
+from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, read_item, write_item
 from cstore.records.images import with_digest
 from cstore.records.model import Image, Layer
 from cstore.store.kinds import KINDS
@@ -143,26 +143,40 @@ def with_item(record: R, key: str, data: bytes, digest: str = "") -> R:
 def store_items(writer: Writer, shelf: Shelf, owner: str, data: Mapping[str, bytes]) -> None:
     """Put the data of an item in place that has no record yet. What lies there already belongs to nobody, and goes.
 
-    On failure nothing is left; on success it is for the caller to save the record, or to `discard` the directory.
+    On failure nothing is left; on success it is for the caller to save the record, or to call `clear_items`.
 
     Raises:
         InvalidDataName: no file name can be made from a key.
         SystemFailure: a file could not be written.
     """
-    from cstore.store.removal import discard
-
     directory = _directory(writer.layout, shelf, owner)
     for key in data:
         file_name(key, shelf.value)
-    discard(writer, directory)
+    clear_items(writer, shelf, owner)
     if data:
         writer.establish(shelf)
     try:
         for key, value in data.items():
             write_item(directory, key, value, noun=shelf.value, sync=writer.context.sync)
     except BaseException:
-        discard(writer, directory)
+        clear_items(writer, shelf, owner)
         raise
+
+
+def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
+    """Take out of sight what lies where the data of an item without a record would be.
+
+    An image's own directory stays: its image may be in an additional store, and the directory is here all the same.
+    """
+    from cstore.store.removal import discard
+
+    directory = _directory(writer.layout, shelf, owner)
+    if shelf is not Shelf.IMAGES or not os.path.isdir(os.path.join(directory, CALLERS_DIRECTORY)):
+        discard(writer, directory)
+        return
+    for name in os.listdir(directory):
+        if name != CALLERS_DIRECTORY:
+            discard(writer, os.path.join(directory, name))
 
 
 def _sha256(data: bytes) -> str:

@@ -11,9 +11,9 @@ from cstore.digests import check_digest
 from cstore.errors import IDTaken, InvalidTime, NameTaken
 from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
-from cstore.records.images import with_digest
+from cstore.records.images import digests, with_digest
 from cstore.records.model import Image
-from cstore.store.bigdata import store_items, with_items
+from cstore.store.bigdata import clear_items, store_items, with_items
 from cstore.store.lookup import get_layer
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
@@ -133,10 +133,16 @@ def _plan(tables: Tables, request: NewImage) -> _Plan:
 
 
 def _pulled_up(extra: ExtraStore, chosen: str, request: NewImage, layer: str, names: tuple[str, ...]) -> _Plan:
-    """Lay a request over an image of an additional store. The names come together, and move here."""
+    """Lay a request over an image of an additional store. The names come together, and move here.
+
+    Raises:
+        InvalidDigest: that store's record is damaged.
+        DataItemUnknown: one of its data items is missing.
+    """
     theirs = extra.images.get(chosen)
     if theirs is None:
         raise IDTaken("image", chosen)
+    digests(theirs)  # with one that is none, no other program could read our records any more
     image = theirs.with_(
         digest=request.digest or theirs.digest,
         names=(),
@@ -159,8 +165,6 @@ def _data_of(extra: ExtraStore, image: Image) -> dict[str, bytes]:
 
 def _publish(writer: Writer, plan: _Plan) -> Image:
     """Put the data in place and then save the record, or raise and leave nothing."""
-    from cstore.store.removal import discard_image_data
-
     image = with_digest(plan.image).with_(names=plan.names)
     store_items(writer, Shelf.IMAGES, image.id, plan.data)
     try:
@@ -170,7 +174,7 @@ def _publish(writer: Writer, plan: _Plan) -> Image:
         writer.save(Shelf.IMAGES)
     except BaseException:
         if writer.images.is_current():  # else the record may have reached the disk, and shall not be there without data
-            discard_image_data(writer, image.id)
+            clear_items(writer, Shelf.IMAGES, image.id)
         raise
     return image
 

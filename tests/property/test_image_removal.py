@@ -24,12 +24,11 @@ class Drawing:
         for number in range(draw(st.integers(1, 9))):
             self.parents[f"l{number}"] = draw(st.sampled_from(["", *self.parents]))
         layers = st.sampled_from(sorted(self.parents))
-        self.own: list[str]
         self.images: dict[str, tuple[str, list[str]]] = {}
         for number in range(draw(st.integers(1, 4))):
             top = draw(layers)
             self.images[f"i{number}"] = (top, [self._twin(top) for _ in range(draw(st.integers(0, 2)))])
-        self.own = []
+        self.own: list[str] = []
         for _ in range(draw(st.integers(0, 2))):
             layer = draw(st.sampled_from(sorted(self.parents)))
             self.own.append(self._child(layer) if draw(st.booleans()) else layer)

@@ -278,6 +278,29 @@ def test_an_image_made_with_the_id_of_another_store_takes_over_what_is_left_open
     assert above.images.data_digest("i1", "config") == digest(b"mine")
 
 
+def test_a_directory_of_an_image_outlives_its_pulling_up(above: Store) -> None:
+    """It was here before the image was, and something may lie in it."""
+    path = above.images.directory("i1")
+    with open(os.path.join(path, "mine"), "w", encoding="ascii") as file:
+        file.write("1")
+    above.add_names("i1", ["new"])
+
+    assert above.images.directory("new") == path
+    assert os.listdir(path) == ["mine"]
+    assert above.images.get_data("new", "manifest") == b"{}"
+
+
+def test_a_damaged_image_of_another_store_is_not_taken_over(above: Store, tmp_path: Path) -> None:
+    """With its digest, no other program could read our images."""
+    path = tmp_path / "extra" / "vfs-images" / "images.json"
+    path.write_bytes(path.read_bytes().replace(b'"manifest":"sha256:', b'"manifest":"sha256:0'))
+
+    with pytest.raises(InvalidDigest):
+        above.add_names("i1", ["new"])
+    assert above.images.find("new") is None
+    assert above.images.read_only("i1")
+
+
 def test_a_container_of_another_store_is_no_reason(above: Store, tmp_path: Path) -> None:
     """Only the containers of this store count."""
     above.images.create(NewImage(id="i1"))
