@@ -101,6 +101,40 @@ def test_maps_are_recorded_and_shown_as_by_the_peer(
     assert owners(ours, theirs) == wanted
 
 
+def test_owners_above_a_mount_are_told_as_by_the_peer(
+    stores: tuple[StoreRoots, StoreRoots], run_on: RunnerMaker, peer_on: RunnerMaker
+) -> None:
+    """Of layers and containers, in lines and in JSON; a layer with maps has to be mounted."""
+    roots = stores[0]
+    ours, peer = run_on(roots), peer_on(roots)
+    fill(ours)
+    questions = [("layer-parent-owners", "child"), ("container-parent-owners", "both"), ("layer-parent-owners", "base")]
+    before = [(ours(*words).code, peer(*words).code) for words in questions]
+    assert all(mine == theirs for mine, theirs in before)
+    for word in ("child", "both"):
+        ours("mount", word).ok()
+    for words in questions:
+        for more in ((), ("--json",)):
+            told = peer(words[0], *more, words[1]).ok()
+            assert ours(words[0], *more, words[1]).ok().output == told.output
+    if roots.driver == "vfs":
+        assert ours(*questions[0]).lines == ["ID: child", "UIDs: [0]", "GIDs: [0]"]
+
+
+def test_the_status_is_the_peers(
+    stores: tuple[StoreRoots, StoreRoots], run_on: RunnerMaker, peer_on: RunnerMaker
+) -> None:
+    """Line by line, on standard error; newer peers say more of overlay, and so does cstore."""
+    roots = stores[0]
+    theirs = peer_on(roots)("status").ok()
+    mine = run_on(roots)("status").ok()
+    newer = ("Supports shifting", "Supports volatile")
+    assert [line for line in mine.stderr.splitlines() if not line.startswith(newer)] == theirs.stderr.splitlines()
+    document = json.loads(run_on(roots)("status", "--json").ok().output)
+    facts = [fact for fact in document if fact[0] not in newer]
+    assert facts == json.loads(peer_on(roots)("status", "--json").ok().output)
+
+
 @pytest.mark.parametrize("driver", ["vfs"], indirect=True)
 def test_twins_of_either_are_used_by_both(
     stores: tuple[StoreRoots, StoreRoots], run_on: RunnerMaker, peer_on: RunnerMaker
