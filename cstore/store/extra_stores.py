@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 
 class ExtraStore:
-    """One additional store, re-read when a file of it was replaced. Damage is set aside in `flaws`, not raised."""
+    """One additional store, re-read when a file of it was replaced. Damage is set aside in `flaws`, not raised.
+
+    Attributes:
+        layout: its paths.
+        images_only: whether it is the graph root of a store with a separate image store: not somebody else's.
+    """
 
     def __init__(self, place: Additional) -> None:
         self.layout = place.layout
+        self.images_only = place.images_only
         self._places = places(place.layout)
         if place.images_only:
             del self._places[Shelf.LAYERS]

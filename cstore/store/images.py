@@ -46,7 +46,10 @@ class Images:
 
     def read_only(self, image: str) -> bool:
         """Whether an image belongs to an additional store, which is only read."""
-        return image not in self._reader.images and find_image(self._reader, image) is not None
+        if image in self._reader.images:
+            return False
+        holder = next((extra for extra in self._reader.additional if image in extra.images), None)
+        return holder is not None and not holder.images_only
 
     def by_digest(self, digest: str) -> Sequence[Image]:
         """The images that have this digest, be it their own or that of one of their manifests.

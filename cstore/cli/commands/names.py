@@ -27,7 +27,8 @@ def get_names(session: Session, item: str) -> None:
 def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Replace the names of an item.
 
-    A name that another item of the same kind has moves here.
+    A name that another item of the same kind has moves here. An image of an additional store gets a record of this
+    store; its layers stay there.
     """
     _show(session, session.open(Intent.WRITE).set_names(_first(session, items), name))
 
@@ -39,7 +40,8 @@ def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
 def add_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Add names to an item.
 
-    A name that another item of the same kind has moves here.
+    A name that another item of the same kind has moves here. An image of an additional store gets a record of this
+    store; its layers stay there.
     """
     _show(session, session.open(Intent.WRITE).add_names(_first(session, items), name))
 

@@ -318,6 +318,7 @@ def test_images_from_before_the_image_store_can_be_deleted(tmp_path: Path, open_
     store.images.create(NewImage(id="i2", data={"manifest": b"{}"}))
 
     assert (tmp_path / "images" / "vfs-images" / "i2" / "manifest").exists()
+    assert not store.images.read_only("i1")
     assert store.images.delete("it", commit=False) == ("base",)
     assert store.images.delete("it") == ("base",)
     assert [image.id for image in store.images.list()] == ["i2"]
