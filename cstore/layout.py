@@ -8,6 +8,7 @@
     │   ├── layers.lock                     0644  protects all below, and the driver's trees
     │   ├── layers.json                     0600  stable records
     │   ├── volatile-layers.json            0600  records of volatile containers' layers
+    │   ├── container.json                  0600  which container comes or goes just now, with its layer
     │   ├── <layer>.tar-split.gz            0600  what rebuilds the imported tar
     │   ├── <layer>/                        0700  big data
     │   └── tmp/                            0700  being made or removed, see fs/staging.py

@@ -21,7 +21,7 @@ from cstore.store.reading import Reader
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.fs.tree.copy_entries import Owner
     from cstore.idmap import IDMap
@@ -50,7 +50,34 @@ class _Side(Value):
     id_map: IDMap
 
 
-def copy(context: Context, sources: Sequence[Spot], target: Spot, owner: tuple[int, int] | None = None) -> None:
+class _Making(Value):
+    """Where copies are made: the side, the owner of all of them if there is one, and who is told."""
+
+    into: _Side
+    fixed: tuple[int, int] | None
+    progress: Callable[[int], None] | None
+
+    @property
+    def new_owner(self) -> tuple[int, int]:
+        """Who owns a directory that is made for a tree."""
+        return self.into.id_map.to_host(*(self.fixed or _ROOT))
+
+    def owner_from(self, inside: IDMap) -> Owner:
+        """How owners change on the way from a side with that map."""
+
+        def owner(uid: int, gid: int) -> tuple[int, int]:
+            return self.into.id_map.to_host(*(self.fixed or inside.to_container(uid, gid)))
+
+        return owner
+
+
+def copy(
+    context: Context,
+    sources: Sequence[Spot],
+    target: Spot,
+    owner: tuple[int, int] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
     """Copy each source to `target`, one after the other; the first that fails is the last.
 
     What is no directory becomes `target` itself, in one step. Of a directory, the contents are merged into `target`.
@@ -61,6 +88,7 @@ def copy(context: Context, sources: Sequence[Spot], target: Spot, owner: tuple[i
         sources: what to copy.
         target: where to; what is missing above it is made.
         owner: user and group for all that is made, as seen from inside the target; by default that of the source.
+        progress: called now and then with the bytes of files copied so far from the directory at hand.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -72,7 +100,7 @@ def copy(context: Context, sources: Sequence[Spot], target: Spot, owner: tuple[i
     with _opened(context, target, writing=True) as into:
         for source in sources:
             with _opened(context, source, writing=False) as out_of:
-                _copy(source, out_of, target, into, owner)
+                _copy(source, out_of, target, _Making(into, owner, progress))
         if context.sync and target.layer:
             from cstore.fs.atomic import sync_filesystem
 
@@ -125,25 +153,18 @@ def _tree(context: Context, word: str, *, writing: bool) -> Iterator[tuple[str, 
         unmount(context, layer.id)
 
 
-def _owner_between(inside: IDMap, outside: IDMap, fixed: tuple[int, int] | None) -> Owner:
-    def owner(uid: int, gid: int) -> tuple[int, int]:
-        return outside.to_host(*(fixed or inside.to_container(uid, gid)))
-
-    return owner
-
-
 # ── copying ──
 
 
-def _copy(source: Spot, out_of: _Side, target: Spot, into: _Side, fixed: tuple[int, int] | None) -> None:
-    from_name, to_name = out_of.name + source.path, into.name + target.path
-    owner = _owner_between(out_of.id_map, into.id_map, fixed)
+def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
+    from_name, to_name = out_of.name + source.path, making.into.name + target.path
+    owner = making.owner_from(out_of.id_map)
     fd = _open_source(source, out_of, from_name)
     try:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
-            _copy_tree(fd, from_name, target, into, owner, into.id_map.to_host(*(fixed or _ROOT)))
+            _copy_tree(fd, from_name, target, making, owner)
         else:
-            _copy_file(fd, from_name, target, into, owner)
+            _copy_file(fd, from_name, target, making.into, owner)
     except CstoreError as error:
         error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
         raise
@@ -174,7 +195,7 @@ def _inside(spot: Spot) -> bytes:
     return os.fsencode(path) or b"/"
 
 
-def _copy_tree(source_fd: int, name: str, target: Spot, into: _Side, owner: Owner, new: tuple[int, int]) -> None:
+def _copy_tree(source_fd: int, name: str, target: Spot, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import merge_tree
 
     if not target.layer and not os.path.isabs(target.path):
@@ -183,11 +204,11 @@ def _copy_tree(source_fd: int, name: str, target: Spot, into: _Side, owner: Owne
             hint=f"write {os.path.abspath(target.path)}",
             peer=f"path: {target.path} should be absolute",
         )
-    where = into.name + target.path
-    target_fd = _open_folder(_inside(target), into, _NEW_DIRECTORY, new, where)
+    where = making.into.name + target.path
+    target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
     try:
         _refuse_inside(source_fd, target_fd, name, where)
-        merge_tree(name, source_fd, target_fd, owner)
+        merge_tree(name, source_fd, target_fd, owner, making.progress)
     except CstoreError as error:
         error.hint = "; ".join(filter(None, [error.hint, f"what was copied before it stays in {where}"]))
         raise

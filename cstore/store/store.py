@@ -148,11 +148,17 @@ class Store:
 
     # ── contents ──
 
-    def copy(self, sources: Sequence[Spot], target: Spot, owner: tuple[int, int] | None = None) -> None:
+    def copy(
+        self,
+        sources: Sequence[Spot],
+        target: Spot,
+        owner: tuple[int, int] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         """Copy files and directories into a layer, or out of one; see `copying.copy`."""
         from cstore.store import copying
 
-        copying.copy(self._context, sources, target, owner)
+        copying.copy(self._context, sources, target, owner, progress)
 
     # ── mounts ──
 

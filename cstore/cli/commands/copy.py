@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, text, word, words
+from cstore.cli.command import command, json_option, switch, text, word, words
 from cstore.cli.session import Intent, Session
 
 TYPE_CHECKING = False
@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 @words("sources", "[LAYER:]PATH")
 @word("target", "LAYER:PATH")
 @text("--chown", "-o", metavar="UID[:GID]", help="Owner of all that is made; one number stands for both.")
+@switch("-q", "--quiet", help="Show no progress.")
 @json_option
-def copy(session: Session, sources: tuple[str, ...], target: str, chown: str) -> None:
+def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, quiet: bool) -> None:
     """Copy files and directories into a layer, or out of one.
 
     A file becomes the target itself; what is in a directory goes into the target. A path in a layer never leads out of
     it, whatever links it meets. A PATH without LAYER is one of the host, for the target too.
     """
+    from cstore.cli.output.progress import progress_bar
+
+    owner = _owner(chown)
     store = session.open(Intent.WRITE)
-    store.copy([_spot(source) for source in sources], _spot(target), _owner(chown))
+    with progress_bar("copying", None, quiet=quiet) as progress:
+        store.copy([_spot(source) for source in sources], _spot(target), owner, progress)
 
 
 def _spot(text: str) -> Spot:

@@ -5,8 +5,10 @@ Whoever calls holds both sides open, and so decides what they are confined to: n
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,12 +21,18 @@ from cstore.fs.worker import run_workers
 from cstore.kernel.namespaces import in_user_namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.fs.tree.copy_entries import Owner
 
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_COUNT = 8
+"""Bytes of a number that two processes share."""
 
 
-def merge_tree(path: str, source_fd: int, target_fd: int, owner: Owner) -> None:
+def merge_tree(
+    path: str, source_fd: int, target_fd: int, owner: Owner, progress: Callable[[int], None] | None = None
+) -> None:
     """Copy what is in one open directory into another.
 
     Directories that both have are merged and get the metadata of the source; whatever else is in the way is replaced.
@@ -35,6 +43,7 @@ def merge_tree(path: str, source_fd: int, target_fd: int, owner: Owner) -> None:
         source_fd: what to copy, which must not hold the target.
         target_fd: where to.
         owner: maps user and group of a source file to those of its copy; it may raise a CstoreError.
+        progress: called several times a second with the bytes in the files that were copied so far.
 
     Raises:
         CstoreError: names the first thing that could not be copied. What was copied before it stays.
@@ -47,7 +56,9 @@ def merge_tree(path: str, source_fd: int, target_fd: int, owner: Owner) -> None:
         raise failure(path, error) from None
     try:
         plan = _plan(path, source_fd, target_fd, links_fd, owner)
-        run_workers([partial(_merge, plan)], keep={source_fd, target_fd, links_fd})
+        with mmap.mmap(-1, _COUNT) as count:  # shared with the worker
+            tick = None if progress is None else lambda: progress(int.from_bytes(count[:_COUNT], sys.byteorder))
+            run_workers([partial(_merge, plan, count)], {source_fd, target_fd, links_fd}, tick)
     finally:
         os.close(links_fd)
         remove_tree(xattr.entry(target_fd, room))
@@ -100,19 +111,32 @@ class _SingleCopier(Copier):
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
 
-def _merge(plan: Plan) -> None:
+class _CountingCopier(Copier):
+    """Tells how many bytes the files have that were copied."""
+
+    def __init__(self, plan: Plan, count: mmap.mmap) -> None:
+        super().__init__(plan)
+        self._count, self._bytes = count, 0
+
+    def _make_file(self, source: int, status: os.stat_result, at: int, name: str) -> None:
+        super()._make_file(source, status, at, name)
+        self._bytes += status.st_size
+        self._count[:_COUNT] = self._bytes.to_bytes(_COUNT, sys.byteorder)
+
+
+def _merge(plan: Plan, count: mmap.mmap) -> None:
     os.umask(0)
     source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
     target = Trail("", open_again(plan.target_fd))
-    _Merge(plan, source, target).run()
+    _Merge(_CountingCopier(plan, count), source, target).run()
 
 
 class _Merge:
     """The state of one walk: depth-first, a directory's metadata last, for making files in it changes them."""
 
-    def __init__(self, plan: Plan, source: Trail, target: Trail) -> None:
+    def __init__(self, copier: Copier, source: Trail, target: Trail) -> None:
         self._source, self._target = source, target
-        self._copier = Copier(plan)
+        self._copier = copier
 
     def run(self) -> None:
         where = ""
