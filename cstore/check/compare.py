@@ -185,7 +185,8 @@ class Comparison:
         if not tolerance.modes and not stat.S_ISLNK(status.st_mode) and not _modes_fit(node, mode):
             differs["mode"] = [f"{looks[0]:04o}", f"{mode:04o}"]
             peer.append(f"mode:{looks[0]:04o}￫{mode:04o}")
-        if not tolerance.times and path not in self._tree.touched and all(each[3] != mtime for each in node.looks):
+        unknown = path in self._tree.touched or (self._tree.vague and stat.S_ISDIR(status.st_mode))
+        if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
             differs["time"] = [looks[3], mtime]
             peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
 

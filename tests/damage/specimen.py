@@ -41,6 +41,7 @@ class Specimen:
 
     driver: str
     root: str
+    stores: tuple[str, ...] = ()
 
     @property
     def graph(self) -> str:
@@ -54,7 +55,14 @@ class Specimen:
 
     def open(self) -> Store:
         """Open it, as another process would."""
-        overrides = Overrides(graph_root=self.graph, run_root=self.run, driver=self.driver, lock_timeout=20, sync=False)
+        overrides = Overrides(
+            graph_root=self.graph,
+            run_root=self.run,
+            driver=self.driver,
+            driver_options=tuple(f"{self.driver}.imagestore={path}" for path in self.stores),
+            lock_timeout=20,
+            sync=False,
+        )
         return open_store(load_config(overrides, environ={"HOME": self.root}))
 
     def check(self, **options: Any) -> Report:
@@ -98,7 +106,7 @@ def make(driver: str, root: str) -> Specimen:
     specimen = Specimen(driver, root)
     store = specimen.open()
     for layer, parent, archive in ((BASE, "", BASE_TAR), (MIDDLE, BASE, MIDDLE_TAR), (TOP, MIDDLE, TOP_TAR)):
-        _put(store, NewLayer(id=layer, parent=parent, names=(f"layer-{layer[0]}",)), archive, root)
+        put(store, NewLayer(id=layer, parent=parent, names=(f"layer-{layer[0]}",)), archive, root)
     store.images.create(_image(IMAGE, TOP, [BASE_TAR, MIDDLE_TAR, TOP_TAR]))
     store.images.create(_image(OTHER_IMAGE, BASE, [BASE_TAR]))
     store.layers.set_data(BASE, "notes", b"about the layer")
@@ -106,8 +114,9 @@ def make(driver: str, root: str) -> Specimen:
     return specimen
 
 
-def _put(store: Store, request: NewLayer, archive: bytes, root: str) -> None:
-    path = os.path.join(root, "archive")
+def put(store: Store, request: NewLayer, archive: bytes, root: str, name: str = "archive") -> None:
+    """Import an archive, by way of a file in `root`."""
+    path = os.path.join(root, name)
     with open(path, "wb") as file:
         file.write(archive)
     fd = os.open(path, os.O_RDONLY)
