@@ -15,7 +15,8 @@ import pytest
 
 from cstore.config import Overrides, load_config
 from cstore.docker import DockerRoot
-from cstore.docker.root.importing import import_image
+from cstore.docker.root.exporting import write_image
+from cstore.docker.root.importing import import_image, import_notes
 from cstore.errors import ArchiveHostile
 from cstore.oci.schema2 import digest_of
 from cstore.store import open_store
@@ -217,13 +218,26 @@ def files(folder: str) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if data}
 
 
-def test_podman_and_the_peer_are_content(written: Written, store: Store, tmp_path: Path) -> None:
-    """Both list what was imported; the files are those of the image."""
+def test_podman_lists_what_was_imported(written: Written, store: Store, tmp_path: Path) -> None:
+    """Docker's notes, which lie beside, do not disturb it."""
     bring(written.path, store)
+    for image in DockerRoot(written.path).images.values():
+        import_notes(image, store)
     listed = peer(tmp_path, "podman", "images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}", "--no-trunc")
 
     expected = [f"{image['Id']} docker.io/library/{image['RepoTags'][0]}" for image in written.images]
     assert sorted(listed.split("\n")) == sorted(expected)
+
+
+def test_skopeo_reads_an_exported_image(written: Written, tmp_path: Path) -> None:
+    """It copies it out of the docker-archive, which holds every layer to its digest."""
+    source, path = DockerRoot(written.path), str(tmp_path / "more.tar")
+    with open(path, "wb") as file:
+        write_image(source, source.image("more:1"), file)
+    peer(tmp_path, "skopeo", "--insecure-policy", "copy", f"docker-archive:{path}", f"dir:{tmp_path / 'copy'}")
+
+    config = source.image("more:1").config
+    assert (tmp_path / "copy" / config.id).read_bytes() == config.raw
 
 
 def test_a_read_only_root_is_enough(written: Written, tmp_path: Path, store: Store) -> None:
