@@ -14,6 +14,12 @@ def mounts_below(folder: str) -> list[str]:
     return [each.mount_point for each in reversed(mountinfo.read_mounts()) if each.mount_point.startswith(top)]
 
 
+def mount_on(path: str) -> mountinfo.MountInfo:
+    """The topmost mount on a path. Other tests mount at the same time, so the table's last line says nothing."""
+    where = os.path.realpath(path)
+    return next(each for each in reversed(mountinfo.read_mounts()) if each.mount_point == where)
+
+
 def detach_all(folder: str) -> None:
     """Unmount everything in a directory and on it, even what is in use."""
     for path in (*mounts_below(folder), os.path.realpath(folder)):

@@ -17,9 +17,9 @@ from cstore.drivers.overlay.mount import Stack
 from cstore.drivers.registry import DriverPlace
 from cstore.errors import DriverError
 from cstore.idmap import IDENTITY
-from cstore.kernel import mount, mountinfo
+from cstore.kernel import mount
 from tests.builders import listing
-from tests.mounts import detach_all, mounts_below
+from tests.mounts import detach_all, mount_on, mounts_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def read(*parts: str) -> str:
 
 def super_options(path: str) -> list[str]:
     """The file system's options of the mount on `path`."""
-    return next(each for each in reversed(mountinfo.read_mounts()) if each.mount_point == path).super_options.split(",")
+    return mount_on(path).super_options.split(",")
 
 
 # ── how deep ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,7 +131,7 @@ def test_old_kernels_mount_the_same(top: Path, lowers: int) -> None:
     assert read(target, f"f{lowers - 1}") == str(lowers - 1)
     write(os.path.join(target, "new"), "new")
     assert os.listdir(upper) == ["new"]
-    assert "nodev" in next(each for each in mountinfo.read_mounts() if each.mount_point == target).options
+    assert "nodev" in mount_on(target).options
 
 
 def test_long_paths_and_odd_names(tmp_path: Path, top: Path) -> None:
@@ -179,13 +179,13 @@ def test_configured_options_hold_unless_the_caller_brings_some(top: Path) -> Non
     driver = opened(top, "overlay.mountopt=nodev,index=on")
     layer = chain(driver, 2)
     root = driver.mount(layer, MountOptions())
-    on_top = mountinfo.read_mounts()[-1]
+    on_top = mount_on(root)
     assert "nodev" in on_top.options.split(",")
     assert "index=on" in super_options(root)
     driver.unmount(layer)
 
     root = driver.mount(layer, MountOptions(options=("noexec",)))
-    on_top = mountinfo.read_mounts()[-1]
+    on_top = mount_on(root)
     assert "noexec" in on_top.options.split(",")
     assert "nodev" not in on_top.options.split(",")
 
@@ -284,7 +284,7 @@ def test_the_home_is_a_private_mount_until_shutdown(driver: OverlayDriver, top: 
     layer = chain(driver, 1)
     home = str(top / "graph/overlay")
     driver.mount(layer, MountOptions())
-    bound = next(each for each in mountinfo.read_mounts() if each.mount_point == home)
+    bound = mount_on(home)
     assert not any(word.startswith("shared") for word in bound.propagation)
     driver.unmount(layer)
     driver.shutdown()
@@ -311,7 +311,7 @@ def test_reading_mounts_and_writes_nothing(driver: OverlayDriver, top: Path) -> 
     """Not even where the trees have to be compared as a whole: that mount hangs nowhere."""
     layer = chain(driver, 3)
     shutil.rmtree(top / "run", ignore_errors=True)
-    before, mounts = listing(str(top)), mountinfo.read_mounts()
+    before, mounts = listing(str(top)), mounts_below(str(top))
     reader = opened(top)
 
     assert len(reader.changes(layer, "l1", IDENTITY, IDENTITY)) == 2
@@ -323,7 +323,7 @@ def test_reading_mounts_and_writes_nothing(driver: OverlayDriver, top: Path) -> 
     assert reader.layers() == ["l0", "l1", "l2"]
     assert len(reader.status()) == 6
     assert listing(str(top)) == before
-    assert mountinfo.read_mounts() == mounts
+    assert mounts_below(str(top)) == mounts
 
 
 def written_to(target: bytearray) -> Sink:

@@ -14,9 +14,9 @@ from cstore.drivers.contract import MountOptions, TreeOptions
 from cstore.drivers.overlay.driver import OverlayDriver
 from cstore.drivers.registry import DriverPlace
 from cstore.idmap import IDENTITY, IDMap, IDRange
-from cstore.kernel import mount, mountinfo
+from cstore.kernel import mount
 from tests.builders import directory, make_tar, regular, whiteout
-from tests.mounts import detach_all, mounts_below
+from tests.mounts import detach_all, mount_on, mounts_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +219,7 @@ def test_a_program_mounts_reads_writes_and_ends(fuse: OverlayDriver, top: Path) 
     child(fuse, "mine", "base")
     root = fuse.mount("mine", MountOptions())
 
-    assert mountinfo.read_mounts()[-1].fstype == "fuse.fuse-overlayfs"
+    assert mount_on(root).fstype == "fuse.fuse-overlayfs"
     assert fuse.is_mounted("mine", root)
     with open(os.path.join(root, "f"), "a", encoding="ascii") as file:
         file.write("two")
@@ -294,7 +294,7 @@ def test_where_the_kernel_cannot_mount_the_usual_program_does(top: Path) -> None
     root = driver.mount("base", MountOptions())
     (Path(root) / "f").write_text("x", encoding="ascii")
 
-    assert mountinfo.read_mounts()[-1].fstype == "fuse.fuse-overlayfs"
+    assert mount_on(root).fstype == "fuse.fuse-overlayfs"
     driver.unmount("base")
     assert dict(driver.status())["Backing Filesystem"] == "overlayfs"
 
@@ -305,7 +305,7 @@ def test_a_store_of_a_program_keeps_its_program(fuse: OverlayDriver, top: Path) 
     fuse.adopt(staged, "base", None)
     staged.staging.remove()
     again = opened(top)
-    again.mount("base", MountOptions())
+    root = again.mount("base", MountOptions())
 
-    assert mountinfo.read_mounts()[-1].fstype == "fuse.fuse-overlayfs"
+    assert mount_on(root).fstype == "fuse.fuse-overlayfs"
     again.unmount("base")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.kernel import mount, mountinfo
+from tests.mounts import mount_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def test_mount_and_unmount(point: str) -> None:
     """What is mounted is found in the table under its very name, blanks and all, and is gone afterwards."""
     mount.mount("tmpfs", point, "tmpfs", mount.MS_NOSUID | mount.MS_NODEV, "size=64k,mode=700")
 
-    last = mountinfo.read_mounts()[-1]
+    last = mount_on(point)
     assert (last.mount_point, last.fstype, last.source) == (point, "tmpfs", "tmpfs")
     assert last.device == os.stat(point).st_dev
     assert "nosuid" in last.options.split(",")
