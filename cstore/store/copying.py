@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from cstore.errors import CstoreError, InvalidOption, LayerUnknown, SystemFailure
 from cstore.fs.scoped import open_in_root
 from cstore.idmap import IDENTITY
-from cstore.store.lookup import container_of_layer, get_layer
-from cstore.store.mounting import mount, unmount
+from cstore.store.lookup import container_of_layer, find_layer, get_layer
+from cstore.store.mounting import mounted_meanwhile
 from cstore.store.reading import Reader
 from cstore.values import Value
 
@@ -99,7 +99,7 @@ def copy(
     """
     with _opened(context, target, writing=True) as into:
         for source in sources:
-            with _opened(context, source, writing=False) as out_of:
+            with _source_side(context, source, target, into) as out_of:
                 _copy(source, out_of, target, _Making(into, owner, progress))
         if context.sync and target.layer:
             from cstore.fs.atomic import sync_filesystem
@@ -118,6 +118,24 @@ def _opened(context: Context, spot: Spot, *, writing: bool) -> Iterator[_Side]:
         return
     with _tree(context, spot.layer, writing=writing) as (path, id_map), _root(path) as root_fd:
         yield _Side(root_fd, f"{spot.layer}:", id_map)
+
+
+@contextmanager
+def _source_side(context: Context, source: Spot, target: Spot, into: _Side) -> Iterator[_Side]:
+    """The side of a source: that of the target if both are in one layer, which is mounted once only."""
+    if source.layer == target.layer:
+        yield into
+    elif source.layer and target.layer and _same_layer(context, source.layer, target.layer):
+        yield into.with_(name=f"{source.layer}:")
+    else:
+        with _opened(context, source, writing=False) as side:
+            yield side
+
+
+def _same_layer(context: Context, one: str, other: str) -> bool:
+    found = (find_layer(Reader(context), word) for word in (one, other))
+    first, second = (None if layer is None else layer.id for layer in found)
+    return first is not None and first == second
 
 
 @contextmanager
@@ -146,11 +164,8 @@ def _tree(context: Context, word: str, *, writing: bool) -> Iterator[tuple[str, 
             yield path, layer.id_map
         return
     container = container_of_layer(tables, layer.id)
-    path = mount(context, layer.id)
-    try:
+    with mounted_meanwhile(context, layer.id) as path:
         yield path, layer.id_map or (IDENTITY if container is None else container.id_map)
-    finally:
-        unmount(context, layer.id)
 
 
 # ── copying ──

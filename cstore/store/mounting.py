@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from cstore.drivers.contract import MountOptions
 from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure
@@ -14,7 +15,7 @@ from cstore.store.session import is_made, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cstore.records.model import Layer
     from cstore.records.mounts import MountTable
@@ -36,6 +37,31 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
         layer = layer_or_container_layer(writer, context.layout, word)
         return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
+
+
+@contextmanager
+def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
+    """Mount a layer, by its ID, for as long as the context lasts; give its mount point.
+
+    The mount is counted, unless it is one that only this process sees.
+    """
+    from cstore.store.rootless import alone
+
+    if not alone():
+        path = mount(context, layer)
+        try:
+            yield path
+        finally:
+            unmount(context, layer)
+        return
+    with writing(context, Shelf.LAYERS, graph=True) as writer:
+        record = layer_or_container_layer(writer, context.layout, layer)
+        path = context.driver.mount(layer, _options(context, writer, record, "", ()))
+    try:
+        yield path
+    finally:
+        with writing(context, Shelf.LAYERS, graph=True):
+            context.driver.unmount(layer)
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
