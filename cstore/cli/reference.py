@@ -41,6 +41,7 @@ EXIT_CODES = (
     ("1", "It failed, or a part of it, or what was asked for was not found."),
     ("2", "The command line made no sense; nothing was done."),
     ("3", "A store could not be checked (cstore check)."),
+    ("126, 127", "The program that cstore unshare was to run cannot be run, or is not there. Other codes are its own."),
     ("130", "Interrupted; nothing is left half-done."),
 )
 

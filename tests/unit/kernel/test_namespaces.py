@@ -24,7 +24,7 @@ ctypes.CDLL(None).prctl(4, 1)
 """What makes the process an ordinary user without asking for an account (and one that may read its own /proc)."""
 
 ENTER = """
-import ctypes  # here: the interpreter may be installed where an ordinary user cannot read
+import ctypes, warnings  # here: the interpreter may be installed where an ordinary user cannot read
 import os
 from cstore.idmap import IDRange
 from cstore.kernel.namespaces import CAP_SYS_ADMIN, enter_user_namespace, has_capability, in_user_namespace
