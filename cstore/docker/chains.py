@@ -2,7 +2,7 @@
 
 A layer has none if one of its chain has no DiffID: a writable layer, or one that is known by a table of contents only.
 Copies of a layer for other ID maps share its ChainID; the one with the ID that skopeo and Podman would give is
-preferred, then the oldest.
+preferred, then those without a map, then the oldest.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Link(Value):
     layer: Layer
 
     @property
-    def rank(self) -> tuple[bool, str]:
+    def rank(self) -> tuple[bool, bool, str]:
         """What is preferred of several layers with the same ChainID sorts first."""
-        return self.layer.id != self.canonical_id, self.layer.created
+        return self.layer.id != self.canonical_id, bool(self.layer.id_map), self.layer.created
 
 
 def index(known: Iterable[Link]) -> dict[str, Link]:

@@ -16,6 +16,7 @@ from cstore.docker.partial_id import resolve
 from cstore.errors import (
     ChainUnknown,
     DataItemUnknown,
+    IDTaken,
     ImageDamaged,
     ImageInvalid,
     ImageUnknown,
@@ -70,6 +71,7 @@ class ImageStore:
 
         Raises:
             ImageInvalid: the config is no such, or its history tells of more layers than there are.
+            IDTaken: something that is no image of Docker's has the ID.
             ChainUnknown: the layers are not all there.
             WrongSystem: it is for another operating system.
         """
@@ -77,7 +79,11 @@ class ImageStore:
         config.check_history()
         if config.id in self._records():
             return config.digest
-        make_image(self._store, config, self._line(config))
+        try:
+            make_image(self._store, config, self._line(config))
+        except IDTaken:
+            if config.id not in self._records():
+                raise  # it has no config of its own, so it is another image
         return config.digest
 
     def _line(self, config: ImageConfig) -> Sequence[Layer]:

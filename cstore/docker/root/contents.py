@@ -61,15 +61,14 @@ def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer
     if place.is_union:
         from cstore.archive.whiteout import WhiteoutForm
         from cstore.drivers.overlay.diff import write_layer_diff
-        from cstore.idmap import IDENTITY
 
-        write_layer_diff(upper, beneath, WhiteoutForm.OVERLAY, sink, IDENTITY)
+        write_layer_diff(upper, beneath, WhiteoutForm.OVERLAY, sink, place.id_map)
         return
     from cstore.archive.changes import compare_trees
     from cstore.archive.pack import pack_changes
 
     base = beneath[0] if beneath else None
-    pack_changes(upper, base, compare_trees(upper, base), sink)
+    pack_changes(upper, base, compare_trees(upper, base), sink, place.id_map)
 
 
 def container_size(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> int:

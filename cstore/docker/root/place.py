@@ -6,6 +6,7 @@ import os
 import re
 
 from cstore.errors import InvalidOption, SystemFailure, Unsupported
+from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.values import Value
 
 _TREES = {
@@ -16,7 +17,8 @@ _TREES = {
 }
 """Driver: below which directory a layer's own is, and where in that its tree."""
 _UNIONS = frozenset({"overlay2", "fuse-overlayfs"})
-_REMAPPED = re.compile(r"\d+\.\d+")
+_REMAPPED = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}")
+_NO_ID = (1 << 32) - 1
 
 
 class Place(Value):
@@ -43,6 +45,15 @@ class Place(Value):
             Unsupported: the driver keeps layers where they cannot be read without it.
         """
         return os.path.join(self.root, self._where()[0])
+
+    @property
+    def id_map(self) -> IDMap:
+        """Which owners in containers those on disk are: below a remapped root, all are shifted."""
+        name = os.path.basename(self.root)
+        if not _REMAPPED.fullmatch(name):
+            return IDENTITY
+        uids, gids = (IDRange(0, int(first), _NO_ID - int(first)) for first in name.split("."))
+        return IDMap((uids,), (gids,))
 
     def tree(self, cache_id: str) -> str:
         """The tree of one layer, by the driver's name for it.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -325,7 +327,18 @@ def test_a_remapped_root_is_one_level_lower(root: DataRoot, tmp_path: Path) -> N
     outer.mkdir()
     os.rename(root.path, outer / "100000.100000")
 
-    assert len(DockerRoot(str(outer)).images) == 2
+    seen = DockerRoot(str(outer))
+    mount = seen.containers[0].mount
+    assert mount is not None
+    tree = root.tree(mount.mount_id).replace(root.path, str(outer / "100000.100000"))
+    for folder, _, files in os.walk(tree):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):
+            os.chown(path, 100_007, 100_008)
+    out = Collected()
+    seen.write_container(seen.containers[0], out)
+    with tarfile.open(fileobj=io.BytesIO(out.data)) as tar:
+        assert (tar.getmember("new").uid, tar.getmember("new").gid) == (7, 8)
+    assert len(seen.images) == 2
 
 
 def test_the_driver_is_asked_for_only_if_there_are_several(root: DataRoot) -> None:
