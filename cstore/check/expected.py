@@ -39,6 +39,12 @@ _FORMATS = {
     FIFO: stat.S_IFIFO,
 }
 
+def device_number(device: tuple[int, int]) -> int:
+    """The number that mknod(2) is given for a device: of large parts, only some bits count."""
+    major, minor = device
+    return (minor & 0xFFF00) << 12 | (major & 0xFFF) << 8 | minor & 0xFF
+
+
 Looks = tuple[int, int, int, int]
 """Mode, user, group (as in the archive) and time in seconds."""
 
@@ -51,7 +57,7 @@ class Node:
         looks: what its header says, and those of its hard links: programs let one or the other win.
         size: of a regular file; -1 if it does not count.
         link: the text of a symbolic link.
-        device: major and minor number.
+        device: the number of a device.
         xattrs: extended attributes.
         checksum: of its contents, if known.
     """
@@ -63,7 +69,7 @@ class Node:
         self.looks: tuple[Looks, ...] = (_looks(entry),)
         self.size = entry.size if self.format == stat.S_IFREG else -1
         self.link = entry.link
-        self.device = entry.device
+        self.device = device_number(entry.device)
         self.xattrs = to_set(entry.xattrs) if entry.xattrs else ()
         self.checksum: int | None = None
 
@@ -81,6 +87,8 @@ class ExpectedTree:
     Attributes:
         nodes: by plain path.
         implied: directories that no entry lists, but that others lie in.
+        allowed: what a hard link into another layer links to: some programs copy that.
+        devices: devices 0:0, which are removals to some programs and devices to others.
         removed: paths that the layer removes from what is beneath it.
         opaque: directories of which it removes all that is beneath.
         touched: directories whose time nobody can know: something was put in or taken out after they were made.
@@ -90,6 +98,8 @@ class ExpectedTree:
     def __init__(self) -> None:
         self.nodes: dict[bytes, Node] = {}
         self.implied: set[bytes] = set()
+        self.allowed: set[bytes] = set()
+        self.devices: set[bytes] = set()
         self.removed: set[bytes] = set()
         self.opaque: set[bytes] = set()
         self.touched: set[bytes] = set()
@@ -112,8 +122,8 @@ class ExpectedTree:
         self._imply(folder)
         if is_whiteout_name(base):
             self._remove(folder, base)
-        elif entry.type == CHARACTER and entry.device == (0, 0):
-            self.removed.add(plain)
+        elif entry.type == CHARACTER and not device_number(entry.device):
+            self.devices.add(plain)
         else:
             self._put(plain, entry)
 
@@ -148,13 +158,19 @@ class ExpectedTree:
 
     def _linked(self, entry: Entry) -> Node:
         try:
-            target = self.nodes.get(clean_name(entry.link))
+            path = clean_name(entry.link)
         except CstoreError:
-            target = None
+            path = b""
+        target = self.nodes.get(path)
         if target is None:
+            if path:
+                self.allowed.add(path)
+                self._imply(split_name(path)[0])
             node = Node(entry)
             node.format, node.size = 0, -1
             return node
+        if entry.xattrs:
+            target.xattrs = tuple({**dict(target.xattrs), **dict(to_set(entry.xattrs))}.items())
         looks = _looks(entry)
         if looks not in target.looks:
             target.looks = (*target.looks, looks)
@@ -183,10 +199,13 @@ class ExpectedTree:
         self.touched |= upper.opaque
         for path in upper.implied:
             node = self.nodes.get(path)
-            if node is None:
+            if node is not None and node.format != stat.S_IFDIR:
+                self.vague = True
+                del self.nodes[path]
+            if path not in self.nodes:
                 self.implied.add(path)
-            else:
-                self.vague |= node.format != stat.S_IFDIR
+        self.allowed |= upper.allowed
+        self.devices |= upper.devices
         self.implied -= upper.nodes.keys()
         self.touched -= upper.nodes.keys()
         self.nodes.update(upper.nodes)
@@ -194,7 +213,7 @@ class ExpectedTree:
 
     def _drop(self, upper: ExpectedTree) -> None:
         """Forget what `upper` removes or puts something else in the place of."""
-        gone = set(upper.removed)
+        gone = upper.removed | upper.devices
         for path, node in upper.nodes.items():
             if node.format != stat.S_IFDIR and (path in self.implied or self._is_directory(path)):
                 gone.add(path)

@@ -11,8 +11,10 @@ import pytest
 from tests.builders import directory, make_tar, regular, symlink, whiteout
 from tests.conftest import find_peer
 from tests.damage.specimen import Specimen, look
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.peer
@@ -30,11 +32,12 @@ def _roots(specimen: Specimen, program: str) -> list[str]:
 
 
 @pytest.fixture(params=["vfs", "overlay"])
-def specimen(request: pytest.FixtureRequest, tmp_path: Path) -> Specimen:
-    """A place for a store."""
+def specimen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Specimen]:
+    """A place for a store, where nothing stays mounted."""
     if os.geteuid() != 0:
         pytest.skip("needs root: so do the programs that make the store")
-    return Specimen(request.param, str(tmp_path))
+    yield Specimen(request.param, str(tmp_path))
+    detach_all(str(tmp_path))
 
 
 def _build(specimen: Specimen) -> str:
@@ -49,7 +52,7 @@ def _build(specimen: Specimen) -> str:
     os.link(os.path.join(tree, "bin/tool"), os.path.join(tree, "bin/same"))
     os.symlink("tool", os.path.join(tree, "bin/link"))
     os.chown(os.path.join(tree, "bin/other"), 1000, 1000)
-    os.chmod(os.path.join(tree, "bin/tool"), 0o4711)
+    os.chmod(os.path.join(tree, "bin/tool"), 0o4711)  # noqa: S103  - a program for everybody
     _run(*buildah, "umount", container)
     _run(*buildah, "commit", "-q", container, "base")
     _run(*buildah, "rm", container)
