@@ -80,10 +80,14 @@ def choose_map(context: Context, request: AutoMap, image: Image | None = None) -
     free_uids, free_gids = _available(context)
     taken = [container.id_map for container in tables.containers]
     more = request.additional
-    return IDMap(
-        _choose("UIDs", size, _without(free_uids, _outside(used.uids for used in taken)), more.uids),
-        _choose("GIDs", size, _without(free_gids, _outside(used.gids for used in taken)), more.gids),
-    )
+    try:
+        return IDMap(
+            _choose("UIDs", size, _without(free_uids, _outside(used.uids for used in taken)), more.uids),
+            _choose("GIDs", size, _without(free_gids, _outside(used.gids for used in taken)), more.gids),
+        )
+    except NoFreeIDs as error:
+        error.hint = _remedy(context, error)
+        raise
 
 
 # ── how many ──
@@ -232,6 +236,15 @@ def _choose(noun: str, size: int, free: list[Span], additional: Sequence[IDRange
     if wanted > left:
         raise NoFreeIDs(noun, wanted, left)
     return (*_paired(inside, outside), *additional)
+
+
+def _remedy(context: Context, error: NoFreeIDs) -> str:
+    """The line that sets aside as many IDs more as are missing."""
+    from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add
+
+    path = USER_FILE if error.noun == "UIDs" else GROUP_FILE
+    line = line_to_add(context.config.userns_owner, error.wanted - error.free, path)
+    return f"add the line {line} to {path}, ask for a smaller map, or delete containers"
 
 
 def _paired(inside: Iterable[Span], outside: Iterable[Span]) -> Iterator[IDRange]:
