@@ -55,7 +55,7 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     repository, tag = _without_tag(named)
     if digest:
         _check_digest(text, digest)
-    if tag and not _TAG.fullmatch(tag):
+    if (tag or named.endswith(":")) and not _TAG.fullmatch(tag):
         raise _invalid(text, f"{tag!r} is no tag")
     if _HEX_ID.fullmatch(named):
         reason = f"invalid repository name ({named}), cannot specify 64-byte hexadecimal strings"
