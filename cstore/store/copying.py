@@ -189,17 +189,19 @@ def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
 
 def _open_source(source: Spot, side: _Side, name: str) -> int:
     """Open a source: for reading, or only to look at it if it is a pipe or a device, which reading would change."""
-    path = _inside(source)
     try:
-        fd = open_in_root(side.root_fd, path, _LOOK)
+        fd = open_in_root(side.root_fd, _inside(source), _LOOK)
         mode = os.fstat(fd).st_mode
-        if stat.S_ISSOCK(mode):
-            os.close(fd)
-            raise InvalidOption(f"{name} is a socket, which cannot be copied")
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and not stat.S_ISSOCK(mode):
             return fd
-        os.close(fd)
-        return open_in_root(side.root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            if stat.S_ISSOCK(mode):
+                raise InvalidOption(f"{name} is a socket, which cannot be copied")
+            return os.open(
+                f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC
+            )  # this very file, whatever has its name now
+        finally:
+            os.close(fd)
     except OSError as error:
         raise SystemFailure("read", name, error) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -78,6 +79,17 @@ def test_a_file_becomes_the_target(cli: CommandLine, layer: Callable[[str], str]
     ]
     assert stat.S_ISREG(os.lstat(layer("l1:/taken")).st_mode)
     assert [name for name in os.listdir(layer("l1:")) if name.startswith(".")] == []
+
+
+def test_a_pipe_is_copied_and_not_read(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """The peer waits for a writer for ever. A socket is refused."""
+    cli("copy", str(source / "pipe"), "l1:/pipe").ok()
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(source / "socket"))
+    told = cli("copy", str(source / "socket"), "l1:/socket")
+
+    assert os.lstat(layer("l1:/pipe")).st_mode == os.lstat(source / "pipe").st_mode
+    assert (told.code, "is a socket" in told.err) == (1, True)
 
 
 def test_a_tree_is_merged(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:

@@ -105,9 +105,8 @@ class _SingleCopier(Copier):
         if stat.S_ISREG(status.st_mode):
             self._make_file(source, status, at, name)
             return
-        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=at)
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=at)  # its mode is right: the umask is 0 here
         os.chown(name, *self._wanted_owner(status), dir_fd=at, follow_symlinks=False)
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=at)
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
 
