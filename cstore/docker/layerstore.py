@@ -7,6 +7,8 @@ records, for every program to see (docker 3, 15). One object is for one thread.
 
 from __future__ import annotations
 
+import os
+
 from cstore.docker.chains import index, links
 from cstore.docker.layer import Freed, ReadOnlyLayer
 from cstore.docker.writable import WritableLayers
@@ -90,11 +92,13 @@ class LayerStore:
 
         canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)
         request = NewLayer(parent=below.layer.id if below else "", id=canonical_id)
+        start = os.lseek(source, 0, os.SEEK_CUR)
         try:
             self._store.layers.put(request, source, progress, accept)
         except IDTaken:
             if next_chain(below.chain_id if below else "", diff_id) in self._index():
                 return  # somebody else was faster
+            os.lseek(source, start, os.SEEK_SET)
             self._store.layers.put(request.with_(id=""), source, progress, accept)  # the ID is another layer's
 
     def get(self, chain: str) -> ReadOnlyLayer:

@@ -56,6 +56,18 @@ def test_a_pipe_can_be_registered(run: Runner) -> None:
     assert run("register", stdin=ONE).ok().lines[0] == f"sha256:{FIRST}"
 
 
+def test_several_may_register_the_same_at_once(cli: CommandLine, store_roots: StoreRoots, tmp_path: Path) -> None:
+    """One layer comes of it, and nobody fails."""
+    (tmp_path / "one").write_bytes(ONE)
+    command = [sys.executable, "-m", "cstore", *store_roots.options, "register", "-f", str(tmp_path / "one")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0].split("\n")[0] for process in running]
+
+    assert told == [f"sha256:{FIRST}"] * 4
+    assert cli("layers").ok().lines == [FIRST]
+    assert cli("storage-layers").ok().lines == [FIRST]
+
+
 def test_chains_are_listed(layers: CommandLine) -> None:
     """All of them, or those that are named."""
     lines = layers("chains").ok().lines

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
+    from tests.conftest import StoreRoots
 
 ONE = make_tar(regular("one.txt", b"first\n"))
 TWO = make_tar(regular("two.txt", b"second\n"))
@@ -111,6 +112,17 @@ def test_images_are_imported(cli: CommandLine, root: DataRoot) -> None:
     assert sorted(len(image["new-layers"]) for image in told) == [0, 1]
     assert sorted(name for image in told for name in image["names"]) == ["localhost/app:1", "localhost/base:1"]
     assert len([line for line in cli("layers").ok().lines if not line.startswith("\t")]) == 2
+
+
+def test_several_may_import_the_same_at_once(cli: CommandLine, root: DataRoot, store_roots: StoreRoots) -> None:
+    """Nobody fails, and nothing is there twice."""
+    command = [sys.executable, "-m", "cstore", *store_roots.options, "docker-import", "--all", root.path]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [(process.communicate(timeout=60), process.returncode) for process in running]
+
+    assert [code for _, code in told] == [0, 0, 0], told
+    assert len(cli("storage-layers").ok().lines) == 2
+    assert len(cli("images", "-j").ok().json) == 2
 
 
 def test_what_cannot_be_imported_does_not_stop_the_rest(cli: CommandLine, root: DataRoot) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.docker.root.dataroot import DockerRoot
     from cstore.docker.root.imagedb import DockerImage
     from cstore.docker.root.layerdb import DockerLayer
-    from cstore.records.model import Layer
+    from cstore.records.model import Image, Layer
     from cstore.store import Store
 
 
@@ -89,15 +89,23 @@ def import_notes(image: DockerImage, store: Store) -> None:
 
 
 def _record(store: Store, image: DockerImage, line: Sequence[Layer]) -> None:
-    known = next((one for one in store.images.list() if one.id == image.id), None)
+    top = line[-1].id if line else ""
+    known = _known(store, image.id)
     if known is None:
-        make_image(store, image.config, line)
-    elif known.layer != (line[-1].id if line else ""):
+        try:
+            make_image(store, image.config, line)
+        except IDTaken:  # somebody else was faster
+            known = _known(store, image.id)
+    if known is not None and known.layer != top:
         error = IDTaken("image", image.id)
         error.peer = (
             f'image with ID "{image.id}" already exists, but uses a different top layer: that ID is already in use'
         )
         raise error
+
+
+def _known(store: Store, image: str) -> Image | None:
+    return next((one for one in store.images.list() if one.id == image), None)
 
 
 class _Bringing:
@@ -133,7 +141,13 @@ class _Bringing:
             self._root.write_layer(layer.chain_id, FileSink(copy, "the copy of a layer"))
             os.lseek(copy, 0, os.SEEK_SET)
             request = NewLayer(id=canonical_id, parent=parent)
-            made = self._store.layers.put(request, copy, self._advance, accept)
+            try:
+                made = self._store.layers.put(request, copy, self._advance, accept)
+            except IDTaken:
+                found = self._layers.find(layer.chain_id)
+                if found is None:
+                    raise  # another layer has the ID
+                return found.layer  # somebody else was faster
         self._before += made.diff_size
         self.new.append(made.id)
         return made.id
