@@ -33,6 +33,9 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     without it, standard input is read. All images are loaded, each under the names that the archive gives it; every
     part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed for each
     name, or for the ID of an image without one.
+
+    A file that is not compressed is read where it lies. Of anything else, layers go straight into the store if the
+    archive says beforehand what they are for, as the OCI archives of cstore do; else they wait on the store's disk.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.archives import loaded, loaded_document

@@ -217,6 +217,14 @@ fault("manifest.json is no JSON", "manifest.json", "not JSON")(lambda: {**docker
 fault("manifest.json is too large", "manifest.json", "may have 1048576")(
     lambda: {**docker_archive(), "manifest.json": b" " * (1 << 20) + b"[]"}
 )
+fault("config is too large", ".json", "may have 4194304")(lambda: config_with(comment="x" * (4 << 20)))
+fault("index is too large", "index.json", "may have 4194304")(
+    lambda: {**oci_layout(), "index.json": b" " * (4 << 20) + b"{}"}
+)
+fault("number that is none", "manifest.json", "not JSON")(lambda: {**docker_archive(), "manifest.json": b"[NaN]"})
+fault("document in another encoding", "manifest.json", "expected a list")(
+    lambda: {**docker_archive(), "manifest.json": '"[]"'.encode("utf-16")}
+)
 fault("manifest.json is deep", "manifest.json", "not JSON")(
     lambda: {**docker_archive(), "manifest.json": b"[" * 200_000}
 )
