@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,11 @@ class Specimen:
     driver: str
     root: str
     stores: tuple[str, ...] = ()
+    patience: float = 20
+
+    def patient(self, seconds: float) -> Specimen:
+        """The same store, for somebody who waits that long for a lock."""
+        return replace(self, patience=seconds)
 
     @property
     def graph(self) -> str:
@@ -60,7 +65,7 @@ class Specimen:
             run_root=self.run,
             driver=self.driver,
             driver_options=tuple(f"{self.driver}.imagestore={path}" for path in self.stores),
-            lock_timeout=20,
+            lock_timeout=self.patience,
             sync=False,
         )
         return open_store(load_config(overrides, environ={"HOME": self.root}))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.errors import LockTimeout
 from cstore.store import NewLayer
 from tests.builders import Entry, directory, hardlink, make_tar, pax_header, regular, symlink, whiteout
 from tests.damage.specimen import BASE, BASE_TAR, MIDDLE_TAR, Specimen, look, put
@@ -155,3 +156,47 @@ def test_a_store_at_work(driver: str, fresh: Callable[[str], Specimen]) -> None:
     finally:
         writer.kill()
         writer.wait()
+
+
+HOLDER = """
+import json, sys, time
+from cstore.fs.lockfile import LockFile
+from tests.damage.specimen import Specimen
+specimen = Specimen("vfs", sys.argv[1])
+with LockFile(specimen.beside("layers", "layers.lock")).exclusive():
+    half_made = {"id": "half", "created": "2020-01-01T00:00:00Z", "flags": {"incomplete": True}}
+    specimen.edit("layers", lambda rows: rows.append(half_made))
+    print("begun", flush=True)
+    time.sleep(float(sys.argv[2]))
+    specimen.edit("layers", lambda rows: rows[:-1])
+"""
+
+
+def _busy(specimen: Specimen, seconds: float) -> subprocess.Popen[str]:
+    """Let somebody be in the midst of making a layer for some seconds, as the peer makes them."""
+    words = [sys.executable, "-c", HOLDER, specimen.root, str(seconds)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_work_in_progress(fresh: Callable[[str], Specimen]) -> None:
+    """What looks like damage while a writer has the lock is looked at again when the writer is done."""
+    specimen = fresh("vfs")
+    with _busy(specimen, 0.5) as writer:
+        found = specimen.check().findings
+        assert writer.wait() == 0
+
+    assert found == ()
+
+
+def test_a_writer_that_does_not_end(fresh: Callable[[str], Specimen]) -> None:
+    """What cannot be confirmed is not reported; who is in the way is named instead."""
+    specimen = fresh("vfs").patient(0.2)
+    with _busy(specimen, 60) as writer:
+        with pytest.raises(LockTimeout) as caught:
+            specimen.check()
+        writer.kill()
+
+    assert str(writer.pid) in caught.value.message
