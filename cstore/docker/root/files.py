@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -20,7 +21,7 @@ def read(path: str) -> bytes | None:
     """Read a file; None if there is none: a daemon may be at work.
 
     Raises:
-        DockerRootDamaged: it is no regular file, or too large to be a record.
+        DockerRootDamaged: it is a link or no regular file, or too large to be a record.
         SystemFailure: it cannot be read.
     """
     try:
@@ -28,6 +29,8 @@ def read(path: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            raise DockerRootDamaged(path, "it is no regular file") from None
         raise SystemFailure("read", path, error) from None
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)

@@ -44,9 +44,13 @@ class DockerImage(Value):
 def read_images(place: Place, layers: Layers) -> tuple[dict[str, DockerImage], list[DockerRootDamaged]]:
     """Read the images whose config is sound and whose layers are there, by ID, and what is wrong with the others."""
     content = os.path.join(place.records, "imagedb", "content", "sha256")
-    references = read_names(place)
     found: dict[str, DockerImage] = {}
     flaws: list[DockerRootDamaged] = []
+    try:
+        references = read_names(place)
+    except DockerRootDamaged as flaw:
+        references = {}  # the images are there all the same, by their IDs
+        flaws.append(flaw)
     for name in files.names(content):
         if not _HEX.fullmatch(name):
             continue

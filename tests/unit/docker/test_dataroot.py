@@ -205,8 +205,18 @@ def test_a_record_is_no_link(root: DataRoot) -> None:
     os.rename(path, path + "2")
     os.symlink(path + "2", path)
 
-    with pytest.raises(CstoreError):
-        _ = DockerRoot(root.path).layers
+    seen = DockerRoot(root.path)
+    assert seen.layers == {}
+    assert "no regular file" in seen.flaws[0].message
+
+
+def test_images_are_there_without_their_names(root: DataRoot) -> None:
+    """If the file of names is damaged, and that is told."""
+    write(root.inside("image", root.driver, "repositories.json"), "{")
+    seen = DockerRoot(root.path)
+
+    assert [image.names for image in seen.images.values()] == [(), ()]
+    assert "not JSON" in seen.flaws[0].message
 
 
 def test_a_changed_config_is_told_of_and_left_out(root: DataRoot) -> None:
