@@ -32,7 +32,7 @@ class Directories:
         self._at_once = at_once
         self._flags = _ENTER | access
         try:
-            self._root = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | access)
+            self._root = open_quietly(root, os.O_DIRECTORY | os.O_CLOEXEC | access)
         except OSError as error:
             raise SystemFailure("open", root, error) from error
         self._open: dict[bytes, int] = {}
@@ -103,8 +103,8 @@ class Directories:
         self.close()
 
 
-def open_quietly(name: bytes, flags: int, directory: int) -> int:
-    """Open something to read, without a trace in its access time where that is allowed.
+def open_quietly(name: bytes | str, flags: int, directory: int | None = None) -> int:
+    """Open something to read, in a directory or by its whole path, without a trace in its access time if possible.
 
     Raises:
         OSError: as open(2).

@@ -81,9 +81,11 @@ def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
         DataItemUnknown: there is none.
         SystemFailure: it cannot be opened, or is not a regular file.
     """
+    from cstore.archive.directories import open_quietly
+
     path = os.path.join(directory, file_name(key, noun))
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         raise DataItemUnknown(noun, os.path.basename(directory), key) from None
     except OSError as error:
