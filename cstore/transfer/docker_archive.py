@@ -8,7 +8,7 @@ from cstore.oci.schema2 import digest_of
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part, plain_name
 from cstore.transfer.names import parse_name
-from cstore.transfer.plan import ImagePlan, LayerPlan, layer_count_differs, merge, read_config
+from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def read_plans(members: Members, home: str) -> list[ImagePlan]:
         raise ImageArchiveError(MANIFEST, "expected a list of images, found null", peer=peer)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image")
+    if len(items) > MOST_IMAGES:
+        raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, and may name {MOST_IMAGES}")
     return merge([_plan(members, item, place, home) for place, item in enumerate(items)])
 
 

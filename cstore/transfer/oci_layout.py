@@ -9,7 +9,7 @@ from cstore.transfer import media
 from cstore.transfer.manifests import LARGEST, Index, Manifest, load_json, parse_document
 from cstore.transfer.members import get_part
 from cstore.transfer.names import LOCAL, parse_name
-from cstore.transfer.plan import ImagePlan, LayerPlan, layer_count_differs, merge, read_config
+from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
 from cstore.transfer.platforms import best, show_platform
 from cstore.values import Value
 
@@ -92,6 +92,7 @@ class _Reading:
     def __init__(self, members: Members, choice: Choice) -> None:
         self._members = members
         self._choice = choice
+        self._entries = 0
 
     def group(self, entries: Sequence[Descriptor], index: bytes = b"", depth: int = 0) -> list[ImagePlan]:
         """Read an image: one entry, or several for different platforms."""
@@ -129,6 +130,9 @@ class _Reading:
         if entry.media_type not in media.INDEXES | media.MANIFESTS:
             where = f"the entry {entry.digest}"
             raise ImageArchiveError(where, f"expected a manifest or an index, found {entry.media_type!r}")
+        self._entries += 1
+        if self._entries > MOST_IMAGES:
+            raise ImageArchiveError(self._members.shown, f"its indexes name more than {MOST_IMAGES} images")
         member, raw = self._blob(entry)
         document = parse_document(raw, member)
         if isinstance(document, Index) != (entry.media_type in media.INDEXES):

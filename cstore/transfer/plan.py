@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from cstore.oci.config import ImageConfig, Platform
 
 
+MOST_IMAGES = 1000
+"""Images in one archive. A small document can name the same large one many thousand times."""
+
+
 class LayerPlan(Value):
     """One layer.
 

@@ -74,7 +74,8 @@ def _find(store: Store, word: str) -> tuple[Image, ImageName | None]:
     """Find an image, and the name that it was asked for by."""
     image = store.images.find(word)
     if image is not None:
-        return image, parse_name(word, home=LOCAL) if word in image.names else None
+        name = parse_name(word, home=LOCAL) if word in image.names else None
+        return image, None if name is None or name.digest else name
     for home in (DOCKER, LOCAL):
         try:
             name = parse_name(word, home=home)
@@ -110,6 +111,8 @@ def _chain(store: Store, image: Image) -> tuple[Layer, ...]:
     below = image.layer
     while below:
         layer = store.layers.get(below)
+        if layer in layers:
+            raise ImageInvalid(f"layer {layer.id} of {image.id} is its own ancestor")
         if not layer.diff_digest:
             raise Unsupported(f"layer {layer.id} of {image.id} was never an archive, so it has no digest")
         layers.insert(0, layer)

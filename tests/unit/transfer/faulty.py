@@ -217,6 +217,10 @@ fault("manifest.json is no JSON", "manifest.json", "not JSON")(lambda: {**docker
 fault("manifest.json is too large", "manifest.json", "may have 1048576")(
     lambda: {**docker_archive(), "manifest.json": b" " * (1 << 20) + b"[]"}
 )
+fault("one image thousands of times", "manifest.json", "1001 images")(
+    lambda: docker(lambda members: members.update({"manifest.json": as_json([{"Config": "c", "Layers": []}] * 1001)}))
+)
+fault("one entry thousands of times", "more than 1000 images")(lambda: _repeated(1001))
 fault("config is too large", ".json", "may have 4194304")(lambda: config_with(comment="x" * (4 << 20)))
 fault("index is too large", "index.json", "may have 4194304")(
     lambda: {**oci_layout(), "index.json": b" " * (4 << 20) + b"{}"}
@@ -247,6 +251,11 @@ def _mistyped(said: str, found: str = "") -> Members:
     entry = oci_image(members, (BASE,))
     assert not found or entry["mediaType"] == found
     return with_index(members, {**entry, "mediaType": said})
+
+
+def _repeated(times: int) -> Members:
+    members: Members = {}
+    return with_index(members, *[oci_image(members, (BASE,))] * times)
 
 
 def _image_named(name: str) -> Members:
