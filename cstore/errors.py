@@ -20,7 +20,7 @@ CstoreError
 │   ├── LayerNotVerified, ImageDamaged, DockerRootDamaged, QuarantineDamaged
 ├── ArchiveError           the bytes that came in are not a usable layer
 │   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed, ImageInvalid
-│   ├── ImageArchiveError
+│   ├── ImageArchiveError, SourceUnusable
 ├── ConfigError            a configuration file, variable or option
 ├── DriverError            a storage driver cannot do it here
 │   └── DriverUnknown, DriverUnusable
@@ -691,6 +691,14 @@ class ImageInvalid(ArchiveError):
     def __init__(self, reason: str, *, peer: str = "") -> None:
         self.reason = reason
         super().__init__(f"the image is not valid: {reason}", peer=peer)
+
+
+class SourceUnusable(ArchiveError):
+    """Something that lost bytes were to come from cannot be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} is no source to repair from: {reason}")
 
 
 class ImageArchiveError(ArchiveError):

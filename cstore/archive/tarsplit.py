@@ -8,6 +8,7 @@ but other programs expect one for each entry.
 from __future__ import annotations
 
 import os
+import stat
 from binascii import b2a_base64
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
@@ -248,11 +249,14 @@ def _read_texts(path: str) -> Iterator[bytes]:
     from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise SystemFailure("read", path, error) from error
     try:
-        if not os.fstat(fd).st_size:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise TarSplitDamaged(path, "it is no regular file")
+        if not status.st_size:
             raise TarSplitDamaged(path, "it is empty")
         decoder = open_decoder(Compression.GZIP, FileReader(fd, path))
         buffer = memoryview(bytearray(BUFFER_SIZE))

@@ -59,12 +59,17 @@ def delete_layer(context: Context, word: str) -> None:
         layer = find_own_layer(writer, word)
         if layer is None:
             raise NotALayer(word)
-        _check_unused(writer, layer.id)
+        check_unused(writer, layer.id)
         remove_layer(writer, layer.id)
         _forget_mapped(writer, layer.id)
 
 
-def _check_unused(writer: Writer, layer: str) -> None:
+def check_unused(writer: Writer, layer: str) -> None:
+    """See that nothing needs a layer.
+
+    Raises:
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something does.
+    """
     children = children_of_layer(writer, layer)
     if children:
         raise LayerHasChildren(layer, children)

@@ -79,10 +79,7 @@ class OverlayInspector:
             names = place.lower_names()
         except DriverError:
             return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
-        right = len(names) == len(ancestors) and all(
-            name == link or self._stands_for(name, layer)
-            for name, link, layer in zip(names, links, ancestors, strict=False)
-        )
+        right = runs_through([self._layer_behind(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
         return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]
 
@@ -93,9 +90,10 @@ class OverlayInspector:
             return ""
         return "" if place is None else _link_of(place)
 
-    def _stands_for(self, name: str, layer: str) -> bool:
-        behind = self._homes.behind(name)
-        return behind is not None and behind.layer == layer
+    def _layer_behind(self, name: str) -> str:
+        """The layer of a short link, even if the link itself, which is another finding, is gone; "" if none has it."""
+        found = self._homes.behind(name) or self._homes.search(name)
+        return "" if found is None else found.layer
 
     def strays(self) -> list[Flaw]:
         """See `Inspector.strays`."""
@@ -123,6 +121,16 @@ class OverlayInspector:
 
 if TYPE_CHECKING:
     _: type[Inspector] = OverlayInspector
+
+
+def runs_through(found: Sequence[str], ancestors: Sequence[str]) -> bool:
+    """Whether a chain of layers has all `ancestors`, in their order, and nothing that is not there.
+
+    It may have others between: a layer with other owners than the one it was made of lies on that one, though its
+    record names the parent of both (semantics 5).
+    """
+    rest = iter(found)
+    return all(found) and all(ancestor in rest for ancestor in ancestors)
 
 
 def _problem(path: str, is_right: object, otherwise: str) -> str:

@@ -1,0 +1,120 @@
+"""Lost container records, made again from what the engine keeps in their directories, and from their layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.check.repair.image_files import keys_in
+from cstore.check.repair.layer_records import Rebuilt
+from cstore.errors import CstoreError
+from cstore.oci.schema2 import digest_of
+from cstore.records import bigdata
+from cstore.records.model import Container
+from cstore.records.table import Location
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cstore.check.repair.survivors import Survivors
+    from cstore.records.model import Layer
+
+_NO_LABELS = {"MountLabel": "", "ProcessLabel": ""}
+_NAME_KEYS = ("container-name", "container", "name")
+"""How Buildah calls a container's name in its settings."""
+
+
+def layers_of_lost(survivors: Survivors) -> dict[str, str]:
+    """Say which layers lost containers had, as far as that can be told: container by layer.
+
+    The engine's files name the mount point of the layer. Where they do not, one layer that nothing else uses and one
+    container without a layer belong together.
+    """
+    candidates = writable_layers(survivors)
+    found: dict[str, str] = {}
+    for container in survivors.lost_containers:
+        hint = survivors.hint(Shelf.CONTAINERS, container).get("layer")
+        named = [hint] if hint else [layer for layer in survivors.ids_in_files_of(container) if layer in candidates]
+        if named and named[0] not in found:
+            found[named[0]] = container
+    left = [layer for layer in candidates if layer not in found]
+    waiting = [container for container in survivors.lost_containers if container not in found.values()]
+    if len(left) == len(waiting) == 1:
+        found[left[0]] = waiting[0]
+    return found
+
+
+def writable_layers(survivors: Survivors) -> list[str]:
+    """The layers that may have been a container's own: not imported, used by nothing, with nothing on top."""
+    census = survivors.census
+    used = {layer.parent for layer in census.layers} | set(survivors.standings)
+    used |= {top for image in census.images for top in (image.layer, *image.mapped_layers)}
+    used |= {container.layer for container in census.containers} | census.needed_elsewhere
+    used |= {parent for layer in survivors.lost_layers if (parent := survivors.mender.parent_of(layer))}
+    recorded = [layer.id for layer in census.layers if not layer.diff_digest and not layer.names]
+    free = (layer for layer in (*recorded, *survivors.lost_layers) if layer not in used)
+    return [layer for layer in free if not survivors.has_tar_split(layer)]
+
+
+class ContainerRecords:
+    """Makes the records of lost containers; `layers` are all layers, those just made again included.
+
+    Attributes:
+        lost: containers of which no record can be made, and why.
+    """
+
+    def __init__(self, survivors: Survivors, owners: Mapping[str, str], layers: Mapping[str, Layer]) -> None:
+        self._survivors = survivors
+        self._layer_of = {container: layer for layer, container in owners.items()}
+        self._layers = layers
+        self.lost: list[tuple[str, str]] = []
+
+    def rebuild(self, images: Mapping[str, str]) -> list[Rebuilt]:
+        """Make a record for every lost container whose layer is known; `images` are image IDs by top layer."""
+        found = []
+        for container in self._survivors.lost_containers:
+            layer = self._layer_of.get(container, "")
+            if layer in self._layers:
+                found.append(self._record(container, layer, images))
+            else:
+                self.lost.append((container, "no layer can be told to be its own"))
+        return found
+
+    def _record(self, container: str, layer: str, images: Mapping[str, str]) -> Rebuilt:
+        hint = self._survivors.hint(Shelf.CONTAINERS, container)
+        data = self._data(container)
+        below = self._layers[layer]
+        fields = {
+            "names": self._names(container),
+            "image": images.get(below.parent, ""),
+            "created": below.created,
+            "flags": {**_NO_LABELS, "MountLabel": below.mount_label},
+            "uid_map": below.uid_map,
+            "gid_map": below.gid_map,
+            **hint,
+            "layer": layer,
+            "data_names": tuple(data),
+            "data_sizes": {key: len(content) for key, content in data.items()},
+            "data_digests": {key: digest_of(content) for key, content in data.items()},
+        }
+        evidence = "what is left of its record" if hint else "its directory, and the layer that its files name"
+        return Rebuilt(Container(id=container, **fields), Location.STABLE, evidence)
+
+    def _data(self, container: str) -> dict[str, bytes]:
+        directory = self._survivors.container_directories[container]
+        found = {}
+        for key in keys_in(directory, "container"):
+            try:
+                found[key] = bigdata.read_item(directory, key, noun="container")
+            except CstoreError:
+                continue
+        return found
+
+    def _names(self, container: str) -> tuple[str, ...]:
+        """Look for the container's name in the settings of the engine that knows the container by its ID."""
+        for settings in self._survivors.settings_of(container):
+            if container in settings.values():
+                name = next((settings[key] for key in _NAME_KEYS if isinstance(settings.get(key), str)), "")
+                if name and name != container and self._survivors.census.containers.named(name) is None:
+                    return (name,)
+        return ()

@@ -1,0 +1,146 @@
+"""Who is a layer's parent, when its record does not tell: asked of all that may know it, the surest first.
+
+Last of all the trees, where a driver keeps whole ones: a child's tree is its parent's, changed by what its own archive
+says. So all that the archive does not touch is the same in both: path, type, size, time.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.archive.names import clean_name
+from cstore.archive.tarsplit import FileEntry, read_lines
+from cstore.archive.whiteout import METADATA_PREFIX, victim_of
+from cstore.errors import CstoreError
+from cstore.oci.chain import next_layer_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cstore.check.repair.survivors import Survivors
+    from cstore.records.model import Container
+
+def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
+    """Find the parent of a layer: "" for a base layer, None if nothing tells.
+
+    Asked are: a config that names the layer by its usual ID; the driver's own files; the ID, which may be computed from
+    the parent's; a config that names the layer's digest; the container whose own layer it is; the trees.
+    """
+    standing = survivors.standings.get(layer)
+    if standing is not None:
+        return standing.parent
+    told = survivors.mender.parent_of(layer)
+    if told is not None:
+        return told
+    others = [other for other in (*survivors.census.all_layers, *survivors.lost_layers) if other != layer]
+    found = _by_name(survivors, layer, others)
+    if found is None:
+        found = _by_digest(survivors, layer, others)
+    container = containers.get(layer)
+    if found is None and container is not None:
+        image, _ = survivors.census.all_images.get(container.image, (None, False))
+        found = image.layer if image else None
+    if found is None:
+        imported = [other for other in others if survivors.has_tar_split(other)]
+        found = _by_tree(survivors, layer, imported)
+    return found
+
+
+def _by_name(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
+    """Find the parent from which the layer's ID was computed; None if it was not computed."""
+    digest = survivors.digest_of(layer)
+    return next((parent for parent in ("", *others) if digest and next_layer_id(parent, digest) == layer), None)
+
+
+def _by_digest(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
+    """Find the one layer of the digest that a config names beneath this one's."""
+    digest = survivors.digest_of(layer)
+    below = {
+        files.diff_ids[place - 1] if place else ""
+        for files in survivors.image_files.values()
+        for place, diff_id in enumerate(files.diff_ids)
+        if digest and diff_id == digest
+    }
+    if len(below) != 1:
+        return None
+    wanted = below.pop()
+    if not wanted:
+        return ""
+    found = [other for other in others if survivors.digest_of(other) == wanted]
+    return found[0] if len(found) == 1 else None
+
+
+_Tree = dict[bytes, tuple[int, int, int]]
+
+
+def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str | None:
+    """Find the one layer whose tree, changed by the layer's archive, is the layer's; None if it cannot be told.
+
+    A layer without a tar-split changed nothing, or nobody knows what; then only an equal tree will do.
+    """
+    if not survivors.census.inspector.whole:
+        return None
+    touched, removed = _archive(survivors.census.layout.tar_split(layer))
+    tree = _listing(survivors, layer)
+    rest = {path: facts for path, facts in tree.items() if path not in touched}
+    if touched and not rest:
+        return ""  # all there is came with the layer itself
+    fitting = [other for other in candidates if _fits(rest, _listing(survivors, other), touched, removed)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _fits(rest: _Tree, parent: _Tree, touched: set[bytes], removed: set[bytes]) -> bool:
+    kept = {path: facts for path, facts in parent.items() if path not in touched and not _is_below(path, removed)}
+    return bool(kept) and kept == rest
+
+
+def _is_below(path: bytes, removed: set[bytes]) -> bool:
+    while path:
+        if path in removed:
+            return True
+        path = path.rpartition(b"/")[0]
+    return False
+
+
+def _archive(tar_split: str) -> tuple[set[bytes], set[bytes]]:
+    """The paths that an archive writes, the directories above them included; and those that it removes."""
+    touched: set[bytes] = set()
+    removed: set[bytes] = set()
+    if not os.path.exists(tar_split):
+        return touched, removed
+    try:
+        for line in read_lines(tar_split):
+            if isinstance(line, FileEntry):
+                _note(clean_name(line.name), touched, removed)
+    except CstoreError:
+        return set(), set()
+    return touched, removed
+
+
+def _note(path: bytes, touched: set[bytes], removed: set[bytes]) -> None:
+    folder, _, base = path.rpartition(b"/")
+    victim = victim_of(base)
+    if victim is not None:
+        removed.add(folder + b"/" + victim if folder else victim)
+    elif not base.startswith(METADATA_PREFIX):
+        touched.add(path)
+    while folder:  # a directory's time changes with what is in it
+        touched.add(folder)
+        folder = folder.rpartition(b"/")[0]
+
+
+def _listing(survivors: Survivors, layer: str) -> _Tree:
+    try:
+        root = os.fsencode(survivors.census.inspector.own_roots(layer)[0])
+    except (CstoreError, LookupError):
+        return {}
+    found: _Tree = {}
+    for folder, folders, names in os.walk(root):
+        for name in folders + names:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+            found[path[len(root) + 1 :]] = (status.st_mode, size, 0 if size == 0 else status.st_mtime_ns)
+    return found

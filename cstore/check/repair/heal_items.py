@@ -1,0 +1,217 @@
+"""Data items of images, layers and containers: restored from copies that have the recorded digest, or from sources."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.repair.image_files import has_layers
+from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.oci.chain import layer_ids
+from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.records import bigdata
+from cstore.records.images import MANIFEST
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.check.findings import Finding
+    from cstore.check.repair.image_files import ImageFiles
+    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.workshop import Workshop
+    from cstore.records.model import Container, Image
+
+
+def _hopeless(finding: Finding, reason: str) -> Hopeless:
+    return Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+
+
+def image_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """An item of an image that is lost or changed: the bytes of the recorded digest, from wherever they are."""
+    image, key = finding.subject.id, str(finding.evidence["key"])
+    record = patient.census.images.get(image)
+    files = patient.survivors.image_files.get(image)
+    digest = record.data_digests.get(key, "") if record else ""
+    named = key.removeprefix(f"{MANIFEST}-") if key.startswith((f"{MANIFEST}-sha256:", "sha256:")) else ""
+    present = files.read(key) if files else None
+    if present is not None and named == digest_of(present) and digest != named:
+        yield from _correct(finding, image, key)
+        return
+    data, evidence = _bytes_of(patient, files, digest or named)
+    if data is None:
+        lost = digest or named
+        yield _hopeless(finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded")
+        return
+    what, act = f"write item {key!r} of image {image} again", partial(_write_image_item, image, key, data)
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+
+
+def _bytes_of(patient: Patient, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
+    """Find bytes by digest: under another key of the image, in another image, in a source."""
+    if not digest:
+        return None, ""
+    others = [files] if files else []
+    others += [other for other in patient.survivors.image_files.values() if other is not files]
+    for other in others:
+        for key in other.keys:
+            data = other.read(key)
+            if data is not None and digest_of(data) == digest:
+                return data, f"item {key!r} of image {other.id} has the recorded digest"
+    data = patient.sources.blob(digest)
+    if data is not None:
+        return data, "a source has it"
+    made = _made_up(patient, files)
+    if made is not None and digest_of(made) == digest:
+        return made, "it is what skopeo and Podman make up for such an image"
+    return None, ""
+
+
+def _made_up(patient: Patient, files: ImageFiles | None) -> bytes | None:
+    """Write the manifest of an image that came without one, if its config and layers are all there."""
+    if files is None or files.config is None:
+        return None
+    sizes = []
+    for layer, diff_id in zip(layer_ids(files.diff_ids), files.diff_ids, strict=True):
+        record, _ = patient.census.all_layers.get(layer, (None, False))
+        if record is None:
+            return None
+        sizes.append((diff_id, record.diff_size))
+    return made_up_manifest(files.config.raw, sizes)
+
+
+def _write_image_item(image: str, key: str, data: bytes, shop: Workshop) -> None:
+    with shop.locked() as writer:
+        record = writer.images.get(image)
+        if record is None:
+            return
+        directory = writer.layout.image_data(image)
+        path = f"{directory}/{bigdata.file_name(key, 'image')}"
+        shop.keeper.keep(path, "it was damaged")
+        bigdata.write_item(directory, key, data, noun="image", sync=shop.context.sync)
+        shop.keeper.succeed(path)
+        after = _with_item(record, key, data)
+        if after != record:
+            shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, after, "an item was lost")
+            writer.images.replace(after)
+            writer.save(Shelf.IMAGES)
+
+
+def _with_item(record: Any, key: str, data: bytes) -> Any:
+    names = record.data_names if key in record.data_names else (*record.data_names, key)
+    return record.with_(
+        data_names=names,
+        data_sizes={**record.data_sizes, key: len(data)},
+        data_digests={**record.data_digests, key: digest_of(data)},
+    )
+
+
+def _correct(finding: Finding, image: str, key: str) -> Iterator[Step]:
+    """The item is what its key says; only the record is wrong."""
+    what = f"record the size and digest that item {key!r} has"
+    act = partial(_correct_image, image, key)
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, "the item has the digest that its key names", act)
+
+
+def _correct_image(image: str, key: str, shop: Workshop) -> None:
+    data = bigdata.read_item(shop.context.layout.image_data(image), key, noun="image")
+
+    def change(record: Image) -> Any:
+        return _with_item(record, key, data)
+
+    shop.change(Shelf.IMAGES, image, "size or digest of an item were wrong", change)
+
+
+def manifest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """An image whose manifest is missing or makes no sense: the copy that is kept under its digest."""
+    image = finding.subject.id
+    files = patient.survivors.image_files.get(image)
+    record = patient.census.images.get(image)
+    sound = files.manifest if files else {}
+    recorded = (record.data_digests.get(MANIFEST, "") or record.digest) if record else ""
+    data, evidence = _bytes_of(patient, files, recorded)
+    if data is not None and not has_layers(data):
+        data = None
+    if data is None and files is not None and sound:
+        data = next((raw for raw in files.manifests.values() if has_layers(raw)), None)
+        evidence = "it is another manifest of the image"
+    if data is None:
+        yield _hopeless(finding, "no copy of it is left")
+        return
+    what = f"write the manifest of image {image} again"
+    act = partial(_write_image_item, image, MANIFEST, data)
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+
+
+def config(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """An image without the config that its manifest names."""
+    image, digest = finding.subject.id, str(finding.evidence["part"])
+    data, evidence = _bytes_of(patient, patient.survivors.image_files.get(image), digest)
+    if data is None:
+        yield _hopeless(finding, "no copy of it is left")
+        return
+    what = f"write the config {digest} of image {image} again"
+    act = partial(_write_image_item, image, digest, data)
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+
+
+def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A data item of a layer: nothing but a source has it."""
+    layer, key = finding.subject.id, str(finding.evidence["key"])
+    data = patient.sources.layer_item(layer, key)
+    if data is None:
+        yield _hopeless(finding, "no digest of it is recorded, and no source has the layer with it")
+        return
+    what = f"write item {key!r} of layer {layer} again"
+    act = partial(_write_layer_item, layer, key, data)
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, "a source has the layer of this ID", act)
+
+
+def _write_layer_item(layer: str, key: str, data: bytes, shop: Workshop) -> None:
+    with shop.locked() as writer:
+        directory = writer.layout.layer_data(layer)
+        path = f"{directory}/{bigdata.file_name(key)}"
+        shop.keeper.keep(path, "it was damaged")
+        bigdata.write_item(directory, key, data, sync=shop.context.sync)
+        shop.keeper.succeed(path)
+
+
+def container_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """An item of a container whose record says something else: the bytes that are there are all there are."""
+    container, key = finding.subject.id, str(finding.evidence["key"])
+    if finding.kind in {"container-data-missing", "container-data-unreadable"}:
+        yield _hopeless(finding, "there is no other copy of it")
+        return
+    del patient
+    what = f"record the size and digest that item {key!r} has"
+    evidence = "the item is the only copy; the old record stays in the journal"
+    act = partial(_correct_container, container, key)
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+
+
+def _correct_container(container: str, key: str, shop: Workshop) -> None:
+    data = bigdata.read_item(shop.context.layout.container_data(container), key, noun="container")
+
+    def change(record: Container) -> Any:
+        return _with_item(record, key, data)
+
+    shop.change(Shelf.CONTAINERS, container, "size or digest of an item were wrong", change)
+
+
+HEALERS = {
+    "image-data-missing": image_item,
+    "image-data-size": image_item,
+    "image-data-digest": image_item,
+    "image-data-unreadable": image_item,
+    "image-manifest-missing": manifest,
+    "image-manifest-broken": manifest,
+    "image-config-missing": config,
+    "image-config-broken": config,
+    "layer-data-missing": layer_item,
+    "layer-data-unreadable": layer_item,
+    "container-data-missing": container_item,
+    "container-data-size": container_item,
+    "container-data-digest": container_item,
+    "container-data-unreadable": container_item,
+}
+"""By kind of finding."""

@@ -1,0 +1,103 @@
+"""Record files that are damaged, empty or gone: written again from what can be read of them and what survives."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.census import Census
+from cstore.check.findings import Subject
+from cstore.check.repair.container_records import ContainerRecords, layers_of_lost
+from cstore.check.repair.hints import KINDS
+from cstore.check.repair.image_records import ImageRecords
+from cstore.check.repair.layer_records import LayerRecords, Rebuilt
+from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.survivors import Survivors
+from cstore.errors import CstoreError
+from cstore.records import codec, lenient
+from cstore.records.snapshot import read_file
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cstore.check.repair.workshop import Workshop
+    from cstore.records.model import Container, Layer
+    from cstore.records.table import Location
+
+
+class Rebuilding:
+    """All records that can be made again, each kind on the ground of those before."""
+
+    def __init__(self, survivors: Survivors, names: Mapping[str, Sequence[str]]) -> None:
+        census = survivors.census
+        self.survivors = survivors
+        owners = layers_of_lost(survivors)
+        recorded: dict[str, Container | None] = {container.layer: container for container in census.containers}
+        layers = LayerRecords(survivors, {**dict.fromkeys(owners), **recorded})
+        self.made: dict[Shelf, list[Rebuilt]] = {Shelf.LAYERS: layers.rebuild()}
+        known: dict[str, Layer] = {identifier: layer for identifier, (layer, _) in census.all_layers.items()}
+        known |= {one.record.id: one.record for one in self.made[Shelf.LAYERS]}
+        images = ImageRecords(survivors, known, names)
+        self.made[Shelf.IMAGES] = images.rebuild()
+        tops = {image.layer: image.id for image in census.images}
+        tops |= {one.record.layer: one.record.id for one in self.made[Shelf.IMAGES]}
+        containers = ContainerRecords(survivors, owners, known)
+        self.made[Shelf.CONTAINERS] = containers.rebuild(tops)
+        self.lost = {Shelf.LAYERS: layers.lost, Shelf.IMAGES: images.lost, Shelf.CONTAINERS: containers.lost}
+
+    def of(self, shelf: Shelf, location: Location) -> list[Rebuilt]:
+        """The records that belong into one file."""
+        return [one for one in self.made[shelf] if one.location is location]
+
+
+def heal_record_files(
+    survivors: Survivors, whys: Mapping[tuple[Shelf, str], str], names: Mapping[str, Sequence[str]]
+) -> Iterator[Step | Hopeless]:
+    """Plan for every damaged file, given what is wrong by kind and path; and for what was recorded in them."""
+    rebuilding = Rebuilding(survivors, names)
+    for shelf in Shelf:
+        files = survivors.census.context.places[shelf].files
+        for location, path in files.items():
+            why = whys.get((shelf, path))
+            if why is None:
+                continue
+            kept, made = len(sound_records(shelf, path)), rebuilding.of(shelf, location)
+            what = f"write {path} again, with {kept} records that can be read and {len(made)} made again"
+            evidence = "; ".join(f"{one.record.id}: {one.evidence}" for one in made)
+            act = partial(_write_again, shelf, location, names)
+            yield Step(Phase.RECORD_FILES, Subject("store", path=path), what, why, evidence, act)
+        if any(damaged is shelf for damaged, _ in whys):
+            for identifier, reason in rebuilding.lost[shelf]:
+                yield Hopeless(Subject(shelf.value, identifier), "it has lost its record", reason)
+
+
+def _write_again(shelf: Shelf, location: Location, names: Mapping[str, Sequence[str]], workshop: Workshop) -> None:
+    """Look again under the locks, and write the file if it still is damaged."""
+    with workshop.locked() as writer:
+        census = Census(workshop.context)
+        path = workshop.context.places[shelf].files[location]
+        if not any(flaw.path == path for _, flaw, read_only in census.flaws if not read_only):
+            return
+        made = Rebuilding(Survivors(census), names).of(shelf, location)
+        sound = sound_records(shelf, path)
+        known = {record.id for record, _ in sound}
+        raw = [data for _, data in sound] + [codec.encode(one.record) for one in made if one.record.id not in known]
+        writer.mark(shelf)
+        workshop.rewrite(shelf, location, raw, "it was damaged")
+
+
+def sound_records(shelf: Shelf, path: str) -> list[tuple[Any, bytes]]:
+    """Read every record of a file that is sound, with its own bytes, each ID once."""
+    try:
+        data, _ = read_file(path)
+    except CstoreError:
+        return []
+    found: dict[str, tuple[Any, bytes]] = {}
+    for element in lenient.scan(data).elements:
+        try:
+            record = codec.decode_one(KINDS[shelf], element.raw)
+        except ValueError:
+            continue
+        found.setdefault(record.id, (record, element.raw))
+    return list(found.values())

@@ -1,0 +1,266 @@
+"""Records that contradict each other, or what lies on the disk: parents, doubles, names, marks, digests."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.repair.container_records import writable_layers
+from cstore.check.repair.family import find_parent
+from cstore.check.repair.heal_contents import anew
+from cstore.check.repair.image_records import top_layer
+from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.oci.chain import next_layer_id
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.check.findings import Finding
+    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.workshop import Workshop
+    from cstore.records.model import Container, Image, Layer
+
+_SHELVES = {shelf.value: shelf for shelf in Shelf}
+
+
+def _step(finding: Finding, what: str, evidence: str, act: Callable[[Workshop], None]) -> Step:
+    return Step(Phase.RECORDS, finding.subject, what, finding.sentence, evidence, act)
+
+
+def _give_up(finding: Finding, reason: str) -> Hopeless:
+    return Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+
+
+def lost_record(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A layer, image or container with data and without a record: the record is made again."""
+    wanted = finding.evidence.get("layer") or finding.evidence.get("parent") or finding.evidence.get("image")
+    identifier = wanted or finding.subject.id
+    rebuilding = patient.rebuilding
+    for shelf, made in rebuilding.made.items():
+        for one in made:
+            if one.record.id == identifier:
+                what = f"make the record of {shelf.value} {identifier} again"
+                act = partial(_add, shelf, one)
+                subject = finding.subject.with_(kind=shelf.value, id=identifier, path="")
+                yield Step(Phase.RECORDS, subject, what, finding.sentence, one.evidence, act)
+                return
+    reasons = {lost: reason for rows in rebuilding.lost.values() for lost, reason in rows}
+    yield _give_up(finding, reasons.get(identifier, "nothing of it is left in the store"))
+
+
+def _add(shelf: Shelf, made: Any, workshop: Workshop) -> None:
+    workshop.add(shelf, made.record, made.location, "it had lost its record")
+
+
+def container_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A container whose layer has no record: the record again, or the one layer that can be the container's own."""
+    layer = str(finding.evidence["layer"])
+    if any(one.record.id == layer for one in patient.rebuilding.made[Shelf.LAYERS]):
+        yield from lost_record(patient, finding)
+        return
+    container = patient.census.containers.get(finding.subject.id)
+    image, _ = patient.census.all_images.get(container.image if container else "", (None, False))
+    top = image.layer if image else ""
+    free = [found for found in writable_layers(patient.survivors) if patient.census.all_layers.get(found)]
+    fitting = [found for found in free if patient.census.all_layers[found][0].parent == top]
+    if len(fitting) != 1:
+        yield _give_up(finding, "its files are gone, or several layers could be its own")
+        return
+    own = fitting[0]
+
+    def set_layer(found: Container) -> Container:
+        return found.with_(layer=own) if found.layer == layer else found
+
+    act = partial(_change, Shelf.CONTAINERS, finding.subject.id, set_layer)
+    yield _step(finding, f"name {own} as its layer", "it is the only writable layer that nobody has", act)
+
+
+def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A container whose image has no record: the image's record again, or the image that its layer stands on."""
+    image = str(finding.evidence["image"])
+    if any(one.record.id == image for one in patient.rebuilding.made[Shelf.IMAGES]):
+        yield from lost_record(patient, finding)
+        return
+    container = patient.census.containers.get(finding.subject.id)
+    layer = patient.census.layers.get(container.layer) if container else None
+    tops = {found.layer: found.id for found in patient.census.images if found.layer}
+    other = tops.get(layer.parent, "") if layer else ""
+    if not other:
+        yield _give_up(finding, "the image is gone; the container has all its files, and works without it")
+        return
+
+    def name_other(found: Container) -> Container:
+        return found.with_(image=other) if found.image == image else found
+
+    act = partial(_change, Shelf.CONTAINERS, finding.subject.id, name_other)
+    yield _step(finding, f"name {other} as its image", "the layer beneath its own is that image's", act)
+
+
+def _change(shelf: Shelf, identifier: str, change: Callable[[Any], Any], workshop: Workshop) -> None:
+    workshop.change(shelf, identifier, "it contradicted what is in the store", change)
+
+
+def duplicate_id(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """Several records of one ID: the one that everybody sees stays."""
+    del patient
+    shelf = _SHELVES[finding.subject.kind]
+    act = partial(_drop_doubles, shelf, finding.subject.id)
+    yield _step(finding, "keep the record that counts, and take out the others", "every program reads this one", act)
+
+
+def _drop_doubles(shelf: Shelf, identifier: str, workshop: Workshop) -> None:
+    with workshop.locked() as writer:
+        table = writer.table(shelf)
+        record = table.get(identifier)
+        if record is None:
+            return
+        location = table.location(identifier)
+        for path in workshop.context.places[shelf].files.values():
+            workshop.keeper.copy(path, f"it held several records of {shelf.value} {identifier}")
+        table.remove(identifier)
+        table.add(record, location)
+        writer.save(shelf)
+
+
+def duplicate_name(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A name that several have: the later keeps it, as for every program."""
+    del patient
+    shelf = _SHELVES[finding.subject.kind]
+    act = partial(_settle_names, shelf)
+    yield _step(finding, "let the later one keep the name", "it is the one that answers to it already", act)
+
+
+def _settle_names(shelf: Shelf, workshop: Workshop) -> None:
+    with workshop.locked() as writer:
+        table = writer.table(shelf)
+        for conflict in table.names_in_conflict():
+            before = table.get(conflict.loser)
+            if before is None:
+                continue
+            after = before.with_(names=tuple(name for name in before.names if name != conflict.name))
+            workshop.keeper.changed(shelf, table.location(before.id), before, after, "another has the name")
+        table.repair_names()
+        writer.save(shelf)
+
+
+def wrong_parent(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A parent that has no record, or a ring: the parent that the store itself tells of."""
+    layer = finding.subject.id
+    parent = finding.evidence.get("parent")
+    if parent and any(one.record.id == parent for one in patient.rebuilding.made[Shelf.LAYERS]):
+        yield from lost_record(patient, finding)
+        return
+    told = true_parent(patient, layer)
+    if told is None or told == parent or (told and told not in patient.census.all_layers):
+        yield _give_up(finding, "its parent is gone" if told else "nothing in the store tells what its parent was")
+        return
+
+    def set_parent(found: Layer) -> Layer:
+        return found.with_(parent=told)
+
+    act = partial(_change, Shelf.LAYERS, layer, set_parent)
+    yield _step(finding, f"name {told or 'nothing'} as its parent", "config, driver or ID tell so", act)
+
+
+def true_parent(patient: Patient, layer: str) -> str | None:
+    """Who a layer's parent is, by whatever tells but its record; None if nothing does."""
+    containers: dict[str, Container | None] = {one.layer: one for one in patient.census.containers}
+    return find_parent(patient.survivors, layer, containers)
+
+
+def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A mark "incomplete" on a layer that something uses: taken off, if the layer is whole."""
+    layer = finding.subject.id
+    record = patient.census.layers.get(layer)
+    if record is None or not finding.evidence.get("tree"):
+        yield _give_up(finding, "it has no directory")
+        return
+    fields = patient.contents(layer)
+    facts = patient.survivors.facts(layer)
+    expected = record.diff_digest or fields.get("diff_digest", "")
+    if expected and (facts is None or facts.digest != expected):
+        yield _give_up(finding, "it is not whole: its files do not give back its archive")
+        return
+
+    def unmark(found: Layer) -> Layer:
+        flags = {key: value for key, value in found.flags.items() if key != "incomplete"}
+        missing = {key: value for key, value in fields.items() if not getattr(found, key)}
+        return found.with_(flags=flags, **missing)
+
+    evidence = "its files give back its archive" if expected else "it is a writable layer with a directory"
+    yield _step(finding, "take the mark off", evidence, partial(_change, Shelf.LAYERS, layer, unmark))
+
+
+def wrong_digest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """A recorded digest or size that is not the archive's, though every file has its checksum: one of them is right.
+
+    Whichever has a witness is: a config that names the digest, or the layer's ID, if it was made of it. If it is the
+    recorded one, the tar-split is of another archive, and the layer has to be made anew.
+    """
+    layer = finding.subject.id
+    facts, record = patient.survivors.facts(layer), patient.census.layers.get(layer)
+    if facts is None or record is None:
+        yield from anew(patient, finding)
+        return
+    found, recorded = (_witness(patient, layer, record.parent, digest) for digest in (facts.digest, record.diff_digest))
+    if record.diff_digest == facts.digest:
+        found, recorded = "its archive has the recorded digest", ""
+    if recorded or not facts.digest:
+        yield from anew(patient, finding)
+        return
+    if not found:
+        yield _give_up(finding, "nothing tells whether the record or the tar-split is right")
+        return
+    fields = patient.contents(layer)
+
+    def correct(old: Layer) -> Layer:
+        return old.with_(**{key: value for key, value in fields.items() if value})
+
+    act = partial(_change, Shelf.LAYERS, layer, correct)
+    yield _step(finding, f"record {facts.digest} and {facts.size} bytes", found, act)
+
+
+def _witness(patient: Patient, layer: str, parent: str, digest: str) -> str:
+    """Say what tells that a layer has this digest; "" if nothing does."""
+    if not digest:
+        return ""
+    if next_layer_id(parent, digest) == layer:
+        return "the layer's ID is made of this digest"
+    return "the config of an image names this digest" if patient.survivors.names_digest(digest) else ""
+
+
+def image_layers(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """An image whose config names other layers than its record: the layer that fits the config."""
+    image = finding.subject.id
+    files = patient.survivors.image_files.get(image)
+    layers = {identifier: layer for identifier, (layer, _) in patient.census.all_layers.items()}
+    top = top_layer(files.diff_ids, layers) if files else ""
+    if not top:
+        yield _give_up(finding, "no layer in the store fits the config")
+        return
+
+    def set_layer(found: Image) -> Image:
+        twins = tuple(one for one in found.mapped_layers if one != finding.evidence["part"])
+        return found.with_(layer=top, mapped_layers=twins)
+
+    act = partial(_change, Shelf.IMAGES, image, set_layer)
+    yield _step(finding, f"name {top} as its top layer", "its layers have the digests that the config names", act)
+
+
+HEALERS = {
+    "layer-record-lost": lost_record,
+    "image-record-lost": lost_record,
+    "container-record-lost": lost_record,
+    "container-layer-missing": container_layer,
+    "container-image-missing": container_image,
+    "duplicate-id": duplicate_id,
+    "duplicate-name": duplicate_name,
+    "layer-cycle": wrong_parent,
+    "layer-unfinished-in-use": unfinished_in_use,
+    "digest-invalid": wrong_digest,
+    "layer-digest": wrong_digest,
+    "layer-size": wrong_digest,
+    "image-layers-differ": image_layers,
+}
+"""By kind of finding."""

@@ -1,0 +1,95 @@
+"""What can still be read in damaged record files, and in copies that were never renamed into place.
+
+A hint is a record's fields by the keys that they have on disk, as far as they make sense. It is believed only for what
+nothing else in the store tells: names, metadata, labels, times.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from cstore.errors import CstoreError
+from cstore.fs.atomic import TEMPORARY_PREFIX
+from cstore.records import lenient
+from cstore.records.model import Container, Image, Layer
+from cstore.records.shapes import COLUMNS
+from cstore.records.snapshot import read_file
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.check.census import Census
+
+KINDS: dict[Shelf, type[Any]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, Shelf.CONTAINERS: Container}
+
+_BEGINNING = b'{"id":'
+"""How every writer begins a record."""
+
+Hints = dict[str, dict[str, Any]]
+"""Fields of records, by field name, by ID."""
+
+
+def gather_hints(census: Census, shelf: Shelf) -> Hints:
+    """Read whatever of this kind's records can be read. What the record files say wins over what copies say."""
+    found: Hints = {}
+    for path in _files(census, shelf):
+        try:
+            data, _ = read_file(path)
+        except CstoreError:
+            continue
+        for identifier, fields in _rows(KINDS[shelf], data):
+            found[identifier] = {**found.get(identifier, {}), **fields}
+    return found
+
+
+def _files(census: Census, shelf: Shelf) -> Iterator[str]:
+    """Copies first, oldest first, and then the files themselves."""
+    own = [path for path in census.context.places[shelf].files.values() if os.path.exists(path)]
+    for path in census.context.places[shelf].files.values():
+        folder, name = os.path.split(path)
+        try:
+            copies = [entry for entry in os.listdir(folder) if entry.startswith(TEMPORARY_PREFIX + name)]
+        except OSError:
+            continue
+        yield from sorted((os.path.join(folder, copy) for copy in copies), key=_age)
+    yield from own
+
+
+def _age(path: str) -> float:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _rows(kind: type[Any], data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read every record that is whole, also those behind a break."""
+    while data:
+        found = lenient.scan(data)
+        for element in found.elements:
+            if isinstance(element.value, dict):
+                fields = _sound_fields(kind, element.value)
+                identifier = fields.pop("id", "")
+                if identifier:
+                    yield identifier, fields
+        if found.flaw is None:
+            return
+        behind = max(found.flaw.offset or 0, found.elements[-1].offset + 1 if found.elements else 1)
+        start = data.find(_BEGINNING, behind)
+        data = b"[" + data[start:] if start > 0 else b""
+
+
+def _sound_fields(kind: type[Any], row: dict[str, Any]) -> dict[str, Any]:
+    """Keep the fields of a row that can be what they should be."""
+    fields = {}
+    for key, value in row.items():
+        if key not in COLUMNS[kind] or value is None:
+            continue
+        name, check = COLUMNS[kind][key]
+        try:
+            fields[name] = check(value, key)
+        except (ValueError, TypeError, AttributeError, LookupError):
+            continue
+    return fields

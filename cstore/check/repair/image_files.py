@@ -1,0 +1,132 @@
+"""The data directory of an image, read by itself: which items lie there, and what manifest and config say."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cstore.errors import CstoreError
+from cstore.oci.config import parse_config
+from cstore.oci.schema2 import digest_of
+from cstore.records import bigdata
+from cstore.records.images import MANIFEST
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.oci.config import ImageConfig
+
+_CALLERS = "userdata"
+
+
+class ImageFiles:
+    """What lies in one image's directory. Nothing in there is believed before it is looked at.
+
+    Attributes:
+        id: the image's ID, which is the name of the directory.
+        keys: the items, in the order in which they were written.
+    """
+
+    def __init__(self, directory: str, identifier: str) -> None:
+        self.directory, self.id = directory, identifier
+        self.keys = tuple(keys_in(directory, "image"))
+
+    def read(self, key: str) -> bytes | None:
+        """Read an item; None if it cannot be."""
+        try:
+            return bigdata.read_item(self.directory, key, noun="image")
+        except CstoreError:
+            return None
+
+    @cached_property
+    def manifests(self) -> dict[str, bytes]:
+        """Items that hold manifests, by key."""
+        found = {key: self.read(key) for key in self.keys if key.startswith(MANIFEST)}
+        return {key: data for key, data in found.items() if data}
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the image itself, with layers; empty if there is none that makes sense."""
+        ordered = sorted(self.manifests, key=lambda key: key != MANIFEST)
+        parsed = (_object(self.manifests[key]) for key in ordered)
+        return next((found for found in parsed if isinstance(found.get("config"), dict)), {})
+
+    @cached_property
+    def config(self) -> ImageConfig | None:
+        """The config: the item whose digest is the image's ID, or the one that the manifest names."""
+        named = self.manifest.get("config")
+        digest = named.get("digest") if isinstance(named, dict) else None
+        for key in (f"sha256:{self.id}", digest):
+            raw = self.read(key) if isinstance(key, str) and key in self.keys else None
+            if raw is not None and digest_of(raw) == key:
+                try:
+                    return parse_config(raw)
+                except CstoreError:
+                    continue
+        return None
+
+    @cached_property
+    def diff_ids(self) -> tuple[str, ...]:
+        """The DiffIDs of the layers, bottom first; none without a config."""
+        return self.config.rootfs.diff_ids if self.config else ()
+
+    @cached_property
+    def blobs(self) -> tuple[dict[str, Any], ...]:
+        """The descriptors of the layers as they were delivered, bottom first; none if they do not fit the config."""
+        layers = self.manifest.get("layers", [])
+        fits = len(layers) == len(self.diff_ids) and all(isinstance(layer, dict) for layer in layers)
+        return tuple(layers) if fits else ()
+
+    @property
+    def digest(self) -> str:
+        """The digest of the manifest that came first, as the record has it; "" without a manifest."""
+        first = next((key for key in self.keys if key in self.manifests), "")
+        return digest_of(self.manifests[first]) if first else ""
+
+
+def has_layers(manifest: bytes) -> bool:
+    """Whether these bytes are a manifest that makes sense: one that names a config and layers."""
+    found = _object(manifest)
+    return isinstance(found.get("layers"), list) and isinstance(found.get("config"), dict)
+
+
+def keys_in(directory: str, noun: str) -> list[str]:
+    """List the keys of the data items in a directory, in the order in which they were written."""
+    try:
+        with os.scandir(directory) as entries:
+            files = [
+                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
+                for entry in entries
+                if entry.is_file(follow_symlinks=False) and not entry.name.startswith(".tmp-")
+            ]
+    except OSError:
+        return []
+    keys = (_key_of(name, noun) for _, name in sorted(files))
+    return [key for key in keys if key]
+
+
+def _key_of(name: str, noun: str) -> str:
+    """Tell the key from the file name; "" if no key has it (store-format 6.1)."""
+    key = name
+    if name.startswith("="):
+        from base64 import b64decode
+
+        try:
+            key = b64decode(name[1:], validate=True).decode()
+        except ValueError:
+            return ""
+    try:
+        return key if bigdata.file_name(key, noun) == name else ""
+    except CstoreError:
+        return ""
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    import json
+
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

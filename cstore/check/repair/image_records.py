@@ -1,0 +1,117 @@
+"""Lost image records, made again from their data items, and names from wherever somebody noted them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.repair.layer_records import Rebuilt
+from cstore.oci.schema2 import digest_of
+from cstore.records.codec import now
+from cstore.records.model import Image
+from cstore.records.table import Location
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cstore.check.repair.image_files import ImageFiles
+    from cstore.check.repair.survivors import Survivors
+    from cstore.records.model import Layer
+
+
+class ImageRecords:
+    """Makes the records of lost images.
+
+    `layers` are all layers, those whose records were just made again included; `names` were given by a person.
+
+    Attributes:
+        lost: images of which no record can be made, and why.
+    """
+
+    def __init__(self, survivors: Survivors, layers: Mapping[str, Layer], names: Mapping[str, Sequence[str]]) -> None:
+        self._survivors = survivors
+        self._layers = layers
+        self._names = names
+        self.lost: list[tuple[str, str]] = []
+
+    def rebuild(self) -> list[Rebuilt]:
+        """Make a record for every lost image of which a config or the rest of its record tells what it was."""
+        found = []
+        for image in self._survivors.lost_images:
+            files = self._survivors.image_files[image]
+            hint = self._survivors.hint(Shelf.IMAGES, image)
+            if files.config is None and not hint:
+                self.lost.append((image, "no config of it is left that says what it is made of"))
+                continue
+            found.append(self._record(files, hint))
+        return _without_shared_names(found)
+
+    def _record(self, files: ImageFiles, hint: dict[str, Any]) -> Rebuilt:
+        data = {key: content for key in files.keys if (content := files.read(key)) is not None}
+        top = top_layer(files.diff_ids, self._layers) or str(hint.get("layer", ""))
+        names = self.names_of(files.id, hint)
+        fields = {
+            "names": names,
+            "names_history": names[::-1],
+            "metadata": "{}",
+            "created": (files.config.created if files.config else "") or now(),
+            **hint,
+            "digest": files.digest or hint.get("digest", ""),
+            "layer": top,
+            "data_names": tuple(data),
+            "data_sizes": {key: len(content) for key, content in data.items()},
+            "data_digests": {key: digest_of(content) for key, content in data.items()},
+        }
+        evidence = "what is left of its record, and its data items" if hint else "its manifest and its config"
+        return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
+
+    def names_of(self, image: str, hint: Mapping[str, Any]) -> tuple[str, ...]:
+        """Find an image's names: those given, those left in its record, those that containers were made by."""
+        given = [name for key, names in self._names.items() if key and image.startswith(key) for name in names]
+        noted = given or list(hint.get("names", ())) or self._noted_by_containers(image)
+        free = (name for name in noted if self._census_holder(name) in {"", image})
+        return tuple(dict.fromkeys(free))
+
+    def _census_holder(self, name: str) -> str:
+        found = self._survivors.census.images.named(name)
+        return "" if found is None else found.id
+
+    def _noted_by_containers(self, image: str) -> list[str]:
+        """Podman and Buildah write the name of the image into what they keep of a container."""
+        import json
+
+        noted: list[str] = []
+        for container in self._survivors.census.containers:
+            try:
+                metadata = json.loads(container.metadata or "{}")
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(metadata, dict) and image in {metadata.get("image-id"), container.image}:
+                noted.append(metadata.get("image-name", ""))
+        return [name for name in noted if isinstance(name, str) and name and not image.startswith(name)]
+
+
+def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
+    """Find the layer that stands on top of these, bottom first, whatever the layers are called; "" if there is none."""
+    from cstore.oci.chain import layer_ids
+
+    if not diff_ids:
+        return ""
+    usual = layer_ids(diff_ids)[-1]
+    if usual in layers:
+        return usual
+    below: set[str] = {""}
+    for diff_id in diff_ids:
+        below = {layer.id for layer in layers.values() if layer.parent in below and layer.diff_digest == diff_id}
+    return min(below, default="")
+
+
+def _without_shared_names(found: list[Rebuilt]) -> list[Rebuilt]:
+    """Let the first record keep a name that several would get."""
+    taken: set[str] = set()
+    kept = []
+    for one in found:
+        names = tuple(name for name in one.record.names if name not in taken)
+        taken.update(names)
+        kept.append(one.with_(record=one.record.with_(names=names)))
+    return kept

@@ -1,0 +1,167 @@
+"""Lost layer records, made again from what survives."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.repair.family import find_parent
+from cstore.check.repair.image_files import keys_in
+from cstore.idmap import IDENTITY
+from cstore.records.model import Container, Layer, to_entries
+from cstore.records.table import Location
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cstore.check.repair.survivors import Survivors
+
+_COMPRESSION_OF = {"gzip": 2, "zstd": 4}
+"""How the end of a media type says that a blob is compressed (store-format 4.1)."""
+
+
+class Rebuilt(Value):
+    """A record made again: the file it belongs into, and by which evidence."""
+
+    record: Any
+    location: Location
+    evidence: str
+
+
+class LayerRecords:
+    """Makes the records of lost layers.
+
+    `containers` are the containers by their layers: recorded ones, and None for lost ones whose files name a layer.
+
+    Attributes:
+        lost: layers of which no record can be made, and why.
+    """
+
+    def __init__(self, survivors: Survivors, containers: Mapping[str, Container | None]) -> None:
+        self._survivors = survivors
+        self._census = survivors.census
+        self._containers = containers
+        self.lost: list[tuple[str, str]] = []
+
+    def rebuild(self) -> list[Rebuilt]:
+        """Make a record for every lost layer that was a whole layer, parents before children."""
+        lost = set(self._survivors.lost_layers)
+        parents = {layer: self._parent(layer) for layer in lost}
+        wanted = self._wanted(lost, parents)
+        for layer in sorted(lost - wanted):
+            self.lost.append((layer, "nothing tells that it was ever finished, and nothing uses it"))
+        ordered = _parents_first(sorted(wanted), parents)
+        return [self._record(layer, parents[layer]) for layer in ordered]
+
+    # ── which ──
+
+    def _wanted(self, lost: set[str], parents: Mapping[str, str | None]) -> set[str]:
+        """Choose the trees that were layers: imported, told of by anything, or beneath one that was."""
+        named = self._named()
+        wanted = {layer for layer in lost if layer in named or self._was_whole(layer)}
+        pending = list(wanted)
+        while pending:
+            parent = parents.get(pending.pop())
+            if parent and parent in lost and parent not in wanted:
+                wanted.add(parent)
+                pending.append(parent)
+        return wanted
+
+    def _named(self) -> set[str]:
+        """Every layer that a record or a config names."""
+        census = self._census
+        tops = {layer for image in census.images for layer in (image.layer, *image.mapped_layers)}
+        parents = {layer.parent for layer in census.layers}
+        return tops | parents | set(self._survivors.standings) | set(self._containers)
+
+    def _was_whole(self, layer: str) -> bool:
+        hint = self._survivors.hint(Shelf.LAYERS, layer)
+        unfinished = hint.get("flags", {}).get("incomplete") is True
+        return not unfinished and (bool(hint) or self._survivors.has_tar_split(layer))
+
+    # ── what ──
+
+    def _parent(self, layer: str) -> str | None:
+        """Find a layer's parent: by what is left of its record, or by whatever else tells."""
+        hint = self._survivors.hint(Shelf.LAYERS, layer)
+        return str(hint.get("parent", "")) if hint else find_parent(self._survivors, layer, self._containers)
+
+    def _record(self, layer: str, parent: str | None) -> Rebuilt:
+        survivors = self._survivors
+        hint = survivors.hint(Shelf.LAYERS, layer)
+        standing = survivors.standings.get(layer)
+        witnesses = [
+            "what is left of its record" if hint else "",
+            f"the config of image {standing.image}" if standing else "",
+            "its tar-split" if survivors.facts(layer) else "",
+            "the files of the driver",
+        ]
+        fields = {
+            "parent": parent or "",
+            "created": self._created(layer),
+            **self.contents_of(layer),
+            **self._mapping(layer),
+            **{key: value for key, value in hint.items() if key not in {"parent", "flags"}},
+            "data_names": tuple(keys_in(self._census.layout.layer_data(layer), "layer")),
+            "flags": {key: value for key, value in hint.get("flags", {}).items() if key != "incomplete"},
+        }
+        return Rebuilt(Layer(id=layer, **fields), self._location(layer), ", ".join(filter(None, witnesses)))
+
+    def contents_of(self, layer: str) -> dict[str, Any]:
+        """Say in record fields what a layer's archive was. A config's DiffID stands in where files have changed."""
+        standing = self._survivors.standings.get(layer)
+        facts = self._survivors.facts(layer)
+        if facts is None:
+            return {"diff_digest": standing.diff_id} if standing else {}
+        digest = facts.digest or (standing.diff_id if standing else "")
+        fields = {"diff_digest": digest, "diff_size": facts.size, "uids": facts.uids, "gids": facts.gids}
+        blob = standing.blob if standing else self._survivors.blob_of(digest)
+        return {**fields, **_delivery(blob)} if blob else fields
+
+    def _mapping(self, layer: str) -> dict[str, Any]:
+        container = self._containers.get(layer)
+        if container is None or container.id_map == IDENTITY or self._census.context.driver.can_shift(container.id_map):
+            return {}
+        return {"uid_map": to_entries(container.id_map.uids), "gid_map": to_entries(container.id_map.gids)}
+
+    def _created(self, layer: str) -> str:
+        """The time of the file that was written last when the layer was made."""
+        try:
+            seconds = os.stat(self._census.layout.tar_split(layer)).st_mtime
+        except OSError:
+            seconds = self._survivors.mender.age_of(layer) or _changed(self._census.context.driver.path_of(layer))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+    def _location(self, layer: str) -> Location:
+        layout = self._census.layout
+        path = self._census.context.driver.path_of(layer)
+        in_image_store = layout.image_store and path.startswith(layout.image_store.rstrip("/") + "/")
+        return Location.IMAGE_STORE if in_image_store else Location.STABLE
+
+
+def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:
+    digest, size, kind = blob.get("digest"), blob.get("size"), blob.get("mediaType", "")
+    if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(kind, str):
+        return {}
+    compression = next((code for word, code in _COMPRESSION_OF.items() if kind.endswith(word)), 0)
+    return {"compressed_digest": digest, "compressed_size": size, "compression": compression}
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.lstat(path).st_ctime
+    except OSError:
+        return 0.0
+
+
+def _parents_first(layers: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:
+    """Order layers such that each stands behind its parent; a ring stays in the order of the IDs."""
+    waiting, ordered = list(layers), []
+    while waiting:
+        ready = [layer for layer in waiting if parents.get(layer) not in waiting] or waiting[:1]
+        ordered += ready
+        waiting = [layer for layer in waiting if layer not in ready]
+    return ordered

@@ -1,0 +1,52 @@
+"""The store that is being healed, as the planners see it: what was found, what survives, what can be had elsewhere."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.census import Census
+from cstore.check.repair.heal_record_files import Rebuilding
+from cstore.check.repair.layer_records import LayerRecords
+from cstore.check.repair.survivors import Survivors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cstore.check.repair.sources import Sources
+    from cstore.store.context import Context
+
+
+class Patient:
+    """One store at one moment.
+
+    Attributes:
+        context: the store.
+        sources: where lost bytes may be had from.
+        names: names that a person gave to images, by ID.
+        remove: whether what cannot be healed shall be taken out.
+    """
+
+    def __init__(
+        self, context: Context, sources: Sources, names: Mapping[str, Sequence[str]], *, remove: bool = False
+    ) -> None:
+        self.context, self.sources, self.names, self.remove = context, sources, names, remove
+
+    @cached_property
+    def census(self) -> Census:
+        """Everything that is recorded."""
+        return Census(self.context)
+
+    @cached_property
+    def survivors(self) -> Survivors:
+        """Everything that bears witness."""
+        return Survivors(self.census)
+
+    @cached_property
+    def rebuilding(self) -> Rebuilding:
+        """The lost records that can be made again."""
+        return Rebuilding(self.survivors, self.names)
+
+    def contents(self, layer: str) -> dict[str, Any]:
+        """What a record should say of a layer's archive, as the store itself tells."""
+        return LayerRecords(self.survivors, {}).contents_of(layer)

@@ -1,0 +1,130 @@
+"""What cannot be healed, taken out into quarantine, from which it can be brought back. Only when that is asked for.
+
+What somebody else still needs stays: a layer under a container that is sound, or under another layer.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cstore.check.repair.plan import Phase, Step
+from cstore.errors import CstoreError, UnsafeID
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.check.findings import Finding
+    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.workshop import Workshop
+
+_LEFTOVERS = frozenset({"leftover-temporary", "leftover-tar-split", "leftover-data"})
+_NOT_WORTH_IT = frozenset(
+    {"file-time", "image-without-data", "layer-unreferenced", "leftover-staging", "layer-unfinished"}
+)
+"""Nothing is wrong with these that taking the item out would mend; gc and delete are there for them."""
+
+
+def put_aside(patient: Patient, finding: Finding) -> Iterator[Step]:
+    """Plan to take out what a finding is about."""
+    del patient
+    if finding.kind in _NOT_WORTH_IT or finding.read_only:
+        return
+    subject = finding.subject
+    if finding.kind in _LEFTOVERS:
+        act = partial(_path_aside, subject.path)
+        yield Step(Phase.ASIDE, subject, f"take out {subject.path}", finding.sentence, "nothing owns it", act)
+    elif finding.kind == "layer-unaccounted":
+        what = f"take out the directory of layer {subject.id}"
+        yield Step(Phase.ASIDE, subject, what, finding.sentence, "no record owns it", partial(layer_aside, subject.id))
+    elif subject.kind in _TAKERS:
+        what = f"take out {subject.kind} {subject.id} with all that it has"
+        act = partial(_TAKERS[subject.kind], subject.id)
+        yield Step(Phase.ASIDE, subject, what, finding.sentence, "it cannot be healed", act)
+
+
+def _path_aside(path: str, shop: Workshop) -> None:
+    shop.aside(path, "nothing owned it")
+
+
+def layer_aside(layer: str, shop: Workshop) -> None:
+    """Take a layer out, unless something needs it.
+
+    Raises:
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something does; it goes first, or stays.
+    """
+    from cstore.store.removal import check_unused
+
+    why = "it could not be healed"
+    with shop.locked() as writer:
+        check_unused(writer, layer)
+        record = writer.layers.get(layer)
+        with writer.mounts() as mounts:
+            if mounts.get(layer) is not None:
+                writer.driver.unmount(layer)
+                mounts.drop(layer)
+        if record is not None:
+            shop.keeper.changed(Shelf.LAYERS, writer.layers.location(layer), record, None, why)
+            writer.layers.remove(layer)
+            writer.save(Shelf.LAYERS)
+        try:
+            for path in (*_belongings(shop, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
+                shop.keeper.keep(path, why)
+        except UnsafeID:
+            return  # nothing in the store is rightly its own
+
+
+def _belongings(shop: Workshop, layer: str) -> list[str]:
+    try:
+        return shop.mender.belongings(layer)
+    except CstoreError:
+        return []
+
+
+def image_aside(image: str, shop: Workshop) -> None:
+    """Take an image out, and then the layers that it alone had. A container keeps its image's layers."""
+    with shop.locked() as writer:
+        record = writer.images.get(image)
+        if record is None:
+            return
+        shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, None, "it could not be healed")
+        writer.images.remove(image)
+        writer.save(Shelf.IMAGES)
+        with suppress(UnsafeID):
+            shop.keeper.keep(writer.layout.image_data(image), "it could not be healed")
+    for layer in (*record.mapped_layers, record.layer):
+        _with_ancestors(layer, shop)
+
+
+def _with_ancestors(layer: str, shop: Workshop) -> None:
+    """Take out a layer and its ancestors as far up as nobody else needs them."""
+    from cstore.store.reading import Reader
+
+    while layer:
+        record = Reader(shop.context).layers.get(layer)
+        try:
+            layer_aside(layer, shop)
+        except CstoreError:
+            return
+        layer = record.parent if record else ""
+
+
+def container_aside(container: str, shop: Workshop) -> None:
+    """Take a container out, with its own layer and all that the engine keeps for it."""
+    with shop.locked() as writer:
+        record = writer.containers.get(container)
+        if record is None:
+            return
+        why = "it could not be healed"
+        shop.keeper.changed(Shelf.CONTAINERS, writer.containers.location(container), record, None, why)
+        writer.containers.remove(container)
+        writer.save(Shelf.CONTAINERS)
+        with suppress(UnsafeID):
+            shop.keeper.keep(writer.layout.container_data(container), why)
+    if record.layer:
+        layer_aside(record.layer, shop)
+
+
+_TAKERS = {"layer": layer_aside, "image": image_aside, "container": container_aside}

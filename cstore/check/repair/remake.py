@@ -1,0 +1,260 @@
+"""A layer made anew from its archive, and exchanged for the damaged one, which goes into quarantine whole.
+
+The archive comes from a source, or is put together from the layer's own tar-split and files, with lost contents taken
+from other layers that have the same file. Either way the digest of all of it must be the recorded one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+from cstore.archive.names import clean_name
+from cstore.archive.streams import FileSink
+from cstore.archive.tarsplit import FileEntry, read_lines
+from cstore.check.repair.plan import Phase, Step
+from cstore.drivers.contract import TreeOptions
+from cstore.errors import ContentDamaged, CstoreError, LayersMounted, LayerUnknown
+from cstore.fs.scoped import open_beneath
+from cstore.idmap import IDENTITY
+from cstore.store.filling import archive_fields, fill
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cstore.archive.streams import Sink
+    from cstore.check.findings import Finding
+    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.workshop import Workshop
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+    from cstore.store.filling import Filling
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BLOCK = 1 << 20
+
+Donors = dict[bytes, str]
+"""Names in an archive → the file with their contents."""
+
+
+def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str:
+    """Plan to make a layer anew whose DiffID is `expected`; or say why that cannot be done."""
+    layer = finding.subject.id
+    what = f"make layer {layer} anew, and put the damaged one into quarantine"
+    if not expected:
+        return "no digest is recorded by which its archive could be known"
+    if patient.sources.has_layer(expected):
+        evidence = f"a source has the archive {expected}"
+        return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, lambda shop: remake(shop, layer))
+    facts = patient.survivors.facts(layer)
+    record = patient.census.layers.get(layer)
+    if facts is None or facts.digest not in {"", expected} or (record and facts.size != record.diff_size >= 0):
+        if packed_digest(patient.context, layer) != expected:
+            return f"it takes the archive {expected}"
+        evidence = "packing its files gives the recorded digest"
+        return Step(
+            Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, lambda shop: remake(shop, layer, None)
+        )
+    donors = find_donors(patient, layer, [problem.name for problem in facts.problems])
+    lacking = [problem for problem in facts.problems if problem.name not in donors]
+    if lacking:
+        names = ", ".join(repr(os.fsdecode(problem.name)) for problem in lacking[:3])
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        return f"the contents of {names}{more} are nowhere in this store; it takes the archive {expected}"
+    evidence = "its tar-split and its files" + (f", and {len(donors)} that other layers have" if donors else "")
+    return Step(
+        Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, lambda shop: remake(shop, layer, donors)
+    )
+
+
+def packed_digest(context: Context, layer: str) -> str:
+    """Pack a layer's files into a tar, as a layer is that was never imported, and take its digest; "" if that fails."""
+    from cstore.archive.streams import HashingSink
+
+    sink = HashingSink()
+    try:
+        _pack(context, layer, sink)
+    except CstoreError:
+        return ""
+    return sink.digest
+
+
+def _pack(context: Context, layer: str, sink: Sink) -> None:
+    from cstore.store.reading import Reader
+
+    layers = Reader(context).layers
+    record = layers.get(layer)
+    if record is None:
+        raise LayerUnknown(layer)
+    parent = layers.get(record.parent) if record.parent else None
+    base_map = IDENTITY if parent is None else parent.id_map
+    context.driver.write_diff(layer, record.parent or None, sink, record.id_map, base_map)
+
+
+def find_donors(patient: Patient, layer: str, names: Sequence[bytes]) -> Donors:
+    """Look in all other layers for files of these names with the very contents that the layer's tar-split tells."""
+    wanted: dict[bytes, FileEntry] = {}
+    for line in read_lines(patient.census.layout.tar_split(layer)):
+        if isinstance(line, FileEntry) and line.name in names:
+            wanted[line.name] = line
+    found: Donors = {}
+    for other in patient.census.all_layers:
+        if other == layer or len(found) == len(wanted):
+            continue
+        with suppress(CstoreError, OSError):
+            root = patient.census.inspector.own_roots(other)[0]
+            for name, entry in wanted.items():
+                if name not in found and _holds(root, entry):
+                    found[name] = os.path.join(root, os.fsdecode(clean_name(name)))
+    return found
+
+
+def _holds(root: str, entry: FileEntry) -> bool:
+    from fastcrc import crc64
+
+    with ExitStack() as stack:
+        try:
+            root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, root_fd)
+            fd = open_beneath(root_fd, clean_name(entry.name), _READ)
+            stack.callback(os.close, fd)
+            if os.fstat(fd).st_size != entry.size:
+                return False
+            checksum: int | None = None
+            while block := os.read(fd, _BLOCK):
+                checksum = crc64.go_iso(block) if checksum is None else crc64.go_iso(block, checksum)
+        except OSError:
+            return False
+    return checksum == entry.checksum
+
+
+class Reassembly:
+    """An archive put together from a tar-split, the layer's own files, and `donors` in the place of damaged ones."""
+
+    def __init__(self, tar_split: str, roots: Sequence[str], donors: Mapping[bytes, str]) -> None:
+        self._pieces = self._all(tar_split, roots, donors)
+        self._left = memoryview(b"")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ReadInto`."""
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    @staticmethod
+    def _all(tar_split: str, roots: Sequence[str], donors: Mapping[bytes, str]) -> Iterator[bytes]:
+        for line in read_lines(tar_split):
+            if not isinstance(line, FileEntry):
+                yield line.payload
+            elif line.size:
+                yield from _contents(line, roots, donors.get(line.name, ""))
+
+
+def _contents(entry: FileEntry, roots: Sequence[str], donor: str) -> Iterator[bytes]:
+    fd = os.open(donor, _READ) if donor else _find(entry, roots)
+    try:
+        left = entry.size
+        while left and (block := os.read(fd, min(left, _BLOCK))):
+            left -= len(block)
+            yield block
+    finally:
+        os.close(fd)
+
+
+def _find(entry: FileEntry, roots: Sequence[str]) -> int:
+    for root in roots:
+        root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return open_beneath(root_fd, clean_name(entry.name), _READ)
+        except OSError:
+            continue
+        finally:
+            os.close(root_fd)
+    raise ContentDamaged("", os.fsdecode(entry.name), "is missing")
+
+
+def remake(shop: Workshop, layer: str, donors: Donors | None = None) -> None:
+    """Make a layer anew and exchange it for the one that is there.
+
+    The archive comes from a source; else it is put together from the tar-split, the layer's files and those of
+    `donors`; or without `donors` packed from the layer's files.
+
+    Raises:
+        LayerUnknown: it has no record any more.
+        LayersMounted: it is mounted, and whoever mounted it would go on with the damaged one.
+        ContentDamaged: what came out is not the recorded layer. Nothing was changed.
+    """
+    from cstore.store.reading import Reader
+
+    context = shop.context
+    record = Reader(context).layers.get(layer)
+    if record is None:
+        raise LayerUnknown(layer)
+    parent = Reader(context).layers.get(record.parent) if record.parent else None
+    options = TreeOptions(id_map=record.id_map, parent_map=IDENTITY if parent is None else parent.id_map)
+    staged = context.driver.stage(record.parent or None, options)
+    try:
+        filling = _filled(shop, record, staged, donors)
+        try:
+            if record.diff_digest and filling.applied.diff_digest != record.diff_digest:
+                found = filling.applied.diff_digest
+                raise ContentDamaged(layer, "the archive", f"has the digest {found} instead of {record.diff_digest}")
+            _exchange(shop, record, staged, filling)
+        finally:
+            filling.staging.remove()
+    finally:
+        staged.staging.remove()
+
+
+def _filled(shop: Workshop, record: Layer, staged: Any, donors: Donors | None) -> Filling:
+    context = shop.context
+    with shop.sources.layer(record.diff_digest) as fd:
+        if fd is not None:
+            return fill(context, staged, fd, record.id_map, None)
+    if donors is None:
+        with tempfile.TemporaryFile(dir=context.layout.graph_root) as file:
+            _pack(context, record.id, FileSink(file.fileno()))
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            return fill(context, staged, file.fileno(), record.id_map, None)
+    roots = context.driver.content_roots(record.id)
+    source = Reassembly(context.layout.tar_split(record.id), roots, donors)
+    return fill(context, staged, source, record.id_map, None)
+
+
+def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> None:
+    why = "it was damaged, and was made anew"
+    mender = shop.mender
+    with shop.locked() as writer:
+        current = writer.layers.get(record.id)
+        if current is None:
+            raise LayerUnknown(record.id)
+        with writer.mounts() as mounts:
+            entry = mounts.get(record.id)
+            if entry is not None and writer.driver.is_mounted(record.id, entry.path) and writer.driver.name != "vfs":
+                raise LayersMounted([record.id])
+        target = writer.driver.path_of(record.id)
+        if os.path.isdir(target):
+            mender.take_identity(staged.tree, record.id)
+            shop.keeper.exchange(target, mender.whole_of(staged.tree), why)
+        else:
+            shop.keeper.keep(target, why)
+            writer.driver.adopt(staged, record.id, record.parent or None)
+        tar_split = writer.layout.tar_split(record.id)
+        shop.keeper.keep(tar_split, why)
+        filling.publish(tar_split, sync=shop.context.sync)
+        shop.keeper.succeed(tar_split)
+        missing = {key: value for key, value in archive_fields(filling.applied).items() if not getattr(current, key)}
+        kept = {key: value for key, value in missing.items() if not key.startswith("compress")}
+        if kept:
+            shop.keeper.changed(Shelf.LAYERS, writer.layers.location(record.id), current, current.with_(**kept), why)
+            writer.layers.replace(current.with_(**kept))
+            writer.save(Shelf.LAYERS)

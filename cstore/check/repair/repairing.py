@@ -1,0 +1,141 @@
+"""A whole repair: check, plan, carry out, and again, until nothing is left that can be healed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.check.checking import check_store
+from cstore.check.options import CheckOptions
+from cstore.check.repair.patient import Patient
+from cstore.check.repair.planning import make_plan
+from cstore.check.repair.sources import Sources
+from cstore.check.repair.workshop import Workshop
+from cstore.errors import CstoreError, ReadOnlyStore
+from cstore.fs.writable import is_writable
+from cstore.store.quarantine import keeping
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cstore.check.repair.plan import Plan, Step
+    from cstore.check.report import Report
+    from cstore.store.context import Context
+
+_MOST_ROUNDS = 8
+"""One brings to light what the next one heals; no chain of damage is longer than this."""
+
+
+class RepairOptions(Value):
+    """How a repair is made.
+
+    Attributes:
+        sources: files, directories and stores from which lost bytes may be had.
+        names: names for images whose names are lost, by the beginning of their ID.
+        remove: take out what cannot be healed.
+        dry_run: plan only.
+        by: what is noted in the journal as the one who asked.
+        agree: asked before a plan is carried out; None agrees to everything.
+        told: told of each step when it is done, with the error if it failed.
+        progress: as of a check.
+    """
+
+    sources: tuple[str, ...] = ()
+    names: Mapping[str, Sequence[str]] = {}
+    remove: bool = False
+    dry_run: bool = False
+    by: str = "cstore repair"
+    agree: Callable[[Plan], bool] | None = None
+    told: Callable[[Step, CstoreError | None], None] | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+class Repaired(Value):
+    """What came of a repair.
+
+    Attributes:
+        plans: what was planned, round by round.
+        done: the steps that were carried out.
+        failed: those that could not be, and why.
+        left: the last check: what is still wrong.
+        case: the quarantine case with all that was taken out or changed, "" if nothing was.
+    """
+
+    plans: tuple[Plan, ...]
+    done: tuple[Step, ...]
+    failed: tuple[tuple[Step, CstoreError], ...]
+    left: Report
+    case: str
+
+
+def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> Repaired:  # noqa: B008  - never changes
+    """Heal a store.
+
+    Raises:
+        ReadOnlyStore: nothing can be written to it. `check` works.
+        SourceUnusable: a source is not there.
+        LockTimeout: another repair is at work, or a writer was busy for too long.
+    """
+    if not options.dry_run and not is_writable(context.layout.graph_root):
+        raise ReadOnlyStore("repair", context.layout.graph_root)
+    return _Repair(context, options).run()
+
+
+class _Repair:
+    """One repair."""
+
+    def __init__(self, context: Context, options: RepairOptions) -> None:
+        self._context, self._options = context, options
+        self._sources = Sources(context, options.sources)
+        self._plans: list[Plan] = []
+        self._done: list[Step] = []
+        self._failed: list[tuple[Step, CstoreError]] = []
+
+    def run(self) -> Repaired:
+        """Go on round by round, as long as a round has steps that were not tried yet."""
+        if self._options.dry_run:
+            report = self._check()
+            self._plan(report)
+            return self._result(report, "")
+        with keeping(self._context, self._options.by) as keeper:
+            shop = Workshop(self._context, keeper, self._sources)
+            tried: set[tuple[int, str, str, str]] = set()
+            report = self._check()
+            for _ in range(_MOST_ROUNDS):
+                plan = self._plan(report)
+                new = [step for step in plan.steps if step.key not in tried]
+                if not new or not self._agreed(plan.with_(steps=tuple(new))):
+                    break
+                tried.update(step.key for step in new)
+                self._carry_out(new, shop)
+                report = self._check()
+            return self._result(report, keeper.case.id if keeper.case else "")
+
+    def _check(self) -> Report:
+        return check_store(self._context, CheckOptions(progress=self._options.progress))
+
+    def _plan(self, report: Report) -> Plan:
+        patient = Patient(self._context, self._sources, self._options.names, remove=self._options.remove)
+        plan = make_plan(patient, report.findings)
+        self._plans.append(plan)
+        return plan
+
+    def _agreed(self, plan: Plan) -> bool:
+        return self._options.agree is None or self._options.agree(plan)
+
+    def _carry_out(self, steps: Sequence[Step], shop: Workshop) -> None:
+        """Do one step after the other, whatever becomes of those before it."""
+        for step in steps:
+            failure: CstoreError | None = None
+            try:
+                step.act(shop)
+            except CstoreError as error:
+                failure = error
+                self._failed.append((step, error))
+            else:
+                self._done.append(step)
+            if self._options.told is not None:
+                self._options.told(step, failure)
+
+    def _result(self, report: Report, case: str) -> Repaired:
+        return Repaired(tuple(self._plans), tuple(self._done), tuple(self._failed), report, case)

@@ -1,0 +1,250 @@
+"""Where lost bytes can be had: archives of layers, archives and layouts of images, other stores.
+
+A source is only read. Whatever comes out of it is believed by its digest alone, so it does not matter what a file
+claims to be: every tar in it may be a layer, every small file may be a manifest or a config.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from cstore.archive.compression import Compression, open_decoder, sniff
+from cstore.archive.streams import BUFFER_SIZE, FileReader, PeekingReader, fill
+from cstore.archive.tar.header import REGULAR
+from cstore.archive.tar.reader import ReaderWindows, TarReader
+from cstore.errors import ArchiveError, CstoreError, SourceUnusable, SystemFailure
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.streams import ReadInto
+    from cstore.store.context import Context
+    from cstore.store.store import Store
+
+_SMALL = 4 << 20
+_LONGEST_MAGIC = 10
+_RECORD_DIRECTORIES = ("overlay-layers", "vfs-layers", "btrfs-layers", "zfs-layers")
+
+
+class _Piece(Value):
+    """A part of a file: where it begins and how long it is. Without a length: all of it."""
+
+    path: str
+    start: int = 0
+    size: int = -1
+
+
+class Sources:
+    """All sources together. What they hold is found out when something is looked for."""
+
+    def __init__(self, context: Context, given: Sequence[str]) -> None:
+        """Take note of the sources.
+
+        Raises:
+            SourceUnusable: one of them is not there.
+        """
+        self._context = context
+        self.given = tuple(given)
+        self._layers: dict[str, _Piece] = {}
+        self._blobs: dict[str, _Piece] = {}
+        self._stores: list[Store] = []
+        self._copies: list[IO[bytes]] = []
+        self._looked = False
+        for path in given:
+            if not os.path.exists(path):
+                raise SourceUnusable(path, "there is no such file or directory")
+
+    @contextmanager
+    def layer(self, diff_id: str) -> Iterator[int | None]:
+        """Give a descriptor from which the archive of that DiffID can be read; None if no source has it."""
+        self._look()
+        piece = self._layers.get(diff_id)
+        if piece is not None:
+            with _opened(piece) as fd:
+                yield fd
+            return
+        for store in self._stores:
+            layer = next((found for found in store.layers.list() if found.diff_digest == diff_id), None)
+            if layer is not None:
+                with self._spooled(store, layer.id) as fd:
+                    yield fd
+                return
+        yield None
+
+    def has_layer(self, diff_id: str) -> bool:
+        """Whether some source has the archive of that DiffID."""
+        self._look()
+        return diff_id in self._layers or any(
+            found.diff_digest == diff_id for store in self._stores for found in store.layers.list()
+        )
+
+    def blob(self, digest: str) -> bytes | None:
+        """Give the small file of that digest, such as a manifest or a config; None if no source has it."""
+        self._look()
+        piece = self._blobs.get(digest)
+        if piece is not None:
+            with _opened(piece) as fd, open(fd, "rb", closefd=False) as file:
+                data = file.read(_SMALL)
+            return data if digest == f"sha256:{hashlib.sha256(data).hexdigest()}" else None
+        for store in self._stores:
+            for image in store.images.list():
+                for key, recorded in image.data_digests.items():
+                    if recorded == digest:
+                        return store.images.get_data(image.id, key)
+        return None
+
+    def layer_item(self, layer: str, key: str) -> bytes | None:
+        """Give a data item of the layer of that ID; None if no source has it."""
+        self._look()
+        for store in self._stores:
+            if store.layers.find(layer) is not None:
+                try:
+                    return store.layers.get_data(layer, key)
+                except CstoreError:
+                    continue
+        return None
+
+    # ── what there is ──
+
+    def _look(self) -> None:
+        if self._looked:
+            return
+        self._looked = True
+        for path in self.given:
+            if os.path.isdir(path) and _is_store(path):
+                self._stores.append(_open_store(path))
+            elif os.path.isdir(path):
+                for folder, _, names in os.walk(path):
+                    for name in sorted(names):
+                        self._look_into(os.path.join(folder, name))
+            else:
+                self._look_into(path)
+
+    def _look_into(self, path: str) -> None:
+        """Note a file by its digests, and the members of a tar by theirs."""
+        try:
+            if os.path.isfile(path):
+                self._note(_Piece(path))
+                for member in _members(self._plain(path)):
+                    self._note(member)
+        except ArchiveError:
+            return  # no archive, or one that ends early: what could be read is known
+
+    def _plain(self, path: str) -> str:
+        """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
+        import tempfile
+
+        with open(path, "rb") as file:
+            if sniff(file.read(_LONGEST_MAGIC)) is Compression.NONE:
+                return path
+            file.seek(0)
+            copy = tempfile.TemporaryFile(dir=self._context.layout.graph_root)  # noqa: SIM115  - kept as long as we are
+            self._copies.append(copy)
+            for view in _decompressed(file.fileno(), path):
+                copy.write(view)
+            copy.flush()
+        return f"/proc/self/fd/{copy.fileno()}"
+
+    def _note(self, piece: _Piece) -> None:
+        with _opened(piece) as fd:
+            raw, plain, size = _digests(fd, piece)
+        self._layers.setdefault(plain, piece)
+        if size <= _SMALL:
+            self._blobs.setdefault(raw, piece)
+
+    @contextmanager
+    def _spooled(self, store: Store, layer: str) -> Iterator[int]:
+        """Write a layer of another store into a file that has no name, and give that."""
+        import tempfile
+
+        from cstore.archive.streams import FileSink
+
+        with tempfile.TemporaryFile(dir=self._context.layout.graph_root) as file:
+            store.layers.diff(layer, FileSink(file.fileno()), compression=Compression.NONE)
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            yield file.fileno()
+
+
+def _is_store(path: str) -> bool:
+    return any(os.path.isdir(os.path.join(path, name)) for name in _RECORD_DIRECTORIES)
+
+
+def _open_store(path: str) -> Store:
+    from cstore.config import Overrides, load_config
+    from cstore.store.store import open_store
+
+    run_root = os.path.join(path, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
+    return open_store(load_config(Overrides(graph_root=path, run_root=run_root)))
+
+
+@contextmanager
+def _opened(piece: _Piece) -> Iterator[int]:
+    """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
+    import tempfile
+
+    try:
+        fd = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("read", piece.path, error) from None
+    try:
+        if piece.size < 0:
+            yield fd
+            return
+        with tempfile.TemporaryFile() as copy:
+            left, place = piece.size, piece.start
+            while left:
+                block = os.pread(fd, min(left, 1 << 20), place)
+                if not block:
+                    raise SourceUnusable(piece.path, "it ends in the midst of a member")
+                copy.write(block)
+                place, left = place + len(block), left - len(block)
+            copy.flush()
+            os.lseek(copy.fileno(), 0, os.SEEK_SET)
+            yield copy.fileno()
+    finally:
+        os.close(fd)
+
+
+def _digests(fd: int, piece: _Piece) -> tuple[str, str, int]:
+    """Hash a file as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
+    raw = hashlib.sha256(usedforsecurity=False)
+    size = 0
+    while block := os.pread(fd, 1 << 20, size):
+        raw.update(block)
+        size += len(block)
+    plain = hashlib.sha256(usedforsecurity=False)
+    os.lseek(fd, 0, os.SEEK_SET)
+    try:
+        for view in _decompressed(fd, piece.path):
+            plain.update(view)
+    except ArchiveError:
+        plain.update(b"broken")
+    return f"sha256:{raw.hexdigest()}", f"sha256:{plain.hexdigest()}", size
+
+
+def _decompressed(fd: int, path: str) -> Iterator[memoryview]:
+    source: ReadInto = _decoder(fd, path)
+    buffer = memoryview(bytearray(BUFFER_SIZE))
+    while count := fill(source, buffer):
+        yield buffer[:count]
+
+
+def _decoder(fd: int, path: str) -> ReadInto:
+    peeking = PeekingReader(FileReader(fd, path))
+    return open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
+
+
+def _members(path: str) -> Iterator[_Piece]:
+    """The regular files in an uncompressed tar; a compressed one is no image archive that anybody writes."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)
+        while (entry := reader.next()) is not None:
+            if entry.type == REGULAR and entry.stored:
+                yield _Piece(path, reader.offset, entry.stored)
+    finally:
+        os.close(fd)

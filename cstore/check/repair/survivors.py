@@ -1,0 +1,209 @@
+"""Everything in a store that bears witness to lost records: directories, data items, tar-splits, the driver's files.
+
+Nothing here changes anything. What is expensive is found out when it is asked for, and once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.census import driver_place
+from cstore.check.repair.facts import ArchiveFacts, archive_facts
+from cstore.check.repair.hints import Hints, gather_hints
+from cstore.check.repair.image_files import ImageFiles
+from cstore.drivers.mending import open_mender
+from cstore.errors import CstoreError
+from cstore.ids import flaw_of_id
+from cstore.oci.chain import layer_ids
+from cstore.store.evidence import transient_containers, transient_layers
+from cstore.store.lookup import tree_names
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cstore.check.census import Census
+    from cstore.drivers.mending import Mender
+    from cstore.store.places import Shelf
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_LARGEST_TEXT = 4 << 20
+
+
+class Standing(Value):
+    """Where an image's config puts a layer: on which parent, with which DiffID; and how its blob was delivered."""
+
+    image: str
+    parent: str
+    diff_id: str
+    blob: Mapping[str, Any] = {}
+
+
+class Survivors:
+    """What is left of one store."""
+
+    def __init__(self, census: Census) -> None:
+        self.census = census
+        self._facts: dict[str, ArchiveFacts | None] = {}
+        self._hints: dict[Shelf, Hints] = {}
+
+    @cached_property
+    def mender(self) -> Mender:
+        """Who knows what the driver keeps."""
+        return open_mender(self.census.context.driver, driver_place(self.census.context))
+
+    def hint(self, shelf: Shelf, identifier: str) -> dict[str, Any]:
+        """What can still be read of a record; nothing, mostly."""
+        if shelf not in self._hints:
+            self._hints[shelf] = gather_hints(self.census, shelf)
+        return self._hints[shelf].get(identifier, {})
+
+    # ── layers ──
+
+    @cached_property
+    def lost_layers(self) -> list[str]:
+        """Trees of the store's own that no record describes, sorted."""
+        elsewhere = transient_layers(self.census.layout) | tree_names(self.census.layers)
+        known = set(self.census.layers.ids()) | elsewhere
+        return sorted(layer for layer in self.census.trees if layer not in known and not flaw_of_id(layer))
+
+    def facts(self, layer: str) -> ArchiveFacts | None:
+        """What the tar-split and the files of a layer say; None without a tar-split that can be read."""
+        if layer not in self._facts:
+            self._facts[layer] = None
+            path = self.census.layout.tar_split(layer)
+            if os.path.exists(path):
+                try:
+                    roots = self.census.context.driver.content_roots(layer)
+                except CstoreError:
+                    roots = self._own_roots(layer)  # the ancestors cannot be found
+                self._facts[layer] = archive_facts(path, roots) if roots else None
+        return self._facts[layer]
+
+    def _own_roots(self, layer: str) -> Sequence[str]:
+        try:
+            return self.census.inspector.own_roots(layer)
+        except CstoreError:
+            return ()
+
+    def digest_of(self, layer: str) -> str:
+        """The DiffID of a layer: as recorded, else as its files give it; "" if nobody knows."""
+        record, _ = self.census.all_layers.get(layer, (None, False))
+        if record is not None and record.diff_digest:
+            return record.diff_digest
+        facts = self.facts(layer)
+        return facts.digest if facts else ""
+
+    def names_digest(self, diff_id: str) -> bool:
+        """Whether the config of some image names a layer of this DiffID."""
+        return any(diff_id in files.diff_ids for files in self.image_files.values())
+
+    def has_tar_split(self, layer: str) -> bool:
+        """Whether a layer was imported."""
+        return os.path.isfile(self.census.layout.tar_split(layer))
+
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """What the configs of all images say of layers, by the layers' usual IDs."""
+        found: dict[str, Standing] = {}
+        for files in self.image_files.values():
+            parent = ""
+            blobs = files.blobs or ({},) * len(files.diff_ids)
+            for layer, diff_id, blob in zip(layer_ids(files.diff_ids), files.diff_ids, blobs, strict=True):
+                found.setdefault(layer, Standing(files.id, parent, diff_id, blob))
+                parent = layer
+        return found
+
+    def blob_of(self, diff_digest: str) -> Mapping[str, Any]:
+        """How a layer of this DiffID was delivered, as some manifest says; nothing if none does."""
+        return next((place.blob for place in self.standings.values() if place.diff_id == diff_digest), {})
+
+    # ── images ──
+
+    @cached_property
+    def image_files(self) -> dict[str, ImageFiles]:
+        """The data directories of images, recorded or not, by ID."""
+        found = {}
+        for directory, name in _directories(self.census.layout.images):
+            if not flaw_of_id(name):
+                files = ImageFiles(directory, name)
+                if files.keys:
+                    found[name] = files
+        return found
+
+    @cached_property
+    def lost_images(self) -> list[str]:
+        """Images with data and without a record."""
+        known = set(self.census.images.ids())
+        return [image for image in self.image_files if image not in known]
+
+    # ── containers ──
+
+    @cached_property
+    def container_directories(self) -> dict[str, str]:
+        """The directories of containers, recorded or not, by ID."""
+        found = _directories(self.census.layout.containers)
+        return {name: directory for directory, name in found if not flaw_of_id(name)}
+
+    @cached_property
+    def lost_containers(self) -> list[str]:
+        """Containers with a directory that is not empty, and without a record."""
+        known = set(self.census.containers.ids()) | transient_containers(self.census.layout)
+        return [
+            name for name, path in self.container_directories.items() if name not in known and next(_files(path), None)
+        ]
+
+    def ids_in_files_of(self, container: str) -> list[str]:
+        """All IDs that the engine wrote into a container's files, most frequent first."""
+        counts: dict[str, int] = {}
+        for path in _files(self.container_directories.get(container, "")):
+            for found in _ID.findall(_text(path)):
+                counts[found] = counts.get(found, 0) + 1
+        return sorted(counts, key=lambda identifier: -counts[identifier])
+
+    def settings_of(self, container: str) -> Iterator[dict[str, Any]]:
+        """Every JSON object that the engine keeps for a container."""
+        import json
+
+        for path in _files(self.container_directories.get(container, "")):
+            try:
+                found = json.loads(_text(path))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(found, dict):
+                yield found
+
+
+def _directories(folder: str) -> list[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry.path, entry.name) for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Every file below a directory; mounts in it (an engine's shm) are not entered, nor are links followed."""
+    if not folder:
+        return
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not os.path.ismount(os.path.join(path, name))]
+        yield from (os.path.join(path, name) for name in sorted(names))
+
+
+def _text(path: str) -> str:
+    """The text of a file, if it is one that a person could read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        if not os.path.isfile(path) or os.fstat(fd).st_size > _LARGEST_TEXT:
+            return ""
+        try:
+            return file.read(_LARGEST_TEXT).decode(errors="replace")
+        except OSError:
+            return ""

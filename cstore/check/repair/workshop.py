@@ -1,0 +1,137 @@
+"""Where steps are carried out: under the locks of all writers, each change in the journal before it is made."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cstore.check.census import driver_place
+from cstore.drivers.mending import open_mender
+from cstore.errors import SystemFailure
+from cstore.fs.atomic import write_file
+from cstore.store.places import Shelf
+from cstore.store.session import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cstore.check.repair.sources import Sources
+    from cstore.drivers.mending import Mender
+    from cstore.records.model import Record
+    from cstore.records.table import Location
+    from cstore.store.context import Context
+    from cstore.store.quarantine import Keeper
+    from cstore.store.session import Writer
+
+
+class Workshop:
+    """What a step works with.
+
+    Attributes:
+        context: the store.
+        keeper: takes things out of it, into quarantine.
+        sources: where lost bytes may be had from.
+    """
+
+    def __init__(self, context: Context, keeper: Keeper, sources: Sources) -> None:
+        self.context = context
+        self.keeper = keeper
+        self.sources = sources
+
+    @cached_property
+    def mender(self) -> Mender:
+        """Who knows what the driver keeps."""
+        return open_mender(self.context.driver, driver_place(self.context))
+
+    @contextmanager
+    def locked(self) -> Iterator[Writer]:
+        """Hold all locks of the store. What a dead writer left is not touched: it may be what is being healed."""
+        with writing(self.context, *Shelf, graph=True, recovering=False) as writer:
+            yield writer
+
+    def change(self, shelf: Shelf, identifier: str, why: str, change: Callable[[Any], Any]) -> None:
+        """Change a record, if it is there and `change` returns another one."""
+        with self.locked() as writer:
+            table = writer.table(shelf)
+            before = table.get(identifier)
+            after = None if before is None else change(before)
+            if before is None or after is None or after == before:
+                return
+            self.keeper.changed(shelf, table.location(identifier), before, after, why)
+            table.replace(after)
+            writer.save(shelf)
+
+    def add(self, shelf: Shelf, record: Record, location: Location, why: str) -> None:
+        """Add a record, unless there is one of that ID by now; a name that somebody has by now is left out."""
+        with self.locked() as writer:
+            table = writer.table(shelf)
+            if record.id in table:
+                return
+            free = tuple(name for name in record.names if table.named(name) is None)
+            record = record.with_(names=free)
+            self.keeper.changed(shelf, location, None, record, why)
+            table.add(record, location)
+            writer.save(shelf)
+
+    def forget(self, shelf: Shelf, identifier: str, why: str) -> None:
+        """Take a record out."""
+        with self.locked() as writer:
+            table = writer.table(shelf)
+            record = table.get(identifier)
+            if record is None:
+                return
+            self.keeper.changed(shelf, table.location(identifier), record, None, why)
+            table.remove(identifier)
+            writer.save(shelf)
+
+    def rewrite(self, shelf: Shelf, location: Location, raw: Iterable[bytes], why: str) -> None:
+        """Put a record file in the place of a damaged one, which goes into quarantine. Call it with the locks held.
+
+        Raises:
+            SystemFailure: it could not be written; the next repair finds the old one missing, and goes on.
+        """
+        path = self.context.places[shelf].files[location]
+        self.keeper.keep(path, why)
+        write_file(path, b"[" + b",".join(raw) + b"]", sync=self.context.sync)
+        self.keeper.succeed(path)
+
+    def put(self, path: str, data: bytes, mode: int, why: str) -> None:
+        """Put a file in the place of what is there, which goes into quarantine."""
+        self.keeper.keep(path, why)
+        write_file(path, data, mode=mode, sync=self.context.sync)
+        self.keeper.succeed(path)
+
+    def aside(self, path: str, why: str) -> None:
+        """Take something out of the store."""
+        with self.locked():
+            self.keeper.keep(path, why)
+
+
+def set_mode(path: str, mode: int) -> None:
+    """Set the mode of a directory or file that is no link.
+
+    Raises:
+        SystemFailure: the system refused.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise SystemFailure("set the mode of", path, error) from None
+
+
+def set_owner(path: str, owner: int) -> None:
+    """Give a directory or file that is no link to a user and that user's group.
+
+    Raises:
+        SystemFailure: the system refused.
+    """
+    try:
+        os.chown(path, owner, -1, follow_symlinks=False)
+    except OSError as error:
+        raise SystemFailure("set the owner of", path, error) from None

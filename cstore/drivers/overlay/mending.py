@@ -1,0 +1,150 @@
+"""A layer's `link`, `lower`, `work` and short link, made again: the counterpart of inspect.py."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.drivers.overlay.inspect import runs_through
+from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, make_link, write_link_file
+from cstore.drivers.overlay.options import NAME, read_options
+from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs.atomic import write_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.drivers.mending import Mender
+    from cstore.drivers.registry import DriverPlace
+
+_LINK_MODE = 0o644
+
+
+class OverlayMender:
+    """Mends in the homes of one store."""
+
+    def __init__(self, place: DriverPlace) -> None:
+        self._homes = Homes(place.home, place.image_home, read_options(place.options).stores)
+        self._sync = place.sync
+
+    def parent_of(self, layer: str) -> str | None:
+        """See `Mender.parent_of`."""
+        try:
+            place = self._homes.find(layer)
+            names = place.lower_names()
+        except CstoreError:
+            return None
+        if not names:
+            return "" if os.path.isdir(os.path.join(place.path, "empty")) else None
+        found = self._homes.behind(names[0]) or self._homes.search(names[0])
+        return None if found is None else found.layer
+
+    def age_of(self, layer: str) -> float:
+        """See `Mender.age_of`: nothing touches the `link` file after a layer was made."""
+        for part in ("link", "work", ""):
+            with suppress(OSError, CstoreError):
+                return os.lstat(os.path.join(self._homes.find(layer).path, part)).st_mtime
+        return 0.0
+
+    def belongings(self, layer: str) -> list[str]:
+        """See `Mender.belongings`."""
+        place = self._homes.find(layer)
+        folder = os.path.join(place.home, "l")
+        target = f"../{layer}/diff"
+        links = []
+        with suppress(OSError):
+            for name in sorted(os.listdir(folder)):
+                path = os.path.join(folder, name)
+                if os.path.islink(path) and os.readlink(path) == target:
+                    links.append(path)
+        return [*links, place.path]
+
+    def whole_of(self, tree: str) -> str:
+        """See `Mender.whole_of`."""
+        return os.path.dirname(tree)
+
+    def take_identity(self, tree: str, layer: str) -> None:
+        """See `Mender.take_identity`: children of the layer refer to it by its short link."""
+        link = self._own(layer).link
+        if link:
+            write_file(os.path.join(os.path.dirname(tree), "link"), link.encode(), mode=_LINK_MODE, sync=self._sync)
+
+    def wrong_links(self, layer: str) -> list[str]:
+        """See `Mender.wrong_links`."""
+        place = self._own(layer)
+        path = os.path.join(place.path, "link")
+        if not place.link or self._holder(place) not in {layer, ""}:
+            return [path]
+        short = os.path.join(place.home, "l", place.link)
+        leads_here = os.path.islink(short) and os.readlink(short) == f"../{layer}/diff"
+        return [] if leads_here else [short]
+
+    def _holder(self, place: Place) -> str:
+        """The layer that the short link in a layer's `link` file belongs to; "" if that is nobody else."""
+        found = self._homes.behind(place.link)
+        return found.layer if found is not None and found.link == place.link else ""
+
+    def mend_links(self, layer: str) -> list[str]:
+        """See `Mender.mend_links`."""
+        place = self._own(layer)
+        made = []
+        try:
+            if not place.link:
+                write_link_file(place)
+                made.append(os.path.join(place.path, "link"))
+            short = os.path.join(place.home, "l", place.link)
+            if not os.path.islink(short) or os.readlink(short) != f"../{layer}/diff":
+                make_link(place, place.link)
+                made.append(short)
+        except OSError as error:
+            raise SystemFailure("mend the links of", place.path, error) from error
+        return made
+
+    def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
+        """See `Mender.mend_parts`."""
+        place = self._own(layer)
+        made = []
+        if ancestors and not runs_through(self._lies_on(place), ancestors):
+            path = os.path.join(place.path, "lower")
+            write_file(path, self._lower(layer, ancestors).encode(), mode=_LINK_MODE, sync=self._sync)
+            made.append(path)
+        for name in ("work", "merged") if ancestors else ("work", "merged", "empty"):
+            path = os.path.join(place.path, name)
+            try:
+                os.mkdir(path, 0o700)
+                made.append(path)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise SystemFailure("make", path, error) from error
+        return made
+
+    def _lies_on(self, place: Place) -> list[str]:
+        """The ancestors that the layer's files name now; none if they name one that is not there."""
+        try:
+            return [ancestor.layer for ancestor in self._homes.ancestors(place)]
+        except CstoreError:
+            return []
+
+    def _lower(self, layer: str, ancestors: Sequence[str]) -> str:
+        if len(ancestors) > DEEPEST:
+            count = len(ancestors)
+            raise DriverError(NAME, f"layer {layer} has {count} ancestors; the kernel mounts {DEEPEST} at most")
+        links = []
+        for ancestor in ancestors:
+            link = self._homes.find(ancestor).link
+            if not link:
+                raise DriverError(NAME, f"layer {ancestor}, beneath layer {layer}, has no short link")
+            links.append(f"l/{link}")
+        return ":".join(links)
+
+    def _own(self, layer: str) -> Place:
+        place = self._homes.find(layer)
+        if place.home not in self._homes.writable:
+            raise DriverError(NAME, f"layer {layer} is in {place.home}, which is only read")
+        return place
+
+
+if TYPE_CHECKING:
+    _: type[Mender] = OverlayMender
