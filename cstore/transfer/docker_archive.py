@@ -35,7 +35,8 @@ def read_plans(members: Members, home: str) -> list[ImagePlan]:
         peer = "invalid manifest, manifest cannot be null (but can be [])"
         raise ImageArchiveError(MANIFEST, "expected a list of images, found null", peer=peer)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image")
+        hint = "skopeo copy makes an OCI layout of a dir: directory" if isinstance(items, dict) else ""
+        raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
     if len(items) > MOST_IMAGES:
         raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, and may name {MOST_IMAGES}")
     return merge([_plan(members, item, place, home) for place, item in enumerate(items)])

@@ -229,6 +229,9 @@ fault("number that is none", "manifest.json", "not JSON")(lambda: {**docker_arch
 fault("document in another encoding", "manifest.json", "expected a list")(
     lambda: {**docker_archive(), "manifest.json": '"[]"'.encode("utf-16")}
 )
+fault("manifest.json is a manifest", "manifest.json", "expected a list")(
+    lambda: {**docker_archive(), "manifest.json": b'{"schemaVersion":2}'}
+)
 fault("manifest.json is deep", "manifest.json", "not JSON")(
     lambda: {**docker_archive(), "manifest.json": b"[" * 200_000}
 )
