@@ -118,11 +118,15 @@ class Census:
         return set(self.context.driver.layers())
 
     @cached_property
-    def needed_elsewhere(self) -> set[str]:
-        """Layers that transient containers need, whose records are in the run root: their own and their parents."""
+    def transient(self) -> dict[str, Layer]:
+        """Layers of transient containers by ID, recorded in the run root whether or not the store was opened so."""
         path = os.path.join(self.layout.run_layers, "volatile-layers.json")
-        volatile = Table.load(LAYERS, {Location.VOLATILE: path}, degraded=True)
-        return {layer.id for layer in volatile} | {layer.parent for layer in volatile}
+        return {layer.id: layer for layer in Table.load(LAYERS, {Location.VOLATILE: path}, degraded=True)}
+
+    @cached_property
+    def needed_elsewhere(self) -> set[str]:
+        """Layers that transient containers need: their own, and the parents of these."""
+        return {*self.transient, *(layer.parent for layer in self.transient.values())}
 
     @cached_property
     def inspector(self) -> Inspector:

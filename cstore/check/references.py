@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cstore.check.findings import Finding, of_container, of_image, of_layer
 from cstore.records.model import ZERO_TIME
-from cstore.store.lookup import referenced
+from cstore.store.lookup import referenced, tree_names
 from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ def _seconds(created: str) -> float:
 
 def lost_records(census: Census) -> Iterator[Finding]:
     """Layers without a record that something refers to, or whose record was in a file that is damaged."""
-    known = set(census.all_layers)
+    known = {*census.all_layers, *census.transient, *tree_names(census.layers)}
     needed = referenced(census) | census.needed_elsewhere
     suspect = Shelf.LAYERS in census.suspect
     for layer in sorted(census.trees - known):

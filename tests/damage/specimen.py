@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from cstore.store.image_creation import NewImage
 from tests.builders import directory, hardlink, make_tar, paths_below, regular, symlink, whiteout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 BASE, MIDDLE, TOP = "a" * 64, "b" * 64, "c" * 64
@@ -43,6 +44,7 @@ class Specimen:
     root: str
     stores: tuple[str, ...] = ()
     patience: float = 20
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def patient(self, seconds: float) -> Specimen:
         """The same store, for somebody who waits that long for a lock."""
@@ -67,6 +69,7 @@ class Specimen:
             driver_options=tuple(f"{self.driver}.imagestore={path}" for path in self.stores),
             lock_timeout=self.patience,
             sync=False,
+            **self.more,
         )
         return open_store(load_config(overrides, environ={"HOME": self.root}))
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import LockTimeout
 from cstore.store import NewLayer
+from cstore.store.container_creation import NewContainer
 from tests.builders import Entry, directory, hardlink, make_tar, pax_header, regular, symlink, whiteout
-from tests.damage.specimen import BASE, BASE_TAR, MIDDLE_TAR, Specimen, look, put
+from tests.damage.specimen import BASE, BASE_TAR, IMAGE, MIDDLE_TAR, Specimen, look, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,30 @@ def test_a_parent_in_an_additional_store(driver: str, fresh: Callable[[str], Spe
     found = {(finding.kind, finding.subject.id, finding.read_only) for finding in own.check().findings}
     assert {("layer-data-missing", BASE, True), ("file-missing", BASE, True)} <= found
     assert look(own.graph).items() <= before.items()
+
+
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+def test_a_separate_image_store(driver: str, tmp_path: Path) -> None:
+    """Layers, images and tar-split files lie in two roots."""
+    specimen = Specimen(driver, str(tmp_path), more={"image_store": str(tmp_path / "images")})
+    store = specimen.open()
+    put(store, NewLayer(id="below", read_only=True), BASE_TAR, specimen.root)
+    put(store, NewLayer(id="above", parent="below"), MIDDLE_TAR, specimen.root)
+
+    assert specimen.check().findings == ()
+    os.unlink(specimen.tar_split("below"))
+    assert [finding.kind for finding in specimen.check().findings if finding.severity.value == "records"] != []
+
+
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+def test_transient_containers(driver: str, fresh: Callable[[str], Specimen]) -> None:
+    """What is recorded in the run root is used and known, whether or not the store was opened as a transient one."""
+    specimen = fresh(driver)
+    transient = replace(specimen, more={"transient_store": True})
+    transient.open().containers.create(NewContainer(id="2" * 64, image=IMAGE, volatile=True))
+
+    assert transient.check(max_age=0.0).findings == ()
+    assert specimen.check(max_age=0.0).findings == ()
 
 
 def test_mapped_owners(fresh: Callable[[str], Specimen]) -> None:
