@@ -75,7 +75,7 @@ def chains(session: Session, named: tuple[str, ...]) -> None:
         session.lines(output.chain_lines(found))
 
 
-@command("release", example="cstore release app")
+@command("release", example="cstore release sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")
 @words("named", "LAYER")
 @json_option
 def release(session: Session, named: tuple[str, ...]) -> None:

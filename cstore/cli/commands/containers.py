@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @command(
     "create-container",
-    example="cstore create-container --name web debian\ncstore create-container --name mapped --subuidmap ALL debian",
+    example="cstore create-container --name web debian\n"
+    "cstore create-container --name mapped --uidmap 0:100000:65536 --gidmap 0:100000:65536 debian",
 )
 @word("image", "IMAGE")
 @text("-i", "--id", help="ID of the new container, instead of a random one.")

@@ -32,7 +32,7 @@ def search(session: Session, terms: tuple[str, ...]) -> None:
     _show(session, found)
 
 
-@command("children", example="cstore children base")
+@command("children", example="cstore children debian")
 @word("image", "IMAGE")
 @json_option
 def children(session: Session, image: str) -> None:

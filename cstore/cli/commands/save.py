@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @command(
     "save",
-    example="cstore save -o app.tar app:1.2\ncstore save --format oci-dir --compress zstd -o layout app base\n"
+    example="cstore save -o app.tar app:1.2\ncstore save --format oci-dir --compress zstd -o oci app debian\n"
     "cstore save app | podman load",
 )
 @words("images", "IMAGE")
