@@ -74,6 +74,7 @@ class Comparison:
         self._seen: set[bytes] = set()
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._opaque_files: set[bytes] = set()
+        self._named: dict[int, tuple[bytes, os.stat_result]] = {}
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
         """Walk through `roots`, nearest first; then name what was not met.
@@ -110,6 +111,8 @@ class Comparison:
         node = tree.nodes.get(path)
         if node is not None:
             yield from self._attributes(place, path, node, status)
+            if node.shared:
+                yield from self._other_names(place, path, node, status)
             return
         directory = stat.S_ISDIR(status.st_mode)
         if path in tree.allowed or path in tree.devices or (path in tree.implied and directory):
@@ -123,6 +126,15 @@ class Comparison:
                 {"type": _TYPES.get(stat.S_IFMT(status.st_mode), "?"), "size": status.st_size},
                 f"+{_slashed(path, directory=directory)}{_CONTENT_MODIFIED}",
             )  # fmt: skip
+
+    def _other_names(
+        self, place: Directories, path: bytes, node: Node, status: os.stat_result
+    ) -> Iterator[Problem]:
+        """See that all names of a file still are of one file, or at least of equal ones: only one of them was read."""
+        first, known = self._named.setdefault(id(node), (path, status))
+        if known.st_ino != status.st_ino:
+            yield from self._contents(place, path, status)
+            yield from self._contents(place, first, known)
 
     def _is_removal(self, path: bytes, status: os.stat_result) -> bool:
         """Whether something marks what the archive removes, in one of the ways in which that is done."""
@@ -245,7 +257,7 @@ class Comparison:
         ) or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
 
     def _contents(self, place: Directories, path: bytes, status: os.stat_result) -> Iterator[Problem]:
-        """Compare the contents of a file that came from another layer's archive."""
+        """Compare the contents of a file that was not read while the archive was put together."""
         node = self._tree.nodes[path]
         if not stat.S_ISREG(status.st_mode) or node.checksum is None or status.st_size != node.size:
             return
@@ -256,7 +268,7 @@ class Comparison:
             raise SystemFailure("read", place.shown(path), error) from None
         if found != node.checksum:
             evidence: dict[str, object] = {"found": f"{found:016x}", "recorded": f"{node.checksum:016x}"}
-            yield _problem("file-changed", path, f"{_shown(path)} has other contents than in the parent", evidence, "")
+            yield _problem("file-changed", path, f"{_shown(path)} has other contents", evidence, "")
 
     # ── what is not there ──
 

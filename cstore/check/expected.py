@@ -60,9 +60,10 @@ class Node:
         device: the number of a device.
         xattrs: extended attributes.
         checksum: of its contents, if known.
+        shared: it has several names.
     """
 
-    __slots__ = ("checksum", "device", "format", "link", "looks", "size", "xattrs")
+    __slots__ = ("checksum", "device", "format", "link", "looks", "shared", "size", "xattrs")
 
     def __init__(self, entry: Entry) -> None:
         self.format = _FORMATS.get(entry.type, stat.S_IFREG)
@@ -72,6 +73,7 @@ class Node:
         self.device = device_number(entry.device)
         self.xattrs = to_set(entry.xattrs) if entry.xattrs else ()
         self.checksum: int | None = None
+        self.shared = False
 
 
 def _looks(entry: Entry) -> Looks:
@@ -169,6 +171,7 @@ class ExpectedTree:
             node = Node(entry)
             node.format, node.size = 0, -1
             return node
+        target.shared = True
         if entry.xattrs:
             target.xattrs = tuple({**dict(target.xattrs), **dict(to_set(entry.xattrs))}.items())
         looks = _looks(entry)

@@ -127,6 +127,18 @@ def _mount_table(specimen: Specimen, text: str) -> None:
         file.write(text)
 
 
+def _part_names(specimen: Specimen) -> None:
+    """Give each name of a file a file of its own, of the same size and time, and one of them other contents."""
+    path = specimen.tree(BASE, "bin/same")
+    status = os.stat(path)
+    data = flip_byte(_read(path), 7)
+    os.unlink(path)
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chmod(path, status.st_mode & 0o7777)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def _lose_all_users(specimen: Specimen) -> None:
     """Forget both images and the container, and let the lowest layer be old."""
     for kind, identifier in (("images", OTHER_IMAGE), ("images", IMAGE), ("containers", CONTAINER)):
@@ -263,6 +275,7 @@ RECORDS = (
 )
 
 CONTENTS = (
+    Damage("one name of a file has other contents", _part_names, (("file-changed", "data"),), BASE),
     Damage(
         "a byte of a file is flipped",
         lambda it: _keep_times(it.tree(BASE, "bin/tool"), lambda: flip_byte_of(it.tree(BASE, "bin/tool"))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import pytest
 
 from cstore.check import KINDS
 from tests.damage.damages import DAMAGES, Damage, cases
-from tests.damage.specimen import Specimen, look
+from tests.damage.specimen import BASE, Specimen, look
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +82,17 @@ def test_two_damages_at_once(driver: str, one: Damage, other: Damage, fresh: Cal
     serious = any(severity != "cosmetic" for damage in (one, other) for _, severity in damage.kinds)
     assert report.clean != serious
     assert look(specimen.graph, specimen.run) == before
+
+
+def test_a_mount_that_nobody_counts(fresh: Callable[[str], Specimen]) -> None:
+    """With the mount table gone, what is mounted still is, and is found."""
+    specimen = fresh("overlay")
+    try:
+        specimen.open().mount(BASE)
+        os.unlink(os.path.join(specimen.run, "overlay-layers", "mountpoints.json"))
+        assert {finding.kind for finding in specimen.check().findings} == {"mount-uncounted"}
+    finally:
+        detach_all(specimen.root)
 
 
 def test_every_kind_has_its_damage() -> None:
