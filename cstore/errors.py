@@ -13,7 +13,7 @@ CstoreError
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
-│   ├── LayerNotMounted, NoFreeIDs, ReadOnlyStore, Unsupported
+│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
@@ -446,6 +446,14 @@ class NoFreeIDs(Refused):
             hint=f"set more aside in /etc/sub{noun[:-1].lower()}, ask for a smaller map, or delete containers",
             peer="not enough unused IDs in user namespace",
         )
+
+
+class NotAgreed(Refused):
+    """A repair has a plan, and there is nobody to ask whether it shall be carried out."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        super().__init__(f"nothing was done: nobody agreed to the {steps} steps of the plan", hint="say --yes")
 
 
 class ReadOnlyStore(Refused):

@@ -211,6 +211,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("delete", "delete:delete", "Delete items, without asking whether they are in use."),
             Entry("dedup", "dedup:dedup", "Let equal files of all images share their space."),
             Entry("check", "check:check", "Look for damage, and change nothing."),
+            Entry("repair", "repair:repair", "Heal a damaged store."),
             Entry("gc", "gc:gc", "Remove what no record owns."),
             Entry("wipe", "wipe:wipe", "Delete all layers, images and containers."),
             Entry("unshare", "unshare:unshare", "Run a program in a user namespace of one's own."),

@@ -6,6 +6,7 @@
     tar-split   a tar-split file without a record
     data        a directory of data items without a record
     temporary   a record file that was never renamed into place
+    quarantine  what a repair took out of the store long enough ago; only if that is asked for
 
 A record file that cannot be trusted ends the collection before anything is removed: what it described is no garbage.
 """
@@ -43,8 +44,10 @@ class Leftover(Value):
     bytes: int
 
 
-def collect(context: Context, *, dry_run: bool = False) -> list[Leftover]:
+def collect(context: Context, *, dry_run: bool = False, quarantine_age: float | None = None) -> list[Leftover]:
     """Remove leftovers, or with `dry_run` only find them. Returns what was, or would be, removed.
+
+    With `quarantine_age` those are leftovers too that a repair took out of the store at least so many seconds ago.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
@@ -52,15 +55,24 @@ def collect(context: Context, *, dry_run: bool = False) -> list[Leftover]:
     """
     if not is_made(context.layout):
         return []
+    old = [] if quarantine_age is None else _purged(context, quarantine_age, dry_run=dry_run)
     if dry_run:
-        return [*_staged(context), *_found_twice(context)]
+        return [*_staged(context), *_found_twice(context), *old]
     staged = list(_staged(context))
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS) as writer:
         found = list(_unrecorded(context, writer))
         failures = [failure for leftover in found if (failure := _remove(writer, leftover))]
     if failures:
         raise failures[0]
-    return [*staged, *found]
+    return [*staged, *found, *old]
+
+
+def _purged(context: Context, age: float, *, dry_run: bool) -> list[Leftover]:
+    from cstore.store.quarantine import cases, purge
+
+    sizes = {case.id: case.bytes for case in cases(context)}
+    found = purge(context, age, dry_run=dry_run)
+    return [Leftover(case.directory, "quarantine", sizes.get(case.id, 0)) for case in found]
 
 
 def _found_twice(context: Context) -> list[Leftover]:

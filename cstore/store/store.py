@@ -193,11 +193,11 @@ class Store:
             *self._context.driver.status(),
         ]
 
-    def gc(self, *, dry_run: bool = False) -> list[Leftover]:
+    def gc(self, *, dry_run: bool = False, quarantine_age: float | None = None) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run)
+        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age)
 
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None

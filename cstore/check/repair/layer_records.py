@@ -44,6 +44,7 @@ class LayerRecords:
         self._survivors = survivors
         self._census = survivors.census
         self._containers = containers
+        self._told: dict[str, str] = {}
         self.lost: list[tuple[str, str]] = []
 
     def rebuild(self) -> list[Rebuilt]:
@@ -51,10 +52,16 @@ class LayerRecords:
         lost = set(self._survivors.lost_layers)
         parents = {layer: self._parent(layer) for layer in lost}
         wanted = self._wanted(lost, parents)
+        self._told = self._told_by_configs(parents)
         for layer in sorted(lost - wanted):
             self.lost.append((layer, "nothing tells that it was ever finished, and nothing uses it"))
-        ordered = _parents_first(sorted(wanted), parents)
-        return [self._record(layer, parents[layer]) for layer in ordered]
+        made = [self._record(layer, parents[layer]) for layer in _parents_first(sorted(wanted), parents)]
+        for one in made:
+            facts = self._survivors.facts(one.record.id)
+            if facts is not None and facts.problems and not one.record.diff_digest:
+                why = f"{len(facts.problems)} of its files have changed, and nobody knows the digest of its archive"
+                self.lost.append((one.record.id, why))
+        return made
 
     # ── which ──
 
@@ -81,6 +88,23 @@ class LayerRecords:
         hint = self._survivors.hint(Shelf.LAYERS, layer)
         unfinished = hint.get("flags", {}).get("incomplete") is True
         return not unfinished and (bool(hint) or self._survivors.has_tar_split(layer))
+
+    def _told_by_configs(self, parents: Mapping[str, str | None]) -> dict[str, str]:
+        """Go down from each image's top layer, and see which DiffIDs its config gives to the layers on the way."""
+        census = self._census
+        known: dict[str, str | None] = {name: layer.parent for name, (layer, _) in census.all_layers.items()}
+        known |= parents
+        told: dict[str, str] = {}
+        for image, _ in census.all_images.values():
+            files = self._survivors.image_files.get(image.id)
+            chain: list[str] = []
+            layer: str | None = image.layer
+            while layer and layer not in chain:
+                chain.append(layer)
+                layer = known.get(layer)
+            if files is not None and len(chain) == len(files.diff_ids):
+                told.update(zip(reversed(chain), files.diff_ids, strict=True))
+        return told
 
     # ── what ──
 
@@ -113,10 +137,11 @@ class LayerRecords:
     def contents_of(self, layer: str) -> dict[str, Any]:
         """Say in record fields what a layer's archive was. A config's DiffID stands in where files have changed."""
         standing = self._survivors.standings.get(layer)
+        named = standing.diff_id if standing else self._told.get(layer, "")
         facts = self._survivors.facts(layer)
         if facts is None:
-            return {"diff_digest": standing.diff_id} if standing else {}
-        digest = facts.digest or (standing.diff_id if standing else "")
+            return {"diff_digest": named} if named else {}
+        digest = facts.digest or named
         fields = {"diff_digest": digest, "diff_size": facts.size, "uids": facts.uids, "gids": facts.gids}
         blob = standing.blob if standing else self._survivors.blob_of(digest)
         return {**fields, **_delivery(blob)} if blob else fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.check.checking import check_store
+from cstore.check.findings import Severity
 from cstore.check.options import CheckOptions
 from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
@@ -18,6 +19,7 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cstore.check.findings import Finding
     from cstore.check.repair.plan import Plan, Step
     from cstore.check.report import Report
     from cstore.store.context import Context
@@ -66,6 +68,16 @@ class Repaired(Value):
     failed: tuple[tuple[Step, CstoreError], ...]
     left: Report
     case: str
+
+    @property
+    def serious(self) -> list[Finding]:
+        """What is still wrong that is more than a leftover."""
+        return [item for item in self.left.findings if item.severity in {Severity.DATA, Severity.RECORDS}]
+
+    @property
+    def healed(self) -> bool:
+        """Whether nothing is wrong any more, and nothing went wrong."""
+        return not self.serious and not self.failed
 
 
 def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> Repaired:  # noqa: B008  - never changes

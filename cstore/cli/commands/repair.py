@@ -1,0 +1,161 @@
+"""Healing damage, and taking back what a repair has done."""
+
+from __future__ import annotations
+
+import sys
+
+from cstore.cli.command import command, json_option, switch, text, texts
+from cstore.cli.session import Intent, Session
+from cstore.errors import InvalidOption, NotAgreed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from cstore.check.repair import Plan, Repaired, RepairOptions, Step
+    from cstore.errors import CstoreError
+
+
+@command(
+    "repair",
+    example="cstore repair --dry-run\ncstore repair --yes\ncstore repair --yes --from image.tar\ncstore repair --list",
+)
+@switch("--dry-run", help="Plan only: say what would be done, why, and what cannot be healed.")
+@switch("-y", "--yes", help="Do not ask before the plan is carried out.")
+@texts("--from", metavar="PATH", help="Take lost bytes from an archive, an image archive or another store; repeatable.")
+@texts("--name", metavar="ID=NAME", help="Name an image whose name is lost; may be repeated.")
+@switch("--remove", help="Take out what cannot be healed, into quarantine.")
+@switch("--list", help="List what repairs have taken out or changed.")
+@text("--undo", metavar="CASE", help="Bring back what a repair has taken out, and records as they were.")
+@json_option
+def repair(session: Session, /, **wanted: Any) -> None:
+    """Heal a damaged store.
+
+    The store is checked, and a plan is made: what will be done, in which order, why, and by which evidence; and what
+    cannot be healed. Then it is carried out, step by step, and the store is checked again, until nothing is left that
+    can be healed. Whatever a step takes out of the store or changes in it goes into a quarantine case below the graph
+    root, from which --undo brings it back. `cstore gc --quarantine AGE` throws old cases away.
+
+    Records are made again from directories, manifests and configs; links and lists of the storage driver from records;
+    layers from their own files, from other layers that have the same file, or from the sources that are given. Nothing
+    that is sound is touched, and nothing is taken out unless that is asked for with --remove.
+
+    Exit status: 0 nothing is wrong any more that is more than a leftover, 1 something still is.
+    """
+    if wanted["list"]:
+        _list(session)
+    elif wanted["undo"]:
+        _undo(session, str(wanted["undo"]))
+    else:
+        _repair(session, wanted)
+
+
+def _repair(session: Session, wanted: dict[str, Any]) -> None:
+    from cstore.check.repair import RepairOptions, repair_store
+    from cstore.cli.output import repairs
+
+    asked = _Asking(session, yes=bool(wanted["yes"]))
+    options = RepairOptions(
+        sources=wanted["from"],
+        names=_names(wanted["name"]),
+        remove=bool(wanted["remove"]),
+        dry_run=bool(wanted["dry_run"]),
+        by="cstore repair" + (" --remove" if wanted["remove"] else ""),
+        agree=asked.agree,
+        told=asked.told,
+    )
+    store = session.open(Intent.RECORDS if options.dry_run else Intent.WRITE)
+    result = repair_store(store.context, options)
+    session.failed = session.failed or not result.healed
+    if session.json:
+        session.document(repairs.document(result))
+    elif options.dry_run:
+        _show(session, result.plans[0])
+    else:
+        _conclude(session, result, options)
+
+
+def _names(given: Sequence[str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for each in given:
+        image, equals, name = each.partition("=")
+        if not (image and equals and name):
+            raise InvalidOption(f"{each!r} names no image: write --name ID=NAME")
+        names.setdefault(image, []).append(name)
+    return names
+
+
+def _show(session: Session, plan: Plan) -> None:
+    from cstore.cli.output import repairs
+
+    if session.styled:
+        repairs.styled_plan(plan)
+    else:
+        session.lines(repairs.plan(plan))
+
+
+def _conclude(session: Session, result: Repaired, options: RepairOptions) -> None:
+    from cstore.cli.output import repairs
+
+    if result.plans[-1].hopeless and not options.remove:
+        _show(session, result.plans[-1].with_(steps=()))
+    session.lines(repairs.summary(result))
+
+
+class _Asking:
+    """Shows each plan, asks whether it shall be carried out, and tells of each step."""
+
+    def __init__(self, session: Session, *, yes: bool) -> None:
+        self._session, self._yes = session, yes
+
+    def agree(self, plan: Plan) -> bool:
+        """Ask a person. Where there is none, --yes has to be said.
+
+        Raises:
+            NotAgreed: nobody can be asked. Nothing was done.
+        """
+        if self._session.json:
+            if not self._yes:
+                raise NotAgreed(len(plan.steps))
+            return True
+        if self._yes:
+            return True
+        _show(self._session, plan)
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise NotAgreed(len(plan.steps))
+        sys.stdout.flush()
+        sys.stderr.write(f"carry out {len(plan.steps)} steps? [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def told(self, step: Step, failure: CstoreError | None) -> None:
+        """Say that a step is done, or why it is not."""
+        if failure is not None:
+            self._session.complain(failure, step.subject.name)
+        elif not self._session.json:
+            self._session.lines([f"done: {step.what}"])
+
+
+def _list(session: Session) -> None:
+    from cstore.cli.output import repairs
+    from cstore.store.quarantine import cases
+
+    found = cases(session.open(Intent.RECORDS).context)
+    if session.json:
+        session.document([repairs.case_document(case) for case in found])
+    elif session.styled:
+        repairs.styled_cases(found)
+    else:
+        session.lines(line for case in found for line in repairs.case_lines(case))
+
+
+def _undo(session: Session, word: str) -> None:
+    from cstore.store.quarantine import undo
+
+    undone = undo(session.open(Intent.WRITE).context, word)
+    session.failed = bool(undone.left)
+    if session.json:
+        session.document({"case": undone.case, "done": list(undone.done), "left": list(undone.left)})
+        return
+    session.lines([*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)])

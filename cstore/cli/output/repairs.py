@@ -1,0 +1,131 @@
+"""What a repair plans and does: as lines, as JSON, as a table for a person."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from cstore.check.repair import Hopeless, Plan, Repaired
+    from cstore.store.quarantine import Case
+
+
+def plan(planned: Plan) -> Iterator[str]:
+    """One line for each step and each thing that cannot be healed, and what each rests on, indented."""
+    for number, step in enumerate(planned.steps, 1):
+        yield f"{number}. {step.what}"
+        yield f"\tbecause: {step.why}"
+        if step.evidence:
+            yield f"\tevidence: {step.evidence}"
+    for one in planned.hopeless:
+        yield f"cannot be healed: {_subject(one)}"
+        yield f"\tbecause: {one.why}"
+        yield f"\treason: {one.reason}"
+        if one.remedy:
+            yield f"\tremedy: {one.remedy}"
+
+
+def _subject(one: Hopeless) -> str:
+    return one.subject.path if one.subject.kind == "store" else f"{one.subject.kind} {one.subject.id}"
+
+
+def styled_plan(planned: Plan) -> None:
+    """Show a plan as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cstore.cli.output.terminal import console
+    from cstore.cli.output.text import visible
+
+    out = console()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", justify="right")
+    table.add_column("What")
+    for number, step in enumerate(planned.steps, 1):
+        told = Text(visible(step.what), style="bold")
+        told.append(f"\n{visible(step.why)}", style="")
+        if step.evidence:
+            told.append(f"\nby {visible(step.evidence)}", style="dim")
+        table.add_row(Text(str(number), style="green"), told)
+    for one in planned.hopeless:
+        told = Text(f"{visible(_subject(one))} cannot be healed", style="bold red")
+        told.append(f"\n{visible(one.why)}; {visible(one.reason)}", style="")
+        if one.remedy:
+            told.append(f"\n{visible(one.remedy)}", style="dim")
+        table.add_row(Text("-", style="red"), told)
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print(Text("there is nothing to heal", style="green"))
+
+
+def document(result: Repaired) -> dict[str, Any]:
+    """Everything that came of a repair."""
+    return {
+        "plans": [planned.document() for planned in result.plans],
+        "done": [step.document() for step in result.done],
+        "failed": [{**step.document(), "error": error.message} for step, error in result.failed],
+        "left": [finding.document() for finding in result.left.findings],
+        "case": result.case,
+        "healed": result.healed,
+    }
+
+
+def summary(result: Repaired) -> Iterator[str]:
+    """What was done, where the old things are, and whether all is well now."""
+    if not result.done and not result.failed:
+        yield "there was nothing to heal" if result.healed else "nothing could be healed"
+    else:
+        left = len(result.serious)
+        state = "nothing is wrong any more" if not left else f"{left} findings are left; see cstore check"
+        yield f"{len(result.done)} steps done, {len(result.failed)} failed; {state}"
+    if result.case:
+        yield f"the case {result.case} has all that was taken out or changed"
+        yield f"undo with: cstore repair --undo {result.case}"
+
+
+def case_document(case: Case) -> dict[str, Any]:
+    """A quarantine case as JSON."""
+    from cstore.store.quarantine import Kept
+
+    entries = [
+        {"path": entry.path, "why": entry.why, "there": entry in case.kept}
+        if isinstance(entry, Kept)
+        else {"record": entry.shelf.value, "before": entry.before, "after": entry.after, "why": entry.why}
+        for entry in case.entries
+    ]
+    facts = {"id": case.id, "created": case.created, "by": case.by, "bytes": case.bytes, "flaw": case.flaw}
+    return {**facts, "entries": entries}
+
+
+def case_lines(case: Case) -> Iterator[str]:
+    """A case and what is in it, tab-indented."""
+    from cstore.store.quarantine import Kept
+
+    yield case.id
+    yield f"\tcreated: {case.created}"
+    yield f"\tby: {case.by}"
+    yield f"\tbytes: {case.bytes}"
+    if case.flaw:
+        yield f"\tflaw: {case.flaw}"
+    for entry in case.entries:
+        what = entry.path if isinstance(entry, Kept) else f"a record of {entry.shelf.value}s"
+        yield f"\t{what}: {entry.why}"
+
+
+def styled_cases(found: Sequence[Case]) -> None:
+    """Show cases as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cstore.cli.output.terminal import console
+    from cstore.cli.output.text import human_size, visible
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("Case", "By", "Size", "Entries"):
+        table.add_column(title, justify="right" if title in {"Size", "Entries"} else "left")
+    for case in found:
+        told = Text(case.flaw, style="red") if case.flaw else Text(str(len(case.entries)))
+        table.add_row(Text(case.id, style="cyan"), Text(visible(case.by)), human_size(case.bytes), told)
+    console().print(table if found else Text("nothing is in quarantine", style="dim"))
