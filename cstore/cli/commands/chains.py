@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def register(session: Session, parent: str, file: str, max_depth: str, quiet: bool) -> None:
-    """Register a tar archive as a layer, addressed by its content.
+    """Register a tar archive as a layer by ChainID.
 
     The ChainID names the archive together with all that lies beneath. If a layer has it already, that one is taken and
     nothing is unpacked; else a layer is made on top of PARENT, with the ID that Podman and skopeo would give it. PARENT
@@ -57,10 +57,11 @@ def _depth(written: str) -> int:
 @words("named", "LAYER", required=False)
 @json_option
 def chains(session: Session, named: tuple[str, ...]) -> None:
-    """List layers by ChainID, with DiffID and the layer's ID.
+    """List layers by ChainID.
 
-    LAYER is a ChainID, or the ID or name of a layer; without any, all layers that have a ChainID are listed. Writable
-    layers have none, nor have layers on top of them.
+    Each ChainID is followed by a line with the DiffID and one with the layer's ID. LAYER is a ChainID, or the ID or
+    name of a layer; without any, all layers that have a ChainID are listed. Writable layers have none, nor have
+    layers on top of them.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import LayerStore
@@ -79,10 +80,11 @@ def chains(session: Session, named: tuple[str, ...]) -> None:
 @words("named", "LAYER")
 @json_option
 def release(session: Session, named: tuple[str, ...]) -> None:
-    """Delete layers that nothing holds, and those beneath that are free then.
+    """Delete layers that nothing holds any more.
 
-    LAYER is a ChainID, or the ID or name of a layer. Another layer on top, an image, a container, a mount or a name
-    holds a layer. The ChainIDs of what was deleted are printed, uppermost first.
+    Those beneath that are free then go with them. LAYER is a ChainID, or the ID or name of a layer. Another layer
+    on top, an image, a container, a mount or a name holds a layer. The ChainIDs of what was deleted are printed,
+    uppermost first.
     """
     from cstore.cli.output import docker as output
 

@@ -31,7 +31,7 @@ def get_container_data(session: Session, container: str, item: str, file: str) -
 @word("container", "CONTAINER")
 @word("item", "NAME")
 def get_container_data_size(session: Session, container: str, item: str) -> None:
-    """Print the size of a data item of a container, in bytes."""
+    """Print the size of a data item of a container."""
     session.lines([str(session.open(Intent.RECORDS).containers.data_size(container, item))])
 
 
@@ -71,7 +71,7 @@ def get_container_dir(session: Session, container: str) -> None:
 @command("get-container-run-dir", example="cstore get-container-run-dir web")
 @word("container", "CONTAINER")
 def get_container_run_dir(session: Session, container: str) -> None:
-    """Find a container's own directory that a reboot forgets.
+    """Find a container's own run-time directory.
 
     It is made when it is asked for, and goes when the container goes, or at the next reboot.
     """

@@ -120,7 +120,7 @@ def _size(store: Store, container: Container) -> int | str:
 @words("containers", "CONTAINER")
 @json_option
 def container_parent_owners(session: Session, containers: tuple[str, ...]) -> None:
-    """List owners above mounted containers that their ID maps miss.
+    """List owners above containers not in their maps.
 
     These are the users and groups that own a directory above the mount point and are none of the layer's own. A
     container whose layer has ID maps must be mounted.

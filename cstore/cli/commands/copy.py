@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, quiet: bool) -> None:
-    """Copy files and directories into a layer, or out of one.
+    """Copy files into a layer, or out of one.
 
     A file becomes the target itself; what is in a directory goes into the target. A path in a layer never leads out of
     it, whatever links it meets. A PATH without LAYER is one of the host, for the target too.

@@ -57,10 +57,10 @@ def import_layer(session: Session, /, parent: str, file: str, quiet: bool, **wan
 @tree_options
 @json_option
 def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> None:
-    """Create a tree in the storage driver, without a record.
+    """Create a tree in the storage driver only.
 
-    PARENT is an ID that the driver knows. No other command sees the tree, except storage-layers, which lists it, and gc
-    and wipe, which remove it.
+    PARENT is an ID that the driver knows. There is no record, so no other command sees the tree, except
+    storage-layers, which lists it, and gc and wipe, which remove it.
     """
     tree = session.open(Intent.WRITE).layers.create_tree(new_layer(parent, wanted))
     if session.json:

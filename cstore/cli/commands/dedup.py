@@ -13,7 +13,7 @@ from cstore.cli.session import Intent, Session
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def dedup(session: Session, hash_method: str, dry_run: bool, verbose: bool, quiet: bool) -> None:
-    """Let equal files of all images share their space.
+    """Let equal files of images share their space.
 
     This works on file systems that can (btrfs, and xfs with reflinks); on others nothing happens. The kernel compares
     the files once more before they share, so it is safe beside everything else.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @words("items", "ITEM")
 @json_option
 def delete(session: Session, items: tuple[str, ...]) -> None:
-    """Delete items, without asking whether they are in use.
+    """Delete items, whether in use or not.
 
     Each ITEM is looked for among containers, images and layers, in this order. A container takes its layer with it, an
     image leaves its layers. What is mounted is unmounted first.
@@ -39,7 +39,7 @@ def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
 @switch("-t", "--test", help="Delete nothing; only say what would be deleted.")
 @json_option
 def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
-    """Delete images, and the layers that only they need.
+    """Delete images, and layers that only they need.
 
     An image that a container came from stays, and the error says which. As with the peer, the layers that are removed
     are listed on standard error, a line each after the IMAGE.
@@ -67,9 +67,10 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
 @words("containers", "CONTAINER")
 @json_option
 def delete_container(session: Session, containers: tuple[str, ...]) -> None:
-    """Delete containers, with their layers, data and directories.
+    """Delete containers, with all that is theirs.
 
-    CONTAINER may also be the ID of the container's layer. What is mounted is unmounted first.
+    Its layer, data items and directories go with a container. CONTAINER may also be the ID of its layer. What is
+    mounted is unmounted first.
     """
     _each(session, containers, session.open(Intent.WRITE).containers.delete)
 

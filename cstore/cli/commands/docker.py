@@ -31,10 +31,10 @@ def _of_a_root(function: F) -> F:
 @_of_a_root
 @json_option
 def docker_images(session: Session, root: str, docker_driver: str) -> None:
-    """List the images in a Docker data root, without its daemon.
+    """List the images in a Docker data root.
 
-    Each image's ID is followed by a line for each of its names. ROOT is the daemon's data root; it is read, never
-    written to.
+    Each image's ID is followed by a line for each of its names. ROOT is the daemon's data root, usually
+    /var/lib/docker. The daemon need not run, and nothing is written there.
     """
     from cstore.cli.output import docker as output
 
@@ -53,7 +53,7 @@ def docker_images(session: Session, root: str, docker_driver: str) -> None:
 @_of_a_root
 @json_option
 def docker_layers(session: Session, root: str, docker_driver: str) -> None:
-    """List the layers in a Docker data root, without its daemon.
+    """List the layers in a Docker data root.
 
     A line has a layer's ChainID, its DiffID and its size in bytes, separated by tabs. What belongs to no layer and was
     left behind by the daemon is warned of.
@@ -76,7 +76,7 @@ def docker_layers(session: Session, root: str, docker_driver: str) -> None:
 @_of_a_root
 @json_option
 def docker_containers(session: Session, root: str, docker_driver: str) -> None:
-    """List the containers in a Docker data root, without its daemon.
+    """List the containers in a Docker data root.
 
     A line has a container's ID, its name, its state when the daemon last wrote, the ID of its image, and the bytes that
     it added or modified, separated by tabs.
@@ -112,11 +112,11 @@ def _size(session: Session, source: DockerRoot, container: DockerContainer) -> i
 @text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
 @switch("-q", "--quiet", help="Show no progress.")
 def docker_export(session: Session, root: str, docker_driver: str, item: str, file: str, quiet: bool) -> None:
-    """Write an image, a layer, or what a container changed, out of a Docker data root.
+    """Write a tar of an image, layer or container.
 
-    ITEM is looked for among layers (by ChainID), images and containers, in this order. A layer comes out as the tar
-    archive that it once was, byte for byte; an image as a docker-archive, as docker save writes them, with every layer
-    held to its digest; of a container, a tar archive of what it changed.
+    ROOT is a Docker data root. ITEM is looked for among layers (by ChainID), images and containers, in this order.
+    A layer comes out as the tar archive that it once was, byte for byte; an image as a docker-archive, as docker
+    save writes them, with every layer held to its digest; of a container, a tar archive of what it changed.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
@@ -160,11 +160,12 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def docker_import(session: Session, /, root: str, docker_driver: str, images: tuple[str, ...], **wanted: bool) -> None:
-    """Import images from a Docker data root, without its daemon.
+    """Import images from a Docker data root.
 
-    IMAGE is a name, an ID, or the beginning of one. Every layer is put together again and held to its digest; the
-    result is as if Podman had taken the image from the daemon. An image that cannot be imported leaves nothing behind,
-    and the others are imported all the same. A line is printed for each name, or for the ID of an image without one.
+    ROOT is the daemon's data root; the daemon need not run, and nothing is written there. IMAGE is a name, an ID,
+    or the beginning of one. Every layer is put together again and held to its digest; the result is as if Podman
+    had taken the image from the daemon. An image that cannot be imported leaves nothing behind, and the others are
+    imported all the same. A line is printed for each name, or for the ID of an image without one.
     """
     from cstore.cli.output import docker as output
 

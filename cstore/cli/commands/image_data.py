@@ -75,7 +75,7 @@ def get_image_dir(session: Session, image: str) -> None:
 @command("get-image-run-dir", example="cstore get-image-run-dir debian")
 @word("image", "IMAGE")
 def get_image_run_dir(session: Session, image: str) -> None:
-    """Find an image's own directory that a reboot forgets.
+    """Find an image's own run-time directory.
 
     It is made when it is asked for, and goes when the image goes, or at the next reboot.
     """

@@ -81,7 +81,7 @@ def storage_layers(session: Session) -> None:
 @words("layers", "LAYER")
 @json_option
 def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
-    """List owners above mounted layers that their ID maps miss.
+    """List owners above layers not in their maps.
 
     These are the users and groups that own a directory above the mount point and are none of the layer's own. A layer
     with ID maps must be mounted.

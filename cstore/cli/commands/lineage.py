@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @words("terms", "ID")
 @json_option
 def search(session: Session, terms: tuple[str, ...]) -> None:
-    """Find the image whose ID begins with ID.
+    """Find an image by the beginning of its ID.
 
     One digit is enough if no other image's ID begins with it. `sha256:` may stand in front. If several do, the error
     says so. The full ID is printed, and a line for each name.
@@ -49,7 +49,7 @@ def children(session: Session, image: str) -> None:
 @command("heads", example="cstore heads")
 @json_option
 def heads(session: Session) -> None:
-    """List the images from which no other image was made."""
+    """List the images from which no other was made."""
     from cstore.docker import ImageStore
 
     _show(session, ImageStore(session.open(Intent.RECORDS)).heads())
@@ -59,10 +59,10 @@ def heads(session: Session) -> None:
 @word("image", "IMAGE")
 @json_option
 def history(session: Session, image: str) -> None:
-    """Show how an image came to be, newest step first.
+    """Show how an image came to be.
 
-    A line has the ID of the image that the step made (if it is here), the size of its layer in bytes, when it was made,
-    and by what, separated by tabs.
+    The newest step comes first. A line has the ID of the image that the step made (if it is here), the size of its
+    layer in bytes, when it was made, and by what, separated by tabs.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import ImageStore

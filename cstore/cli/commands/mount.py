@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as the peer does.")
 @json_option
 def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str) -> None:
-    """Mount layers or containers, or images read-only.
+    """Mount layers or containers; images read-only.
 
     The mount points are printed, an empty line for each that failed. Every mount counts: it takes as many unmounts.
 

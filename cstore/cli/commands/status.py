@@ -9,7 +9,7 @@ from cstore.cli.session import Intent, Session
 @command("status", example="cstore status --json")
 @json_option
 def status(session: Session) -> None:
-    """Show where the store is and which driver it uses.
+    """Show where the store is, and its driver.
 
     As with the peer, the lines go to standard error; JSON goes to standard output.
     """
