@@ -527,7 +527,7 @@ class RecordsDamaged(Damage):
         place = "" if offset is None else f" at byte {offset}"
         super().__init__(
             f"the record file {path} is damaged{place}: {reason}",
-            hint="nothing was changed; see cstore check, and keep a copy of the file before you mend it",
+            hint="nothing was changed; cstore check tells more, and cstore repair heals it",
             peer=f'loading "{path}": {reason}',
         )
 

@@ -42,7 +42,7 @@ class _Look:
         """Go from the manifest to the layers, as far as there is something to go by."""
         names = self._image.data_names
         manifests = [key for key in names if key.startswith(MANIFEST)]
-        if not names and not self._image.digest:
+        if not (manifests or self._image.digest or f"sha256:{self._image.id}" in names):
             yield self._finding("image-without-data", "it has neither a manifest nor a config")
         elif MANIFEST not in names:
             sentence = f"it has no item {MANIFEST!r}, which is where everybody looks for its manifest"

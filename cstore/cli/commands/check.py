@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.check import CheckOptions, Report
+    from cstore.check import CheckOptions, Report, Subject
+    from cstore.check.removing import Removed
 
 
 @command(
@@ -20,18 +21,24 @@ if TYPE_CHECKING:
     "cstore check --image alpine\ncstore check --max-duration 10m",
 )
 @switch("-q", "--quick", help="Read and hash all layers, but do not compare their directories file by file.")
+@switch("-r", "--repair", help="Take out damaged images and layers, into quarantine. To heal, use cstore repair.")
+@switch("-f", "--force", help="Take out damaged containers, too; implies --repair.")
 @text("-m", "--max", metavar="DURATION", help="How long a layer may go unused before that is a finding (24h).")
 @texts("--layer", metavar="LAYER", help="Check this layer only; may be repeated.")
 @texts("--image", metavar="IMAGE", help="Check this image and its layers only; may be repeated.")
 @text("--max-duration", metavar="DURATION", help="Stop reading contents after so long; the next check goes on there.")
 @json_option
 def check(session: Session, /, **wanted: Any) -> None:
-    """Look for damage, and change nothing.
+    """Look for damage, and change nothing but what --repair takes out.
 
     Everything is looked at: records, data items, the storage driver's own files, and every file of every layer, which
     is held against the archive that it came from. A finding is data that is damaged, records that are, a leftover, or
     cosmetic. Nothing is written, not even in a store that others are changing; what is found is looked for again under
     their locks before it is reported. What is cosmetic is shown on a terminal and in JSON only.
+
+    With --repair, damaged images go with the layers that they alone have, then layers that are left, and layers that
+    nothing uses. What something sound still needs stays. All of it can be brought back with `cstore repair --undo`.
+    Nothing is taken out as long as a record file is damaged. `cstore repair` heals instead.
 
     Exit status: 0 nothing was found that is more than cosmetic, 1 something was, 2 the command line made no sense,
     3 the store could not be checked, so nothing can be said about it.
@@ -40,13 +47,17 @@ def check(session: Session, /, **wanted: Any) -> None:
 
     options = _options(wanted)
     report = _checked(session, options)
+    removed = _removed(session, report, wanted)
     if session.json:
-        session.document(findings.document(report))
+        session.document(findings.document(report, removed))
     elif session.styled:
         findings.styled(report)
     else:
         session.lines(findings.plain(report))
-    _conclude(session, report)
+    if removed is None:
+        _conclude(session, report)
+    else:
+        _tell_removed(session, report, removed, containers=bool(wanted["force"]))
 
 
 def _options(wanted: dict[str, Any]) -> CheckOptions:
@@ -110,3 +121,37 @@ def _conclude(session: Session, report: Report) -> None:
         session.failed = True
         if not session.json and not session.styled:
             say(counts(report))
+
+
+def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Removed | None:
+    """Take out what is damaged, if that is wanted."""
+    if not (wanted["repair"] or wanted["force"]):
+        return None
+    from cstore.check.removing import remove_damaged
+
+    return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
+
+
+def _tell_removed(session: Session, report: Report, removed: Removed, *, containers: bool) -> None:
+    """Say what stayed and why, and how it ended: well, if nothing that was found is there any more."""
+    from cstore.cli.output.findings import counts
+    from cstore.cli.output.streams import say
+
+    for kind, identifier, error in removed.failed:
+        session.report(error, f"deleting {kind} {identifier}")
+    gone = set(removed.done)
+    subjects = [finding.subject for finding in report.serious if containers or finding.subject.kind != "container"]
+    left = [subject for subject in subjects if (subject.kind, subject.id) not in gone]
+    session.failed = session.failed or bool(removed.failed) or any(not _went(session, subject) for subject in left)
+    if session.failed and not session.json:
+        say(counts(report))
+    if removed.case and not session.json:
+        session.warn([f"what was taken out is in quarantine; undo with: cstore repair --undo {removed.case}"])
+
+
+def _went(session: Session, subject: Subject) -> bool:
+    """Whether an item is not there any more, though it was not taken out for its own sake."""
+    store = session.open(Intent.CONTENT)
+    finders = {"layer": store.layers.find, "image": store.images.find, "container": store.containers.find}
+    find = finders.get(subject.kind)
+    return find is not None and find(subject.id) is None and subject.id not in store.layers.trees()

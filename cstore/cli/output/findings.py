@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.check import Finding, Report, Severity
+    from cstore.check.removing import Removed
 
 TITLES = {
     "Layers": "layer",
@@ -29,12 +30,18 @@ def plain(report: Report) -> Iterator[str]:
         yield from (f" {path}: {sentence}" for sentence in sentences)
 
 
-def document(report: Report) -> dict[str, Any]:
-    """The peer's five keys with the text of each finding, then the findings themselves."""
+def document(report: Report, removed: Removed | None = None) -> dict[str, Any]:
+    """The peer's five keys with the text of each finding, then the findings themselves, and what was taken out."""
     found: dict[str, Any] = dict(report.groups())
     found["Findings"] = [finding.document() for finding in report.findings]
     found["Unexamined"] = list(report.unexamined)
     found["Notes"] = list(report.notes)
+    if removed is not None:
+        found["Removed"] = [{"kind": kind, "id": identifier} for kind, identifier in removed.done]
+        found["Errors"] = [
+            {"kind": kind, "id": identifier, "error": error.message} for kind, identifier, error in removed.failed
+        ]
+        found["Case"] = removed.case
     return found
 
 
