@@ -7,7 +7,7 @@ _cstore_items() {
 
 _cstore() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local command='' flags='' valued='' filed='' kind=commands word_is_value='' i item
+    local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i item
     local -a globals=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -17,86 +17,87 @@ _cstore() {
         esac
     done
     case $command in
-        '') flags=' --version' kind=commands ;;
-        create-layer|createlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap' kind=layers ;;
-        import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file -q --quiet -j --json --help -h' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file' filed=' -f --file' kind=layers ;;
-        layers) flags=' -t --tree -q --quick --quiet -j --json --help -h' kind=nothing ;;
-        layer) flags=' -j --json --help -h' kind=layers ;;
-        delete-layer|deletelayer) flags=' -j --json --help -h' kind=layers ;;
-        create-storage-layer) flags=' -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap' kind=layers ;;
-        storage-layers) flags=' -j --json --help -h' kind=nothing ;;
-        layer-parent-owners) flags=' -j --json --help -h' kind=layers ;;
-        create-image|createimage) flags=' -i --id -n --name -d --digest -m --metadata -f --metadata-file -j --json --help -h' valued=' -i --id -n --name -d --digest -m --metadata -f --metadata-file' filed=' -f --metadata-file' kind=layers ;;
-        images) flags=' -q --quiet -j --json --help -h' kind=nothing ;;
-        image) flags=' -j --json --help -h' kind=images ;;
-        images-by-digest) flags=' -q --quiet -j --json --help -h' kind=nothing ;;
-        delete-image|deleteimage) flags=' -t --test -j --json --help -h' kind=images ;;
-        get-image-dir|getimagedir) flags=' --help -h' kind=images ;;
-        get-image-run-dir|getimagerundir) flags=' --help -h' kind=images ;;
-        create-container|createcontainer) flags=' -i --id -n --name -m --metadata -f --metadata-file --volatile --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h' valued=' -i --id -n --name -m --metadata -f --metadata-file --uidmap --gidmap --subuidmap --subgidmap' filed=' -f --metadata-file' kind=images ;;
-        containers) flags=' -q --quiet -j --json --help -h' kind=nothing ;;
-        container) flags=' -j --json --help -h' kind=containers ;;
-        delete-container|deletecontainer) flags=' -j --json --help -h' kind=containers ;;
-        get-container-dir|getcontainerdir) flags=' --help -h' kind=containers ;;
-        get-container-run-dir|getcontainerrundir) flags=' --help -h' kind=containers ;;
-        container-parent-owners) flags=' -j --json --help -h' kind=containers ;;
-        changes) flags=' -j --json --help -h' kind=layers ;;
-        diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
-        diffsize|diff-size) flags=' --help -h' kind=layers ;;
-        applydiff|apply-diff) flags=' -f --file -q --quiet --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
-        applydiff-using-staging-dir) flags=' --help -h' kind=layers ;;
-        copy) flags=' --chown -o -q --quiet -j --json --help -h' valued=' --chown -o' kind=nothing ;;
-        mount) flags=' -r --read-only --ro -l --label -o --opt -j --json --help -h' valued=' -l --label -o --opt' kind='layers images containers' ;;
-        unmount|umount) flags=' -f --force -j --json --help -h' kind='layers images containers' ;;
-        mounted) flags=' -j --json --help -h' kind='layers images containers' ;;
-        exists) flags=' -q --quiet -l --layer -i --image -c --container -j --json --help -h' kind='layers images containers' ;;
-        get-names|getnames) flags=' -j --json --help -h' kind='layers images containers' ;;
-        set-names|setnames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind='layers images containers' ;;
-        add-names|addnames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind='layers images containers' ;;
-        remove-names|removenames) flags=' -n --name -j --json --help -h' valued=' -n --name' kind='layers images containers' ;;
-        metadata) flags=' -q --quiet -j --json --help -h' kind='layers images containers' ;;
-        set-metadata|setmetadata) flags=' -m --metadata -f --metadata-file --help -h' valued=' -m --metadata -f --metadata-file' filed=' -f --metadata-file' kind='layers images containers' ;;
-        list-layer-data|listlayerdata) flags=' -j --json --help -h' kind=layers ;;
-        get-layer-data|getlayerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
-        set-layer-data|setlayerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=layers ;;
-        list-image-data|listimagedata) flags=' -j --json --help -h' kind=images ;;
-        get-image-data|getimagedata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=images ;;
-        get-image-data-size|getimagedatasize) flags=' --help -h' kind=images ;;
-        get-image-data-digest|getimagedatadigest) flags=' --help -h' kind=images ;;
-        set-image-data|setimagedata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=images ;;
-        list-container-data|listcontainerdata) flags=' -j --json --help -h' kind=containers ;;
-        get-container-data|getcontainerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=containers ;;
-        get-container-data-size|getcontainerdatasize) flags=' --help -h' kind=containers ;;
-        get-container-data-digest|getcontainerdatadigest) flags=' --help -h' kind=containers ;;
-        set-container-data|setcontainerdata) flags=' -f --file --help -h' valued=' -f --file' filed=' -f --file' kind=containers ;;
-        load) flags=' -i --input -n --name -t --tag --platform -a --all --format --podman-names -q --quiet -j --json --help -h' valued=' -i --input -n --name -t --tag --platform --format' filed=' -i --input' kind=files ;;
-        save) flags=' -o --output --format --compress -q --quiet --help -h' valued=' -o --output --format --compress' filed=' -o --output' kind=images ;;
-        docker-images) flags=' --docker-driver -j --json --help -h' valued=' --docker-driver' kind=nothing ;;
-        docker-layers) flags=' --docker-driver -j --json --help -h' valued=' --docker-driver' kind=nothing ;;
-        docker-containers) flags=' --docker-driver -j --json --help -h' valued=' --docker-driver' kind=nothing ;;
-        docker-import) flags=' --docker-driver -a --all --notes --podman-names -q --quiet -j --json --help -h' valued=' --docker-driver' kind=images ;;
-        docker-export) flags=' --docker-driver -f --file -q --quiet --help -h' valued=' --docker-driver -f --file' filed=' -f --file' kind='layers images containers' ;;
-        register) flags=' -f --file --max-depth -q --quiet -j --json --help -h' valued=' -f --file --max-depth' filed=' -f --file' kind=layers ;;
-        chains) flags=' -j --json --help -h' kind=layers ;;
-        release) flags=' -j --json --help -h' kind=layers ;;
-        search) flags=' -j --json --help -h' kind=nothing ;;
-        children) flags=' -j --json --help -h' kind=images ;;
-        heads) flags=' -j --json --help -h' kind=nothing ;;
-        history) flags=' -j --json --help -h' kind=images ;;
-        check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration -j --json --help -h' valued=' -m --max --layer --image --max-duration' kind=nothing ;;
-        repair) flags=' --dry-run -y --yes --from --name --remove --list --undo -j --json --help -h' valued=' --from --name --undo' filed=' --from' kind=nothing ;;
-        gc) flags=' --dry-run -v --verbose -q --quiet --quarantine -j --json --help -h' valued=' --quarantine' kind=nothing ;;
-        status) flags=' -j --json --help -h' kind=nothing ;;
-        config) flags=' --help -h' kind=files ;;
-        dedup) flags=' --hash-method --dry-run -v --verbose -q --quiet -j --json --help -h' valued=' --hash-method' kind=nothing ;;
-        delete) flags=' -j --json --help -h' kind='layers images containers' ;;
-        wipe) flags=' -j --json --help -h' kind=nothing ;;
-        shutdown) flags=' -f --force -j --json --help -h' kind=nothing ;;
-        unshare) flags=' --help -h' kind=nothing ;;
-        version) flags=' -j --json --help -h' kind=nothing ;;
+        '') flags=' --version ' kind=commands ;;
+        create-layer|createlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap ' kind=layers ;;
+        import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file -q --quiet -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file ' filed=' -f --file ' kind=layers ;;
+        layers) flags=' -t --tree -q --quick --quiet -j --json --help -h ' kind=nothing ;;
+        layer) flags=' -j --json --help -h ' kind=layers ;;
+        delete-layer|deletelayer) flags=' -j --json --help -h ' kind=layers ;;
+        create-storage-layer) flags=' -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap ' kind=layers ;;
+        storage-layers) flags=' -j --json --help -h ' kind=nothing ;;
+        layer-parent-owners) flags=' -j --json --help -h ' kind=layers ;;
+        create-image|createimage) flags=' -i --id -n --name -d --digest -m --metadata -f --metadata-file -j --json --help -h ' valued=' -i --id -n --name -d --digest -m --metadata -f --metadata-file ' filed=' -f --metadata-file ' kind=layers ;;
+        images) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
+        image) flags=' -j --json --help -h ' kind=images ;;
+        images-by-digest) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
+        delete-image|deleteimage) flags=' -t --test -j --json --help -h ' kind=images ;;
+        get-image-dir|getimagedir) flags=' --help -h ' kind=images ;;
+        get-image-run-dir|getimagerundir) flags=' --help -h ' kind=images ;;
+        create-container|createcontainer) flags=' -i --id -n --name -m --metadata -f --metadata-file --volatile --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -i --id -n --name -m --metadata -f --metadata-file --uidmap --gidmap --subuidmap --subgidmap ' filed=' -f --metadata-file ' kind=images ;;
+        containers) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
+        container) flags=' -j --json --help -h ' kind=containers ;;
+        delete-container|deletecontainer) flags=' -j --json --help -h ' kind=containers ;;
+        get-container-dir|getcontainerdir) flags=' --help -h ' kind=containers ;;
+        get-container-run-dir|getcontainerrundir) flags=' --help -h ' kind=containers ;;
+        container-parent-owners) flags=' -j --json --help -h ' kind=containers ;;
+        changes) flags=' -j --json --help -h ' kind=layers ;;
+        diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz -q --quiet --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
+        diffsize|diff-size) flags=' --help -h ' kind=layers ;;
+        applydiff|apply-diff) flags=' -f --file -q --quiet --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
+        applydiff-using-staging-dir) flags=' --help -h ' kind=layers ;;
+        copy) flags=' --chown -o -q --quiet -j --json --help -h ' valued=' --chown -o ' kind=files ;;
+        mount) flags=' -r --read-only --ro -l --label -o --opt -j --json --help -h ' valued=' -l --label -o --opt ' kind='layers images containers' ;;
+        unmount|umount) flags=' -f --force -j --json --help -h ' kind='layers images containers' ;;
+        mounted) flags=' -j --json --help -h ' kind='layers images containers' ;;
+        exists) flags=' -q --quiet -l --layer -i --image -c --container -j --json --help -h ' kind='layers images containers' ;;
+        get-names|getnames) flags=' -j --json --help -h ' kind='layers images containers' ;;
+        set-names|setnames) flags=' -n --name -j --json --help -h ' valued=' -n --name ' kind='layers images containers' ;;
+        add-names|addnames) flags=' -n --name -j --json --help -h ' valued=' -n --name ' kind='layers images containers' ;;
+        remove-names|removenames) flags=' -n --name -j --json --help -h ' valued=' -n --name ' kind='layers images containers' ;;
+        metadata) flags=' -q --quiet -j --json --help -h ' kind='layers images containers' ;;
+        set-metadata|setmetadata) flags=' -m --metadata -f --metadata-file --help -h ' valued=' -m --metadata -f --metadata-file ' filed=' -f --metadata-file ' kind='layers images containers' ;;
+        list-layer-data|listlayerdata) flags=' -j --json --help -h ' kind=layers ;;
+        get-layer-data|getlayerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
+        set-layer-data|setlayerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
+        list-image-data|listimagedata) flags=' -j --json --help -h ' kind=images ;;
+        get-image-data|getimagedata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=images ;;
+        get-image-data-size|getimagedatasize) flags=' --help -h ' kind=images ;;
+        get-image-data-digest|getimagedatadigest) flags=' --help -h ' kind=images ;;
+        set-image-data|setimagedata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=images ;;
+        list-container-data|listcontainerdata) flags=' -j --json --help -h ' kind=containers ;;
+        get-container-data|getcontainerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=containers ;;
+        get-container-data-size|getcontainerdatasize) flags=' --help -h ' kind=containers ;;
+        get-container-data-digest|getcontainerdatadigest) flags=' --help -h ' kind=containers ;;
+        set-container-data|setcontainerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=containers ;;
+        load) flags=' -i --input -n --name -t --tag --platform -a --all --format --podman-names -q --quiet -j --json --help -h ' valued=' -i --input -n --name -t --tag --platform --format ' filed=' -i --input ' kind=files ;;
+        save) flags=' -o --output --format --compress -q --quiet --help -h ' valued=' -o --output --format --compress ' filed=' -o --output ' kind=images ;;
+        docker-images) flags=' --docker-driver -j --json --help -h ' valued=' --docker-driver ' kind=files ;;
+        docker-layers) flags=' --docker-driver -j --json --help -h ' valued=' --docker-driver ' kind=files ;;
+        docker-containers) flags=' --docker-driver -j --json --help -h ' valued=' --docker-driver ' kind=files ;;
+        docker-import) flags=' --docker-driver -a --all --notes --podman-names -q --quiet -j --json --help -h ' valued=' --docker-driver ' kind=files ;;
+        docker-export) flags=' --docker-driver -f --file -q --quiet --help -h ' valued=' --docker-driver -f --file ' filed=' -f --file ' kind=files ;;
+        register) flags=' -f --file --max-depth -q --quiet -j --json --help -h ' valued=' -f --file --max-depth ' filed=' -f --file ' kind=layers ;;
+        chains) flags=' -j --json --help -h ' kind=layers ;;
+        release) flags=' -j --json --help -h ' kind=layers ;;
+        search) flags=' -j --json --help -h ' kind=images ;;
+        children) flags=' -j --json --help -h ' kind=images ;;
+        heads) flags=' -j --json --help -h ' kind=nothing ;;
+        history) flags=' -j --json --help -h ' kind=images ;;
+        check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration -j --json --help -h ' valued=' -m --max --layer --image --max-duration ' listed=' --layer:layers; --image:images;' kind=nothing ;;
+        repair) flags=' --dry-run -y --yes --from --name --remove --list --undo -j --json --help -h ' valued=' --from --name --undo ' filed=' --from ' kind=nothing ;;
+        gc) flags=' --dry-run -v --verbose -q --quiet --quarantine -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
+        status) flags=' -j --json --help -h ' kind=nothing ;;
+        config) flags=' --help -h ' kind=files ;;
+        dedup) flags=' --hash-method --dry-run -v --verbose -q --quiet -j --json --help -h ' valued=' --hash-method ' kind=nothing ;;
+        delete) flags=' -j --json --help -h ' kind='layers images containers' ;;
+        wipe) flags=' -j --json --help -h ' kind=nothing ;;
+        shutdown) flags=' -f --force -j --json --help -h ' kind=nothing ;;
+        unshare) flags=' --help -h ' kind=nothing ;;
+        version) flags=' -j --json --help -h ' kind=nothing ;;
     esac
     flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout ' filed+=' -g --graph -R --run --image-store '
-    if [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
+    if [[ $listed == *" $previous:"* ]]; then kind=${listed#*" $previous:"} kind=${kind%%;*} word_is_value=1
+    elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1
     fi
     COMPREPLY=()

@@ -108,6 +108,7 @@ LINES = [
     ("cstore --graph /x di", {"diff", "diffsize"}),
     ("cstore diff --un", {"--uncompressed", "--unshare"}),
     ("cstore wipe --j", {"--json"}),
+    ("cstore docker-import LICEN", {"LICENSE"}),
 ]
 
 
@@ -145,7 +146,7 @@ def zsh_offers(line: str, path: str = "") -> set[str]:
         compdef() { : }
         compadd() { shift; print -rl -- ${(M)@:#$word*} }
         _describe() { local -a found=(${(P)4}); found=(${found%%:*}); print -rl -- ${(M)found:#$word*} }
-        _files() { print -l FILES }
+        _files() { local -a found=(*(N)); print -rl -- ${(M)found:#$word*} }
         source completions/_cstore
         words=("$@") CURRENT=$#
         _cstore
@@ -175,6 +176,29 @@ def test_completions_offer_commands_and_options(name: str, line: str, expected: 
 
 
 @pytest.mark.parametrize("name", OFFERS)
+def test_completions_offer_items_to_options_that_take_one(
+    name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
+) -> None:
+    """Where an option wants a layer, layers are offered; where it wants an image, images are."""
+    shell(name)
+    run("create-layer", "--name", "xlayer").ok()
+    run("create-image", "--name", "ximage").ok()
+    program = cstore_on(store_roots, f"{tmp_path}/bin")
+
+    assert OFFERS[name]("cstore check --layer xl", program) == {"xlayer"}
+    assert OFFERS[name]("cstore check --image xi", program) == {"ximage"}
+
+
+def cstore_on(roots: StoreRoots, folder: str) -> str:
+    """Make a directory with a program `cstore` that knows the store; returns the directory."""
+    os.mkdir(folder)
+    with open(f"{folder}/cstore", "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cstore {shlex.join(roots.options)} "$@"\n')
+    os.chmod(f"{folder}/cstore", 0o700)
+    return folder
+
+
+@pytest.mark.parametrize("name", OFFERS)
 def test_completions_offer_items_and_run_nothing_they_are_called(
     name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
 ) -> None:
@@ -182,12 +206,7 @@ def test_completions_offer_items_and_run_nothing_they_are_called(
     shell(name)
     trap = f"x$(touch {tmp_path}/trap)"
     run("create-layer", "--id", "xl1", "--name", "xbase", "--name", trap).ok()
-    program = f"{tmp_path}/bin"
-    os.mkdir(program)
-    with open(f"{program}/cstore", "w", encoding="utf-8") as file:
-        options = shlex.join(store_roots.options)
-        file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cstore {options} "$@"\n')
-    os.chmod(f"{program}/cstore", 0o700)
+    program = cstore_on(store_roots, f"{tmp_path}/bin")
 
     offered = OFFERS[name]("cstore delete-layer x", program)
 

@@ -23,10 +23,13 @@ _LISTINGS = {
     "REFERENCE": "layers",
     "IMAGE": "images",
     "CONTAINER": "containers",
+    "ID": "images",
 }
 """What a word names → the commands that list what it may be."""
 
-_FILES = {"FILE", "PATH"}
+_FILES = {"FILE", "PATH", "DIRECTORY", "[LAYER:]PATH"}
+_ELSEWHERE = {"ROOT"}
+"""A directory whose items the words behind it name: those cannot be listed, and are not the store's."""
 _NOTICE = "Written by cstore.cli.reference from the command tree; change that, not this."
 
 _SCAN = """\
@@ -41,7 +44,8 @@ _SCAN = """\
 {table}
     esac
     flags+=' {flags}' valued+=' {valued_flags} ' filed+=' {filed} '
-    if [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
+    if [[ $listed == *" $previous:"* ]]; then kind=${{listed#*" $previous:"}} kind=${{kind%%;*}} word_is_value=1
+    elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1
     fi"""
 
@@ -55,7 +59,7 @@ _cstore_items() {{
 
 _cstore() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
-    local command='' flags='' valued='' filed='' kind=commands word_is_value='' i item
+    local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i item
     local -a globals=()
 {scan}
     COMPREPLY=()
@@ -93,7 +97,7 @@ _cstore_items() {{
 
 _cstore() {{
     local word=${{words[CURRENT]}} previous=${{words[CURRENT - 1]}}
-    local command='' flags='' valued='' filed='' kind=commands word_is_value='' i
+    local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i
     local -a globals rows
 {scan}
     if [[ -z $word_is_value && $word == -* ]]; then
@@ -186,7 +190,12 @@ def fish(commands: Sequence[Described]) -> str:
 def _fish_option(option: click.Option) -> str:
     short = "".join(f" -s {name[1:]}" for name in option.opts if not name.startswith("--"))
     long = "".join(f" -l {name[2:]}" for name in option.opts if name.startswith("--"))
-    value = "" if option.is_flag else (" -r -F" if option.metavar in _FILES else " -x")
+    if option.is_flag:
+        value = ""
+    elif option.metavar in _LISTINGS:
+        value = f" -x -a '(__cstore_items {_LISTINGS[option.metavar]})'"
+    else:
+        value = " -r -F" if option.metavar in _FILES else " -x"
     return f"{short}{long}{value} -d {_quoted(option.help or '')}"
 
 
@@ -218,13 +227,23 @@ def _row(pattern: str, params: Iterable[click.Parameter], kind: str) -> str:
     valued = [option for option in options if not option.is_flag]
     filed = [option for option in valued if option.metavar in _FILES]
     parts = (("flags", options), ("valued", valued), ("filed", filed))
-    said = " ".join(f"{name}=' {' '.join(_spellings(some))}'" for name, some in parts if some)
+    said = " ".join(f"{name}=' {' '.join(_spellings(some))} '" for name, some in parts if some)
+    listed = "".join(
+        f" {name}:{_LISTINGS[option.metavar]};"
+        for option in valued
+        if option.metavar in _LISTINGS
+        for name in option.opts
+    )
+    said += f" listed='{listed}'" if listed else ""
     return f"        {pattern}) {said} kind={_quoted(kind) if ' ' in kind else kind} ;;"
 
 
 def _kind(one: Described) -> str:
     """What the words after the options are: files, nothing to be known, or what these commands list."""
-    shown = [word.strip("[].") for word in one.words]
+    shown = [word.removesuffix("...") for word in one.words]
+    if _ELSEWHERE.intersection(shown):
+        return "files"
+    shown += [word.strip("[]") for word in shown]
     listings = next((_LISTINGS[word] for word in shown if word in _LISTINGS), "")
     return listings or ("files" if _FILES.intersection(shown) else "nothing")
 

@@ -33,14 +33,18 @@ Options end at the first word that is none, or at --. Long options are written -
 -n=VALUE or -n VALUE; short switches can be bundled, as in -tq. A switch can be told its value, as in --json=false. The
 last value wins.
 
-An item is named by its ID, by one of its names, or by the first digits of its ID, as many as are unique.
+An item is a layer, an image or a container. It is named by its ID, by one of its names, or by the first digits of its
+ID, as many as are unique.
 """
 
 EXIT_CODES = (
     ("0", "Done."),
-    ("1", "It failed, or a part of it, or what was asked for was not found."),
+    (
+        "1",
+        "It failed, or a part of it; what was asked for is not there; a check found something, or a repair left it.",
+    ),
     ("2", "The command line made no sense; nothing was done."),
-    ("3", "A store could not be checked (cstore check)."),
+    ("3", "The store could not be checked, so nothing can be said about it."),
     ("126, 127", "The program that cstore unshare was to run cannot be run, or is not there. Other codes are its own."),
     ("130", "Interrupted; nothing is left half-done."),
 )
@@ -56,6 +60,7 @@ FILES = (
     ("/etc/containers/storage.conf", "What the administrator configured."),
     ("/usr/share/containers/storage.conf", "What the distribution configured; read if there is no other."),
     ("$XDG_CONFIG_HOME/containers/storage.conf", "What an ordinary user configured; usually below ~/.config."),
+    ("$XDG_STATE_HOME/cstore/check-*.json", "Where a check that had to stop goes on; usually below ~/.local/state."),
 )
 
 
@@ -122,7 +127,7 @@ def command_page(one: Described) -> str:
         ("OPTIONS", [*_options(one.options, one.context), ".PP", "Global options are listed in \\fBcstore\\fR(1)."]),
         ("EXAMPLE", [".nf", *(_escaped(line) for line in one.command.example.splitlines()), ".fi"]),
         *_MORE.get(one.entry.name, tuple)(),
-        ("EXIT STATUS", ["As in \\fBcstore\\fR(1): 0 done, 1 failed, 2 usage."]),
+        ("EXIT STATUS", _EXIT_STATUS.get(one.entry.name, ["As in \\fBcstore\\fR(1): 0 done, 1 failed, 2 usage."])),
         ("SEE ALSO", [r"\fBcstore\fR(1)"]),
     )
 
@@ -138,6 +143,16 @@ def _findings() -> tuple[tuple[str, list[str]], ...]:
 
 _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}
 """Sections that only one command's page has."""
+_EXIT_STATUS: dict[str, list[str]] = {
+    "check": ["0 nothing was found that is more than cosmetic, 1 something was, 2 usage, 3 it could not be checked."],
+    "repair": ["0 nothing is wrong any more that is more than a leftover, 1 something still is, 2 usage."],
+    "exists": ["0 all that was asked for is there, 1 something is not, 2 usage."],
+    "mounted": ["0 all that was asked for is known, whether mounted or not, 1 something is not, 2 usage."],
+    "unshare": [
+        "That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."
+    ],
+}
+"""What the exit status of a command tells, where that is more than done, failed or misused."""
 _DASH = r"\-"
 _OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)")
 
