@@ -96,7 +96,7 @@ complete -c cstore -n __cstore_is -a search -d 'Find an image by the beginning o
 complete -c cstore -n __cstore_is -a children -d 'List the images that were made from an image.'
 complete -c cstore -n __cstore_is -a heads -d 'List the images from which no other was made.'
 complete -c cstore -n __cstore_is -a history -d 'Show how an image came to be.'
-complete -c cstore -n __cstore_is -a check -d 'Look for damage, and change nothing.'
+complete -c cstore -n __cstore_is -a check -d 'Look for damage in the store.'
 complete -c cstore -n __cstore_is -a repair -d 'Heal a damaged store.'
 complete -c cstore -n __cstore_is -a gc -d 'Remove what no record owns.'
 complete -c cstore -n __cstore_is -a status -d 'Show where the store is, and its driver.'

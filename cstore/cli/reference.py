@@ -148,9 +148,7 @@ _EXIT_STATUS: dict[str, list[str]] = {
     "repair": ["0 nothing is wrong any more that is more than a leftover, 1 something still is, 2 usage."],
     "exists": ["0 all that was asked for is there, 1 something is not, 2 usage."],
     "mounted": ["0 all that was asked for is known, whether mounted or not, 1 something is not, 2 usage."],
-    "unshare": [
-        "That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."
-    ],
+    "unshare": ["That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."],
 }
 """What the exit status of a command tells, where that is more than done, failed or misused."""
 _DASH = r"\-"

@@ -203,7 +203,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Check and repair",
         (
-            Entry("check", "check:check", "Look for damage, and change nothing."),
+            Entry("check", "check:check", "Look for damage in the store."),
             Entry("repair", "repair:repair", "Heal a damaged store."),
             Entry("gc", "gc:gc", "Remove what no record owns."),
         ),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @text("--max-duration", metavar="DURATION", help="Stop reading contents after so long; the next check goes on there.")
 @json_option
 def check(session: Session, /, **wanted: Any) -> None:
-    """Look for damage, and change nothing but what --repair takes out.
+    """Look for damage in the store.
 
     Everything is looked at: records, data items, the storage driver's own files, and every file of every layer, which
     is held against the archive that it came from. A finding is data that is damaged, records that are, a leftover, or
