@@ -92,6 +92,13 @@ class Driver(Protocol):
     def name(self) -> str:
         """The name that prefixes the store's record directories."""
 
+    def require(self) -> None:
+        """Make sure, as far as that can be told without writing, that a new store can be kept here.
+
+        Raises:
+            DriverUnusable: this kernel, this file system or these privileges do not allow it.
+        """
+
     def layers(self) -> list[str]:
         """The IDs that have a tree here, sorted. Needs no lock."""
 

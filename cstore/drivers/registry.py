@@ -71,8 +71,8 @@ FOREIGN = ("aufs",)
 """Drivers of other programs whose stores are recognised, so that no second driver is started beside them."""
 
 
-def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str:
-    """Say which driver a store uses. Reads only.
+def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tuple[str, ...]:
+    """Say which driver a store uses, or where nothing is yet, which to try in turn. Reads only.
 
     Args:
         graph_root: where the store is or will be.
@@ -80,18 +80,18 @@ def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str
         priority: drivers to try in this order when none is named; empty for cstore's own order.
 
     Returns:
-        A driver's name or an alias: that of its home.
+        One driver's name or alias, that of its home; or the names of all drivers in the order of preference.
 
     Raises:
         DriverUnknown: the named driver, or the one whose data is there, is not one of cstore's.
         DriverError: several drivers have data there and none is named.
     """
     if named:
-        return _known(named)
+        return (_known(named),)
     prior = _prior(graph_root)
     listed = [name for name in priority if name in prior]
     if listed:
-        return _known(listed[0])
+        return (_known(listed[0]),)
     if len(prior) > 1:
         names = ", ".join(prior)
         raise DriverError(
@@ -102,8 +102,8 @@ def choose_driver(graph_root: str, named: str, priority: tuple[str, ...]) -> str
             "Please cleanup or explicitly choose storage driver (-s <DRIVER>)",
         )
     if prior:
-        return _known(prior[0])
-    return next((name for name in priority if name in DRIVERS), next(iter(DRIVERS)))
+        return (_known(prior[0]),)
+    return tuple(dict.fromkeys(name for name in (*priority, *DRIVERS) if name in DRIVERS))
 
 
 def _prior(graph_root: str) -> list[str]:

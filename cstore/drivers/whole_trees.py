@@ -99,6 +99,9 @@ class WholeTrees:
 
     # ── what is there ──
 
+    def require(self) -> None:
+        """See `Driver.require`: who needs a certain file system has looked for it when the driver was made."""
+
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
         trees = self._home.trees

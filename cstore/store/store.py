@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cstore.config import StoreConfig
+    from cstore.drivers.contract import Driver
     from cstore.errors import RecordsDamaged
     from cstore.fs.patience import Patience
     from cstore.store.copying import Spot
@@ -35,12 +36,39 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
         ConfigError: the configuration makes no sense.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
-    from cstore.config import load_config, with_driver
-    from cstore.drivers.registry import DriverPlace, choose_driver, open_driver, reported_name
+    from cstore.config import load_config
+    from cstore.drivers.registry import choose_drivers
     from cstore.fs.patience import Patience
 
     config = config or load_config()
-    home_name = choose_driver(config.graph_root, config.driver, config.driver_priority)
+    names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
+    config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    patience = patience or Patience(timeout=config.lock_timeout)
+    return Store(Context(config, layout, driver, patience, config.sync, _additional(layout, config)))
+
+
+def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfig, Layout, Driver]:
+    """Open the first driver that can keep a new store there. If it is not the preferred one, a warning says why."""
+    from cstore.errors import DriverUnusable
+
+    reasons = []
+    for name in names:
+        try:
+            chosen, layout, driver = _open_driver(config, name)
+            driver.require()
+        except DriverUnusable as error:
+            reasons.append(error)
+            continue
+        if reasons:
+            chosen = chosen.with_(warnings=(*chosen.warnings, f"{reasons[0].message}; a new store uses {name} instead"))
+        return chosen, layout, driver
+    raise reasons[0]
+
+
+def _open_driver(config: StoreConfig, home_name: str) -> tuple[StoreConfig, Layout, Driver]:
+    from cstore.config import with_driver
+    from cstore.drivers.registry import DriverPlace, open_driver, reported_name
+
     config = with_driver(config, home_name)
     name = reported_name(home_name)
     layout = Layout(config.graph_root, config.run_root, name, config.image_store, config.transient_store, home_name)
@@ -51,9 +79,7 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
         options=config.driver_options,
         sync=config.sync,
     )
-    driver = open_driver(name, place)
-    patience = patience or Patience(timeout=config.lock_timeout)
-    return Store(Context(config, layout, driver, patience, config.sync, _additional(layout, config)))
+    return config, layout, open_driver(name, place)
 
 
 def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:

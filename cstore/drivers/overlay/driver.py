@@ -74,6 +74,10 @@ class OverlayDriver:
 
     # ── what is there ──
 
+    def require(self) -> None:
+        """See `Driver.require`."""
+        self._mounter.require()
+
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
         return self._homes.layers()

@@ -76,6 +76,15 @@ class Mounter:
             self._host.check(staging)
         self._checked = True
 
+    def require(self) -> None:
+        """Make sure of the same without trying.
+
+        Raises:
+            DriverUnusable: it cannot.
+        """
+        if not self.program:
+            self._host.require()
+
     def leave_word(self) -> None:
         """Tell the peers who writes the layers here."""
         leave_word(self._home, program=bool(self.program))

@@ -24,13 +24,21 @@ _PARAMETERS = "/sys/module/overlay/parameters"
 _FIRST_FOR_USERS = (5, 11)  # the first that mounts overlay in a user namespace
 _NOT_BENEATH = frozenset({"aufs", "overlayfs", "ecryptfs"})
 """File systems that cannot hold an upper directory."""
+_OTHERS = "use another file system, mount_program = fuse-overlayfs, or the vfs driver"
 
 
 def is_rootless() -> bool:
     """Whether overlay has to do without the privileges of the host's root (drivers 4.2)."""
-    from cstore.kernel.namespaces import CAP_SYS_ADMIN, has_capability, in_user_namespace
+    from cstore.kernel.namespaces import in_user_namespace
 
-    return os.geteuid() != 0 or in_user_namespace() or not has_capability(CAP_SYS_ADMIN)
+    return os.geteuid() != 0 or in_user_namespace() or not may_mount()
+
+
+def may_mount() -> bool:
+    """Whether this process may mount in its own namespace."""
+    from cstore.kernel.namespaces import CAP_SYS_ADMIN, has_capability
+
+    return has_capability(CAP_SYS_ADMIN)
 
 
 class Cache:
@@ -139,6 +147,29 @@ class Host:
         except OSError:
             return False
 
+    def require(self) -> None:
+        """Make sure that the kernel can be expected to mount layers for this process, without trying.
+
+        Raises:
+            DriverUnusable: it cannot; says why.
+        """
+        self._refuse_backing(self.backing())
+        if self._cache.known("overlay") is False:
+            raise _unusable(self._cache.reason("overlay") or "overlay was tried before and does not work", _OTHERS)
+        if os.geteuid() == 0 and not may_mount():
+            raise _unusable("this process may not mount anything: it has no CAP_SYS_ADMIN", _OTHERS)
+
+    @staticmethod
+    def _refuse_backing(backing: str) -> None:
+        if backing in _NOT_BENEATH:
+            raise DriverUnusable(
+                NAME,
+                f"a store on {backing} cannot be mounted by the kernel",
+                hint="put the graph root on another file system, or set mount_program to fuse-overlayfs",
+                peer=f"'overlay' is not supported over {backing}, a mount_program is required: "
+                "backing file system is unsupported for this graph driver",
+            )
+
     # ── before anything is made ──
 
     def check(self, staging: StagingRoot) -> None:
@@ -150,14 +181,7 @@ class Host:
         if self._cache.known("overlay"):
             return
         backing = self.backing()
-        if backing in _NOT_BENEATH:
-            raise DriverUnusable(
-                NAME,
-                f"a store on {backing} cannot be mounted by the kernel",
-                hint="put the graph root on another file system, or set mount_program to fuse-overlayfs",
-                peer=f"'overlay' is not supported over {backing}, a mount_program is required: "
-                "backing file system is unsupported for this graph driver",
-            )
+        self._refuse_backing(backing)
         if os.geteuid() != 0:
             return  # only a mount would show, and that is for root or a user namespace
         with staging.reserve() as place:
@@ -194,7 +218,7 @@ def _try_out(folder: str, backing: str) -> None:
         reason = error.message if isinstance(error, CstoreError) else os.strerror(error.errno or 0)
         raise _unusable(
             f"overlay does not work over {backing} here: {reason}",
-            "use another file system, mount_program = fuse-overlayfs, or the vfs driver",
+            _OTHERS,
         ) from None
 
 

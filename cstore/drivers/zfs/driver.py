@@ -54,6 +54,9 @@ class ZfsDriver:
 
     # ── what is there ──
 
+    def require(self) -> None:
+        """See `Driver.require`: that there is a dataset was made sure of when the driver was made."""
+
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
         found = command.children(self._places.parent, [OURS])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.drivers.registry import DRIVERS, choose_driver
+from cstore.drivers.registry import DRIVERS, choose_drivers
 from cstore.errors import DriverError, DriverUnknown
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def homes(graph: Path, *names: str, used: tuple[str, ...] = ()) -> str:
 @pytest.mark.parametrize("name", DRIVERS)
 def test_an_existing_store_names_its_driver(tmp_path: Path, name: str) -> None:
     """Whichever it is; the peer passes over vfs."""
-    assert choose_driver(homes(tmp_path, name), "", ()) == name
+    assert choose_drivers(homes(tmp_path, name), "", ()) == (name,)
 
 
 def test_an_empty_home_counts_only_if_there_is_no_other(tmp_path: Path) -> None:
     """A start that failed leaves one behind."""
-    assert choose_driver(homes(tmp_path, "zfs", "overlay", used=("btrfs",)), "", ()) == "btrfs"
+    assert choose_drivers(homes(tmp_path, "zfs", "overlay", used=("btrfs",)), "", ()) == ("btrfs",)
 
 
 def test_two_stores_in_one_place_are_for_the_user_to_choose(tmp_path: Path) -> None:
@@ -38,20 +38,20 @@ def test_two_stores_in_one_place_are_for_the_user_to_choose(tmp_path: Path) -> N
     graph = homes(tmp_path, used=("btrfs", "vfs"))
 
     with pytest.raises(DriverError, match="btrfs, vfs") as told:
-        choose_driver(graph, "", ())
+        choose_drivers(graph, "", ())
     assert "contains several valid graphdrivers: btrfs, vfs" in told.value.peer
-    assert choose_driver(graph, "", ("overlay", "vfs", "btrfs")) == "vfs"
-    assert choose_driver(graph, "btrfs", ()) == "btrfs"
+    assert choose_drivers(graph, "", ("overlay", "vfs", "btrfs")) == ("vfs",)
+    assert choose_drivers(graph, "btrfs", ()) == ("btrfs",)
 
 
 def test_nothing_there_yet(tmp_path: Path) -> None:
-    """The first of the configured order, or of our own."""
-    assert choose_driver(str(tmp_path / "none"), "", ("aufs", "btrfs")) == "btrfs"
-    assert choose_driver(str(tmp_path / "none"), "", ()) == "overlay"
+    """All of them may be tried, those of a configured order first."""
+    assert choose_drivers(str(tmp_path / "none"), "", ("aufs", "btrfs")) == ("btrfs", "overlay", "zfs", "vfs")
+    assert choose_drivers(str(tmp_path / "none"), "", ()) == ("overlay", "btrfs", "zfs", "vfs")
     assert os.listdir(tmp_path) == []
 
 
 def test_a_store_of_a_driver_that_we_do_not_have(tmp_path: Path) -> None:
     """No second store is begun beside it."""
     with pytest.raises(DriverUnknown, match="aufs"):
-        choose_driver(homes(tmp_path, used=("aufs",)), "", ())
+        choose_drivers(homes(tmp_path, used=("aufs",)), "", ())

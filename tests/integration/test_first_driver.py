@@ -1,0 +1,80 @@
+"""A new store for which nobody names a driver gets the best one that works where it is, and keeps it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import make_tar, regular
+from tests.mounts import detach_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("needs_root")
+WARNING = "a new store uses vfs instead"
+
+
+@pytest.fixture
+def on_overlay(tmp_path: Path) -> Iterator[str]:
+    """A directory on an overlay mount, as in most containers."""
+    for name in ("lower", "upper", "work", "on"):
+        (tmp_path / name).mkdir()
+    where = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", where, str(tmp_path / "on")], check=True)
+    yield str(tmp_path / "on")
+    detach_all(str(tmp_path))
+
+
+def cstore(place: str, *words: str, before: tuple[str, ...] = (), **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Run cstore on a store in `place`, without a driver's name anywhere."""
+    roots = ["--graph", os.path.join(place, "graph"), "--run", os.path.join(place, "run")]
+    return subprocess.run(
+        [*before, sys.executable, "-m", "cstore", *roots, *words],
+        input=make_tar(regular("f", b"text")),
+        capture_output=True,
+        check=True,
+        env={**os.environ, "CONTAINERS_STORAGE_CONF": os.devnull, **env},
+    )
+
+
+def test_where_overlay_cannot_be_used_the_next_one_is(on_overlay: str) -> None:
+    """With one warning that says why; once the store exists, there is nothing left to say."""
+    looked = cstore(on_overlay, "layers", PATH="/nonexistent")
+    assert looked.stdout == b""
+    assert os.listdir(on_overlay) == []
+    made = cstore(on_overlay, "import-layer", "--id", "layer", PATH="/nonexistent")
+
+    assert [WARNING in line for line in made.stderr.decode().splitlines()] == [True]
+    assert b"overlayfs" in made.stderr
+    again = cstore(on_overlay, "diff", "--uncompressed", "layer")  # now with fuse-overlayfs, if there is one
+    assert again.stdout == make_tar(regular("f", b"text"))
+    assert again.stderr == b""
+    assert sorted(os.listdir(os.path.join(on_overlay, "graph"))) == ["vfs", "vfs-layers"]
+
+
+def test_a_process_that_may_not_mount_needs_no_overlay(tmp_path: Path) -> None:
+    """Root in a container without privileges, and without a mount program, imports all the same."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed")
+    without = ("/usr/bin/setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")
+    made = cstore(str(tmp_path), "import-layer", "--id", "layer", before=without, PATH="/nonexistent")
+
+    assert [WARNING in line for line in made.stderr.decode().splitlines()] == [True]
+    assert b"CAP_SYS_ADMIN" in made.stderr
+    assert os.listdir(tmp_path / "graph" / "vfs" / "dir") == ["layer"]
+
+
+def test_where_overlay_works_it_is_used(tmp_path: Path) -> None:
+    """Without a word."""
+    made = cstore(str(tmp_path), "import-layer", "--id", "layer")
+    detach_all(str(tmp_path))
+
+    assert made.stderr == b""
+    assert (tmp_path / "graph" / "overlay" / "layer").is_dir()
