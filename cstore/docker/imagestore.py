@@ -7,8 +7,6 @@ where one is taken, the bare hex will do.
 
 from __future__ import annotations
 
-import os
-
 from cstore.docker.facts import Facts
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 _PREFIX = "sha256:"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "loongarch64": "loong64"}
 _SYSTEM = "linux"
 
 
@@ -91,7 +88,11 @@ class ImageStore:
             return ()
         if config.platform.os.lower() != _SYSTEM and config.platform.os:
             raise WrongSystem(config.platform.os)
-        return self._layers.look(config.rootfs.chain_id).records
+        try:
+            return self._layers.look(config.rootfs.chain_id).records
+        except ChainUnknown as error:
+            error.peer = f"failed to get layer {config.rootfs.chain_id}: {error.peer}"
+            raise
 
     def get(self, image: str) -> ImageConfig:
         """Read an image's config, and see that it still is the one that the ID names.
@@ -125,7 +126,7 @@ class ImageStore:
             ImageUnknown: there is no such image.
             ImageUsedByContainer: a container came from it.
         """
-        identifier = self._id(image)
+        identifier = self._id(image, peer="unrecognized image ID {}")
         children = self.children(identifier)
         freed = self._remove(self._records()[identifier])
         for child in children:
@@ -263,10 +264,10 @@ class ImageStore:
         `version` is of the program that makes it.
         """
         from cstore.oci.child import new_child
+        from cstore.oci.platforms import host_platform
         from cstore.records.codec import now
 
-        machine = os.uname().machine
-        architecture = _ARCHITECTURES.get(machine, machine)
+        architecture = host_platform().architecture
         return new_child(parent, child, created=now(), system=system, architecture=architecture, version=version)
 
     # ── within ──
@@ -275,11 +276,11 @@ class ImageStore:
         """The images that have a config under their ID; others were made by hand and are not Docker's matter."""
         return {image.id: image for image in self._store.images.list() if _PREFIX + image.id in image.data_names}
 
-    def _id(self, image: str) -> str:
+    def _id(self, image: str, *, peer: str = "failed to get digest {}: no such file or directory") -> str:
         identifier = image.removeprefix(_PREFIX)
         if identifier not in self._records():
             error = ImageUnknown(image)
-            error.peer = f"unrecognized image ID {image}"
+            error.peer = peer.format(_PREFIX + identifier)
             raise error
         return identifier
 

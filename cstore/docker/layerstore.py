@@ -13,6 +13,7 @@ from cstore.docker.chains import index, links
 from cstore.docker.layer import Freed, ReadOnlyLayer
 from cstore.docker.writable import WritableLayers
 from cstore.errors import (
+    ArchiveHostile,
     ArchiveMalformed,
     ChainTooDeep,
     ChainUnknown,
@@ -83,11 +84,16 @@ class LayerStore:
         return self.get(chain)
 
     def _put(self, source: int, below: Link | None, diff_id: str, progress: Callable[[int], None] | None) -> None:
+        from cstore.archive.names import show_name
         from cstore.store import NewLayer
 
         def accept(applied: Applied) -> Applied:
             if applied.diff_digest != diff_id:
                 raise ArchiveMalformed("it changed while it was read")
+            if applied.repeated:
+                error = ArchiveHostile(show_name(applied.repeated), "it comes twice")
+                error.peer = "duplicates of file paths not supported"
+                raise error
             return applied
 
         canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)

@@ -10,16 +10,25 @@ from contextlib import suppress
 
 from cstore.docker.chains import INIT, ROLE, WRITABLE
 from cstore.docker.layer import WritableLayer
-from cstore.errors import CstoreError, LayerNotRetained, NameTaken, WritableLayerTaken, WritableLayerUnknown
+from cstore.errors import (
+    CstoreError,
+    InvalidOption,
+    LayerNotRetained,
+    NameTaken,
+    WritableLayerTaken,
+    WritableLayerUnknown,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cstore.docker.layer import Freed, ReadOnlyLayer
     from cstore.docker.layerstore import LayerStore
     from cstore.records.model import Layer
     from cstore.store import NewLayer, Store
+
+_SIZE = "size"
 
 
 class WritableLayers:
@@ -31,7 +40,13 @@ class WritableLayers:
         self._held: dict[str, set[WritableLayer]] = {}
 
     def create(
-        self, name: str, parent: str = "", *, label: str = "", init: Callable[[str], object] | None = None
+        self,
+        name: str,
+        parent: str = "",
+        *,
+        label: str = "",
+        init: Callable[[str], object] | None = None,
+        storage_options: Mapping[str, str] | None = None,
     ) -> WritableLayer:
         """Make a writable layer on top of the chain `parent`, or on nothing, and refer to it.
 
@@ -41,25 +56,48 @@ class WritableLayers:
             label: SELinux label for its mounts.
             init: called with the path of a mounted layer that lies between; what it makes there shows in the writable
                 layer, and neither in its changes nor in its size. See `engine_files.make`.
+            storage_options: `size` limits what it may hold, with a driver and a disk that can.
 
         Raises:
+            InvalidOption: there is another storage option.
+            DriverError: the driver cannot limit it.
             WritableLayerTaken: a layer has that name.
             ChainUnknown: no layer has the ChainID `parent`.
         """
         from cstore.ids import new_id
         from cstore.store import NewLayer
 
+        limits = self._limits(storage_options or {})
         below = self._layers.look(parent).layer if parent else ""
         holder = self._named(name)
         if holder is not None:
             raise WritableLayerTaken(name, holder.id)
         layer = new_id(lambda candidate: self._store.layers.find(candidate) is not None)
-        request = NewLayer(parent=below, id=layer, names=(name,), mount_label=label, flags={ROLE: WRITABLE})
+        request = NewLayer(
+            parent=below,
+            id=layer,
+            names=(name,),
+            mount_label=label,
+            storage_options=limits,
+            flags={ROLE: WRITABLE},
+        )
         if init is None:
             self._make(request, name)
         else:
             self._make_on_init(request, name, init)
         return self.get(name)
+
+    def _limits(self, said: Mapping[str, str]) -> dict[str, str]:
+        """Refuse what is no storage option of Docker's."""
+        for key in said:
+            if key.lower() != _SIZE:
+                vfs = self._store.driver_name == "vfs"
+                raise InvalidOption(
+                    f"there is no storage option {key!r} for a writable layer",
+                    hint="the only one is size",
+                    peer=f"Storage opt {key} not supported" if vfs else f"Unknown option {key}",
+                )
+        return {key.lower(): value for key, value in said.items()}
 
     def _make(self, request: NewLayer, name: str) -> None:
         try:

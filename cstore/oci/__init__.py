@@ -1,5 +1,5 @@
-"""What an image is made of, as text and arithmetic: configs, histories, and the IDs that are computed from digests.
+"""What an image is made of, as text and arithmetic: configs, histories, names, platforms, and IDs.
 
-Owns: the formulas of Docker and of containers/image, the image JSON as typed objects, and the manifest of an image that
-came without one. Must not know: files, stores, archives, locks.
+Owns: the formulas of Docker and of containers/image, the image JSON as typed objects, the grammar of names, the words
+for platforms, and the manifest of an image that came without one. Must not know: files, stores, archives, locks.
 """

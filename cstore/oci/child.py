@@ -5,21 +5,13 @@ from __future__ import annotations
 from cstore import gojson
 from cstore.oci.chain import EMPTY_DIFF_ID
 from cstore.oci.config import HistoryItem, ImageConfig, RootFS, parse_config
+from cstore.oci.run_config import run_config
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-_CONFIG_FIELDS: tuple[tuple[str, object], ...] = (
-    ("Hostname", ""), ("Domainname", ""), ("User", ""), ("AttachStdin", False), ("AttachStdout", False),
-    ("AttachStderr", False), ("ExposedPorts", ...), ("Tty", False), ("OpenStdin", False), ("StdinOnce", False),
-    ("Env", None), ("Cmd", None), ("Healthcheck", ...), ("ArgsEscaped", ...), ("Image", ""), ("Volumes", None),
-    ("WorkingDir", ""), ("Entrypoint", None), ("NetworkDisabled", ...), ("MacAddress", ...), ("OnBuild", None),
-    ("Labels", None), ("StopSignal", ...), ("StopTimeout", ...), ("Shell", ...),
-)  # fmt: skip
-"""The fields of a container config in Docker's order, with what stands for nothing; `...`: the field is left out."""
 
 
 class Child(Value, kw_only=True):
@@ -54,9 +46,9 @@ def new_child(
     fields: dict[str, object] = {
         "architecture": (parent.platform.architecture if parent else "") or architecture,
         "author": child.author,
-        "config": container_config(child.config),
+        "config": _complete(child.config),
         "container": child.container,
-        "container_config": container_config(child.container_config),
+        "container_config": _complete(child.container_config),
         "created": created,
         "docker_version": version,
         "history": [one.document() for one in history],
@@ -69,11 +61,10 @@ def new_child(
     return parse_config(gojson.encode({key: value for key, value in fields.items() if value}))
 
 
-def container_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Order a container config as Docker does and put in the empty fields that it writes; others follow."""
-    known = {name: values.get(name, empty) for name, empty in _CONFIG_FIELDS}
-    rest = {name: value for name, value in values.items() if name not in known}
-    return {name: value for name, value in {**known, **rest}.items() if value is not ...}
+def _complete(said: Mapping[str, Any]) -> dict[str, object]:
+    """Put in the empty fields that Docker writes; what it does not know follows."""
+    known = run_config(said)
+    return {**known, **{key: value for key, value in said.items() if key not in known and value}}
 
 
 def _rootfs(rootfs: RootFS) -> dict[str, object]:

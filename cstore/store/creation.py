@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 
 
 class NewLayer(Value):
-    """What a caller asks for. `id_map` None: the parent's maps, unless a host flag clears that kind."""
+    """What a caller asks for. `id_map` None: the parent's maps, unless a host flag clears that kind.
+
+    `storage_options` are for the driver, such as a limit of the layer's size.
+    """
 
     parent: str = ""
     id: str = ""
@@ -56,6 +59,7 @@ class NewLayer(Value):
     id_map: IDMap | None = None
     host_uids: bool = False
     host_gids: bool = False
+    storage_options: Mapping[str, str] = {}
     flags: Mapping[str, Any] = {}
     data: Mapping[str, bytes] = {}
 
@@ -182,7 +186,11 @@ def check_new_id(tables: Tables, wanted: str) -> str:
 def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
     source_map = IDENTITY if plan.source is None else plan.source.id_map
     return TreeOptions(
-        id_map=plan.id_map, parent_map=source_map, mount_label=request.mount_label, read_only=request.read_only
+        id_map=plan.id_map,
+        parent_map=source_map,
+        mount_label=request.mount_label,
+        read_only=request.read_only,
+        storage_options=request.storage_options,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cstore.errors import ImageArchiveError, InvalidOption
+from cstore.oci.names import DOCKER, LOCAL, parse_name
+from cstore.oci.platforms import host_platform, parse_platform, show_platform, suits
 from cstore.transfer import docker_archive, oci_layout, v1_archive
-from cstore.transfer.names import DOCKER, LOCAL, parse_name
 from cstore.transfer.oci_layout import Choice
-from cstore.transfer.platforms import host_platform, parse_platform, show_platform, suits
 from cstore.values import Value
 
 TYPE_CHECKING = False

@@ -10,11 +10,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cstore.errors import CstoreError, IDTaken, InvalidOption, TopLayerDiffers
+from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.oci.schema2 import digest_of, made_up_manifest
 from cstore.store import NewImage
 from cstore.transfer.formats import Wanted, check, read_plans
 from cstore.transfer.layer_intake import LayerIntake
-from cstore.transfer.names import DOCKER, LOCAL, parse_name
 from cstore.transfer.opening import open_members
 from cstore.values import Value
 

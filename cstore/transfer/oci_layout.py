@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 
 from cstore.errors import ImageArchiveError, InvalidName
+from cstore.oci.names import LOCAL, parse_name
+from cstore.oci.platforms import best, show_platform
 from cstore.transfer import media
 from cstore.transfer.manifests import LARGEST, Index, Manifest, load_json, parse_document
 from cstore.transfer.members import get_part
-from cstore.transfer.names import LOCAL, parse_name
 from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
-from cstore.transfer.platforms import best, show_platform
 from cstore.values import Value
 
 TYPE_CHECKING = False

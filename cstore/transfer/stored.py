@@ -15,8 +15,8 @@ from cstore.errors import (
     Unsupported,
 )
 from cstore.oci.config import parse_config
+from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.transfer.manifests import Manifest, parse_document
-from cstore.transfer.names import DOCKER, LOCAL, parse_name
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from cstore.archive.streams import Sink
     from cstore.oci.config import ImageConfig
+    from cstore.oci.names import ImageName
     from cstore.records.model import Image, Layer
     from cstore.store import Store
-    from cstore.transfer.names import ImageName
 
 
 class StoredImage(Value):

@@ -10,10 +10,11 @@ import re
 from hashlib import sha256
 
 from cstore.errors import ImageArchiveError, InvalidName
+from cstore.oci.names import parse_name
+from cstore.oci.run_config import run_config
 from cstore.records.model import ZERO_TIME
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part
-from cstore.transfer.names import parse_name
 from cstore.transfer.plan import ImagePlan, LayerPlan, merge, read_config
 from cstore.transfer.rawjson import encoded, raw_object, raw_values
 
@@ -29,18 +30,6 @@ REPOSITORIES = "repositories"
 _DROPPED = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
 _TEXTS = ("comment", "container", "docker_version", "author", "architecture", "variant", "os")
 """What Docker knew of an image before 1.8.3; what else stands in a JSON of that time is dropped."""
-
-_RUN_CONFIG: tuple[tuple[str, object, bool], ...] = (
-    ("Hostname", "", True), ("Domainname", "", True), ("User", "", True), ("AttachStdin", False, True),
-    ("AttachStdout", False, True), ("AttachStderr", False, True), ("ExposedPorts", None, False), ("Tty", False, True),
-    ("OpenStdin", False, True), ("StdinOnce", False, True), ("Env", None, True), ("Cmd", None, True),
-    ("Healthcheck", None, False), ("ArgsEscaped", False, False), ("Image", "", True), ("Volumes", None, True),
-    ("WorkingDir", "", True), ("Entrypoint", None, True), ("NetworkDisabled", False, False),
-    ("MacAddress", "", False), ("OnBuild", None, True), ("Labels", None, True), ("StopSignal", "", False),
-    ("StopTimeout", None, False), ("Shell", None, False),
-)  # fmt: skip
-"""What Docker knows of how to run an image, in its order (docker 6.1): key, what it is if nothing is said, and whether
-that is written."""
 
 _OLD_ID = re.compile(r"[a-f0-9]{64}", re.ASCII)
 _FIRST_TO_KEEP = (1, 8, 3)
@@ -86,19 +75,19 @@ class _Reading:
 
     def image(self, old_id: object, where: str) -> ImagePlan:
         """Read an image and all that it was made from, without recursion: chains may be long."""
+        top = wanted = _check_id(old_id, where)
         chain: list[tuple[str, dict[str, Any], bytes]] = []
-        wanted: object = old_id
         while wanted and wanted not in self._plans:
-            checked = _check_id(wanted, where)
-            if any(checked == known for known, _, _ in chain) or len(chain) == _LONGEST_CHAIN:
-                raise ImageArchiveError(f"{checked}/json", "its parents have no end", peer="max depth exceeded")
-            where = f"{checked}/json"
+            where = f"{wanted}/json"
+            if any(wanted == known for known, _, _ in chain) or len(chain) == _LONGEST_CHAIN:
+                raise ImageArchiveError(where, "its parents have no end", peer="max depth exceeded")
             raw = get_part(self._members, where, "an image").read(LARGEST)
-            chain.append((checked, dict(_objects(load_json(raw, where), where)), raw))
-            wanted = chain[-1][1].get("parent")
-        for checked, document, raw in reversed(chain):
-            self._plans[checked] = self._made(checked, document, raw)
-        return self._plans[str(old_id)]
+            document = dict(_objects(load_json(raw, where), where))
+            chain.append((wanted, document, raw))
+            wanted = _check_id(document["parent"], where) if document.get("parent") else ""
+        for one, document, raw in reversed(chain):
+            self._plans[one] = self._made(one, document, raw)
+        return self._plans[top]
 
     def _made(self, old_id: str, document: dict[str, Any], raw: bytes) -> ImagePlan:
         """Make the config of one image as Docker does: its own JSON, its layers, its history."""
@@ -129,28 +118,18 @@ def _understood(document: dict[str, Any], raw: bytes) -> dict[str, str]:
         return raw_values(raw)
     known = {key: document[key] for key in _TEXTS if document.get(key)}
     known["created"] = document.get("created") or ZERO_TIME
-    known["container_config"] = _run_config(document.get("container_config"))
+    known["container_config"] = run_config(_object(document.get("container_config")))
     if document.get("config") is not None:
-        known["config"] = _run_config(document["config"])
+        known["config"] = run_config(_object(document["config"]))
     return {key: encoded(value) for key, value in known.items()}
 
 
-def _run_config(found: object) -> dict[str, object]:
-    said = found if isinstance(found, dict) else {}
-    written: dict[str, object] = {}
-    for key, nothing, always in _RUN_CONFIG:
-        value = said.get(key)
-        value = nothing if value is None else value
-        if key in {"Cmd", "Entrypoint"} and isinstance(value, str):
-            value = [value]
-        if always or value:
-            written[key] = dict(sorted(value.items())) if isinstance(value, dict) else value
-    return written
+def _object(found: object) -> Mapping[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 def _history(document: Mapping[str, Any]) -> dict[str, object]:
-    container = document.get("container_config")
-    command = container.get("Cmd") if isinstance(container, dict) else None
+    command = _object(document.get("container_config")).get("Cmd")
     item = {
         "created": document.get("created") or ZERO_TIME,
         "author": document.get("author"),

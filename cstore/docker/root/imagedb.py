@@ -7,7 +7,7 @@ import re
 
 from cstore.docker.root import files
 from cstore.docker.root.names import read_names
-from cstore.errors import DockerRootDamaged, ImageInvalid
+from cstore.errors import DockerRootDamaged, ImageInvalid, InvalidName
 from cstore.oci.config import ImageConfig, parse_config
 from cstore.values import Value
 
@@ -95,17 +95,24 @@ def find_image(images: Mapping[str, DockerImage], word: str) -> DockerImage | No
         AmbiguousImageID: several IDs do.
     """
     from cstore.docker.partial_id import resolve
-    from cstore.docker.root.names import full_name
     from cstore.errors import AmbiguousImageID, ImageUnknown
 
-    last = word.rpartition("/")[2]
-    wanted = full_name(word if ":" in last else f"{word}:latest")
-    for image in images.values():
-        if any(full_name(name) == wanted for name in image.names):
-            return image
+    named = _named(images, word)
+    if named is not None:
+        return named
     try:
         return images[resolve(word, images)]
     except AmbiguousImageID:
         raise
     except ImageUnknown:
         return None
+
+
+def _named(images: Mapping[str, DockerImage], word: str) -> DockerImage | None:
+    from cstore.docker.root.names import full_name
+
+    try:
+        wanted = full_name(word)
+    except InvalidName:  # it may still be an ID
+        return None
+    return next((image for image in images.values() if wanted in map(full_name, image.names)), None)

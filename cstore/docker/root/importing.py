@@ -9,7 +9,7 @@ from cstore.docker.intake import nameless
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
 from cstore.docker.root.names import full_name
-from cstore.errors import CstoreError, IDTaken, LayerNotVerified
+from cstore.errors import CstoreError, IDTaken, LayerNotVerified, TopLayerDiffers
 from cstore.oci.chain import next_layer_id
 from cstore.values import Value
 
@@ -56,7 +56,7 @@ def import_image(
     Raises:
         ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer is not what it was; nothing is imported.
         ArchiveError: a layer holds what no layer here may hold.
-        IDTaken: the store has an image of that ID with other layers.
+        TopLayerDiffers: the store has an image of that ID with other layers.
     """
     bringing = _Bringing(root, store, progress)
     try:
@@ -97,11 +97,7 @@ def _record(store: Store, image: DockerImage, line: Sequence[Layer]) -> None:
         except IDTaken:  # somebody else was faster
             known = _known(store, image.id)
     if known is not None and known.layer != top:
-        error = IDTaken("image", image.id)
-        error.peer = (
-            f'image with ID "{image.id}" already exists, but uses a different top layer: that ID is already in use'
-        )
-        raise error
+        raise TopLayerDiffers(image.id, known.layer)
 
 
 def _known(store: Store, image: str) -> Image | None:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 
 from cstore.docker.root import files
+from cstore.errors import InvalidName
+from cstore.oci.names import DOCKER, LOCAL, parse_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.docker.root.place import Place
-
-
-_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_NAME = re.compile(
-    rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{32,})?"
-)
 
 
 def read_names(place: Place) -> dict[str, list[str]]:
@@ -33,16 +26,23 @@ def read_names(place: Place) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for references in (repositories or {}).values() if isinstance(repositories, dict) else ():
         for reference, image in references.items() if isinstance(references, dict) else ():
-            if isinstance(image, str) and _NAME.fullmatch(reference):
+            if isinstance(image, str) and _is_name(reference):
                 found.setdefault(image, []).append(reference)
     return {image: sorted(references) for image, references in found.items()}
 
 
+def _is_name(reference: str) -> bool:
+    try:
+        parse_name(reference)
+    except InvalidName:
+        return False
+    return True
+
+
 def full_name(familiar: str, *, podman: bool = False) -> str:
-    """Complete a familiar name: `child:1` is `docker.io/library/child:1`, or as Podman has it `localhost/child:1`."""
-    first, slash, _ = familiar.partition("/")
-    if slash and (first == "localhost" or "." in first or ":" in first or first != first.lower()):
-        return familiar
-    if podman:
-        return f"localhost/{familiar}"
-    return f"docker.io/{familiar}" if slash else f"docker.io/library/{familiar}"
+    """Complete a familiar name: `child:1` is `docker.io/library/child:1`, or as Podman has it `localhost/child:1`.
+
+    Raises:
+        InvalidName: it is none.
+    """
+    return str(parse_name(familiar, home=LOCAL if podman else DOCKER))

@@ -22,10 +22,10 @@ from cstore.errors import (
     ContentDamaged,
     CstoreError,
     DockerRootDamaged,
-    IDTaken,
     ImageUnknown,
     InvalidOption,
     LayerNotVerified,
+    TopLayerDiffers,
     Unsupported,
 )
 from cstore.store import NewImage
@@ -292,7 +292,7 @@ def test_an_image_id_with_other_layers_is_refused(root: DataRoot, store: Store) 
     base = seen.image("base:1")
     store.images.create(NewImage(id=base.id, names=("mine",)))
 
-    with pytest.raises(IDTaken) as refused:
+    with pytest.raises(TopLayerDiffers) as refused:
         import_image(seen, base, store)
     assert "uses a different top layer" in refused.value.peer
     assert store.images.get(base.id).names == ("mine",)

@@ -104,7 +104,7 @@ def test_what_cannot_be_an_image_is_refused(images: ImageStore, chain: list[Read
     for raw, kind, words in (
         (b"{}", ImageInvalid, "invalid image JSON, no RootFS key"),
         (config(chain[0], history=[{}, {}]), ImageInvalid, "too many non-empty layers in History section"),
-        (other, ChainUnknown, "layer does not exist"),
+        (other, ChainUnknown, f"failed to get layer {NOWHERE}: layer does not exist"),
         (config(chain[0], os="windows"), WrongSystem, "operating system is not supported"),
     ):
         with pytest.raises(kind) as refused:

@@ -14,6 +14,7 @@ from cstore.docker import LayerStore
 from cstore.docker.layer import EmptyLayer
 from cstore.errors import (
     ArchiveError,
+    ArchiveHostile,
     ChainTooDeep,
     ChainUnknown,
     ContentDamaged,
@@ -116,6 +117,14 @@ def test_an_unknown_parent_and_a_bad_archive_leave_nothing(register: Register, s
     assert store.layers.list() == []
 
 
+def test_an_archive_with_a_file_twice_is_refused(register: Register, store: Store) -> None:
+    """As Docker refuses it; import-layer takes such archives."""
+    with pytest.raises(ArchiveHostile, match=r"'one.txt' is refused: it comes twice") as refused:
+        register(make_tar(regular("one.txt", b"1"), regular("./one.txt", b"2")))
+    assert refused.value.peer == "duplicates of file paths not supported"
+    assert store.layers.list() == []
+
+
 def test_a_chain_has_a_greatest_depth(register: Register, store: Store) -> None:
     """Docker's is 125; another one can be set."""
     shallow = LayerStore(store, max_depth=2)
@@ -126,6 +135,18 @@ def test_a_chain_has_a_greatest_depth(register: Register, store: Store) -> None:
         register(THREE, second.chain_id, inside=shallow)
     assert refused.value.peer == "max depth exceeded"
     assert register(THREE, second.chain_id).depth == 3
+
+
+@pytest.mark.parametrize("driver", ["overlay"], indirect=True)
+def test_the_126th_layer_is_refused_as_docker_refuses_it(register: Register, store: Store) -> None:
+    """And the 125th is not."""
+    below = ""
+    for place in range(125):
+        below = register(make_tar(regular(f"f{place}", b"x")), below).chain_id
+
+    with pytest.raises(ChainTooDeep):
+        register(ONE, below)
+    assert len(store.layers.list()) == 125
 
 
 def test_a_pipe_can_be_registered(layers: LayerStore) -> None:

@@ -10,6 +10,8 @@ import pytest
 from cstore.docker import LayerStore, engine_files
 from cstore.errors import (
     ChainUnknown,
+    DriverError,
+    InvalidOption,
     LayerNotRetained,
     SystemFailure,
     WritableLayerTaken,
@@ -77,6 +79,17 @@ def test_the_init_layer_shows_inside(written: WritableLayer) -> None:
 
     assert written.parent is not None
     assert written.parent.depth == 3
+
+
+def test_a_limit_needs_a_disk_that_keeps_it(layers: LayerStore, store: Store, driver: str) -> None:
+    """Rather none than one that is not kept; and there is no other storage option."""
+    with pytest.raises(DriverError) as no_quota:
+        layers.writable.create("box", storage_options={"size": "10M"})
+    assert no_quota.value.peer.startswith("--storage-opt is ")
+    with pytest.raises(InvalidOption) as unknown:
+        layers.writable.create("box", storage_options={"weight": "1"})
+    assert unknown.value.peer == ("Storage opt weight not supported" if driver == "vfs" else "Unknown option weight")
+    assert store.layers.list() == []
 
 
 def test_names(layers: LayerStore, chain: list[ReadOnlyLayer]) -> None:

@@ -246,6 +246,12 @@ fault("oldest form: unknown image", "repositories", "found 'zz'")(
 fault("oldest form: parents in a ring", "no end")(
     lambda: {**v1_archive(), f"{'a' * 64}/json": as_json({"id": "a" * 64, "parent": "b" * 64})}
 )
+fault("oldest form: an image ID that is no text", "repositories", "found []")(
+    lambda: {**v1_archive(), "repositories": b'{"a":{"1":[]}}'}
+)
+fault("oldest form: a parent that is no text", "/json", "found ['a']")(
+    lambda: {**v1_archive(), f"{'b' * 64}/json": as_json({"id": "b" * 64, "parent": ["a"]})}
+)
 fault("no platform suits", "no image for")(lambda: platforms_layout("made-up", "another"))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cstore.errors import InvalidOption
 from cstore.oci.config import Platform
-from cstore.transfer.platforms import best, host_platform, parse_platform, show_platform
+from cstore.oci.platforms import best, host_platform, parse_platform, show_platform
 
 ARM7, ARM8, AMD = Platform("linux", "arm", "v7"), Platform("linux", "arm64", "v8"), Platform("linux", "amd64")
 

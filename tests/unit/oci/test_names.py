@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cstore.errors import InvalidName
-from cstore.transfer.names import LOCAL, parse_name
+from cstore.oci.names import LOCAL, parse_name
 
 FULL = [
     ("child:dup", "docker.io/library/child:dup"),
