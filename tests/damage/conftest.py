@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.damage.specimen import Specimen, copy, make
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -30,6 +31,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Speci
 
 
 @pytest.fixture
-def fresh(originals: Callable[[str], Specimen], tmp_path: Path) -> Callable[[str], Specimen]:
+def fresh(originals: Callable[[str], Specimen], tmp_path: Path) -> Iterator[Callable[[str], Specimen]]:
     """Copy the store of a driver."""
-    return lambda driver: copy(originals(driver), tmp_path / driver)
+    yield lambda driver: copy(originals(driver), tmp_path / driver)
+    detach_all(str(tmp_path))

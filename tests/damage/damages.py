@@ -4,12 +4,14 @@
 # Most damage is two system calls, which stand beside each other in a tuple.
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cstore.check.contents import MOST_PROBLEMS
 from cstore.fs.staging import StagingRoot
 from tests.builders import flip_byte, flip_byte_of
 from tests.damage.specimen import BASE, CONTAINER, IMAGE, MIDDLE, ORPHAN, OTHER_IMAGE, TOP, Specimen
@@ -104,6 +106,45 @@ def _replace_item(specimen: Specimen, data: bytes) -> None:
 
     specimen.edit("images", change)
     _write(specimen.beside("images", IMAGE, "manifest"), data)
+
+
+def _break_config(specimen: Specimen) -> None:
+    """Let the manifest name a config that is none, and all that is recorded of it be right."""
+    from hashlib import sha256
+
+    data = b"[]"
+    digest = f"sha256:{sha256(data).hexdigest()}"
+    _replace_item(specimen, json.dumps({"schemaVersion": 2, "config": {"digest": digest, "size": 2}}).encode())
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        row = next(row for row in rows if row["id"] == IMAGE)
+        row["big-data-names"].append(digest)
+        row["big-data-sizes"][digest], row["big-data-digests"][digest] = len(data), digest
+
+    specimen.edit("images", change)
+    name = "=" + base64.b64encode(digest.encode()).decode()
+    with open(specimen.beside("images", IMAGE, name), "wb") as file:
+        file.write(data)
+
+
+def _strew(specimen: Specimen) -> None:
+    """Put more stray files into a layer than a check lists."""
+    folder = specimen.tree(BASE, "strewn")
+    os.mkdir(folder)
+    for number in range(MOST_PROBLEMS + 1):
+        os.mkfifo(os.path.join(folder, str(number)))
+
+
+def _mount_uncounted(specimen: Specimen) -> None:
+    """Mount a layer, and lose the count."""
+    specimen.open().mount(BASE)
+    os.unlink(os.path.join(specimen.run, f"{specimen.driver}-layers", "mountpoints.json"))
+
+
+def _into_file(path: str) -> None:
+    shutil.rmtree(path)
+    with open(path, "wb"):
+        pass
 
 
 def _config_file(specimen: Specimen) -> str:
@@ -267,6 +308,13 @@ RECORDS = (
         BASE,
     ),
     Damage(
+        "a layer is mounted, and no count says so",
+        _mount_uncounted,
+        (("mount-uncounted", "leftover"),),
+        BASE,
+        ("overlay",),
+    ),
+    Damage(
         "nobody uses a layer any more",
         _lose_all_users,
         (("layer-unreferenced", "leftover"),),
@@ -306,6 +354,12 @@ CONTENTS = (
         "a stray directory has come",
         lambda it: os.mkdir(it.tree(BASE, "strange")),
         (("file-unexpected", "data"),),
+        BASE,
+    ),
+    Damage(
+        "thousands of stray files have come",
+        _strew,
+        (("file-unexpected", "data"), ("files-more", "data")),
         BASE,
     ),
     Damage(
@@ -478,6 +532,21 @@ ITEMS = (
         (("image-config-missing", "data"),),
         IMAGE,
     ),
+    Damage("a config is no config", _break_config, (("image-config-broken", "data"),), IMAGE),
+    Damage(
+        "a config is a directory",
+        lambda it: _into_directory(_config_file(it)),
+        (("image-data-unreadable", "data"),),
+        IMAGE,
+    ),
+    Damage(
+        "an image has neither manifest nor config",
+        lambda it: it.edit(
+            "images", lambda rows: rows.append({"id": ORPHAN, "layer": BASE, "created": "2020-01-01T00:00:00Z"})
+        ),
+        (("image-without-data", "cosmetic"),),
+        ORPHAN,
+    ),
     Damage(
         "an image has other layers than its config says",
         _set("images", IMAGE, layer=MIDDLE),
@@ -488,6 +557,12 @@ ITEMS = (
         "a container's item is gone",
         lambda it: os.unlink(it.beside("containers", CONTAINER, "config")),
         (("container-data-missing", "data"),),
+        CONTAINER,
+    ),
+    Damage(
+        "a container's item is a directory",
+        lambda it: _into_directory(it.beside("containers", CONTAINER, "config")),
+        (("container-data-unreadable", "data"),),
         CONTAINER,
     ),
     Damage(
@@ -670,6 +745,11 @@ PLACES = (
             os.symlink("/dev/null", it.beside("layers", "layers.lock")),
         ),
         (("lock-wrong", "records"),),
+    ),
+    Damage(
+        "a file stands where a directory belongs",
+        lambda it: _into_file(it.beside("containers")),
+        (("place-wrong", "records"),),
     ),
     Damage("others may write", lambda it: os.chmod(it.beside("images"), 0o777), (("place-mode", "records"),)),  # noqa: S103  - the damage
     Damage("others may look", lambda it: os.chmod(it.beside("layers"), 0o755), (("place-open", "cosmetic"),)),  # noqa: S103  - the damage

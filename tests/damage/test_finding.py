@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,13 @@ import pytest
 
 from cstore.check import KINDS
 from tests.damage.damages import DAMAGES, Damage, cases
-from tests.damage.specimen import BASE, Specimen, look
-from tests.mounts import detach_all
+from tests.damage.specimen import Specimen, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEED = 20261121
 PAIRS = 25
-
 
 
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
@@ -35,9 +32,7 @@ def test_a_sound_store_is_clean(driver: str, fresh: Callable[[str], Specimen]) -
 
 
 @pytest.mark.parametrize(("driver", "damage"), cases(), ids=lambda case: case if isinstance(case, str) else case.name)
-def test_damage_is_found_and_left_as_it_is(
-    driver: str, damage: Damage, fresh: Callable[[str], Specimen]
-) -> None:
+def test_damage_is_found_and_left_as_it_is(driver: str, damage: Damage, fresh: Callable[[str], Specimen]) -> None:
     """The finding is of the kind, severity and subject that the table says, and nothing was touched."""
     specimen = fresh(driver)
     damage.do(specimen)
@@ -84,22 +79,6 @@ def test_two_damages_at_once(driver: str, one: Damage, other: Damage, fresh: Cal
     assert look(specimen.graph, specimen.run) == before
 
 
-def test_a_mount_that_nobody_counts(fresh: Callable[[str], Specimen]) -> None:
-    """With the mount table gone, what is mounted still is, and is found."""
-    specimen = fresh("overlay")
-    try:
-        specimen.open().mount(BASE)
-        os.unlink(os.path.join(specimen.run, "overlay-layers", "mountpoints.json"))
-        assert {finding.kind for finding in specimen.check().findings} == {"mount-uncounted"}
-    finally:
-        detach_all(specimen.root)
-
-
 def test_every_kind_has_its_damage() -> None:
-    """What can be found is in the table, except for what takes a failing disk, a mount, or thousands of files."""
-    elsewhere = {
-        "container-record-lost", "layer-unreadable", "files-more", "image-data-unreadable", "container-data-unreadable",
-        "image-config-broken", "image-without-data", "mount-uncounted", "place-wrong",
-    }  # fmt: skip
-
-    assert set(KINDS) - {kind for damage in DAMAGES for kind, _ in damage.kinds} <= elsewhere
+    """What can be found is in the table, except for what takes a failing disk."""
+    assert set(KINDS) - {kind for damage in DAMAGES for kind, _ in damage.kinds} == {"layer-unreadable"}
