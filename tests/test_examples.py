@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,14 +38,22 @@ PREPARED = {
 }
 """What has to be done before an example, by the command or the beginning of the line."""
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 PROGRAMS = ("jq", "podman", "zcat", "curl")
 """What examples pipe from or to."""
 
 
 @pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> World:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The world before there was a store in it, made once."""
+    return empty_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def furnished(empty: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The world, made once."""
-    return furnish(empty_world(tmp_path_factory.mktemp("world")))
+    return furnish(empty.copy(str(tmp_path_factory.mktemp("furnished") / "world")))
 
 
 @pytest.fixture
@@ -65,3 +77,36 @@ def test_examples_do_what_they_say(command: str, line: str, world: World) -> Non
     done = world.run(line)
 
     assert done.returncode == 0, done.stderr
+
+
+# ── the README ──
+
+
+def blocks(section: str, language: str) -> list[str]:
+    """The code that a section of the README shows."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        text = file.read()
+    body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", body, re.DOTALL | re.MULTILINE)
+
+
+def test_the_tour_of_the_readme_can_be_taken(empty: World, tmp_path: Path) -> None:
+    """Its ten commands, and those for a damaged store, work one after the other in a new store."""
+    world = empty.copy(str(tmp_path / "world"))
+    tour, damage = blocks("A tour in ten commands", "sh")
+
+    done = world.run(tour + damage)
+
+    assert done.returncode == 0, done.stderr
+    assert len(tour.splitlines()) == 10
+
+
+def test_the_python_of_the_readme_runs(empty: World, tmp_path: Path) -> None:
+    """The program does what it says, in a store that was not there before; the check at its end finds nothing."""
+    world = empty.copy(str(tmp_path / "world"))
+    (program,) = blocks("In Python", "python")
+
+    done = world.run(f"exec {shlex.quote(sys.executable)} -W error - <<'END'\n{program}END\n")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "()"

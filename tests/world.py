@@ -83,6 +83,8 @@ class World:
             "/var/lib/docker": self.docker,
             "/etc/containers/storage.conf": self._config,
             "2c037b": image[:6],
+            "/tmp/graph": f"{self.place}/library/graph",
+            "/tmp/run": f"{self.place}/library/run",
         }
 
     def copy(self, place: str) -> World:
