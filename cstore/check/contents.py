@@ -36,6 +36,7 @@ class LayerJob(Value):
         below: tar-split files of its ancestors, bottom first, if its directory holds their files as well; None if it
             cannot be known what these made, () if there are none.
         whole: whether its directory holds all that is beneath it.
+        rewritten: whether it holds those files from beneath that got other owners.
         id_map: how its owners were mapped.
         compare: whether to hold the directory against the archive.
         tolerance: what may differ.
@@ -50,6 +51,7 @@ class LayerJob(Value):
     own_roots: tuple[str, ...]
     below: tuple[str, ...] | None = ()
     whole: bool = False
+    rewritten: bool = False
     id_map: IDMap = IDENTITY
     compare: bool = True
     tolerance: Tolerance = Tolerance()
@@ -133,6 +135,9 @@ class _Examination:
             except CstoreError:
                 return  # a finding about an ancestor
             inherited = frozenset(tree.nodes.keys() - own.nodes.keys())
+        if job.rewritten:  # it may be a copy made above the original, whose marks then still serve
+            tree.vague = True
+            tree.opaque.clear()
         try:
             yield from Comparison(tree, job.id_map, job.tolerance, whole=job.whole).run(job.own_roots, inherited)
         except SystemFailure as error:

@@ -93,6 +93,7 @@ def _job(census: Census, layer: Layer, tolerance: Tolerance, *, compare: bool) -
         own_roots=tuple(own),
         below=below,
         whole=inspector.whole,
+        rewritten=not inspector.whole and len(own) > 1,
         id_map=layer.id_map,
         compare=compare,
         tolerance=tolerance,

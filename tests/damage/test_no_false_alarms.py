@@ -128,6 +128,22 @@ def test_mapped_owners(fresh: Callable[[str], Specimen]) -> None:
     assert [finding.kind for finding in specimen.check().findings] == ["file-attributes"]
 
 
+@pytest.mark.parametrize("uids", ["0:100000:1000:2000:200000:1000", "0:0:1:1:200000:1000:3000:300000:10"])
+def test_rewritten_owners(fresh: Callable[[str], Specimen], uids: str) -> None:
+    """With a map that overlay cannot show at a mount, a layer holds copies of what is beneath it."""
+    from cstore.idmap import IDMap, parse_ranges
+
+    specimen = fresh("overlay")
+    store = specimen.open()
+    holes = IDMap(parse_ranges(uids), parse_ranges(uids))
+    put(store, NewLayer(id="below"), BASE_TAR, specimen.root)
+    put(store, NewLayer(id="above", parent="below", id_map=holes), MIDDLE_TAR, specimen.root)
+    store.containers.create(NewContainer(id="3" * 64, image=IMAGE, id_map=holes))
+    assert len(store.images.get(IMAGE).mapped_layers) == 1
+
+    assert specimen.check().findings == ()
+
+
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
 def test_a_read_only_file_system(driver: str, fresh: Callable[[str], Specimen]) -> None:
     """Nothing needs to be written, not even with findings."""
