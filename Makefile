@@ -14,7 +14,7 @@ CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
 
-demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of a private store, and show it
+demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of a private store, use it and check it
 	@mkdir -p $(DEMO) && echo '*' > $(DEMO)/.gitignore
 	@test ! -d $(DEMO)/graph || $(CSTORE) wipe
 	git archive --format=tar --output=$(DEMO)/source.tar HEAD
@@ -23,7 +23,11 @@ demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of
 	@echo '$(CSTORE) changes demo'; $(CSTORE) changes demo | sed 10q
 	@echo '$(CSTORE) diff demo | tar t'; $(CSTORE) diff demo | tar t | sed 10q
 	$(CSTORE) diff demo | cmp - $(DEMO)/source.tar
-	@echo 'The layer gave back every byte that went in. The store is in $(DEMO); try: $(CSTORE) --help'
+	$(CSTORE) create-image --name demo demo
+	$(CSTORE) create-container --name box demo
+	$(CSTORE) layers --tree
+	$(CSTORE) check
+	@echo 'The layer gave back every byte that went in, and the store is sound. It is in $(DEMO); try: $(CSTORE) --help'
 
 test: $(VENV)/.dev-ready ## install into .venv and run all tests that this machine allows
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

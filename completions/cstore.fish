@@ -254,7 +254,7 @@ complete -c cstore -n '__cstore_is copy' -s h -l help -d 'Show this message and 
 complete -c cstore -n '__cstore_is copy' -F
 complete -c cstore -n '__cstore_is mount' -s r -l read-only -l ro -d 'Mount images: each ITEM is an image, which nobody can write to.'
 complete -c cstore -n '__cstore_is mount' -s l -l label -x -d 'SELinux label, instead of the recorded one.'
-complete -c cstore -n '__cstore_is mount' -s o -l opt -x -d 'Accepted and ignored, as the peer does.'
+complete -c cstore -n '__cstore_is mount' -s o -l opt -x -d 'Accepted and ignored, as by containers-storage.'
 complete -c cstore -n '__cstore_is mount' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is mount' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is mount' -a '(__cstore_items layers images containers)'

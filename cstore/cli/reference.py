@@ -26,6 +26,10 @@ OVERVIEW = """
 cstore keeps container storage: layers, images and containers, in the very store that Podman, Buildah, skopeo and CRI-O
 use, and safely beside them.
 
+A layer is a file tree that says what it changes of its parent, another layer. An image is a layer with those below it,
+and data that tells what it is for: a manifest, a configuration. A container is a writable layer on top of an image.
+Each of the three has an ID, may have names, one text called metadata, and data items, which are files under a name.
+
 A terminal is shown tables, trees and colour; a pipe gets plain lines; --json gets one JSON document. Warnings, errors
 and progress go to standard error.
 

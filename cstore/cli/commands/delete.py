@@ -41,8 +41,8 @@ def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
 def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
     """Delete images, and layers that only they need.
 
-    An image that a container came from stays, and the error says which. As with the peer, the layers that are removed
-    are listed on standard error, a line each after the IMAGE.
+    An image that a container came from stays, and the error says which. The layers that are removed are listed on
+    standard error, a line each after the IMAGE, as containers-storage does.
     """
     from cstore.cli.output import structured
     from cstore.cli.output.streams import say

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, image: bool, container: bool) -> None:
     """Say whether layers, images or containers exist.
 
-    The exit code is 0 if all of them do. Asking for several kinds at once asks for what is all of them.
+    The exit code is 0 if all of them do. With several of --layer, --image and --container, each ITEM has to be all
+    of these at once.
     """
     from cstore.cli.output import structured
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @words("items", "ITEM")
 @switch("-r", "--read-only", "--ro", help="Mount images: each ITEM is an image, which nobody can write to.")
 @text("-l", "--label", help="SELinux label, instead of the recorded one.")
-@texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as the peer does.")
+@texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as by containers-storage.")
 @json_option
 def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str) -> None:
     """Mount layers or containers; images read-only.

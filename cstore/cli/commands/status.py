@@ -11,7 +11,7 @@ from cstore.cli.session import Intent, Session
 def status(session: Session) -> None:
     """Show where the store is, and its driver.
 
-    As with the peer, the lines go to standard error; JSON goes to standard output.
+    The lines go to standard error, as those of containers-storage do; JSON goes to standard output.
     """
     _facts(session, session.open(Intent.RECORDS).status())
 
@@ -21,7 +21,7 @@ def status(session: Session) -> None:
 def version(session: Session) -> None:
     """Print the version.
 
-    As with the peer, the line goes to standard error; JSON goes to standard output.
+    The line goes to standard error, as that of containers-storage does; JSON goes to standard output.
     """
     from cstore import __version__
 
