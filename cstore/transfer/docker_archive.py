@@ -53,8 +53,13 @@ def _plan(members: Members, item: Mapping[str, Any], place: int, home: str) -> I
     diff_ids = config.rootfs.diff_ids
     if len(layers) != len(diff_ids):
         raise layer_count_differs(where, len(layers), len(diff_ids))
-    chain = tuple(LayerPlan(member, diff_id) for member, diff_id in zip(layers, diff_ids, strict=True))
+    chain = tuple(_layer(members, *layer) for layer in zip(layers, diff_ids, strict=True))
     return ImagePlan(where, config, chain, names)
+
+
+def _layer(members: Members, member: str, diff_id: str) -> LayerPlan:
+    part = members.find(member)  # if it is not there, that is told when it is needed
+    return LayerPlan(member, diff_id, linked=part is not None and part.linked)
 
 
 def _texts(item: Mapping[str, Any], key: str, where: str) -> list[str]:

@@ -20,7 +20,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cstore.records.model import Image
     from cstore.store import Store
@@ -111,7 +111,8 @@ class _Loading:
         self._layers.drop_unused(plans)
         for plan in plans:
             if plan.names:
-                self._store.add_names(plan.config.id, plan.names)
+                # Others add one name after the other, and so the last one stands first.
+                self._store.add_names(plan.config.id, plan.names[::-1])
         return LoadResult(tuple(images), tuple(dict.fromkeys((*warnings, *self._layers.oddities))))
 
     def undo(self) -> None:
@@ -177,12 +178,19 @@ class _Loading:
     def _data(self, plan: ImagePlan) -> dict[str, bytes]:
         """Put together the data items, in the order in which they are stored (docker 16)."""
         config = plan.config
-        sizes = [self._store.layers.get(layer).diff_size for layer in config.rootfs.layer_ids]
-        manifest = plan.manifest or made_up_manifest(config.raw, zip(config.rootfs.diff_ids, sizes, strict=True))
+        manifest = plan.manifest or made_up_manifest(config.raw, self._sizes(plan))
         data = {config.digest: config.raw}
         if plan.index:
             data[f"manifest-{digest_of(plan.index)}"] = plan.index
         return {**data, f"manifest-{digest_of(manifest)}": manifest, "manifest": manifest}
+
+    def _sizes(self, plan: ImagePlan) -> Iterator[tuple[str, int]]:
+        """The DiffID and size of each layer, for a manifest.
+
+        Of a link, skopeo and Podman write down its own size, which is none. The digest must be the one that they get.
+        """
+        for layer, identifier in zip(plan.layers, plan.config.rootfs.layer_ids, strict=True):
+            yield layer.diff_id, 0 if layer.linked else self._store.layers.get(identifier).diff_size
 
 
 def recorded_time(text: str) -> str:

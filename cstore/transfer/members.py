@@ -64,13 +64,17 @@ class PartReader:
 
 
 class Part(Value):
-    """The contents of one member: `size` bytes from `offset`, of an open file or, if `fd` is -1, of the file `path`."""
+    """The contents of one member: `size` bytes from `offset`, of an open file or, if `fd` is -1, of the file `name`.
+
+    `linked`: the member is a link to what has the contents.
+    """
 
     name: str
     size: int
     fd: int = -1
     offset: int = 0
     root: int = -1
+    linked: bool = False
 
     @contextmanager
     def opened(self) -> Iterator[PartReader]:
@@ -234,6 +238,7 @@ class Catalogue:
     def find(self, name: str) -> Part | None:
         """Look up a member (see `Members`)."""
         place = self._places.get(name)
+        linked = place is not None and bool(place.link)
         if place is not None and place.link:
             target = self._places.get(place.link)
             if target is None or target.link:
@@ -243,7 +248,7 @@ class Catalogue:
             return None
         if not place.is_file:
             raise ImageArchiveError(name, "expected a regular file")
-        return Part(name, place.size, self.fd, place.offset)
+        return Part(name, place.size, self.fd, place.offset, linked=linked)
 
 
 def _inside(name: bytes, shown: str, what: str, link: bytes = b"") -> str:

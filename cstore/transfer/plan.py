@@ -25,6 +25,7 @@ class LayerPlan(Value):
         digest: the digest of the member; "" if nobody says.
         size: bytes in the member; -1 if nobody says.
         compression: how it is said to be compressed; None if nobody says.
+        linked: the member is a link to another one.
     """
 
     member: str
@@ -32,6 +33,7 @@ class LayerPlan(Value):
     digest: str = ""
     size: int = -1
     compression: Compression | None = None
+    linked: bool = False
 
 
 class ImagePlan(Value):

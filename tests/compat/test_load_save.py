@@ -195,6 +195,35 @@ def test_a_store_is_the_one_that_skopeo_makes(
         assert differences(mine, other) == []
 
 
+def test_a_layer_that_is_a_link_is_described_as_skopeo_describes_it(
+    ours: Runner, roots: OverlayRoots, theirs: OverlayRoots, tmp_path: Path
+) -> None:
+    """Docker before 25 wrote links where images share a layer; skopeo takes one only for a layer that it has."""
+    first = write(tmp_path / "first.tar", as_tar(docker_archive(LAYERS, (NAME,))))
+    members = docker_archive(LAYERS, ("example.org/app:2",), comment="of the same layers")
+    (item,) = json.loads(members["manifest.json"])
+    members["old/layer.tar"] = f"-> ../{item['Layers'][1]}".encode()
+    item["Layers"][1] = "old/layer.tar"
+    second = write(tmp_path / "second.tar", as_tar({**members, "manifest.json": as_json([item])}))
+    for path, name in ((first, NAME), (second, "example.org/app:2")):
+        skopeo("copy", "-q", f"docker-archive:{path}", on(theirs, name))
+        ours("load", path).ok()
+
+    assert records(roots) == records(theirs)
+    assert data(roots) == data(theirs)
+
+
+def test_names_are_in_the_order_of_podman(
+    ours: Runner, roots: OverlayRoots, theirs: OverlayRoots, tmp_path: Path
+) -> None:
+    """Of several, the last one stands first, and the history tells how they came."""
+    path = write(tmp_path / "named.tar", as_tar(docker_archive(LAYERS, ("example.org/b:1", "example.org/a:1", "c:1"))))
+    podman(theirs, "load", "-q", "-i", path)
+    ours("load", "--podman-names", path).ok()
+
+    assert records(roots) == records(theirs)
+
+
 def test_an_image_that_came_twice_is_recorded_as_skopeo_records_it(
     ours: Runner, roots: OverlayRoots, theirs: OverlayRoots, tmp_path: Path
 ) -> None:
