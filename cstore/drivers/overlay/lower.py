@@ -73,7 +73,7 @@ class Place(Value):
                 raise DriverError(
                     NAME,
                     f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, which is no link",
-                    hint="the file is damaged: delete the layer and import it again",
+                    hint="cstore repair heals it",
                 )
         return names
 
@@ -197,7 +197,7 @@ class Homes:
             raise DriverError(
                 NAME,
                 f"layer {place.layer} lies on the short link {name}, and no layer has that link",
-                hint="an ancestor was removed: delete the layer and import it again",
+                hint="run cstore repair; if an ancestor is lost, with --from ARCHIVE",
                 peer=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
             )
         return found

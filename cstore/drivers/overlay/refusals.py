@@ -18,7 +18,7 @@ def contents_lost(place: Place) -> DriverError:
     return DriverError(
         NAME,
         f"layer {place.layer} has no directory {place.diff}",
-        hint="its contents are lost; delete the layer and import it again",
+        hint="its contents are lost; cstore repair --from ARCHIVE puts them back",
     )
 
 
