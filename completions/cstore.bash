@@ -9,9 +9,18 @@ _cstore() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i item
     local -a globals=()
+    # "=" breaks words, so --name=value comes as three.
+    if [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD - 2]}
+    elif [[ $word == = ]]; then word=''
+    fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout) globals+=("${COMP_WORDS[i]}" "${COMP_WORDS[++i]}") ;;
+            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout)
+                globals+=("${COMP_WORDS[i]}")
+                [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+                globals+=("${COMP_WORDS[++i]}")
+                ;;
+            --*=*) globals+=("${COMP_WORDS[i]}") ;;
             -*) ;;
             *) command=${COMP_WORDS[i]}; break ;;
         esac

@@ -25,8 +25,19 @@ end
 
 function __cstore_items -d 'IDs and names that these commands list'
     command -q cstore; or return
+    set -l globals
+    set -l words (commandline -opc)[2..-1]
+    while string match -q -- '-*' $words[1]
+        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout; and set -q words[2]
+            set -a globals $words[1..2]
+            set -e words[1..2]
+        else
+            string match -q -- '--*=*' $words[1]; and set -a globals $words[1]
+            set -e words[1]
+        end
+    end
     for listing in $argv
-        command cstore $listing 2>/dev/null
+        command cstore $globals $listing 2>/dev/null
     end | sed -n 's/^\tname: //p; /^\t/!p'
 end
 

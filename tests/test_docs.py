@@ -106,6 +106,7 @@ NAMES = [entry.name for entry in entries()]
 LINES = [
     ("cstore lay", {"layers", "layer", "layer-parent-owners"}),
     ("cstore --graph /x di", {"diff", "diffsize"}),
+    ("cstore --graph=/x di", {"diff", "diffsize"}),
     ("cstore diff --un", {"--uncompressed", "--unshare"}),
     ("cstore wipe --j", {"--json"}),
     ("cstore docker-import LICEN", {"LICENSE"}),
@@ -137,13 +138,15 @@ def bash_offers(line: str, path: str = "") -> set[str]:
         _cstore
         printf '%s\\n' "${COMPREPLY[@]}"
     """
-    return asked(shell("bash"), "--norc", "-c", script, "bash", *line.split(" "), path=path)
+    words = line.replace("=", " = ").split(" ")  # as its COMP_WORDBREAKS has it
+    return asked(shell("bash"), "--norc", "-c", script, "bash", *words, path=path)
 
 
 def zsh_offers(line: str, path: str = "") -> set[str]:
     """The same for zsh, with the two builtins that only work at a prompt replaced."""
     script = """
         compdef() { : }
+        compset() { : }
         compadd() { shift; print -rl -- ${(M)@:#$word*} }
         _describe() { local -a found=(${(P)4}); found=(${found%%:*}); print -rl -- ${(M)found:#$word*} }
         _files() { local -a found=(*(N)); print -rl -- ${(M)found:#$word*} }
@@ -187,6 +190,26 @@ def test_completions_offer_items_to_options_that_take_one(
 
     assert OFFERS[name]("cstore check --layer xl", program) == {"xlayer"}
     assert OFFERS[name]("cstore check --image xi", program) == {"ximage"}
+    assert {offer.rpartition("=")[2] for offer in OFFERS[name]("cstore check --layer=xl", program)} == {"xlayer"}
+
+
+@pytest.mark.parametrize("name", OFFERS)
+@pytest.mark.parametrize("joint", [" ", "="])
+def test_completions_ask_the_store_on_the_line(
+    name: str, joint: str, run: Runner, store_roots: StoreRoots, private_config: str, tmp_path: object
+) -> None:
+    """Global options in front of the command say which store is listed."""
+    shell(name)
+    run("create-layer", "--name", "xlayer").ok()
+    folder = f"{tmp_path}/bin"
+    os.mkdir(folder)
+    with open(f"{folder}/cstore", "w", encoding="utf-8") as file:
+        settings = f"CONTAINERS_STORAGE_CONF={shlex.quote(private_config)}"
+        file.write(f'#!/bin/sh\nexport {settings}\nexec {shlex.quote(sys.executable)} -m cstore "$@"\n')
+    os.chmod(f"{folder}/cstore", 0o700)
+    options = f"--graph{joint}{store_roots.graph} --run{joint}{store_roots.run}"
+
+    assert OFFERS[name](f"cstore {options} diff xl", folder) == {"xlayer"}
 
 
 def cstore_on(roots: StoreRoots, folder: str) -> str:

@@ -35,7 +35,12 @@ _NOTICE = "Written by cstore.cli.reference from the command tree; change that, n
 _SCAN = """\
     for ((i = {first}; i < {current}; i++)); do
         case ${{{words}[i]}} in
-            {valued}) globals+=("${{{words}[i]}}" "${{{words}[++i]}}") ;;
+            {valued})
+                globals+=("${{{words}[i]}}")
+                [[ ${{{words}[i + 1]}} == = ]] && ((i++))
+                globals+=("${{{words}[++i]}}")
+                ;;
+            --*=*) globals+=("${{{words}[i]}}") ;;
             -*) ;;
             *) command=${{{words}[i]}}; break ;;
         esac
@@ -61,6 +66,10 @@ _cstore() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
     local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i item
     local -a globals=()
+    # "=" breaks words, so --name=value comes as three.
+    if [[ $previous == = ]]; then previous=${{COMP_WORDS[COMP_CWORD - 2]}}
+    elif [[ $word == = ]]; then word=''
+    fi
 {scan}
     COMPREPLY=()
     if [[ -z $word_is_value && $word == -* ]]; then
@@ -99,6 +108,10 @@ _cstore() {{
     local word=${{words[CURRENT]}} previous=${{words[CURRENT - 1]}}
     local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i
     local -a globals rows
+    if [[ $word == --*=* ]]; then
+        previous=${{word%%=*}} word=${{word#*=}}
+        compset -P '*='
+    fi
 {scan}
     if [[ -z $word_is_value && $word == -* ]]; then
         compadd -- ${{=flags}}
@@ -148,8 +161,19 @@ end
 
 function __cstore_items -d 'IDs and names that these commands list'
     command -q cstore; or return
+    set -l globals
+    set -l words (commandline -opc)[2..-1]
+    while string match -q -- '-*' $words[1]
+        if contains -- $words[1] {valued}; and set -q words[2]
+            set -a globals $words[1..2]
+            set -e words[1..2]
+        else
+            string match -q -- '--*=*' $words[1]; and set -a globals $words[1]
+            set -e words[1]
+        end
+    end
     for listing in $argv
-        command cstore $listing 2>/dev/null
+        command cstore $globals $listing 2>/dev/null
     end | sed -n 's/^\\tname: //p; /^\\t/!p'
 end
 
