@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from cstore.errors import SystemFailure
+from cstore.fs.tree.presence import is_there
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -128,14 +129,15 @@ Listing = list[tuple[bytes, Kind]]
 
 
 def names_in(descriptor: int) -> Listing:
-    """The contents of a directory, sorted by the bytes of their names.
+    """The contents of a directory, sorted by the bytes of their names. What is listed, but not there, is left out.
 
     Raises:
         OSError: it cannot be read.
     """
     with os.scandir(descriptor) as entries:
         # The kinds are asked for at once: where the directory does not know, its descriptor is needed.
-        found = [(os.fsencode(entry.name), _kind(entry)) for entry in entries]
+        listed = [(os.fsencode(entry.name), _kind(entry), entry) for entry in entries]
+        found = [(name, kind) for name, kind, entry in listed if kind is not Kind.OTHER or is_there(entry)]
     found.sort()
     return found
 

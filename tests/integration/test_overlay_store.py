@@ -17,6 +17,7 @@ from cstore.config import Overrides, load_config
 from cstore.errors import LayersMounted
 from cstore.kernel import mount
 from cstore.store import NewLayer, Store, open_store
+from cstore.store.copying import Spot
 from tests.builders import directory, listing, make_tar, regular, typical_tar, whiteout
 from tests.mounts import detach_all, mounts_below
 
@@ -185,3 +186,18 @@ def test_a_home_may_have_the_older_name(reopen: Callable[..., Store], tmp_path: 
     assert "overlay-layers" in names
     assert "overlay" not in names
     assert os.path.isdir(tmp_path / "run/overlay2")
+
+
+def test_a_whiteout_of_nothing_is_in_nobodys_way(store: Store, reopen: Callable[..., Store], tmp_path: Path) -> None:
+    """Overlay lists it in a mount, though it denies that it is there; comparing and copying get by."""
+    data = make_tar(directory("d"), whiteout("d/gone"), regular("d/here"))
+    with archive(tmp_path, data) as source:
+        store.layers.put(NewLayer(id="top"), source.fileno())
+    merged = store.mount("top")
+    assert b"gone" in os.listdir(os.path.join(merged.encode(), b"d")), "this kernel hides it: the test proves nothing"
+    store.unmount("top")
+
+    assert b"/d/here" in [change.path for change in store.layers.changes("top", "base")]
+    store.copy([Spot("/d", "top")], Spot(str(tmp_path / "copied")))
+
+    assert os.listdir(tmp_path / "copied") == ["here"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cstore.errors import IDNotMapped
 from cstore.fs import xattr
 from cstore.fs.tree.copy_entries import Copier, Plan, failure
+from cstore.fs.tree.presence import is_there
 from cstore.fs.tree.remove import remove_tree
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.fs.worker import run_workers
@@ -160,7 +161,7 @@ class _Merge:
         directories, name = [], ""
         try:
             with os.scandir(source) as entries:
-                listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if is_there(entry)]
             for name, is_directory in listed:
                 if is_directory:
                     directories.append(name)
