@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, SystemFailure, UnsafeID
-from cstore.store.lookup import children_of_layer
+from cstore.store.lookup import children_of_layer, nowhere
 from cstore.store.places import Shelf
 from cstore.store.removal import DISK_FULL, discard, make_room, remove_layers
 from cstore.store.session import Trusted, is_made, writing
@@ -46,11 +46,11 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
     if not commit:
         tables = Trusted(context)
         images = [tables.images, *map(_load, _graph_root_images(context))]
-        return _doomed(tables, images, _found(images, word)[1])
+        return _doomed(tables, images, _found(tables, images, word)[1])
     with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer, _older_images(writer) as older:
         shelves = [_Shelf(writer.images, writer.layout, lambda: writer.save(Shelf.IMAGES)), *older]
         images = [shelf.table for shelf in shelves]
-        place, image = _found(images, word)
+        place, image = _found(writer, images, word)
         doomed = _doomed(writer, images, image)
         _remove_record(writer, shelves[place], image.id, doomed)
         remove_layers(writer, doomed)
@@ -95,13 +95,13 @@ def _load(layout: Layout) -> Table[Image]:
     return Table.load(IMAGES, {Location.STABLE: layout.stable_images})
 
 
-def _found(tables: list[Table[Image]], word: str) -> tuple[int, Image]:
+def _found(tables: Tables, images: list[Table[Image]], word: str) -> tuple[int, Image]:
     """Find an image that may be deleted: the number of its table, and its record."""
-    for place, table in enumerate(tables):
+    for place, table in enumerate(images):
         image = table.resolve(word)
-        if image is not None and not any(image.id in before for before in tables[:place]):
+        if image is not None and not any(image.id in before for before in images[:place]):
             return place, image
-    raise NotAnImage(word)
+    raise nowhere(tables, word, NotAnImage(word))
 
 
 def _doomed(tables: Tables, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
@@ -110,11 +110,10 @@ def _doomed(tables: Tables, images: list[Table[Image]], image: Image) -> tuple[s
     Raises:
         ImageUsedByContainer: a container came from it.
     """
-    own_layers: set[str] = set()
-    for container in tables.containers:
-        own_layers.add(container.layer)
-        if container.image == image.id:
-            raise ImageUsedByContainer(image.id, container.id)
+    users = [container.id for container in tables.containers if container.image == image.id]
+    if users:
+        raise ImageUsedByContainer(image.id, users[-1])  # of several the peer names the last, too
+    own_layers = {container.layer for container in tables.containers}
     others = _top_layers_of_others(images, image)
     going: dict[str, None] = {}
 

@@ -28,11 +28,11 @@ def test_metadata_follows_the_name(two: CommandLine) -> None:
 
 
 def test_metadata_in_json_holds_what_was_found(two: CommandLine) -> None:
-    """Unknown items are left out, and named on standard error."""
+    """As in text without the last newline. Unknown items are left out, and named on standard error."""
     told = two("metadata", "-j", "l2", "nope", "l1")
 
     assert told.code == 1
-    assert told.out == '{"l1":"some\\ntext\\n","l2":""}\n'
+    assert told.out == '{"l1":"some\\ntext","l2":""}\n'
     assert told.error["word"] == "nope"
     assert two("metadata", "-j", "nope").out == "{}\n"
 

@@ -19,14 +19,14 @@ def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
     found: dict[str, str] = {}
     for item in items:
         try:
-            found[item] = store.metadata(item)
+            found[item] = store.metadata(item).removesuffix("\n")
         except CstoreError as error:
             session.complain(error, item)
     if session.json:
         session.document(structured.mapping(found))
         return
     for item in items:
-        value = found.get(item, "").removesuffix("\n")
+        value = found.get(item, "")
         session.lines([value if quiet else f"{item}: {value}"])
 
 
