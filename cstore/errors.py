@@ -41,7 +41,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Self
 
 
 class CstoreError(Exception):
@@ -79,6 +79,12 @@ class UnknownItem(CstoreError):
     def __init__(self, item: str) -> None:
         self.item = item
         super().__init__(f"no {self.noun} is known as {item!r}", hint=f"see {self.listing}", peer=self.peer_text)
+
+    def only_in(self, path: str, noun: str) -> Self:
+        """Say that it is known, but in an additional store, where it cannot be changed."""
+        self.message = f"the {noun} {self.item!r} belongs to the additional store {path}, which is only read"
+        self.hint = "change it there"
+        return self
 
 
 class LayerUnknown(UnknownItem):

@@ -181,5 +181,3 @@ def _of_file(job: LayerJob, problem: FileProblem) -> Problem:
     kind = {"missing": "file-missing", "unreadable": "layer-unreadable"}.get(problem.problem, "file-changed")
     peer = f"consume any trailer after the EOF marker: {said}\n{said}"
     return kind, part, problem.reason, {"path": part, **problem.evidence}, peer
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ReadOnlyStore
+from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ReadOnlyStore, UnknownItem
 from cstore.records.layers import children
 from cstore.store.places import Shelf
 from cstore.values import Value
@@ -81,6 +81,15 @@ def find_layer(tables: Tables, word: str) -> Layer | None:
         return own
     found = (extra.layers.resolve(word) for extra in tables.additional)
     return next((layer for layer in found if layer is not None), None)
+
+
+def nowhere(tables: Tables, word: str, error: UnknownItem) -> UnknownItem:
+    """The error for a word that nothing in the store itself answers to; it says so if an additional store knows it."""
+    for extra in tables.additional:
+        for noun, table in (("layer", extra.layers), ("image", extra.images)):
+            if table.resolve(word) is not None:
+                return error.only_in(extra.layout.graph_root, noun)
+    return error
 
 
 def layer_by_id(tables: Tables, layer: str) -> Layer | None:

@@ -32,6 +32,7 @@ from cstore.store.lookup import (
     find_own_item,
     find_own_layer,
     image_of_layer,
+    nowhere,
 )
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, is_made, writing
@@ -58,7 +59,7 @@ def delete_layer(context: Context, word: str) -> None:
     with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:
-            raise NotALayer(word)
+            raise nowhere(writer, word, NotALayer(word))
         check_unused(writer, layer.id)
         remove_layer(writer, layer.id)
         _forget_mapped(writer, layer.id)
@@ -100,9 +101,10 @@ def delete_item(context: Context, word: str) -> None:
         LayerUnknown: nothing answers to `word`.
         NotALayer: a container's layer is gone already.
     """
-    item = find_own_item(Trusted(context), word, CONTAINER_FIRST)
+    tables = Trusted(context)
+    item = find_own_item(tables, word, CONTAINER_FIRST)
     if item is None:
-        raise LayerUnknown(word)
+        raise nowhere(tables, word, LayerUnknown(word))
     shelves = {
         Shelf.LAYERS: (Shelf.LAYERS,),
         Shelf.IMAGES: (Shelf.IMAGES,),
