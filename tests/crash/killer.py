@@ -12,7 +12,8 @@ import time
 class Killer:
     """Starts a program and kills it after a random part of the time it needs.
 
-    The first round runs to its end, to learn that time; every later one is cut anywhere in it.
+    The first round runs to its end, to learn that time; every later one is cut anywhere in it. One that was done before
+    it could be cut tells that less time is needed by now: the machine had other work when it was learnt.
 
     Attributes:
         hits: how many programs were alive when the signal came.
@@ -41,14 +42,16 @@ class Killer:
                 assert process.returncode == 0, said.decode()
                 self._needed = time.monotonic() - began
                 return f"let it run for {self._needed:.3f} s"
-            moment = self._choice.uniform(0.03, self._needed)
+            moment = self._choice.uniform(min(0.03, self._needed), self._needed)
             time.sleep(max(0.0, began + moment - time.monotonic()))
             alive = process.poll() is None
             self.hits += alive
+            if not alive:
+                self._needed = (self._needed + moment) / 2
             process.kill()
             process.communicate()
         assert alone(process.pid), "a worker outlived the killed command"
-        return f"killed after {moment:.3f} of {self._needed:.3f} s" + ("" if alive else " (it was done)")
+        return f"killed after {moment:.3f} s" + ("" if alive else " (it was done)")
 
 
 def alone(group: int, patience: float = 5.0) -> bool:
