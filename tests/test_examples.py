@@ -34,6 +34,8 @@ PREPARED = {
     "applydiff-using-staging-dir": "cstore wipe; sed -i s/vfs/overlay/ storage.conf; cstore create-layer --name app",
     "cstore register -f app": "cstore register -f base.tar",
     "release": "cstore register -f base.tar",
+    "delete-writable": "cstore create-writable scratch",
+    "register-image": """echo '{"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' > image.json""",
     "unmount": "cstore mount base",
 }
 """What has to be done before an example, by the command or the beginning of the line."""

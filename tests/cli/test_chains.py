@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,3 +126,29 @@ def test_a_person_sees_a_table(layers: CommandLine, store_roots: StoreRoots) -> 
 
     assert "CHAINID" in shown
     assert SECOND[7:19] in shown
+
+
+def test_a_layer_comes_out_as_it_went_in(layers: CommandLine, tmp_path: Path) -> None:
+    """Or as what changed since a layer beneath it, or since nothing."""
+    out = tmp_path / "out.tar"
+
+    def names(*words: str) -> list[str]:
+        layers("export-chain", "-f", str(out), *words).ok()
+        with tarfile.open(out) as tar:
+            return sorted(tar.getnames())
+
+    assert names(SECOND) == ["two.txt"]
+    assert out.read_bytes() == TWO
+    assert names("--from", FIRST, LAYER) == ["two.txt"]
+    assert names("--whole", SECOND) == ["one.txt", "two.txt"]
+    whole = out.read_bytes()
+    assert layers("export-chain", "--from", SECOND, "-f", str(out), FIRST).code == 1
+    assert layers("export-chain", "--whole", "--from", FIRST, "-f", str(out), SECOND).code == 1
+    assert out.read_bytes() == whole, "a failure leaves what was there"
+
+
+def test_sizes_are_told_if_wanted(layers: CommandLine) -> None:
+    """Of the layer alone and of its chain."""
+    assert layers("chains", "--size", SECOND).ok().lines[3:] == ["\tdiff-size: 7", "\tsize: 13"]
+    (told,) = layers("chains", "--size", "--json", SECOND).ok().json
+    assert (told["diff-size"], told["size"], told["directories"]) == (7, 13, {})

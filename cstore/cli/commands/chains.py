@@ -1,13 +1,15 @@
-"""Layers by ChainID, as Docker knows them: registered, listed, released."""
+"""Layers by ChainID, as Docker knows them: registered, listed, written out, released."""
 
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.docker import LayerStore
 
 
@@ -46,8 +48,6 @@ def register(session: Session, parent: str, file: str, max_depth: str, quiet: bo
 
 
 def _depth(written: str) -> int:
-    from cstore.errors import InvalidOption
-
     if written.isascii() and written.isdecimal() and int(written):
         return int(written)
     raise InvalidOption(f"--max-depth is a number of layers from 1 upward, not {written!r}")
@@ -55,8 +55,9 @@ def _depth(written: str) -> int:
 
 @command("chains", example="cstore chains")
 @words("named", "LAYER", required=False)
+@switch("--size", help="Tell sizes too, in bytes: of the layer's files, and of those of the whole chain.")
 @json_option
-def chains(session: Session, named: tuple[str, ...]) -> None:
+def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
     """List layers by ChainID.
 
     Each ChainID is followed by a line with the DiffID and one with the layer's ID. LAYER is a ChainID, or the ID or
@@ -66,14 +67,51 @@ def chains(session: Session, named: tuple[str, ...]) -> None:
     from cstore.cli.output import docker as output
     from cstore.docker import LayerStore
 
-    layers = LayerStore(session.open(Intent.RECORDS))
+    layers = LayerStore(session.open(Intent.CONTENT if size else Intent.RECORDS))
     found = [layers.look(layers.chain_of(name)) for name in named] if named else list(layers.map().values())
     if session.json:
-        session.document([output.chain_document(layer) for layer in found])
+        session.document([output.chain_document(layer, size=size) for layer in found])
     elif session.styled:
-        output.chain_table(found)
+        output.chain_table(found, size=size)
     else:
-        session.lines(output.chain_lines(found))
+        session.lines(output.chain_lines(found, size=size))
+
+
+@command(
+    "export-chain",
+    example="cstore export-chain -f base.tar base\ncstore export-chain --whole base | tar t\n"
+    "cstore export-chain --from base -f changes.tar app",
+)
+@word("named", "LAYER")
+@text("--from", metavar="ANCESTOR", help="Write what changed since this layer, which is beneath LAYER.")
+@switch("--whole", help="Write the whole tree: what changed since nothing.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@switch("-q", "--quiet", help="Show no progress.")
+def export_chain(session: Session, /, named: str, file: str, quiet: bool, **since: Any) -> None:
+    """Write a layer, or a chain of layers, as a tar.
+
+    LAYER is a ChainID, or the ID or name of a layer that has one. Without options it comes out byte for byte as it was
+    registered, and is held to its DiffID at the end. With --from or --whole the archive is made from the trees.
+    """
+    from cstore.cli.files import result_file
+    from cstore.cli.output.progress import progress_bar
+    from cstore.docker import LayerStore
+
+    if since["from"] and since["whole"]:
+        raise InvalidOption("since a layer and since nothing cannot both be meant", hint="leave out --from or --whole")
+    layers = LayerStore(session.open(Intent.CONTENT))
+    layer = layers.look(layers.chain_of(named))
+    made_up = since["whole"] or since["from"]
+    ancestor = layers.chain_of(since["from"]) if since["from"] else ""
+    total = None if made_up else layer.records[-1].diff_size
+    with (
+        result_file(file, sync=session.config.sync) as sink,
+        progress_bar("exporting", total, quiet=quiet or not file) as sink.progress,
+    ):
+        if made_up:
+            layer.write_tar_from(ancestor, sink)
+        else:
+            layer.write_tar(sink)
 
 
 @command("release", example="cstore release sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")

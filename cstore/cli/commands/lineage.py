@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, word, words
+from cstore.cli.commands.configs import image_id
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -43,7 +44,7 @@ def children(session: Session, image: str) -> None:
     from cstore.docker import ImageStore
 
     store = session.open(Intent.RECORDS)
-    _show(session, ImageStore(store).children(store.images.get(image).id))
+    _show(session, ImageStore(store).children(image_id(store, image)))
 
 
 @command("heads", example="cstore heads")
@@ -68,7 +69,7 @@ def history(session: Session, image: str) -> None:
     from cstore.docker import ImageStore
 
     store = session.open(Intent.CONTENT)
-    steps = ImageStore(store).history(store.images.get(image).id)
+    steps = ImageStore(store).history(image_id(store, image))
     if session.json:
         session.document([output.step_document(step) for step in steps])
     elif session.styled:

@@ -9,15 +9,16 @@ from cstore.cli.output.text import human_size, short_id, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from cstore.docker.imagestore import Step
-    from cstore.docker.layer import Freed, ReadOnlyLayer
+    from cstore.docker.imagestore import ImageStore, Step
+    from cstore.docker.layer import Freed, ReadOnlyLayer, WritableLayer
     from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.imagedb import DockerImage
     from cstore.docker.root.importing import Imported
     from cstore.docker.root.layerdb import DockerLayer
+    from cstore.records.model import Image
 
     Rows = Iterable[Sequence[str]]
 
@@ -25,32 +26,42 @@ if TYPE_CHECKING:
 # ── layers by ChainID ──
 
 
-def chain_lines(layers: Iterable[ReadOnlyLayer]) -> Iterator[str]:
-    """The ChainID, and beneath it the DiffID and the layer's ID."""
+def chain_lines(layers: Iterable[ReadOnlyLayer], *, size: bool = False) -> Iterator[str]:
+    """The ChainID, and beneath it the DiffID and the layer's ID; with `size`, bytes too."""
     for layer in layers:
         yield layer.chain_id
         yield f"\tdiff: {layer.diff_id}"
         yield f"\tlayer: {layer.layer}"
+        if size:
+            yield f"\tdiff-size: {layer.diff_size()}"
+            yield f"\tsize: {layer.size()}"
 
 
-def chain_document(layer: ReadOnlyLayer) -> dict[str, Any]:
-    """A registered layer."""
+def chain_document(layer: ReadOnlyLayer, *, size: bool = False) -> dict[str, Any]:
+    """A registered layer; with `size`, what it holds, and where the driver keeps that."""
     below = layer.parent
+    sizes = {"diff-size": layer.diff_size(), "size": layer.size(), "directories": layer.metadata()} if size else {}
     return {
         "chain-id": layer.chain_id,
         "diff-id": layer.diff_id,
         "parent": "" if below is None else below.chain_id,
         "layer": layer.layer,
         "depth": layer.depth,
+        **sizes,
     }
 
 
-def chain_table(layers: Sequence[ReadOnlyLayer]) -> None:
+def chain_table(layers: Sequence[ReadOnlyLayer], *, size: bool = False) -> None:
     """Layers as a table."""
     rows = (
-        (_short(layer.chain_id), _short(layer.diff_id), short_id(layer.layer), str(layer.depth)) for layer in layers
+        (
+            *(_short(layer.chain_id), _short(layer.diff_id), short_id(layer.layer), str(layer.depth)),
+            *((human_size(layer.diff_size()), human_size(layer.size())) if size else ()),
+        )
+        for layer in layers
     )
-    _table(("ChainID", "DiffID", "Layer", "Depth"), rows, right={"Depth"})
+    sizes = ("Diff size", "Size") if size else ()
+    _table(("ChainID", "DiffID", "Layer", "Depth", *sizes), rows, right={"Depth", *sizes})
 
 
 def freed_document(freed: Freed) -> dict[str, Any]:
@@ -64,7 +75,71 @@ def freed_document(freed: Freed) -> dict[str, Any]:
     }
 
 
+# ── writable layers ──
+
+
+def writable_lines(layers: Iterable[WritableLayer]) -> Iterator[str]:
+    """One line a layer: name, ID, ChainID of what is beneath."""
+    for layer in layers:
+        yield f"{visible(layer.name)}\t{layer.layer}\t{layer.parent.chain_id if layer.parent else ''}"
+
+
+def writable_document(layer: WritableLayer) -> dict[str, Any]:
+    """A writable layer."""
+    return {"name": layer.name, "layer": layer.layer, "parent": layer.parent.chain_id if layer.parent else ""}
+
+
+def writable_table(layers: Iterable[WritableLayer]) -> None:
+    """Writable layers as a table."""
+    rows = (
+        (layer.name, short_id(layer.layer), _short(layer.parent.chain_id) if layer.parent else "") for layer in layers
+    )
+    _table(("Name", "Layer", "Parent"), rows)
+
+
 # ── images ──
+
+
+def released_lines(image: Image, freed: Iterable[Freed]) -> Iterator[str]:
+    """What went with an image, as Docker tells it."""
+    yield from (f"Untagged: {name}" for name in image.names)
+    yield f"Deleted: sha256:{image.id}"
+    yield from (f"Deleted: {one.chain_id}" for one in freed)
+
+
+def released_document(image: Image, freed: Iterable[Freed]) -> dict[str, Any]:
+    """What went with an image."""
+    layers = [freed_document(one) for one in freed]
+    return {"id": f"sha256:{image.id}", "names": list(image.names), "layers": layers}
+
+
+def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
+    """What is noted of an image."""
+    from cstore.errors import ParentImageUnknown
+
+    try:
+        parent = images.parent(image)
+    except ParentImageUnknown:
+        parent = ""
+    return {
+        "id": f"sha256:{image}",
+        "parent": parent,
+        "children": images.children(image),
+        "last-updated": images.last_updated(image),
+        "built-locally": images.built_locally(image),
+    }
+
+
+def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """The ID, and beneath it what is noted; nothing of what is not."""
+    yield told["id"]
+    if told["parent"]:
+        yield f"\tparent: {told['parent']}"
+    yield from (f"\tchild: {child}" for child in told["children"])
+    if told["last-updated"]:
+        yield f"\tlast-updated: {told['last-updated']}"
+    if told["built-locally"]:
+        yield "\tbuilt-locally: true"
 
 
 def image_lines(images: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:

@@ -1,0 +1,124 @@
+"""Images by the digest of their config, as Docker's image store has them: made, deleted, and what is noted of them."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, texts, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError, ImageUnknown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore import Store
+
+
+def image_id(store: Store, word: str) -> str:
+    """The ID of the image that is meant: by name, ID, or the beginning of an ID, with `sha256:` or without.
+
+    Raises:
+        ImageUnknown: there is none.
+        AmbiguousImageID: there are several.
+    """
+    from cstore.docker import ImageStore
+
+    try:
+        return store.images.get(word).id
+    except ImageUnknown:
+        return ImageStore(store).search(word).removeprefix("sha256:")
+
+
+@command(
+    "register-image",
+    example="cstore register-image --name app:2 -f image.json\ncstore register-image --parent debian < image.json",
+)
+@text("-f", "--file", metavar="FILE", help="Read the config from FILE, not from standard input.")
+@texts("-n", "--name", metavar="NAME", help="Give it this name; may be repeated.")
+@text("--parent", metavar="IMAGE", help="Note that it was made from IMAGE.")
+@switch("--built-locally", help="Note that it was built here.")
+@json_option
+def register_image(session: Session, /, file: str, name: tuple[str, ...], parent: str, built_locally: bool) -> None:
+    """Make an image of its config, by its digest.
+
+    The config is an image's JSON. The layers that it names must be there, as register makes them; its history may not
+    tell of more. The digest of its bytes is the image's ID, which is printed. Of an image that is there already, only
+    what the options say is changed. A short NAME is completed as Docker does: app is docker.io/library/app:latest.
+    """
+    from cstore.cli.files import read_whole
+    from cstore.docker import ImageStore
+    from cstore.oci.names import parse_name
+
+    names = [str(parse_name(one)) for one in name]
+    raw = read_whole(file)
+    store = session.open(Intent.WRITE)
+    above = image_id(store, parent) if parent else ""
+    images = ImageStore(store)
+    made = images.create(raw)
+    if above:
+        images.set_parent(made, above)
+    if built_locally:
+        images.set_built_locally(made)
+    if names:
+        store.add_names(made.removeprefix("sha256:"), names)
+        images.set_last_updated(made)
+    if session.json:
+        session.document({"id": made, "names": names})
+    else:
+        session.lines([made])
+
+
+@command("release-image", example="cstore release-image app")
+@words("named", "IMAGE")
+@json_option
+def release_image(session: Session, named: tuple[str, ...]) -> None:
+    """Delete images, and layers that are free then.
+
+    A line is printed for each name, image and ChainID that goes, as Docker prints them. Images that were made from an
+    image are no obstacle; a container is.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import ImageStore
+
+    store = session.open(Intent.WRITE)
+    images = ImageStore(store)
+    done = []
+    for word_ in named:
+        try:
+            record = store.images.get(image_id(store, word_))
+            freed = images.delete(record.id)
+        except CstoreError as error:
+            session.complain(error, word_)
+            continue
+        done.append((record, freed))
+        if not session.json:
+            session.lines(output.released_lines(record, freed))
+    if session.json:
+        session.document([output.released_document(*one) for one in done])
+
+
+@command("lineage", example="cstore lineage app\ncstore lineage --set-parent debian app")
+@word("image", "IMAGE")
+@text("--set-parent", metavar="IMAGE", help="Note first that it was made from this image.")
+@switch("--set-updated", help="Note first that it was given a name now.")
+@switch("--set-built", help="Note first that it was built here.")
+@json_option
+def lineage(session: Session, image: str, set_parent: str, set_updated: bool, set_built: bool) -> None:
+    """Show what Docker notes of an image.
+
+    That is: the image it was made from, those made from it, when it was last given a name, and whether it was built
+    here. Images that were only loaded have no notes.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import ImageStore
+
+    store = session.open(Intent.WRITE if set_parent or set_updated or set_built else Intent.RECORDS)
+    images, identifier = ImageStore(store), image_id(store, image)
+    if set_parent:
+        images.set_parent(identifier, image_id(store, set_parent))
+    if set_updated:
+        images.set_last_updated(identifier)
+    if set_built:
+        images.set_built_locally(identifier)
+    told = output.lineage_document(images, identifier)
+    if session.json:
+        session.document(told)
+    else:
+        session.lines(output.lineage_lines(told))

@@ -1,0 +1,88 @@
+"""Writable layers by name, as Docker gives one to each container: made, listed, deleted with what is free then."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, word, words
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@command("create-writable", example="cstore create-writable scratch\ncstore create-writable --init work base")
+@word("name", "NAME")
+@word("parent", "PARENT", required=False)
+@text("-l", "--label", help="SELinux label for its mounts.")
+@text("--size", metavar="SIZE", help="Let it hold no more than this, such as 10G; few drivers can.")
+@switch("--init", help="Put beneath it what Docker puts beneath containers, such as /etc/hosts, for mounts.")
+@json_option
+def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) -> None:
+    """Create a writable layer by name.
+
+    It lies on top of PARENT, which is a ChainID, or the ID or name of a layer that has one; or on nothing. mount,
+    unmount, changes, diff, diffsize and applydiff take NAME. What --init puts beneath it shows when it is mounted, and
+    in none of its changes. The ID of the layer is printed.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import LayerStore, engine_files
+
+    layers = LayerStore(session.open(Intent.WRITE))
+    made = layers.writable.create(
+        name,
+        layers.chain_of(parent) if parent else "",
+        label=wanted["label"],
+        init=engine_files.make if wanted["init"] else None,
+        storage_options={"size": wanted["size"]} if wanted["size"] else {},
+    )
+    if session.json:
+        session.document(output.writable_document(made))
+    else:
+        session.lines([made.layer])
+
+
+@command("writables", example="cstore writables")
+@json_option
+def writables(session: Session) -> None:
+    """List writable layers.
+
+    A line has a layer's name, its ID, and the ChainID of what it lies on, separated by tabs. Layers of containers that
+    Podman and its like made are not among them.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import LayerStore
+
+    layers = LayerStore(session.open(Intent.RECORDS)).writable
+    found = [layers.get(name) for name in layers.names()]
+    if session.json:
+        session.document([output.writable_document(one) for one in found])
+    elif session.styled:
+        output.writable_table(found)
+    else:
+        session.lines(output.writable_lines(found))
+
+
+@command("delete-writable", example="cstore delete-writable scratch")
+@words("names", "NAME")
+@json_option
+def delete_writable(session: Session, names: tuple[str, ...]) -> None:
+    """Delete writable layers, and what is free then.
+
+    Mounts are no obstacle. The layers beneath go too, as release deletes them, down to the first that is held. The
+    ChainIDs of those are printed, uppermost first.
+    """
+    from cstore.cli.output import docker as output
+    from cstore.docker import LayerStore
+
+    layers = LayerStore(session.open(Intent.WRITE)).writable
+    freed = []
+    for name in names:
+        try:
+            freed += layers.release(layers.get(name))
+        except CstoreError as error:
+            session.complain(error, name)
+    if session.json:
+        session.document([output.freed_document(one) for one in freed])
+    else:
+        session.lines(one.chain_id for one in freed)
