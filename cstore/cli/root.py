@@ -191,6 +191,11 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("docker-containers", "docker:docker_containers", "List the containers in a Docker data root."),
             Entry("docker-import", "docker:docker_import", "Import images from a Docker data root."),
             Entry("docker-export", "docker:docker_export", "Write a tar of an image, layer or container."),
+        ),
+    ),
+    (
+        "Docker's layers and images",
+        (
             Entry("register", "chains:register", "Register a tar archive as a layer by ChainID."),
             Entry("chains", "chains:chains", "List layers by ChainID."),
             Entry("export-chain", "chains:export_chain", "Write a layer, or a chain of layers, as a tar."),

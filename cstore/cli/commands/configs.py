@@ -28,7 +28,7 @@ def image_id(store: Store, word: str) -> str:
 
 @command(
     "register-image",
-    example="cstore register-image --name app:2 -f image.json\ncstore register-image --parent debian < image.json",
+    example="cstore register-image --name app:2 -f image.json\ncstore register-image --parent debian -f image.json",
 )
 @text("-f", "--file", metavar="FILE", help="Read the config from FILE, not from standard input.")
 @texts("-n", "--name", metavar="NAME", help="Give it this name; may be repeated.")
@@ -44,21 +44,20 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     """
     from cstore.cli.files import read_whole
     from cstore.docker import ImageStore
-    from cstore.oci.names import parse_name
+    from cstore.docker.tagging import full_tag
 
-    names = [str(parse_name(one)) for one in name]
     raw = read_whole(file)
     store = session.open(Intent.WRITE)
     above = image_id(store, parent) if parent else ""
+    for one in name:
+        full_tag(one)
     images = ImageStore(store)
     made = images.create(raw)
     if above:
         images.set_parent(made, above)
     if built_locally:
         images.set_built_locally(made)
-    if names:
-        store.add_names(made.removeprefix("sha256:"), names)
-        images.set_last_updated(made)
+    names = [images.tag(made, one) for one in name]
     if session.json:
         session.document({"id": made, "names": names})
     else:
