@@ -208,6 +208,21 @@ class ImageStore:
             raise ParentImageUnknown("", image)
         return _PREFIX + above
 
+    def tag(self, image: str, name: str, *, force: bool = True) -> str:
+        """Give an image a name, completed as Docker does, and record when; return the name.
+
+        Raises:
+            InvalidName: it is none, or could be taken for a digest.
+            NameTaken: another image has it, and `force` is off.
+            ImageUnknown: there is no such image.
+        """
+        from cstore.docker.tagging import add_tag, full_tag
+
+        full = full_tag(name)
+        add_tag(self._store, self._id(image), full, force=force)
+        self.set_last_updated(image)
+        return str(full)
+
     def set_last_updated(self, image: str) -> None:
         """Record that the image was tagged now."""
         from cstore.records.codec import now

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from cstore import Image
     from cstore.docker.imagestore import ImageStore, Step
     from cstore.docker.layer import Freed, ReadOnlyLayer, WritableLayer
     from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.imagedb import DockerImage
     from cstore.docker.root.importing import Imported
     from cstore.docker.root.layerdb import DockerLayer
-    from cstore.records.model import Image
 
     Rows = Iterable[Sequence[str]]
 

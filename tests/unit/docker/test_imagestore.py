@@ -17,6 +17,8 @@ from cstore.errors import (
     ImageDamaged,
     ImageInvalid,
     ImageUnknown,
+    InvalidName,
+    NameTaken,
     ParentImageUnknown,
     WrongSystem,
 )
@@ -304,3 +306,36 @@ def test_nothing_of_an_image_is_left(images: ImageStore, register: Register, sto
     images.delete(identifier)
 
     assert identifier[7:] not in os.listdir(os.path.join(store.config.graph_root, f"{driver}-images"))
+
+
+def test_a_name_is_taken_from_another_image_only_if_that_is_meant(images: ImageStore, store: Store) -> None:
+    """It is completed, and the image remembers when."""
+    first, second = images.create(config()), images.create(config(comment="second"))
+
+    assert images.tag(first, "app") == "docker.io/library/app:latest"
+    assert images.last_updated(first)
+    with pytest.raises(NameTaken) as taken:
+        images.tag(second, "app", force=False)
+    told = f"tag docker.io/library/app:latest is already set to image {first}, use the force option to replace it"
+    assert taken.value.peer == told
+    assert images.last_updated(second) == ""
+    images.tag(second, "app")
+    images.tag(second, "app", force=False)
+
+    assert [image.names for image in store.images.list()] == [(), ("docker.io/library/app:latest",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (f"app@{NOWHERE}", "refusing to create a tag with a digest reference"),
+        ("sha256:1", "refusing to create an ambiguous tag using digest algorithm as name"),
+        ("UPPER", "invalid reference format: repository name (library/UPPER) must be lowercase"),
+    ],
+)
+def test_what_is_no_tag_is_refused(images: ImageStore, name: str, words: str) -> None:
+    """Nobody shall take it for an ID."""
+    image = images.create(config())
+    with pytest.raises(InvalidName) as refused:
+        images.tag(image, name)
+    assert refused.value.peer == words
