@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class NewLayer(Value):
-    """What a caller asks for. `id_map` None: the parent's maps, unless a host flag clears that kind.
+    """What a caller asks for. What `id_map` leaves unmapped is mapped as in the parent, unless a host flag clears it.
 
     `storage_options` are for the driver, such as a limit of the layer's size.
     """

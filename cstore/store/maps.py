@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 def layer_map(request: NewLayer, parent: Layer | None, driver: Driver) -> IDMap:
-    """Choose the maps of a new layer: a kind given or cleared by a host flag, else the parent's (semantics 5.2)."""
+    """Choose the maps of a new layer, each kind by itself: the given one, none if a host flag says so, or the parent's.
+
+    (semantics 5.2)
+    """
     inherited = IDENTITY if parent is None else parent.id_map
     given = request.id_map or IDENTITY
     chosen = IDMap(
-        uids=() if request.host_uids else (given.uids if request.id_map is not None else inherited.uids),
-        gids=() if request.host_gids else (given.gids if request.id_map is not None else inherited.gids),
+        uids=() if request.host_uids else given.uids or inherited.uids,
+        gids=() if request.host_gids else given.gids or inherited.gids,
     )
     return map_on_disk(driver, chosen)
 

@@ -79,7 +79,15 @@ def _fitting(candidates: list[Layer], wanted: IDMap) -> Layer | None:
 def _make_twin(context: Context, image: str, original: Layer, wanted: IDMap, label: str) -> Layer:
     from cstore.store.creation import NewLayer, create_layer
 
-    request = NewLayer(parent=original.parent, template=original.id, mount_label=label, id_map=wanted, read_only=True)
+    request = NewLayer(
+        parent=original.parent,
+        template=original.id,
+        mount_label=label,
+        id_map=wanted,
+        host_uids=not wanted.uids,
+        host_gids=not wanted.gids,
+        read_only=True,
+    )
     twin = create_layer(context, request)
     with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import ArchiveError, IDTaken, InvalidID, LayerUnknown, NameTaken
+from cstore.idmap import IDMap, IDRange
 from cstore.store import NewLayer, Store
 from tests.builders import compress, digest, make_tar, regular, typical_tar, whiteout
 from tests.unit.store.conftest import kept
@@ -108,3 +109,18 @@ def test_a_template_gives_its_contents_and_what_is_known_of_them(store: Store, p
     assert copy.diff_digest == original.diff_digest
     assert copy.metadata == "about"
     assert tree(store, "copy") == ["f"]
+
+
+def test_maps_are_inherited_kind_by_kind(store: Store, needs_root: None) -> None:
+    """What is mapped anew, or not any more, leaves the other kind as it is in the parent."""
+    del needs_root
+    users, groups, others = ((IDRange(0, host, 1000),) for host in (100_000, 200_000, 300_000))
+    store.layers.create(NewLayer(id="parent", id_map=IDMap(uids=users, gids=groups)))
+
+    other_groups = store.layers.create(NewLayer(parent="parent", id_map=IDMap(gids=others)))
+    same_users = store.layers.create(NewLayer(parent="parent", host_gids=True))
+    none = store.layers.create(NewLayer(parent="parent", host_uids=True, host_gids=True))
+
+    assert other_groups.id_map == IDMap(uids=users, gids=others)
+    assert same_users.id_map == IDMap(uids=users)
+    assert none.id_map == IDMap()
