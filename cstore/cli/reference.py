@@ -132,7 +132,7 @@ def command_page(one: Described) -> str:
         ("EXAMPLE", [".nf", *(_escaped(line) for line in one.command.example.splitlines()), ".fi"]),
         *_MORE.get(one.entry.name, tuple)(),
         ("EXIT STATUS", _EXIT_STATUS.get(one.entry.name, ["As in \\fBcstore\\fR(1): 0 done, 1 failed, 2 usage."])),
-        ("SEE ALSO", [r"\fBcstore\fR(1)"]),
+        ("SEE ALSO", [_also(one.entry.name)]),
     )
 
 
@@ -156,7 +156,15 @@ _EXIT_STATUS: dict[str, list[str]] = {
 }
 """What the exit status of a command tells, where that is more than done, failed or misused."""
 _DASH = r"\-"
-_OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)")
+_DAMAGE_PAGE = r"\fBcstore\-damage\fR(7)"
+_OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)", _DAMAGE_PAGE)
+_ALSO = {"check": ("repair", "gc"), "repair": ("check", "gc")}
+"""Commands that belong to another one, by its name. All of these are about damage."""
+
+
+def _also(name: str) -> str:
+    others = [rf"\fBcstore\-{other}\fR(1)" for other in _ALSO.get(name, ())]
+    return ", ".join([r"\fBcstore\fR(1)", *others, *([_DAMAGE_PAGE] if others else [])])
 
 
 def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
