@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
     """Find the parent of a layer: "" for a base layer, None if nothing tells.
 
-    Asked are: a config that names the layer by its usual ID; the driver's own files; the ID, which may be computed from
-    the parent's; a config that names the layer's digest; the container whose own layer it is; the trees.
+    Asked are: a config that names the layer by its usual ID; the layer that it is a twin of, which has the same parent;
+    the driver's own files; the ID, which may be computed from the parent's; a config that names the layer's digest; the
+    container whose own layer it is; the trees.
     """
     standing = survivors.standings.get(layer)
     if standing is not None:
         return standing.parent
+    template = survivors.template_of(layer)
+    if template and template != layer:
+        record, _ = survivors.census.all_layers.get(template, (None, False))
+        return record.parent if record else find_parent(survivors, template, containers)
     told = survivors.mender.parent_of(layer)
     if told is not None:
         return told

@@ -38,6 +38,10 @@ def attributes(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     if not {name.partition(" ")[0] for name in differs} <= _FIXABLE:
         yield from anew(patient, finding)
         return
+    doubt = _doubt(patient, finding.subject.id)
+    if doubt:
+        yield Hopeless(finding.subject, finding.sentence, doubt, finding.remedy.sentence)
+        return
     path = str(finding.evidence["path"])
     what = f"set {', '.join(differs)} of {path!r} in layer {finding.subject.id} again"
     act = partial(_restore, finding.subject.id, os.fsencode(path))
@@ -48,6 +52,11 @@ def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """Anything else: the whole layer again, if its archive can be had."""
     layer = finding.subject.id
     record = patient.census.layers.get(layer)
+    container = next((one.id for one in patient.census.containers if one.layer == layer), "")
+    if container and patient.census.has_tree(layer):
+        reason = f"it is the own layer of container {container}, and what is in it is that container's work"
+        yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        return
     expected = record.diff_digest if record else ""
     standing = patient.survivors.standings.get(layer)
     planned = plan_remake(patient, finding, expected or (standing.diff_id if standing else ""))
@@ -60,14 +69,45 @@ def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
 def unexpected(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """A file that nobody imported: out of the way."""
     layer, path = finding.subject.id, str(finding.evidence["path"])
+    doubt = _doubt(patient, layer)
+    if doubt:
+        yield Hopeless(finding.subject, finding.sentence, doubt, finding.remedy.sentence)
+        return
     root = patient.census.inspector.own_roots(layer)[0]
     what = f"take {path!r} out of layer {layer}"
-    act = partial(_aside, os.path.join(root, path))
+    act = partial(_aside, layer, root, path)
     yield Step(Phase.CONTENTS, finding.subject, what, finding.sentence, "the layer's archive does not have it", act)
 
 
-def _aside(path: str, shop: Workshop) -> None:
-    shop.aside(path, "the layer's archive does not have it")
+def _doubt(patient: Patient, layer: str) -> str:
+    """Say why a layer's tar-split is no witness of what belongs into it; "" if it is one.
+
+    It is if the archive that it gives is the recorded one. Where a directory holds all that is beneath, too, the same
+    must be true of all ancestors: what a wrong tar-split does not have may well be sound.
+    """
+    if any(container.layer == layer for container in patient.census.containers):
+        return "it is a container's own layer, and what is in it is that container's work"
+    chain = patient.census.chain(layer) if patient.census.inspector.whole else [layer]
+    for each in chain:
+        record, read_only = patient.census.all_layers.get(each, (None, False))
+        if read_only:
+            continue
+        facts = patient.survivors.facts(each)
+        if record is None or facts is None or facts.digest != record.diff_digest:
+            who = "its own archive" if each == layer else f"the archive of layer {each}, beneath it,"
+            return f"{who} cannot be put together, so nobody can tell what should be there"
+    return ""
+
+
+def _aside(layer: str, root: str, path: str, shop: Workshop) -> None:
+    """Take a file out, unless a link on the way leads elsewhere by now."""
+    full = os.path.join(root, path)
+    with shop.locked() as writer:
+        if writer.layers.get(layer) is None or os.path.realpath(os.path.dirname(full)) != os.path.normpath(
+            os.path.join(os.path.realpath(root), os.path.dirname(path))
+        ):
+            return
+        shop.keeper.keep(full, "the layer's archive does not have it")
 
 
 def _restore(layer: str, path: bytes, shop: Workshop) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.census import Census
 from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.survivors import Survivors
 from cstore.check.repair.workshop import set_mode, set_owner
-from cstore.errors import RecordsDamaged
+from cstore.errors import LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs.lockfile import LockFile
+from cstore.fs.tree import remove_tree
 from cstore.kernel.mountinfo import read_mounts
 from cstore.records.mounts import MountTable
 
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
     from cstore.check.findings import Finding
     from cstore.check.repair.patient import Patient
     from cstore.check.repair.workshop import Workshop
+
+
+_WHY = "it was wrong, or missing"
+_PARTS = ("lower", "work")
+"""What `Mender.mend_parts` makes again."""
 
 
 def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -33,15 +42,20 @@ def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
 
 def _mend_links(layer: str, shop: Workshop) -> None:
     with shop.locked():
-        for path in shop.mender.wrong_links(layer):
-            shop.keeper.keep(path, "it was wrong")
-        shop.mender.mend_links(layer)
+        _make_links(layer, shop)
+
+
+def _make_links(layer: str, shop: Workshop) -> None:
+    for path in shop.mender.wrong_links(layer):
+        shop.keeper.keep(path, _WHY)
+    for path in shop.mender.mend_links(layer):
+        shop.keeper.succeed(path, _WHY)
 
 
 def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """The list of a layer's ancestors, and its work directory: made again from the records."""
     layer = finding.subject.id
-    ancestors = patient.census.chain(layer)[1:]
+    ancestors = patient.survivors.driver_chain(layer)[1:]
     missing = [ancestor for ancestor in ancestors if not patient.census.has_tree(ancestor)]
     if missing:
         yield Hopeless(finding.subject, finding.sentence, f"its ancestor {missing[0]} has no directory")
@@ -53,24 +67,44 @@ def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
 
 
 def _mend_parts(layer: str, path: str, shop: Workshop) -> None:
-    with shop.locked():
-        ancestors = Census(shop.context).chain(layer)[1:]
-        for each in (layer, *ancestors):
-            shop.mender.mend_links(each)
-        shop.keeper.keep(path, "it was wrong")
-        shop.mender.mend_parts(layer, ancestors)
+    """Look again under the lock; make what the part refers to, and only then the part.
+
+    Raises:
+        DriverError: an ancestor is not there. Nothing was changed.
+    """
+    with shop.locked() as writer:
+        census = Census(shop.context)
+        if layer not in writer.layers:
+            return
+        flaws = census.inspector.flaws(layer, census.chain(layer)[1:])
+        wrong = [flaw.path for flaw in flaws if flaw.part in _PARTS]
+        if path not in wrong:
+            return
+        ancestors = Survivors(census).driver_chain(layer)[1:]
+        lost = [each for each in ancestors if not census.has_tree(each)]
+        if lost:
+            raise LayerUnknown(lost[0])
+        for each in (layer, *(ancestor for ancestor in ancestors if ancestor in writer.layers)):
+            _make_links(each, shop)
+        for each in wrong:
+            shop.keeper.keep(each, _WHY)
+        for each in shop.mender.mend_parts(layer, ancestors):
+            shop.keeper.succeed(each, _WHY)
 
 
 def stray_link(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
-    """A short link of nobody: out of the way."""
-    del patient
+    """A short link of nobody: out of the way. One of a layer whose directory is gone may be needed again."""
     path = finding.subject.path
-    act = partial(_aside, path, "it belonged to no layer")
+    if any(part in patient.census.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
+        return
+    act = partial(_aside, path)
     yield Step(Phase.ASIDE, finding.subject, f"take out {path}", finding.sentence, "no layer has that link", act)
 
 
-def _aside(path: str, why: str, shop: Workshop) -> None:
-    shop.aside(path, why)
+def _aside(path: str, shop: Workshop) -> None:
+    with shop.locked():
+        if any(flaw.path == path for flaw in Census(shop.context).inspector.strays()):
+            shop.keeper.keep(path, "it belonged to no layer")
 
 
 # ── mounts ──
@@ -106,8 +140,17 @@ def _sound_table(path: str) -> MountTable:
     try:
         return MountTable.load(path)
     except RecordsDamaged:
-        os.unlink(path)  # it is in the run root, which no reboot keeps; nothing but counts is in it
+        _remove(path)  # it is in the run root, which no reboot keeps; nothing but counts is in it
         return MountTable(path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        remove_tree(path)
+    except OSError as error:
+        raise SystemFailure("remove", path, error) from None
 
 
 # ── places ──
@@ -123,6 +166,9 @@ def lock(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
 
 def _make_lock(path: str, shop: Workshop) -> None:
     """Locks protect everything, so none is held here; whoever opens the file next finds it empty, which is allowed."""
+    with suppress(OSError):
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            return  # somebody has made it meanwhile, and may hold it
     shop.keeper.keep(path, "it was no lock file")
     with LockFile(path).exclusive(shop.context.patience):
         pass
@@ -150,8 +196,11 @@ def owner(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
 
 
 def _set_owner(path: str, wanted: int, shop: Workshop) -> None:
-    del shop
-    set_owner(path, wanted)
+    try:
+        group = os.stat(shop.context.layout.graph_root).st_gid
+    except OSError as error:
+        raise SystemFailure("look at", shop.context.layout.graph_root, error) from None
+    set_owner(path, wanted, group)
 
 
 HEALERS = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cstore.check.repair.image_files import has_layers
+from cstore.check.repair.image_files import ImageFiles, has_layers, is_config
 from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
 from cstore.oci.schema2 import digest_of, made_up_manifest
 from cstore.records import bigdata
@@ -14,10 +16,9 @@ from cstore.records.images import MANIFEST
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.image_files import ImageFiles
     from cstore.check.repair.patient import Patient
     from cstore.check.repair.workshop import Workshop
     from cstore.records.model import Container, Image
@@ -39,12 +40,14 @@ def image_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         yield from _correct(finding, image, key)
         return
     data, evidence = _bytes_of(patient, files, digest or named)
+    if named and digest_of(data or b"") != named:
+        data = None  # the record is wrong, and has no say against the key
     if data is None:
         lost = digest or named
         yield _hopeless(finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded")
         return
-    what, act = f"write item {key!r} of image {image} again", partial(_write_image_item, image, key, data)
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+    what = f"write item {key!r} of image {image} again"
+    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, _writer_of(record, files, key, data))
 
 
 def _bytes_of(patient: Patient, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
@@ -80,16 +83,21 @@ def _made_up(patient: Patient, files: ImageFiles | None) -> bytes | None:
     return made_up_manifest(files.config.raw, sizes)
 
 
-def _write_image_item(image: str, key: str, data: bytes, shop: Workshop) -> None:
+def _writer_of(record: Image | None, files: ImageFiles | None, key: str, data: bytes) -> Callable[[Workshop], None]:
+    """Say how an item is written, unless somebody has written it since the plan was made."""
+    image = record.id if record else ""
+    recorded = record.data_digests.get(key, "") if record else ""
+    present = files.read(key) if files else None
+    return partial(_write_image_item, image, key, data, (recorded, present))
+
+
+def _write_image_item(image: str, key: str, data: bytes, seen: tuple[str, bytes | None], shop: Workshop) -> None:
     with shop.locked() as writer:
         record = writer.images.get(image)
-        if record is None:
-            return
         directory = writer.layout.image_data(image)
-        path = f"{directory}/{bigdata.file_name(key, 'image')}"
-        shop.keeper.keep(path, "it was damaged")
-        bigdata.write_item(directory, key, data, noun="image", sync=shop.context.sync)
-        shop.keeper.succeed(path)
+        if record is None or seen != (record.data_digests.get(key, ""), ImageFiles(directory, image).read(key)):
+            return
+        shop.item(directory, key, data, "image")
         after = _with_item(record, key, data)
         if after != record:
             shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, after, "an item was lost")
@@ -114,9 +122,8 @@ def _correct(finding: Finding, image: str, key: str) -> Iterator[Step]:
 
 
 def _correct_image(image: str, key: str, shop: Workshop) -> None:
-    data = bigdata.read_item(shop.context.layout.image_data(image), key, noun="image")
-
     def change(record: Image) -> Any:
+        data = bigdata.read_item(shop.context.layout.image_data(image), key, noun="image")
         return _with_item(record, key, data)
 
     shop.change(Shelf.IMAGES, image, "size or digest of an item were wrong", change)
@@ -128,10 +135,7 @@ def manifest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     files = patient.survivors.image_files.get(image)
     record = patient.census.images.get(image)
     sound = files.manifest if files else {}
-    recorded = (record.data_digests.get(MANIFEST, "") or record.digest) if record else ""
-    data, evidence = _bytes_of(patient, files, recorded)
-    if data is not None and not has_layers(data):
-        data = None
+    data, evidence = _true_manifest(patient, record, files)
     if data is None and files is not None and sound:
         data = next((raw for raw in files.manifests.values() if has_layers(raw)), None)
         evidence = "it is another manifest of the image"
@@ -139,26 +143,46 @@ def manifest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         yield _hopeless(finding, "no copy of it is left")
         return
     what = f"write the manifest of image {image} again"
-    act = partial(_write_image_item, image, MANIFEST, data)
+    act = _writer_of(record, files, MANIFEST, data)
     yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+
+
+def _true_manifest(patient: Patient, record: Image | None, files: ImageFiles | None) -> tuple[bytes | None, str]:
+    """Find a manifest that has a digest that the record tells, and makes sense."""
+    for digest in (record.data_digests.get(MANIFEST, ""), record.digest) if record else ():
+        data, evidence = _bytes_of(patient, files, digest)
+        if data is not None and has_layers(data):
+            return data, evidence
+    return None, ""
 
 
 def config(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """An image without the config that its manifest names."""
     image, digest = finding.subject.id, str(finding.evidence["part"])
-    data, evidence = _bytes_of(patient, patient.survivors.image_files.get(image), digest)
+    files = patient.survivors.image_files.get(image)
+    data, evidence = _bytes_of(patient, files, digest)
+    if data is not None and not is_config(data):
+        data = None  # it is what the manifest names, and the manifest is wrong
+    record = patient.census.images.get(image)
+    if data is None and record and files and record.digest != digest_of(files.read(MANIFEST) or b""):
+        manifest, evidence = _true_manifest(patient, record, files)
+        if manifest is not None:
+            what, act = f"write the manifest of image {image} again", _writer_of(record, files, MANIFEST, manifest)
+            yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+            return
     if data is None:
         yield _hopeless(finding, "no copy of it is left")
         return
     what = f"write the config {digest} of image {image} again"
-    act = partial(_write_image_item, image, digest, data)
+    act = _writer_of(record, files, digest, data)
     yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
 
 
 def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """A data item of a layer: nothing but a source has it."""
     layer, key = finding.subject.id, str(finding.evidence["key"])
-    data = patient.sources.layer_item(layer, key)
+    record = patient.census.layers.get(layer)
+    data = patient.sources.layer_item(layer, record.diff_digest, key) if record else None
     if data is None:
         yield _hopeless(finding, "no digest of it is recorded, and no source has the layer with it")
         return
@@ -169,11 +193,14 @@ def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
 
 def _write_layer_item(layer: str, key: str, data: bytes, shop: Workshop) -> None:
     with shop.locked() as writer:
+        record = writer.layers.get(layer)
         directory = writer.layout.layer_data(layer)
-        path = f"{directory}/{bigdata.file_name(key)}"
-        shop.keeper.keep(path, "it was damaged")
-        bigdata.write_item(directory, key, data, sync=shop.context.sync)
-        shop.keeper.succeed(path)
+        if record is None or key not in record.data_names:
+            return
+        with suppress(CstoreError):
+            bigdata.read_item(directory, key)
+            return  # somebody has written it meanwhile
+        shop.item(directory, key, data, "layer")
 
 
 def container_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -190,9 +217,8 @@ def container_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopele
 
 
 def _correct_container(container: str, key: str, shop: Workshop) -> None:
-    data = bigdata.read_item(shop.context.layout.container_data(container), key, noun="container")
-
     def change(record: Container) -> Any:
+        data = bigdata.read_item(shop.context.layout.container_data(container), key, noun="container")
         return _with_item(record, key, data)
 
     shop.change(Shelf.CONTAINERS, container, "size or digest of an item were wrong", change)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cstore.check.census import Census
 from cstore.check.findings import Subject
@@ -12,10 +12,9 @@ from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import ImageRecords
 from cstore.check.repair.layer_records import LayerRecords, Rebuilt
 from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.rows import sound_records
 from cstore.check.repair.survivors import Survivors
-from cstore.errors import CstoreError
-from cstore.records import codec, lenient
-from cstore.records.snapshot import read_file
+from cstore.records import codec
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def heal_record_files(
             why = whys.get((shelf, path))
             if why is None:
                 continue
-            kept, made = len(sound_records(shelf, path)), rebuilding.of(shelf, location)
+            kept, made = len(sound_records(path, KINDS[shelf])), rebuilding.of(shelf, location)
             what = f"write {path} again, with {kept} records that can be read and {len(made)} made again"
             evidence = "; ".join(f"{one.record.id}: {one.evidence}" for one in made)
             act = partial(_write_again, shelf, location, names)
@@ -80,24 +79,9 @@ def _write_again(shelf: Shelf, location: Location, names: Mapping[str, Sequence[
         if not any(flaw.path == path for _, flaw, read_only in census.flaws if not read_only):
             return
         made = Rebuilding(Survivors(census), names).of(shelf, location)
-        sound = sound_records(shelf, path)
-        known = {record.id for record, _ in sound}
+        firsts = {record.id: (record, data) for record, data in reversed(sound_records(path, KINDS[shelf]))}
+        sound = list(firsts.values())[::-1]
+        known = set(firsts)
         raw = [data for _, data in sound] + [codec.encode(one.record) for one in made if one.record.id not in known]
         writer.mark(shelf)
         workshop.rewrite(shelf, location, raw, "it was damaged")
-
-
-def sound_records(shelf: Shelf, path: str) -> list[tuple[Any, bytes]]:
-    """Read every record of a file that is sound, with its own bytes, each ID once."""
-    try:
-        data, _ = read_file(path)
-    except CstoreError:
-        return []
-    found: dict[str, tuple[Any, bytes]] = {}
-    for element in lenient.scan(data).elements:
-        try:
-            record = codec.decode_one(KINDS[shelf], element.raw)
-        except ValueError:
-            continue
-        found.setdefault(record.id, (record, element.raw))
-    return list(found.values())

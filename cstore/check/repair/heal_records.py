@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.container_records import writable_layers
 from cstore.check.repair.family import find_parent
 from cstore.check.repair.heal_contents import anew
+from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
 from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.rows import sound_records
 from cstore.oci.chain import next_layer_id
+from cstore.records.codec import encode
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
@@ -50,7 +54,16 @@ def lost_record(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]
 
 
 def _add(shelf: Shelf, made: Any, workshop: Workshop) -> None:
-    workshop.add(shelf, made.record, made.location, "it had lost its record")
+    """Add a record, if what it describes is still there."""
+    with workshop.locked() as writer:
+        record, layout = made.record, workshop.context.layout
+        if shelf is Shelf.LAYERS:
+            there = writer.driver.exists(record.id)
+        else:
+            place = layout.image_data if shelf is Shelf.IMAGES else layout.container_data
+            there = os.path.isdir(place(record.id))
+        if there:
+            workshop.add(writer, shelf, record, made.location, "it had lost its record")
 
 
 def container_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -115,12 +128,21 @@ def _drop_doubles(shelf: Shelf, identifier: str, workshop: Workshop) -> None:
         record = table.get(identifier)
         if record is None:
             return
-        location = table.location(identifier)
-        for path in workshop.context.places[shelf].files.values():
-            workshop.keeper.copy(path, f"it held several records of {shelf.value} {identifier}")
-        table.remove(identifier)
-        table.add(record, location)
-        writer.save(shelf)
+        place = table.location(identifier)
+        files = workshop.context.places[shelf].files
+        rows = {location: sound_records(path, KINDS[shelf]) for location, path in files.items()}
+        doubles = [found for each in rows.values() for found, _ in each if found.id == identifier]
+        names = dict.fromkeys(name for found in (record, *doubles) for name in found.names)
+        free = tuple(name for name in names if (holder := table.named(name)) is None or holder.id == identifier)
+        for location, found in rows.items():
+            raw = [data for one, data in found if one.id != identifier]
+            if len(raw) == len(found):
+                continue
+            if location is place:
+                position = next(number for number, (one, _) in enumerate(found) if one.id == identifier)
+                raw.insert(position, encode(record.with_(names=free)))
+            writer.mark(shelf)
+            workshop.rewrite(shelf, location, raw, f"it held several records of {shelf.value} {identifier}")
 
 
 def duplicate_name(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -156,8 +178,10 @@ def wrong_parent(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
         yield _give_up(finding, "its parent is gone" if told else "nothing in the store tells what its parent was")
         return
 
+    record = patient.census.layers.get(layer)
+
     def set_parent(found: Layer) -> Layer:
-        return found.with_(parent=told)
+        return found.with_(parent=told) if record and found.parent == record.parent else found
 
     act = partial(_change, Shelf.LAYERS, layer, set_parent)
     yield _step(finding, f"name {told or 'nothing'} as its parent", "config, driver or ID tell so", act)
@@ -180,10 +204,12 @@ def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hop
     facts = patient.survivors.facts(layer)
     expected = record.diff_digest or fields.get("diff_digest", "")
     if expected and (facts is None or facts.digest != expected):
-        yield _give_up(finding, "it is not whole: its files do not give back its archive")
+        yield from anew(patient, finding)  # the mark comes off when it is whole
         return
 
     def unmark(found: Layer) -> Layer:
+        if (found.created, found.diff_digest) != (record.created, record.diff_digest):
+            return found  # another layer has taken its place, and may be in the making
         flags = {key: value for key, value in found.flags.items() if key != "incomplete"}
         missing = {key: value for key, value in fields.items() if not getattr(found, key)}
         return found.with_(flags=flags, **missing)
@@ -215,6 +241,8 @@ def wrong_digest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
     fields = patient.contents(layer)
 
     def correct(old: Layer) -> Layer:
+        if (old.created, old.diff_digest, old.diff_size) != (record.created, record.diff_digest, record.diff_size):
+            return old
         return old.with_(**{key: value for key, value in fields.items() if value})
 
     act = partial(_change, Shelf.LAYERS, layer, correct)
@@ -240,7 +268,11 @@ def image_layers(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
         yield _give_up(finding, "no layer in the store fits the config")
         return
 
+    record = patient.census.images.get(image)
+
     def set_layer(found: Image) -> Image:
+        if record is None or found.layer != record.layer:
+            return found
         twins = tuple(one for one in found.mapped_layers if one != finding.evidence["part"])
         return found.with_(layer=top, mapped_layers=twins)
 

@@ -76,9 +76,41 @@ def _rows(kind: type[Any], data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield identifier, fields
         if found.flaw is None:
             return
+        yield from _broken_row(kind, data, found.elements[-1].offset + 1 if found.elements else 0)
         behind = max(found.flaw.offset or 0, found.elements[-1].offset + 1 if found.elements else 1)
         start = data.find(_BEGINNING, behind)
         data = b"[" + data[start:] if start > 0 else b""
+
+
+def _broken_row(kind: type[Any], data: bytes, behind: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read the fields before the break of a record, the first one behind a place; not the one that is cut itself."""
+    start = data.find(_BEGINNING, behind)
+    if start < 0:
+        return
+    text = data[start:].partition(b"\0")[0].decode(errors="replace")
+    fields = _sound_fields(kind, dict(_pairs(text)))
+    identifier = fields.pop("id", "")
+    if identifier:
+        yield identifier, fields
+
+
+def _pairs(text: str) -> Iterator[tuple[str, Any]]:
+    """Read the keys and values of an object, as our writers lay it out, up to where it cannot be read any more."""
+    import json
+
+    decoder, place = json.JSONDecoder(), 1
+    try:
+        while True:
+            key, place = decoder.raw_decode(text, place)
+            value, place = decoder.raw_decode(text, place + 1)
+            if text[place] not in ",}" or not isinstance(key, str):
+                return  # a number that ends here may have gone on
+            yield key, value
+            if text[place] == "}":
+                return
+            place += 1
+    except (ValueError, IndexError, RecursionError):
+        return
 
 
 def _sound_fields(kind: type[Any], row: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,15 @@ def has_layers(manifest: bytes) -> bool:
     return isinstance(found.get("layers"), list) and isinstance(found.get("config"), dict)
 
 
+def is_config(data: bytes) -> bool:
+    """Whether these bytes are a config that makes sense."""
+    try:
+        parse_config(data)
+    except CstoreError:
+        return False
+    return True
+
+
 def keys_in(directory: str, noun: str) -> list[str]:
     """List the keys of the data items in a directory, in the order in which they were written."""
     try:

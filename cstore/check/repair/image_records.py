@@ -51,11 +51,8 @@ class ImageRecords:
         top = top_layer(files.diff_ids, self._layers) or str(hint.get("layer", ""))
         names = self.names_of(files.id, hint)
         fields = {
-            "names": names,
-            "names_history": names[::-1],
-            "metadata": "{}",
             "created": (files.config.created if files.config else "") or now(),
-            **hint,
+            **(hint or {"names_history": names[::-1], "metadata": "{}", "mapped_layers": self._twins_of(top)}),
             "digest": files.digest or hint.get("digest", ""),
             "layer": top,
             "data_names": tuple(data),
@@ -71,6 +68,18 @@ class ImageRecords:
         noted = given or list(hint.get("names", ())) or self._noted_by_containers(image)
         free = (name for name in noted if self._census_holder(name) in {"", image})
         return tuple(dict.fromkeys(free))
+
+    def _twins_of(self, top: str) -> tuple[str, ...]:
+        """The layers that are the top one with other owners: of the same parent and archive, and nobody's otherwise."""
+        original = self._layers.get(top)
+        if original is None or not original.diff_digest:
+            return ()
+        facts = (original.parent, original.diff_digest)
+        others = self._survivors.census.all_images.values()
+        taken = {layer for image, _ in others for layer in (image.layer, *image.mapped_layers)}
+        twins = (layer for layer in self._layers.values() if (layer.parent, layer.diff_digest) == facts)
+        nobodys = (twin for twin in twins if not twin.names and twin.id not in taken)
+        return tuple(twin.id for twin in nobodys if twin.id != top and twin.uid_map)
 
     def _census_holder(self, name: str) -> str:
         found = self._survivors.census.images.named(name)

@@ -55,6 +55,9 @@ class LayerRecords:
         self._told = self._told_by_configs(parents)
         for layer in sorted(lost - wanted):
             self.lost.append((layer, "nothing tells that it was ever finished, and nothing uses it"))
+        for layer in sorted(layer for layer in wanted if self._is_useless_twin(layer)):
+            wanted.remove(layer)
+            self.lost.append((layer, "nobody tells whose owners it has; it is made again when a container needs it"))
         made = [self._record(layer, parents[layer]) for layer in _parents_first(sorted(wanted), parents)]
         for one in made:
             facts = self._survivors.facts(one.record.id)
@@ -76,6 +79,10 @@ class LayerRecords:
                 wanted.add(parent)
                 pending.append(parent)
         return wanted
+
+    def _is_useless_twin(self, layer: str) -> bool:
+        hint = self._survivors.hint(Shelf.LAYERS, layer)
+        return bool(not hint and self._survivors.template_of(layer) and self._container_above(layer) is None)
 
     def _named(self) -> set[str]:
         """Every layer that a record or a config names."""
@@ -147,10 +154,21 @@ class LayerRecords:
         return {**fields, **_delivery(blob)} if blob else fields
 
     def _mapping(self, layer: str) -> dict[str, Any]:
-        container = self._containers.get(layer)
+        container = self._containers.get(layer) or self._container_above(layer)
         if container is None or container.id_map == IDENTITY or self._census.context.driver.can_shift(container.id_map):
             return {}
         return {"uid_map": to_entries(container.id_map.uids), "gid_map": to_entries(container.id_map.gids)}
+
+    def _container_above(self, layer: str) -> Container | None:
+        """A container whose own layer stands on this one, if this one is a twin: it was made for such containers."""
+        if not self._survivors.template_of(layer):
+            return None
+        above = (container for own, container in self._containers.items() if self._parent_on_disk(own) == layer)
+        return next(above, None)
+
+    def _parent_on_disk(self, layer: str) -> str | None:
+        record = self._census.layers.get(layer)
+        return record.parent if record else self._survivors.mender.parent_of(layer)
 
     def _created(self, layer: str) -> str:
         """The time of the file that was written last when the layer was made."""

@@ -71,14 +71,16 @@ class Hopeless(Value):
 
 
 class Plan(Value):
-    """Steps in the order in which they are done, and what is left as it is."""
+    """Steps in the order in which they are done, what is left as it is, and sources that have nothing that is lost."""
 
     steps: tuple[Step, ...]
     hopeless: tuple[Hopeless, ...]
+    unused: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON."""
         return {
             "steps": [step.document() for step in self.steps],
             "unhealable": [one.document() for one in self.hopeless],
+            "unused_sources": list(self.unused),
         }

@@ -27,7 +27,7 @@ HEALERS: dict[str, Healer] = {
     **missing_layers.HEALERS,
 }
 _FILES = frozenset({"records-damaged", "records-empty", "records-missing"})
-_FIRST = frozenset({"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner"})
+_FIRST = frozenset({"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong"})
 """What is healed together with damaged record files; all else has to wait until they tell what there is."""
 
 
@@ -43,7 +43,7 @@ def make_plan(patient: Patient, findings: Sequence[Finding]) -> Plan:
         outcomes = []
     for finding in own:
         outcomes += _heal(patient, finding)
-    return _ordered(patient, outcomes)
+    return _ordered(patient, outcomes).with_(unused=patient.sources.unused())
 
 
 def _heal(patient: Patient, finding: Finding) -> Iterable[Step | Hopeless]:

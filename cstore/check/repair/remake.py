@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.archive.names import clean_name
@@ -21,6 +22,7 @@ from cstore.fs.scoped import open_beneath
 from cstore.idmap import IDENTITY
 from cstore.store.filling import archive_fields, fill
 from cstore.store.places import Shelf
+from cstore.store.quarantine.keeping import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,16 +50,16 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
         return "no digest is recorded by which its archive could be known"
     if patient.sources.has_layer(expected):
         evidence = f"a source has the archive {expected}"
-        return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, lambda shop: remake(shop, layer))
+        act = partial(remake, layer, expected, None)
+        return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, act)
     facts = patient.survivors.facts(layer)
     record = patient.census.layers.get(layer)
     if facts is None or facts.digest not in {"", expected} or (record and facts.size != record.diff_size >= 0):
         if packed_digest(patient.context, layer) != expected:
             return f"it takes the archive {expected}"
         evidence = "packing its files gives the recorded digest"
-        return Step(
-            Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, lambda shop: remake(shop, layer, None)
-        )
+        act = partial(remake, layer, expected, None)
+        return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, act)
     donors = find_donors(patient, layer, [problem.name for problem in facts.problems])
     lacking = [problem for problem in facts.problems if problem.name not in donors]
     if lacking:
@@ -65,9 +67,8 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         return f"the contents of {names}{more} are nowhere in this store; it takes the archive {expected}"
     evidence = "its tar-split and its files" + (f", and {len(donors)} that other layers have" if donors else "")
-    return Step(
-        Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, lambda shop: remake(shop, layer, donors)
-    )
+    act = partial(remake, layer, expected, donors)
+    return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, act)
 
 
 def packed_digest(context: Context, layer: str) -> str:
@@ -182,8 +183,8 @@ def _find(entry: FileEntry, roots: Sequence[str]) -> int:
     raise ContentDamaged("", os.fsdecode(entry.name), "is missing")
 
 
-def remake(shop: Workshop, layer: str, donors: Donors | None = None) -> None:
-    """Make a layer anew and exchange it for the one that is there.
+def remake(layer: str, expected: str, donors: Donors | None, shop: Workshop) -> None:
+    """Make a layer anew whose DiffID is `expected`, and exchange it for the one that is there.
 
     The archive comes from a source; else it is put together from the tar-split, the layer's files and those of
     `donors`; or without `donors` packed from the layer's files.
@@ -203,11 +204,11 @@ def remake(shop: Workshop, layer: str, donors: Donors | None = None) -> None:
     options = TreeOptions(id_map=record.id_map, parent_map=IDENTITY if parent is None else parent.id_map)
     staged = context.driver.stage(record.parent or None, options)
     try:
-        filling = _filled(shop, record, staged, donors)
+        filling = _filled(shop, record, expected, staged, donors)
         try:
-            if record.diff_digest and filling.applied.diff_digest != record.diff_digest:
+            if filling.applied.diff_digest != expected:
                 found = filling.applied.diff_digest
-                raise ContentDamaged(layer, "the archive", f"has the digest {found} instead of {record.diff_digest}")
+                raise ContentDamaged(layer, "the archive", f"has the digest {found} instead of {expected}")
             _exchange(shop, record, staged, filling)
         finally:
             filling.staging.remove()
@@ -215,9 +216,9 @@ def remake(shop: Workshop, layer: str, donors: Donors | None = None) -> None:
         staged.staging.remove()
 
 
-def _filled(shop: Workshop, record: Layer, staged: Any, donors: Donors | None) -> Filling:
+def _filled(shop: Workshop, record: Layer, expected: str, staged: Any, donors: Donors | None) -> Filling:
     context = shop.context
-    with shop.sources.layer(record.diff_digest) as fd:
+    with shop.sources.layer(expected) as fd:
         if fd is not None:
             return fill(context, staged, fd, record.id_map, None)
     if donors is None:
@@ -230,12 +231,17 @@ def _filled(shop: Workshop, record: Layer, staged: Any, donors: Donors | None) -
     return fill(context, staged, source, record.id_map, None)
 
 
+def _is_still(current: Layer, record: Layer) -> bool:
+    """Whether a record is of the very layer that another one was of, and not of one that came in its place."""
+    return (current.parent, current.created, current.diff_digest) == (record.parent, record.created, record.diff_digest)
+
+
 def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> None:
     why = "it was damaged, and was made anew"
     mender = shop.mender
     with shop.locked() as writer:
         current = writer.layers.get(record.id)
-        if current is None:
+        if current is None or not _is_still(current, record):
             raise LayerUnknown(record.id)
         with writer.mounts() as mounts:
             entry = mounts.get(record.id)
@@ -249,9 +255,8 @@ def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> N
             shop.keeper.keep(target, why)
             writer.driver.adopt(staged, record.id, record.parent or None)
         tar_split = writer.layout.tar_split(record.id)
-        shop.keeper.keep(tar_split, why)
+        shop.keeper.keep_old(tar_split, why, digest_of(filling.tar_split))
         filling.publish(tar_split, sync=shop.context.sync)
-        shop.keeper.succeed(tar_split)
         missing = {key: value for key, value in archive_fields(filling.applied).items() if not getattr(current, key)}
         kept = {key: value for key, value in missing.items() if not key.startswith("compress")}
         if kept:

@@ -11,7 +11,7 @@ from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
 from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
-from cstore.errors import CstoreError, ReadOnlyStore
+from cstore.errors import CstoreError, ReadOnlyStore, SystemFailure
 from cstore.fs.writable import is_writable
 from cstore.store.quarantine import keeping
 from cstore.values import Value
@@ -39,7 +39,7 @@ class RepairOptions(Value):
         by: what is noted in the journal as the one who asked.
         agree: asked before a plan is carried out; None agrees to everything.
         told: told of each step when it is done, with the error if it failed.
-        progress: as of a check.
+        workers, progress: as of a check.
     """
 
     sources: tuple[str, ...] = ()
@@ -49,6 +49,7 @@ class RepairOptions(Value):
     by: str = "cstore repair"
     agree: Callable[[Plan], bool] | None = None
     told: Callable[[Step, CstoreError | None], None] | None = None
+    workers: int = 0
     progress: Callable[[int, int], None] | None = None
 
 
@@ -90,15 +91,18 @@ def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> 
     """
     if not options.dry_run and not is_writable(context.layout.graph_root):
         raise ReadOnlyStore("repair", context.layout.graph_root)
-    return _Repair(context, options).run()
+    sources = Sources(context, options.sources)
+    try:
+        return _Repair(context, options, sources).run()
+    finally:
+        sources.close()
 
 
 class _Repair:
     """One repair."""
 
-    def __init__(self, context: Context, options: RepairOptions) -> None:
-        self._context, self._options = context, options
-        self._sources = Sources(context, options.sources)
+    def __init__(self, context: Context, options: RepairOptions, sources: Sources) -> None:
+        self._context, self._options, self._sources = context, options, sources
         self._plans: list[Plan] = []
         self._done: list[Step] = []
         self._failed: list[tuple[Step, CstoreError]] = []
@@ -124,7 +128,7 @@ class _Repair:
             return self._result(report, keeper.case.id if keeper.case else "")
 
     def _check(self) -> Report:
-        return check_store(self._context, CheckOptions(progress=self._options.progress))
+        return check_store(self._context, CheckOptions(workers=self._options.workers, progress=self._options.progress))
 
     def _plan(self, report: Report) -> Plan:
         patient = Patient(self._context, self._sources, self._options.names, remove=self._options.remove)
@@ -141,9 +145,9 @@ class _Repair:
             failure: CstoreError | None = None
             try:
                 step.act(shop)
-            except CstoreError as error:
-                failure = error
-                self._failed.append((step, error))
+            except (CstoreError, OSError) as error:
+                failure = error if isinstance(error, CstoreError) else SystemFailure("heal", step.subject.name, error)
+                self._failed.append((step, failure))
             else:
                 self._done.append(step)
             if self._options.told is not None:

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 _SMALL = 4 << 20
 _LONGEST_MAGIC = 10
-_RECORD_DIRECTORIES = ("overlay-layers", "vfs-layers", "btrfs-layers", "zfs-layers")
+_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 
 
 class _Piece(Value):
-    """A part of a file: where it begins and how long it is. Without a length: all of it."""
+    """A part of a file: where it begins and how long it is. Without a length: all of it. `given` is its source."""
 
     path: str
+    given: str
     start: int = 0
     size: int = -1
 
@@ -51,12 +52,19 @@ class Sources:
         self.given = tuple(given)
         self._layers: dict[str, _Piece] = {}
         self._blobs: dict[str, _Piece] = {}
-        self._stores: list[Store] = []
+        self._stores: list[tuple[str, Store]] = []
+        self._used: set[str] = set()
         self._copies: list[IO[bytes]] = []
         self._looked = False
         for path in given:
             if not os.path.exists(path):
                 raise SourceUnusable(path, "there is no such file or directory")
+
+    def close(self) -> None:
+        """Let go of what was decompressed."""
+        for copy in self._copies:
+            copy.close()
+        self._copies.clear()
 
     @contextmanager
     def layer(self, diff_id: str) -> Iterator[int | None]:
@@ -67,7 +75,7 @@ class Sources:
             with _opened(piece) as fd:
                 yield fd
             return
-        for store in self._stores:
+        for _, store in self._stores:
             layer = next((found for found in store.layers.list() if found.diff_digest == diff_id), None)
             if layer is not None:
                 with self._spooled(store, layer.id) as fd:
@@ -78,9 +86,16 @@ class Sources:
     def has_layer(self, diff_id: str) -> bool:
         """Whether some source has the archive of that DiffID."""
         self._look()
-        return diff_id in self._layers or any(
-            found.diff_digest == diff_id for store in self._stores for found in store.layers.list()
-        )
+        having = [self._layers[diff_id].given] if diff_id in self._layers else []
+        for given, store in self._stores:
+            if any(found.diff_digest == diff_id for found in store.layers.list()):
+                having.append(given)
+        self._used.update(having)
+        return bool(having)
+
+    def unused(self) -> tuple[str, ...]:
+        """The sources that had nothing of what was looked for so far, if anything was."""
+        return tuple(path for path in self.given if self._looked and path not in self._used)
 
     def blob(self, digest: str) -> bytes | None:
         """Give the small file of that digest, such as a manifest or a config; None if no source has it."""
@@ -89,19 +104,34 @@ class Sources:
         if piece is not None:
             with _opened(piece) as fd, open(fd, "rb", closefd=False) as file:
                 data = file.read(_SMALL)
+            self._used.add(piece.given)
             return data if digest == f"sha256:{hashlib.sha256(data).hexdigest()}" else None
-        for store in self._stores:
-            for image in store.images.list():
-                for key, recorded in image.data_digests.items():
-                    if recorded == digest:
-                        return store.images.get_data(image.id, key)
+        for given, store in self._stores:
+            for data in self._items(store, digest):
+                self._used.add(given)
+                return data
         return None
 
-    def layer_item(self, layer: str, key: str) -> bytes | None:
-        """Give a data item of the layer of that ID; None if no source has it."""
+    def _items(self, store: Store, digest: str) -> Iterator[bytes]:
+        """The items of a store's images that are recorded with a digest, and have it."""
+        for image in store.images.list():
+            for key, recorded in image.data_digests.items():
+                if recorded != digest:
+                    continue
+                try:
+                    data = store.images.get_data(image.id, key)
+                except CstoreError:
+                    continue
+                if f"sha256:{hashlib.sha256(data).hexdigest()}" == digest:
+                    yield data
+
+    def layer_item(self, layer: str, diff_id: str, key: str) -> bytes | None:
+        """Give a data item of the layer of that ID and DiffID; None if no source has it."""
         self._look()
-        for store in self._stores:
-            if store.layers.find(layer) is not None:
+        for given, store in self._stores:
+            found = store.layers.find(layer)
+            if found is not None and found.id == layer and found.diff_digest == diff_id:
+                self._used.add(given)
                 try:
                     return store.layers.get_data(layer, key)
                 except CstoreError:
@@ -115,21 +145,21 @@ class Sources:
             return
         self._looked = True
         for path in self.given:
-            if os.path.isdir(path) and _is_store(path):
-                self._stores.append(_open_store(path))
+            if os.path.isdir(path) and (drivers := _drivers_of(path)):
+                self._stores += [(path, _open_store(path, driver)) for driver in drivers]
             elif os.path.isdir(path):
                 for folder, _, names in os.walk(path):
                     for name in sorted(names):
-                        self._look_into(os.path.join(folder, name))
+                        self._look_into(os.path.join(folder, name), path)
             else:
-                self._look_into(path)
+                self._look_into(path, path)
 
-    def _look_into(self, path: str) -> None:
+    def _look_into(self, path: str, given: str) -> None:
         """Note a file by its digests, and the members of a tar by theirs."""
         try:
             if os.path.isfile(path):
-                self._note(_Piece(path))
-                for member in _members(self._plain(path)):
+                self._note(_Piece(path, given))
+                for member in _members(self._plain(path), given):
                     self._note(member)
         except ArchiveError:
             return  # no archive, or one that ends early: what could be read is known
@@ -169,16 +199,17 @@ class Sources:
             yield file.fileno()
 
 
-def _is_store(path: str) -> bool:
-    return any(os.path.isdir(os.path.join(path, name)) for name in _RECORD_DIRECTORIES)
+def _drivers_of(path: str) -> list[str]:
+    """The drivers of the store in a directory; none if it is no store."""
+    return [name for name in _DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
 
 
-def _open_store(path: str) -> Store:
+def _open_store(path: str, driver: str) -> Store:
     from cstore.config import Overrides, load_config
     from cstore.store.store import open_store
 
     run_root = os.path.join(path, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
-    return open_store(load_config(Overrides(graph_root=path, run_root=run_root)))
+    return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)))
 
 
 @contextmanager
@@ -238,13 +269,13 @@ def _decoder(fd: int, path: str) -> ReadInto:
     return open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
 
 
-def _members(path: str) -> Iterator[_Piece]:
+def _members(path: str, given: str) -> Iterator[_Piece]:
     """The regular files in an uncompressed tar; a compressed one is no image archive that anybody writes."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)
         while (entry := reader.next()) is not None:
             if entry.type == REGULAR and entry.stored:
-                yield _Piece(path, reader.offset, entry.stored)
+                yield _Piece(path, given, reader.offset, entry.stored)
     finally:
         os.close(fd)

@@ -17,7 +17,7 @@ from cstore.check.repair.image_files import ImageFiles
 from cstore.drivers.mending import open_mender
 from cstore.errors import CstoreError
 from cstore.ids import flaw_of_id
-from cstore.oci.chain import layer_ids
+from cstore.oci.chain import layer_ids, next_layer_id
 from cstore.store.evidence import transient_containers, transient_layers
 from cstore.store.lookup import tree_names
 from cstore.values import Value
@@ -88,6 +88,35 @@ class Survivors:
             return self.census.inspector.own_roots(layer)
         except CstoreError:
             return ()
+
+    def template_of(self, layer: str) -> str:
+        """The layer of which a layer is a twin with other owners; "" if it is none.
+
+        The image says so. Without it: a driver that lays layers upon each other lays the twin upon that one, whose
+        archive it shares, though it is not the child of that one.
+        """
+        for image, _ in self.census.all_images.values():
+            if layer in image.mapped_layers:
+                return image.layer
+        below = self.mender.parent_of(layer)
+        if not below or layer in self.standings or not (self.has_tar_split(layer) and self.has_tar_split(below)):
+            return ""
+        digest = self.digest_of(layer)
+        shared = bool(digest) and digest == self.digest_of(below)
+        return below if shared and next_layer_id(below, digest) != layer else ""
+
+    def driver_chain(self, layer: str) -> list[str]:
+        """A layer and all that the driver lays it upon, topmost first: its ancestors, and of twins the originals."""
+        found: dict[str, None] = {}
+        pending = [layer]
+        while pending and (each := pending.pop(0)):
+            if each in found:
+                break
+            found[each] = None
+            template = "" if self.census.inspector.whole else self.template_of(each)
+            record, _ = self.census.all_layers.get(each, (None, False))
+            pending = [template or ("" if record is None else record.parent)]
+        return list(found)
 
     def digest_of(self, layer: str) -> str:
         """The DiffID of a layer: as recorded, else as its files give it; "" if nobody knows."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.census import driver_place
 from cstore.drivers.mending import open_mender
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import write_file
+from cstore.records import bigdata
 from cstore.store.places import Shelf
 from cstore.store.session import writing
 
@@ -52,7 +54,11 @@ class Workshop:
             yield writer
 
     def change(self, shelf: Shelf, identifier: str, why: str, change: Callable[[Any], Any]) -> None:
-        """Change a record, if it is there and `change` returns another one."""
+        """Change a record, if it is there and `change` returns another one.
+
+        `change` sees the record as it is under the lock, and returns it as it is if it is not the one that was planned
+        for any more.
+        """
         with self.locked() as writer:
             table = writer.table(shelf)
             before = table.get(identifier)
@@ -63,17 +69,16 @@ class Workshop:
             table.replace(after)
             writer.save(shelf)
 
-    def add(self, shelf: Shelf, record: Record, location: Location, why: str) -> None:
+    def add(self, writer: Writer, shelf: Shelf, record: Record, location: Location, why: str) -> None:
         """Add a record, unless there is one of that ID by now; a name that somebody has by now is left out."""
-        with self.locked() as writer:
-            table = writer.table(shelf)
-            if record.id in table:
-                return
-            free = tuple(name for name in record.names if table.named(name) is None)
-            record = record.with_(names=free)
-            self.keeper.changed(shelf, location, None, record, why)
-            table.add(record, location)
-            writer.save(shelf)
+        table = writer.table(shelf)
+        if record.id in table:
+            return
+        free = tuple(name for name in record.names if table.named(name) is None)
+        record = record.with_(names=free)
+        self.keeper.changed(shelf, location, None, record, why)
+        table.add(record, location)
+        writer.save(shelf)
 
     def forget(self, shelf: Shelf, identifier: str, why: str) -> None:
         """Take a record out."""
@@ -90,18 +95,18 @@ class Workshop:
         """Put a record file in the place of a damaged one, which goes into quarantine. Call it with the locks held.
 
         Raises:
-            SystemFailure: it could not be written; the next repair finds the old one missing, and goes on.
+            SystemFailure: it could not be written; the old one is still there.
         """
         path = self.context.places[shelf].files[location]
-        self.keeper.keep(path, why)
-        write_file(path, b"[" + b",".join(raw) + b"]", sync=self.context.sync)
-        self.keeper.succeed(path)
+        data = b"[" + b",".join(raw) + b"]"
+        self.keeper.keep_old(path, why, sha256(data).hexdigest())
+        write_file(path, data, sync=self.context.sync)
 
-    def put(self, path: str, data: bytes, mode: int, why: str) -> None:
-        """Put a file in the place of what is there, which goes into quarantine."""
-        self.keeper.keep(path, why)
-        write_file(path, data, mode=mode, sync=self.context.sync)
-        self.keeper.succeed(path)
+    def item(self, directory: str, key: str, data: bytes, noun: str) -> None:
+        """Put a data item in the place of what is there, which goes into quarantine. Call it with the locks held."""
+        path = os.path.join(directory, bigdata.file_name(key, noun))
+        self.keeper.keep_old(path, "it was damaged", sha256(data).hexdigest())
+        bigdata.write_item(directory, key, data, noun=noun, sync=self.context.sync)
 
     def aside(self, path: str, why: str) -> None:
         """Take something out of the store."""
@@ -125,13 +130,13 @@ def set_mode(path: str, mode: int) -> None:
         raise SystemFailure("set the mode of", path, error) from None
 
 
-def set_owner(path: str, owner: int) -> None:
-    """Give a directory or file that is no link to a user and that user's group.
+def set_owner(path: str, owner: int, group: int) -> None:
+    """Give a directory or file that is no link to a user and a group.
 
     Raises:
         SystemFailure: the system refused.
     """
     try:
-        os.chown(path, owner, -1, follow_symlinks=False)
+        os.chown(path, owner, group, follow_symlinks=False)
     except OSError as error:
         raise SystemFailure("set the owner of", path, error) from None

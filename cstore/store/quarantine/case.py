@@ -6,11 +6,13 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from cstore.errors import CaseUnknown, QuarantineDamaged, SystemFailure
+from cstore.errors import CaseUnknown, CstoreError, QuarantineDamaged, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.records.codec import decode_one
 from cstore.records.model import Container, Image, Layer
 from cstore.records.scanner import load
+from cstore.records.snapshot import read_file
+from cstore.records.table import Location
 from cstore.store.places import Shelf
 from cstore.values import Value
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "case.json"
 _VERSION = 1
+_RAW = "hex:"
+"""What a path begins with in the journal that is written as its bytes; any other begins with a slash."""
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
 _KINDS: dict[Shelf, type[Record]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, Shelf.CONTAINERS: Container}
 
@@ -27,7 +31,8 @@ _KINDS: dict[Shelf, type[Record]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, S
 class Kept(Value):
     """A thing that was taken out: where it was, what it is called in the case, and why it had to go.
 
-    `successor` tells what was put in its place, if something was: the SHA-256 of a file, or which directory it is.
+    `successor` tells what was put in its place, if something was: see `keeping.mark_of`. With no `name` there was
+    nothing in that place.
     """
 
     path: str
@@ -72,7 +77,7 @@ class Case(Value):
     def kept(self) -> list[Kept]:
         """The things that are in the case."""
         things = (entry for entry in self.entries if isinstance(entry, Kept))
-        return [thing for thing in things if os.path.lexists(self.path_of(thing))]
+        return [thing for thing in things if thing.name and os.path.lexists(self.path_of(thing))]
 
     @property
     def bytes(self) -> int:
@@ -106,7 +111,9 @@ def cases(context: Context) -> list[Case]:
     """
     top = context.layout.quarantine
     try:
-        names = sorted(name for name in os.listdir(top) if _NAME.fullmatch(name))
+        with os.scandir(top) as entries:
+            folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        names = sorted(name for name in folders if _NAME.fullmatch(name))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -130,15 +137,14 @@ def read_case(directory: str) -> Case:
     """Read the journal in a directory; what is wrong with it is in `flaw`."""
     name = os.path.basename(directory)
     try:
-        with open(os.path.join(directory, JOURNAL), "rb") as file:
-            document = load(file.read())
+        document = load(read_file(os.path.join(directory, JOURNAL))[0])
         if document["version"] != _VERSION:
             return Case(name, directory, flaw=f"its journal is of version {document['version']}")
         entries = tuple(map(_read, document["entries"]))
         return Case(name, directory, str(document["created"]), str(document["by"]), entries)
-    except OSError as error:
-        return Case(name, directory, flaw=f"its journal cannot be read: {error.strerror}")
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except CstoreError as error:
+        return Case(name, directory, flaw=f"its journal cannot be read: {error.message}")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return Case(name, directory, flaw="its journal is not whole")
 
 
@@ -157,6 +163,8 @@ def _written(entry: Kept | Recorded) -> dict[str, str]:
     fields: dict[str, Any] = entry.as_dict()
     if isinstance(entry, Recorded):
         fields["shelf"] = entry.shelf.value
+    elif not entry.path.isprintable():  # JSON has no way to write a name that is no text
+        fields["path"] = _RAW + os.fsencode(entry.path).hex()
     return fields
 
 
@@ -164,9 +172,12 @@ def _read(fields: dict[str, str]) -> Kept | Recorded:
     if not all(isinstance(value, str) for value in fields.values()):
         raise ValueError("an entry's field is not text")
     if "shelf" in fields:
+        Location(fields["location"])
         rest = {name: value for name, value in fields.items() if name != "shelf"}
         return Recorded(shelf=Shelf(fields["shelf"]), **rest)
     kept = Kept(**fields)
-    if kept.name in {"", ".", "..", JOURNAL} or "/" in kept.name or not os.path.isabs(kept.path):
+    if kept.path.startswith(_RAW):
+        kept = kept.with_(path=os.fsdecode(bytes.fromhex(kept.path.removeprefix(_RAW))))
+    if kept.name in {".", "..", JOURNAL} or "/" in kept.name or not os.path.isabs(kept.path):
         raise ValueError("an entry names a place outside the case")
     return kept

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from cstore.store.places import Shelf
 
 _LONGEST = 200
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 _BLOCK = 1 << 20
+TREE = "tree "
+"""How the mark of a tree begins."""
 
 
 @contextmanager
@@ -57,8 +62,10 @@ class Keeper:
         self._by = by
         self.case: Case | None = None
 
-    def keep(self, path: str, why: str) -> bool:
+    def keep(self, path: str, why: str, successor: str = "") -> bool:
         """Take a file or a tree out of the store; call it with the lock held that protects it.
+
+        `successor` is the SHA-256 of a file that is going to be in its place.
 
         Returns:
             Whether there was anything.
@@ -69,8 +76,7 @@ class Keeper:
         if not os.path.lexists(path):
             return False
         case = self._opened()
-        name = f"{len(case.entries)}-{os.path.basename(path.rstrip('/'))}"[:_LONGEST]
-        kept = Kept(os.path.abspath(path), name, why)
+        kept = self._named(path, why).with_(successor=successor)
         self._note(kept)
         try:
             rename_within(self._context.layout.graph_root, path, case.path_of(kept))
@@ -82,23 +88,41 @@ class Keeper:
             raise SystemFailure("take out", path, error, hint=hint) from None
         return True
 
-    def copy(self, path: str, why: str) -> None:
-        """Keep a copy of a file that is about to be written anew; `succeed` it with what was written.
+    def keep_old(self, path: str, why: str, successor: str) -> None:
+        """Keep what is about to be replaced by a rename, which leaves no moment without it.
+
+        It gets a second name in the case. A directory cannot have one, and is taken out. `successor` is the SHA-256 of
+        the file that is going to be there.
 
         Raises:
-            SystemFailure: it cannot be read or copied.
+            SystemFailure: it could not be kept, and is where it was.
         """
-        case = self._opened()
-        name = f"{len(case.entries)}-{os.path.basename(path)}"[:_LONGEST]
-        kept = Kept(os.path.abspath(path), name, why)
         try:
-            with open(path, "rb") as file:
-                write_file(case.path_of(kept), iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
-        except FileNotFoundError:
+            is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
+        except OSError:
+            self._note(Kept(os.path.abspath(path), "", why, successor))
             return
+        if is_directory:
+            self.keep(path, why, successor)
+            return
+        case = self._opened()
+        kept = self._named(path, why).with_(successor=successor)
+        self._note(kept)
+        try:
+            os.link(path, case.path_of(kept), follow_symlinks=False)
+            if self._context.sync:
+                sync_directory(case.directory)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise SystemFailure("keep", path, error) from None
+            self._copy(path, case.path_of(kept))
+
+    def _copy(self, path: str, target: str) -> None:
+        try:
+            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                write_file(target, iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
         except OSError as error:
             raise SystemFailure("read", path, error) from None
-        self._note(kept)
 
     def exchange(self, path: str, new: str, why: str) -> None:
         """Put the tree `new` in the place of `path`, whose tree goes into the case, in one step.
@@ -107,10 +131,9 @@ class Keeper:
             SystemFailure: it could not be done, and both are where they were, or `new` is in the case.
         """
         case = self._opened()
-        name = f"{len(case.entries)}-{os.path.basename(path.rstrip('/'))}"[:_LONGEST]
         root = self._context.layout.graph_root
         try:
-            kept = Kept(os.path.abspath(path), name, why, tree_mark(new))
+            kept = self._named(path, why).with_(successor=tree_mark(new))
             self._note(kept)
             rename_within(root, new, case.path_of(kept))
             exchange_within(root, case.path_of(kept), path)
@@ -121,20 +144,30 @@ class Keeper:
             hint = "it lies on another file system than the graph root, or is mounted"
             raise SystemFailure("exchange", path, error, hint=hint) from None
 
-    def succeed(self, path: str) -> None:
-        """Note what was put in the place of a file that was taken out, so that it can be told from later changes."""
-        if self.case is None:
-            return
-        entries = list(self.case.entries)
-        for number, entry in reversed(list(enumerate(entries))):
-            if isinstance(entry, Kept) and entry.path == os.path.abspath(path):
-                entries[number] = entry.with_(successor=digest_of(path))
+    def succeed(self, path: str, why: str = "") -> None:
+        """Note what was made at a path, where something was taken out or nothing was.
+
+        Raises:
+            OSError: there is nothing.
+        """
+        where, mark = os.path.abspath(path), mark_of(path)
+        entries = list(self._opened().entries)
+        for number, entry in enumerate(entries):
+            if isinstance(entry, Kept) and entry.path == where and not entry.successor:
+                entries[number] = entry.with_(successor=mark)
                 self._write(tuple(entries))
                 return
+        self._note(Kept(where, "", why, mark))
 
     def changed(self, shelf: Shelf, location: Location, before: Record | None, after: Record | None, why: str) -> None:
         """Note a record that is about to be removed (no `after`), made (no `before`) or changed."""
         self._note(Recorded(shelf, location.value, _text(before), _text(after), why))
+
+    def _named(self, path: str, why: str) -> Kept:
+        """Give a thing a name in the case that every file system and every terminal can bear."""
+        base = os.fsencode(os.path.basename(path.rstrip("/"))).decode("ascii", "ignore")
+        name = "".join(filter(str.isprintable, f"{len(self._opened().entries)}-{base}"))
+        return Kept(os.path.abspath(path), name[:_LONGEST], why)
 
     def _note(self, entry: Kept | Recorded) -> None:
         self._write((*self._opened().entries, entry))
@@ -158,14 +191,25 @@ class Keeper:
         return self.case
 
 
-def tree_mark(path: str) -> str:
-    """Tell a tree from another one that is put in its place later.
+def mark_of(path: str) -> str:
+    """Tell a thing from another one that is put in its place later: a directory, a link, a file.
 
     Raises:
         OSError: there is none.
     """
-    status = os.lstat(path)
-    return f"tree {status.st_dev}:{status.st_ino}"
+    mode = os.lstat(path).st_mode
+    if stat.S_ISDIR(mode):
+        return tree_mark(path)
+    return f"link {os.readlink(path)}" if stat.S_ISLNK(mode) else digest_of(path)
+
+
+def tree_mark(path: str) -> str:
+    """Say which directory it is.
+
+    Raises:
+        OSError: there is none.
+    """
+    return f"{TREE}{os.lstat(path).st_ino}"  # the device may have another number after a reboot
 
 
 def digest_of(path: str) -> str:
@@ -173,6 +217,8 @@ def digest_of(path: str) -> str:
     from hashlib import file_digest
 
     try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return ""
         with open(path, "rb") as file:
             return file_digest(file, "sha256").hexdigest()
     except OSError:

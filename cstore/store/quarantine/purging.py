@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -39,4 +40,7 @@ def _old(context: Context, age: float) -> list[Case]:
 
 def _made(case: Case) -> float:
     """When a case was opened, which is in its name: the journal may be damaged."""
-    return calendar.timegm(time.strptime(case.id.partition("-")[0], "%Y%m%dT%H%M%S"))
+    try:
+        return calendar.timegm(time.strptime(case.id.partition("-")[0], "%Y%m%dT%H%M%S"))
+    except ValueError:
+        return math.inf  # no repair has given it that name

@@ -1,4 +1,4 @@
-"""Bringing back what was taken out, and records as they were; newest first, and never over something newer."""
+"""Bringing back what was taken out, and records as they were; last things first, and never over something newer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cstore.records.codec import encode
 from cstore.records.table import Location
 from cstore.store.places import Shelf
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable
-from cstore.store.quarantine.keeping import digest_of, quarantine_lock, tree_mark
+from cstore.store.quarantine.keeping import TREE, digest_of, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
 from cstore.values import Value
 
@@ -37,7 +37,8 @@ class Undone(Value):
 def undo(context: Context, word: str) -> Undone:
     """Undo a case, as far as nothing newer stands in the way. What was undone is not undone again.
 
-    Files come back first, those that hold records before all others; then records. The case goes when nothing is left.
+    What was done last is undone first, so that each thing comes back into the state that it was taken from. The case
+    goes when nothing is left.
 
     Raises:
         CaseUnknown: there is no such case.
@@ -46,15 +47,13 @@ def undo(context: Context, word: str) -> Undone:
     """
     with quarantine_lock(context):
         case = readable(find_case(context, word))
-        files = [entry for entry in case.entries if isinstance(entry, Kept)]
-        records = [entry for entry in case.entries if isinstance(entry, Recorded)]
         progress = _Progress(list(case.entries))
-        with writing(context, *Shelf, graph=True, recovering=False):
-            for kept in reversed(files):
-                progress.note(kept, f"{kept.path} is back", partial(_bring_back, context, case, kept))
-        if records:
-            with writing(context, *Shelf, graph=True) as writer:
-                for entry in reversed(records):
+        for entry in reversed(case.entries):
+            # A record file may be what comes back, so records are read anew for each entry.
+            with writing(context, *Shelf, graph=True, recovering=False) as writer:
+                if isinstance(entry, Kept):
+                    progress.note(entry, f"{entry.path} is back", partial(_bring_back, writer, case, entry))
+                else:
                     what = f"the record of {entry.shelf.value} {_id_of(entry)} is as it was"
                     progress.note(entry, what, partial(_restore, writer, entry))
         _close(case, tuple(progress.remaining), sync=context.sync)
@@ -82,15 +81,22 @@ class _Progress:
         self.done.append(what)
 
 
-def _bring_back(context: Context, case: Case, kept: Kept) -> str:
-    source = case.path_of(kept)
+def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
+    context, source = writer.context, case.path_of(kept)
     if not _is_of_store(context, kept.path):
         return "it was not in this store"
+    if not kept.name:
+        return _take_away(kept)
     if not os.path.lexists(source):
         return ""  # it was never moved, or is back already
     if os.path.lexists(kept.path):
+        if _was_never_replaced(source, kept):
+            remove_tree(source)
+            return ""
         if not _is_successor(kept):
             return "something else is there now"
+        if kept.successor.startswith(TREE) and (mounted := _mounted(writer)):
+            return f"layer {mounted} is mounted; unmount it first"
         _exchange(context, source, kept.path)
         remove_tree(source)
         return ""
@@ -102,17 +108,44 @@ def _bring_back(context: Context, case: Case, kept: Kept) -> str:
     return ""
 
 
+def _take_away(kept: Kept) -> str:
+    """Remove what was put where nothing had been."""
+    if os.path.lexists(kept.path):
+        if not _is_successor(kept):
+            return "something else is there now"
+        remove_tree(kept.path)
+    return ""
+
+
 def _is_of_store(context: Context, path: str) -> bool:
     """Whether a path is below a root of the store: a journal is a file, and may say anything."""
     roots = filter(None, (context.layout.graph_root, context.layout.image_store, context.layout.run_root))
-    return any(os.path.normpath(path).startswith(os.path.abspath(root) + os.sep) for root in roots)
+    # A layer may have a link where the journal names a directory; it would lead out.
+    where = os.path.join(os.path.realpath(os.path.dirname(os.path.normpath(path))), "")
+    return any(where.startswith(os.path.join(os.path.realpath(root), "")) for root in roots)
+
+
+def _was_never_replaced(source: str, kept: Kept) -> bool:
+    """Whether the repair was killed after it had prepared to replace a thing, and before it did.
+
+    A file has then two names, and what was to be a tree's successor lies in the case.
+    """
+    if kept.successor.startswith(TREE):
+        return tree_mark(source) == kept.successor
+    if os.path.samestat(os.lstat(source), os.lstat(kept.path)):
+        return True
+    return bool(found := digest_of(source)) and found == digest_of(kept.path)  # or a copy, where no second name can be
+
+
+def _mounted(writer: Writer) -> str:
+    """A layer that is mounted, and may look through to whatever is exchanged; "" if none is."""
+    with writer.mounts() as mounts:
+        return next((entry.id for entry in mounts if writer.driver.is_mounted(entry.id, entry.path)), "")
 
 
 def _is_successor(kept: Kept) -> bool:
     """Whether what is at the path is what was put there when the thing was taken out."""
-    if kept.successor.startswith("tree "):
-        return tree_mark(kept.path) == kept.successor
-    return bool(kept.successor) and digest_of(kept.path) == kept.successor
+    return bool(kept.successor) and mark_of(kept.path) == kept.successor
 
 
 def _exchange(context: Context, one: str, other: str) -> None:
