@@ -1,4 +1,6 @@
-"""Loading an image of three layers, against `skopeo copy`: `python -m tests.bench.load [--rounds N]`.
+"""Loading and saving an image of three layers, against skopeo and Podman: `python -m tests.bench.load [--rounds N]`.
+
+The ratios are against `skopeo copy`.
 
 The bottom layer is a real Debian root; above it a package of middling files, and many small ones.
 """
@@ -9,6 +11,8 @@ import argparse
 import os
 import random
 import tempfile
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tests.bench.timing import DURABLE, NO_SYNC, Result, Tool, interleaved, timed
@@ -18,7 +22,7 @@ from tests.disk import fresh_disk
 from tests.unit.transfer.archives import Members, as_tar, docker_archive, oci_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 GOAL = 0.5
 NAME = "example.org/bench:1"
@@ -48,34 +52,87 @@ def archives(folder: str) -> Iterator[tuple[str, str]]:
         yield form, path
 
 
+def stored(disk: str) -> str:
+    """Skopeo's name for the image in the store of a disk."""
+    return f"containers-storage:[overlay@{disk}/graph+{disk}/run]{NAME}"
+
+
+def skopeo(source: str, target: str) -> float:
+    """Copy an image."""
+    return timed(["skopeo", "--insecure-policy", "copy", "-q", source, target])
+
+
+def cstore(tool: Tool, words: Sequence[str], disk: str) -> float:
+    """Run cstore on the store of a disk."""
+    return timed([*tool.on(disk, "overlay"), *words])
+
+
+def podman(words: Sequence[str], disk: str) -> float:
+    """Run Podman on the store of a disk."""
+    roots = ["--root", f"{disk}/graph", "--runroot", f"{disk}/run", "--storage-driver", "overlay"]
+    return timed(["podman", *roots, *words])
+
+
+def attempts(words: Sequence[str]) -> dict[str, Callable[[str], float]]:
+    """Let all but skopeo do it: they speak alike."""
+    return {
+        NO_SYNC.name: partial(cstore, NO_SYNC, words),
+        DURABLE.name: partial(cstore, DURABLE, words),
+        "podman": partial(podman, words),
+    }
+
+
+def on_new_disk(load: Callable[[str], float]) -> float:
+    """Load into a store that nobody has used."""
+    with fresh_disk() as disk:
+        return load(disk)
+
+
 def loads(rounds: int) -> Iterator[Result]:
     """Load each archive into an empty overlay store."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         for form, path in archives(folder):
 
-            def ours(tool: Tool, path: str = path) -> Callable[[], float]:
-                def run() -> float:
-                    with fresh_disk() as disk:
-                        return timed([*tool.on(disk, "overlay"), "load", "-q", path])
+            def peer(disk: str, source: str = f"{form}:{path}") -> float:
+                return skopeo(source, stored(disk))
 
-                return run
+            wanted = {**attempts(["load", "-q", "-i", path]), "peer": peer}
+            fresh = {name: partial(on_new_disk, attempt) for name, attempt in wanted.items()}
+            yield interleaved(f"load {form}", GOAL, fresh, rounds)
 
-            def theirs(form: str = form, path: str = path) -> float:
-                with fresh_disk() as disk:
-                    target = f"containers-storage:[overlay@{disk}/graph+{disk}/run]{NAME}"
-                    return timed(["skopeo", "--insecure-policy", "copy", "-q", f"{form}:{path}", target])
 
-            attempts = {tool.name: ours(tool) for tool in (NO_SYNC, DURABLE)} | {"peer": theirs}
-            yield interleaved(f"load {form}", GOAL, attempts, rounds)
+def to_new_file(save: Callable[[str], float], disk: str, target: str) -> float:
+    """Save where there is no file yet."""
+    if os.path.exists(target):
+        os.unlink(target)
+    return save(disk)
+
+
+def saves(rounds: int) -> Iterator[Result]:
+    """Write the image out of one store, in each form."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, fresh_disk() as disk:
+        source = next(path for _, path in archives(folder))
+        skopeo(f"docker-archive:{source}", stored(disk))
+        target = os.path.join(folder, "saved.tar")
+        for form in ("docker-archive", "oci-archive"):
+
+            def peer(disk: str, place: str = f"{form}:{target}:{NAME}") -> float:
+                return skopeo(stored(disk), place)
+
+            wanted = {**attempts(["save", "-q", "--format", form, "-o", target, NAME]), "peer": peer}
+            anew = {name: partial(to_new_file, attempt, disk, target) for name, attempt in wanted.items()}
+            yield interleaved(f"save {form}", GOAL, anew, rounds)
 
 
 def main() -> None:
     """Measure, and print a line a form."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.load", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="runs that count (default: %(default)s)")
-    for result in loads(parser.parse_args().rounds):
+    rounds = parser.parse_args().rounds
+    for result in chain(loads(rounds), saves(rounds)):
         shown = "  ".join(f"{name} {seconds:.2f} s" for name, seconds in result.seconds.items())
-        print(f"{result.job:22} {shown}  ratio {result.ratio(NO_SYNC.name):.2f} (goal {GOAL})", flush=True)
+        ratios = f"ratio {result.ratio(DURABLE.name):.2f}, --no-sync {result.ratio(NO_SYNC.name):.2f} (goal {GOAL})"
+        print(f"{result.job:22} {shown}  {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,18 @@ from cstore.oci.chain import layer_ids
 from cstore.store import open_store
 from cstore.transfer import LoadRequest, load
 from tests.builders import flip_byte
-from tests.unit.transfer.archives import BASE, CHANGE, TOP, as_tar, config_of, docker_archive, oci_layout, sha
+from tests.unit.transfer.archives import (
+    BASE,
+    CHANGE,
+    TOP,
+    as_json,
+    as_tar,
+    config_of,
+    docker_archive,
+    oci_layout,
+    sha,
+    v1_archive,
+)
 
 if TYPE_CHECKING:
     from cstore.store import Store
@@ -92,3 +104,51 @@ def test_no_wrong_byte_gets_by(data: st.DataObject, kind: str, *, stream: bool) 
         else:
             assert {layer.id for layer in store.layers.list()} == IDS
             assert [image.id for image in store.images.list()] == [IMAGE]
+
+
+WRONG: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1 << 70,
+    1.5,
+    "",
+    "x",
+    "../x",
+    "\0",
+    "sha256:00",
+    [],
+    {},
+    [[]],
+    [{}],
+    {"x": None},
+]
+"""What may stand where something else should."""
+
+
+def places(document: Any) -> list[tuple[Any, Any]]:
+    """Every place in a document: what holds it, and under which key or index."""
+    keys = list(document) if isinstance(document, dict) else range(len(document)) if isinstance(document, list) else ()
+    return [place for key in keys for place in ((document, key), *places(document[key]))]
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(["docker", "plain oci", "oldest"]))
+def test_no_document_makes_it_stumble(data: st.DataObject, kind: str) -> None:
+    """Whatever stands in a document, it is understood or refused; if refused, nothing is loaded."""
+    members = dict({**KINDS, "oldest": v1_archive()}[kind])
+    name = data.draw(st.sampled_from(sorted(name for name, body in members.items() if body[:1] in b"{[")))
+    document = json.loads(members[name])
+    holder, key = data.draw(st.sampled_from(places(document)))
+    if data.draw(st.booleans()):
+        del holder[key]
+    else:
+        holder[key] = data.draw(st.sampled_from(WRONG))
+    with tempfile.TemporaryDirectory() as folder:
+        store = store_in(folder)
+        try:
+            load_archive(store, as_tar({**members, name: as_json(document)}), stream=data.draw(st.booleans()))
+        except CstoreError:
+            assert store.layers.list() == []
+            assert store.images.list() == []
