@@ -31,8 +31,10 @@ import sys, cstore
 new = cstore.NewContainer(image=sys.argv[1], names=(sys.argv[2],), auto_map=cstore.AutoMap())
 cstore.open_store().containers.create(new)
 """
-BIND = 'mount --make-rprivate / && mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"'
-"""For one program, what the system sets aside is what a file of the test says."""
+PRIVATELY = """mount --make-rprivate /
+mount -t overlay -o "lowerdir=/etc,upperdir=$0/etc,workdir=$0/work" overlay /etc && exec "$@"
+"""
+"""For one program, what the system sets aside is what files of the test say, also if others add users meanwhile."""
 
 
 @pytest.fixture(params=["overlay", "vfs"])
@@ -45,16 +47,19 @@ def roots(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StoreRoots
 @pytest.fixture
 def call(roots: StoreRoots, tmp_path: Path) -> Call:
     """Run a program on the store, with 10,000 IDs set aside for containers."""
-    config, ids = tmp_path / "storage.conf", tmp_path / "ids"
+    config = tmp_path / "storage.conf"
     config.write_text(
         f'[storage]\ndriver = "{roots.driver}"\ngraphroot = "{roots.graph}"\nrunroot = "{roots.run}"\n'
         '[storage.options]\nroot-auto-userns-user = "containers"\n'
     )
-    ids.write_text(f"other:100000:1000\ncontainers:{FIRST}:{5 * SIZE}\n")
+    for name in ("etc", "work"):
+        (tmp_path / name).mkdir()
+    for name in ("subuid", "subgid"):
+        (tmp_path / "etc" / name).write_text(f"other:100000:1000\ncontainers:{FIRST}:{5 * SIZE}\n")
     environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(config)}
 
     def run(*words: str) -> str:
-        command = ["unshare", "--mount", "sh", "-c", BIND, str(ids), *words]
+        command = ["unshare", "--mount", "sh", "-c", PRIVATELY, str(tmp_path), *words]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
         return done.stdout.strip() if done.returncode == 0 else f"exit {done.returncode}: {done.stderr}"
 

@@ -113,6 +113,8 @@ ODD = {
         regular("fresh/.wh..wh..opq"),
         whiteout("d/deeper/still"),
     ),
+    "root": (directory("./", mode=0o711, uid=5, gid=6, pax=xattr("user.dir", b"yes")), regular("./f", b"x")),
+    "absolute root": (directory("/", mode=0o711, uid=5, gid=6), regular("/f", b"x")),
     "links": (
         regular("one", b"1", mode=0o600),
         hardlink("two", "one", mode=0o600),

@@ -146,7 +146,8 @@ class Dispatcher:
         packer = self._packer
         head = (*place, _times(entry), to_set(entry.xattrs), packer.position)
         if entry.type == DIRECTORY:
-            self._order((codes.DIRECTORY, *head))
+            if not self._passes_over(entry, place[1]):
+                self._order((codes.DIRECTORY, *head))
         elif entry.type in {REGULAR, GNU_SPARSE}:
             self._write_file(entry, head)
             return
@@ -160,6 +161,13 @@ class Dispatcher:
         else:
             raise EntryFailed(show_name(entry.name), f"there is no type {chr(entry.type)!r} of entries")
         packer.bare(entry.name)
+
+    def _passes_over(self, entry: Entry, base: bytes) -> bool:
+        """Whether an entry is for the root of a union's layer: programs leave that as they made it (archive 4).
+
+        Only if it is called `/` they do not; a whole tree gets the root of its archive in any case.
+        """
+        return not base and self._terms.form is not WhiteoutForm.PLAIN and not entry.name.startswith(b"/")
 
     def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
         if not entry.link:

@@ -81,14 +81,14 @@ def test_root_writes_any_map_itself() -> None:
 @pytest.mark.parametrize(("granted", "expected"), [(100000, "0 0 65537"), (500000, "SystemFailure")])
 def test_ranges_of_an_ordinary_user(tmp_path: Path, granted: int, expected: str) -> None:
     """The ranges of /etc/subuid are mapped with newuidmap; what is not granted there ends in an error that says so."""
-    (tmp_path / "subid").write_text(f"someone:{granted}:65536\n")
+    # Over all of /etc: who adds a user meanwhile would tear away what is mounted on a single file.
+    for name in ("subuid", "subgid"):
+        (tmp_path / name).write_text(f"someone:{granted}:65536\n")
     (tmp_path / "passwd").write_text("root:x:0:0::/:/bin/sh\nsomeone:x:12345:12345::/:/bin/sh\n")
     private = (
         "import sys\nfrom cstore.kernel.libc import call\nfrom cstore.kernel.mount import *\n"
         "call('unshare', 0x00020000)\nmount('', '/', flags=MS_REC | MS_PRIVATE)\n"
-        "mount(sys.argv[1] + '/subid', '/etc/subuid', flags=MS_BIND)\n"
-        "mount(sys.argv[1] + '/subid', '/etc/subgid', flags=MS_BIND)\n"
-        "mount(sys.argv[1] + '/passwd', '/etc/passwd', flags=MS_BIND)\n"
+        "mount('overlay', '/etc', 'overlay', data=f'lowerdir={sys.argv[1]}:/etc')\n"
     )
 
     done = run_python(
