@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store import Store, open_store
     from cstore.store.container_creation import NewContainer
+    from cstore.store.containers import Containers
     from cstore.store.copying import Spot
     from cstore.store.creation import NewLayer
     from cstore.store.image_creation import NewImage
+    from cstore.store.images import Images
+    from cstore.store.layers import Layers
     from cstore.store.userns import AutoMap
 
 __version__ = "0.1.0"
@@ -33,11 +36,14 @@ __all__ = [
     "Change",
     "Compression",
     "Container",
+    "Containers",
     "CstoreError",
     "IDMap",
     "IDMapEntry",
     "Image",
+    "Images",
     "Layer",
+    "Layers",
     "NewContainer",
     "NewImage",
     "NewLayer",
@@ -57,11 +63,14 @@ _HOMES = {
     "Change": "cstore.archive.changes",
     "Compression": "cstore.archive.compression",
     "Container": "cstore.records.model",
+    "Containers": "cstore.store.containers",
     "CstoreError": "cstore.errors",
     "IDMap": "cstore.idmap",
     "IDMapEntry": "cstore.records.model",
     "Image": "cstore.records.model",
+    "Images": "cstore.store.images",
     "Layer": "cstore.records.model",
+    "Layers": "cstore.store.layers",
     "NewContainer": "cstore.store.container_creation",
     "NewImage": "cstore.store.image_creation",
     "NewLayer": "cstore.store.creation",
