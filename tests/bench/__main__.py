@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bench import jobs, overlay
+from tests.bench.containers import many_containers
+from tests.bench.images import many_images
 from tests.bench.timing import PEER
 from tests.compat.corpora import NAMES, make_corpus
 from tests.disk import can_make_disks
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
     from tests.bench.timing import Result
 
 ON_CORPORA = {"import": jobs.imports, "export": jobs.exports, "child": jobs.children, "overlay": overlay.on_real_layers}
-ALONE = {"start": jobs.start_up, "scale": jobs.scale, "mounts": overlay.mounts}
+ALONE = {
+    "start": jobs.start_up,
+    "scale": jobs.scale,
+    "images": many_images,
+    "containers": many_containers,
+    "mounts": overlay.mounts,
+}
 
 
 def main() -> None:
