@@ -1,1 +1,1 @@
-"""The damage laboratory: what can happen to a store, done on purpose, what is then found, and what programs make of it."""
+"""The damage laboratory: damage done to stores on purpose, what is then found, and what programs make of it."""

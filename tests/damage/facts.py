@@ -100,13 +100,14 @@ def _listed(text: str) -> list[str]:
 
 
 def _complaints(tried: dict[str, Answer], expected: dict[str, Answer]) -> list[str]:
-    """What is only said, by commands that succeed."""
+    """What is only said, by commands that succeed, and not by others that fail."""
+    failing = {_short(answer.complaint) for answer in tried.values() if answer.code}
     said = {
         _short(answer.complaint)
         for what, answer in tried.items()
         if answer.code == 0 and answer.complaint and not expected[what].complaint
     }
-    return [f'complains: "{complaint}"' for complaint in sorted(said)[:1]]
+    return [f'complains: "{complaint}"' for complaint in sorted(said - failing)[:1]]
 
 
 def _losses(now: Round, sound: Round) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.check import KINDS
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from cstore.check.repair import Repaired
     from tests.damage.specimen import Specimen
 
-HEALED, SOURCE, SWEPT, NOTHING, LEFT = "healed", "healed with a source", "swept", "nothing to heal", "left"
+HEALED, SOURCE, ADOPTED = "healed", "healed with a source", "taken for right"
+SWEPT, NOTHING, LEFT = "swept", "nothing to heal", "left"
 
 
 class Outcome(NamedTuple):
@@ -42,7 +44,7 @@ def outcome(again: Callable[[], Specimen], sound: Specimen) -> Outcome:
     if repaired is None:
         return Outcome(found, LEFT, "repair fails")
     if _clean(repaired.left):
-        return Outcome(found, HEALED, _differences(specimen, sound))
+        return Outcome(found, ADOPTED if _adopted(repaired) else HEALED, _differences(specimen, sound))
     if repaired.healed:
         return Outcome(found, *_sweep(specimen))
     refilled = again()
@@ -50,7 +52,8 @@ def outcome(again: Callable[[], Specimen], sound: Specimen) -> Outcome:
     if source is not None and _clean(source.left):
         return Outcome(found, SOURCE, _differences(refilled, sound))
     reason = _reason(source or repaired)
-    return Outcome(found, LEFT, reason.replace(refilled.root, "").replace(specimen.root, ""))
+    reason = reason.replace(refilled.root, "").replace(specimen.root, "")
+    return Outcome(found, LEFT, re.sub(r"\b[0-9a-f]{64}\b", "ID", reason))
 
 
 def _repair(specimen: Specimen, options: RepairOptions) -> Repaired | None:
@@ -76,6 +79,11 @@ def _sweep(specimen: Specimen) -> tuple[str, str]:
     specimen.open().gc()
     left = _found(specimen.check())
     return (SWEPT, "") if not left else (LEFT, "a person must decide")
+
+
+def _adopted(repaired: Repaired) -> bool:
+    """Whether the record was made to fit what is left of an item, and not the other way round."""
+    return any("only copy" in step.evidence for step in repaired.done)
 
 
 def _reason(repaired: Repaired) -> str:

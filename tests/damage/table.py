@@ -41,6 +41,7 @@ OTHERS: dict[str, Callable[[Specimen, str], Round]] = {
 FATES = {
     outcomes.HEALED: "repair heals it",
     outcomes.SOURCE: "repair heals it with --from",
+    outcomes.ADOPTED: "repair records what is there now",
     outcomes.SWEPT: "gc removes it",
     outcomes.NOTHING: "nothing to heal",
     outcomes.LEFT: "repair leaves it",
@@ -157,6 +158,9 @@ from what is left in the store, and the check finds nothing any more.
 .TP
 .B repair heals it with \-\-from
 and a source that has the lost bytes: an archive, or another store.
+.TP
+.B repair records what is there now
+because there is no other copy, and only its maker can tell whether it is of use.
 .TP
 .B gc removes it
 because nobody needs it; repair leaves it in its place.
