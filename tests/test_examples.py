@@ -35,6 +35,7 @@ PREPARED = {
     "cstore register -f app": "cstore register -f base.tar",
     "release": "cstore register -f base.tar",
     "delete-writable": "cstore create-writable scratch",
+    "commit": 'cstore create-writable work "$(cstore images -j | jq -r \'.[]|select(.names[]?=="app").layer\')"',
     "register-image": """echo '{"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' > image.json""",
     "unmount": "cstore mount base",
 }

@@ -202,6 +202,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("release", "chains:release", "Delete layers that nothing holds any more."),
             Entry("create-writable", "writables:create_writable", "Create a writable layer by name."),
             Entry("writables", "writables:writables", "List writable layers."),
+            Entry("commit", "writables:commit", "Make an image of a writable layer."),
             Entry("delete-writable", "writables:delete_writable", "Delete writable layers, and what is free then."),
             Entry("register-image", "configs:register_image", "Make an image of its config, by its digest."),
             Entry("release-image", "configs:release_image", "Delete images, and layers that are free then."),

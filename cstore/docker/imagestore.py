@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cstore.docker.layer import Freed
+    from cstore.docker.layer import Freed, WritableLayer
     from cstore.oci.child import Child
     from cstore.oci.config import ImageConfig
     from cstore.records.model import Image, Layer
@@ -271,6 +271,21 @@ class ImageStore:
         while lineage[-1] in parents and parents[lineage[-1]] not in lineage:
             lineage.append(parents[lineage[-1]])
         return lineage
+
+    def commit(self, source: WritableLayer, parent: str, *, author: str = "", comment: str = "") -> str:
+        """Make an image of what a writable layer changes on top of the image `parent`; return its ID.
+
+        The writable layer stays. One that changes nothing adds no layer.
+
+        Raises:
+            ImageUnknown: there is no such parent.
+            InvalidOption: the writable layer does not lie on the layers of that image.
+        """
+        from cstore.docker.committing import commit
+        from cstore.oci.child import Child
+
+        child = Child(author=author, comment=comment)
+        return commit(self._store, self, self._layers, source, parent, child)
 
     @staticmethod
     def new_child(parent: ImageConfig | None, child: Child, system: str = _SYSTEM, version: str = "") -> ImageConfig:

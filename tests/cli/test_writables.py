@@ -1,8 +1,9 @@
-"""create-writable, writables, delete-writable."""
+"""create-writable, writables, commit, delete-writable."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,29 @@ def test_a_deletion_frees_what_lies_beneath(box: CommandLine) -> None:
     assert (freed["chain-id"], freed["size"]) == (CHAIN, 6)
     assert box("layers").ok().lines == []
     assert box("storage-layers").ok().lines == []
+
+
+def test_a_commit_makes_an_image_of_what_was_changed(box: CommandLine, tmp_path: Path) -> None:
+    """With a layer more, unless nothing was; and with a parent."""
+    document = {"os": "linux", "config": {"Cmd": ["/x"]}, "rootfs": {"type": "layers", "diff_ids": [CHAIN]}}
+    (tmp_path / "config").write_text(json.dumps(document), encoding="utf-8")
+    (base,) = box("register-image", "-f", str(tmp_path / "config")).ok().lines
+    (same,) = box("commit", "box", base).ok().lines
+    (path,) = box("mount", "box").ok().lines
+    with open(os.path.join(path, "new"), "wb") as file:
+        file.write(b"12345")
+    made = box("commit", "-j", "--name", "app", "--comment", "new file", "box", base).ok().json
+
+    assert made["names"] == ["docker.io/library/app:latest"]
+    assert sorted(box("children", base).ok().lines[::1]) == sorted([same, made["id"], "\tname: " + made["names"][0]])
+    steps = box("history", "-j", made["id"]).ok().json
+    assert [(step["comment"], step["size"]) for step in steps] == [("new file", 5)]
+    raw = json.loads("".join(box("get-image-data", made["id"][7:], made["id"]).ok().lines))
+    assert (raw["config"]["Cmd"], len(raw["rootfs"]["diff_ids"])) == (["/x"], 2)
+    raw = json.loads("".join(box("get-image-data", same[7:], same).ok().lines))
+    assert (raw["history"][0]["empty_layer"], raw["rootfs"]["diff_ids"]) == (True, [CHAIN])
+    assert box("commit", "box", same[:20] + "zz").code == 1
+    assert box("commit", "box", made["id"]).code == 1, "it does not lie on that"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""Writable layers by name, as Docker gives one to each container: made, listed, deleted with what is free then."""
+"""Writable layers by name, as Docker gives one to each container: made, listed, committed, deleted."""
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, switch, text, word, words
+from cstore.cli.command import command, json_option, switch, text, texts, word, words
+from cstore.cli.commands.configs import image_id
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -61,6 +62,36 @@ def writables(session: Session) -> None:
         output.writable_table(found)
     else:
         session.lines(output.writable_lines(found))
+
+
+@command("commit", example="cstore commit --name app:2 work app")
+@word("writable", "WRITABLE")
+@word("image", "IMAGE")
+@texts("-n", "--name", metavar="NAME", help="Give the new image this name; may be repeated.")
+@text("--author", help="Who made it.")
+@text("--comment", help="What was done.")
+@json_option
+def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...], author: str, comment: str) -> None:
+    """Make an image of a writable layer.
+
+    The new image is IMAGE with one layer more: what was changed in WRITABLE, which lies on the layers of IMAGE and
+    stays as it is. Its ID is printed. A short NAME is completed as Docker does: app is docker.io/library/app:latest.
+    """
+    from cstore.docker import ImageStore, LayerStore
+    from cstore.docker.tagging import full_tag
+
+    for one in name:
+        full_tag(one)
+    store = session.open(Intent.WRITE)
+    layers = LayerStore(store)
+    images = ImageStore(store, layers)
+    source, parent = layers.writable.get(writable), image_id(store, image)
+    made = images.commit(source, parent, author=author, comment=comment)
+    names = [images.tag(made, one) for one in name]
+    if session.json:
+        session.document({"id": made, "names": names})
+    else:
+        session.lines([made])
 
 
 @command("delete-writable", example="cstore delete-writable scratch")

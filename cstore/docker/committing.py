@@ -1,0 +1,72 @@
+"""An image of what a writable layer holds: its tar registered, and a config that is its parent's with a layer more.
+
+(docker 10.4)
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.docker.intake import nameless
+from cstore.errors import InvalidOption
+from cstore.oci.chain import EMPTY_DIFF_ID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.docker.imagestore import ImageStore
+    from cstore.docker.layer import ReadOnlyLayer, WritableLayer
+    from cstore.docker.layerstore import LayerStore
+    from cstore.oci.child import Child
+    from cstore.oci.config import ImageConfig
+    from cstore.store import Store
+
+
+def commit(
+    store: Store, images: ImageStore, layers: LayerStore, source: WritableLayer, parent: str, child: Child
+) -> str:
+    """Make an image of a writable layer; return its ID. One that changed nothing adds no layer.
+
+    Args:
+        store: where all of it is.
+        images: Docker's image store over it.
+        layers: Docker's layer store over it.
+        source: the writable layer; it stays.
+        parent: the image that it lies on; its run config is taken over if `child` has none.
+        child: what is new, but for the DiffID, which is found out here.
+
+    Raises:
+        ImageUnknown: there is no such parent.
+        InvalidOption: the writable layer does not lie on the layers of that image.
+    """
+    config = images.get(parent)
+    beneath = source.parent.chain_id if source.parent else ""
+    if beneath != config.rootfs.chain_id:
+        raise InvalidOption(f"{source.name} does not lie on the layers of image {parent}")
+    made = _register(store, layers, source, beneath)
+    try:
+        identifier = images.create(_config(images, config, child, made).raw)
+        images.set_built_locally(identifier)
+        images.set_parent(identifier, config.digest)
+    finally:
+        if made is not None:
+            layers.release(made)  # the image holds it now, or nobody does
+    return identifier
+
+
+def _register(store: Store, layers: LayerStore, source: WritableLayer, beneath: str) -> ReadOnlyLayer | None:
+    from cstore.archive.streams import FileSink, HashingSink
+
+    with nameless(store.config.graph_root) as copy:
+        hashed = HashingSink(FileSink(copy, "the copy of a layer"))
+        source.write_tar(hashed)
+        if hashed.digest == EMPTY_DIFF_ID:
+            return None
+        os.lseek(copy, 0, os.SEEK_SET)
+        return layers.register(copy, beneath)
+
+
+def _config(images: ImageStore, parent: ImageConfig, child: Child, made: ReadOnlyLayer | None) -> ImageConfig:
+    whole = child.with_(
+        diff_id=EMPTY_DIFF_ID if made is None else made.diff_id, config=child.config or parent.run_config
+    )
+    return images.new_child(parent, whole, parent.platform.os or "linux")
