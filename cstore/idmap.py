@@ -50,8 +50,26 @@ class IDMap(Value):
         """
         return map_in(self.uids, uid, "UID"), map_in(self.gids, gid, "GID")
 
+    def within(self, outer: IDMap) -> IDMap:
+        """This map as it looks from outside a namespace that has the map `outer`. What that lacks is not covered."""
+        return IDMap(_within(self.uids, outer.uids), _within(self.gids, outer.gids))
+
 
 IDENTITY = IDMap()
+
+
+def _within(inner: Sequence[IDRange], outer: Sequence[IDRange]) -> tuple[IDRange, ...]:
+    if not inner or not outer:
+        return tuple(inner or outer)
+    parts = []
+    for one in inner:
+        for two in outer:
+            start = max(one.host_id, two.container_id)
+            size = min(one.host_id + one.size, two.container_id + two.size) - start
+            if size > 0:
+                inside, outside = one.container_id + start - one.host_id, two.host_id + start - two.container_id
+                parts.append(IDRange(inside, outside, size))
+    return tuple(parts)
 
 
 def _is_contiguous(ranges: Sequence[IDRange]) -> bool:

@@ -8,6 +8,7 @@ import stat
 from cstore.check.compare import Tolerance
 from cstore.check.contents import LayerJob
 from cstore.check.findings import Finding, of_layer
+from cstore.check.foreign_users import namespace_of
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, InvalidDigest
 from cstore.ids import flaw_of_part
@@ -78,6 +79,7 @@ def _job(census: Census, layer: Layer, tolerance: Tolerance, *, compare: bool) -
         status = os.lstat(path)
         roots, own = census.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
         root = os.stat(own[0])
+        id_map = layer.id_map.within(namespace_of(path))
     except (OSError, CstoreError):
         return None  # a finding of its own
     if not stat.S_ISREG(status.st_mode):
@@ -94,7 +96,7 @@ def _job(census: Census, layer: Layer, tolerance: Tolerance, *, compare: bool) -
         below=below,
         whole=inspector.whole,
         rewritten=not inspector.whole and len(own) > 1,
-        id_map=layer.id_map,
+        id_map=id_map,
         compare=compare,
         tolerance=tolerance,
         identity=(identity_of(status), root.st_dev, root.st_ino, record),

@@ -112,10 +112,9 @@ def after_a_reboot(store: Specimen) -> None:
 
 
 def of_another_user(store: Specimen) -> None:
-    """Give it to somebody else, except for what the layers hold: whose that is, check compares."""
+    """Give it all to somebody else, as if that user had made it."""
     for path in [os.fsencode(store.root), *paths_below(os.fsencode(store.root))]:
-        if b"/diff" not in path and b"/dir/" not in path:
-            os.lchown(path, 1234, 1234)
+        os.lchown(path, 1234, 1234)
 
 
 def read_only(store: Specimen) -> None:
