@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,8 @@ FIRST_SUB_ID = 2_000_000_000
 """Higher than anything that a system gives out by itself."""
 
 COUNT = 5000
+_OURS = re.compile(r"cstore(\d+)[rn]")
+"""A name that `ordinary_user` gave: with the number of the process that runs the tests."""
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -85,6 +88,7 @@ class User:
 def ordinary_user(*, ranges: bool) -> Iterator[User]:
     """Make a user, with `ranges` of sub-IDs or without; skips where that cannot be done."""
     _skip_unless_possible()
+    _remove_forgotten()
     name = f"cstore{os.getpid()}{'r' if ranges else 'n'}"
     _administer("useradd", "--system", "--create-home", "--shell", "/bin/sh", name)  # system users get no ranges
     account = pwd.getpwnam(name)
@@ -98,11 +102,23 @@ def ordinary_user(*, ranges: bool) -> Iterator[User]:
         program, more = _program(account, environment)
         yield User(name, account.pw_uid, account.pw_gid, account.pw_dir, program, {**environment, **more})
     finally:
-        _end_processes(account.pw_uid)
-        shutil.rmtree(f"/tmp/storage-run-{account.pw_uid}", ignore_errors=True)
-        shutil.rmtree(f"/tmp/podman-run-{account.pw_uid}", ignore_errors=True)
-        shutil.rmtree(account.pw_dir, ignore_errors=True)
-        _administer("userdel", name)
+        _remove(account)
+
+
+def _remove(account: pwd.struct_passwd) -> None:
+    _end_processes(account.pw_uid)
+    for path in (f"/tmp/storage-run-{account.pw_uid}", f"/tmp/podman-run-{account.pw_uid}", account.pw_dir):
+        shutil.rmtree(path, ignore_errors=True)
+    _administer("userdel", account.pw_name)
+
+
+def _remove_forgotten() -> None:
+    """Remove the users of test runs that were killed. What they mounted went with their namespaces."""
+    for account in pwd.getpwall():
+        found = _OURS.fullmatch(account.pw_name)
+        if found and not os.path.exists(f"/proc/{found[1]}"):
+            with contextlib.suppress(KeyError):
+                _remove(pwd.getpwnam(account.pw_name))
 
 
 def _skip_unless_possible() -> None:

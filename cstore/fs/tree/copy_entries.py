@@ -224,9 +224,7 @@ class Copier:
             self._read_flags = _READ  # only the owner may read without leaving an access time
             return os.open(name, self._read_flags, dir_fd=dir_fd)
 
-    def _make_linked(
-        self, target: int, name: str, status: os.stat_result, make: Callable[[int, str], None]
-    ) -> None:
+    def _make_linked(self, target: int, name: str, status: os.stat_result, make: Callable[[int, str], None]) -> None:
         room, anchor = self._plan.links_fd, f"{status.st_dev:x}-{status.st_ino:x}"
         with suppress(FileExistsError):  # made before, or being made by another worker
             make(room, anchor)
@@ -276,7 +274,7 @@ class Copier:
         if owner:
             os.chown(new, *owner, dir_fd=at, follow_symlinks=False)
         if status.st_mode & _SPECIAL_BITS and not stat.S_ISLNK(status.st_mode):
-            os.chmod(new, stat.S_IMODE(status.st_mode), dir_fd=at)
+            _set_mode(at, new, stat.S_IMODE(status.st_mode))
         xattr.copy_all(xattr.entry(source, name), xattr.entry(at, new), forgiving=self._plan.confined)
         os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
@@ -290,6 +288,16 @@ class Copier:
 
     def _wanted_owner(self, status: os.stat_result) -> tuple[int, int]:
         return self._plan.owner(status.st_uid, status.st_gid) if self._plan.owner else (status.st_uid, status.st_gid)
+
+
+def _set_mode(folder: int, name: str, mode: int) -> None:
+    """Change the mode of what cannot be opened; nothing if somebody has put a link in its place."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        if not stat.S_ISLNK(os.fstat(fd).st_mode):
+            os.chmod(f"/proc/self/fd/{fd}", mode)
+    finally:
+        os.close(fd)
 
 
 def _same_owner(wanted: tuple[int, int], present: tuple[int, int]) -> bool:
