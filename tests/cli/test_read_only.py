@@ -58,7 +58,7 @@ CHANGING = """
     create-layer import-layer delete-layer create-storage-layer create-image delete-image create-container
     delete-container applydiff applydiff-using-staging-dir copy mount unmount
     get-image-dir get-image-run-dir get-container-dir get-container-run-dir
-    create-writable delete-writable register-image release-image lineage
+    create-writable delete-writable commit register-image release-image lineage
     set-names add-names remove-names set-metadata set-layer-data set-image-data set-container-data
     load docker-import register release repair check gc dedup delete wipe shutdown unshare
 """
