@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 
 from cstore.drivers.btrfs.subvolume import NAME, opened
+from cstore.drivers.limits import limit_in
 from cstore.errors import DriverError, SystemFailure
 from cstore.ids import check_part
 from cstore.kernel import btrfs
@@ -34,25 +35,18 @@ class Quotas:
         Raises:
             DriverError: an option that is unknown, or a size that is none or too small.
         """
-        from cstore.config.driver_options import parse_size
-
-        size = 0
-        for key, value in options.items():
-            if key.lower() != "size":
-                raise DriverError(NAME, f"it has no storage option {key!r}", peer=f"unknown option {key}")
-            try:
-                size = parse_size(value)
-            except ValueError as error:
-                raise DriverError(NAME, f"storage option size: {error}") from None
-            if not size:
-                raise DriverError(NAME, "a layer cannot be limited to 0 bytes", peer="btrfs: invalid storage size: 0B")
-            if size < self._least:
-                raise DriverError(
-                    NAME,
-                    f"a layer cannot be limited to {size} bytes: min_space is {self._least}",
-                    hint="ask for more, or lower min_space in storage.conf",
-                    peer=f"btrfs: storage size cannot be less than {self._least}",
-                )
+        size = limit_in(NAME, options)
+        if size is None:
+            return 0
+        if not size:
+            raise DriverError(NAME, "a layer cannot be limited to 0 bytes", peer="btrfs: invalid storage size: 0B")
+        if size < self._least:
+            raise DriverError(
+                NAME,
+                f"a layer cannot be limited to {size} bytes: min_space is {self._least}",
+                hint="ask for more, or lower min_space in storage.conf",
+                peer=f"btrfs: storage size cannot be less than {self._least}",
+            )
         return size
 
     def limit(self, staged: StagedTree, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.drivers.limits import limit_in
 from cstore.drivers.zfs.command import NAME
 from cstore.errors import DriverError
 from cstore.values import Value
@@ -44,14 +45,4 @@ def size_in(options: Mapping[str, str]) -> int:
     Raises:
         DriverError: an option that is unknown, or a size that is none.
     """
-    from cstore.config.driver_options import parse_size
-
-    size = 0
-    for key, value in options.items():
-        if key.lower() != "size":
-            raise DriverError(NAME, f"it has no storage option {key!r}", peer=f"unknown option {key}")
-        try:
-            size = parse_size(value)
-        except ValueError as error:
-            raise DriverError(NAME, f"storage option size: {error}") from None
-    return size
+    return limit_in(NAME, options) or 0

@@ -1,0 +1,28 @@
+"""The storage option that limits what one layer may hold, for drivers that can do so."""
+
+from __future__ import annotations
+
+from cstore.errors import DriverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def limit_in(driver: str, options: Mapping[str, str]) -> int | None:
+    """Read the option `size`, in bytes; None if the options do not have it.
+
+    Raises:
+        DriverError: an option that is unknown, or a size that is none.
+    """
+    from cstore.config.driver_options import parse_size
+
+    size = None
+    for key, value in options.items():
+        if key.lower() != "size":
+            raise DriverError(driver, f"it has no storage option {key!r}", peer=f"unknown option {key}")
+        try:
+            size = parse_size(value)
+        except ValueError as error:
+            raise DriverError(driver, f"storage option size: {error}") from None
+    return size
