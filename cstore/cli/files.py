@@ -32,7 +32,8 @@ def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
     if not path:
         if os.isatty(0):
             raise InvalidOption(
-                "there is no archive to read: standard input is a terminal", hint="use -f FILE or a pipe"
+                "there is no archive to read: standard input is a terminal",
+                hint="name it, or use a pipe" if directory else "use -f FILE or a pipe",
             )
         yield 0
         return
@@ -160,28 +161,51 @@ def _in_place(path: str) -> Iterator[FileSink]:
 @contextmanager
 def _replacement(path: str, *, sync: bool) -> Iterator[FileSink]:
     beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
+    descriptor = _nameless(os.path.dirname(path))
+    named = descriptor < 0
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        if named:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise SystemFailure("create", beside, error) from error
+        raise SystemFailure("create", path, error) from error
     try:
         yield FileSink(descriptor, path)
-        _publish(descriptor, beside, path, sync=sync)
+        _publish(descriptor, beside, path, named=named, sync=sync)
     except BaseException:
-        with suppress(FileNotFoundError):  # it may have its name already
+        with suppress(FileNotFoundError):  # it may have its name already, or never had one
             os.unlink(beside)
         raise
     finally:
         os.close(descriptor)
 
 
-def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:
+def _nameless(folder: str) -> int:
+    """Open a file that is gone when its writer is killed; -1 where the system has no such files."""
+    if not os.path.isdir("/proc/self/fd"):  # it could not be given a name in the end
+        return -1
+    try:
+        return os.open(folder or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return -1
+
+
+def _give_name(descriptor: int, name: str) -> None:
+    here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
+    finally:
+        os.close(here)
+
+
+def _publish(descriptor: int, beside: str, path: str, *, named: bool, sync: bool) -> None:
     """Give a finished file its name."""
     try:
         if os.path.exists(path):
             os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
         if sync:
             os.fsync(descriptor)
+        if not named:
+            _give_name(descriptor, beside)
         os.rename(beside, path)
         if sync:
             _sync_directory(os.path.dirname(path) or ".")
