@@ -49,8 +49,9 @@ def outcome(again: Callable[[], Specimen], sound: Specimen) -> Outcome:
         return Outcome(found, *_sweep(specimen))
     refilled = again()
     source = _repair(refilled, RepairOptions(sources=(sound.graph,)))
-    if source is not None and _clean(source.left):
-        return Outcome(found, SOURCE, _differences(refilled, sound))
+    if source is not None and source.healed:
+        leaving = [] if _clean(source.left) else ["leaving a leftover"]
+        return Outcome(found, SOURCE, ", ".join(filter(None, [_differences(refilled, sound), *leaving])))
     reason = _reason(source or repaired)
     reason = reason.replace(refilled.root, "").replace(specimen.root, "")
     return Outcome(found, LEFT, re.sub(r"\b[0-9a-f]{64}\b", "ID", reason))

@@ -176,6 +176,8 @@ layer, an image and a container or to tag an image.
 For them, there is what differs from a sound store.
 .B Notices nothing
 means that each command went as if nothing were wrong, also if what it handed out was damaged.
+A program makes it worse if records or files that had survived the damage are gone afterwards, or if a damaged record
+file looks sound then and lacks records.
 These versions have no check of their own.
 """
 
@@ -213,10 +215,11 @@ def numbers(rows: list[Row], expected: dict[str, dict[str, Round]]) -> Iterator[
     for fate, words in FATES.items():
         yield f"cstore: {words}", sum(row.outcome.fate == fate for row in rows)
     for name in OTHERS:
-        measured = [(row.rounds[name], expected[_driver(row.damage)][name]) for row in rows if name in row.rounds]
+        measured = [(row, row.rounds[name], expected[_driver(row.damage)][name]) for row in rows if name in row.rounds]
         if measured:
-            yield f"{name} fails or complains", sum(facts.noticed(*pair) for pair in measured)
-            yield f"{name} makes it worse", sum(facts.worse(*pair) for pair in measured)
+            yield f"{name} fails or complains", sum(facts.noticed(now, sound) for _, now, sound in measured)
+            harm = [row for row, now, sound in measured if facts.worse(now, sound)]
+            yield f"{name} makes it worse", sum(row.outcome.fate != outcomes.SWEPT for row in harm)
 
 
 def _entry(row: Row, expected: dict[str, Round]) -> Iterator[str]:
