@@ -14,13 +14,14 @@ from cstore.archive.names import clean_name
 from cstore.archive.tarsplit import FileEntry, read_lines
 from cstore.archive.whiteout import METADATA_PREFIX, victim_of
 from cstore.errors import CstoreError
+from cstore.idmap import IDENTITY
 from cstore.oci.chain import next_layer_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cstore.check.repair.survivors import Survivors
-    from cstore.records.model import Container
+    from cstore.records.model import Container, Image
 
 def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
     """Find the parent of a layer: "" for a base layer, None if nothing tells.
@@ -46,11 +47,18 @@ def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Conta
     container = containers.get(layer)
     if found is None and container is not None:
         image, _ = survivors.census.all_images.get(container.image, (None, False))
-        found = image.layer if image else None
+        found = _base_of(container, image) if image else None
     if found is None:
         imported = [other for other in others if survivors.has_tar_split(other)]
         found = _by_tree(survivors, layer, imported)
     return found
+
+
+def _base_of(container: Container, image: Image) -> str:
+    """The layer that a container was built on: the image's, or of several with other owners the only one that fits."""
+    if container.id_map != IDENTITY and len(image.mapped_layers) == 1:
+        return image.mapped_layers[0]
+    return image.layer
 
 
 def _by_name(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:

@@ -8,11 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import split_name
-from cstore.archive.tar.reader import TarReader
 from cstore.check.census import Census
 from cstore.check.compare import is_content
 from cstore.check.expected import ExpectedTree, Node, stacked
-from cstore.check.layer_stream import LayerStream
+from cstore.check.repair.owners import owners_shifted_to, read_headers
 from cstore.check.repair.plan import Hopeless, Phase, Step
 from cstore.check.repair.remake import plan_remake
 from cstore.errors import SystemFailure
@@ -41,6 +40,12 @@ def attributes(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     doubt = _doubt(patient, finding.subject.id)
     if doubt:
         yield Hopeless(finding.subject, finding.sentence, doubt, finding.remedy.sentence)
+        return
+    record = patient.census.layers.get(finding.subject.id)
+    unmapped = record is not None and not record.uid_map and {"uid", "gid"} & set(differs)
+    if unmapped and owners_shifted_to(patient.survivors, finding.subject.id):
+        reason = "all of its files have other owners: it has an ID map that is not recorded, and no file is damaged"
+        yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
         return
     path = str(finding.evidence["path"])
     what = f"set {', '.join(differs)} of {path!r} in layer {finding.subject.id} again"
@@ -132,22 +137,12 @@ def _restore(layer: str, path: bytes, shop: Workshop) -> None:
 
 
 def _expected(census: Census, record: Layer) -> ExpectedTree:
-    own = _headers(census.layout.tar_split(record.id))
+    own = read_headers(census.layout.tar_split(record.id))
     if not census.inspector.whole:
         return own
     chain = census.chain(record.id)[:0:-1]
-    below = [_headers(path) for layer in chain if os.path.exists(path := census.layout_of(layer).tar_split(layer))]
+    below = [read_headers(path) for layer in chain if os.path.exists(path := census.layout_of(layer).tar_split(layer))]
     return stacked([*below, own])
-
-
-def _headers(tar_split: str) -> ExpectedTree:
-    tree = ExpectedTree()
-    with LayerStream(tar_split, ()) as stream:
-        reader = TarReader(stream, lambda _raw: None)
-        while (entry := reader.next()) is not None:
-            tree.add(entry)
-        tree.settle(stream.checksums)
-    return tree
 
 
 def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:

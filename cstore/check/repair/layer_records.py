@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.family import find_parent
 from cstore.check.repair.image_files import keys_in
-from cstore.idmap import IDENTITY
+from cstore.check.repair.owners import owners_shifted_to
+from cstore.errors import CstoreError
+from cstore.idmap import IDENTITY, IDMap, parse_ranges
 from cstore.records.model import Container, Layer, to_entries
 from cstore.records.table import Location
 from cstore.store.places import Shelf
@@ -55,9 +57,6 @@ class LayerRecords:
         self._told = self._told_by_configs(parents)
         for layer in sorted(lost - wanted):
             self.lost.append((layer, "nothing tells that it was ever finished, and nothing uses it"))
-        for layer in sorted(layer for layer in wanted if self._is_useless_twin(layer)):
-            wanted.remove(layer)
-            self.lost.append((layer, "nobody tells whose owners it has; it is made again when a container needs it"))
         made = [self._record(layer, parents[layer]) for layer in _parents_first(sorted(wanted), parents)]
         for one in made:
             facts = self._survivors.facts(one.record.id)
@@ -79,10 +78,6 @@ class LayerRecords:
                 wanted.add(parent)
                 pending.append(parent)
         return wanted
-
-    def _is_useless_twin(self, layer: str) -> bool:
-        hint = self._survivors.hint(Shelf.LAYERS, layer)
-        return bool(not hint and self._survivors.template_of(layer) and self._container_above(layer) is None)
 
     def _named(self) -> set[str]:
         """Every layer that a record or a config names."""
@@ -154,21 +149,26 @@ class LayerRecords:
         return {**fields, **_delivery(blob)} if blob else fields
 
     def _mapping(self, layer: str) -> dict[str, Any]:
+        """Say how its owners were mapped: as its container's are; or as those of its files, against its archive's."""
         container = self._containers.get(layer) or self._container_above(layer)
-        if container is None or container.id_map == IDENTITY or self._census.context.driver.can_shift(container.id_map):
+        if container is not None:
+            can_shift = self._census.context.driver.can_shift(container.id_map)
+            return {} if can_shift else _entries(container.id_map)
+        first = owners_shifted_to(self._survivors, layer)
+        if first is None:
             return {}
-        return {"uid_map": to_entries(container.id_map.uids), "gid_map": to_entries(container.id_map.gids)}
+        maps = (one.id_map for one in self._census.containers if one.id_map != IDENTITY)
+        known = next((each for each in maps if _first_of(each) == first), None)
+        uids, gids = (parse_ranges(f"0:{start}:65536") for start in first)
+        return _entries(known or IDMap(uids, gids))
 
     def _container_above(self, layer: str) -> Container | None:
         """A container whose own layer stands on this one, if this one is a twin: it was made for such containers."""
         if not self._survivors.template_of(layer):
             return None
-        above = (container for own, container in self._containers.items() if self._parent_on_disk(own) == layer)
+        mender = self._survivors.mender
+        above = (container for own, container in self._containers.items() if mender.parent_of(own) == layer)
         return next(above, None)
-
-    def _parent_on_disk(self, layer: str) -> str | None:
-        record = self._census.layers.get(layer)
-        return record.parent if record else self._survivors.mender.parent_of(layer)
 
     def _created(self, layer: str) -> str:
         """The time of the file that was written last when the layer was made."""
@@ -183,6 +183,19 @@ class LayerRecords:
         path = self._census.context.driver.path_of(layer)
         in_image_store = layout.image_store and path.startswith(layout.image_store.rstrip("/") + "/")
         return Location.IMAGE_STORE if in_image_store else Location.STABLE
+
+
+def _entries(id_map: IDMap) -> dict[str, Any]:
+    if id_map == IDENTITY:
+        return {}
+    return {"uid_map": to_entries(id_map.uids), "gid_map": to_entries(id_map.gids)}
+
+
+def _first_of(id_map: IDMap) -> tuple[int, int] | None:
+    try:
+        return id_map.to_host(0, 0)
+    except CstoreError:
+        return None
 
 
 def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 _LEFTOVERS = frozenset({"leftover-temporary", "leftover-tar-split", "leftover-data"})
 _NOT_WORTH_IT = frozenset(
-    {"file-time", "image-without-data", "layer-unreferenced", "leftover-staging", "layer-unfinished"}
-)
-"""Nothing is wrong with these that taking the item out would mend; gc and delete are there for them."""
+    {
+        "file-time", "file-changed", "file-missing", "file-attributes", "file-unexpected", "files-more",
+        "image-without-data", "layer-unreferenced", "leftover-staging", "layer-unfinished", "tar-split-missing",
+        "tar-split-damaged", "container-image-missing", "container-data-missing", "container-data-unreadable",
+        "layer-data-missing", "layer-data-unreadable",
+    }
+)  # fmt: skip
+"""More would be lost than is: a file never costs a layer, an item never a container. Or nothing is wrong with it that
+taking it out would mend; gc and delete are there for that."""
 
 
 def put_aside(patient: Patient, finding: Finding) -> Iterator[Step]:

@@ -98,7 +98,7 @@ def _show(session: Session, plan: Plan) -> None:
 def _conclude(session: Session, result: Repaired, options: RepairOptions) -> None:
     from cstore.cli.output import repairs
 
-    if result.plans[-1].hopeless and not options.remove:
+    if (result.plans[-1].hopeless and not options.remove) or result.plans[-1].unused:
         _show(session, result.plans[-1].with_(steps=()))
     session.lines(repairs.summary(result))
 

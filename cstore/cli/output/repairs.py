@@ -24,6 +24,12 @@ def plan(planned: Plan) -> Iterator[str]:
         yield f"\treason: {one.reason}"
         if one.remedy:
             yield f"\tremedy: {one.remedy}"
+    for path in planned.unused:
+        yield f"not used: {path}"
+        yield f"\treason: {_NOT_IT}"
+
+
+_NOT_IT = "nothing in it has a digest that is looked for"
 
 
 def _subject(one: Hopeless) -> str:
@@ -54,6 +60,10 @@ def styled_plan(planned: Plan) -> None:
         if one.remedy:
             told.append(f"\n{visible(one.remedy)}", style="dim")
         table.add_row(Text("-", style="red"), told)
+    for path in planned.unused:
+        told = Text(f"{visible(path)} is not used", style="bold")
+        told.append(f"\n{_NOT_IT}", style="")
+        table.add_row(Text("-"), told)
     if table.row_count:
         out.print(table)
     else:

@@ -1,0 +1,52 @@
+"""Which ID map a layer has that nobody recorded: told by the owners of its files, and those in its archive."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.archive.tar.reader import TarReader
+from cstore.check.expected import ExpectedTree
+from cstore.check.layer_stream import LayerStream
+from cstore.errors import CstoreError
+
+if TYPE_CHECKING:
+    from cstore.check.repair.survivors import Survivors
+
+
+def read_headers(tar_split: str) -> ExpectedTree:
+    """Read what an archive says of each of its files, without their contents.
+
+    Raises:
+        CstoreError: the tar-split cannot be read.
+    """
+    tree = ExpectedTree()
+    with LayerStream(tar_split, ()) as stream:
+        reader = TarReader(stream, lambda _raw: None)
+        while (entry := reader.next()) is not None:
+            tree.add(entry)
+        tree.settle(stream.checksums)
+    return tree
+
+
+def owners_shifted_to(survivors: Survivors, layer: str) -> tuple[int, int] | None:
+    """The user and group that root has in a layer, if all owners differ from those in its archive by as much; or None.
+
+    One file whose owner has changed is damage; all of them are a map.
+    """
+    try:
+        nodes = read_headers(survivors.census.layout.tar_split(layer)).nodes
+        roots = [os.fsencode(root) for root in survivors.census.inspector.own_roots(layer)]
+    except (CstoreError, LookupError):
+        return None
+    shifts: set[tuple[int, int]] = set()
+    for path, node in nodes.items():
+        places = (os.path.join(root, path) for root in roots)
+        there = next(filter(os.path.lexists, places), None)
+        if there is None:
+            continue
+        status = os.lstat(there)
+        _, uid, gid, _ = node.looks[-1]
+        shifts.add((status.st_uid - uid, status.st_gid - gid))
+    found = shifts.pop() if len(shifts) == 1 and len(nodes) > 1 else (0, 0)
+    return found if min(found) >= 0 and any(found) else None

@@ -1,0 +1,185 @@
+"""cstore repair: the plan, the question, what is said, and the way back."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import make_tar, regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import CommandLine, Told
+    from tests.conftest import StoreRoots
+
+ARCHIVE = make_tar(regular("file", b"contents" * 100))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    """The layer's archive as a file."""
+    path = tmp_path / "layer.tar"
+    path.write_bytes(ARCHIVE)
+    return str(path)
+
+
+@pytest.fixture
+def store(cli: CommandLine, archive: str) -> CommandLine:
+    """A store with one layer."""
+    cli("import-layer", "-i", "base", "-n", "name", "-f", archive).ok()
+    return cli
+
+
+@pytest.fixture
+def emptied(store: CommandLine, store_roots: StoreRoots) -> CommandLine:
+    """The same with its records lost."""
+    os.truncate(store_roots.records, 0)
+    return store
+
+
+@pytest.fixture
+def cut(store: CommandLine, store_roots: StoreRoots) -> CommandLine:
+    """The same with a file that is cut, of which there is no copy."""
+    os.truncate(os.path.join(store_roots.tree("base"), "file"), 5)
+    return store
+
+
+def test_a_sound_store(store: CommandLine) -> None:
+    """There is nothing to heal, and nothing is asked."""
+    assert store("repair").ok().lines == ["there was nothing to heal"]
+    assert store("repair", "--list").ok().lines == []
+
+
+def test_a_plan(emptied: CommandLine, store_roots: StoreRoots) -> None:
+    """What will be done, why, and by which evidence; and nothing is done."""
+    told = emptied("repair", "--dry-run")
+
+    assert told.code == 1
+    assert told.lines[0].startswith(f"1. write {store_roots.records} again")
+    assert [line.partition(":")[0] for line in told.lines[1:]] == ["\tbecause", "\tevidence"]
+    assert os.path.getsize(store_roots.records) == 0
+
+
+def test_a_plan_in_json(emptied: CommandLine) -> None:
+    """The same as a document."""
+    document = emptied("repair", "--dry-run", "--json").json
+
+    (plan,) = document["plans"]
+    assert [step["subject"]["kind"] for step in plan["steps"]] == ["store"]
+    assert (plan["unhealable"], document["done"], document["case"], document["healed"]) == ([], [], "", False)
+
+
+def test_nobody_to_ask(emptied: CommandLine, store_roots: StoreRoots) -> None:
+    """Without a terminal --yes has to be said; the error says so, and nothing is done."""
+    told = emptied("repair")
+    assert (told.code, "--yes" in told.err) == (1, True)
+    assert emptied("repair", "--json").error["kind"] == "NotAgreed"
+    assert os.path.getsize(store_roots.records) == 0
+
+
+def test_healed_and_undone(emptied: CommandLine, store_roots: StoreRoots) -> None:
+    """Each step is told, and how to take it back, which works."""
+    told = emptied("repair", "--yes").ok()
+    case = emptied("repair", "--list", "--json").ok().json[0]["id"]
+
+    assert told.lines[0].startswith("done: write ")
+    assert told.lines[-1] == f"undo with: cstore repair --undo {case}"
+    assert emptied("layers", "-q").ok().lines == ["base"]
+    assert emptied("repair", "--list").ok().lines[0] == case
+    emptied("repair", "--undo", case).ok()
+    assert os.path.getsize(store_roots.records) == 0
+    assert emptied("repair", "--list").ok().lines == []
+    assert emptied("repair", "--undo", case).code == 1
+
+
+def test_in_json(emptied: CommandLine) -> None:
+    """What was done, what is left, and the case; undoing too."""
+    document = emptied("repair", "--yes", "--json").ok().json
+    assert (len(document["done"]), document["failed"], document["left"]) == (1, [], [])
+    assert document["healed"] is True
+    undone = emptied("repair", "--undo", document["case"], "--json").ok().json
+    assert (undone["case"], len(undone["done"]), undone["left"]) == (document["case"], 1, [])
+
+
+def test_what_cannot_be_healed(cut: CommandLine) -> None:
+    """It is told, with the reason and what helps; the exit status says that something is left."""
+    told = cut("repair", "--yes")
+
+    assert told.code == 1
+    assert told.lines[0] == "cannot be healed: layer base"
+    assert "it takes the archive sha256:" in told.out
+    assert told.lines[-1] == "nothing could be healed"
+
+
+def test_a_source(cut: CommandLine, archive: str) -> None:
+    """It heals; one that does not fit is named; one that is not there is an error."""
+    assert "nothing is wrong any more" in cut("repair", "--yes", "--from", archive).ok().out
+    assert cut("check").code == 0
+    assert cut("repair", "--yes", "--from", "/no/such/place").code == 1
+
+
+def test_a_source_that_does_not_fit(cut: CommandLine, tmp_path: Path) -> None:
+    """It is named as one that was not used, with the reason."""
+    wrong = tmp_path / "wrong.tar"
+    wrong.write_bytes(make_tar(regular("file", b"other")))
+
+    told = cut("repair", "--yes", "--from", str(wrong))
+
+    assert told.code == 1
+    assert f"not used: {wrong}" in told.lines
+
+
+@pytest.mark.parametrize("word", ["name", "=name", "id="])
+def test_a_name_for_nothing(word: str, store: CommandLine) -> None:
+    """--name needs an ID and a name."""
+    assert store("repair", "--yes", "--name", word).code == 1
+
+
+def _on_a_terminal(roots: StoreRoots, config: str, answer: str) -> tuple[int, str]:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cstore", *roots.options, "repair"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "CONTAINERS_STORAGE_CONF": config}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    shown = b""
+    while True:
+        try:
+            block = os.read(ours, 1 << 16)
+        except OSError:
+            break
+        if not block:
+            break
+        shown += block
+    os.close(ours)
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_a_person_is_asked(emptied: CommandLine, store_roots: StoreRoots, private_config: str) -> None:
+    """The plan is shown and the question put; anything but yes leaves all as it is."""
+    code, shown = _on_a_terminal(store_roots, private_config, "n\n")
+    assert (code, "carry out 1 steps? [y/N]" in shown) == (1, True)
+    assert os.path.getsize(store_roots.records) == 0
+
+    code, shown = _on_a_terminal(store_roots, private_config, "y\n")
+    assert (code, "nothing is wrong any more" in shown) == (0, True)
+
+
+def test_old_cases_are_thrown_away(emptied: CommandLine) -> None:
+    """Only by gc, only when asked, and only those that are old enough."""
+    emptied("repair", "--yes").ok()
+
+    def cases() -> Told:
+        return emptied("repair", "--list", "--json").ok()
+
+    emptied("gc").ok()
+    emptied("gc", "--quarantine", "1h").ok()
+    assert len(cases().json) == 1
+    emptied("gc", "--quarantine", "0s").ok()
+    assert cases().json == []
