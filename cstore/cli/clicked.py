@@ -160,7 +160,14 @@ class StoreCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
         options = (*self.declaration.options, *GLOBAL_OPTIONS, HELP)
-        return super().parse_args(ctx, _unless_half_typed(args, options, ctx))
+        written = _unless_half_typed(args, options, ctx)
+        late = any(word.startswith("-") for word in _words_of(written))
+        try:
+            return super().parse_args(ctx, written)
+        except click.UsageError as error:
+            if late and type(error) is click.UsageError:  # not one of its kinds: there are too many words
+                raise click.UsageError(f"{error.message}. Options stand before the first word.", ctx) from None
+            raise
 
     def invoke(self, ctx: click.Context) -> Line:
         """Say what was understood, instead of doing it."""
@@ -176,6 +183,10 @@ class StoreCommand(click.Command):
         with formatter.section("Example"):
             for line in self.example.splitlines():
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def _words_of(written: list[str]) -> list[str]:
+    return written[written.index("--") + 1 :] if "--" in written else []
 
 
 def _unless_half_typed(args: list[str], options: Iterable[Option], ctx: click.Context) -> list[str]:

@@ -241,3 +241,11 @@ def test_a_word_that_is_missing_is_a_usage_error(cli: CommandLine, words: list[s
 
     assert (told.code, told.out) == (2, "")
     assert "Missing argument" in told.err
+
+
+def test_options_after_the_words_are_told_from_words(bare_cli: CommandLine) -> None:
+    """Somebody who writes them last, as other programs allow, is told where they belong."""
+    late = bare_cli("import-layer", "base", "--file", "rootfs.tar")
+    assert late.code == 2
+    assert late.err.endswith("(--file rootfs.tar). Options stand before the first word.\n")
+    assert "Options stand" not in bare_cli("version", "word").err

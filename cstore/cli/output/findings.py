@@ -90,11 +90,13 @@ def _advice(finding: Finding) -> str:
 
 
 def _summary(report: Report) -> str:
-    looked = f"the contents of {len(report.examined)} layers were read"
+    layers = len(report.examined)
+    looked = f"the contents of {layers} {'layer was' if layers == 1 else 'layers were'} read"
     if not report.findings:
         return f"nothing is wrong; {looked}"
     number: dict[Severity, int] = {}
     for finding in report.findings:
         number[finding.severity] = number.get(finding.severity, 0) + 1
     parts = (f"{count} {severity.value}" for severity, count in sorted(number.items(), key=lambda item: item[0].rank))
-    return f"{len(report.findings)} findings ({', '.join(parts)}); {looked}"
+    found = len(report.findings)
+    return f"{found} {'finding' if found == 1 else 'findings'} ({', '.join(parts)}); {looked}"
