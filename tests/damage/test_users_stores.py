@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.check.repair import RepairOptions, repair_store
+from cstore.errors import Unsupported
 from tests.builders import paths_below
-from tests.damage.specimen import BASE
+from tests.damage.specimen import BASE, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,3 +35,16 @@ def test_owners_are_those_of_the_users_namespace(fresh: Callable[[str], Specimen
     assert [finding.evidence["differs"] for finding in found if finding.kind == "file-attributes"] == [
         {"uid": [USER, 0], "gid": [USER, 0]}
     ]
+
+
+def test_root_leaves_its_repair_to_the_user(fresh: Callable[[str], Specimen]) -> None:
+    """What root would make there, the user could not use; planning does no harm."""
+    store = fresh("overlay")
+    for path in [os.fsencode(store.graph), *paths_below(os.fsencode(store.graph))]:
+        os.lchown(path, USER, USER)
+    before = look(store.graph)
+
+    repair_store(store.open().context, RepairOptions(dry_run=True))
+    with pytest.raises(Unsupported, match="belongs to 54321"):
+        repair_store(store.open().context, RepairOptions())
+    assert look(store.graph) == before
