@@ -302,6 +302,7 @@ GOOD = json.dumps({**segment(b"x"), "position": 0}).encode() + b"\n"
         gzip.compress(b'{"type":1,"name":"f","size":-1,"payload":"QyAAAAAAAAA="}\n'),
         gzip.compress(b'{"type":1,"name":"\\ud800","size":1,"payload":"QyAAAAAAAAA="}\n'),
     ],
+    ids=lambda data: f"{len(data)} bytes",
 )  # fmt: skip
 def test_damaged_tar_split(split: Split, data: bytes) -> None:
     """Whatever is wrong with the file, the error names it."""
