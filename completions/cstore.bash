@@ -91,6 +91,7 @@ _cstore() {
         release) flags=' -j --json --help -h ' kind=layers ;;
         create-writable) flags=' -l --label --size --init -j --json --help -h ' valued=' -l --label --size ' kind=layers ;;
         writables) flags=' -j --json --help -h ' kind=nothing ;;
+        commit) flags=' -n --name --author --comment -j --json --help -h ' valued=' -n --name --author --comment ' kind=images ;;
         delete-writable) flags=' -j --json --help -h ' kind=nothing ;;
         register-image) flags=' -f --file -n --name --parent --built-locally -j --json --help -h ' valued=' -f --file -n --name --parent ' filed=' -f --file ' listed=' --parent:images;' kind=nothing ;;
         release-image) flags=' -j --json --help -h ' kind=images ;;
@@ -122,7 +123,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null
