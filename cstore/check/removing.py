@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.check.findings import Severity
+from cstore.check.foreign_users import leave_to_its_user
 from cstore.check.repair.put_aside import container_aside, image_aside, layer_aside
 from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
@@ -45,6 +46,7 @@ def remove_damaged(context: Context, report: Report, *, containers: bool) -> Rem
         RecordsDamaged: a record file cannot be trusted; nothing was taken out.
         LockTimeout: a repair is at work, or a writer was busy for too long.
     """
+    leave_to_its_user(context.layout)
     for finding in report.findings:
         if finding.kind.startswith(_SUSPECT) and not finding.read_only:
             raise RecordsDamaged(finding.subject.path, str(finding.evidence.get("reason", finding.sentence)))

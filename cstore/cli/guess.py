@@ -19,10 +19,22 @@ def guess(store: Store, error: UnknownItem) -> str:
     begun = sorted({identifier for identifier, _ in heads if error.item and identifier.startswith(error.item)})
     if len(begun) > 1:
         return f"{len(begun)} IDs begin so: {_listed(begun)}; give more digits"
+    other = _of_another_kind(store, error)
+    if other:
+        return other
     from difflib import get_close_matches
 
     near = get_close_matches(error.item, {name: None for _, names in heads for name in names}, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def _of_another_kind(store: Store, error: UnknownItem) -> str:
+    """Say what the word names, if it is something else than was asked for."""
+    if "image" not in error.noun and (image := store.images.find(error.item)) is not None:
+        return f"it is an image; its top layer is {image.layer}" if image.layer else "it is an image"
+    if "container" not in error.noun and (container := store.containers.find(error.item)) is not None:
+        return f"it is a container; its layer is {container.layer}"
+    return "it is a layer" if "layer" not in error.noun and store.layers.find(error.item) is not None else ""
 
 
 def _heads(store: Store, noun: str) -> Iterator[tuple[str, Sequence[str]]]:

@@ -60,3 +60,14 @@ def test_scripts_are_spared_the_search(cli: CommandLine) -> None:
     cli("create-layer", "-i", "l1", "-n", "debian-base").ok()
 
     assert "did you mean" not in cli("layer", "debain-base").err
+
+
+def test_the_name_of_another_kind_of_item_is_told(cli: CommandLine, typed: Callable[..., str]) -> None:
+    """Who names a container where a layer is wanted is told which layer is the container's."""
+    cli("create-layer", "-i", "l1").ok()
+    cli("create-image", "-i", "i1", "-n", "img", "l1").ok()
+    container = cli("create-container", "-n", "box", "--json", "img").ok().json
+
+    assert f"it is a container; its layer is {container['layer']}" in typed("changes", "box")
+    assert "it is an image; its top layer is l1" in typed("diffsize", "img")
+    assert "it is a layer" in typed("image", "l1")
