@@ -53,7 +53,7 @@ def records(specimen: Specimen) -> Records:
     found: Records = {}
     for kind in KINDS:
         found[kind] = {}
-        with suppress(NotADirectoryError), open(specimen.records(kind), encoding="utf-8") as file:
+        with suppress(NotADirectoryError, FileNotFoundError), open(specimen.records(kind), encoding="utf-8") as file:
             found[kind] = {row["id"]: row for row in json.load(file)}
     return found
 

@@ -13,12 +13,14 @@ import pytest
 from cstore.check import Severity
 from cstore.errors import LockTimeout, QuarantineDamaged, ReadOnlyStore
 from cstore.idmap import IDMap, parse_ranges
+from cstore.store import NewLayer
 from cstore.store.container_creation import NewContainer
 from cstore.store.quarantine import cases as quarantined
 from cstore.store.quarantine import keeping, undo
+from tests.builders import make_tar, regular
 from tests.damage.damages import DAMAGES
 from tests.damage.healing import DIGESTS, differences, exported, facts, records, repair
-from tests.damage.specimen import BASE, BASE_TAR, IMAGE, TOP, Specimen, copy
+from tests.damage.specimen import BASE, BASE_TAR, IMAGE, TOP, Specimen, copy, put
 from tests.damage.test_no_false_alarms import WRITER
 from tests.mounts import detach_all
 
@@ -339,6 +341,27 @@ def test_a_layer_with_other_owners(
             before["layers"][layer], after["layers"][layer]
         )]  # fmt: skip
         assert told[0] == told[1]
+
+
+def test_parents_of_whole_trees(tmp_path: Path) -> None:
+    """Told by the trees alone; and where they do not tell, no record is made that would make sound files strays."""
+    specimen = Specimen("vfs", str(tmp_path))
+    store = specimen.open()
+    below = make_tar(regular("caf\xe9/na\xefve", b"x"), regular("plain", b"y"), regular(b"latin\xe9", b"z"))
+    put(store, NewLayer(id="lower"), below, specimen.root)
+    put(store, NewLayer(id="upper", parent="lower"), make_tar(regular("more", b"z" * 9)), specimen.root)
+    put(store, NewLayer(id="above", parent="upper"), make_tar(regular("plain", b"other")), specimen.root)
+    before, files = records(specimen)["layers"], facts(specimen)
+    with open(specimen.records(), "wb"):
+        pass
+
+    assert repair(specimen).failed == ()
+
+    assert {name: row.get("parent") for name, row in records(specimen)["layers"].items()} == {
+        name: row.get("parent") for name, row in before.items()
+    }
+    assert {path for path in differences(files, facts(specimen)) if path.startswith("vfs/")} == set()
+    assert serious(specimen) == []
 
 
 def test_what_a_twin_lies_on(fresh: Maker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Who is a layer's parent, when its record does not tell: asked of all that may know it, the surest first.
 
 Last of all the trees, where a driver keeps whole ones: a child's tree is its parent's, changed by what its own archive
-says. So all that the archive does not touch is the same in both: path, type, size, time.
+says. So all that the archive does not touch is the same in both: path, type, owner, size, time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import clean_name
-from cstore.archive.tarsplit import FileEntry, read_lines
-from cstore.archive.whiteout import METADATA_PREFIX, victim_of
+from cstore.archive.tar.reader import TarReader
+from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
+from cstore.check.layer_stream import LayerStream
 from cstore.errors import CstoreError
 from cstore.idmap import IDENTITY
 from cstore.oci.chain import next_layer_id
@@ -85,7 +86,7 @@ def _by_digest(survivors: Survivors, layer: str, others: Sequence[str]) -> str |
     return found[0] if len(found) == 1 else None
 
 
-_Tree = dict[bytes, tuple[int, int, int]]
+_Tree = dict[bytes, tuple[int, ...]]
 
 
 def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str | None:
@@ -124,9 +125,10 @@ def _archive(tar_split: str) -> tuple[set[bytes], set[bytes]]:
     if not os.path.exists(tar_split):
         return touched, removed
     try:
-        for line in read_lines(tar_split):
-            if isinstance(line, FileEntry):
-                _note(clean_name(line.name), touched, removed)
+        with LayerStream(tar_split, ()) as stream:
+            reader = TarReader(stream, lambda _raw: None)
+            while (entry := reader.next()) is not None:
+                _note(clean_name(entry.name), touched, removed)
     except CstoreError:
         return set(), set()
     return touched, removed
@@ -134,11 +136,12 @@ def _archive(tar_split: str) -> tuple[set[bytes], set[bytes]]:
 
 def _note(path: bytes, touched: set[bytes], removed: set[bytes]) -> None:
     folder, _, base = path.rpartition(b"/")
-    victim = victim_of(base)
-    if victim is not None:
-        removed.add(folder + b"/" + victim if folder else victim)
-    elif not base.startswith(METADATA_PREFIX):
+    if not is_whiteout_name(base):
         touched.add(path)
+    elif not base.startswith(METADATA_PREFIX) and (victim := victim_of(base)) is not None:
+        removed.add(folder + b"/" + victim if folder else victim)
+    elif base == OPAQUE_NAME:
+        removed.add(folder)
     while folder:  # a directory's time changes with what is in it
         touched.add(folder)
         folder = folder.rpartition(b"/")[0]
@@ -155,5 +158,6 @@ def _listing(survivors: Survivors, layer: str) -> _Tree:
             path = os.path.join(folder, name)
             status = os.lstat(path)
             size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-            found[path[len(root) + 1 :]] = (status.st_mode, size, 0 if size == 0 else status.st_mtime_ns)
+            owner = (status.st_uid, status.st_gid)  # which are other ones in a twin
+            found[path[len(root) + 1 :]] = (status.st_mode, *owner, size, 0 if size == 0 else status.st_mtime_ns)
     return found

@@ -54,8 +54,12 @@ class LayerRecords:
         lost = set(self._survivors.lost_layers)
         parents = {layer: self._parent(layer) for layer in lost}
         wanted = self._wanted(lost, parents)
+        for layer in sorted(layer for layer in wanted if parents[layer] is None and self._has_unknown_parent(layer)):
+            wanted.remove(layer)
+            self.lost.append((layer, "nothing tells what its parent was"))
         self._told = self._told_by_configs(parents)
-        for layer in sorted(lost - wanted):
+        given_up = {layer for layer, _ in self.lost}
+        for layer in sorted(lost - wanted - given_up):
             self.lost.append((layer, "nothing tells that it was ever finished, and nothing uses it"))
         made = [self._record(layer, parents[layer]) for layer in _parents_first(sorted(wanted), parents)]
         for one in made:
@@ -78,6 +82,10 @@ class LayerRecords:
                 wanted.add(parent)
                 pending.append(parent)
         return wanted
+
+    def _has_unknown_parent(self, layer: str) -> bool:
+        """Whether a wrong parent would make sound files of a layer look like strays."""
+        return self._census.inspector.whole and self._survivors.has_tar_split(layer)
 
     def _named(self) -> set[str]:
         """Every layer that a record or a config names."""

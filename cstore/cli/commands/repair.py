@@ -98,8 +98,11 @@ def _show(session: Session, plan: Plan) -> None:
 def _conclude(session: Session, result: Repaired, options: RepairOptions) -> None:
     from cstore.cli.output import repairs
 
-    if (result.plans[-1].hopeless and not options.remove) or result.plans[-1].unused:
-        _show(session, result.plans[-1].with_(steps=()))
+    last = result.plans[-1].with_(steps=())
+    lost = (one for planned in result.plans[:-1] for one in planned.hopeless if one.why == "it has lost its record")
+    last = last.with_(hopeless=(*lost, *(() if options.remove else last.hopeless)))
+    if last.hopeless or last.unused:
+        _show(session, last)
     session.lines(repairs.summary(result))
 
 
