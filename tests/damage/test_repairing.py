@@ -15,6 +15,7 @@ from cstore.errors import LockTimeout, QuarantineDamaged, ReadOnlyStore
 from cstore.idmap import IDMap, parse_ranges
 from cstore.store import NewLayer
 from cstore.store.container_creation import NewContainer
+from cstore.store.image_creation import NewImage
 from cstore.store.quarantine import cases as quarantined
 from cstore.store.quarantine import keeping, undo
 from tests.builders import make_tar, regular
@@ -382,3 +383,18 @@ def test_what_a_twin_lies_on(fresh: Maker, monkeypatch: pytest.MonkeyPatch) -> N
         assert file.read() == before
     with open(specimen.home(TOP, "link"), encoding="utf-8") as file:
         assert before.startswith(f"l/{file.read()}:")
+
+
+def test_an_image_without_a_config_is_told_by_its_container(fresh: Maker) -> None:
+    """The container's record names the image, and its layer lies on the image's top layer."""
+    specimen = fresh("overlay")
+    store = specimen.open()
+    image = store.images.create(NewImage(id="9" * 64, names=("plain",), layer=TOP, data={"note": b"text"}))
+    store.containers.create(NewContainer(id="8" * 64, image=image.id))
+    os.truncate(specimen.records("images"), 0)
+
+    repair(specimen)
+
+    found = specimen.open().images.get(image.id)
+    assert (found.layer, found.data_names, found.data_sizes) == (TOP, ("note",), {"note": 4})
+    assert serious(specimen) == []

@@ -35,20 +35,20 @@ class ImageRecords:
         self.lost: list[tuple[str, str]] = []
 
     def rebuild(self) -> list[Rebuilt]:
-        """Make a record for every lost image of which a config or the rest of its record tells what it was."""
+        """Make a record for every lost image of which a config, the rest of its record or a container tells."""
         found = []
         for image in self._survivors.lost_images:
             files = self._survivors.image_files[image]
             hint = self._survivors.hint(Shelf.IMAGES, image)
-            if files.config is None and not hint:
-                self.lost.append((image, "no config of it is left that says what it is made of"))
+            if files.config is None and not hint and not self._top_by_containers(image):
+                self.lost.append((image, "no config and no container of it is left that says what it is made of"))
                 continue
             found.append(self._record(files, hint))
         return _without_shared_names(found)
 
     def _record(self, files: ImageFiles, hint: dict[str, Any]) -> Rebuilt:
         data = {key: content for key in files.keys if (content := files.read(key)) is not None}
-        top = top_layer(files.diff_ids, self._layers) or str(hint.get("layer", ""))
+        top = top_layer(files.diff_ids, self._layers) or str(hint.get("layer", "")) or self._top_by_containers(files.id)
         names = self.names_of(files.id, hint)
         fields = {
             "created": (files.config.created if files.config else "") or now(),
@@ -59,8 +59,16 @@ class ImageRecords:
             "data_sizes": {key: len(content) for key, content in data.items()},
             "data_digests": {key: digest_of(content) for key, content in data.items()},
         }
-        evidence = "what is left of its record, and its data items" if hint else "its manifest and its config"
+        evidence = "its manifest and its config" if files.config else "the layers of its containers, and its data items"
+        if hint:
+            evidence = "what is left of its record, and its data items"
         return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
+
+    def _top_by_containers(self, image: str) -> str:
+        """The layer beneath the own layers of all containers of an image; "" if they do not agree, or there is none."""
+        owns = [container.layer for container in self._survivors.census.containers if container.image == image]
+        below = {self._layers[layer].parent for layer in owns if layer in self._layers}
+        return below.pop() if len(below) == 1 else ""
 
     def names_of(self, image: str, hint: Mapping[str, Any]) -> tuple[str, ...]:
         """Find an image's names: those given, those left in its record, those that containers were made by."""
