@@ -3,7 +3,7 @@
 CstoreError
 ├── UnknownItem            nothing answers to that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
-│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem
+│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, ImageWithoutLayers
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
@@ -113,6 +113,16 @@ class NotALayer(LayerUnknown):
     """A layer was to be deleted, and there is none of that name."""
 
     peer_text = "identifier is not a layer"
+
+
+class ImageWithoutLayers(LayerUnknown):
+    """An image's layer was asked for, and the image has none."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__("")
+        self.image = image
+        self.message = f"image {image} has no layer"
+        self.hint = "create a container of it to have an empty one"
 
 
 class NotAnImage(ImageUnknown):

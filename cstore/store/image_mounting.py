@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.drivers.contract import MountOptions
-from cstore.errors import ImageUnknown, InvalidOption, LayerUnknown, Unsupported
+from cstore.errors import ImageUnknown, ImageWithoutLayers, InvalidOption, LayerUnknown, Unsupported
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_image, layer_by_id
 from cstore.store.mounting import count_down, count_up
@@ -24,13 +24,14 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
 
     Raises:
         ImageUnknown: there is no such image.
-        LayerUnknown: it has no layers, or they are not there.
+        ImageWithoutLayers: it has none.
+        LayerUnknown: its layers are not there.
         InvalidOption: one of `options` asks for a mount that can be written to.
         DriverError: the driver cannot mount it.
     """
     if any("rw" in option.split(",") for option in options):
         raise InvalidOption("images are mounted read-only", hint="leave rw out", peer=' "rw" option not supported')
-    image = get_image(Reader(context), word)
+    image = _with_layers(get_image(Reader(context), word))
     layer, mapped = base_layer(context, image, IDENTITY, label)
     if mapped:
         raise Unsupported(
@@ -50,13 +51,20 @@ def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
 
     Raises:
         ImageUnknown: there is no such image.
+        ImageWithoutLayers: it has none.
         LayerUnknown: its layer is not there.
     """
     if not (is_made(context.layout) or context.additional):
         raise ImageUnknown(word)
     with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
-        layer = _mounted_layer(writer, get_image(writer, word))
+        layer = _mounted_layer(writer, _with_layers(get_image(writer, word)))
         return count_down(context, mounts, layer.id, force=force)
+
+
+def _with_layers(image: Image) -> Image:
+    if not (image.layer or image.mapped_layers):
+        raise ImageWithoutLayers(image.id)
+    return image
 
 
 def _mounted_layer(tables: Tables, image: Image) -> Layer:

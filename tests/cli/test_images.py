@@ -254,6 +254,18 @@ def test_images_are_mounted_read_only(images: CommandLine, store_roots: StoreRoo
     assert (told.code, told.json) == (1, [{"id": "nothing", "error": "layer not known"}])
 
 
+@pytest.mark.parametrize("words", [["mount", "-r"], ["unmount"]], ids=" ".join)
+def test_an_image_without_layers_cannot_be_mounted(cli: CommandLine, words: list[str]) -> None:
+    """It is named, and so is what it lacks; in JSON that is an unknown layer, as with the peer."""
+    cli("create-image", "-i", "bare", "-n", "empty").ok()
+
+    told = cli(*words, "empty")
+
+    assert told.code == 1
+    assert "image bare has no layer (create a container of it" in told.err
+    assert cli(*words, "-j", "empty").json[0]["error"] == "layer not known"
+
+
 @pytest.mark.usefixtures("needs_root")
 def test_a_mounted_image_cannot_be_written_to(bare_cli: CommandLine, tmp_path: Path) -> None:
     """Overlay keeps everybody from it."""
