@@ -311,6 +311,8 @@ class ImageStore:
         if identifier not in self._records():
             error = ImageUnknown(image)
             error.peer = peer.format(_PREFIX + identifier)
+            if self._store.images.find(identifier) is not None:
+                error.hint = "the image is there, but it has no config under its ID, which Docker's images have"
             raise error
         return identifier
 

@@ -70,10 +70,17 @@ def refused(done: Finished, *words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def file_in_place_of(directory: str) -> None:
+    """Let a directory become an empty file."""
+    shutil.rmtree(directory)
+    with open(directory, "x", encoding="utf-8"):
+        pass
+
+
 DAMAGE: dict[str, tuple[Callable[[str], object], list[str]]] = {
     "no-directory": (lambda home: shutil.rmtree(f"{home}/top"), ["layer top has no directory", "delete-layer"]),
     "file-in-its-place": (
-        lambda home: (shutil.rmtree(f"{home}/top"), os.close(os.open(f"{home}/top", os.O_CREAT))),
+        lambda home: file_in_place_of(f"{home}/top"),
         ["layer top has no directory", "delete-layer"],
     ),
     "half-made": (lambda home: shutil.rmtree(f"{home}/top/diff"), ["top/diff", "cstore repair"]),

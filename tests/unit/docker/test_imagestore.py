@@ -25,6 +25,7 @@ from cstore.errors import (
 from cstore.oci.chain import EMPTY_DIFF_ID
 from cstore.oci.child import Child
 from cstore.oci.schema2 import made_up_manifest
+from cstore.store.image_creation import NewImage
 from tests.unit.docker.conftest import ONE, THREE, TWO
 
 if TYPE_CHECKING:
@@ -289,8 +290,6 @@ def test_history_is_newest_first(images: ImageStore, chain: list[ReadOnlyLayer],
 
 def test_images_without_a_config_are_not_dockers_matter(images: ImageStore, store: Store) -> None:
     """They stay what they are."""
-    from cstore.store.image_creation import NewImage
-
     store.images.create(NewImage(id="ab" * 32))
 
     assert (len(images), images.heads(), images.map()) == (0, [], {})
@@ -339,3 +338,13 @@ def test_what_is_no_tag_is_refused(images: ImageStore, name: str, words: str) ->
     with pytest.raises(InvalidName) as refused:
         images.tag(image, name)
     assert refused.value.peer == words
+
+
+def test_an_image_without_a_config_is_told_apart_from_none(images: ImageStore, store: Store) -> None:
+    """It stands in the list of images, so the error says why it is none of Docker's."""
+    plain = store.images.create(NewImage(names=("plain",)))
+
+    with pytest.raises(ImageUnknown) as caught:
+        images.history(plain.id)
+
+    assert "no config" in caught.value.hint
