@@ -28,7 +28,7 @@ def valid_digests(image: Image) -> tuple[str, ...]:
 
 
 def _recorded_digests(image: Image) -> list[str]:
-    keys = sorted(key for key in image.data_digests if key.startswith(MANIFEST))  # `manifest` itself sorts first
+    keys = sorted([key for key in image.data_digests if key.startswith(MANIFEST)])  # `manifest` itself sorts first
     own = [image.digest] if image.digest else []
     return own + [image.data_digests[key] for key in keys]
 
@@ -56,7 +56,8 @@ def with_names(image: Image, names: tuple[str, ...]) -> Image:
 def flaw(image: Image) -> str:
     """Say what is wrong with an image's digests, or return "": the peer does not load a file with such an image."""
     try:
-        digests(image)
+        for digest in _recorded_digests(image):
+            check_digest(digest)
     except InvalidDigest as error:
         return error.message
     return ""

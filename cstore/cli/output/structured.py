@@ -89,6 +89,8 @@ def _ranges(ranges: Iterable[IDMapEntry]) -> list[dict[str, int]]:
 
 def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     """A map, its keys in the order of their bytes."""
+    if len(values) < 2:
+        return dict(values)
     return dict(sorted(values.items(), key=lambda item: item[0].encode(errors="surrogatepass")))
 
 
