@@ -183,3 +183,19 @@ def test_old_cases_are_thrown_away(emptied: CommandLine) -> None:
     assert len(cases().json) == 1
     emptied("gc", "--quarantine", "0s").ok()
     assert cases().json == []
+
+
+def test_what_no_record_can_be_made_of_is_told(store: CommandLine, store_roots: StoreRoots, archive: str) -> None:
+    """Nothing in the healed store tells of these containers any more; the exit status and the last lines do."""
+    store("create-image", "-i", "image", "base").ok()
+    for box in ("box", "other"):
+        store("create-container", "-i", box, "image").ok()
+        store("set-container-data", "-f", archive, box, "item").ok()
+    os.truncate(os.path.join(store_roots.graph, "vfs-containers", "containers.json"), 0)
+
+    told = store("repair", "--yes")
+
+    assert told.code == 1
+    assert "cannot be healed: container box" in told.lines
+    assert "2 records could not be made again" in told.out
+    assert store("layers", "-q").lines[0] == "base"

@@ -68,7 +68,7 @@ def heal_record_files(
             yield Step(Phase.RECORD_FILES, Subject("store", path=path), what, why, evidence, act)
         if any(damaged is shelf for damaged, _ in whys):
             for identifier, reason in rebuilding.lost[shelf]:
-                yield Hopeless(Subject(shelf.value, identifier), "it has lost its record", reason)
+                yield Hopeless(Subject(shelf.value, identifier), "it has lost its record", reason, last_seen=True)
 
 
 def _write_again(shelf: Shelf, location: Location, names: Mapping[str, Sequence[str]], workshop: Workshop) -> None:

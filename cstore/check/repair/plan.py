@@ -57,12 +57,16 @@ class Step(Value):
 
 
 class Hopeless(Value):
-    """Something that cannot be healed: what it is about, what is wrong with it, why nothing can be done, what helps."""
+    """Something that cannot be healed: what it is about, what is wrong with it, why nothing can be done, what helps.
+
+    `last_seen`: once the rest is healed, nothing tells of it any more, so no later check finds it again.
+    """
 
     subject: Subject
     why: str
     reason: str
     remedy: str = ""
+    last_seen: bool = False
 
     def document(self) -> dict[str, Any]:
         """The same as JSON."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.plan import Plan, Step
+    from cstore.check.repair.plan import Hopeless, Plan, Step
     from cstore.check.report import Report
     from cstore.store.context import Context
 
@@ -77,9 +77,16 @@ class Repaired(Value):
         return [item for item in self.left.findings if item.severity in {Severity.DATA, Severity.RECORDS}]
 
     @property
+    def lost(self) -> list[Hopeless]:
+        """What could not be healed, and what nothing in the healed store tells of any more."""
+        made = {(step.subject.kind, step.subject.id) for step in self.done}
+        seen = [one for plan in self.plans for one in plan.hopeless if one.last_seen]
+        return [one for one in seen if (one.subject.kind, one.subject.id) not in made]
+
+    @property
     def healed(self) -> bool:
-        """Whether nothing is wrong any more, and nothing went wrong."""
-        return not self.serious and not self.failed
+        """Whether nothing is wrong any more, nothing went wrong, and nothing was lost."""
+        return not (self.serious or self.failed or self.lost)
 
 
 def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> Repaired:  # noqa: B008  - never changes

@@ -99,8 +99,8 @@ def _conclude(session: Session, result: Repaired, options: RepairOptions) -> Non
     from cstore.cli.output import repairs
 
     last = result.plans[-1].with_(steps=())
-    lost = (one for planned in result.plans[:-1] for one in planned.hopeless if one.why == "it has lost its record")
-    last = last.with_(hopeless=(*lost, *(() if options.remove else last.hopeless)))
+    seen_now = () if options.remove else tuple(one for one in last.hopeless if one not in result.lost)
+    last = last.with_(hopeless=(*result.lost, *seen_now))
     if last.hopeless or last.unused:
         _show(session, last)
     session.lines(repairs.summary(result))

@@ -77,6 +77,7 @@ def document(result: Repaired) -> dict[str, Any]:
         "done": [step.document() for step in result.done],
         "failed": [{**step.document(), "error": error.message} for step, error in result.failed],
         "left": [finding.document() for finding in result.left.findings],
+        "lost": [one.document() for one in result.lost],
         "case": result.case,
         "healed": result.healed,
     }
@@ -87,12 +88,22 @@ def summary(result: Repaired) -> Iterator[str]:
     if not result.done and not result.failed:
         yield "there was nothing to heal" if result.healed else "nothing could be healed"
     else:
-        left = len(result.serious)
-        state = "nothing is wrong any more" if not left else f"{left} findings are left; see cstore check"
-        yield f"{len(result.done)} steps done, {len(result.failed)} failed; {state}"
+        yield f"{_count(result.done, 'step')} done, {len(result.failed)} failed; {_state(result)}"
     if result.case:
         yield f"the case {result.case} has all that was taken out or changed"
         yield f"undo with: cstore repair --undo {result.case}"
+
+
+def _state(result: Repaired) -> str:
+    if result.serious:
+        return f"{_count(result.serious, 'finding')} left; see cstore check"
+    if result.lost:
+        return f"{_count(result.lost, 'record')} could not be made again"
+    return "nothing is wrong any more"
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def case_document(case: Case) -> dict[str, Any]:
