@@ -59,6 +59,13 @@ def parsed(path: str) -> ast.Module:
         return ast.parse(file.read(), path)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_the_trees() -> Iterator[None]:
+    """Syntax trees are large, and a process that has them forks slowly: whatever is tested next shall not have to."""
+    yield
+    parsed.cache_clear()
+
+
 def module_of(path: str) -> str:
     """The dotted name of a file of the package."""
     parts = os.path.relpath(path, os.path.dirname(PACKAGE)).removesuffix(".py").split(os.sep)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,9 +26,17 @@ SHELL = os.path.realpath("/bin/sh")
 
 
 @pytest.fixture
-def tool(tmp_path: Path) -> Iterator[Callable[[str], Tool]]:
+def run_root() -> Iterator[str]:
+    """A run root with a short name: Podman takes no long ones."""
+    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
+        yield folder
+        detach_all(folder)
+
+
+@pytest.fixture
+def tool(tmp_path: Path, run_root: str) -> Iterator[Callable[[str], Tool]]:
     """Runs one of the programs on the test's store, and gives what it printed."""
-    graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
+    graph, run = str(tmp_path / "graph"), run_root
     config = tmp_path / "storage.conf"  # Podman 4.3 wants both roots in it, whatever the options say
     config.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{graph}"\nrunroot = "{run}"\n')
     environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(config)}

@@ -43,10 +43,12 @@ class Worker:
             self._pid = _fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
-        except OSError as error:
-            os.close(self._orders)
+        except BaseException as error:
+            os.close(self._orders)  # if there is a process, it hears from this that nobody wants it
             os.close(self._answers)
-            raise errors.SystemFailure("start", "a worker process", error) from error
+            if isinstance(error, OSError):
+                raise errors.SystemFailure("start", "a worker process", error) from error
+            raise
         finally:
             os.close(incoming)
             os.close(outgoing)

@@ -157,8 +157,9 @@ def unpack_unprivileged(tmp_path: Path, *entries: Entry) -> tuple[str, str]:
     tree.mkdir(parents=True)
     for path in (base, tree):
         os.chown(path, 65534, 65534)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.geteuid() and path.stat().st_mode & 0o077 == 0:
+            path.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tree), str(base / "split")],
         input=make_tar(*entries), capture_output=True, check=False, cwd=ROOT,
