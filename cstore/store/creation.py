@@ -172,13 +172,18 @@ def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> 
 def check_new_id(tables: Tables, wanted: str) -> str:
     """Return an ID that no layer has: the wanted one, or a random one.
 
+    One that is just being made or removed, or that a dead process left, is no obstacle before the lock is held: then,
+    it has become whole or is gone.
+
     Raises:
         InvalidID: the wanted ID could leave its directory.
         IDTaken: a layer has it.
     """
     if not wanted:
         return new_id(lambda candidate: tables.layers.get(candidate) is not None)
-    if tables.layers.get(check_id(wanted)) is not None or wanted in tree_names(tables.layers):
+    holder = tables.layers.get(check_id(wanted))
+    passing = holder is not None and holder.incomplete and not isinstance(tables, Writer)
+    if (holder is not None and not passing) or wanted in tree_names(tables.layers):
         raise IDTaken("layer", wanted)
     return wanted
 

@@ -99,9 +99,7 @@ class LayerIntake:
         """Make a layer, or see that what the archive has in its place is what the store has."""
         layer, delivery = use.layer, Delivery(source, use.layer)
         try:
-            if self._known(use) is None:
-                self._make(use, delivery)
-            else:
+            if self._known(use) is not None or not self._made(use, delivery):
                 verify(source, layer)
         except ImageArchiveError:
             raise
@@ -109,17 +107,20 @@ class LayerIntake:
             raise ImageArchiveError(layer.member, error.message, hint=error.hint, peer=error.peer) from error
         self._verified.add((layer.member, layer.diff_id))
 
-    def _make(self, use: _Use, delivery: Delivery) -> None:
+    def _made(self, use: _Use, delivery: Delivery) -> bool:
+        """Make a layer, or find that somebody else has just made it; False if nothing of the archive was read then."""
         request = NewLayer(id=use.id, parent=use.below)
         try:
             made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)
         except IDTaken:
-            # Somebody else has made the same layer meanwhile, which is as good.
-            if not delivery.accepted or self._known(use) is None:
+            if self._known(use) is None:
                 raise
+            if not delivery.accepted:
+                return False
         else:
             self.made.append(made.id)
         self.oddities += filter(None, [delivery.oddity])
+        return True
 
     def _known(self, use: _Use) -> Layer | None:
         """Find a layer that the store has already.
