@@ -71,7 +71,7 @@ def pack_tree(
 
     Raises:
         SystemFailure: something cannot be read, or changed while it was.
-        InvalidIDMap: an owner is not in `id_map`.
+        InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
@@ -104,7 +104,7 @@ def pack_changes(
 
     Raises:
         SystemFailure: something cannot be read, is no longer there, or changed while it was read.
-        InvalidIDMap: an owner is not in `id_map`.
+        InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     moment = int((time.time() if now is None else now) + 0.5)
@@ -201,7 +201,7 @@ class _Packing:
             if not stat.S_ISREG(status.st_mode):
                 raise _Changed("it was replaced while the layer was read")
             entry = self._entry(path, writer.REGULAR, status)
-            entry.xattrs = xattrs.archived(descriptor)
+            entry.xattrs = xattrs.inside(xattrs.archived(descriptor), self._id_map)
             if entry.xattrs and not self._override(entry):
                 return
             if not self._link(entry, status) and entry.type == writer.REGULAR:

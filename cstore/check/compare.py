@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Directories, open_quietly
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, is_whiteout_device, is_whiteout_name, victim_of
+from cstore.archive.xattrs import CAPABILITY, capability_inside
 from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.values import Value
 
@@ -237,12 +239,14 @@ class Comparison:
         if path in self._tree.opaque and not self._whole and not self._is_opaque(target, path):
             differs["opaque"] = ["y", ""]
 
-    @staticmethod
     def _compare_xattrs(
-        target: bytes, names: list[bytes], wanted: dict[bytes, bytes], differs: dict[str, list[object]]
+        self, target: bytes, names: list[bytes], wanted: dict[bytes, bytes], differs: dict[str, list[object]]
     ) -> None:
         for name, value in wanted.items():
             found = _value(target, name)
+            if found and name == CAPABILITY:
+                with suppress(InvalidIDMap):
+                    found = capability_inside(found, self._id_map)
             if not found and name.startswith(_ACLS) and not value.startswith(_ACL_VERSION):
                 continue  # no kernel takes it
             if found is not None and found != value:
@@ -331,7 +335,7 @@ def _value(target: bytes, name: bytes) -> bytes | None:
 
 def is_content(name: bytes) -> bool:
     """Whether an attribute that no archive mentions is a change of the layer."""
-    if name == b"security.capability":
+    if name == CAPABILITY:
         return True
     return name.startswith(b"user.") and not name.startswith(_NO_CONTENT)
 

@@ -8,11 +8,11 @@ import stat
 from cstore.check.compare import Tolerance
 from cstore.check.contents import LayerJob
 from cstore.check.findings import Finding, of_layer
-from cstore.check.foreign_users import namespace_of
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, InvalidDigest
 from cstore.ids import flaw_of_part
 from cstore.records.snapshot import identity_of
+from cstore.store.maps import namespace_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
