@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ATTRIBUTE = b"user.containers.override_stat"
+PROGRAMS_ATTRIBUTE = b"user.fuseoverlayfs.override_stat"
+"""The same as fuse-overlayfs writes it."""
 
 _NAMES = {
     stat.S_IFDIR: b"dir",
