@@ -55,6 +55,9 @@ class Inspector(Protocol):
     def own_roots(self, layer: str) -> Sequence[str]:
         """The directories with what the layer itself changes, nearest first; with `whole`, its tree."""
 
+    def not_read(self, layer: str) -> str:
+        """What a layer is, in words, if nobody here can read it; "" if it can be read."""
+
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """What is wrong around a layer that has a directory. `ancestors` are those of its record, nearest first."""
 
@@ -76,6 +79,11 @@ class WholeTrees:
     def own_roots(self, layer: str) -> Sequence[str]:
         """See `Inspector.own_roots`."""
         return self._driver.content_roots(layer)[:1]
+
+    def not_read(self, layer: str) -> str:
+        """See `Inspector.not_read`: a tree is a tree."""
+        del layer
+        return ""
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""

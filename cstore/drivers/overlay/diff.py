@@ -15,9 +15,10 @@ from contextlib import ExitStack, contextmanager
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.directories import Directories, names_in
 from cstore.archive.names import join_name, split_name
+from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.drivers.overlay.indicator import by_kernel
-from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, is_masked, read_marks
+from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, read_marks
 from cstore.errors import SystemFailure
 from cstore.values import Value
 

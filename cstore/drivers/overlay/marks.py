@@ -20,7 +20,7 @@ from functools import reduce
 
 from cstore.archive.directories import Directories, Kind, names_in
 from cstore.archive.names import join_name
-from cstore.archive.override import ATTRIBUTE, PROGRAMS_ATTRIBUTE
+from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
@@ -179,22 +179,9 @@ def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
         raise
 
 
-def is_masked(path: str) -> bool:
-    """Whether owners and modes in a layer's directory are in attributes: then its top has such a one."""
-    return any(_has(path, os.fsdecode(name)) for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE))
-
-
 def mask_of(path: str) -> int:
     """The mode that everything in a masked directory has on disk; -1 if it is not masked."""
     return stat.S_IMODE(os.stat(path).st_mode) if is_masked(path) else -1
-
-
-def _has(path: str, name: str) -> bool:
-    try:
-        os.getxattr(path, name)
-    except OSError:
-        return False
-    return True
 
 
 class _Walk:

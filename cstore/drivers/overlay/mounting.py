@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import pairwise
 
+from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import is_masked, marks_beneath
+from cstore.drivers.overlay.marks import marks_beneath
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
