@@ -219,6 +219,7 @@ class Comparison:
             peer.append(f"mode:{looks[0]:04o}￫{mode:04o}")
         unknown = path in self._tree.touched or (self._tree.vague and stat.S_ISDIR(status.st_mode))
         unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
+        unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a link in another layer
         if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
             differs["time"] = [looks[3], mtime]
             peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
