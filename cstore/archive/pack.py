@@ -29,7 +29,7 @@ from cstore.archive.whiteout import (
     is_whiteout_device,
     whiteout_name,
 )
-from cstore.errors import SystemFailure
+from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 
 if TYPE_CHECKING:
@@ -239,7 +239,10 @@ class _Packing:
 
     def _add_whiteout(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
         """Write a removal. One device serves many of them, and the peer's headers tell which was the first."""
-        entry = self._entry(path, writer.REGULAR, status)
+        try:
+            entry = self._entry(path, writer.REGULAR, status)
+        except InvalidIDMap:  # the kernel made it, as whoever mounted the layer
+            entry = Entry(path, writer.REGULAR, 0, 0, 0, mtime=status.st_mtime_ns // _SECOND)
         self._link(entry, status)
         entry.type, entry.mode = writer.REGULAR, 0
         entry.name = join_name(folder, whiteout_name(name))
