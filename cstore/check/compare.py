@@ -64,7 +64,7 @@ class Comparison:
         self._named: dict[int, tuple[bytes, os.stat_result]] = {}
         # Files with another owner than they should have, as long as all files have the same one.
         self._unowned: list[Problem] = []
-        self._one_owner = tolerance.users and not whole
+        self._one_owner = tolerance.users
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
         """Walk through `roots`, nearest first; then name what was not met.
