@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from cstore import layout
+from tests.test_architecture import ROWS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -78,12 +81,20 @@ class Citation(NamedTuple):
     section: str
 
 
-def cited(text: str) -> Iterator[Citation]:
-    """Find the citations in a text: `archive 7.1`, `docker 18.2, 19`, `archive 3 to 6`, `config spec, 2 and 12`."""
+@cache
+def patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What a citation looks like in a text without line breaks, and what a file that has one must have."""
     words = "|".join(sorted(aliases(), key=len, reverse=True))
     listed = rf"{NUMBER}(?:(?:, | and | to ){NUMBER})*"
+    exact = re.compile(rf"(?<![\w-])({words}) (?:spec,? )?({listed})(?![\w%])")
+    return exact, re.compile(rf"(?:{words})[\s#]+(?:spec,?[\s#]+)?\d")
+
+
+def cited(text: str) -> Iterator[Citation]:
+    """Find the citations in a text: `archive 7.1`, `docker 18.2, 19`, `archive 3 to 6`, `config spec, 2 and 12`."""
+    exact, _ = patterns()
     plain = " ".join(text.split())
-    for match in re.finditer(rf"(?<![\w-])({words}) (?:spec,? )?({listed})(?![\w%])", plain):
+    for match in exact.finditer(plain):
         first = ""
         for joint, section in re.findall(rf"(, | and | to |^)({NUMBER})", match[2]):
             if joint == " to ":
@@ -107,13 +118,14 @@ def sections(page: str) -> tuple[str, ...]:
 SOURCES = below("cstore", "tests", suffix=".py")
 
 
-def citations() -> Iterator[tuple[str, Citation]]:
+@cache
+def citations() -> tuple[tuple[str, Citation], ...]:
     """Every citation in the code and in the manual, with the file that has it."""
-    for path in SOURCES:
-        for text in remarks(path):
-            yield from ((path, one) for one in cited(text))
-    for name in os.listdir(os.path.join(ROOT, "man")):
-        yield from ((f"man/{name}", one) for one in cited(read("man", name)))
+    _, likely = patterns()
+    citing = [path for path in SOURCES if likely.search(read(path))]
+    found = [(path, one) for path in citing for text in remarks(path) for one in cited(text)]
+    manual = below("man", suffix="")
+    return (*found, *((path, one) for path in manual for one in cited(read(path))))
 
 
 def test_every_citation_resolves() -> None:
@@ -164,6 +176,7 @@ def test_pages_that_comments_name_exist() -> None:
     lost = [
         f"{path}: {name}"
         for path in SOURCES
+        if ".md" in read(path)
         for text in remarks(path)
         for name in re.findall(r"\b[A-Za-z][\w-]*\.md\b", text)
         if name not in there
@@ -217,3 +230,31 @@ def test_the_glossary_is_sorted() -> None:
 
     assert keys
     assert keys == sorted(set(keys))
+
+
+def test_the_glossary_explains_names_that_are_in_the_code() -> None:
+    """A name that the glossary explains is still one of the code's."""
+    _, _, table = read("docs", "glossary.md").partition("## Names in the code")
+    names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    code = "\n".join(read(path) for path in below("cstore", suffix=".py"))
+
+    assert names
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_the_architecture_names_every_room() -> None:
+    """docs/architecture.md has each room below cstore/ in its table."""
+    rows = [line for line in read("docs", "architecture.md").splitlines() if re.match(r"\| \d \|", line)]
+    told = set(re.findall(r"`(\w+)`", "".join(row.split("|")[2] for row in rows)))
+
+    assert told == set(ROWS) - {"cstore", "__main__"}
+
+
+def test_the_format_names_every_file_of_the_layout() -> None:
+    """docs/format.md has each file and directory that cstore/layout.py draws."""
+    drawn = re.findall(r"── (\S+)", layout.__doc__ or "")
+    plain = (re.sub(r"<\w+>", "ID", name).partition("{")[0].rstrip("/").rpartition("/")[2] for name in drawn)
+    page = read("docs", "format.md")
+
+    assert drawn
+    assert [name for name in plain if name not in page] == []
