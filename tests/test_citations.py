@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from cstore import layout
+from cstore.cli import reference
+from cstore.records.model import Container, Image, Layer, key_of
 from tests.test_architecture import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cstore.records.model import Record
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCS = os.path.join(ROOT, "docs")
@@ -258,3 +262,20 @@ def test_the_format_names_every_file_of_the_layout() -> None:
 
     assert drawn
     assert [name for name in plain if name not in page] == []
+
+
+@pytest.mark.parametrize("kind", [Layer, Image, Container])
+def test_the_format_names_every_key_of_a_record(kind: type[Record]) -> None:
+    """docs/format.md leaves out nothing that may stand in a record."""
+    page = read("docs", "format.md")
+
+    assert [field for field in kind.field_names() if f"`{key_of(field)}`" not in page] == []
+
+
+def test_every_json_document_is_described() -> None:
+    """docs/json.md has a row for each command that takes --json."""
+    page = read("docs", "json.md")
+    printing = [one.entry.name for one in reference.described() if any("--json" in each.opts for each in one.options)]
+
+    assert printing
+    assert [name for name in printing if f"`{name}`" not in page] == []
