@@ -29,6 +29,7 @@ NUMBER = r"\d+(?:\.\d+)*"
 HEADING = re.compile(rf"^#{{2,4}} ({NUMBER})\.? \S", re.MULTILINE)
 ALIAS = re.compile(r"^\| `([a-z-]+) N` \| \[[^\]]+\]\(([\w.-]+)\) \|", re.MULTILINE)
 PATH = re.compile(r"`((?:cstore|tests|docs|man|completions)/[\w./-]*[\w/])`")
+NAMED = re.compile(r"((?:`\w+`(?:, | and )?)+) (?:in|of) `((?:cstore|tests)/[\w./]+\.py)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -218,6 +219,15 @@ def test_files_that_a_page_names_exist(page: str) -> None:
     gone = [name for name in PATH.findall(read(page)) if not os.path.exists(os.path.join(ROOT, name))]
 
     assert gone == []
+
+
+@pytest.mark.parametrize("page", [page for page in prose() if page != "CHANGELOG.md"])
+def test_names_that_a_page_finds_in_a_file_are_there(page: str) -> None:
+    """What a page calls `NAME` in `cstore/file.py` is in that file."""
+    plain = " ".join(read(page).split())
+    named = [(name, path) for names, path in NAMED.findall(plain) for name in re.findall(r"\w+", names)]
+
+    assert [f"{name} in {path}" for name, path in named if not re.search(rf"\b{name}\b", read(path))] == []
 
 
 def test_the_index_lists_every_page() -> None:
