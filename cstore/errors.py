@@ -678,6 +678,14 @@ class ArchiveTruncated(ArchiveError):
         )
 
 
+class ArchiveForeign(ArchiveError):
+    """Something else than a tar: `found` says what."""
+
+    def __init__(self, found: str, hint: str = "") -> None:
+        self.found = found
+        super().__init__(f"the archive is no tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
+
+
 class ArchiveHostile(ArchiveError):
     """An entry tries to leave the layer, or names what no layer may hold."""
 
@@ -704,9 +712,9 @@ class EntryFailed(ArchiveError):
 class CompressionFailed(ArchiveError):
     """The compressed stream is broken."""
 
-    def __init__(self, compression: str, reason: str) -> None:
+    def __init__(self, compression: str, reason: str, *, hint: str = "fetch it again") -> None:
         self.compression, self.reason = compression, reason
-        super().__init__(f"the {compression} stream is broken: {reason}", hint="fetch it again", peer="unexpected EOF")
+        super().__init__(f"the {compression} stream cannot be read: {reason}", hint=hint, peer="unexpected EOF")
 
 
 class ImageInvalid(ArchiveError):
