@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from cstore.digests import check_digest
+from cstore.digests import check_digest, digest_of
 from cstore.errors import ImageArchiveError, InvalidDigest, InvalidName
 from cstore.oci.names import parse_name
-from cstore.oci.schema2 import digest_of
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part, plain_name
 from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config

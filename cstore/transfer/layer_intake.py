@@ -152,13 +152,18 @@ class LayerIntake:
     # ── layers from a stream ──
 
     def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Take a layer out of the stream if it is known what it is for (see `members.Arrivals`)."""
+        """Take a layer out of the stream if it is known what it is for (see `scanning.Arrivals`)."""
         if self._guessed is None:
             self._guess(members)
-        uses = {use.id: use for plan in self._guessed or () for use in _uses(plan) if use.layer.member == name}
-        if len(uses) != 1:  # of several, only one could have it now
+        every = [use for plan in self._guessed or () for use in _uses(plan)]
+        wanted = {use.layer.diff_id for use in every if use.layer.member == name}
+        # Under whatever name: a link to it may come yet. Of several uses, only one could have it now.
+        uses = {use.id: use for use in every if use.layer.diff_id in wanted}
+        if len(uses) != 1:
             return False
         (use,) = uses.values()
+        if use.layer.member != name:
+            return False
         if use.below and self._exactly(use.below) is None:
             return False
         self._take(use, body)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from cstore.digests import digest_of
 from cstore.errors import CstoreError, IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.names import DOCKER, LOCAL, parse_name
-from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.oci.schema2 import made_up_manifest
 from cstore.store import NewImage
 from cstore.transfer.formats import Wanted, check, read_plans
 from cstore.transfer.layer_intake import LayerIntake

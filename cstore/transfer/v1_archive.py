@@ -7,8 +7,8 @@ are made as Docker makes them.
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 
+from cstore.digests import digest_from, new_hash
 from cstore.errors import ImageArchiveError, InvalidName
 from cstore.oci.names import parse_name
 from cstore.oci.run_config import run_config
@@ -143,8 +143,8 @@ def _diff_id(part: Part) -> str:
     """Hash a layer as it is when it is not compressed."""
     from cstore.transfer.verifying import drained, uncompressed
 
-    digest = sha256(usedforsecurity=False)
+    found = new_hash()
     with part.opened() as reader:
         for piece in drained(uncompressed(reader)):
-            digest.update(piece)
-    return f"sha256:{digest.hexdigest()}"
+            found.update(piece)
+    return digest_from(found)

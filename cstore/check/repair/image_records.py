@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.layer_records import Rebuilt
-from cstore.oci.schema2 import digest_of
+from cstore.digests import digest_of
 from cstore.records.codec import now
 from cstore.records.model import Image
 from cstore.records.table import Location
