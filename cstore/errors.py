@@ -741,6 +741,14 @@ class ImageArchiveError(ArchiveError):
         super().__init__(f"{member}: {reason}", hint=hint, peer=peer or reason)
 
 
+class NoImage(ImageArchiveError):
+    """A part of an archive that is no image. Beside an image, it is passed over."""
+
+
+class MemberMissing(ImageArchiveError):
+    """Something that an archive names and does not hold."""
+
+
 # ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError
+from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError, MemberMissing
 from cstore.store import NewLayer
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.formats import read_plans
@@ -75,7 +75,16 @@ class LayerIntake:
             layer = use.layer
             if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
                 continue
-            part = get_part(members, layer.member, plan.member)
+            part = members.find(layer.member)
+            if part is None and layer.urls:
+                if self._known(use) is not None:
+                    continue
+                raise MemberMissing(
+                    layer.member,
+                    f"this layer is not distributed with the image, only at {', '.join(layer.urls)}",
+                    hint="podman pull and skopeo copy fetch such layers from there",
+                )
+            part = part or get_part(members, layer.member, plan.member)
             check_size(layer.member, layer.size, part.size)
             with part.opened() as reader:
                 self._take(use, reader)
@@ -175,4 +184,4 @@ class LayerIntake:
             return
         self._guesses += 1
         with suppress(CstoreError):
-            self._guessed = read_plans(members, self._wanted, [])
+            self._guessed = read_plans(members, self._wanted, [], complete=False)

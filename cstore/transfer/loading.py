@@ -33,9 +33,7 @@ METADATA = "{}"
 
 
 class LoadRequest(Wanted):
-    """What a caller asks for: which images (see `Wanted`), and `tag`, the name that the one image gets instead."""
-
-    tag: str = ""
+    """What a caller asks for: which images, and how they are read (see `Wanted`)."""
 
 
 class LoadedImage(Value):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from cstore.archive.names import clean_name, climbs, show_name
 from cstore.archive.tar.header import DIRECTORY, HARD_LINK, REGULAR, SYMLINK
-from cstore.errors import CstoreError, ImageArchiveError, SystemFailure
+from cstore.errors import CstoreError, ImageArchiveError, MemberMissing, SystemFailure
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -117,11 +117,12 @@ def get_part(members: Members, name: str, wanted: str) -> Part:
     """Look up a member that must be there. `wanted` says who asks for it.
 
     Raises:
-        ImageArchiveError: it is not, or the name leaves the archive.
+        MemberMissing: it is not.
+        ImageArchiveError: the name leaves the archive.
     """
     part = members.find(plain_name(name, wanted))
     if part is None:
-        raise ImageArchiveError(name, f"there is no such member, and {wanted} names it", hint="fetch the archive again")
+        raise MemberMissing(name, f"there is no such member, and {wanted} names it", hint="fetch the archive again")
     return part
 
 
