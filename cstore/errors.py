@@ -686,6 +686,19 @@ class ArchiveForeign(ArchiveError):
         super().__init__(f"the archive is no tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
 
 
+class ArchiveUnexpected(ArchiveError):
+    """A sound archive that is not the one that was asked for. `digest` is of what came, `diff_digest` uncompressed."""
+
+    def __init__(self, expected: str, digest: str, diff_digest: str, size: int) -> None:
+        self.expected, self.digest, self.diff_digest, self.size = expected, digest, diff_digest, size
+        found = f"it has digest {digest}" + (f", uncompressed {diff_digest}" if diff_digest != digest else "")
+        if not size:
+            found = "nothing came: it is empty"
+        wanted = f", expected {expected}" if expected else ""
+        hint = "see whether the program that writes it failed" if not size else "fetch it again"
+        super().__init__(f"the archive is refused: {found}{wanted}", hint=hint)
+
+
 class ArchiveHostile(ArchiveError):
     """An entry tries to leave the layer, or names what no layer may hold."""
 
