@@ -12,6 +12,7 @@ from cstore.check.foreign_users import namespace_of
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, InvalidDigest
 from cstore.ids import flaw_of_part
+from cstore.kernel.namespaces import in_user_namespace
 from cstore.records.snapshot import identity_of
 
 TYPE_CHECKING = False
@@ -127,5 +128,5 @@ def tolerance_of(config: StoreConfig) -> Tolerance:
         owners=masked or "ignore_chown_errors=true" in text,
         modes=masked,
         times=config.pulling.use_hard_links,
-        nodes=users,
+        nodes=users or in_user_namespace(),
     )

@@ -98,7 +98,7 @@ def _pairs(text: str) -> Iterator[tuple[str, Any]]:
     """Read the keys and values of an object, as our writers lay it out, up to where it cannot be read any more."""
     import json
 
-    decoder, place = json.JSONDecoder(), 1
+    decoder, place = json.JSONDecoder(parse_constant=lambda _: None), 1  # NaN is no JSON; nobody could read it back
     try:
         while True:
             key, place = decoder.raw_decode(text, place)
