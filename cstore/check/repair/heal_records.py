@@ -11,7 +11,7 @@ from cstore.check.repair.family import find_parent
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
-from cstore.check.repair.plan import Action, Hopeless, Step
+from cstore.check.repair.plan import Action, Hopeless, Step, how_to_name
 from cstore.check.repair.rows import sound_records
 from cstore.oci.chain import next_layer_id
 from cstore.records.codec import encode
@@ -49,7 +49,8 @@ def lost_record(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]
                 what = f"make the record of {shelf.value} {identifier} again"
                 act = partial(_add, shelf, one)
                 subject = finding.subject.with_(kind=shelf.value, id=identifier, path="")
-                yield Step(Action.ADD_RECORD, subject, what, finding.sentence, one.evidence, act)
+                advice = how_to_name(identifier) if shelf is Shelf.IMAGES and not one.record.names else ""
+                yield Step(Action.ADD_RECORD, subject, what, finding.sentence, one.evidence, act, advice=advice)
                 return
     reasons = {lost: reason for rows in rebuilding.lost.values() for lost, reason in rows}
     yield _give_up(finding, reasons.get(identifier, "nothing of it is left in the store"))

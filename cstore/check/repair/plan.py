@@ -78,6 +78,7 @@ class Step(Value):
         evidence: what the deed rests on; "" if that goes without saying.
         act: does it. It looks again whether it is needed, takes its own locks, and may be repeated.
         parts: what of the subject it is about, where it is not all of it: paths in a layer, keys of items.
+        advice: what a person may add, with the command that does it; "" if nothing.
     """
 
     action: Action
@@ -87,6 +88,7 @@ class Step(Value):
     evidence: str
     act: Callable[[Workshop], None]
     parts: tuple[str, ...] = ()
+    advice: str = ""
 
     @property
     def phase(self) -> int:
@@ -108,6 +110,7 @@ class Step(Value):
             "what": self.what,
             "why": self.why,
             "evidence": self.evidence,
+            "advice": self.advice,
         }
 
 
@@ -149,6 +152,12 @@ class Plan(Value):
             "unused_sources": list(self.unused),
             "complete": self.complete,
         }
+
+
+def how_to_name(image: str) -> str:
+    """Say how to name an image whose names are lost."""
+    given = f"--name {image}=NAME"
+    return f"the names of image {image} are lost: repeat with {given}, or later: cstore add-names --name NAME {image}"
 
 
 def counted(paths: Sequence[str]) -> str:
