@@ -186,11 +186,11 @@ class Survivors:
         return [name for name in (*filled, *rows) if name not in known]
 
     def _in_rows(self, shelf: Shelf) -> list[str]:
-        """The IDs in rows of damaged record files, of items without any file of their own, that name a layer."""
+        """The IDs in rows of damaged record files that tell a name or a layer, though the item may have no file."""
         if shelf not in self.census.suspect:
             return []
         rows = rows_in_files(self.census, shelf)
-        named = [name for name, row in rows.items() if row.get("layer") and not flaw_of_id(name)]
+        named = [n for n, row in rows.items() if (row.get("layer") or row.get("names")) and not flaw_of_id(n)]
         return [name for name in named if shelf is not Shelf.IMAGES or name not in self.image_files]
 
     def ids_in_files_of(self, container: str) -> list[str]:
