@@ -123,7 +123,7 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         sys.stdout.flush()
         yield FileSink(1, STANDARD_OUTPUT)
         return
-    from cstore.fs.result import result_at
+    from cstore.store.result_files import result_at
 
     with result_at(path, sync=sync) as descriptor:
         yield FileSink(descriptor, path)
