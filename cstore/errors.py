@@ -678,6 +678,27 @@ class ArchiveTruncated(ArchiveError):
         )
 
 
+class ArchiveForeign(ArchiveError):
+    """Something else than a tar: `found` says what."""
+
+    def __init__(self, found: str, hint: str = "") -> None:
+        self.found = found
+        super().__init__(f"the archive is no tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
+
+
+class ArchiveUnexpected(ArchiveError):
+    """A sound archive that is not the one that was asked for. `digest` is of what came, `diff_digest` uncompressed."""
+
+    def __init__(self, expected: str, digest: str, diff_digest: str, size: int) -> None:
+        self.expected, self.digest, self.diff_digest, self.size = expected, digest, diff_digest, size
+        found = f"it has digest {digest}" + (f", uncompressed {diff_digest}" if diff_digest != digest else "")
+        if not size:
+            found = "nothing came: it is empty"
+        wanted = f", expected {expected}" if expected else ""
+        hint = "see whether the program that writes it failed" if not size else "fetch it again"
+        super().__init__(f"the archive is refused: {found}{wanted}", hint=hint)
+
+
 class ArchiveHostile(ArchiveError):
     """An entry tries to leave the layer, or names what no layer may hold."""
 
@@ -704,9 +725,9 @@ class EntryFailed(ArchiveError):
 class CompressionFailed(ArchiveError):
     """The compressed stream is broken."""
 
-    def __init__(self, compression: str, reason: str) -> None:
+    def __init__(self, compression: str, reason: str, *, hint: str = "fetch it again") -> None:
         self.compression, self.reason = compression, reason
-        super().__init__(f"the {compression} stream is broken: {reason}", hint="fetch it again", peer="unexpected EOF")
+        super().__init__(f"the {compression} stream cannot be read: {reason}", hint=hint, peer="unexpected EOF")
 
 
 class ImageInvalid(ArchiveError):
@@ -731,6 +752,14 @@ class ImageArchiveError(ArchiveError):
     def __init__(self, member: str, reason: str, *, hint: str = "", peer: str = "") -> None:
         self.member, self.reason = member, reason
         super().__init__(f"{member}: {reason}", hint=hint, peer=peer or reason)
+
+
+class NoImage(ImageArchiveError):
+    """A part of an archive that is no image. Beside an image, it is passed over."""
+
+
+class MemberMissing(ImageArchiveError):
+    """Something that an archive names and does not hold."""
 
 
 # ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────

@@ -45,6 +45,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Images",
         (
             Entry("create-image", "images:create_image", "Create an image of layers.", ("createimage",)),
+            Entry("import", "importing:import_", "Make an image of a root file system's tar archive."),
             Entry("images", "images:images", "List images."),
             Entry("image", "images:image", "Show what is recorded of images."),
             Entry("images-by-digest", "images:images_by_digest", "List the images that have a digest."),
