@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from multiprocessing import get_context
 from pkgutil import walk_packages
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,7 +33,7 @@ def _family(parent: type[CstoreError] = CstoreError) -> Iterator[type[CstoreErro
 
 def _made(kind: type[CstoreError]) -> CstoreError:
     """An error of that class, whatever its constructor takes."""
-    arguments = []
+    arguments: list[Any] = []
     for parameter in list(inspect.signature(kind.__init__).parameters.values())[1:]:
         wanted = str(parameter.annotation)
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
@@ -46,11 +46,13 @@ def _made(kind: type[CstoreError]) -> CstoreError:
             arguments.append(["one", "two"])
         else:
             arguments.append(7 if wanted in {"int", "float"} else "layer")
-    return kind(*arguments)
+    maker: Callable[..., CstoreError] = kind
+    return maker(*arguments)
 
 
 def _through_pickle(error: CstoreError) -> CstoreError:
-    return pickle.loads(pickle.dumps(error))  # noqa: S301  - our own bytes
+    there: CstoreError = pickle.loads(pickle.dumps(error))  # noqa: S301  - our own bytes
+    return there
 
 
 FAMILY = sorted(set(_family()), key=lambda kind: kind.__qualname__)
