@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager, suppress
 
 from cstore.errors import InvalidOption, SystemFailure
+from cstore.store.host_files import is_replaceable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,28 +123,12 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
             raise InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
         sys.stdout.flush()
         yield FileSink(1, STANDARD_OUTPUT)
-    elif _is_replaceable(path):
+    elif is_replaceable(path):
         with _replacement(os.path.realpath(path), sync=sync) as sink:
             yield sink
     else:
         with _in_place(path) as sink:
             yield sink
-
-
-def _is_replaceable(path: str) -> bool:
-    """Whether `path` is, or shall be, a regular file with a name of its own.
-
-    What lies in /dev and /proc never is: /dev/stdout leads to what the shell has opened. /dev/shm is for files.
-    """
-    place = os.path.abspath(path)
-    if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
-        return False
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
 
 
 @contextmanager
