@@ -307,13 +307,14 @@ def test_a_tree_replaces_nothing_but_files(cli: CommandLine, filled: str, tmp_pa
     assert (into / "f").read_bytes() == b"contents"
     (into / "f").unlink()
     with socket.socket(socket.AF_UNIX) as made:
-        {
+        makers: dict[str, Callable[[], object]] = {
             "device": lambda: os.mknod(into / "f", 0o666 | stat.S_IFCHR, os.makedev(1, 3)),
             "pipe": lambda: os.mkfifo(into / "f"),
             "socket": lambda: made.bind(str(into / "f")),
             "link": lambda: os.symlink("../elsewhere", into / "f"),
             "directory": (into / "f").mkdir,
-        }[kind]()
+        }
+        makers[kind]()
     before = os.lstat(into / "f")
 
     told = cli("copy", "l1:/tree", str(into))
