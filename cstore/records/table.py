@@ -200,18 +200,16 @@ class Table(Generic[R]):
 
     def exact(self, word: str) -> R | None:
         """Find a record by its whole ID, by name or by alias."""
-        return (self.get(word) or self.named(word) or self._by_alias(word)) if word else None
+        if not word:
+            return None
+        alias = self.kind.alias
+        aliased = (record for record in self if alias(record) == word) if alias else iter(())
+        return self.get(word) or self.named(word) or next(aliased, None)
 
     def by_prefix(self, word: str) -> R | None:
         """Find the one record whose ID begins with `word`. For callers that know of no exact match, of any kind."""
-        if not word:
-            return None
-        found = {known for known, _ in self.heads() if known.startswith(word) and " " not in known}
-        return self.get(found.pop()) if len(found) == 1 else None
-
-    def _by_alias(self, word: str) -> R | None:
-        alias = self.kind.alias
-        return next((record for record in self if alias(record) == word), None) if alias else None
+        found = {known for known, _ in self.heads() if known.startswith(word) and " " not in known} if word else ()
+        return self.get(*found) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:
         """Say in which file a record lives.
