@@ -202,8 +202,7 @@ class Table(Generic[R]):
         """Find a record by its whole ID, by name or by alias."""
         if not word:
             return None
-        alias = self.kind.alias
-        aliased = (record for record in self if alias(record) == word) if alias else iter(())
+        aliased = (one for one in self if alias(one) == word) if (alias := self.kind.alias) else iter(())
         return self.get(word) or self.named(word) or next(aliased, None)
 
     def by_prefix(self, word: str) -> R | None:
