@@ -64,7 +64,7 @@ def test_a_file_becomes_the_target(cli: CommandLine, layer: Callable[[str], str]
     """With its mode, owner, times and attributes; missing parents are private; what was there is replaced."""
     cli("copy", str(source / "f"), "name-l1:/a/b/f").ok()
     cli("copy", str(source / "d" / "e" / "g"), "l1:/set").ok()
-    os.symlink("/etc/hostname", layer("l1:/taken"))
+    os.symlink("/etc/passwd", layer("l1:/taken"))
     cli("copy", str(source / "link"), "l1:/taken").ok()
 
     with open(layer("l1:/a/b/f"), "rb") as file:

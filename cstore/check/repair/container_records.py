@@ -101,7 +101,7 @@ class ContainerRecords:
         return Rebuilt(Container(id=container, **fields), Location.STABLE, evidence)
 
     def _data(self, container: str) -> dict[str, bytes]:
-        directory = self._survivors.container_directories[container]
+        directory = self._survivors.container_directories.get(container, "")
         found = {}
         for key in keys_in(directory, "container"):
             try:
