@@ -113,7 +113,7 @@ _cstore() {
         unshare) flags=' --help -h ' kind=nothing ;;
         version) flags=' -j --json --help -h ' kind=nothing ;;
     esac
-    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout ' filed+=' -g --graph -R --run --image-store '
+    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare --raw -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout ' filed+=' -g --graph -R --run --image-store '
     if [[ $listed == *" $previous:"* ]]; then kind=${listed#*" $previous:"} kind=${kind%%;*} word_is_value=1
     elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1

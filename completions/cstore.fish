@@ -136,6 +136,7 @@ complete -c cstore -l storage-opt -x -d 'Driver option ($STORAGE_OPTS); may be r
 complete -c cstore -l no-sync -d 'Do not wait for the disk: faster, unsafe in a power cut.'
 complete -c cstore -l lock-timeout -x -d 'Give up on a lock after so long.'
 complete -c cstore -s U -l unshare -d 'Run in a user namespace (the default when rootless).'
+complete -c cstore -l raw -d 'Write to a terminal as to a pipe, control characters included.'
 complete -c cstore -s D -l debug -d 'Print debugging information.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s n -l name -x -d 'Name of the new layer; may be repeated.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s i -l id -x -d 'ID of the new layer, instead of a random one.'

@@ -282,6 +282,7 @@ GLOBAL_OPTIONS = (
     _global("--no-sync", takes=SWITCH, help="Do not wait for the disk: faster, unsafe in a power cut."),
     _global("--lock-timeout", takes=SECONDS, metavar="SECONDS", help="Give up on a lock after so long."),
     _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default when rootless)."),
+    _global("--raw", takes=SWITCH, help="Write to a terminal as to a pipe, control characters included."),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""
