@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree
 from cstore.fs.tree.remove import remove_tree
@@ -64,6 +65,7 @@ class StagingRoot:
         try:
             for _ in range(_TRIES):
                 make_directories(self.path)
+                within.require_directory(*os.path.split(self.path), missing=True)
                 number = str(int.from_bytes(os.urandom(4), "little"))
                 lock = self._take_number(number)
                 if lock >= 0:
@@ -126,8 +128,8 @@ class StagingRoot:
 
     def _numbers(self) -> set[str]:
         try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:
+            names = within.list_directory(*os.path.split(self.path))
+        except (FileNotFoundError, ForeignThing):
             return set()
         except OSError as error:
             raise SystemFailure("read", self.path, error) from None

@@ -10,6 +10,7 @@ import os
 import stat
 
 from cstore.errors import DataItemUnknown, InvalidDataName, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records.section import make_directory
 
@@ -85,6 +86,7 @@ def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
 
     path = os.path.join(directory, file_name(key, noun))
     try:
+        within.require_directory(*os.path.split(directory))
         fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         raise DataItemUnknown(noun, os.path.basename(directory), key) from None
@@ -131,4 +133,5 @@ def write_item(
     if os.path.isdir(path) and not os.path.islink(path):
         raise InvalidDataName(noun, key, "a directory has that name")
     make_directory(directory, sync=sync)
+    within.require_directory(*os.path.split(directory))
     return write_file(path, data, sync=sync)

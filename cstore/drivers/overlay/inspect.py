@@ -8,7 +8,8 @@ import stat
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place
 from cstore.drivers.overlay.options import read_options
-from cstore.errors import CstoreError, DriverError
+from cstore.errors import CstoreError
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class OverlayInspector:
             return [Flaw(place.layer, "link", path, problem or WRONG, expected=self._name_of(place))]
         short, target = os.path.join(place.home, "l", name), f"../{place.layer}/diff"
         try:
-            found = os.readlink(short)
+            found = within.read_link(place.home, f"l/{name}")
         except FileNotFoundError:
             return [Flaw(place.layer, "short-link", short, MISSING, expected=target)]
+        except CstoreError as error:
+            return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
         except OSError:
             return [Flaw(place.layer, "short-link", short, WRONG, "it is no symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
@@ -77,7 +80,7 @@ class OverlayInspector:
             return [] if fine else [Flaw(place.layer, "lower", path, problem, expected=expected)]
         try:
             names = place.lower_names()
-        except DriverError:
+        except CstoreError:
             return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
         right = runs_through([self._layer_behind(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
@@ -152,15 +155,14 @@ def _link_of(place: Place) -> str:
 
 def _links(home: str) -> list[tuple[str, str]]:
     """Every symbolic link in the directory of short links, and what it says."""
-    folder = os.path.join(home, "l")
     try:
-        names = sorted(os.listdir(folder))
-    except OSError:
+        names = sorted(within.list_directory(home, "l"))
+    except (OSError, CstoreError):
         return []
     found = []
     for name in names:
         try:
-            found.append((name, os.readlink(os.path.join(folder, name))))
-        except OSError:
+            found.append((name, within.read_link(home, f"l/{name}")))
+        except (OSError, CstoreError):
             found.append((name, ""))
     return found

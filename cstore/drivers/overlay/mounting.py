@@ -17,6 +17,7 @@ from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
 
@@ -129,6 +130,7 @@ class Mounter:
         masked = bool(self.program) and self._options.force_mask >= 0
         read_only = options is None or options.read_only or place.foreign or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
+        within.require_directory(place.home, f"{place.layer}/diff", missing=True)
         _refuse_composefs(place)
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
@@ -148,7 +150,7 @@ class Mounter:
     def _empty(place: Place) -> str:
         """Something to lie beneath a base layer."""
         path = os.path.join(place.path, "empty")
-        return path if os.path.isdir(path) else os.path.join(place.path, "work")
+        return path if within.is_directory(place.home, f"{place.layer}/empty") else os.path.join(place.path, "work")
 
     # ── mounting ──
 
@@ -161,6 +163,8 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
+        for part in ("diff", "work", "merged", "empty"):
+            within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
         self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
@@ -362,7 +366,7 @@ def _clear_the_way(place: Place) -> None:
     if os.path.isdir(stale):
         remove_tree(stale)
     os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
-    if not os.path.isdir(place.diff):
+    if not place.has_diff:
         raise contents_lost(place)
 
 
