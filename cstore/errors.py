@@ -791,9 +791,14 @@ class ForeignThing(SystemFailure):
     """Something stands in a store where a thing of another type belongs. It was not opened."""
 
     def __init__(self, path: str, found: str, wanted: str) -> None:
-        super().__init__("use", path, OSError(22, ""), hint="cstore check tells more, and cstore repair puts it aside")
+        super().__init__("use", path, OSError(22, ""))
         self.found, self.wanted = found, wanted
         self.message = self.peer = f"{path} is {found}, and should be {wanted}"
+        self.hint = "cstore check tells more, and cstore repair puts it aside"
+        self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[ForeignThing], tuple[str, str, str]]:
+        return type(self), (self.path, self.found, self.wanted)
 
 
 class ProgramMissing(SystemFailure):

@@ -27,7 +27,9 @@ HEALERS: dict[str, Healer] = {
     **missing_layers.HEALERS,
 }
 _FILES = frozenset({"records-damaged", "records-empty", "records-missing"})
-_FIRST = frozenset({"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong"})
+_FIRST = frozenset(
+    {"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong", "thing-wrong"}
+)
 """What is healed together with damaged record files; all else has to wait until they tell what there is."""
 
 

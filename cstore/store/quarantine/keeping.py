@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.rename import exchange_within, rename_within
@@ -38,6 +39,7 @@ def quarantine_lock(context: Context) -> Iterator[None]:
     Raises:
         LockTimeout: somebody else held it for longer than the store's patience.
     """
+    within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
     with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(context.patience):
         yield
 
