@@ -51,9 +51,14 @@ class Place(Value):
         return os.path.join(self.home, self.layer, "diff")
 
     @property
-    def has_diff(self) -> bool:
-        """Whether that is a directory."""
-        return within.is_directory(self.home, f"{self.layer}/diff")
+    def has_contents(self) -> bool:
+        """Whether what the layer changes is there; of a layer of an additional layer store it is somewhere else."""
+        return within.is_directory(self.home, f"{self.layer}/diff") or self.is_additional
+
+    @property
+    def is_additional(self) -> bool:
+        """Whether the layer is one of an additional layer store: a file of that name says which."""
+        return within.is_file(self.home, f"{self.layer}/additionallayer")
 
     @property
     def merged(self) -> str:
@@ -158,7 +163,7 @@ class Homes:
         """
         for home in self:
             place = self._target(home, name)
-            if place is not None and place.has_diff and place.link in {"", name}:
+            if place is not None and place.link in {"", name} and place.has_contents:
                 return place
         return None
 
@@ -177,7 +182,7 @@ class Homes:
         for home in self:
             for layer in _layers_in(home):
                 place = Place(home, layer, home != self.own)
-                if place.has_diff and place.link == name:
+                if place.link == name and place.has_contents:
                     return place
         return None
 
