@@ -89,7 +89,7 @@ class StagingRoot:
                 lock = self._open_and_lock(number, os.O_CREAT)
                 if lock >= 0:
                     self._clear(number, lock, result)
-            except OSError:
+            except (OSError, ForeignThing):
                 result.stuck.append(self._name(_LOCK, number))
         if not numbers:
             self._leave()
@@ -114,10 +114,10 @@ class StagingRoot:
     def _in_use(self, number: str) -> bool:
         path = self._name(_LOCK, number)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = within.open_file(*os.path.split(path))
         except FileNotFoundError:
             return False  # a lock file is there before its tree and goes after it
-        except OSError:
+        except (OSError, ForeignThing):
             return True  # unknown: leave it alone
         try:
             return conflicting_process(fd, exclusive=True) is not None
@@ -155,7 +155,7 @@ class StagingRoot:
         """Return the lock file, locked; -1 if somebody else has it or it went away under our hands."""
         path = self._name(_LOCK, number)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
+            fd = within.open_file(*os.path.split(path), os.O_RDWR | create)
         except FileExistsError:
             return -1
         except FileNotFoundError:

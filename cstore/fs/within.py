@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cstore.errors import ForeignThing
 
@@ -69,13 +69,21 @@ def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o6
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
-        fd = os.open(name, flags | _FILE, mode, dir_fd=folder)
+        fd = _open(name, flags | _FILE, mode, folder)
     try:
         _require(path, os.fstat(fd), stat.S_IFREG, limit)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _open(name: str, flags: int, mode: int, folder: int) -> int:
+    """Open a file, to read without a trace in its access time where that is allowed: to its owner, and to root."""
+    if flags & os.O_ACCMODE == os.O_RDONLY:
+        with suppress(PermissionError):
+            return os.open(name, flags | os.O_NOATIME, dir_fd=folder)
+    return os.open(name, flags, mode, dir_fd=folder)
 
 
 def read_small(top: str, relative: str, limit: int = SMALL) -> bytes:
@@ -126,6 +134,21 @@ def require_directory(top: str, relative: str, *, missing: bool = False) -> None
             return
         raise
     _require(os.path.join(top, relative), status, stat.S_IFDIR)
+
+
+def make_directories(top: str, relative: str, mode: int = 0o700) -> None:
+    """Make the directory `relative` below `top`, and what is missing on the way to it.
+
+    Raises:
+        ForeignThing: it, or something on the way, is something else.
+        OSError: as mkdir(2).
+    """
+    parts = relative.split("/")
+    for end in range(1, len(parts) + 1):
+        part = "/".join(parts[:end])
+        with parent_of(top, part) as (folder, name), suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=folder)
+    require_directory(top, relative)
 
 
 def list_directory(top: str, relative: str) -> list[str]:

@@ -53,17 +53,15 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
         SystemFailure: it cannot be read.
     """
     try:
+        _refuse_other_types(path, os.lstat(path).st_mode)  # to open a device is an act of its own
         fd = _open_quietly(path)
     except FileNotFoundError:
         return b"", None
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise RecordsDamaged(path, "it is a symbolic link") from None
         raise SystemFailure("read", path, error) from None
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise RecordsDamaged(path, "it is not a regular file")
+        _refuse_other_types(path, status.st_mode)
         if status.st_size > _LARGEST:
             raise RecordsDamaged(path, f"it has {status.st_size} bytes, and no store has so many records")
         return _read_all(fd, status.st_size), identity_of(status)
@@ -71,6 +69,13 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
         raise SystemFailure("read", path, error) from None
     finally:
         os.close(fd)
+
+
+def _refuse_other_types(path: str, mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise RecordsDamaged(path, "it is a symbolic link")
+    if not stat.S_ISREG(mode):
+        raise RecordsDamaged(path, "it is not a regular file")
 
 
 def _open_quietly(path: str) -> int:

@@ -125,10 +125,8 @@ def _become(top: Path, line: list[str]) -> NoReturn:
         null = os.open(os.devnull, os.O_RDONLY)
         for number, fd in enumerate((null, said, said)):
             os.dup2(fd, number)
-        sys.stdout, sys.stderr = (
-            open(1, "w", encoding="utf-8", closefd=False),
-            open(2, "w", encoding="utf-8", closefd=False),
-        )  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         main(line)

@@ -6,7 +6,7 @@ import os
 import stat
 
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
-from cstore.drivers.overlay.lower import RESERVED, Homes, Place
+from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import form_not_read
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
@@ -55,7 +55,7 @@ class OverlayInspector:
     def _link(self, place: Place) -> list[Flaw]:
         path = os.path.join(place.path, "link")
         problem = _problem(path, stat.S_ISREG, NO_FILE)
-        name = "" if problem else _link_of(place)
+        name = "" if problem else link_of(place)
         if not name:
             return [Flaw(place.layer, "link", path, problem or WRONG, expected=self._name_of(place))]
         short, target = os.path.join(place.home, "l", name), f"../{place.layer}/diff"
@@ -86,7 +86,7 @@ class OverlayInspector:
             names = place.lower_names()
         except CstoreError:
             return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
-        right = runs_through([self._layer_behind(name) for name in names], ancestors)
+        right = runs_through([self._homes.owner_of(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
         return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]
 
@@ -95,12 +95,7 @@ class OverlayInspector:
             place = self._homes.look_up(layer)
         except CstoreError:
             return ""
-        return "" if place is None else _link_of(place)
-
-    def _layer_behind(self, name: str) -> str:
-        """The layer of a short link, even if the link itself, which is another finding, is gone; "" if none has it."""
-        found = self._homes.behind(name) or self._homes.search(name)
-        return "" if found is None else found.layer
+        return "" if place is None else link_of(place)
 
     def strays(self) -> list[Flaw]:
         """See `Inspector.strays`."""
@@ -109,8 +104,8 @@ class OverlayInspector:
             for name, target in _links(home):
                 parts = target.split("/")
                 layer = parts[1] if len(parts) == 3 and (parts[0], parts[2]) == ("..", "diff") else ""
-                known = bool(layer) and layer not in RESERVED and os.path.isdir(os.path.join(home, layer))
-                if not known or _link_of(Place(home, layer)) not in {name, ""}:
+                known = bool(layer) and layer not in RESERVED and within.is_directory(home, layer)
+                if not known or link_of(Place(home, layer)) not in {name, ""}:
                     found.append(Flaw("", "stray-link", os.path.join(home, "l", name), WRONG, target))
         return found
 
@@ -148,13 +143,6 @@ def _problem(path: str, is_right: object, otherwise: str) -> str:
     except OSError:
         return WRONG
     return "" if callable(is_right) and is_right(mode) else otherwise
-
-
-def _link_of(place: Place) -> str:
-    try:
-        return place.link
-    except (CstoreError, ValueError):
-        return ""
 
 
 def _links(home: str) -> list[tuple[str, str]]:

@@ -163,7 +163,7 @@ class Homes:
         """
         for home in self:
             place = self._target(home, name)
-            if place is not None and place.link in {"", name} and place.has_contents:
+            if place is not None and link_of(place) in {"", name} and place.has_contents:
                 return place
         return None
 
@@ -179,12 +179,22 @@ class Homes:
 
     def search(self, name: str) -> Place | None:
         """Find the layer whose `link` file holds `name`, though no link leads there. Slow, and writes nothing."""
+        return next((place for place in self._linked(name) if place.has_contents), None)
+
+    def owner_of(self, name: str) -> str:
+        """The layer that a short link stands for, whether or not its contents are there; "" if nothing tells."""
+        for home in self:
+            place = self._target(home, name)
+            if place is not None and link_of(place) in {"", name}:
+                return place.layer
+        return next((place.layer for place in self._linked(name)), "")
+
+    def _linked(self, name: str) -> Iterator[Place]:
         for home in self:
             for layer in _layers_in(home):
                 place = Place(home, layer, home != self.own)
-                if place.link == name and place.has_contents:
-                    return place
-        return None
+                if link_of(place) == name:
+                    yield place
 
     def ancestors(self, place: Place) -> list[Place]:
         """All layers beneath `place`, nearest first. Writes nothing; a missing link is got over.
@@ -224,6 +234,14 @@ class Homes:
             return base is None and not names
         found = self.behind(names[0]) or self.search(names[0])
         return found is not None and found.layer == base
+
+
+def link_of(place: Place) -> str:
+    """The name of a layer's short link, "" also if something else stands in the place of the file that holds it."""
+    try:
+        return place.link
+    except CstoreError:
+        return ""
 
 
 def _is_link_name(text: str) -> bool:

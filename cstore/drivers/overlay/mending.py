@@ -37,7 +37,7 @@ class OverlayMender:
         except CstoreError:
             return None
         if not names:
-            return "" if os.path.isdir(os.path.join(place.path, "empty")) else None
+            return "" if within.is_directory(place.home, f"{layer}/empty") else None
         found = self._homes.behind(names[0]) or self._homes.search(names[0])
         return None if found is None else found.layer
 
@@ -128,9 +128,9 @@ class OverlayMender:
         return made
 
     def _lies_on(self, place: Place) -> list[str]:
-        """The ancestors that the layer's files name now; none if they name one that is not there."""
+        """The ancestors that the layer's files name now; "" for one of which nothing is left."""
         try:
-            return [ancestor.layer for ancestor in self._homes.ancestors(place)]
+            return [self._homes.owner_of(name) for name in place.lower_names()]
         except CstoreError:
             return []
 

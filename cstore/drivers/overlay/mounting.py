@@ -187,7 +187,9 @@ class Mounter:
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
-            os.makedirs(target, 0o700, exist_ok=True)
+            home = self._run_home if place.foreign else place.home
+            os.makedirs(home, 0o700, exist_ok=True)
+            within.make_directories(home, f"{place.layer}/merged")
             if stack.upper:
                 _clear_the_way(place)
         except OSError as error:
@@ -214,7 +216,9 @@ class Mounter:
         """Mount with other owners for all that is only read; what is written has its owners on disk."""
         from cstore.drivers.overlay.idshift import shifted_lowers
 
-        folder = os.path.dirname(target) if place.foreign else place.path
+        home = self._run_home if place.foreign else place.home
+        within.require_directory(home, f"{place.layer}/mapped", missing=True)
+        folder = os.path.join(home, place.layer)
         if stack.upper:
             _give_root(stack.upper, id_map)
         with shifted_lowers(stack.lowers, folder, id_map) as lowers:
@@ -274,7 +278,8 @@ class Mounter:
             SystemFailure: the kernel refuses.
         """
         target = self._target(place)
-        if not os.path.isdir(target):
+        home = self._run_home if place.foreign else place.home
+        if not within.is_directory(home, f"{place.layer}/merged"):
             return
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
@@ -381,10 +386,10 @@ def _clear_the_way(place: Place) -> None:
     """Make what a writable mount needs, and take away what would forbid it."""
     from cstore.fs.tree import remove_tree
 
-    stale = os.path.join(place.path, "work", "work", "incompat", "volatile")
-    if os.path.isdir(stale):
-        remove_tree(stale)
-    os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
+    stale = f"{place.layer}/work/work/incompat/volatile"
+    if within.is_directory(place.home, stale):
+        remove_tree(os.path.join(place.home, stale))
+    within.make_directories(place.home, f"{place.layer}/work")
     if not place.has_contents:
         raise contents_lost(place)
 
