@@ -27,7 +27,7 @@ CstoreError
 ├── NotChecked             nothing can be said about the state of the store
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
-    └── ProgramMissing, ProgramRefused
+    └── ForeignThing, ProgramMissing, ProgramRefused
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
 `peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
@@ -825,6 +825,20 @@ class SystemFailure(CstoreError):
         self.action, self.path, self.errno = action, path, error.errno or 0
         reason = os.strerror(error.errno) if error.errno else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")
+
+
+class ForeignThing(SystemFailure):
+    """Something stands in a store where a thing of another type belongs. It was not opened."""
+
+    def __init__(self, path: str, found: str, wanted: str) -> None:
+        super().__init__("use", path, OSError(22, ""))
+        self.found, self.wanted = found, wanted
+        self.message = self.peer = f"{path} is {found}, and should be {wanted}"
+        self.hint = "cstore check tells more, and cstore repair puts it aside"
+        self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[ForeignThing], tuple[str, str, str]]:
+        return type(self), (self.path, self.found, self.wanted)
 
 
 class ProgramMissing(SystemFailure):

@@ -23,7 +23,8 @@ from functools import cached_property
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
-from cstore.errors import DriverError, SystemFailure, UnsafeID
+from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
+from cstore.fs import within
 from cstore.ids import check_part
 
 TYPE_CHECKING = False
@@ -125,7 +126,7 @@ class OverlayDriver:
         refuse_not_read(below)
         if not below.link:
             mend_links(self._homes, below)
-        if not os.path.isdir(below.diff):
+        if not below.has_contents:
             raise contents_lost(below)
         self._homes.ancestors(below)
 
@@ -257,10 +258,9 @@ class OverlayDriver:
             staging.remove()
             raise
         # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
-        path = os.path.join(place.home, "l", link)
-        with suppress(OSError):
-            if link and os.readlink(path) == f"../{layer}/diff":
-                os.unlink(path)
+        with suppress(OSError, CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
+            if link and os.readlink(name, dir_fd=folder) == f"../{layer}/diff":
+                os.unlink(name, dir_fd=folder)
         return StagedRemoval(staging)
 
     def _writable(self, layer: str) -> Place:
