@@ -72,6 +72,8 @@ class Session:
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell
+            if intent == Intent.WRITE:
+                self.warn(self._store.config.write_warnings)
             if self.debug:
                 self._log_store(self._store)
         return self._store
@@ -97,6 +99,8 @@ class Session:
         from logging import getLogger
 
         log = getLogger(__name__)
+        for note in self.config.notes:
+            log.debug("%s", note)
         log.debug("Root: %s", self.config.graph_root)
         log.debug("Run Root: %s", self.config.run_root)
         log.debug("Driver Name: %s", store.driver_name)
@@ -180,6 +184,7 @@ def _overrides(given: Mapping[str, Any]) -> Any:
         transient_store=given.get("transient_store"),
         sync=None if given.get("no_sync") is None else not given["no_sync"],
         lock_timeout=given.get("lock_timeout"),
+        config_file=given.get("config", ""),
     )
 
 

@@ -69,6 +69,7 @@ KEYS: dict[str, str] = {
     f"{OPTIONS}.overlay.skip_mount_home": Kind.FLAG_WORD,
     f"{OPTIONS}.overlay.use_composefs": Kind.FLAG_WORD,
     f"{OPTIONS}.overlay.force_mask": Kind.TEXT,
+    f"{OPTIONS}.overlay.sync": Kind.TEXT,
     f"{OPTIONS}.vfs.ignore_chown_errors": Kind.FLAG_WORD,
     f"{OPTIONS}.btrfs.min_space": Kind.TEXT,
     f"{OPTIONS}.btrfs.size": Kind.TEXT,

@@ -62,7 +62,7 @@ def _driver(
     if overrides.driver:
         return overrides.driver, overrides.driver, []
     spelled = environment.driver or settings.string(keys.DRIVER)
-    source, line, key = settings.source, 0, keys.DRIVER
+    source, line, key = settings.file(keys.DRIVER), 0, keys.DRIVER
     if environment.driver:
         source, key = "STORAGE_DRIVER", ""
     if spelled == "overlay2":
@@ -70,10 +70,7 @@ def _driver(
             line = settings.line(keys.DRIVER)
         remark = ConfigError(source, "overlay2 is called overlay now; overlay is used", line=line, key=key)
         return "overlay", spelled, [remark]
-    if spelled or settings.strings(keys.DRIVER_PRIORITY) or source in {"", os.devnull}:
-        return spelled, spelled, []
-    reason = "it should be set; a driver is picked automatically"
-    return "", "", [ConfigError(source, reason, key=keys.DRIVER)]
+    return spelled, spelled, []
 
 
 def _driver_options(
@@ -86,7 +83,7 @@ def _driver_options(
     choice = DriverChoice(settings=settings, replacement=replacement, added=overrides.driver_options)
     if replacement is not None:
         return (*replacement, *choice.added), choice, []
-    made, ignored = file_options(settings, *driver)
+    made, ignored = file_options(settings, driver[0])
     return (*made, *choice.added), choice, ignored
 
 
@@ -105,12 +102,12 @@ def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, lis
         hint = "leave it out, or give it a directory of its own"
         if overrides.image_store:
             raise ConfigError("--image-store", reason, hint=hint)
-        raise ConfigError(settings.source, reason, line=settings.line(key), key=key, hint=hint)
+        raise ConfigError(settings.file(key), reason, line=settings.line(key), key=key, hint=hint)
     if not (top and low) or top == low:
         return store, []
-    line = settings.line(keys.OPTIONS_IMAGE_STORE)
+    key = keys.OPTIONS_IMAGE_STORE
     reason = f"ignored, because {keys.IMAGE_STORE} names another directory"
-    return store, [ConfigError(settings.source, reason, line=line, key=keys.OPTIONS_IMAGE_STORE)]
+    return store, [ConfigError(settings.file(key), reason, line=settings.line(key), key=key)]
 
 
 def _lock_timeout(settings: FileSettings, overrides: Overrides) -> float | None:

@@ -19,20 +19,26 @@ AUTO_USERNS_MIN_SIZE = 1024
 AUTO_USERNS_MAX_SIZE = 65536
 
 
+class Appended(list[str]):
+    """An array that adds to what earlier files say, in place of replacing it."""
+
+
 class FileSettings(Value):
-    """What one file says: values as written, checked for their type, nothing filled in.
+    """What one file says, or several files together: values as written, checked for their type, nothing filled in.
 
     Attributes:
         source: the file's path, "" for no file at all.
         text: the file's text, to find a line in.
         values: dotted key in lower case → value. Only keys that the file has.
         remarks: what is odd about the file and yet does not stop anybody.
+        parts: the files that were merged, in their order; none if this is one file.
     """
 
     source: str = ""
     text: str = ""
     values: Mapping[str, Any] = {}
     remarks: tuple[ConfigError, ...] = ()
+    parts: tuple[FileSettings, ...] = ()
 
     def string(self, key: str) -> str:
         """The value of a key that takes a string; "" if it is not there."""
@@ -65,16 +71,23 @@ class FileSettings(Value):
         """The line that `key` stands on, 0 if that cannot be told."""
         from cstore.config.lines import line_of
 
-        return line_of(self.text, key)
+        return line_of(self._part(key).text, key)
+
+    def file(self, key: str) -> str:
+        """The file that `key` comes from: the last one that has it."""
+        return self._part(key).source or self.source
+
+    def _part(self, key: str) -> FileSettings:
+        return next((part for part in reversed(self.parts) if key in part.values), self)
 
     def keep(self, keys: Collection[str]) -> FileSettings:
         """The same file as if it had only `keys`."""
         kept = {key: value for key, value in self.values.items() if key in keys}
-        return FileSettings(self.source, self.text, kept, self.remarks)
+        return FileSettings(self.source, self.text, kept, self.remarks, self.parts)
 
     def with_values(self, changes: Mapping[str, Any]) -> FileSettings:
         """The same file with other values for some keys."""
-        return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks)
+        return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks, self.parts)
 
     def _value(self, key: str, *kinds: str) -> Any:
         if KEYS[key] not in kinds:
@@ -96,6 +109,7 @@ class Overrides(Value, kw_only=True):
     transient_store: bool | None = None
     sync: bool | None = None
     lock_timeout: float | None = None
+    config_file: str = ""
 
 
 class DriverChoice(Value):
@@ -135,7 +149,9 @@ class StoreConfig(Value, kw_only=True):
         sync: make every change durable before reporting success.
         lock_timeout: seconds to wait for a lock, None for ever.
         warnings: plain sentences for the user.
-        source: the file read, "" for none.
+        write_warnings: the same, for commands that change the store.
+        notes: what was decided without a word: `config --sources` and --debug tell it.
+        source: the main file, "" for none.
         choice: what `driver_options` was made of.
     """
 
@@ -156,6 +172,8 @@ class StoreConfig(Value, kw_only=True):
     sync: bool = True
     lock_timeout: float | None = None
     warnings: tuple[str, ...] = ()
+    write_warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     source: str = ""
     choice: DriverChoice = DriverChoice()
 

@@ -85,17 +85,16 @@ def _read_options(options: Sequence[str]) -> list[str]:
     """
     if not options:
         return []
-    from cstore.config.driver_options import additional_image_stores, split_option
+    from cstore.config.driver_options import additional_image_stores, options_for
 
-    for key, value in map(split_option, options):
-        name = key.removeprefix("vfs").removeprefix(".")
+    for name, value, key in options_for(NAME, options):
         if name == "mountopt":
             raise no_mount_options(NAME)
         if name == "ignore_chown_errors":
             _check_flag(name, value)
         elif name != "imagestore":
             raise DriverError("vfs", f"it has no option {key!r}", peer=f"vfs driver does not support {key} options")
-    return [_existing(path) for path in additional_image_stores(options)]
+    return [_existing(path) for path in additional_image_stores(options, NAME)]
 
 
 def _check_flag(name: str, value: str) -> None:

@@ -86,7 +86,7 @@ def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
     """Name the stores that are looked into after the store's own."""
     from cstore.config.driver_options import additional_image_stores
 
-    paths = additional_image_stores(config.driver_options) if config.driver_options else ()
+    paths = additional_image_stores(config.driver_options, layout.driver) if config.driver_options else ()
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
     if layout.image_store:  # images that were made before there was an image store
         own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
