@@ -68,9 +68,10 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[C
     options: list[str] = []
     remarks: dict[str, ConfigError] = {}
     for owner, name, value, key in _written(settings):
-        if owner in {"", family} and (complaint := _complaint(name, value)):
+        concerns = owner in {"", family} and family in KNOWN
+        if concerns and name in KNOWN[family] and (complaint := _complaint(name, value)):
             raise ConfigError(settings.file(key), complaint, line=settings.line(key), key=key)
-        if not owner and family in KNOWN and name not in KNOWN[family]:
+        if concerns and name not in KNOWN[family]:
             reason = f"the {driver} driver has no such option, ignored"
             remarks.setdefault(key, ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
         options.append(f"{owner}.{name}={value}" if owner else f"{name}={value}")
@@ -116,7 +117,7 @@ def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str,
     for key, value in map(split_option, options):
         prefix, _, name = key.rpartition(".")
         if prefix in {"", driver} or (driver == "overlay" and prefix == "overlay2"):
-            if name in KNOWN[driver] or key.startswith((".", f"{driver}.", "overlay2.")) or name not in _GENERAL:
+            if name in KNOWN[driver] or not (name in _OWN[driver] or (name in _GENERAL and not prefix)):
                 yield name, value, key
         elif prefix not in {*KNOWN, "overlay2"}:
             raise InvalidOption(

@@ -21,6 +21,7 @@ from cstore.config.rootless import (
     Identity,
     Places,
     data_root,
+    existing_drivers,
     inherited,
     rootless_identity,
     runtime_directory,
@@ -106,6 +107,7 @@ class _Choice:
         found = find_files(self._environment, self._identity, self._places)
         settings = self._rooted(read_all(found), self._for_user(found))
         self._remark_two_roots(settings)
+        settings = self._with_driver_of_store(settings, found)
         if self._overrides.graph_root or not self._may_differ(found):
             return settings, ()
         try:
@@ -126,6 +128,14 @@ class _Choice:
             f"use; this is {new}. Write the graphroot that all shall use into {where}, or name one with --graph"
         )
         return settings, (standing,)
+
+    def _with_driver_of_store(self, settings: FileSettings, found: Found) -> FileSettings:
+        """For a user whom nobody told a driver, that of the store that exists, as older tools have it."""
+        said = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
+        if said or settings.strings(keys.DRIVER_PRIORITY) or not self._for_user(found):
+            return settings
+        present = existing_drivers(settings.string(keys.GRAPH_ROOT))
+        return settings if not present or "overlay" in present else settings.with_values({keys.DRIVER: present[0]})
 
     def _remark_two_roots(self, settings: FileSettings) -> None:
         path, key = settings.string(keys.ROOTLESS_PATH), keys.ROOTLESS_PATH
