@@ -1,32 +1,14 @@
-"""Layers that an ordinary user unpacked, as root sees them: their owners are those of that user's namespace."""
+"""Stores of ordinary users, as root sees them."""
 
 from __future__ import annotations
 
 import os
 
-from cstore.errors import ConfigError, Unsupported
-from cstore.idmap import IDENTITY, IDMap, IDRange
+from cstore.errors import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.layout import Layout
-
-
-def namespace_of(tar_split: str) -> IDMap:
-    """The ID map of the user who unpacked a layer: whoever owns its tar-split file, and the directory that is in.
-
-    Raises:
-        OSError: the file or directory cannot be looked at.
-    """
-    written = os.lstat(tar_split)
-    if os.geteuid() != 0 or written.st_uid == 0 or os.stat(os.path.dirname(tar_split)).st_uid != written.st_uid:
-        return IDENTITY
-    from cstore.store.rootless import granted_ids
-
-    try:
-        return granted_ids(written.st_uid, written.st_gid)
-    except ConfigError:  # nobody can say what else the user may have
-        return IDMap((IDRange(0, written.st_uid, 1),), (IDRange(0, written.st_gid, 1),))
 
 
 def leave_to_its_user(layout: Layout) -> None:
