@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import CstoreError, Patience, Store, StoreConfig
+    from cstore.config import Overrides
 
 
 class Intent:
@@ -42,6 +43,12 @@ class Session:
         return bool(self.settings.get("debug"))
 
     @property
+    def overrides(self) -> Overrides:
+        """What the command line says of the configuration."""
+        made: Overrides = _overrides(self.settings)
+        return made
+
+    @property
     def config(self) -> StoreConfig:
         """The configuration, with the command line laid over it. Its warnings are printed once.
 
@@ -51,7 +58,7 @@ class Session:
         if self._config is None:
             from cstore.config import load_config
 
-            self._config = load_config(_overrides(self.settings))
+            self._config = load_config(self.overrides)
             self.warn(self._config.warnings)
         return self._config
 

@@ -32,14 +32,14 @@ _OWN: dict[str, tuple[str, ...]] = {
         "use_composefs",
         "sync",
     ),
-    "vfs": ("ignore_chown_errors",),
+    "vfs": ("ignore_chown_errors", "sync"),
     "zfs": ("fsname", "mountopt", "size"),
     "btrfs": ("min_space", "size"),
     "aufs": ("mountopt",),
 }
 KNOWN: dict[str, frozenset[str]] = {
     "overlay": frozenset({*_GENERIC, *_STORES.values(), "additionalimagestore", "inodes", "use_composefs", "sync"}),
-    "vfs": frozenset({"imagestore", "ignore_chown_errors"}),
+    "vfs": frozenset({"imagestore", "ignore_chown_errors", "sync"}),
     "btrfs": frozenset({"min_space", "size"}),
     "zfs": frozenset({"fsname", "mountopt"}),
     "aufs": frozenset({"mountopt"}),
@@ -102,7 +102,7 @@ def older_options(settings: FileSettings, driver: str, prefix: str = "") -> list
     return [
         f"{word}.{name}={value}"
         for name, value, _, word in _candidates(settings, family, prefix or driver)
-        if family not in KNOWN or name in KNOWN[family]
+        if name != "sync" and (family not in KNOWN or name in KNOWN[family])
     ]
 
 

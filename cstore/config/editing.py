@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cstore.config.options import FileSettings
+
 
 def full_key(written: str) -> str:
     """The dotted name of a key, which may be written without `storage.` or `storage.options.`.
@@ -50,6 +52,16 @@ def value_of(key: str, text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         raise ConfigError(key, f"it must be {kind}, not {text!r}") from None
+
+
+def check_options(settings: FileSettings) -> None:
+    """Make sure that no driver would refuse what a file gives it, whichever is used.
+
+    Raises:
+        ConfigError: one would.
+    """
+    for driver in KNOWN:
+        file_options(settings, driver)
 
 
 def with_value(path: str, text: str, key: str, value: Any) -> str:
@@ -116,8 +128,7 @@ def _checked(path: str, before: Any, lines: list[str], key: str, value: Any) -> 
     """Make sure that the edited text says what it should and nothing else has changed."""
     text = "\n".join(lines) + "\n"
     after = read_settings(path, text)
-    for driver in KNOWN:
-        file_options(after, driver)
+    check_options(after)
     changed = dict(before)
     table, _, name = key.rpartition(".")
     if table == keys.PULL_OPTIONS:

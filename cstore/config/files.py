@@ -12,7 +12,7 @@ import stat
 from cstore.config import keys
 from cstore.config.keys import Kind
 from cstore.config.options import Appended, FileSettings
-from cstore.config.parse import read_file
+from cstore.config.parse import read_file, read_settings
 from cstore.config.rootless import home_directory
 from cstore.errors import ConfigError
 from cstore.values import Value
@@ -45,8 +45,8 @@ class Found(Value):
     passed_over: tuple[tuple[str, str], ...] = ()
 
 
-def find_files(environment: Environment, identity: Identity, places: Places) -> Found:
-    """Find the files that count for the newest generation of tools.
+def find_files(environment: Environment, identity: Identity, places: Places, planned: str = "") -> Found:
+    """Find the files that count for the newest generation of tools; `planned` is one that is going to be written.
 
     Raises:
         ConfigError: a directory of drop-ins cannot be listed.
@@ -57,9 +57,9 @@ def find_files(environment: Environment, identity: Identity, places: Places) -> 
     if named:
         main, dropped, is_own = named, [], True
     else:
-        main = _first(_main_files(own, places), passed)
+        main = _first(_main_files(own, places), passed, planned)
         is_own = own is not None and main == os.path.join(own, MAIN)
-        dropped = _drop_ins(_directories(own, identity, places), passed)
+        dropped = _drop_ins(_directories(own, identity, places), passed, planned)
     files = (*([main] if main else []), *dropped, *([override] if override else []))
     return Found(main, is_own, files, tuple(passed))
 
@@ -99,13 +99,14 @@ def combine(parts: Iterable[FileSettings], source: str = "") -> FileSettings:
     return FileSettings(source or (read[0].source if read else ""), read[0].text if read else "", values, remarks, read)
 
 
-def read_all(found: Found) -> FileSettings:
-    """Read every file that counts and merge them.
+def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
+    """Read every file that counts and merge them. `planned` is the path and text of one that is going to be written.
 
     Raises:
         ConfigError: one of them cannot be read or makes no sense.
     """
-    return combine([read_file(path) for path in found.files], found.main)
+    path, text = planned
+    return combine([read_settings(path, text) if one == path else read_file(one) for one in found.files], found.main)
 
 
 def _main_files(own: str | None, places: Places) -> Iterator[str]:
@@ -115,10 +116,10 @@ def _main_files(own: str | None, places: Places) -> Iterator[str]:
     yield places.distribution_file
 
 
-def _first(paths: Iterable[str], passed: list[tuple[str, str]]) -> str:
+def _first(paths: Iterable[str], passed: list[tuple[str, str]], planned: str) -> str:
     chosen = ""
     for path in paths:
-        if not is_there(path):
+        if path != planned and not is_there(path):
             continue
         if chosen:
             passed.append((path, f"{chosen} is the main file"))
@@ -138,16 +139,19 @@ def _directories(own: str | None, identity: Identity, places: Places) -> Iterato
         yield os.path.join(own, DROP_INS)
 
 
-def _drop_ins(directories: Iterable[str], passed: list[tuple[str, str]]) -> list[str]:
+def _drop_ins(directories: Iterable[str], passed: list[tuple[str, str]], planned: str) -> list[str]:
     """The drop-ins that count, sorted by name; of one name, the one in the latest directory."""
     found: dict[str, str] = {}
     for directory in directories:
-        for name in _names(directory):
+        names = _names(directory)
+        if planned and os.path.dirname(planned) == directory:
+            names = sorted({*names, os.path.basename(planned)})
+        for name in names:
             path = os.path.join(directory, name)
             if not name.endswith(_SUFFIX):
                 passed.append((path, f"its name does not end in {_SUFFIX}"))
                 continue
-            if reason := _irregular(path):
+            if path != planned and (reason := _irregular(path)):
                 passed.append((path, reason))
                 continue
             if name in found:

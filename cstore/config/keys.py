@@ -71,6 +71,7 @@ KEYS: dict[str, str] = {
     f"{OPTIONS}.overlay.force_mask": Kind.TEXT,
     f"{OPTIONS}.overlay.sync": Kind.TEXT,
     f"{OPTIONS}.vfs.ignore_chown_errors": Kind.FLAG_WORD,
+    f"{OPTIONS}.vfs.sync": Kind.TEXT,
     f"{OPTIONS}.btrfs.min_space": Kind.TEXT,
     f"{OPTIONS}.btrfs.size": Kind.TEXT,
     f"{OPTIONS}.zfs.fsname": Kind.TEXT,

@@ -6,6 +6,7 @@ from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS, Kind
 
 _OVERLAY, _BTRFS, _ZFS = f"{OPTIONS}.overlay", f"{OPTIONS}.btrfs", f"{OPTIONS}.zfs"
+_VFS_SYNC = f"{OPTIONS}.vfs.sync"
 
 MEANINGS: dict[str, str] = {
     keys.DRIVER: "Storage driver: overlay, vfs, btrfs or zfs. Empty: the existing store's, else the first usable.",
@@ -32,6 +33,7 @@ MEANINGS: dict[str, str] = {
     keys.PULL_OPTIONS: "What pulling an image may do: a table of strings.",
     f"{_OVERLAY}.inodes": "How many files each container may make.",
     f"{_OVERLAY}.sync": "filesystem or none: whether Podman syncs a layer when it is made. cstore always does.",
+    _VFS_SYNC: "The same for vfs.",
     f"{_BTRFS}.min_space": "Smallest limit that a layer may be given; turns quota on.",
     f"{_BTRFS}.size": "Limit of read-write layers that have none of their own.",
     f"{_ZFS}.fsname": "Dataset that holds the layers.",
@@ -49,7 +51,12 @@ _DEFAULTS = {
     keys.SYNC: "true",
     keys.LOCK_TIMEOUT: "no limit",
 }
-_SINCE = {f"{_OVERLAY}.sync": "1.62 of containers/storage", keys.SYNC: "cstore", keys.LOCK_TIMEOUT: "cstore"}
+_SINCE = {
+    f"{_OVERLAY}.sync": "1.62 of containers/storage",
+    _VFS_SYNC: "1.62 of containers/storage",
+    keys.SYNC: "cstore",
+    keys.LOCK_TIMEOUT: "cstore",
+}
 _ADDED_BY_KIND = {Kind.TEXTS: "[]", Kind.FLAG: "false", Kind.NUMBER: "0", Kind.TEXT_TABLE: "{}", Kind.EMPTY_TABLE: "{}"}
 
 

@@ -6,13 +6,13 @@ import os
 
 from cstore.config import keys
 from cstore.config.driver_options import file_options
-from cstore.config.options import DriverChoice, StoreConfig
+from cstore.config.options import DriverChoice, FileSettings, StoreConfig
 from cstore.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.config.environment import Environment
-    from cstore.config.options import FileSettings, Overrides
+    from cstore.config.options import Overrides
 
 
 def merge(
@@ -80,11 +80,25 @@ def _driver_options(
     replacement = None
     if environment.driver_options is not None:
         replacement = tuple(environment.driver_options.split(",")) if environment.driver_options else ()
-    choice = DriverChoice(settings=settings, replacement=replacement, added=overrides.driver_options)
+    given = _given(overrides, environment)
+    choice = DriverChoice(settings=settings, replacement=replacement, added=overrides.driver_options, given=given)
     if replacement is not None:
         return (*replacement, *choice.added), choice, []
     made, ignored = file_options(settings, driver[0])
     return (*made, *choice.added), choice, ignored
+
+
+def _given(overrides: Overrides, environment: Environment) -> tuple[FileSettings, ...]:
+    """What variables and options say of keys; the roots are in the settings already."""
+    said: tuple[tuple[str, str, object], ...] = (
+        ("STORAGE_DRIVER", keys.DRIVER, environment.driver or None),
+        ("--storage-driver", keys.DRIVER, overrides.driver or None),
+        ("--image-store", keys.IMAGE_STORE, overrides.image_store or None),
+        ("--transient-store", keys.TRANSIENT_STORE, overrides.transient_store),
+        ("--no-sync", keys.SYNC, overrides.sync),
+        ("--lock-timeout", keys.LOCK_TIMEOUT, overrides.lock_timeout),
+    )
+    return tuple(FileSettings(source, "", {key: value}) for source, key, value in said if value is not None)
 
 
 def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, list[ConfigError]]:

@@ -89,6 +89,18 @@ class FileSettings(Value):
         """The same file with other values for some keys."""
         return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks, self.parts)
 
+    def with_part(self, source: str, values: Mapping[str, Any]) -> FileSettings:
+        """The same with `values` laid over it, which `source` gives: an option, a variable, or what was found out."""
+        part = FileSettings(source, "", values)
+        parts = (*(self.parts or (self,)), part)
+        return FileSettings(self.source, self.text, {**self.values, **values}, self.remarks, parts)
+
+    def place(self, key: str) -> str:
+        """File and line of a key, or the option or variable that gives it; "" if nothing does."""
+        part = self._part(key)
+        line = part.line(key) if key in part.values else 0
+        return f"{part.source}, line {line}" if line else part.source
+
     def _value(self, key: str, *kinds: str) -> Any:
         if KEYS[key] not in kinds:
             raise TypeError(f"{key} takes {KEYS[key]}")
@@ -113,11 +125,19 @@ class Overrides(Value, kw_only=True):
 
 
 class DriverChoice(Value):
-    """What driver options are made of, kept so that they can be made again once a driver has been chosen."""
+    """What a configuration is made of, kept to make driver options again once a driver has been chosen, and to tell.
+
+    Attributes:
+        settings: what the files say together.
+        replacement: driver options in place of those of the files, None if there are none.
+        added: driver options that are added to either.
+        given: what variables and options of the command line say of keys, in the order in which they count.
+    """
 
     settings: FileSettings = FileSettings()
     replacement: tuple[str, ...] | None = None
     added: tuple[str, ...] = ()
+    given: tuple[FileSettings, ...] = ()
 
 
 class PullOptions(Value):
@@ -153,6 +173,7 @@ class StoreConfig(Value, kw_only=True):
         notes: what was decided without a word: `config --sources` and --debug tell it.
         source: the main file, "" for none.
         choice: what `driver_options` was made of.
+        passed_over: files and directories that stand where configuration is looked for and do not count; and why.
     """
 
     graph_root: str = ""
@@ -176,6 +197,7 @@ class StoreConfig(Value, kw_only=True):
     notes: tuple[str, ...] = ()
     source: str = ""
     choice: DriverChoice = DriverChoice()
+    passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
     def auto_userns_sizes(self) -> tuple[int, int]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from cstore.config.environment import read_environment
-from cstore.config.files import find_files
 from cstore.config.keys import KEYS
-from cstore.config.rootless import Places, rootless_identity
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cstore.config.options import FileSettings, StoreConfig
+    from cstore.config.options import StoreConfig
 
 
 class Origin(Value):
@@ -30,26 +27,26 @@ class Origin(Value):
 
 
 def origins(config: StoreConfig) -> list[Origin]:
-    """The keys that files give a value, in the order of the manual."""
-    settings = config.choice.settings
-    parts = settings.parts or (settings,)
+    """The keys that something gives a value, in the order of the manual; after them the driver options given at once.
+
+    Options of the command line come before variables, these before files, and the defaults of the roots last.
+    """
+    choice = config.choice
+    settings = choice.settings
+    parts = [*reversed(choice.given), *reversed(settings.parts or (settings,))]
     found = []
     for key in KEYS:
-        said = [part for part in reversed(parts) if key in part.values]
+        said = [part for part in parts if key in part.values]
         if said:
-            earlier = tuple((_shown(part.values[key]), _place(part, key)) for part in said[1:])
-            found.append(Origin(key, _shown(settings.values[key]), _place(said[0], key), earlier))
+            value = settings.values[key] if said[0] not in choice.given else said[0].values[key]
+            earlier = tuple((_shown(part.values[key]), part.place(key)) for part in said[1:])
+            found.append(Origin(key, _shown(value), said[0].place(key), earlier))
+    if choice.replacement is not None:
+        made = ",".join(choice.replacement)
+        found.append(Origin("driver options", f"{_shown(made)}, and none of the files", "STORAGE_OPTS"))
+    if choice.added:
+        found.append(Origin("driver options", _shown(",".join(choice.added)), "--storage-opt"))
     return found
-
-
-def passed_over() -> tuple[tuple[str, str], ...]:
-    """Files and directories that stand where configuration is looked for, and do not count; and why."""
-    return find_files(read_environment(), rootless_identity(), Places()).passed_over
-
-
-def _place(part: FileSettings, key: str) -> str:
-    line = part.line(key)
-    return f"{part.source}, line {line}" if line else part.source
 
 
 def _shown(value: object) -> str:

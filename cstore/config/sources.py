@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from cstore.config import keys
-from cstore.config.driver_options import sentence
+from cstore.config.driver_options import file_options, sentence
 from cstore.config.environment import Environment, read_environment
 from cstore.config.expand import expand_settings, plain_path
 from cstore.config.files import Found, combine, find_files, is_there, read_all
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _NO_FILE = FileSettings()
+_DEFAULT = "the default"
 _RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
 """What a store's directories end in, after the driver's name, and the record file in each."""
 
@@ -46,6 +47,7 @@ def load_config(
     identity: Identity | None = None,
     places: Places | None = None,
     strict: bool = False,
+    planned: tuple[str, str] = ("", ""),
 ) -> StoreConfig:
     """Work out the configuration that is in force. Reads files; writes nothing.
 
@@ -55,6 +57,7 @@ def load_config(
         identity: on whose behalf, by default found out.
         places: where the system's own files are.
         strict: treat the first warning as an error.
+        planned: path and text of a file that is going to be written, to see what it would lead to.
 
     Raises:
         ConfigError: a file, variable or option makes no sense; it says which, and where.
@@ -64,12 +67,13 @@ def load_config(
     if overrides.config_file:
         environment = environment.with_(config_file=overrides.config_file)
     identity = identity or rootless_identity(environ)
-    choice = _Choice(environment, identity, places or Places(), overrides)
+    choice = _Choice(environment, identity, places or Places(), overrides, planned)
     settings, standing = choice.settle()
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
     if identity.per_user:
         _require_stores(settings)
-    config = config.with_(notes=tuple(choice.notes), write_warnings=standing)
+    _check_options(config)
+    config = config.with_(notes=tuple(choice.notes), write_warnings=standing, passed_over=choice.passed_over)
     return _finished(config, [*settings.remarks, *choice.odd, *remarks], strict=strict)
 
 
@@ -85,6 +89,23 @@ def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bo
     return _finished(config, [*settings.remarks, *remarks], strict=strict)
 
 
+def _check_options(config: StoreConfig) -> None:
+    """Refuse what the driver would refuse that is tried first where none is named; a named one is checked already.
+
+    Raises:
+        ConfigError: a driver option of a file makes no sense.
+    """
+    if config.driver or config.choice.replacement is not None:
+        return
+    first = (*config.driver_priority, "overlay")[0]
+    try:
+        file_options(config.choice.settings, first)
+    except ConfigError:
+        present = existing_drivers(config.graph_root)
+        if not present or first in present:
+            raise
+
+
 def _finished(config: StoreConfig, remarks: Sequence[ConfigError], *, strict: bool) -> StoreConfig:
     if strict and remarks:
         raise remarks[0]
@@ -94,40 +115,60 @@ def _finished(config: StoreConfig, remarks: Sequence[ConfigError], *, strict: bo
 class _Choice:
     """Which files count, and which store they lead to."""
 
-    def __init__(self, environment: Environment, identity: Identity, places: Places, overrides: Overrides) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        identity: Identity,
+        places: Places,
+        overrides: Overrides,
+        planned: tuple[str, str],
+    ) -> None:
         self._environment = environment
         self._identity = identity
         self._places = places
         self._overrides = overrides
+        self._planned = planned
+        self.passed_over: tuple[tuple[str, str], ...] = ()
         self.notes: list[str] = []
         self.odd: list[ConfigError] = []
 
     def settle(self) -> tuple[FileSettings, tuple[str, ...]]:
         """The settings in force, their roots filled in, and what to warn of before anything is changed."""
-        found = find_files(self._environment, self._identity, self._places)
-        settings = self._rooted(read_all(found), self._for_user(found))
+        found = find_files(self._environment, self._identity, self._places, self._planned[0])
+        self.passed_over = found.passed_over
+        for_user = self._identity.per_user and not self._environment.config_file
+        settings = self._rooted(read_all(found, self._planned), for_user=for_user)
         self._remark_two_roots(settings)
         settings = self._with_driver_of_store(settings, found)
-        if self._overrides.graph_root or not self._may_differ(found):
+        if not self._may_differ(found):
             return settings, ()
+        notes = tuple(self.notes)
         try:
             older = self._older()
         except ConfigError:
             return settings, ()  # what only older tools read is wrong: their concern
-        new, old = (one.string(keys.GRAPH_ROOT) for one in (settings, older))
-        if new == old or not _has_store(old):
+        new, old = self._store(settings), self._store(older)
+        same_driver = new[1] == old[1] or not (new[1] and old[1])  # a driver that nobody names is that of the store
+        if (new[0] == old[0] and same_driver) or not _has_store(*old):
             return settings, ()
-        if not _has_store(new):
-            self.notes.append(
-                f"the store is {old}, which exists and which tools up to 1.60 use; the newest tools would make {new}"
-            )
+        names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
+        if not _has_store(*new):
+            told = f"the store is {names[1]}, which exists and which tools up to 1.60 use; the newest would make {names[0]}"
+            self.notes = [*notes, told]
             return older, ()
-        where = self._place(settings, keys.GRAPH_ROOT) or "the main configuration file"
+        key = keys.DRIVER if new[0] == old[0] else keys.GRAPH_ROOT
+        where = settings.place(key) if os.path.isabs(settings.file(key)) else "the main configuration file"
         standing = (
-            f"there are two stores: {new}, which the newest tools use, and {old}, which tools up to 1.60 (Podman 5) "
-            f"use; this is {new}. Write the graphroot that all shall use into {where}, or name one with --graph"
+            f"there are two stores: {names[0]}, which the newest tools use, and {names[1]}, which tools up to 1.60 "
+            f"(Podman 5) use; this is {names[0]}. Set {key.rpartition('.')[2]} in {where} to the one that all tools "
+            f"shall use, or name one with {'--storage-driver' if key == keys.DRIVER else '--graph'}"
         )
         return settings, (standing,)
+
+    def _store(self, settings: FileSettings) -> tuple[str, str]:
+        """Which store the settings lead to: its graph root and its driver, "" for the one that has a store there."""
+        driver = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
+        return settings.string(keys.GRAPH_ROOT), "overlay" if driver == "overlay2" else driver
 
     def _with_driver_of_store(self, settings: FileSettings, found: Found) -> FileSettings:
         """For a user whom nobody told a driver, that of the store that exists, as older tools have it."""
@@ -135,7 +176,9 @@ class _Choice:
         if said or settings.strings(keys.DRIVER_PRIORITY) or not self._for_user(found):
             return settings
         present = existing_drivers(settings.string(keys.GRAPH_ROOT))
-        return settings if not present or "overlay" in present else settings.with_values({keys.DRIVER: present[0]})
+        if not present or "overlay" in present:
+            return settings
+        return settings.with_part("the store that exists", {keys.DRIVER: present[0]})
 
     def _remark_two_roots(self, settings: FileSettings) -> None:
         path, key = settings.string(keys.ROOTLESS_PATH), keys.ROOTLESS_PATH
@@ -159,27 +202,50 @@ class _Choice:
         """Expand paths and fill the roots in."""
         settings, odd = expand_settings(settings, self._environment.variables, self._identity.uid)
         self.odd = self.odd or odd
-        roots = {keys.GRAPH_ROOT: self._overrides.graph_root, keys.RUN_ROOT: self._overrides.run_root}
-        for key, given in roots.items():
-            root = given or settings.string(key)
-            if not given and root and for_user and not self._is_own(settings.file(key)) and not _is_usable(root):
-                self.notes.append(f"{self._place(settings, key)}: {key}: {root} is no directory of yours, passed over")
+        given = {keys.GRAPH_ROOT: self._overrides.graph_root, keys.RUN_ROOT: self._overrides.run_root}
+        for key, option in zip(given, ("--graph", "--run"), strict=True):
+            root = settings.string(key)
+            if given[key]:
+                settings = settings.with_part(option, {key: os.path.abspath(given[key])})
+                continue
+            if root and for_user and not self._is_own(settings.file(key)) and not self._is_usable(root):
+                self.notes.append(f"{settings.place(key)}: {key}: {root} is no directory of yours, passed over")
                 root = ""
-            roots[key] = os.path.abspath(root or self._default(key, settings))
-        return settings.with_values(roots)
+            if root:
+                settings = settings.with_values({key: os.path.abspath(root)})
+            else:
+                root, source = self._default(key, settings)
+                settings = settings.with_part(source, {key: os.path.abspath(root)})
+        return settings
 
-    def _default(self, key: str, settings: FileSettings) -> str:
+    def _is_usable(self, root: str) -> bool:
+        """Whether the user may keep a store in `root`, which need not exist yet."""
+        path = root
+        while not os.path.lexists(path) and path != os.path.dirname(path):
+            path = os.path.dirname(path)
+        if not os.path.isdir(path):
+            return False
+        writable = os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+        return writable or os.stat(path).st_uid == self._identity.seen_uid  # the file system may be read-only
+
+    def _default(self, key: str, settings: FileSettings) -> tuple[str, str]:
+        """The root where no file names one that counts, and where it comes from."""
         if not self._identity.per_user:
-            return plain_path(GRAPH_ROOT if key == keys.GRAPH_ROOT else RUN_ROOT)
+            return plain_path(GRAPH_ROOT if key == keys.GRAPH_ROOT else RUN_ROOT), _DEFAULT
         if key == keys.RUN_ROOT:
-            return os.path.join(runtime_directory(self._environment, self._identity, self._places), "containers")
-        return settings.string(keys.ROOTLESS_PATH) or plain_path(data_root(self._environment, self._identity))
+            runtime = runtime_directory(self._environment, self._identity, self._places)
+            return os.path.join(runtime, "containers"), _DEFAULT
+        if path := settings.string(keys.ROOTLESS_PATH):
+            return path, f"{keys.ROOTLESS_PATH} in {settings.place(keys.ROOTLESS_PATH)}"
+        return plain_path(data_root(self._environment, self._identity)), _DEFAULT
 
     def _is_own(self, path: str) -> bool:
         """Whether a file is the user's own, or one that the environment names or that is for users only."""
         system = (self._places.administrator_file, self._places.distribution_file)
         above = tuple(os.path.dirname(one) + "/" for one in system)
-        return not path.startswith(above) or os.path.basename(os.path.dirname(path)) == str(self._identity.uid)
+        if path == self._environment.override_file or not path.startswith(above):
+            return True
+        return os.path.basename(os.path.dirname(path)) == str(self._identity.uid)
 
     def _older(self) -> FileSettings:
         """What tools up to 1.60 make of the same machine."""
@@ -199,27 +265,19 @@ class _Choice:
         path = next(filter(None, paths), "")
         return read_file(path) if path and is_there(path) else _NO_FILE
 
-    def _place(self, settings: FileSettings, key: str) -> str:
-        line = settings.line(key)
-        return f"{settings.file(key)}, line {line}" if line else settings.file(key)
 
-
-def _has_store(graph_root: str) -> bool:
-    """Whether a store exists there: one where any record file is."""
+def _has_store(graph_root: str, driver: str) -> bool:
+    """Whether a store exists there: one where any record file is, of `driver` if that is known."""
     try:
         names = os.listdir(graph_root)
     except OSError:
         return False
-    files = ((name, name[name.rfind("-") :]) for name in names if "-" in name)
-    return any(os.path.exists(os.path.join(graph_root, name, _RECORDS[end])) for name, end in files if end in _RECORDS)
-
-
-def _is_usable(root: str) -> bool:
-    """Whether this process may keep a store in `root`, which need not exist yet."""
-    path = root
-    while not os.path.lexists(path) and path != os.path.dirname(path):
-        path = os.path.dirname(path)
-    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+    for name in names:
+        of, dash, _ = name.rpartition("-")
+        record = _RECORDS.get(name[len(of) :])
+        if dash and record and driver in {"", of} and os.path.exists(os.path.join(graph_root, name, record)):
+            return True
+    return False
 
 
 def _require_stores(settings: FileSettings) -> None:

@@ -12,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.config.options import FileSettings
     from cstore.config.origins import Origin
 
 _OWN_NAME = "50-cstore.conf"
@@ -46,7 +45,8 @@ def config(
 
     set and unset change one key in a drop-in of cstore's own, storage.conf.d/50-cstore.conf, which Podman 6 and its kin
     read after the main file; older tools read the main file only (--main). init writes that drop-in with every key in a
-    comment. The result is checked before it is written; other lines and other files stay as they are.
+    comment. Where --config or CONTAINERS_STORAGE_CONF names a file, that file is changed. The result is checked before
+    it is written; other lines and other files stay as they are.
     """
     first, *rest = what or ("",)
     flags = {"--system": system, "--user": user, "--main": main, "--sources": sources, "--json": session.json}
@@ -56,9 +56,9 @@ def config(
     session.json = flags["--json"]
     place = (flags["--system"], flags["--user"], flags["--main"])
     verbs: dict[str, tuple[int, Callable[[list[str]], None]]] = {
-        "set": (2, lambda rest: _write(session, _target(*place), rest[0], rest[1])),
-        "unset": (1, lambda rest: _write(session, _target(*place), rest[0], None)),
-        "init": (0, lambda _: _init(session, _target(*place))),
+        "set": (2, lambda rest: _write(session, _target(session, *place), rest[0], rest[1])),
+        "unset": (1, lambda rest: _write(session, _target(session, *place), rest[0], None)),
+        "init": (0, lambda _: _init(session, _target(session, *place))),
         "explain": (1, lambda rest: _explain(session, rest[0])),
         "check": (1, lambda rest: _check(session, rest[0])),
     }
@@ -91,9 +91,9 @@ def _print(session: Session, file: str, generation: str) -> None:
 
 
 def _sources(session: Session) -> None:
-    from cstore.config.origins import origins, passed_over
+    from cstore.config.origins import origins
 
-    found, skipped = origins(session.config), passed_over()
+    found, skipped = origins(session.config), session.config.passed_over
     said = [*session.config.notes, *session.config.write_warnings]
     if session.json:
         session.document(
@@ -140,19 +140,21 @@ def _explain(session: Session, written: str) -> None:
 
 
 def _check(session: Session, file: str) -> None:
-    from cstore.config import load_file
+    from cstore.config import Overrides, load_config
+    from cstore.config.editing import check_options
 
-    for warning in load_file(file).warnings:
-        session.failed = True
-        session.warn([warning])
+    loaded = load_config(Overrides(config_file=file))
+    check_options(loaded.choice.settings)
+    session.failed = bool(loaded.warnings)
+    session.warn(loaded.warnings)
 
 
-def _target(system: bool, user: bool, main: bool) -> str:
+def _target(session: Session, system: bool, user: bool, main: bool) -> str:
     """The file that is written.
 
     Raises:
         InvalidOption: both --system and --user are given.
-        ConfigError: the environment names another configuration, or the user has no home.
+        ConfigError: the user has no home.
     """
     from cstore.config.environment import read_environment
     from cstore.config.files import DROP_INS, MAIN, user_directory
@@ -160,22 +162,26 @@ def _target(system: bool, user: bool, main: bool) -> str:
 
     if system and user:
         raise InvalidOption("--system and --user contradict each other", hint="give one of them")
-    identity = rootless_identity()
+    environment, identity = read_environment(), rootless_identity()
+    named = session.settings.get("config") or environment.config_file
+    if named and not (system or user):
+        return str(named)
     above = os.path.dirname(Places().administrator_file)
     if user or (identity.per_user and not system):
-        own = user_directory(read_environment(), identity)
+        own = user_directory(environment, identity)
         if own is None:
             raise ConfigError("HOME", "is not set", hint="set it, or write for the system with --system")
-        above = os.path.abspath(own)
+        above = own
     return os.path.join(above, MAIN) if main else os.path.join(above, DROP_INS, _OWN_NAME)
 
 
 def _write(session: Session, path: str, written: str, value: str | None) -> None:
     from cstore.config.editing import full_key, value_of, with_value, without
+    from cstore.store.settings_file import read_settings_text
 
-    key, before = full_key(written), _text_of(path)
+    key, before = full_key(written), read_settings_text(path)
     after = without(path, before, key) if value is None else with_value(path, before, key, value_of(key, value))
-    _publish(session, path, after)
+    _publish(session, path, after, "" if value is None else key)
 
 
 def _init(session: Session, path: str) -> None:
@@ -183,36 +189,26 @@ def _init(session: Session, path: str) -> None:
 
     if os.path.lexists(path):
         raise ConfigError(path, "exists already", hint="change it with cstore config set KEY VALUE, or with an editor")
-    _publish(session, path, starting_text())
+    _publish(session, path, starting_text(), "")
 
 
-def _text_of(path: str) -> str:
-    from cstore.config.parse import read_file
-
-    if not os.path.lexists(path):
-        return ""
-    if os.path.islink(path) or not os.path.isfile(path):
-        raise ConfigError(path, "is no regular file", hint="put the file itself there")
-    settings: FileSettings = read_file(path)
-    return settings.text
-
-
-def _publish(session: Session, path: str, text_: str) -> None:
-    import stat
-
+def _publish(session: Session, path: str, changed: str, key: str) -> None:
+    """Check what the file would lead to, write it, and say where `key` does not come from it even then."""
     from cstore.cli.output.streams import say
-    from cstore.errors import SystemFailure
-    from cstore.fs.atomic import write_file
+    from cstore.config import keys, load_config
+    from cstore.store.settings_file import write_settings_text
 
-    try:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
-    except OSError as error:
-        raise SystemFailure("make", os.path.dirname(path), error) from None
-    write_file(path, text_.encode(), mode=mode)
+    config = load_config(session.overrides, planned=(path, changed))
+    write_settings_text(path, changed)
     if session.json:
         session.document({"file": path})
     else:
         session.lines([path])
+    settings = config.choice.settings
+    inner = key if key in keys.KEYS else keys.PULL_OPTIONS
+    if path not in {part.source for part in settings.parts}:
+        say(f"cstore: this run reads other files than {path}; cstore config --sources lists them")
+    elif key and (place := settings.place(inner)) and settings.file(inner) != path:
+        say(f"cstore: {path} does not decide {key}: it comes from {place}")
     if os.path.basename(path) == _OWN_NAME:
         say("cstore: Podman up to 5 and Buildah up to 1 read no drop-ins; --main writes into storage.conf for them too")

@@ -91,7 +91,7 @@ class TestRoots:
         """A user without a file gets all of the system's, roots that they can use among it, as from 1.61 on."""
         machine.write(
             "etc/storage.conf",
-            f"[storage]\ndriver='overlay'\ngraphroot='{machine.root}/g'\nrunroot='/proc/r'\nimagestore='/sys/i'\n"
+            f"[storage]\ndriver='overlay'\ngraphroot='{machine.root}/g'\nrunroot='/dev/null/r'\nimagestore='/sys/i'\n"
             "transient_store=true\n[storage.options]\nmountopt='nodev'\nroot-auto-userns-user='x'\n"
             "[storage.options.pull_options]\na='b'\n[storage.options.cstore]\nsync=false\nlock_timeout='3s'\n",
         )
@@ -100,7 +100,7 @@ class TestRoots:
 
         assert config.graph_root == f"{machine.root}/g"
         assert config.run_root == f"{machine.root}/runtime/containers"
-        assert "/proc/r is no directory of yours" in config.notes[0]
+        assert "/dev/null/r is no directory of yours" in config.notes[0]
         assert (config.image_store, config.transient_store, config.root_auto_userns_user) == ("/sys/i", True, "x")
         assert (config.driver, config.driver_options) == ("overlay", ("mountopt=nodev",))
         assert config.pull_options == {"a": "b"}
