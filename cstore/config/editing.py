@@ -23,11 +23,12 @@ def full_key(written: str) -> str:
         ConfigError: there is no such key.
     """
     word = written.lower()
-    for key in (word, f"storage.{word}", f"{OPTIONS}.{word}"):
+    names = (word, f"storage.{word}", f"{OPTIONS}.{word}")
+    for key in names:
         above = key.rpartition(".")[0]
         if key in KEYS or above == keys.PULL_OPTIONS:
             return key
-    guess = nearest_key(word)
+    guess = next(filter(None, map(nearest_key, names)), "")
     raise ConfigError(written, "there is no such key", hint=f"did you mean {guess}?" if guess else "")
 
 
@@ -74,10 +75,11 @@ def with_value(path: str, text: str, key: str, value: Any) -> str:
     above, _, name = key.rpartition(".")
     line = _line(name, value)
     lines = text.splitlines()
-    places = key_lines(text)
-    at = places.get(tuple(key.split(".")), 0)
+    at = key_lines(text).get(tuple(key.split(".")), 0)
     if at:
-        lines[at - 1] = line + _comment(lines[at - 1])
+        end = at - 1 + _length(lines[at - 1 :])
+        written = lines[at - 1].partition("=")[0].rstrip()  # as it stands there: dotted, indented or in quotes
+        lines[at - 1 : end] = [f"{written} = {line.partition(' = ')[2]}{_comment(lines[end - 1], at == end)}"]
     elif header := _header(lines, above):
         lines.insert(header, line)
     else:
@@ -92,7 +94,7 @@ def without(path: str, text: str, key: str) -> str:
     if not at:
         raise ConfigError(path, "the key is not in this file", key=key, hint="cstore config --sources says where it is")
     lines = text.splitlines()
-    del lines[at - 1]
+    del lines[at - 1 : at - 1 + _length(lines[at - 1 :])]
     return _checked(path, before.values, lines, key, None)
 
 
@@ -105,10 +107,26 @@ def _line(name: str, value: Any) -> str:
     return f"{name} = [{', '.join(written)}]" if isinstance(value, list) else f"{name} = {written[0]}"
 
 
-def _comment(line: str) -> str:
-    """The comment that ends a line with one key and value, with the blanks before it."""
+def _length(lines: list[str]) -> int:
+    """How many lines the key and value take that `lines` begin with; 1 if there are comments between."""
     import tomllib
 
+    for count in range(1, len(lines) + 1):
+        try:
+            if len(tomllib.loads("\n".join(lines[:count]))) == 1:
+                return count
+        except tomllib.TOMLDecodeError:
+            if "#" in lines[count - 1]:
+                break
+    return 1
+
+
+def _comment(line: str, whole: bool) -> str:
+    """The comment that ends a line with one key and value, with the blanks before it. Not `whole`: with their end."""
+    import tomllib
+
+    if not whole:
+        return f"  #{line.partition('#')[2]}" if "#" in line else ""
     for at in (at for at, letter in enumerate(line) if letter == "#"):
         try:
             if len(tomllib.loads(line[:at])) == 1:
@@ -124,9 +142,29 @@ def _header(lines: list[str], table: str) -> int:
     return next((at for at, line in enumerate(lines, 1) if line.partition("#")[0].replace(" ", "") == wanted), 0)
 
 
+def _stands(text: str, key: str) -> bool:
+    """Whether `text` is TOML in which `key` has a value."""
+    import tomllib
+
+    try:
+        found: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    for name in key.split("."):
+        inner = {written.lower(): item for written, item in found.items()} if isinstance(found, dict) else {}
+        if name not in inner:
+            return False
+        found = inner[name]
+    return True
+
+
 def _checked(path: str, before: Any, lines: list[str], key: str, value: Any) -> str:
     """Make sure that the edited text says what it should and nothing else has changed."""
     text = "\n".join(lines) + "\n"
+    reason = "the key stands in this file in a way that cannot be changed without touching other lines"
+    stuck = ConfigError(path, reason, key=key, hint="change it with an editor")
+    if value is not None and not _stands(text, key):
+        raise stuck
     after = read_settings(path, text)
     check_options(after)
     changed = dict(before)
@@ -141,6 +179,5 @@ def _checked(path: str, before: Any, lines: list[str], key: str, value: Any) -> 
     else:
         changed[key] = after.values.get(key)
     if changed != after.values or (value is not None and table != keys.PULL_OPTIONS and key not in after.values):
-        reason = "the key stands in this file in a way that cannot be changed without touching other lines"
-        raise ConfigError(path, reason, key=key, hint="change it with an editor")
+        raise stuck
     return text

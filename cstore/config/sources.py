@@ -153,7 +153,8 @@ class _Choice:
             return settings, ()
         names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
         if not _has_store(*new):
-            told = f"the store is {names[1]}, which exists and which tools up to 1.60 use; the newest would make {names[0]}"
+            there, other = names[1], names[0]
+            told = f"the store is {there}, which exists and which tools up to 1.60 use; the newest would make {other}"
             self.notes = [*notes, told]
             return older, ()
         key = keys.DRIVER if new[0] == old[0] else keys.GRAPH_ROOT

@@ -67,6 +67,7 @@ DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
 ALIASES = {"overlay2": "overlay"}
 """Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
 
+
 def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tuple[str, ...]:
     """Say which driver a store uses, or where nothing is yet, which to try in turn. Reads only.
 
