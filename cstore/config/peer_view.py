@@ -39,8 +39,10 @@ def peer_view(config: StoreConfig, generation: str = FORMATS[0]) -> dict[str, ob
 
 def _older_options(config: StoreConfig) -> list[str]:
     from cstore.config.driver_options import older_options
+    from cstore.config.keys import DRIVER
 
     choice = config.choice
     if choice.replacement is not None:
         return list(config.driver_options)
-    return [*older_options(choice.settings, config.driver), *choice.added]
+    spelled = [part.string(DRIVER) for part in (choice.settings, *choice.given) if DRIVER in part.values]
+    return [*older_options(choice.settings, config.driver, (spelled or [""])[-1]), *choice.added]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _CAP_SYS_ADMIN = 21
 _WHOLE_MAP = "4294967295"
+RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
+"""What a store's directories end in, after the driver's name, and the record file in each."""
 _ROOTLESS_DRIVERS = ("btrfs", "overlay", "overlay2", "vfs")
 
 
@@ -189,6 +191,21 @@ def existing_drivers(graph_root: str) -> list[str]:
         return []
     found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
     return [name for name in dict.fromkeys(found) if name in _ROOTLESS_DRIVERS]
+
+
+def drivers_with_records(graph_root: str) -> list[str]:
+    """The drivers that have a store under a graph root: one that has any record file."""
+    try:
+        names = sorted(os.listdir(graph_root))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        driver, dash, kind = name.rpartition("-")
+        record = RECORDS.get(dash + kind)
+        if driver and record and driver not in found and os.path.exists(os.path.join(graph_root, name, record)):
+            found.append(driver)
+    return found
 
 
 def _number(name: str, text: str, default: int) -> int:

@@ -18,9 +18,11 @@ from cstore.config.merge import merge
 from cstore.config.options import AUTO_USERNS_USER, GRAPH_ROOT, RUN_ROOT, FileSettings, Overrides, StoreConfig
 from cstore.config.parse import read_file
 from cstore.config.rootless import (
+    RECORDS,
     Identity,
     Places,
     data_root,
+    drivers_with_records,
     existing_drivers,
     inherited,
     rootless_identity,
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 
 _NO_FILE = FileSettings()
 _DEFAULT = "the default"
-_RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
-"""What a store's directories end in, after the driver's name, and the record file in each."""
 
 
 def load_config(
@@ -268,17 +268,9 @@ class _Choice:
 
 
 def _has_store(graph_root: str, driver: str) -> bool:
-    """Whether a store exists there: one where any record file is, of `driver` if that is known."""
-    try:
-        names = os.listdir(graph_root)
-    except OSError:
-        return False
-    for name in names:
-        of, dash, _ = name.rpartition("-")
-        record = _RECORDS.get(name[len(of) :])
-        if dash and record and driver in {"", of} and os.path.exists(os.path.join(graph_root, name, record)):
-            return True
-    return False
+    """Whether a store exists there, of `driver` if that is known."""
+    present = drivers_with_records(graph_root)
+    return driver in present if driver else bool(present)
 
 
 def _require_stores(settings: FileSettings) -> None:
@@ -293,7 +285,7 @@ def _require_stores(settings: FileSettings) -> None:
         except OSError as error:
             reason = os.strerror(error.errno or 0)
         else:
-            if any(name.endswith(tuple(_RECORDS)) for name in names) or os.access(path, os.W_OK, effective_ids=True):
+            if any(name.endswith(tuple(RECORDS)) for name in names) or os.access(path, os.W_OK, effective_ids=True):
                 continue
             reason = "there is no store in it"
         key = keys.MORE_IMAGE_STORES
