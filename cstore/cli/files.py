@@ -12,7 +12,9 @@ import stat
 import sys
 from contextlib import contextmanager, suppress
 
+from cstore.cli.output.streams import escapes, escaping
 from cstore.errors import InvalidOption, SystemFailure
+from cstore.store.host_files import is_replaceable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +106,23 @@ class FileSink:
             self.progress(self._written)
 
 
+class _TerminalSink(FileSink):
+    """Standard output, if it is a terminal: control characters are spelled out."""
+
+    def __init__(self) -> None:
+        super().__init__(1, STANDARD_OUTPUT)
+        self._write_shown = escaping(super().write)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of `data`, but for what would steer the terminal."""
+        if data:
+            self._write_shown(bytes(data))
+
+    def end(self) -> None:
+        """Write what may have been the beginning of a character."""
+        self._write_shown(b"")
+
+
 @contextmanager
 def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileSink]:
     """Open the file that a result goes to, or standard output if `path` is "".
@@ -121,29 +140,16 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         if binary and sys.stdout.isatty():
             raise InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
         sys.stdout.flush()
-        yield FileSink(1, STANDARD_OUTPUT)
-    elif _is_replaceable(path):
+        sink = _TerminalSink() if escapes(sys.stdout) else FileSink(1, STANDARD_OUTPUT)
+        yield sink
+        if isinstance(sink, _TerminalSink):
+            sink.end()
+    elif is_replaceable(path):
         with _replacement(os.path.realpath(path), sync=sync) as sink:
             yield sink
     else:
         with _in_place(path) as sink:
             yield sink
-
-
-def _is_replaceable(path: str) -> bool:
-    """Whether `path` is, or shall be, a regular file with a name of its own.
-
-    What lies in /dev and /proc never is: /dev/stdout leads to what the shell has opened. /dev/shm is for files.
-    """
-    place = os.path.abspath(path)
-    if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
-        return False
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
 
 
 @contextmanager

@@ -49,6 +49,11 @@ class Session:
         return made
 
     @property
+    def raw(self) -> bool:
+        """Whether a terminal shall get what a pipe would."""
+        return bool(self.settings.get("raw"))
+
+    @property
     def config(self) -> StoreConfig:
         """The configuration, with the command line laid over it. Its warnings are printed once.
 
@@ -120,7 +125,7 @@ class Session:
         """Whether a person reads the result: a terminal, and no JSON."""
         from cstore.cli.output.terminal import for_people
 
-        return not self.json and for_people()
+        return not self.json and not self.raw and for_people()
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print plain lines."""
@@ -205,8 +210,14 @@ def _log_to_stderr() -> None:
     """Let every room's debugging lines through. Other programs that use the library configure logging themselves."""
     import logging
 
+    from cstore.cli.output.streams import say
+
+    class ToStandardError(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(self.format(record))
+
     line = "time=%(asctime)s level=%(levelname)s msg=%(message)s"
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ToStandardError()
     handler.setFormatter(logging.Formatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
     log = logging.getLogger("cstore")
     log.handlers = [handler]  # one, however many commands this process runs

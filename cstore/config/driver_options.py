@@ -238,8 +238,19 @@ def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, .
         key, value = split_option(option)
         prefix, _, name = key.rpartition(".")
         if name in {"imagestore", "additionalimagestore"} and prefix in {"", driver, _OLD_NAMES.get(driver, driver)}:
-            stores += [part for part in value.split(",") if part]
+            stores += split_stores(value)
     return tuple(stores)
+
+
+def split_stores(text: str) -> list[str]:
+    """Split a list of stores at the commas before absolute paths: any other comma is part of a name."""
+    stores: list[str] = []
+    for part in filter(None, text.split(",")):
+        if stores and not part.startswith("/"):
+            stores[-1] += f",{part}"
+        else:
+            stores.append(part)
+    return stores
 
 
 def parse_flag(text: str) -> bool:

@@ -9,7 +9,7 @@ from cstore.store.containers import Containers
 from cstore.store.context import Additional, Context
 from cstore.store.images import Images
 from cstore.store.layers import Layers
-from cstore.store.lookup import Item, find_item
+from cstore.store.lookup import LAYER_FIRST, Item, find_item
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
+    from cstore.store.places import Shelf
 
 
 def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
@@ -139,9 +140,12 @@ class Store:
 
     # ── items of any kind ──
 
-    def find(self, word: str) -> Item | None:
-        """The layer, image or container that answers to `word`, looked for in this order, or None."""
-        return find_item(self._reader, word)
+    def find(self, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+        """The layer, image or container that answers to `word`, or None.
+
+        One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
+        """
+        return find_item(self._reader, word, order)
 
     def delete(self, word: str) -> None:
         """Delete an item without any check; see `removal.delete_item`."""

@@ -139,6 +139,8 @@ class Dispatcher:
                 return
         if not base and entry.type != DIRECTORY:
             self._refuse_root(entry)
+        if entry.type == DIRECTORY and self._reader.left:
+            self._keep_body()  # the names that GNU tar saw in it
         uid, gid = self._owners.known.get((entry.uid, entry.gid)) or self._owners.add(entry)
         self._create(entry, (folder, base, entry.mode & _MODE_BITS, uid, gid))
 

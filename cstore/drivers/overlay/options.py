@@ -77,7 +77,9 @@ def _mount_options(result: Options, _: str, value: str) -> None:
 
 
 def _stores(result: Options, _: str, value: str) -> None:
-    for path in filter(None, value.split(",")):
+    from cstore.config.driver_options import split_stores
+
+    for path in split_stores(value):
         if not os.path.isabs(path):
             raise DriverError(
                 NAME,

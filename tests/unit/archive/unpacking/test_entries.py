@@ -336,7 +336,20 @@ def test_devices_in_a_user_namespace(unpack: Unpacker) -> None:
     assert stat.S_ISFIFO(os.stat(unpacked.path("p")).st_mode)
 
 
-@pytest.mark.parametrize("type_", [b"7", b"D", b"V", b"\xff"])
+def test_types_of_other_tars(unpack: Unpacker) -> None:
+    """A contiguous file is a file, GNU's dump directory a directory whatever its body says, a volume label nothing."""
+    unpacked = unpack(
+        regular("label", b"", type=b"V"),
+        regular("c", b"data", type=b"7"),
+        regular("d", b"Yx\0\0", type=b"D", mode=0o700),
+    )
+
+    assert unpacked.read("c") == b"data"
+    assert stat.S_IMODE(os.stat(unpacked.path("d")).st_mode) == 0o700
+    assert not os.path.lexists(unpacked.path("label"))
+
+
+@pytest.mark.parametrize("type_", [b"M", b"N", b"\xff"])
 def test_unknown_types(unpack: Unpacker, type_: bytes) -> None:
     """What is none of the known kinds is refused by name."""
     with pytest.raises(EntryFailed, match=r"'strange'.*no type"):
