@@ -15,7 +15,7 @@ _cstore() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout)
+            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout|--config)
                 globals+=("${COMP_WORDS[i]}")
                 [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
                 globals+=("${COMP_WORDS[++i]}")
@@ -105,7 +105,7 @@ _cstore() {
         repair) flags=' --dry-run -y --yes --from --name --remove --list --undo -j --json --help -h ' valued=' --from --name --undo ' filed=' --from ' kind=nothing ;;
         gc) flags=' --dry-run -v --verbose -q --quiet --quarantine -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
         status) flags=' -j --json --help -h ' kind=nothing ;;
-        config) flags=' --help -h ' kind=files ;;
+        config) flags=' --sources --format --system --user --main -j --json --help -h ' valued=' --format ' kind=nothing ;;
         dedup) flags=' --hash-method --dry-run -v --verbose -q --quiet -j --json --help -h ' valued=' --hash-method ' kind=nothing ;;
         delete) flags=' -j --json --help -h ' kind='layers images containers' ;;
         wipe) flags=' -j --json --help -h ' kind=nothing ;;
@@ -113,7 +113,7 @@ _cstore() {
         unshare) flags=' --help -h ' kind=nothing ;;
         version) flags=' -j --json --help -h ' kind=nothing ;;
     esac
-    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare --raw -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout ' filed+=' -g --graph -R --run --image-store '
+    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare --config --raw -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config ' filed+=' -g --graph -R --run --image-store --config '
     if [[ $listed == *" $previous:"* ]]; then kind=${listed#*" $previous:"} kind=${kind%%;*} word_is_value=1
     elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1

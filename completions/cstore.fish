@@ -5,7 +5,7 @@ function __cstore_command -d 'The command on the line, if there is one yet'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout
+        else if contains -- $word -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -28,7 +28,7 @@ function __cstore_items -d 'IDs and names that these commands list'
     set -l globals
     set -l words (commandline -opc)[2..-1]
     while string match -q -- '-*' $words[1]
-        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout; and set -q words[2]
+        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config; and set -q words[2]
             set -a globals $words[1..2]
             set -e words[1..2]
         else
@@ -120,7 +120,7 @@ complete -c cstore -n __cstore_is -a check -d 'Look for damage in the store.'
 complete -c cstore -n __cstore_is -a repair -d 'Heal a damaged store.'
 complete -c cstore -n __cstore_is -a gc -d 'Remove what no record owns.'
 complete -c cstore -n __cstore_is -a status -d 'Show where the store is, and its driver.'
-complete -c cstore -n __cstore_is -a config -d 'Print the configuration as JSON.'
+complete -c cstore -n __cstore_is -a config -d 'Print, explain, check or change the configuration.'
 complete -c cstore -n __cstore_is -a dedup -d 'Let equal files of images share their space.'
 complete -c cstore -n __cstore_is -a delete -d 'Delete items, whether in use or not.'
 complete -c cstore -n __cstore_is -a wipe -d 'Delete all layers, images and containers.'
@@ -136,6 +136,7 @@ complete -c cstore -l storage-opt -x -d 'Driver option ($STORAGE_OPTS); may be r
 complete -c cstore -l no-sync -d 'Do not wait for the disk: faster, unsafe in a power cut.'
 complete -c cstore -l lock-timeout -x -d 'Give up on a lock after so long.'
 complete -c cstore -s U -l unshare -d 'Run in a user namespace (the default when rootless).'
+complete -c cstore -l config -r -F -d 'Configuration file ($CONTAINERS_STORAGE_CONF).'
 complete -c cstore -l raw -d 'Write to a terminal as to a pipe, control characters included.'
 complete -c cstore -s D -l debug -d 'Print debugging information.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s n -l name -x -d 'Name of the new layer; may be repeated.'
@@ -492,8 +493,13 @@ complete -c cstore -n '__cstore_is gc' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is gc' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is status' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is status' -s h -l help -d 'Show this message and exit.'
+complete -c cstore -n '__cstore_is config' -l sources -d 'Show where each value comes from, and what was overridden or passed over.'
+complete -c cstore -n '__cstore_is config' -l format -x -d 'Print what the Go library of VERSION prints: 1.63 or 1.60.'
+complete -c cstore -n '__cstore_is config' -l system -d 'Write for the whole system (the default for root).'
+complete -c cstore -n '__cstore_is config' -l user -d 'Write for this user (the default for other users).'
+complete -c cstore -n '__cstore_is config' -l main -d 'Write into the main file, which tools up to 1.60 read too.'
+complete -c cstore -n '__cstore_is config' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is config' -s h -l help -d 'Show this message and exit.'
-complete -c cstore -n '__cstore_is config' -F
 complete -c cstore -n '__cstore_is dedup' -l hash-method -x -d 'How equal files are found: crc (the default), size or sha256.'
 complete -c cstore -n '__cstore_is dedup' -l dry-run -d 'Change nothing; say what would be saved.'
 complete -c cstore -n '__cstore_is dedup' -s v -l verbose -d 'Say, too, how many files there were and what was saved.'
