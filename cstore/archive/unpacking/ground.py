@@ -69,7 +69,7 @@ class Ground:
             return False
         if ours and stat.S_ISREG(status.st_mode) and status.st_size:
             self.attic.displace(folder.fd, base, path, position)
-            return False
+            return bool(self._terms.form.opaque_xattr)
         os.unlink(base, dir_fd=folder.fd)
         if ours:
             self.attic.supersede(path, position)
