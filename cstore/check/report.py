@@ -20,7 +20,7 @@ GROUPS = (
 )
 """The peer's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
 _ORDER = {"layer": 0, "image": 1, "container": 2, "store": 3}
-_EXPECTED = frozenset({"image-without-data"})
+EXPECTED = frozenset({"image-without-data"})
 """What create-image makes, here as in the Go tool. It hinders Podman, so it is not cosmetic, but the store is sound."""
 
 
@@ -49,7 +49,7 @@ class Report(Value):
     def serious(self) -> tuple[Finding, ...]:
         """The findings that the exit status and the Go tool's lines tell of: neither cosmetic nor a command's work."""
         found = (finding for finding in self.findings if finding.severity is not Severity.COSMETIC)
-        return tuple(finding for finding in found if finding.kind not in _EXPECTED)
+        return tuple(finding for finding in found if finding.kind not in EXPECTED)
 
     @property
     def clean(self) -> bool:
