@@ -27,7 +27,7 @@ CstoreError
 ├── NotChecked             nothing can be said about the state of the store
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
-    └── ProgramMissing, ProgramRefused
+    └── ForeignThing, ProgramMissing, ProgramRefused
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
 `peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
@@ -44,8 +44,16 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
 
+def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
+    """Make an error again without its own constructor, whose arguments are not the sentence; its state follows."""
+    return kind.__new__(kind, message)
+
+
 class CstoreError(Exception):
-    """The root of the family: a sentence, the way out, and the peer's words for it."""
+    """The root of the family: a sentence, the way out, and the peer's words for it.
+
+    Every error can be pickled and copied, with its sentence, hint and parts: worker processes pass them on.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -54,6 +62,12 @@ class CstoreError(Exception):
         self.message = message
         self.hint = hint
         self.peer = peer or message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.message), vars(self)
 
     @property
     def kind(self) -> str:
@@ -164,7 +178,7 @@ class AmbiguousImageID(ImageUnknown):
         super().__init__(term)
         self.images = tuple(images)
         self.message = f"{term!r} is the beginning of {len(images)} image IDs, such as {images[0]} and {images[1]}"
-        self.hint, self.peer, self.args = "give more digits", "ambiguous digest string", (self.message,)
+        self.hint, self.peer = "give more digits", "ambiguous digest string"
 
 
 class ParentImageUnknown(ImageUnknown):
@@ -175,7 +189,6 @@ class ParentImageUnknown(ImageUnknown):
         self.parent, self.child = parent, child
         self.message = f"image {child} has no parent" if not parent else f"no image is known as {parent!r}"
         self.peer = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
-        self.args = (self.message,)
 
 
 class DataItemUnknown(UnknownItem):
@@ -187,7 +200,6 @@ class DataItemUnknown(UnknownItem):
         self.message = f"{noun} {owner} has no data item {key!r}"
         self.hint = f"see cstore list-{noun}-data {owner}"
         self.peer = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
-        self.args = (self.message,)
 
 
 class CaseUnknown(UnknownItem):
@@ -422,7 +434,6 @@ class IDNotMapped(InvalidIDMap):
         self.noun, self.number, self.side, self.path = noun, number, side, path
         if path:
             self.message = f"{path} needs {side} {noun} {number}, which is in none of the ranges of ID map {text!r}"
-            self.args = (self.message,)
 
     def at(self, path: str) -> IDNotMapped:
         """The same about a file that belongs to the ID."""
@@ -814,6 +825,20 @@ class SystemFailure(CstoreError):
         self.action, self.path, self.errno = action, path, error.errno or 0
         reason = os.strerror(error.errno) if error.errno else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")
+
+
+class ForeignThing(SystemFailure):
+    """Something stands in a store where a thing of another type belongs. It was not opened."""
+
+    def __init__(self, path: str, found: str, wanted: str) -> None:
+        super().__init__("use", path, OSError(22, ""))
+        self.found, self.wanted = found, wanted
+        self.message = self.peer = f"{path} is {found}, and should be {wanted}"
+        self.hint = "cstore check tells more, and cstore repair puts it aside"
+        self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[ForeignThing], tuple[str, str, str]]:
+        return type(self), (self.path, self.found, self.wanted)
 
 
 class ProgramMissing(SystemFailure):

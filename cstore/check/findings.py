@@ -160,6 +160,7 @@ KINDS: dict[str, Kind] = dict(
         # ── the store's own directories ──
         _kind("lock-missing", _RECORDS, "a lock file is missing; the next change makes it again", _RELINK),
         _kind("lock-wrong", _RECORDS, "something else stands where a lock file belongs", _RELINK),
+        _kind("thing-wrong", _RECORDS, "a link, FIFO, device or the like stands where a file belongs", _ASIDE),
         _kind("place-wrong", _RECORDS, "something else stands where a directory of the store belongs", _DECIDE),
         _kind("place-mode", _RECORDS, "others may write to a directory of the store, or the owner may not", _RESTORE),
         _kind("place-open", _COSMETIC, "others may look into a directory of the store", _RESTORE),

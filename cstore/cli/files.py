@@ -12,6 +12,7 @@ import stat
 import sys
 from contextlib import contextmanager
 
+from cstore.cli.output.streams import escapes, escaping
 from cstore.errors import InvalidOption, SystemFailure
 
 TYPE_CHECKING = False
@@ -104,6 +105,23 @@ class FileSink:
             self.progress(self._written)
 
 
+class _TerminalSink(FileSink):
+    """Standard output, if it is a terminal: control characters are spelled out."""
+
+    def __init__(self) -> None:
+        super().__init__(1, STANDARD_OUTPUT)
+        self._write_shown = escaping(super().write)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of `data`, but for what would steer the terminal."""
+        if data:
+            self._write_shown(bytes(data))
+
+    def end(self) -> None:
+        """Write what may have been the beginning of a character."""
+        self._write_shown(b"")
+
+
 @contextmanager
 def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileSink]:
     """Open the file that a result goes to, or standard output if `path` is "".
@@ -121,7 +139,10 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         if binary and sys.stdout.isatty():
             raise InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
         sys.stdout.flush()
-        yield FileSink(1, STANDARD_OUTPUT)
+        sink = _TerminalSink() if escapes(sys.stdout) else FileSink(1, STANDARD_OUTPUT)
+        yield sink
+        if isinstance(sink, _TerminalSink):
+            sink.end()
         return
     from cstore.store.result_files import result_at
 

@@ -226,7 +226,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The store",
         (
             Entry("status", "status:status", "Show where the store is, and its driver."),
-            Entry("config", "status:config", "Print the configuration as JSON."),
+            Entry("config", "config:config", "Print, explain, check or change the configuration."),
             Entry("dedup", "dedup:dedup", "Let equal files of images share their space."),
             Entry("delete", "delete:delete", "Delete items, whether in use or not."),
             Entry("wipe", "wipe:wipe", "Delete all layers, images and containers."),
@@ -282,6 +282,8 @@ GLOBAL_OPTIONS = (
     _global("--no-sync", takes=SWITCH, help="Do not wait for the disk: faster, unsafe in a power cut."),
     _global("--lock-timeout", takes=SECONDS, metavar="SECONDS", help="Give up on a lock after so long."),
     _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default when rootless)."),
+    _global("--config", metavar="FILE", help="Configuration file ($CONTAINERS_STORAGE_CONF)."),
+    _global("--raw", takes=SWITCH, help="Write to a terminal as to a pipe, control characters included."),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""

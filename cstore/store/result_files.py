@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MOST_LINKS = 40
+"""As many as the kernel follows."""
+
 
 @contextmanager
 def result_at(path: str, *, sync: bool) -> Iterator[int]:
@@ -25,7 +28,7 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
     Raises:
         SystemFailure: the file cannot be made or written.
     """
-    if _is_replaceable(path):
+    if is_replaceable(path):
         with _replacement(os.path.realpath(path), sync=sync) as descriptor:
             yield descriptor
     else:
@@ -33,14 +36,24 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
             yield descriptor
 
 
-def _is_replaceable(path: str) -> bool:
+def is_replaceable(path: str) -> bool:
     """Whether `path` is, or shall be, a regular file with a name of its own.
 
-    What lies in /dev and /proc never is: /dev/stdout leads to what the shell has opened. /dev/shm is for files.
+    Nothing in /dev or /proc is, nor what a link leads to there: /dev/stdout means what the shell has opened. /dev/shm
+    is for files.
+
+    Raises:
+        SystemFailure: nobody can tell.
     """
-    place = os.path.abspath(path)
-    if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
-        return False
+    place = path
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(place)
+        place = os.path.join(os.path.realpath(folder), name)
+        if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
+            return False
+        if not os.path.islink(place):
+            break
+        place = os.path.join(os.path.dirname(place), os.readlink(place))
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:

@@ -747,6 +747,19 @@ PLACES = (
         (("lock-wrong", "records"),),
     ),
     Damage(
+        "a journal is a fifo",
+        lambda it: os.mkfifo(it.beside("layers", "container.json")),
+        (("thing-wrong", "records"),),
+    ),
+    Damage(
+        "a staging directory is a link",
+        lambda it: (
+            shutil.rmtree(it.beside("layers", "tmp"), ignore_errors=True),
+            os.symlink("/dev", it.beside("layers", "tmp")),
+        ),
+        (("thing-wrong", "records"),),
+    ),
+    Damage(
         "a file stands where a directory belongs",
         lambda it: _into_file(it.beside("containers")),
         (("place-wrong", "records"),),
