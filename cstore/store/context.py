@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cstore.store.places import places
 from cstore.values import Value
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
+    from cstore.drivers.registry import DriverPlace
     from cstore.fs.patience import Patience
     from cstore.layout import Layout
     from cstore.records.table import Table
@@ -65,3 +68,17 @@ class Context:
             if key.rpartition(".")[2] == "ignore_chown_errors":
                 said = value
         return parse_flag(said)
+
+
+def driver_place(context: Context) -> DriverPlace:
+    """Where the store's driver works."""
+    from cstore.drivers.registry import DriverPlace
+
+    config, layout = context.config, context.layout
+    return DriverPlace(
+        home=layout.driver_home,
+        run_home=os.path.join(config.run_root, layout.driver),
+        image_home=os.path.join(config.image_store, layout.driver) if config.image_store else "",
+        options=config.driver_options,
+        sync=config.sync,
+    )

@@ -223,11 +223,19 @@ class Store:
             *self._context.driver.status(),
         ]
 
-    def gc(self, *, dry_run: bool = False, quarantine_age: float | None = None) -> list[Leftover]:
+    def gc(
+        self, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+    ) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age)
+        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign)
+
+    def foreign(self) -> list[Leftover]:
+        """What has a name that no tool gives, and is left alone; see `garbage.foreign`."""
+        from cstore.store import garbage
+
+        return garbage.foreign(self._context)
 
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
