@@ -285,10 +285,14 @@ def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> 
     try:
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
+        elif leftover.kind == "link":
+            os.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
         elif leftover.kind == _FOREIGN and keeper is not None:
             keeper.keep(leftover.path, "no tool gives that name")
         elif leftover.kind != _FOREIGN:
             discard(writer, leftover.path)
     except CstoreError as error:
         return error
+    except OSError as error:
+        return SystemFailure("remove", leftover.path, error)
     return None
