@@ -36,6 +36,7 @@ class Context:
         sync: whether a success must survive a power cut.
         additional: the stores that are looked into after this one, and only read.
         places: where each kind's records are.
+        degraded: whether readers leave out what is damaged, and note it, instead of raising.
         tables, extras: what was last read, of the store itself and of additional ones.
     """
 
@@ -54,6 +55,7 @@ class Context:
         self.patience = patience
         self.sync = sync
         self.additional = additional
+        self.degraded = False
         self.places: dict[Shelf, Place] = places(layout)
         self.tables: dict[Shelf, Table[Any]] = {}
         self.extras: list[ExtraStore] = []

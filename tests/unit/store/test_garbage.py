@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.errors import RecordsDamaged
+from cstore.errors import ConfigError, RecordsDamaged
 from cstore.kernel.locks import try_lock
-from cstore.store import NewContainer, NewImage, NewLayer, Store
+from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
 from cstore.store.quarantine import cases, undo
 from tests.builders import typical_tar
 from tests.unit.store.conftest import kept
@@ -205,8 +205,42 @@ def test_readers_list_what_they_can_and_say_what_they_cannot(store: Store, put: 
     with open(records_path(graph), "wb") as file:
         file.write(b"[{")
 
-    assert [layer.id for layer in store.layers.list()] == ["volatile"]
-    assert [flaw.path for flaw in store.flaws] == [records_path(graph)]
+    degraded = open_store(store.config, degraded=True)
+    assert [layer.id for layer in degraded.layers.list()] == ["volatile"]
+    assert [flaw.path for flaw in degraded.flaws] == [records_path(graph)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[{", b'[{"id":"it","created":"2026-01-01T00:00:00Z","parent":7}]'],
+)
+def test_damaged_records_raise_where_nobody_asked_for_what_can_be_known(
+    put: Import, graph: str, reopen: Callable[[], Store], damage: bytes
+) -> None:
+    """Whether a layer is listed, looked for or read: an empty list would be a lie."""
+    put(typical_tar(), id="it")
+    with open(records_path(graph), "wb") as file:
+        file.write(damage)
+
+    reads: list[Callable[[Store], object]] = [
+        lambda store: store.layers.list(),
+        lambda store: store.layers.get("it"),
+        lambda store: store.names("it"),
+        lambda store: store.mounted("it"),
+    ]
+    for read in reads:
+        with pytest.raises(RecordsDamaged) as caught:
+            read(reopen())
+        assert records_path(graph) in str(caught.value)
+    degraded = open_store(reopen().config, degraded=True)
+    degraded.layers.list()
+    assert [flaw.path for flaw in degraded.flaws] == [records_path(graph)]
+
+
+def test_an_empty_graph_root_is_refused(store: Store) -> None:
+    """It would be the working directory, whatever that is."""
+    with pytest.raises(ConfigError, match="graph root is empty"):
+        open_store(store.config.with_(graph_root=""))
 
 
 def test_a_replacement_that_was_interrupted_is_concluded(
@@ -319,8 +353,9 @@ def test_a_lost_index_stops_every_writer_before_it_makes_a_new_one(
 
     with pytest.raises(RecordsDamaged, match="missing"):
         put(typical_tar(), id="new")
-    assert store.layers.list() == []
-    assert [flaw.path for flaw in store.flaws] == [records_path(graph)]
+    degraded = open_store(store.config, degraded=True)
+    assert degraded.layers.list() == []
+    assert [flaw.path for flaw in degraded.flaws] == [records_path(graph)]
     assert not os.path.exists(records_path(graph))
 
 

@@ -43,7 +43,7 @@ def test_a_delete_that_fails_leaves_the_layer_as_it_was(store: Store, busy: str)
 
     assert store.layers.get("its-name") == before
     store.layers.create(NewLayer(id="other"))
-    assert store.layers.ids() == ["busy", "other"]
+    assert store.layers.ids() == [busy, "other"]
 
 
 def test_a_layer_that_cannot_be_recovered_stops_no_writer(store: Store, busy: str, graph: str) -> None:
