@@ -13,6 +13,7 @@ from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
 from cstore.check.layer_stream import FileProblem, LayerStream
+from cstore.check.shown import Shown
 from cstore.check.tolerance import Tolerance
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
@@ -140,7 +141,11 @@ class _Examination:
             tree.vague = True
             tree.opaque.clear()
         try:
-            yield from Comparison(tree, job.id_map, job.tolerance, whole=job.whole).run(job.own_roots, inherited)
+            if job.whole:
+                yield from Comparison(tree, job.id_map, job.tolerance, None).run(job.own_roots, inherited)
+                return
+            with Shown(tree, job.roots[len(job.own_roots) :]) as shown:
+                yield from Comparison(tree, job.id_map, job.tolerance, shown).run(job.own_roots, inherited)
         except SystemFailure as error:
             yield _unreadable(error)
 
