@@ -112,6 +112,34 @@ class Union:
             listed = {name for name in listed if not name.startswith(WHITEOUT_PREFIX)}
         return sorted(name for name in listed if self.find(join_name(folder, name)) is not None)
 
+    def namesakes(self, path: bytes) -> Iterator[bytes]:
+        """The other names of the file at `path` that can be seen. Reads all of the directory that has it.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            OSError: a directory cannot be read.
+        """
+        found = self._nearest(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        spot, status = found
+        tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
+        while pending and left:
+            folder = pending.pop()
+            with os.scandir(tree.descriptor(folder)) as entries:
+                listed = [
+                    (os.fsencode(entry.name), entry.inode(), entry.is_dir(follow_symlinks=False)) for entry in entries
+                ]
+            for name, inode, is_directory in listed:
+                other = join_name(folder, name)
+                if is_directory:
+                    pending.append(other)
+                elif inode == status.st_ino and other != path:
+                    left -= 1
+                    seen = self.find(other)
+                    if seen is not None and os.path.samestat(seen, status):
+                        yield other
+
     def _nearest(self, path: bytes) -> tuple[_Spot, os.stat_result] | None:
         folder, name = split_name(path)
         for spot in self._holding(folder):

@@ -116,6 +116,8 @@ class Comparison:
             return
         if self._shown is not None and self._is_removal(path, status):
             return
+        if tree.outside and self._is_seen(path):
+            return  # a hard link to a file of another layer may bring that up, with its other names
         if not tree.vague:
             what = "a directory" if directory else "a whiteout" if is_whiteout_device(status) else "a file"
             yield _problem(

@@ -8,7 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cstore.archive.apply import ApplyOptions, apply_archive
@@ -132,8 +132,21 @@ def shown(driver: Driver, layer: str, nodes: Any) -> list[str]:
         driver.unmount(layer)
 
 
+HARD_LINKS = [
+    [directory("a"), regular("a/b", b"1"), hardlink("a/c", "a/b"), directory("b"), hardlink("b/a", "a/b")],
+    [hardlink("l", "a/c", mode=0o600, mtime=3), regular("b/a", b"new"), regular("b/.wh.d")],
+]
+OPAQUE_ROOT = [
+    [directory("a", mode=0o700), regular("a/b", b"1"), regular("b", b"2"), directory("c")],
+    [regular(".wh..wh..opq"), regular("a/c", b"3"), directory("c")],
+    [regular("a/b", b"4"), regular("c/.wh.b")],
+]
+
+
 @SOME
 @given(CHAINS)
+@example(HARD_LINKS)
+@example(OPAQUE_ROOT)
 def test_any_chain(places: dict[str, str], chain: list[list[Entry]]) -> None:
     """Whiteouts, opaque marks, links, other kinds in the place of some, directories without an entry: in any order."""
     tree, wanted, states = Tree(), [], []

@@ -45,6 +45,10 @@ class Below:
         """The directory in which that is, open until the next call of anything here."""
         return self._union.holder(path)
 
+    def namesakes(self, path: bytes) -> list[bytes]:
+        """The other names that the file there has, and that would be seen if the tree had nothing there."""
+        return [other for other in self._union.namesakes(path) if self.look(other) is not None]
+
     def directory(self, path: bytes) -> int:
         """The nearest directory at `path`, of which the root is one, open until the next call of anything here."""
         return self._union.directory(path)
