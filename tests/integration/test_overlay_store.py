@@ -19,7 +19,7 @@ from cstore.errors import LayersMounted
 from cstore.kernel import mount
 from cstore.store import NewLayer, Store, open_store
 from cstore.store.copying import Spot
-from tests.builders import directory, listing, make_tar, regular, typical_tar
+from tests.builders import directory, listing, make_tar, regular, typical_tar, whiteout
 from tests.mounts import detach_all, mounts_below
 
 if TYPE_CHECKING:
