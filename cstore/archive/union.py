@@ -13,7 +13,7 @@ import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.directories import Directories, names_in
+from cstore.archive.directories import Directories, names_in, open_quietly
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
 from cstore.errors import SystemFailure
@@ -105,7 +105,8 @@ class Union:
         for number, place in self._holding(folder):
             tree = self._tree(number)
             try:
-                listed.update(name for name, _ in names_in(tree.descriptor(place)))
+                with _listing(tree.descriptor(place)) as fd:
+                    listed.update(name for name, _ in names_in(fd))
             except OSError as error:
                 raise SystemFailure("read", tree.shown(place), error) from error
         if self._files:
@@ -126,9 +127,9 @@ class Union:
         tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
         while pending and left:
             folder = pending.pop()
-            with os.scandir(tree.descriptor(folder)) as entries:
+            with _listing(tree.descriptor(folder)) as fd, os.scandir(fd) as entries:
                 listed = [
-                    (os.fsencode(entry.name), entry.inode(), entry.is_dir(follow_symlinks=False)) for entry in entries
+                    (os.fsencode(each.name), each.inode(), each.is_dir(follow_symlinks=False)) for each in entries
                 ]
             for name, inode, is_directory in listed:
                 other = join_name(folder, name)
@@ -237,6 +238,21 @@ class Union:
         except OSError as error:
             raise SystemFailure("read", tree.shown(spot.folder), error) from error
         return b""
+
+
+@contextmanager
+def _listing(directory: int) -> Iterator[int]:
+    """Open for listing what may only be open to pass through."""
+    fd = open_quietly(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, directory)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def is_opaque(target: int | str) -> bool:
+    """Whether a directory hides what is deeper, by the kernel's marks. Raises OSError."""
+    return any(_value(target, name) == OPAQUE_VALUE for name in OPAQUE)
 
 
 def _value(target: int | str, name: str) -> bytes:

@@ -96,6 +96,7 @@ class ExpectedTree:
         replaced: those that it removes, and brings anew.
         opaque: directories of which it removes all that is beneath.
         touched: directories whose time nobody can know: something was put in or taken out after they were made.
+        root: what an entry says of the root itself; None if none does.
         vague: programs may differ in what they made of this archive: what is missing or unexpected proves nothing.
     """
 
@@ -108,6 +109,7 @@ class ExpectedTree:
         self.replaced: set[bytes] = set()
         self.opaque: set[bytes] = set()
         self.touched: set[bytes] = set()
+        self.root: Looks | None = None
         self.vague = False
         self.outside: dict[bytes, Node] = {}
 
@@ -122,6 +124,8 @@ class ExpectedTree:
         except CstoreError:
             self.vague = True
             return
+        if not plain and entry.type == DIRECTORY:
+            self.root = _looks(entry)
         if not plain or (plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME):
             return
         folder, base = split_name(plain)

@@ -46,13 +46,23 @@ class Shown:
         Raises:
             SystemFailure: a directory cannot be read.
         """
-        return not self._is_hidden(path) and self._union.find(path) is not None
+        return not self.is_hidden(path) and self.find(path) is not None
 
-    def _is_hidden(self, path: bytes) -> bool:
-        """Whether the layer removes a directory above as a whole, or empties it."""
+    def find(self, path: bytes) -> os.stat_result | None:
+        """What is beneath at `path`, hidden or not; None if nothing is."""
+        return self._union.find(path)
+
+    def names(self) -> list[bytes]:
+        """What is beneath at the top."""
+        return self._union.names(b"")
+
+    def is_hidden(self, path: bytes, *, root: bool = True) -> bool:
+        """Whether the layer removes a directory above as a whole, or empties it; `root`: also if that is the root."""
         while path:
             path = split_name(path)[0]
-            if path in self._tree.opaque or (path and path in self._tree.removed):
+            if path in self._tree.opaque and (path or root):
+                return True
+            if path and path in self._tree.removed:
                 return True
         return False
 

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name, split_name
-from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, OutOfSight, Union
-from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, whiteout_name
+from cstore.archive.union import PROGRAMS_MARKERS, Lower, OutOfSight, Union, is_opaque
+from cstore.archive.whiteout import WhiteoutForm, whiteout_name
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -88,13 +88,7 @@ class Below:
     def _is_opaque(self, fd: int) -> bool:
         if self._files:
             return any(_has(fd, marker) for marker in PROGRAMS_MARKERS)
-        for mark in OPAQUE:
-            try:
-                if os.getxattr(fd, mark) == OPAQUE_VALUE:
-                    return True
-            except OSError:
-                continue
-        return False
+        return is_opaque(fd)
 
 
 def _has(fd: int, name: bytes) -> bool:
