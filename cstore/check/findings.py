@@ -137,7 +137,7 @@ KINDS: dict[str, Kind] = dict(
         _kind("image-data-digest", _DATA, "a data item of an image has another digest than recorded", _IMAGE_AGAIN),
         _kind("image-data-unreadable", _DATA, "a data item of an image cannot be read", _IMAGE_AGAIN),
         _kind("image-manifest-missing", _RECORDS, "an image has data but no manifest", _IMAGE_AGAIN),
-        _kind("image-without-data", _COSMETIC, "an image has neither manifest nor config: a name for a layer", _DECIDE),
+        _kind("image-without-data", _LEFTOVER, "an image has no manifest: Podman lists none of this store", _DECIDE),
         _kind("image-manifest-broken", _DATA, "an image's manifest makes no sense", _IMAGE_AGAIN),
         _kind("image-config-missing", _DATA, "the config that an image's manifest names is not there", _IMAGE_AGAIN),
         _kind("image-config-broken", _DATA, "an image's config makes no sense", _IMAGE_AGAIN),

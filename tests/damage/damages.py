@@ -544,7 +544,7 @@ ITEMS = (
         lambda it: it.edit(
             "images", lambda rows: rows.append({"id": ORPHAN, "layer": BASE, "created": "2020-01-01T00:00:00Z"})
         ),
-        (("image-without-data", "cosmetic"),),
+        (("image-without-data", "leftover"),),
         ORPHAN,
     ),
     Damage(

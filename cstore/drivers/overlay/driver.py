@@ -165,14 +165,18 @@ class OverlayDriver:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
-        """Say what lies beneath a staged tree, for who can make use of it: a program's marks nobody else reads."""
-        if staged.has_lower and staged.form.opaque_xattr:
-            made = os.path.dirname(staged.tree)
-            place = Place(os.path.dirname(made), os.path.basename(made))
-            ancestors = self._homes.known_ancestors(place)
-            lowers = (*place.rotated(), *(path for each in ancestors for path in (each.diff, *each.rotated())))
-            return staged.with_(lowers=lowers)
-        return staged
+        """Say what lies beneath a staged tree, as far as it can be read."""
+        made = os.path.dirname(staged.tree)
+        place = Place(os.path.dirname(made), os.path.basename(made))
+        lowers, unseen = place.rotated(), ""
+        for name in place.lower_names():
+            found = self._homes.behind(name) or self._homes.search(name)
+            form = form_not_read(found) if found is not None else ""
+            if found is None or form:
+                unseen = f"layer {found.layer}, which is {form}" if found is not None else "a layer that is missing"
+                break
+            lowers += [found.diff, *found.rotated()]
+        return staged.with_(lowers=tuple(lowers), unseen=unseen)
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""

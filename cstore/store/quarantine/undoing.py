@@ -57,7 +57,7 @@ def undo(context: Context, word: str) -> Undone:
                 else:
                     what = f"the record of {entry.shelf.value} {_id_of(entry)} is as it was"
                     progress.note(entry, what, partial(_restore, writer, entry))
-        _close(case, tuple(progress.remaining), sync=context.sync)
+        _close(case, progress.remaining, sync=context.sync)
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
 
 
@@ -67,7 +67,12 @@ class _Progress:
     def __init__(self, entries: list[Kept | Recorded]) -> None:
         self.done: list[str] = []
         self.left: list[str] = []
-        self.remaining = entries
+        self._remaining = {id(entry): entry for entry in entries}
+
+    @property
+    def remaining(self) -> tuple[Kept | Recorded, ...]:
+        """What could not be undone, in the journal's order."""
+        return tuple(self._remaining.values())
 
     def note(self, entry: Kept | Recorded, what: str, act: Callable[[], str]) -> None:
         """Do one thing; `act` returns why it cannot be done, or ""."""
@@ -78,7 +83,7 @@ class _Progress:
         if reason:
             self.left.append(f"{entry.path if isinstance(entry, Kept) else what.partition(' is ')[0]}: {reason}")
             return
-        self.remaining.remove(entry)
+        del self._remaining[id(entry)]
         self.done.append(what)
 
 
