@@ -31,6 +31,7 @@ class OverlayInspector:
     def own_roots(self, layer: str) -> Sequence[str]:
         """See `Inspector.own_roots`."""
         place = self._homes.find(layer)
+        place.require_diff()
         return [place.diff, *place.rotated()]
 
     def not_read(self, layer: str) -> str:
