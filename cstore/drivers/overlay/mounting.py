@@ -12,7 +12,7 @@ from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import marks_beneath
+from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
@@ -20,6 +20,7 @@ from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
 
@@ -165,7 +166,7 @@ class Mounter:
     def _empty(place: Place) -> str:
         """Something to lie beneath a base layer."""
         path = os.path.join(place.path, "empty")
-        return path if os.path.isdir(path) else os.path.join(place.path, "work")
+        return path if within.is_directory(place.home, f"{place.layer}/empty") else os.path.join(place.path, "work")
 
     # ── mounting ──
 
@@ -178,11 +179,16 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
+        refuse_not_read(place)
+        for part in ("work", "merged", "empty"):
+            within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
         self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
-            os.makedirs(target, 0o700, exist_ok=True)
+            home = self._run_home if place.foreign else place.home
+            os.makedirs(home, 0o700, exist_ok=True)
+            within.make_directories(home, f"{place.layer}/merged")
             if stack.upper:
                 _clear_the_way(place)
         except OSError as error:
@@ -269,7 +275,8 @@ class Mounter:
             SystemFailure: the kernel refuses.
         """
         target = self._target(place)
-        if not os.path.isdir(target):
+        home = self._run_home if place.foreign else place.home
+        if not within.is_directory(home, f"{place.layer}/merged"):
             return
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
@@ -376,11 +383,11 @@ def _clear_the_way(place: Place) -> None:
     """Make what a writable mount needs, and take away what would forbid it."""
     from cstore.fs.tree import remove_tree
 
-    stale = os.path.join(place.path, "work", "work", "incompat", "volatile")
-    if os.path.isdir(stale):
-        remove_tree(stale)
-    os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
-    if not os.path.isdir(place.diff):
+    stale = f"{place.layer}/work/work/incompat/volatile"
+    if within.is_directory(place.home, stale):
+        remove_tree(os.path.join(place.home, stale))
+    within.make_directories(place.home, f"{place.layer}/work")
+    if not place.has_contents:
         raise contents_lost(place)
 
 
