@@ -13,7 +13,7 @@ CstoreError
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
-│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, ReadOnlyStore, Unsupported
+│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
@@ -504,6 +504,14 @@ class ReadOnlyStore(Refused):
             f"cannot {action}: the store at {path} is read-only",
             peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
         )
+
+
+class NoStore(Refused):
+    """There is no store where one was to be."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"there is no store at {path}", hint="see --graph and cstore config for where it should be")
 
 
 class Unsupported(Refused):
