@@ -27,7 +27,7 @@ CstoreError
 ├── NotChecked             nothing can be said about the state of the store
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
-    └── ProgramMissing, ProgramRefused
+    └── ForeignThing, ProgramMissing, ProgramRefused
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
 `peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
@@ -709,6 +709,27 @@ class ArchiveTruncated(ArchiveError):
         )
 
 
+class ArchiveForeign(ArchiveError):
+    """Something else than a tar: `found` says what."""
+
+    def __init__(self, found: str, hint: str = "") -> None:
+        self.found = found
+        super().__init__(f"the archive is no tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
+
+
+class ArchiveUnexpected(ArchiveError):
+    """A sound archive that is not the one that was asked for. `digest` is of what came, `diff_digest` uncompressed."""
+
+    def __init__(self, expected: str, digest: str, diff_digest: str, size: int) -> None:
+        self.expected, self.digest, self.diff_digest, self.size = expected, digest, diff_digest, size
+        found = f"it has digest {digest}" + (f", uncompressed {diff_digest}" if diff_digest != digest else "")
+        if not size:
+            found = "nothing came: it is empty"
+        wanted = f", expected {expected}" if expected else ""
+        hint = "see whether the program that writes it failed" if not size else "fetch it again"
+        super().__init__(f"the archive is refused: {found}{wanted}", hint=hint)
+
+
 class ArchiveHostile(ArchiveError):
     """An entry tries to leave the layer, or names what no layer may hold."""
 
@@ -735,9 +756,9 @@ class EntryFailed(ArchiveError):
 class CompressionFailed(ArchiveError):
     """The compressed stream is broken."""
 
-    def __init__(self, compression: str, reason: str) -> None:
+    def __init__(self, compression: str, reason: str, *, hint: str = "fetch it again") -> None:
         self.compression, self.reason = compression, reason
-        super().__init__(f"the {compression} stream is broken: {reason}", hint="fetch it again", peer="unexpected EOF")
+        super().__init__(f"the {compression} stream cannot be read: {reason}", hint=hint, peer="unexpected EOF")
 
 
 class ImageInvalid(ArchiveError):
@@ -762,6 +783,14 @@ class ImageArchiveError(ArchiveError):
     def __init__(self, member: str, reason: str, *, hint: str = "", peer: str = "") -> None:
         self.member, self.reason = member, reason
         super().__init__(f"{member}: {reason}", hint=hint, peer=peer or reason)
+
+
+class NoImage(ImageArchiveError):
+    """A part of an archive that is no image. Beside an image, it is passed over."""
+
+
+class MemberMissing(ImageArchiveError):
+    """Something that an archive names and does not hold."""
 
 
 # ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────
@@ -816,6 +845,20 @@ class SystemFailure(CstoreError):
         self.action, self.path, self.errno = action, path, error.errno or 0
         reason = os.strerror(error.errno) if error.errno else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")
+
+
+class ForeignThing(SystemFailure):
+    """Something stands in a store where a thing of another type belongs. It was not opened."""
+
+    def __init__(self, path: str, found: str, wanted: str) -> None:
+        super().__init__("use", path, OSError(22, ""))
+        self.found, self.wanted = found, wanted
+        self.message = self.peer = f"{path} is {found}, and should be {wanted}"
+        self.hint = "cstore check tells more, and cstore repair puts it aside"
+        self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[ForeignThing], tuple[str, str, str]]:
+        return type(self), (self.path, self.found, self.wanted)
 
 
 class ProgramMissing(SystemFailure):

@@ -10,11 +10,10 @@ import errno
 import os
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from cstore.cli.output.streams import escapes, escaping
 from cstore.errors import InvalidOption, SystemFailure
-from cstore.store.host_files import is_replaceable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,84 +143,8 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         yield sink
         if isinstance(sink, _TerminalSink):
             sink.end()
-    elif is_replaceable(path):
-        with _replacement(os.path.realpath(path), sync=sync) as sink:
-            yield sink
-    else:
-        with _in_place(path) as sink:
-            yield sink
+        return
+    from cstore.store.result_files import result_at
 
-
-@contextmanager
-def _in_place(path: str) -> Iterator[FileSink]:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
-    try:
+    with result_at(path, sync=sync) as descriptor:
         yield FileSink(descriptor, path)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _replacement(path: str, *, sync: bool) -> Iterator[FileSink]:
-    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
-    descriptor = _nameless(os.path.dirname(path))
-    named = descriptor < 0
-    try:
-        if named:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise SystemFailure("create", path, error) from error
-    try:
-        yield FileSink(descriptor, path)
-        _publish(descriptor, beside, path, named=named, sync=sync)
-    except BaseException:
-        with suppress(FileNotFoundError):  # it may have its name already, or never had one
-            os.unlink(beside)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _nameless(folder: str) -> int:
-    """Open a file that is gone when its writer is killed; -1 where the system has no such files."""
-    if not os.path.isdir("/proc/self/fd"):  # it could not be given a name in the end
-        return -1
-    try:
-        return os.open(folder or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
-    except OSError:
-        return -1
-
-
-def _give_name(descriptor: int, name: str) -> None:
-    here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
-    finally:
-        os.close(here)
-
-
-def _publish(descriptor: int, beside: str, path: str, *, named: bool, sync: bool) -> None:
-    """Give a finished file its name."""
-    try:
-        if os.path.exists(path):
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
-        if sync:
-            os.fsync(descriptor)
-        if not named:
-            _give_name(descriptor, beside)
-        os.rename(beside, path)
-        if sync:
-            _sync_directory(os.path.dirname(path) or ".")
-    except OSError as error:
-        raise SystemFailure("write", path, error) from error
-
-
-def _sync_directory(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)  # without this, a power cut may bring the old file back under the name
-    finally:
-        os.close(directory)

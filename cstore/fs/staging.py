@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree
 from cstore.fs.tree.remove import remove_tree
@@ -64,6 +65,7 @@ class StagingRoot:
         try:
             for _ in range(_TRIES):
                 make_directories(self.path)
+                within.require_directory(*os.path.split(self.path), missing=True)
                 number = str(int.from_bytes(os.urandom(4), "little"))
                 lock = self._take_number(number)
                 if lock >= 0:
@@ -87,7 +89,7 @@ class StagingRoot:
                 lock = self._open_and_lock(number, os.O_CREAT)
                 if lock >= 0:
                     self._clear(number, lock, result)
-            except OSError:
+            except (OSError, ForeignThing):
                 result.stuck.append(self._name(_LOCK, number))
         if not numbers:
             self._leave()
@@ -112,10 +114,10 @@ class StagingRoot:
     def _in_use(self, number: str) -> bool:
         path = self._name(_LOCK, number)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = within.open_file(*os.path.split(path))
         except FileNotFoundError:
             return False  # a lock file is there before its tree and goes after it
-        except OSError:
+        except (OSError, ForeignThing):
             return True  # unknown: leave it alone
         try:
             return conflicting_process(fd, exclusive=True) is not None
@@ -126,8 +128,8 @@ class StagingRoot:
 
     def _numbers(self) -> set[str]:
         try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:
+            names = within.list_directory(*os.path.split(self.path))
+        except (FileNotFoundError, ForeignThing):
             return set()
         except OSError as error:
             raise SystemFailure("read", self.path, error) from None
@@ -153,7 +155,7 @@ class StagingRoot:
         """Return the lock file, locked; -1 if somebody else has it or it went away under our hands."""
         path = self._name(_LOCK, number)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
+            fd = within.open_file(*os.path.split(path), os.O_RDWR | create)
         except FileExistsError:
             return -1
         except FileNotFoundError:

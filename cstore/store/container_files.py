@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ContainerUnknown, LayerUnknown, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.store.lookup import container_of_layer, get_container, get_layer
 from cstore.store.reading import Reader
@@ -34,8 +35,11 @@ def run_directory(context: Context, word: str) -> str:
 
 
 def _made(path: str) -> str:
+    data = os.path.dirname(path)
     try:
+        within.require_directory(*os.path.split(data), missing=True)
         make_directories(path)
+        within.require_directory(os.path.dirname(data), f"{os.path.basename(data)}/userdata")
     except OSError as error:
         raise SystemFailure("make the directory", path, error) from error
     return path

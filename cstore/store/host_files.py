@@ -1,4 +1,4 @@
-"""Files of the host that results go to: which may be replaced, and which are only written into.
+"""Files of the host that are no regular files and get what a layer's file has.
 
 A device, a pipe, and what the shell has opened stay what they are. As root, a careless rename would put a regular file
 in the place of /dev/null.
@@ -13,37 +13,9 @@ import time
 
 from cstore.errors import InvalidOption, SystemFailure
 
-_MOST_LINKS = 40
-"""As many as the kernel follows."""
 _WRITE = os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 1 << 20
 _SECONDS_FOR_A_READER = 2.0
-
-
-def is_replaceable(path: str) -> bool:
-    """Whether `path` is, or shall be, a regular file with a name of its own.
-
-    Nothing in /dev or /proc is, nor what a link leads to there: /dev/stdout means what the shell has opened. /dev/shm
-    is for files.
-
-    Raises:
-        SystemFailure: nobody can tell.
-    """
-    place = path
-    for _ in range(_MOST_LINKS):
-        folder, name = os.path.split(place)
-        place = os.path.join(os.path.realpath(folder), name)
-        if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
-            return False
-        if not os.path.islink(place):
-            break
-        place = os.path.join(os.path.dirname(place), os.readlink(place))
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
 
 
 def write_into(source_fd: int, source: str, target: str) -> None:

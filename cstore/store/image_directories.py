@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ImageUnknown
+from cstore.fs import within
 from cstore.records.section import make_directory
 from cstore.store.lookup import find_image, get_image
 from cstore.store.places import Shelf
@@ -33,6 +34,9 @@ def image_run_directory(context: Context, word: str) -> str:
 
 
 def _made(context: Context, image: str, path: str) -> str:
+    top, item = os.path.split(os.path.dirname(path))
+    within.require_directory(top, item, missing=True)
+    within.require_directory(top, f"{item}/userdata", missing=True)
     if not os.path.isdir(path):
         with writing(context, Shelf.IMAGES) as writer:
             if find_image(writer, image) is None:

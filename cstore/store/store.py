@@ -51,10 +51,23 @@ def open_store(
         raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
     config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    config = _told_of_others(config, layout.driver)
     patience = patience or Patience(timeout=config.lock_timeout)
     context = Context(config, layout, driver, patience, config.sync, _additional(layout, config))
     context.degraded = degraded
     return Store(context)
+
+
+def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
+    """Add a warning where this driver has no store in the graph root, and another driver has one."""
+    from cstore.config import drivers_with_records
+
+    present = drivers_with_records(config.graph_root)
+    if not present or driver in present:
+        return config
+    others = " and ".join(present)
+    told = f"{config.graph_root} holds a store of {others}, which is not looked into, because the driver is {driver}"
+    return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
 
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfig, Layout, Driver]:
@@ -96,7 +109,7 @@ def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
     """Name the stores that are looked into after the store's own."""
     from cstore.config.driver_options import additional_image_stores
 
-    paths = additional_image_stores(config.driver_options) if config.driver_options else ()
+    paths = additional_image_stores(config.driver_options, layout.driver) if config.driver_options else ()
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
     if layout.image_store:  # images that were made before there was an image store
         own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)

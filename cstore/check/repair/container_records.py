@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from cstore.check.repair.image_files import keys_in
 from cstore.check.repair.layer_records import Rebuilt
+from cstore.digests import digest_of
 from cstore.errors import CstoreError
-from cstore.oci.schema2 import digest_of
 from cstore.records import bigdata
 from cstore.records.model import Container
 from cstore.records.table import Location

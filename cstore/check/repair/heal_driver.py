@@ -12,6 +12,7 @@ from cstore.check.census import Census
 from cstore.check.repair.plan import Action, Hopeless, Step
 from cstore.check.repair.survivors import Survivors
 from cstore.check.repair.workshop import set_mode, set_owner
+from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs.lockfile import LockFile
 from cstore.fs.tree import remove_tree
@@ -206,6 +207,20 @@ def _make_lock(path: str, shop: Workshop) -> None:
         pass
 
 
+def thing(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """Something of another type than it must be: out of the way; what belongs there is made again after that."""
+    del patient
+    path = finding.subject.path
+    act = partial(_put_thing_aside, path)
+    yield Step(Action.PUT_ASIDE, finding.subject, f"put {path} aside", finding.sentence, "it is never followed", act)
+
+
+def _put_thing_aside(path: str, shop: Workshop) -> None:
+    with shop.locked():
+        if any(found.subject.path == path for found in thing_findings(Census(shop.context))):
+            shop.keeper.keep(path, "it was no file or directory of the store")
+
+
 def mode(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """A directory of the store that has another mode than it should."""
     del patient
@@ -247,6 +262,7 @@ HEALERS = {
     "mount-uncounted": mounts,
     "lock-missing": lock,
     "lock-wrong": lock,
+    "thing-wrong": thing,
     "place-mode": mode,
     "place-writable": mode,
     "place-owner": owner,

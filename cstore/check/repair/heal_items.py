@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.image_files import ImageFiles, has_layers, is_config
 from cstore.check.repair.plan import Action, Hopeless, Step
+from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
-from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.oci.schema2 import made_up_manifest
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 from cstore.store.places import Shelf

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.image_files import ImageFiles
 from cstore.check.repair.layer_records import Rebuilt
-from cstore.oci.schema2 import digest_of
+from cstore.digests import digest_of
 from cstore.records.codec import now
 from cstore.records.model import Image
 from cstore.records.table import Location

@@ -33,6 +33,7 @@ class Phase:
 class Action(Enum):
     """What a step does: its word in JSON, and when it is done."""
 
+    PUT_ASIDE = "put-aside", Phase.PLACES
     MAKE_LOCK = "make-lock", Phase.PLACES
     SET_MODE = "set-mode", Phase.PLACES
     SET_OWNER = "set-owner", Phase.PLACES

@@ -31,7 +31,9 @@ GROUP_HEALERS: Mapping[str, GroupHealer] = heal_contents.GROUP_HEALERS
 """By kind of finding: those that heal all such findings of one layer in one step."""
 
 _FILES = frozenset({"records-damaged", "records-empty", "records-missing"})
-_FIRST = frozenset({"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong"})
+_FIRST = frozenset(
+    {"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong", "thing-wrong"}
+)
 """What is healed together with damaged record files; all else has to wait until they tell what there is."""
 _ANEW = frozenset({Action.REMAKE_LAYER, Action.ADD_LAYER})
 

@@ -14,7 +14,8 @@ from cstore.check.repair.facts import ArchiveFacts, archive_facts
 from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
 from cstore.drivers.mending import open_mender
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, ForeignThing
+from cstore.fs import within
 from cstore.ids import flaw_of_id
 from cstore.oci.chain import layer_ids, next_layer_id
 from cstore.store.context import driver_place
@@ -234,12 +235,10 @@ def _files(folder: str) -> Iterator[str]:
 def _text(path: str) -> str:
     """The text of a file, if it is one that a person could read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        fd = within.open_file(*os.path.split(path), limit=_LARGEST_TEXT)
+    except (OSError, ForeignThing):
         return ""
     with open(fd, "rb") as file:
-        if not os.path.isfile(path) or os.fstat(fd).st_size > _LARGEST_TEXT:
-            return ""
         try:
             return file.read(_LARGEST_TEXT).decode(errors="replace")
         except OSError:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from cstore.errors import CaseUnknown, CstoreError, QuarantineDamaged, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records.codec import decode_one
 from cstore.records.model import Container, Image, Layer
@@ -111,6 +112,7 @@ def cases(context: Context) -> list[Case]:
     """
     top = context.layout.quarantine
     try:
+        within.require_directory(*os.path.split(top))
         with os.scandir(top) as entries:
             folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         names = sorted(name for name in folders if _NAME.fullmatch(name))

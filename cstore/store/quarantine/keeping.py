@@ -9,12 +9,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cstore.errors import SystemFailure
+from cstore.errors import ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.rename import exchange_within, rename_within
 from cstore.records.codec import encode, now
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, line_of, line_of_successor
+from cstore.store.way import require_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,7 @@ def quarantine_lock(context: Context) -> Iterator[None]:
     Raises:
         LockTimeout: somebody else held it for longer than the store's patience.
     """
+    within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
     with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(context.patience):
         yield
 
@@ -137,7 +140,7 @@ class Keeper:
 
     def _copy(self, path: str, target: str) -> None:
         try:
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            with open(within.open_file(*os.path.split(path)), "rb") as file:
                 write_file(target, iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
         except OSError as error:
             raise SystemFailure("read", path, error) from None
@@ -182,7 +185,12 @@ class Keeper:
         self._note(Recorded(shelf, location.value, _text(before), _text(after), why))
 
     def _named(self, path: str, why: str) -> Kept:
-        """Give a thing a name in the case that every file system and every terminal can bear."""
+        """Give a thing a name in the case that every file system and every terminal can bear.
+
+        Raises:
+            ForeignThing: a link on the way to it would lead elsewhere.
+        """
+        require_way(self._context.layout, path)
         base = os.fsencode(os.path.basename(path.rstrip("/"))).decode("ascii", "ignore")
         name = "".join(filter(str.isprintable, f"{len(self._entries)}-{base}"))
         return Kept(os.path.abspath(path), name[:_LONGEST], why)
@@ -257,11 +265,9 @@ def digest_of(path: str) -> str:
     from hashlib import file_digest
 
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            return ""
-        with open(path, "rb") as file:
+        with open(within.open_file(*os.path.split(path)), "rb") as file:
             return file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ForeignThing):
         return ""
 
 

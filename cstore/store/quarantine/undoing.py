@@ -17,6 +17,7 @@ from cstore.store.places import Shelf
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable
 from cstore.store.quarantine.keeping import TREE, digest_of, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
+from cstore.store.way import require_way, way_to
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -124,10 +125,10 @@ def _take_away(kept: Kept) -> str:
 
 def _is_of_store(context: Context, path: str) -> bool:
     """Whether a path is below a root of the store: a journal is a file, and may say anything."""
-    roots = filter(None, (context.layout.graph_root, context.layout.image_store, context.layout.run_root))
-    # A layer may have a link where the journal names a directory; it would lead out.
-    where = os.path.join(os.path.realpath(os.path.dirname(os.path.normpath(path))), "")
-    return any(where.startswith(os.path.join(os.path.realpath(root), "")) for root in roots)
+    if way_to(context.layout, path) is None:
+        return False
+    require_way(context.layout, path)  # a layer may have a link where the journal names a directory
+    return True
 
 
 def _was_never_replaced(source: str, kept: Kept) -> bool:
