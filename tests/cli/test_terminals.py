@@ -186,3 +186,17 @@ def test_only_a_person_is_asked_before_things_are_moved_aside(
     os.mkdir(backup)
     assert backup in cli("gc", "--foreign", "--verbose").ok().out
     assert not os.path.exists(backup)
+
+
+def test_only_a_person_is_asked_before_a_command_of_ours_deletes(cli: CommandLine, terminal: Terminal) -> None:
+    """Anything but a yes is a no, and --yes is one."""
+    for name in ("one", "two", "three"):
+        cli("create-writable", name).ok()
+
+    told = terminal("delete-writable", "one", typed="no\n")
+    assert told == "Delete writable layer one, and what is free then? [y/N] "
+    assert "one" in cli("writables").ok().out
+    terminal("delete-writable", "one", typed="y\n")
+    assert "[y/N]" not in terminal("delete-writable", "--yes", "two")
+    cli("delete-writable", "three").ok()
+    assert cli("writables").ok().out == ""
