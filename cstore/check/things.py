@@ -31,6 +31,7 @@ def thing_findings(census: Census) -> Iterator[Finding]:
 def _folders(census: Census) -> Iterator[tuple[str, str]]:
     layout, homes = census.layout, _homes(census)
     yield os.path.split(layout.quarantine)
+    yield from ((layout.quarantine, name) for name in _cases(census))
     for home in homes:
         yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
     yield layout.layers, "tmp"
@@ -55,9 +56,11 @@ def _files(census: Census) -> Iterator[tuple[str, str]]:
     yield from ((layout.layers, name) for name in _names(layout.layers, "") if name.endswith(_JOURNAL))
     for top, folder in (*((home, "tempdirs") for home in _homes(census)), (layout.layers, "tmp")):
         yield from ((top, f"{folder}/{name}") for name in _names(top, folder) if name.startswith("lock-"))
-    for case in _names(*os.path.split(layout.quarantine)):
-        if within.is_directory(layout.quarantine, case):
-            yield layout.quarantine, f"{case}/case.json"
+    yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(census))
+
+
+def _cases(census: Census) -> list[str]:
+    return [name for name in _names(*os.path.split(census.layout.quarantine)) if name != "lock"]
 
 
 def _homes(census: Census) -> list[str]:
