@@ -110,6 +110,17 @@ class OverlayInspector:
                     found.append(Flaw("", "stray-link", os.path.join(home, "l", name), WRONG, target))
         return found
 
+    def bears_marks(self, layer: str) -> bool:
+        """See `Inspector.bears_marks`: a short link leads to it, and it knows that link."""
+        for home in self._homes.writable:
+            name = _link_of(Place(home, layer))
+            try:
+                if name and os.readlink(os.path.join(home, "l", name)) == f"../{layer}/diff":
+                    return True
+            except OSError:
+                continue
+        return False
+
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
         """See `Inspector.mounts`."""
         found = {}
