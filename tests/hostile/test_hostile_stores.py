@@ -153,7 +153,7 @@ def make_store(top: Path, driver: str) -> str:
     ):
         done = cstore(top, driver, *line.split())
         assert done.code == 0, done.text
-    (top / "graph" / f"{driver}-images" / "images.json").write_text("damaged")
+    put(top / "graph" / f"{driver}-images" / "images.lock", "FIFO", top)
     done = cstore(top, driver, "repair", "--yes")
     assert done.code == 0, done.text
     (case,) = (path.name for path in (top / "graph" / "cstore-quarantine").iterdir() if path.is_dir())
