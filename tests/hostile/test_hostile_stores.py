@@ -329,7 +329,8 @@ def test_the_top_directories_may_be_links_of_the_administrator(tmp_path: Path, d
                 elsewhere.parent.mkdir(exist_ok=True)
                 place.rename(elsewhere)
                 place.symlink_to(elsewhere)
-    for line in ("gc", "check", *READING[:10], *WRITING[:12], "unmount con", "check", "delete-container con", "wipe"):
+    sound = [line for line in WRITING[:14] if not line.startswith(("mount --read", "applydiff", "copy"))]
+    for line in ("gc", "check", *READING[:10], *sound, "check", "delete-container con", "wipe"):
         done = cstore(tmp_path, driver, *line.split())
         assert done.code == 0, f"{line}: {done.text}"
     assert "nothing to heal" in cstore(tmp_path, driver, "repair", "--yes").text
