@@ -115,9 +115,9 @@ class OverlayInspector:
         for home in self._homes.writable:
             name = link_of(Place(home, layer))
             try:
-                if name and os.readlink(os.path.join(home, "l", name)) == f"../{layer}/diff":
+                if name and within.read_link(home, f"l/{name}") == f"../{layer}/diff":
                     return True
-            except OSError:
+            except (OSError, CstoreError):
                 continue
         return False
 

@@ -320,11 +320,17 @@ def write_link_file(place: Place) -> None:
     """Say again which short link is the layer's: the one that leads to it, or a new one."""
     from cstore.fs.atomic import write_file
 
-    target = f"../{place.layer}/diff"
+    name = next(links_to(place), "") or new_link_name()
+    write_file(os.path.join(place.path, "link"), name.encode(), mode=0o644)
+
+
+def links_to(place: Place) -> Iterator[str]:
+    """The short links that lead to a layer, whether or not it is there, sorted."""
     present = within.list_directory(place.home, "l") if within.is_directory(place.home, "l") else []
-    links = [name for name in sorted(present) if _is_link_name(name)]
-    known = [name for name in links if within.read_link(place.home, f"l/{name}") == target]
-    write_file(os.path.join(place.path, "link"), (known[0] if known else new_link_name()).encode(), mode=0o644)
+    for name in sorted(filter(_is_link_name, present)):
+        with suppress(OSError):
+            if within.read_link(place.home, f"l/{name}") == f"../{place.layer}/diff":
+                yield name
 
 
 def _layers_in(home: str) -> list[str]:
