@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import ConfigError, Unsupported
+from cstore.errors import ConfigError
 from cstore.idmap import IDENTITY, IDMap, IDRange
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cstore.layout import Layout
 
 
 def namespace_of(tar_split: str) -> IDMap:
@@ -27,23 +23,3 @@ def namespace_of(tar_split: str) -> IDMap:
         return granted_ids(written.st_uid, written.st_gid)
     except ConfigError:  # nobody can say what else the user may have
         return IDMap((IDRange(0, written.st_uid, 1),), (IDRange(0, written.st_gid, 1),))
-
-
-def leave_to_its_user(layout: Layout) -> None:
-    """Make sure that root does not mend an ordinary user's store: what root makes there, the user could not use.
-
-    Raises:
-        Unsupported: the store is another user's.
-    """
-    from cstore.store.rootless import login_name
-
-    try:
-        owner = os.stat(os.path.dirname(layout.tar_split("any"))).st_uid
-    except OSError:
-        return  # whose it is, nobody can tell
-    if os.geteuid() == 0 and owner != 0:
-        name = login_name(owner)
-        raise Unsupported(
-            f"the store at {layout.graph_root} belongs to {name}, who could not use what root mends in it",
-            hint=f"repair it as {name}; check and repair --dry-run work as root",
-        )

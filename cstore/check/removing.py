@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.check.findings import Severity
-from cstore.check.foreign_users import leave_to_its_user
 from cstore.check.repair.put_aside import container_aside, image_aside, layer_aside
 from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ImageUsedByContainer, RecordsDamaged, UnknownItem
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine import keeping
 from cstore.store.reading import Reader
 from cstore.values import Value

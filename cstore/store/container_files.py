@@ -7,6 +7,7 @@ import os
 from cstore.errors import ContainerUnknown, LayerUnknown, SystemFailure
 from cstore.fs.lockfile import make_directories
 from cstore.store.lookup import container_of_layer, get_container, get_layer
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ def directory(context: Context, word: str) -> str:
     Raises:
         ContainerUnknown: there is no such container.
     """
-    return _made(context.layout.container_directory(get_container(Reader(context), word).id))
+    return _made(context, context.layout.container_directory(get_container(Reader(context), word).id))
 
 
 def run_directory(context: Context, word: str) -> str:
@@ -30,10 +31,13 @@ def run_directory(context: Context, word: str) -> str:
     Raises:
         ContainerUnknown: there is no such container.
     """
-    return _made(context.layout.container_run_directory(get_container(Reader(context), word).id))
+    return _made(context, context.layout.container_run_directory(get_container(Reader(context), word).id))
 
 
-def _made(path: str) -> str:
+def _made(context: Context, path: str) -> str:
+    if os.path.isdir(path):
+        return path
+    leave_to_its_user(context.layout)
     try:
         make_directories(path)
     except OSError as error:

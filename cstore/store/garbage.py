@@ -23,6 +23,7 @@ from cstore.fs.staging import StagingRoot
 from cstore.ids import flaw_of_id, flaw_of_part
 from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
 from cstore.store.lookup import referenced, tree_names
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, is_made, writing
 from cstore.values import Value
@@ -55,6 +56,8 @@ def collect(context: Context, *, dry_run: bool = False, quarantine_age: float | 
     """
     if not is_made(context.layout):
         return []
+    if not dry_run:
+        leave_to_its_user(context.layout)
     old = [] if quarantine_age is None else _purged(context, quarantine_age, dry_run=dry_run)
     if dry_run:
         return [*_staged(context), *_found_twice(context), *old]

@@ -184,7 +184,17 @@ def writing(context: Context, *shelves: Shelf, graph: bool = False, recovering: 
 
 
 def make_roots(layout: Layout) -> None:
-    """Make the roots and the driver's home, which every program expects of a store, for their owner only."""
+    """Make the roots and the driver's home, which every program expects of a store, for their owner only.
+
+    Whatever writes begins with this.
+
+    Raises:
+        Unsupported: root is about to write into another user's store.
+        SystemFailure: one of them cannot be made.
+    """
+    from cstore.store.ownership import leave_to_its_user
+
+    leave_to_its_user(layout)
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):
         try:

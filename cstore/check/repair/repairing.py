@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cstore.check.checking import check_store
 from cstore.check.findings import Severity
-from cstore.check.foreign_users import leave_to_its_user
 from cstore.check.options import CheckOptions
 from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
@@ -14,6 +13,7 @@ from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ReadOnlyStore, SystemFailure
 from cstore.fs.writable import is_writable
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine import keeping
 from cstore.values import Value
 

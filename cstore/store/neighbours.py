@@ -1,0 +1,71 @@
+"""What lies beside a store, or should: stores of other drivers, image stores whose disk is not mounted.
+
+A store that is not there looks like an empty one. Whoever opens a store is therefore told of what is missing, or passed
+over, next to it. Looking costs a few stat(2) calls and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.layout import Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterator[str]:
+    """Say what a user of the store should know of its neighbours.
+
+    Args:
+        layout: the store.
+        named: the additional image stores in the configuration.
+        used: those of them that are looked into.
+    """
+    for store in named:
+        if store not in used:
+            yield f"the additional image store {store} is in use already; remove it from additionalimagestores"
+    yield from _other_drivers(layout)
+    yield from _image_store_gone(layout)
+    for store in used:
+        yield from _additional_store_gone(store, layout.driver)
+
+
+def _other_drivers(layout: Layout) -> Iterator[str]:
+    """Stores of other drivers in the same root, where the driver in use has none."""
+    if _has_records(layout):
+        return
+    from cstore.drivers.registry import DRIVERS, FOREIGN
+
+    for name in (*DRIVERS, *FOREIGN):
+        if name != layout.driver and _has_records(Layout(layout.graph_root, layout.run_root, name)):
+            way = f"--storage-driver {name} shows it" if name in DRIVERS else "cstore has no driver for it"
+            yield f"{layout.graph_root} holds a {name} store, and its {layout.driver} store is empty; {way}"
+
+
+def _image_store_gone(layout: Layout) -> Iterator[str]:
+    """The separate image store, if the layers were once kept together with it and it is not there any more.
+
+    Every process that locks the layers makes lock files in both places.
+    """
+    lock = layout.image_store and layout.image_store_layers_lock
+    if not lock or os.path.lexists(lock) or os.path.lexists(layout.images) or not os.path.lexists(layout.layers_lock):
+        return
+    problem = "holds no store" if os.path.isdir(layout.image_store) else "does not exist"
+    yield (
+        f"the image store {layout.image_store} {problem}, so its images and layers are missing; "
+        "if its disk is not mounted, mount it before anything is written"
+    )
+
+
+def _additional_store_gone(store: str, driver: str) -> Iterator[str]:
+    if not any(os.path.lexists(os.path.join(store, f"{driver}-{kind}")) for kind in ("layers", "images")):
+        yield (
+            f"the additional image store {store} holds no {driver} store; "
+            "if its disk is not mounted, mount it, or take it out of additionalimagestores"
+        )
+
+
+def _has_records(layout: Layout) -> bool:
+    return any(map(os.path.lexists, (layout.stable_layers, layout.stable_images, layout.stable_containers)))
