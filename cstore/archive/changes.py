@@ -55,7 +55,7 @@ def compare_trees(
         if old is None:
             return [Change(b"/" + path, ChangeKind.ADD) for path in _everything(new_tree, b"")]
         with Directories(old) as old_tree:
-            return _Comparison(new_tree, old_tree, _owner_test(new_map, old_map)).run()
+            return _Comparison(new_tree, old_tree, new_map, old_map).run()
 
 
 def changes_size(new: str, changes: Iterable[Change]) -> int:
@@ -115,12 +115,11 @@ def _look(tree: Directories, folder: bytes, name: bytes) -> os.stat_result:
 class _Comparison:
     """One walk through two trees."""
 
-    def __init__(
-        self, new: Directories, old: Directories, same_owner: Callable[[os.stat_result, os.stat_result], bool]
-    ) -> None:
+    def __init__(self, new: Directories, old: Directories, new_map: IDMap, old_map: IDMap) -> None:
         self._new = new
         self._old = old
-        self._same_owner = same_owner
+        self._maps = new_map, old_map
+        self._same_owner = _owner_test(new_map, old_map)
         self._changes: list[Change] = []
         # Directories between the last change and here that are the same in both trees: listed once something in them is
         # not.
@@ -190,12 +189,20 @@ class _Comparison:
         ):
             return True
         try:
-            return (stat.S_ISLNK(new.st_mode) and self._targets_differ(folder, name)) or (
-                xattrs.compared(self._new, folder, name, new.st_mode)
-                != xattrs.compared(self._old, folder, name, old.st_mode)
+            return (stat.S_ISLNK(new.st_mode) and self._targets_differ(folder, name)) or self._attributes_differ(
+                xattrs.compared(self._new, folder, name, new.st_mode),
+                xattrs.compared(self._old, folder, name, old.st_mode),
             )
         except OSError as error:
             raise SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
+
+    def _attributes_differ(self, new: xattrs.Attributes, old: xattrs.Attributes) -> bool:
+        if new == old or not self._maps[0]:
+            return new != old
+        try:
+            return xattrs.inside(new, self._maps[0]) != xattrs.inside(old, self._maps[1])
+        except InvalidIDMap:
+            return True
 
     def _targets_differ(self, folder: bytes, name: bytes) -> bool:
         new = os.readlink(name, dir_fd=self._new.descriptor(folder))

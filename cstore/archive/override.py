@@ -8,6 +8,7 @@ mount program shows what the attribute says.
 
 from __future__ import annotations
 
+import os
 import stat
 
 from cstore.values import Value
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ATTRIBUTE = b"user.containers.override_stat"
+PROGRAMS_ATTRIBUTE = b"user.fuseoverlayfs.override_stat"
+"""The same as fuse-overlayfs writes it."""
 
 _NAMES = {
     stat.S_IFDIR: b"dir",
@@ -68,6 +71,23 @@ def parse(value: bytes) -> Override | None:
     if min(uid, gid, mode) < 0:
         return None
     return Override(uid, gid, mode & 0o7777, _TYPES.get(kind, 0), device)
+
+
+def is_masked(path: str) -> bool:
+    """Whether owners and modes in a layer's directory are in attributes: then its top has such a one."""
+    return override_of(path) is not None
+
+
+def override_of(path: str | bytes) -> Override | None:
+    """What a file, or a directory, counts as; None if it is what it is. A link at the end is not followed."""
+    for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE):
+        try:
+            found = parse(os.getxattr(path, name, follow_symlinks=False))
+        except OSError:
+            continue
+        if found is not None:
+            return found
+    return None
 
 
 def split(xattrs: Sequence[tuple[bytes, bytes]]) -> tuple[Override | None, Sequence[tuple[bytes, bytes]]]:

@@ -29,7 +29,7 @@ from cstore.archive.whiteout import (
     is_whiteout_device,
     whiteout_name,
 )
-from cstore.errors import SystemFailure
+from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def pack_tree(
 
     Raises:
         SystemFailure: something cannot be read, or changed while it was.
-        InvalidIDMap: an owner is not in `id_map`.
+        InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
@@ -104,7 +104,7 @@ def pack_changes(
 
     Raises:
         SystemFailure: something cannot be read, is no longer there, or changed while it was read.
-        InvalidIDMap: an owner is not in `id_map`.
+        InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     moment = int((time.time() if now is None else now) + 0.5)
@@ -201,7 +201,7 @@ class _Packing:
             if not stat.S_ISREG(status.st_mode):
                 raise _Changed("it was replaced while the layer was read")
             entry = self._entry(path, writer.REGULAR, status)
-            entry.xattrs = xattrs.archived(descriptor)
+            entry.xattrs = xattrs.inside(xattrs.archived(descriptor), self._id_map)
             if entry.xattrs and not self._override(entry):
                 return
             if not self._link(entry, status) and entry.type == writer.REGULAR:
@@ -239,7 +239,10 @@ class _Packing:
 
     def _add_whiteout(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
         """Write a removal. One device serves many of them, and the peer's headers tell which was the first."""
-        entry = self._entry(path, writer.REGULAR, status)
+        try:
+            entry = self._entry(path, writer.REGULAR, status)
+        except InvalidIDMap:  # the kernel made it, as whoever mounted the layer
+            entry = Entry(path, writer.REGULAR, 0, 0, 0, mtime=status.st_mtime_ns // _SECOND)
         self._link(entry, status)
         entry.type, entry.mode = writer.REGULAR, 0
         entry.name = join_name(folder, whiteout_name(name))

@@ -17,6 +17,7 @@ from cstore.archive.directories import Directories, open_quietly
 from cstore.archive.names import clean_name, show_name, split_name
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
+from cstore.archive.xattrs import has_contents
 from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitDamaged
 
 if TYPE_CHECKING:
@@ -131,7 +132,10 @@ class _Rebuilding:
         reason = "is missing"
         for tree in self._trees:
             try:
-                return open_quietly(name, _READ, tree.descriptor(folder)), tree
+                descriptor = open_quietly(name, _READ, tree.descriptor(folder))
+                if has_contents(descriptor):
+                    return descriptor, tree
+                os.close(descriptor)
             except ValueError as error:
                 raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r} is no file name") from error
             except OSError as error:

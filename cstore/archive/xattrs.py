@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.directories import open_quietly
 from cstore.archive.names import join_name
+from cstore.idmap import map_in
 
 if TYPE_CHECKING:
     from cstore.archive.directories import Directories
+    from cstore.idmap import IDMap
 
+CAPABILITY = b"security.capability"
+_VERSION, _VERSION_2, _VERSION_3 = 0xFF000000, 0x02000000, 0x03000000
+_WITH_ROOT = 24
+"""Bytes of a capability that names the root of its namespace: Linux makes such where that is not the host's root."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SECURITY = frozenset({"security.capability", "security.ima"})
+_METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 _UNREADABLE = frozenset({errno.ENODATA, errno.E2BIG})
 
 
@@ -51,6 +58,45 @@ def compared(tree: Directories, folder: bytes, name: bytes, mode: int) -> Attrib
         return _compared(descriptor)
     finally:
         os.close(descriptor)
+
+
+def has_contents(descriptor: int) -> bool:
+    """Whether a file of a layer has contents of its own: the kernel may have copied up nothing but what it is like."""
+    for name in _METACOPY:
+        try:
+            os.getxattr(descriptor, name)
+        except OSError:
+            continue
+        return False
+    return True
+
+
+def inside(attributes: Attributes, id_map: IDMap) -> Attributes:
+    """The same attributes as a container with `id_map` has them: a file capability names its root by an ID, too.
+
+    Raises:
+        IDNotMapped: the namespace that a capability belongs to has another root than any in the map.
+    """
+    if not id_map or not any(name == CAPABILITY for name, _ in attributes):
+        return attributes
+    return tuple(
+        (name, capability_inside(value, id_map) if name == CAPABILITY else value) for name, value in attributes
+    )
+
+
+def capability_inside(value: bytes, id_map: IDMap) -> bytes:
+    """A file capability as a container has it: of version 2 if it is that of the container's own root.
+
+    Raises:
+        IDNotMapped: as `inside`.
+    """
+    magic = int.from_bytes(value[:4], "little")
+    if len(value) != _WITH_ROOT or magic & _VERSION != _VERSION_3:
+        return value
+    root = map_in(id_map.uids, int.from_bytes(value[-4:], "little"), "UID")
+    if root:
+        return value[:-4] + root.to_bytes(4, "little")
+    return (magic & ~_VERSION | _VERSION_2).to_bytes(4, "little") + value[4:-4]
 
 
 def _compared(target: int | bytes) -> Attributes:

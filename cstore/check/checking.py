@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 
 from cstore.check.census import Census
 from cstore.check.findings import KINDS, Finding, Subject
-from cstore.check.layer_jobs import layer_jobs
+from cstore.check.layer_jobs import layer_jobs, not_read
 from cstore.check.options import CheckOptions
 from cstore.check.report import Report, in_order
 from cstore.check.side_by_side import examine_all
@@ -158,7 +158,7 @@ class _Check:
             findings=in_order([finding for finding in findings if finding.kind in KINDS]),
             examined=tuple(self._problems),
             unexamined=self._unexamined,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *not_read(census, scope.wants)),
             layers_of_images=chains,
             images_of_containers={
                 each.id: each.image for each in census.containers if each.image and scope.wants("container", each.id)

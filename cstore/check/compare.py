@@ -9,20 +9,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Directories, open_quietly
 from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.override import override_of
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, is_whiteout_device, is_whiteout_name, victim_of
+from cstore.archive.xattrs import CAPABILITY, capability_inside
+from cstore.check.expected import device_number
 from cstore.errors import InvalidIDMap, SystemFailure
-from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.check.expected import ExpectedTree, Looks, Node
+    from cstore.check.tolerance import Tolerance
     from cstore.idmap import IDMap
-
 Problem = tuple[str, str, str, dict[str, object], str]
 """Kind, part, sentence, evidence, the peer's lines without what stands before them: of types that marshal(3) writes."""
 
@@ -47,22 +50,6 @@ _CONTENT_MODIFIED = ", layer content modified"
 _BLOCK = 1 << 20
 
 
-class Tolerance(Value):
-    """What may differ, because programs were told not to keep it.
-
-    Attributes:
-        owners: IDs that could not be set (`ignore_chown_errors`, `force_mask`).
-        modes: modes and types (`force_mask`).
-        times: links to files of other stores have the times of those (`use_hard_links`).
-        nodes: devices may be missing, as nobody but root can make them.
-    """
-
-    owners: bool = False
-    modes: bool = False
-    times: bool = False
-    nodes: bool = False
-
-
 class Comparison:
     """One layer's directories against what is expected.
 
@@ -75,6 +62,9 @@ class Comparison:
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._opaque_files: set[bytes] = set()
         self._named: dict[int, tuple[bytes, os.stat_result]] = {}
+        # Files with another owner than they should have, as long as all files have the same one.
+        self._unowned: list[Problem] = []
+        self._one_owner = tolerance.users
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
         """Walk through `roots`, nearest first; then name what was not met.
@@ -84,7 +74,10 @@ class Comparison:
         """
         for root in roots:
             with Directories(root) as place:
+                self._owner_of_all = _owners(os.stat(place.descriptor(b"")))
                 yield from self._walk(place, inherited)
+        if not self._one_owner:
+            yield from self._unowned
         if not self._tree.vague:
             yield from self._missing()
 
@@ -102,6 +95,7 @@ class Comparison:
                     pending.append(path)
                 if path not in self._seen:
                     self._seen.add(path)
+                    self._one_owner &= _owners(status) == self._owner_of_all
                     yield from self._judge(place, path, status)
                     if path in inherited:
                         yield from self._contents(place, path, status)
@@ -157,16 +151,16 @@ class Comparison:
     def _attributes(
         self, place: Directories, path: bytes, node: Node, status: os.stat_result
     ) -> Iterator[Problem]:
-        tolerance = self._tolerance
         differs: dict[str, list[object]] = {}
         peer: list[str] = []
+        status, exempt = self._meant(place, path, status)
         format_ = stat.S_IFMT(status.st_mode)
-        if node.format and format_ != node.format and not tolerance.modes:
+        if node.format and format_ != node.format:
             wanted, found = _TYPES.get(node.format, "?"), _TYPES.get(format_, "?")
             differs["type"] = [wanted, found]
             peer.append(f"filetype:{ord(wanted)}￫{ord(found)}")
         else:
-            self._compare_looks(path, node, status, differs, peer)
+            self._compare_looks(path, node, status, differs, peer, exempt=exempt)
             self._compare_rest(place, path, node, status, differs)
         if not differs:
             return
@@ -176,10 +170,34 @@ class Comparison:
         text = f"{_slashed(path, directory=node.format == stat.S_IFDIR)}({','.join(peer)}){_CONTENT_MODIFIED}"
         lines = "" if not peer else text if format_ == stat.S_IFDIR else f"+{text}\n{text}"
         words = ", ".join(f"{name} {_word(now)} instead of {_word(was)}" for name, (was, now) in differs.items())
-        yield _problem(kind, path, f"{_shown(path)} has {words}", {"differs": differs}, lines)
+        problem = _problem(kind, path, f"{_shown(path)} has {words}", {"differs": differs}, lines)
+        if self._one_owner and differs.keys() <= {"uid", "gid"}:
+            self._unowned.append(problem)
+        else:
+            yield problem
+
+    def _meant(self, place: Directories, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
+        """What a file counts as, and whether its owner and mode say nothing: those of a masked layer's links."""
+        if not self._tolerance.masked:
+            return status, False
+        folder, base = split_name(path)
+        meant = override_of(b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base))
+        if meant is None:
+            return status, True
+        mode = (meant.kind or stat.S_IFMT(status.st_mode)) | meant.mode
+        fields = [mode, *status[1:4], meant.uid, meant.gid, *status[6:10]]
+        device = device_number(meant.device)
+        return os.stat_result(fields, {"st_rdev": device, "st_mtime_ns": status.st_mtime_ns}), False
 
     def _compare_looks(
-        self, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]], peer: list[str]
+        self,
+        path: bytes,
+        node: Node,
+        status: os.stat_result,
+        differs: dict[str, list[object]],
+        peer: list[str],
+        *,
+        exempt: bool,
     ) -> None:
         tolerance = self._tolerance
         mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // 1_000_000_000
@@ -187,19 +205,21 @@ class Comparison:
         same = looks == (mode, status.st_uid, status.st_gid, mtime)
         if same and not self._id_map and (node.size < 0 or node.size == status.st_size):
             return  # as nearly everything is
-        if not tolerance.owners:
+        if not tolerance.owners and not exempt:
             owners = [self._owner(each) for each in node.looks]
             for place, (name, now) in enumerate((("uid", status.st_uid), ("gid", status.st_gid))):
-                if all(owner[place] != now for owner in owners):
+                if all(owner[place] != now for owner in owners) and not self._is_out_of_reach(owners, place):
                     differs[name] = [owners[-1][place], now]
                     peer.append(f"{name}:{owners[-1][place]}￫{now}")
         if node.size >= 0 and status.st_size != node.size:
             differs["size"] = [node.size, status.st_size]
             peer.append(f"size:{node.size}￫{status.st_size}")
-        if not tolerance.modes and not stat.S_ISLNK(status.st_mode) and not _modes_fit(node, mode):
+        if not exempt and not stat.S_ISLNK(status.st_mode) and not _modes_fit(node, mode):
             differs["mode"] = [f"{looks[0]:04o}", f"{mode:04o}"]
             peer.append(f"mode:{looks[0]:04o}￫{mode:04o}")
         unknown = path in self._tree.touched or (self._tree.vague and stat.S_ISDIR(status.st_mode))
+        unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
+        unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a link in another layer
         if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
             differs["time"] = [looks[3], mtime]
             peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
@@ -207,16 +227,21 @@ class Comparison:
     def _owner(self, looks: Looks) -> tuple[int, int]:
         """Where the archive's owner should be on this host; -1 if the map does not say."""
         owner = looks[1], looks[2]
-        if not self._id_map:
+        if not (self._id_map or self._tolerance.reach):
             return owner
         known = self._owners.get(owner)
         if known is None:
             try:
                 known = self._id_map.to_host(*owner)
+                self._tolerance.reach.to_host(*known)
             except InvalidIDMap:
                 known = (-1, -1)
             self._owners[owner] = known
         return known
+
+    def _is_out_of_reach(self, owners: Sequence[tuple[int, int]], place: int) -> bool:
+        """Whether the user who wrote the layer could not give a file to whom it should belong."""
+        return self._tolerance.users and owners[-1][place] < 0
 
     def _compare_rest(
         self, place: Directories, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]]
@@ -226,8 +251,7 @@ class Comparison:
             text = os.readlink(base, dir_fd=place.descriptor(folder))
             if text != node.link:
                 differs["link"] = [_text(node.link), _text(text)]
-        is_device = node.format in {stat.S_IFCHR, stat.S_IFBLK} and not self._tolerance.modes
-        if is_device and status.st_rdev != node.device:
+        if node.format in {stat.S_IFCHR, stat.S_IFBLK} and status.st_rdev != node.device:
             differs["device"] = [node.device, status.st_rdev]
         target = b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base)
         names = _names(target)
@@ -237,12 +261,14 @@ class Comparison:
         if path in self._tree.opaque and not self._whole and not self._is_opaque(target, path):
             differs["opaque"] = ["y", ""]
 
-    @staticmethod
     def _compare_xattrs(
-        target: bytes, names: list[bytes], wanted: dict[bytes, bytes], differs: dict[str, list[object]]
+        self, target: bytes, names: list[bytes], wanted: dict[bytes, bytes], differs: dict[str, list[object]]
     ) -> None:
         for name, value in wanted.items():
             found = _value(target, name)
+            if found and name == CAPABILITY:
+                with suppress(InvalidIDMap):
+                    found = capability_inside(found, self._id_map)
             if not found and name.startswith(_ACLS) and not value.startswith(_ACL_VERSION):
                 continue  # no kernel takes it
             if found is not None and found != value:
@@ -274,7 +300,7 @@ class Comparison:
 
     def _missing(self) -> Iterator[Problem]:
         for path, node in self._tree.nodes.items():
-            if path not in self._seen and not (self._tolerance.nodes and node.format in _NODES):
+            if path not in self._seen and not (self._tolerance.users and node.format in _NODES):
                 peer = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
                 yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, peer)
@@ -306,6 +332,10 @@ def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:
     return found
 
 
+def _owners(status: os.stat_result) -> tuple[int, int]:
+    return status.st_uid, status.st_gid
+
+
 def _modes_fit(node: Node, mode: int) -> bool:
     if any(name == _ACL for name, _ in node.xattrs):
         return any(looks[0] & ~0o070 == mode & ~0o070 for looks in node.looks)  # the group's bits are the ACL's mask
@@ -331,7 +361,7 @@ def _value(target: bytes, name: bytes) -> bytes | None:
 
 def is_content(name: bytes) -> bool:
     """Whether an attribute that no archive mentions is a change of the layer."""
-    if name == b"security.capability":
+    if name == CAPABILITY:
         return True
     return name.startswith(b"user.") and not name.startswith(_NO_CONTENT)
 

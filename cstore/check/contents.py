@@ -10,9 +10,10 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 from cstore.archive.tar.reader import TarReader
-from cstore.check.compare import Comparison, Problem, Tolerance
+from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
 from cstore.check.layer_stream import FileProblem, LayerStream
+from cstore.check.tolerance import Tolerance
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value

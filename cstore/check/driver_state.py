@@ -17,6 +17,7 @@ _WORDS = {
     "wrong": "is wrong",
     "no directory": "is no directory",
     "no regular file": "is no regular file",
+    "no subvolume": "is an ordinary directory and no subvolume",
 }
 
 
@@ -33,7 +34,7 @@ def driver_findings(census: Census, wanted: Callable[[str, str], bool]) -> Itera
         if any(flaw_of_part(ancestor) for ancestor in ancestors):
             continue
         for flaw in census.inspector.flaws(layer.id, ancestors):
-            yield _of_flaw(flaw)
+            yield _of_flaw(census.context.driver.name, flaw)
     for flaw in census.inspector.strays():
         sentence = f"the short link leads to {flaw.found!r} and belongs to no layer"
         yield of_store("overlay-stray-link", flaw.path, sentence, found=flaw.found)
@@ -46,12 +47,12 @@ def _without_tree(census: Census, layer: str, *, read_only: bool) -> Finding:
     return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, peer=peer)
 
 
-def _of_flaw(flaw: Flaw) -> Finding:
+def _of_flaw(driver: str, flaw: Flaw) -> Finding:
     words = _WORDS[flaw.problem]
     said = f": it says {flaw.found!r}" if flaw.found else ""
     should = f", and should say {flaw.expected!r}" if flaw.expected else ""
     return of_layer(
-        f"overlay-{flaw.part}",
+        f"{driver}-{flaw.part}",
         flaw.layer,
         f"{flaw.path} {words}{said}{should}",
         part=flaw.part,

@@ -90,6 +90,7 @@ class ExpectedTree:
         nodes: by plain path.
         implied: directories that no entry lists, but that others lie in.
         allowed: what a hard link into another layer links to: some programs copy that.
+        outside: what hard links link to that another layer has, by its path.
         devices: devices 0:0, which are removals to some programs and devices to others.
         removed: paths that the layer removes from what is beneath it.
         opaque: directories of which it removes all that is beneath.
@@ -106,6 +107,7 @@ class ExpectedTree:
         self.opaque: set[bytes] = set()
         self.touched: set[bytes] = set()
         self.vague = False
+        self.outside: dict[bytes, Node] = {}
 
     # ── from an archive ──
 
@@ -125,7 +127,7 @@ class ExpectedTree:
         if is_whiteout_name(base):
             self._remove(folder, base)
         elif entry.type == CHARACTER and not device_number(entry.device):
-            self.devices.add(plain)
+            self._put_removal(plain)
         else:
             self._put(plain, entry)
 
@@ -147,8 +149,17 @@ class ExpectedTree:
         else:
             self.removed.add(join_name(folder, victim))
 
+    def _put_removal(self, plain: bytes) -> None:
+        """A device 0:0 takes the place of an earlier entry, whether a program makes a device of it or a removal."""
+        old = self.nodes.pop(plain, None)
+        self.vague |= plain in self.implied or (old is not None and old.format == stat.S_IFDIR)
+        self.devices.add(plain)
+
     def _put(self, plain: bytes, entry: Entry) -> None:
         old = self.nodes.get(plain)
+        if entry.type == HARD_LINK and self._is_device(entry.link):
+            self._put_removal(plain)
+            return
         node = self._linked(entry) if entry.type == HARD_LINK else Node(entry)
         directory = node.format == stat.S_IFDIR
         if plain in self.implied:
@@ -158,17 +169,24 @@ class ExpectedTree:
             self.vague |= directory != (old.format == stat.S_IFDIR)
         self.nodes[plain] = node
 
+    def _is_device(self, link: bytes) -> bool:
+        try:
+            path = clean_name(link)
+        except CstoreError:
+            return False
+        return path in self.devices and path not in self.nodes
+
     def _linked(self, entry: Entry) -> Node:
         try:
             path = clean_name(entry.link)
         except CstoreError:
             path = b""
-        target = self.nodes.get(path)
+        target = self.nodes.get(path) or self.outside.get(path)
         if target is None:
             if path:
                 self.allowed.add(path)
                 self._imply(split_name(path)[0])
-            node = Node(entry)
+            node = self.outside[path] = Node(entry)
             node.format, node.size = 0, -1
             return node
         target.shared = True
@@ -196,8 +214,9 @@ class ExpectedTree:
 
     def cover(self, upper: ExpectedTree) -> None:
         """Become what a whole tree looks like when `upper` was applied to it."""
+        self._follow_links(upper)
         self._drop(upper)
-        for path in (*upper.nodes, *upper.removed, *upper.implied):
+        for path in (*upper.nodes, *upper.removed, *upper.implied, *upper.devices):
             self.touched.add(split_name(path)[0])
         self.touched |= upper.opaque
         for path in upper.implied:
@@ -213,6 +232,27 @@ class ExpectedTree:
         self.touched -= upper.nodes.keys()
         self.nodes.update(upper.nodes)
         self.vague |= upper.vague
+
+    def _follow_links(self, upper: ExpectedTree) -> None:
+        """Make one file of what is beneath and the hard links to it in `upper`: what is set of one name is set of all.
+
+        That holds for a name, too, which the same archive has put something else in the place of.
+        """
+        names_of: dict[int, list[bytes]] = {}
+        for name, each in upper.nodes.items() if upper.outside else ():
+            if not each.format:
+                names_of.setdefault(id(each), []).append(name)
+        for path, node in upper.outside.items():
+            target, names = self.nodes.get(path), names_of.get(id(node), [])
+            if target is not None:
+                target.shared = True
+                target.looks = (*target.looks, *(looks for looks in node.looks if looks not in target.looks))
+                target.xattrs = tuple({**dict(target.xattrs), **dict(node.xattrs)}.items())
+                upper.nodes.update(dict.fromkeys(names, target))
+            elif path in self.devices:
+                upper.devices.update(names)
+                for name in names:
+                    del upper.nodes[name]
 
     def _drop(self, upper: ExpectedTree) -> None:
         """Forget what `upper` removes or puts something else in the place of."""

@@ -72,6 +72,7 @@ _REBUILD = Remedy("the record can be built again from what lies in the store", R
 _REFILL = Remedy("fetch the lost bytes from an archive, or from another store that has the layer", REPAIR_FROM)
 _RESTORE = Remedy("what the archive says can be set again", REPAIR)
 _RELINK = Remedy("the driver's own files can be written again from the records", REPAIR)
+_SNAPSHOT = Remedy("it can be made a subvolume with the same files", REPAIR)
 _IMAGE_AGAIN = Remedy("fetch the image again, or take it from an archive or another store", REPAIR_FROM)
 _ASIDE = Remedy("it can be moved out of the way", REPAIR)
 _SWEEP = Remedy("it can be removed", GC)
@@ -127,6 +128,8 @@ KINDS: dict[str, Kind] = dict(
         _kind("overlay-lower", _RECORDS, "the list of a layer's ancestors is missing or wrong", _RELINK),
         _kind("overlay-work", _RECORDS, "a layer's work directory is missing or no directory", _RELINK),
         _kind("overlay-stray-link", _LEFTOVER, "a short link belongs to no layer", _ASIDE),
+        # ── btrfs ──
+        _kind("btrfs-subvolume", _RECORDS, "an ordinary directory stands where a layer's subvolume belongs", _SNAPSHOT),
         # ── images ──
         _kind("image-layer-missing", _DATA, "a layer of an image has no record", _IMAGE_AGAIN),
         _kind("image-data-missing", _DATA, "a data item of an image is missing", _IMAGE_AGAIN),

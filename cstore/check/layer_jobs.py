@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import stat
 
-from cstore.check.compare import Tolerance
+from cstore.archive.override import is_masked
 from cstore.check.contents import LayerJob
 from cstore.check.findings import Finding, of_layer
-from cstore.check.foreign_users import namespace_of
+from cstore.check.tolerance import Tolerance
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, InvalidDigest
+from cstore.idmap import IDENTITY
 from cstore.ids import flaw_of_part
+from cstore.kernel.namespaces import in_user_namespace, own_ranges
 from cstore.records.snapshot import identity_of
+from cstore.store.maps import namespace_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +35,18 @@ def imported_layers(census: Census, wanted: Callable[[str, str], bool]) -> Itera
             check_digest(layer.diff_digest)
         except InvalidDigest:
             continue  # a finding of its own
-        if census.has_tree(layer.id):
+        if census.has_tree(layer.id) and not census.inspector.not_read(layer.id):
             yield layer, read_only
+
+
+def not_read(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[str]:
+    """Say which layers are of a form that is not read: they are sound for all that is known."""
+    for layer, _ in census.all_layers.values():
+        if not wanted("layer", layer.id) or flaw_of_part(layer.id) or layer.incomplete:
+            continue
+        form = census.inspector.not_read(layer.id)
+        if form:
+            yield f"layer {layer.id} was not read: it is {form}"
 
 
 def tar_split_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
@@ -44,6 +57,8 @@ def tar_split_findings(census: Census, wanted: Callable[[str, str], bool]) -> It
         try:
             regular = stat.S_ISREG(os.lstat(path).st_mode)
         except OSError:
+            if layer.toc_digest:
+                continue  # a partial pull: not every such blob comes with one
             sentence = f"its tar-split {path} is missing: the archive cannot be given back byte for byte"
             peer = f"{who}: layer content incorrect digest"
             yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, peer=peer)
@@ -64,16 +79,15 @@ def tar_split_of(census: Census, layer: str) -> str:
 
 def layer_jobs(census: Census, wanted: Callable[[str, str], bool], *, compare: bool) -> dict[str, LayerJob]:
     """What to look into, by ID, in the order of the records."""
-    tolerance = tolerance_of(census.context.config)
     jobs = {}
     for layer, _ in imported_layers(census, wanted):
-        job = _job(census, layer, tolerance, compare=compare)
+        job = _job(census, layer, compare=compare)
         if job is not None:
             jobs[layer.id] = job
     return jobs
 
 
-def _job(census: Census, layer: Layer, tolerance: Tolerance, *, compare: bool) -> LayerJob | None:
+def _job(census: Census, layer: Layer, *, compare: bool) -> LayerJob | None:
     path, inspector = tar_split_of(census, layer.id), census.inspector
     try:
         status = os.lstat(path)
@@ -98,7 +112,7 @@ def _job(census: Census, layer: Layer, tolerance: Tolerance, *, compare: bool) -
         rewritten=not inspector.whole and len(own) > 1,
         id_map=id_map,
         compare=compare,
-        tolerance=tolerance,
+        tolerance=tolerance_of(census.context.config, layer, path, own[0]),
         identity=(identity_of(status), root.st_dev, root.st_ino, record),
     )
 
@@ -115,17 +129,21 @@ def _below(census: Census, layer: str) -> tuple[str, ...] | None:
     return tuple(paths)
 
 
-def tolerance_of(config: StoreConfig) -> Tolerance:
-    """What the configuration lets differ (semantics 18.3)."""
-    text = " ".join(config.driver_options)
-    masked = "force_mask=" in text
+def tolerance_of(config: StoreConfig, layer: Layer, tar_split: str, root: str) -> Tolerance:
+    """What may differ in a layer, because of who wrote it, and how (semantics 18.3).
+
+    That is told by the layer's record, its tar-split file and its own directory, `root`.
+    """
+    in_namespace = in_user_namespace()
     try:
-        users = os.stat(config.graph_root).st_uid != 0
+        users = in_namespace or os.stat(os.path.dirname(tar_split)).st_uid != 0
     except OSError:
-        users = False
+        users = in_namespace
     return Tolerance(
-        owners=masked or "ignore_chown_errors=true" in text,
-        modes=masked,
+        owners="ignore_chown_errors=true" in " ".join(config.driver_options),
+        masked=is_masked(root),
         times=config.pulling.use_hard_links,
-        nodes=users,
+        partial=bool(layer.toc_digest),
+        users=users,
+        reach=own_ranges() if in_namespace else IDENTITY,
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from cstore.archive.directories import Directories, open_quietly
 from cstore.archive.names import clean_name, show_name, split_name
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
+from cstore.archive.xattrs import has_contents
 from cstore.errors import ArchiveError, SystemFailure
 
 if TYPE_CHECKING:
@@ -187,6 +188,9 @@ class LayerStream:
                 if number not in _ABSENT:
                     self._note(entry, "unreadable", f"cannot be opened: {os.strerror(number or 0)}", errno=number)
                     return -1
+                continue
+            if not has_contents(descriptor):
+                os.close(descriptor)
                 continue
             return self._fitting(entry, descriptor)
         self._note(entry, "missing", "is missing")

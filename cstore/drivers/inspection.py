@@ -5,6 +5,8 @@ Only some drivers keep such things. A driver whose layers are whole trees has no
 
 from __future__ import annotations
 
+import os
+
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -18,6 +20,7 @@ else:
     Protocol = object
 
 MISSING, WRONG, NO_DIRECTORY, NO_FILE = "missing", "wrong", "no directory", "no regular file"
+NO_SUBVOLUME = "no subvolume"
 """What can be the matter with a part."""
 
 
@@ -52,6 +55,9 @@ class Inspector(Protocol):
     def own_roots(self, layer: str) -> Sequence[str]:
         """The directories with what the layer itself changes, nearest first; with `whole`, its tree."""
 
+    def not_read(self, layer: str) -> str:
+        """What a layer is, in words, if nobody here can read it; "" if it can be read."""
+
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """What is wrong around a layer that has a directory. `ancestors` are those of its record, nearest first."""
 
@@ -74,6 +80,11 @@ class WholeTrees:
         """See `Inspector.own_roots`."""
         return self._driver.content_roots(layer)[:1]
 
+    def not_read(self, layer: str) -> str:
+        """See `Inspector.not_read`: a tree is a tree."""
+        del layer
+        return ""
+
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         del layer, ancestors
@@ -89,8 +100,24 @@ class WholeTrees:
         return {}
 
 
+class Subvolumes(WholeTrees):
+    """Trees that should be subvolumes of btrfs."""
+
+    def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
+        """See `Inspector.flaws`: of an ordinary directory, copied here by hand say, no child can be made."""
+        from cstore.kernel.btrfs import is_subvolume
+
+        del ancestors
+        path = self._driver.path_of(layer)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return []  # another finding
+        return [] if is_subvolume(status) else [Flaw(layer, "subvolume", path, NO_SUBVOLUME)]
+
+
 if TYPE_CHECKING:
-    _: type[Inspector] = WholeTrees
+    _: tuple[type[Inspector], type[Inspector]] = (WholeTrees, Subvolumes)
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
@@ -99,4 +126,6 @@ def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
         from cstore.drivers.overlay.inspect import OverlayInspector
 
         return OverlayInspector(place)
+    if driver.name == "btrfs":
+        return Subvolumes(driver)
     return WholeTrees(driver)

@@ -1,7 +1,8 @@
 """Renaming directories that their owner may not write to.
 
 For anybody but root the kernel wants write permission on a directory that gets another parent, and the root of a layer
-often has none (0555). It is given for the moment of the rename, and taken back.
+often has none (0555). It is given for the moment of the rename, and taken back. So is a read-only subvolume of btrfs
+(snapshots that were received, say), which not even root can rename.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.kernel.files import rename_exchange
 
@@ -95,6 +96,33 @@ def _with_permission(
             raise  # it is not this, and chmod(2) would follow a link
         with _lent(moves):
             rename(old, new)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        with _unlocked([before for before, _ in moves]) as any_locked:
+            if not any_locked:
+                raise
+            _with_permission(rename, old, new, moves)
+
+
+@contextmanager
+def _unlocked(trees: list[str]) -> Iterator[bool]:
+    """Let read-only subvolumes be renamed for as long as the context lasts; give whether there is one."""
+    from cstore.kernel import btrfs
+
+    with ExitStack() as opened:
+        locked = []
+        for tree in trees:
+            with suppress(OSError):
+                fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                opened.callback(os.close, fd)
+                if btrfs.is_subvolume(os.fstat(fd)) and btrfs.make_writable(fd):
+                    locked.append(fd)
+        try:
+            yield bool(locked)
+        finally:
+            for fd in locked:
+                btrfs.make_read_only(fd)
 
 
 @contextmanager

@@ -73,17 +73,31 @@ def _by_name(folder_fd: int, request: int, name: str, source_fd: int = 0) -> Non
     ioctl(folder_fd, request, arguments)
 
 
-def make_writable(fd: int) -> None:
-    """Let the subvolume `fd` be changed, if it was made read-only.
+def make_writable(fd: int) -> bool:
+    """Let the subvolume `fd` be changed, if it was made read-only; say whether it was.
 
     Raises:
-        OSError: EPERM if it belongs to somebody else.
+        OSError: EPERM if it belongs to somebody else, ENOTTY if this is not btrfs.
     """
-    flags = bytearray(8)
-    ioctl(fd, _SUBVOL_GETFLAGS, flags)
-    number: int = struct.unpack("=Q", flags)[0]
+    number = _flags_of(fd)
     if number & _READ_ONLY:
         ioctl(fd, _SUBVOL_SETFLAGS, struct.pack("=Q", number & ~_READ_ONLY))
+    return bool(number & _READ_ONLY)
+
+
+def make_read_only(fd: int) -> None:
+    """Keep the subvolume `fd` from being changed.
+
+    Raises:
+        OSError: as `make_writable`.
+    """
+    ioctl(fd, _SUBVOL_SETFLAGS, struct.pack("=Q", _flags_of(fd) | _READ_ONLY))
+
+
+def _flags_of(fd: int) -> int:
+    flags = bytearray(8)
+    ioctl(fd, _SUBVOL_GETFLAGS, flags)
+    return int(struct.unpack("=Q", flags)[0])
 
 
 def subvolume_id(fd: int) -> int:

@@ -19,10 +19,21 @@ def write_tree(context: Context, word: str, sink: Sink) -> None:
     Raises:
         LayerUnknown: there is no such layer.
     """
+    from cstore.archive.pack import pack_tree
     from cstore.idmap import IDENTITY
+    from cstore.store.lookup import container_of_layer
+    from cstore.store.maps import map_of_owners
+    from cstore.store.mounting import mounted_meanwhile
 
-    layer = get_layer(Reader(context), word)
-    context.driver.write_diff(layer.id, None, sink, layer.id_map, IDENTITY)
+    tables = Reader(context)
+    layer = get_layer(tables, word)
+    id_map = map_of_owners(context, tables, layer)
+    if id_map != layer.id_map and container_of_layer(tables, layer.id):
+        # What the container has written has other owners than what lies beneath, unless all is shown to it.
+        with mounted_meanwhile(context, layer.id) as path:
+            pack_tree(path, sink, id_map)
+        return
+    context.driver.write_diff(layer.id, None, sink, id_map, IDENTITY)
 
 
 def write_changes(context: Context, word: str, sink: Sink, reference: str = "") -> None:
@@ -35,12 +46,14 @@ def write_changes(context: Context, word: str, sink: Sink, reference: str = "") 
     """
     from cstore.idmap import IDENTITY
     from cstore.store.lookup import find_layer
+    from cstore.store.maps import map_of_owners
 
     tables = Reader(context)
     layer = get_layer(tables, word)
     base = get_layer(tables, reference) if reference else find_layer(tables, layer.parent) if layer.parent else None
-    base_map = IDENTITY if base is None else base.id_map
-    context.driver.write_diff(layer.id, None if base is None else base.id, sink, layer.id_map, base_map)
+    base_map = IDENTITY if base is None else map_of_owners(context, tables, base)
+    layer_map = map_of_owners(context, tables, layer)
+    context.driver.write_diff(layer.id, None if base is None else base.id, sink, layer_map, base_map)
 
 
 def archive_size(context: Context, word: str) -> int:

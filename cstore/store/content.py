@@ -6,14 +6,17 @@ import os
 
 from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown, SystemFailure, Unsupported
+from cstore.idmap import IDENTITY
 from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
+from cstore.store.maps import map_of_owners
 from cstore.store.misfits import explained
 from cstore.store.mounting import mount_point
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.replacing import replace_contents
 from cstore.store.session import writing
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,14 +109,14 @@ def _written_since(context: Context, layer: str, moment: int) -> bool:
 
 def changes(context: Context, word: str, reference: str = "") -> list[Change]:
     """List what a layer adds, modifies and deletes against its parent, or against `reference`."""
-    layer, base, base_map = _compared(context, word, reference)
-    return context.driver.changes(layer.id, base, layer.id_map, base_map)
+    compared = _compared(context, word, reference)
+    return context.driver.changes(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 
 
 def diff_size(context: Context, word: str, reference: str = "") -> int:
     """Count the bytes that a layer adds or modifies against its parent, or against `reference`."""
-    layer, base, base_map = _compared(context, word, reference)
-    return context.driver.diff_size(layer.id, base, layer.id_map, base_map)
+    compared = _compared(context, word, reference)
+    return context.driver.diff_size(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 
 
 def write_diff(
@@ -131,14 +134,15 @@ def write_diff(
     """
     from cstore.archive.streams import compressed
 
-    layer, base, base_map = _compared(context, word, reference)
+    compared = _compared(context, word, reference)
+    layer, base = compared.layer, compared.base
     chosen = _recorded_compression(layer) if compression is None else compression
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
         if base == (layer.parent or None) and os.path.exists(tar_split):
             _rebuild(context, layer, tar_split, plain)
         else:
-            context.driver.write_diff(layer.id, base, plain, layer.id_map, base_map)
+            context.driver.write_diff(layer.id, base, plain, compared.layer_map, compared.base_map)
 
 
 def _recorded_compression(layer: Layer) -> Compression:
@@ -167,16 +171,20 @@ def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None
         raise TarSplitDamaged(tar_split, f"it gives {counted.count} bytes, and the record says {layer.diff_size}")
 
 
-def _compared(context: Context, word: str, reference: str) -> tuple[Layer, str | None, IDMap]:
-    """Find the layer, what it is compared with, and the ID map of that."""
-    from cstore.idmap import IDENTITY
+class _Compared(Value):
+    """A layer, the ID of what it is compared with (None: nothing), and the maps of their owners."""
 
+    layer: Layer
+    base: str | None
+    layer_map: IDMap
+    base_map: IDMap
+
+
+def _compared(context: Context, word: str, reference: str) -> _Compared:
+    """Find a layer and what it is compared with: its parent, or `reference`."""
     tables = Reader(context)
     layer = get_layer(tables, word)
-    if reference:
-        other = get_layer(tables, reference)
-        return layer, other.id, other.id_map
-    if not layer.parent:
-        return layer, None, IDENTITY
-    parent = find_layer(tables, layer.parent)
-    return layer, layer.parent, IDENTITY if parent is None else parent.id_map
+    layer_map = map_of_owners(context, tables, layer)
+    other = get_layer(tables, reference) if reference else find_layer(tables, layer.parent) if layer.parent else None
+    base_map = IDENTITY if other is None else map_of_owners(context, tables, other)
+    return _Compared(layer, layer.parent or None if other is None else other.id, layer_map, base_map)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.idmap import IDENTITY, IDMap
+import os
+
+from cstore.errors import ConfigError, CstoreError
+from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.records.model import to_entries
+from cstore.store.lookup import container_of_layer, layout_of_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +15,9 @@ if TYPE_CHECKING:
 
     from cstore.drivers.contract import Driver
     from cstore.records.model import Layer
+    from cstore.store.context import Context
     from cstore.store.creation import NewLayer
+    from cstore.store.lookup import Tables
 
 
 def layer_map(request: NewLayer, parent: Layer | None, driver: Driver) -> IDMap:
@@ -40,3 +46,50 @@ def map_on_disk(driver: Driver, wanted: IDMap) -> IDMap:
 def map_fields(id_map: IDMap) -> dict[str, Any]:
     """Write a map as record fields."""
     return {"uid_map": to_entries(id_map.uids), "gid_map": to_entries(id_map.gids)}
+
+
+def map_of_owners(context: Context, tables: Tables, layer: Layer) -> IDMap:
+    """Which owners inside its containers the owners of a layer's files on disk are.
+
+    That is the layer's own map, or that of the container which writes into the layer: where lower directories are shown
+    with other owners, what is written has those of the host. Root sees in an ordinary user's store what that user's
+    namespace makes of the IDs.
+    """
+    id_map = layer.id_map or _written_with(context, tables, layer)
+    try:
+        tar_split = layout_of_layer(tables, context.layout, layer.id).tar_split(layer.id)
+        return id_map.within(namespace_of(os.path.join(os.path.dirname(tar_split), "layers.json")))
+    except (OSError, CstoreError):
+        return id_map
+
+
+def _written_with(context: Context, tables: Tables, layer: Layer) -> IDMap:
+    """The map of a layer's container, if that wrote with the owners of the host: then the top belongs to its root.
+
+    A mount program writes with the owners inside.
+    """
+    container = container_of_layer(tables, layer.id)
+    if container is None or not container.id_map:
+        return IDENTITY
+    try:
+        root = os.stat(context.driver.content_roots(layer.id)[0])
+        return container.id_map if (root.st_uid, root.st_gid) == container.id_map.to_host(0, 0) else IDENTITY
+    except (OSError, CstoreError):
+        return container.id_map
+
+
+def namespace_of(path: str) -> IDMap:
+    """The ID map of the user who wrote a file of a store: whoever owns it, and the directory that it is in.
+
+    Raises:
+        OSError: the file or directory cannot be looked at.
+    """
+    written = os.lstat(path)
+    if os.geteuid() != 0 or written.st_uid == 0 or os.stat(os.path.dirname(path)).st_uid != written.st_uid:
+        return IDENTITY
+    from cstore.store.rootless import granted_ids
+
+    try:
+        return granted_ids(written.st_uid, written.st_gid)
+    except ConfigError:  # nobody can say what else the user may have
+        return IDMap((IDRange(0, written.st_uid, 1),), (IDRange(0, written.st_gid, 1),))

@@ -46,7 +46,11 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
     config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
     patience = patience or Patience(timeout=config.lock_timeout)
     additional = _additional(layout, config)
-    told = notices(layout, _named_stores(config.driver_options), [each.layout.graph_root for each in additional if not each.images_only])
+    told = notices(
+        layout,
+        _named_stores(config.driver_options),
+        [each.layout.graph_root for each in additional if not each.images_only],
+    )
     config = config.with_(warnings=(*config.warnings, *told))
     return Store(Context(config, layout, driver, patience, config.sync, additional))
 

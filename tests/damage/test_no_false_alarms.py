@@ -242,3 +242,44 @@ def test_a_writer_that_does_not_end(fresh: Callable[[str], Specimen]) -> None:
         writer.kill()
 
     assert str(writer.pid) in caught.value.message
+
+
+LINKED: dict[str, tuple[bytes, ...]] = {
+    "a link that sets other attributes": (
+        make_tar(regular("one", b"1", mode=0o600), hardlink("two", "one", mode=0o600)),
+        make_tar(hardlink("three", "two", mode=0o4755, uid=5, mtime=77)),
+    ),
+    "a link that is replaced by the same archive": (
+        make_tar(regular("one", b"1", mode=0o600)),
+        make_tar(hardlink("two", "one", mode=0o4755, uid=5, mtime=77), regular("two", b"2")),
+    ),
+    "links to one file in three layers": (
+        make_tar(regular("one", b"1")),
+        make_tar(hardlink("two", "one", uid=5), hardlink("three", "one", uid=6)),
+        make_tar(hardlink("four", "three", mode=0o755), hardlink("five", "one", mtime=5)),
+    ),
+    "contents put in the place of one name": (
+        make_tar(regular("one", b"1"), hardlink("two", "one")),
+        make_tar(regular("one", b"other", mode=0o755)),
+    ),
+    "a link to a symbolic link": (make_tar(symlink("one", "nowhere", mtime=3)), make_tar(hardlink("two", "one"))),
+    "a device 0:0 over an entry of its own archive": (
+        make_tar(regular("one", b""), Entry(b"one", type=b"3", device=(0, 0))),
+        make_tar(directory("d", mtime=9), regular("d/x", b"")),
+        make_tar(Entry(b"d/x", type=b"3", device=(0, 0))),
+    ),
+}
+
+
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+@pytest.mark.parametrize("case", LINKED)
+def test_what_a_later_layer_does_to_a_file_of_an_earlier_one(case: str, driver: str, tmp_path: Path) -> None:
+    """Where several names have one file, an archive that sets something of one of them sets it of all."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: owners and devices cannot be made otherwise")
+    specimen, parent = Specimen(driver, str(tmp_path)), ""
+    for number, archive in enumerate(LINKED[case]):
+        put(specimen.open(), NewLayer(id=f"layer{number}", parent=parent), archive, specimen.root)
+        parent = f"layer{number}"
+
+    assert [finding.document() for finding in specimen.check().findings if finding.kind != "layer-unreferenced"] == []

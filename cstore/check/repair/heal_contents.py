@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import split_name
+from cstore.archive.override import ATTRIBUTE, Override, override_of
 from cstore.check.census import Census
 from cstore.check.compare import is_content
 from cstore.check.expected import ExpectedTree, Node, stacked
@@ -155,6 +156,9 @@ def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
         os.close(root_fd)
     try:
         status = os.stat(base, dir_fd=fd, follow_symlinks=False)
+        if _set_override(fd, base, node, id_map):
+            os.utime(base, (mtime, mtime), dir_fd=fd, follow_symlinks=False)
+            return
         if node.format and stat.S_IFMT(status.st_mode) != node.format:
             return  # something else is there by now
         owner = id_map.to_host(uid, gid)
@@ -165,6 +169,19 @@ def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
         os.utime(base, (mtime, mtime), dir_fd=fd, follow_symlinks=False)
     finally:
         os.close(fd)
+
+
+def _set_override(fd: int, base: bytes, node: Node, id_map: IDMap) -> bool:
+    """Set what is in an attribute, if a file's owner and mode are in one; say whether they are."""
+    name = entry(fd, os.fsdecode(base))
+    meant = override_of(name)
+    if meant is None:
+        return False
+    mode, uid, gid, _ = node.looks[-1]
+    owner = id_map.to_host(uid, gid)
+    put_all(name, {os.fsdecode(ATTRIBUTE): Override(*owner, mode, meant.kind or node.format, meant.device).text()})
+    put_all(name, {os.fsdecode(key): value for key, value in node.xattrs})
+    return True
 
 
 def _set_rest(fd: int, base: bytes, node: Node) -> None:

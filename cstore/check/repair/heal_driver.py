@@ -12,7 +12,7 @@ from cstore.check.census import Census
 from cstore.check.repair.plan import Hopeless, Phase, Step
 from cstore.check.repair.survivors import Survivors
 from cstore.check.repair.workshop import set_mode, set_owner
-from cstore.errors import LayerUnknown, RecordsDamaged, SystemFailure
+from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs.lockfile import LockFile
 from cstore.fs.tree import remove_tree
 from cstore.kernel.mountinfo import read_mounts
@@ -105,6 +105,36 @@ def _aside(path: str, shop: Workshop) -> None:
     with shop.locked():
         if any(flaw.path == path for flaw in Census(shop.context).inspector.strays()):
             shop.keeper.keep(path, "it belonged to no layer")
+
+
+def subvolume(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """An ordinary directory where a subvolume belongs: the same files in a subvolume."""
+    del patient
+    layer = finding.subject.id
+    what = f"make the directory of layer {layer} a subvolume"
+    yield Step(Phase.DRIVER, finding.subject, what, finding.sentence, "its own files", partial(_make_subvolume, layer))
+
+
+def _make_subvolume(layer: str, shop: Workshop) -> None:
+    """Copy the files, sharing their blocks, and exchange the directories. Nobody changes the layer under the lock.
+
+    Raises:
+        LayersMounted: somebody uses the layer, and would go on with the directory that goes.
+    """
+    with shop.locked() as writer:
+        record = writer.layers.get(layer)
+        if record is None or not Census(shop.context).inspector.flaws(layer, ()):
+            return
+        with writer.mounts() as mounts:
+            if mounts.get(layer) is not None:
+                raise LayersMounted([layer])
+        staged = writer.driver.stage_again(layer, record.parent or None)
+        try:
+            old = writer.driver.replace(staged, layer)
+        except BaseException:
+            staged.staging.remove()
+            raise
+    old.finish()
 
 
 # ── mounts ──
@@ -209,6 +239,7 @@ HEALERS = {
     "overlay-lower": parts,
     "overlay-work": parts,
     "overlay-stray-link": stray_link,
+    "btrfs-subvolume": subvolume,
     "mount-table-damaged": mounts,
     "mount-gone": mounts,
     "mount-uncounted": mounts,

@@ -59,10 +59,18 @@ def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer
     """
     upper, beneath = place.tree(mount.mount_id), _beneath(place, mount, line)
     if place.is_union:
-        from cstore.archive.whiteout import WhiteoutForm
-        from cstore.drivers.overlay.diff import write_layer_diff
+        from cstore.drivers.overlay.diff import changes_in
 
-        write_layer_diff(upper, beneath, WhiteoutForm.OVERLAY, sink, place.id_map)
+        changes = changes_in(upper, beneath)
+        if changes is None:
+            from cstore.errors import Unsupported
+
+            raise Unsupported(
+                f"container {mount.mount_id} was written with redirect_dir or metacopy: its directory alone does not "
+                "tell what it changed",
+                hint="export it with Docker",
+            )
+        changes.write(sink, place.id_map)
         return
     from cstore.archive.changes import compare_trees
     from cstore.archive.pack import pack_changes

@@ -17,6 +17,7 @@ from cstore.drivers.btrfs.quota import Quotas
 from cstore.drivers.btrfs.subvolume import NAME, Subvolumes
 from cstore.drivers.whole_trees import TreeHome, WholeTrees, no_mount_options
 from cstore.errors import DriverError, DriverUnusable, SystemFailure
+from cstore.kernel.btrfs import is_subvolume
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +44,16 @@ class BtrfsDriver(WholeTrees):
         return self._limited(super().stage(parent, options), size)
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
-        """See `Driver.stage_again`."""
-        return self._limited(super().stage_again(layer, parent), self._quotas.of(layer))
+        """See `Driver.stage_again`. An ordinary directory, of which there is no snapshot, becomes a subvolume."""
+        del parent  # the tree of a layer holds its parent's contents already
+        owner = None if self._is_subvolume(layer) else _as_it_is
+        return self._limited(self._stage_copy(self._home_of(layer), layer, owner), self._quotas.of(layer))
+
+    def _is_subvolume(self, layer: str) -> bool:
+        try:
+            return is_subvolume(os.lstat(self._path(layer)))
+        except OSError as error:
+            raise SystemFailure("examine", self._path(layer), error) from None
 
     def _limited(self, staged: StagedTree, size: int) -> StagedTree:
         if size:
@@ -75,6 +84,11 @@ class BtrfsDriver(WholeTrees):
 
 if TYPE_CHECKING:
     _: type[Driver] = BtrfsDriver
+
+
+def _as_it_is(uid: int, gid: int) -> tuple[int, int]:
+    """Copy owners unchanged."""
+    return uid, gid
 
 
 def _read_options(options: Sequence[str]) -> int:

@@ -75,7 +75,7 @@ def _snapshot(source: str, tree: str, layer: str) -> None:
             raise DriverError(
                 NAME,
                 f"layer {layer} is an ordinary directory, not a subvolume, so no snapshot can be made of it",
-                hint=f"it was not made by this driver; import it anew, or turn {source} into a subvolume by hand",
+                hint=f"cstore repair turns {source} into a subvolume",
                 peer="failed to create btrfs snapshot: invalid argument",
             ) from None
 
@@ -85,7 +85,8 @@ def _destroy(path: str, folder_fd: int, name: str) -> None:
     try:
         btrfs.destroy_subvolume(folder_fd, name)
     except OSError as error:
-        if error.errno != errno.ENOTEMPTY:
+        # Who may not destroy a subvolume may empty it, once it and those inside are not read-only any more.
+        if error.errno not in {errno.ENOTEMPTY, errno.EPERM, errno.EROFS}:
             raise
         root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
         with Trail(os.path.join(path, name), root) as trail:
@@ -117,7 +118,8 @@ def _destroy_inner(trail: Trail) -> None:
             inner = btrfs.is_subvolume(os.fstat(trail.here))
             name = trail.up()
             if inner:
-                btrfs.destroy_subvolume(trail.here, name)
+                with suppress(OSError):  # the one around it stays, too, and says so
+                    btrfs.destroy_subvolume(trail.here, name)
 
 
 def _enter(trail: Trail, name: str) -> bool:

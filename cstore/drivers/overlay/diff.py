@@ -15,14 +15,19 @@ from contextlib import ExitStack, contextmanager
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.directories import Directories, names_in
 from cstore.archive.names import join_name, split_name
+from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
+from cstore.drivers.overlay.indicator import by_kernel
+from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, read_marks
 from cstore.errors import SystemFailure
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.archive.streams import Sink
+    from cstore.drivers.overlay.lower import Place
     from cstore.idmap import IDMap
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -34,11 +39,11 @@ _DESCRIPTORS = 512
 class Beneath:
     """What lies beneath a layer: its ancestors' directories, nearest first, seen as one."""
 
-    def __init__(self, lowers: Sequence[Directories], opaque_xattr: str) -> None:
-        self._opaque_xattr = opaque_xattr
-        self._folder = b""
+    def __init__(self, lowers: Sequence[tuple[Directories, str]]) -> None:
+        """`lowers` come with the attribute that makes a directory in them opaque."""
+        self._opaque_xattrs = {id(lower): attribute for lower, attribute in lowers}
         # Of the folder last asked about and those above it: the directories that are not hidden.
-        self._open: dict[bytes, list[Directories]] = {b"": list(lowers)}
+        self._open: dict[bytes, list[Directories]] = {b"": [lower for lower, _ in lowers]}
 
     def find(self, path: bytes) -> os.stat_result | None:
         """What is at `path`; None if nothing is, or it was removed on the way up."""
@@ -73,7 +78,7 @@ class Beneath:
             if not stat.S_ISDIR(status.st_mode):
                 break
             found.append(lower)
-            if _is_opaque(lower, folder, self._opaque_xattr):
+            if _is_opaque(lower, folder, self._opaque_xattrs[id(lower)]):
                 break
         return found
 
@@ -97,14 +102,18 @@ def _is_opaque(tree: Directories, folder: bytes, attribute: str) -> bool:
         raise SystemFailure("read", tree.shown(folder), error) from error
 
 
+Lower = tuple[str, str]
+"""A directory beneath a layer, and the attribute that makes a directory in it opaque."""
+
+
 @contextmanager
-def beneath(lowers: Sequence[str], form: WhiteoutForm) -> Iterator[Beneath]:
+def beneath(lowers: Sequence[Lower]) -> Iterator[Beneath]:
     """Open the directories beneath a layer for as long as the context lasts."""
     each = max(2, _DESCRIPTORS // max(len(lowers), 1))
     _allow_descriptors(len(lowers) * (each + 1) + _DESCRIPTORS)
     with ExitStack() as opened:
         yield Beneath(
-            [opened.enter_context(Directories(lower, os.O_PATH, each)) for lower in lowers], form.opaque_xattr
+            [(opened.enter_context(Directories(path, os.O_PATH, each)), attribute) for path, attribute in lowers]
         )
 
 
@@ -117,26 +126,63 @@ def _allow_descriptors(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
-def layer_changes(diff: str, lowers: Sequence[str], form: WhiteoutForm) -> list[Change]:
-    """List what the directory `diff` changes, in the order of a walk through it.
+def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -> OwnChanges | None:
+    """Read what a layer's own directory tells of what it changes; None if it takes a mount to see that.
+
+    It does not tell of what is elsewhere (renamed directories, files without contents), nor can anybody but the program
+    read a mount program's marks. `usual` is the form of layers without any marks.
 
     Raises:
-        SystemFailure: something cannot be read.
+        SystemFailure: a directory cannot be read.
     """
-    with beneath(lowers, form) as below, Directories(diff) as tree:
-        return _Scan(tree, below, form.opaque_xattr).run()
+    lowers = [path for each in (place, *ancestors) for path in (each.diff, *each.rotated())][1:]
+    named = not all(by_kernel(home) for home in {each.home for each in (place, *ancestors)})
+    return changes_in(place.diff, lowers, usual if usual.opaque_xattr else WhiteoutForm.OVERLAY, named=named)
 
 
-def write_layer_diff(diff: str, lowers: Sequence[str], form: WhiteoutForm, sink: Sink, id_map: IDMap) -> None:
-    """Write what the directory `diff` changes as an uncompressed tar.
+def changes_in(
+    diff: str, below: Sequence[str], usual: WhiteoutForm = WhiteoutForm.OVERLAY, *, named: bool = False
+) -> OwnChanges | None:
+    """The same of directories: `diff`, and those beneath it, nearest first. `named`: as for `read_marks`."""
+    own = read_marks(diff, named=named)
+    if own.needs_program or own.all & {*ELSEWHERE, WHITEOUT} or any(is_masked(path) for path in (diff, *below)):
+        return None
+    form = own.form(usual)
+    lowers: list[Lower] = []
+    for path in below:
+        marks = read_marks(path, files=False, named=named)
+        if marks.program or marks.all & {REDIRECT, WHITEOUT}:
+            return None
+        lowers.append((path, marks.form(form).opaque_xattr))
+    return OwnChanges(diff, tuple(lowers), form)
 
-    Raises:
-        SystemFailure: something cannot be read, or changed while it was.
-    """
-    from cstore.archive.pack import pack_tree
 
-    with beneath(lowers, form) as below:
-        pack_tree(diff, sink, id_map, form=form, hides=lambda path: below.find(path) is not None)
+class OwnChanges(Value):
+    """What the directory `diff` changes: marks in it have the form `form`, and `lowers` lie beneath, nearest first."""
+
+    diff: str
+    lowers: tuple[Lower, ...]
+    form: WhiteoutForm
+
+    def list(self) -> list[Change]:
+        """List it, in the order of a walk through the directory.
+
+        Raises:
+            SystemFailure: something cannot be read.
+        """
+        with beneath(self.lowers) as below, Directories(self.diff) as tree:
+            return _Scan(tree, below, self.form.opaque_xattr).run()
+
+    def write(self, sink: Sink, id_map: IDMap) -> None:
+        """Write it as an uncompressed tar.
+
+        Raises:
+            SystemFailure: something cannot be read, or changed while it was.
+        """
+        from cstore.archive.pack import pack_tree
+
+        with beneath(self.lowers) as below:
+            pack_tree(self.diff, sink, id_map, form=self.form, hides=lambda path: below.find(path) is not None)
 
 
 class _Scan:

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from cstore.drivers.overlay.lower import Homes, Place
+from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import DriverError, SystemFailure, UnsafeID
 from cstore.ids import check_part
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import Sink
     from cstore.archive.whiteout import WhiteoutForm
     from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
+    from cstore.drivers.overlay.diff import OwnChanges
     from cstore.drivers.overlay.mounting import Mounter
     from cstore.drivers.overlay.probe import Host
     from cstore.drivers.registry import DriverPlace
@@ -120,6 +122,7 @@ class OverlayDriver:
         from cstore.drivers.overlay.lower import mend_links
         from cstore.drivers.overlay.refusals import contents_lost
 
+        refuse_not_read(below)
         if not below.link:
             mend_links(self._homes, below)
         if not os.path.isdir(below.diff):
@@ -144,7 +147,7 @@ class OverlayDriver:
 
         old, new = options.parent_map, options.id_map
         lowers = [*self._mounter.directories_of(below), *self._mounter.lowers_of(below)]
-        words = self._mounter.words((), volatile=False)
+        words = self._mounter.words_of_kernel(below)
         rewrite_owners(
             staged, lowers, words, lambda uid, gid: new.to_host(*old.to_container(uid, gid)), new.to_host(0, 0)
         )
@@ -155,8 +158,10 @@ class OverlayDriver:
 
         del parent  # the layer's own directory names it
         source = self._writable(layer)
+        refuse_not_read(source)
+        form, mask = marks_of(source).form(self._form), mask_of(source.diff)
         with self._reserved(source.home) as staging:
-            return self._with_lowers(copy_layer(staging, source, self._form, self._options.force_mask))
+            return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
         """Say what lies beneath a staged tree, for who can make use of it: a program's marks nobody else reads."""
@@ -304,8 +309,9 @@ class OverlayDriver:
     def content_roots(self, layer: str) -> Sequence[str]:
         """See `Driver.content_roots`."""
         place = self._homes.find(layer)
-        lowers = [path for each in self._homes.known_ancestors(place) for path in (each.diff, *each.rotated())]
-        return [place.diff, *place.rotated(), *lowers]
+        refuse_not_read(place)
+        ancestors = [each for each in self._homes.known_ancestors(place) if not form_not_read(each)]
+        return [path for each in (place, *ancestors) for path in (each.diff, *each.rotated())]
 
     @contextmanager
     def tree_of(self, layer: str) -> Iterator[str]:
@@ -313,12 +319,15 @@ class OverlayDriver:
         with self._mounter.mounted_nowhere(self._homes.find(layer)) as path:
             yield path
 
-    def _native(self, layer: str, base: str | None) -> tuple[Place, list[str]] | None:
-        """The layer and what lies beneath it, if its own directory tells what it changes against `base`."""
+    def _native(self, layer: str, base: str | None) -> OwnChanges | None:
+        """What the layer's own directory tells of its changes against `base`, None if it does not tell all of them."""
+        from cstore.drivers.overlay.diff import own_changes
+
         place = self._homes.find(layer)
-        if self._mounter.program or not self._host.native_diff() or not self._homes.is_parent(place, base):
-            return None
-        return place, [*place.rotated(), *self._mounter.lowers_of(place, short=False)]
+        ancestors = self._homes.ancestors(place)
+        for each in (place, *ancestors):
+            refuse_not_read(each)
+        return own_changes(place, ancestors, self._form) if self._homes.is_parent(place, base) else None
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
         """See `Driver.changes`; against the parent, in the order of the directory and without mounting."""
@@ -327,9 +336,7 @@ class OverlayDriver:
             from cstore.drivers.tree_diff import tree_changes
 
             return tree_changes(self, layer, base, layer_map, base_map)
-        from cstore.drivers.overlay.diff import layer_changes
-
-        return layer_changes(native[0].diff, native[1], self._form)
+        return native.list()
 
     def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
         """See `Driver.write_diff`."""
@@ -339,13 +346,12 @@ class OverlayDriver:
 
             write_tree_diff(self, layer, base, sink, layer_map, base_map)
             return
-        from cstore.drivers.overlay.diff import write_layer_diff
-
-        write_layer_diff(native[0].diff, native[1], self._form, sink, layer_map)
+        native.write(sink, layer_map)
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
         """See `Driver.diff_size`; against the parent, what its own directory holds."""
         place = self._homes.find(layer)
+        refuse_not_read(place)
         if self._homes.is_parent(place, base):
             from cstore.fs.tree import usage
 

@@ -23,6 +23,15 @@ def by_program(home: str) -> bool:
     return _said(home) == "true"
 
 
+def by_kernel(home: str) -> bool:
+    """Whether nobody but the kernel has ever written layers here.
+
+    Raises:
+        SystemFailure: as above.
+    """
+    return _said(home) == "false"
+
+
 def leave_word(home: str, *, program: bool) -> None:
     """Say who writes the layers here from now on. Once a program did, that remains said.
 

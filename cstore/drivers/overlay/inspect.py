@@ -7,6 +7,7 @@ import stat
 
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place
+from cstore.drivers.overlay.marks import form_not_read
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError, DriverError
 
@@ -31,10 +32,15 @@ class OverlayInspector:
         place = self._homes.find(layer)
         return [place.diff, *place.rotated()]
 
+    def not_read(self, layer: str) -> str:
+        """See `Inspector.not_read`."""
+        place = self._homes.look_up(layer)
+        return "" if place is None else form_not_read(place)
+
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         place = self._homes.look_up(layer)
-        if place is None or place.home not in self._homes.writable:
+        if place is None or place.home not in self._homes.writable or form_not_read(place):
             return []
         found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
@@ -42,8 +48,6 @@ class OverlayInspector:
     @staticmethod
     def _directory(place: Place, part: str) -> list[Flaw]:
         path = os.path.join(place.path, part)
-        if part == "diff" and os.path.lexists(os.path.join(place.path, "additionallayer")):
-            return []  # a link into somebody else's layers
         problem = _problem(path, stat.S_ISDIR, NO_DIRECTORY)
         return [Flaw(place.layer, part, path, problem)] if problem else []
 

@@ -50,6 +50,11 @@ class Place(Value):
         return os.path.join(self.home, self.layer, "diff")
 
     @property
+    def has_contents(self) -> bool:
+        """Whether what the layer changes is there; of a layer of an additional layer store it is somewhere else."""
+        return os.path.isdir(self.diff) or os.path.lexists(os.path.join(self.path, "additionallayer"))
+
+    @property
     def merged(self) -> str:
         """Where the layer is mounted."""
         return os.path.join(self.home, self.layer, "merged")
@@ -152,7 +157,7 @@ class Homes:
         """
         for home in self:
             place = self._target(home, name)
-            if place is not None and place.link in {"", name} and os.path.isdir(place.diff):
+            if place is not None and place.link in {"", name} and place.has_contents:
                 return place
         return None
 
@@ -171,7 +176,7 @@ class Homes:
         for home in self:
             for layer in _layers_in(home):
                 place = Place(home, layer, home != self.own)
-                if place.link == name and os.path.isdir(place.diff):
+                if place.link == name and place.has_contents:
                     return place
         return None
 

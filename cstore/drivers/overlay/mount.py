@@ -39,6 +39,7 @@ class Stack(Value):
         work: the kernel's scratch directory beside `upper`.
         words: mount options.
         label: the security label that all files show, "" for their own.
+        program: mounts it in place of the kernel; "" for the kernel.
     """
 
     layer: str
@@ -47,6 +48,7 @@ class Stack(Value):
     work: str = ""
     words: Sequence[str] = ()
     label: str = ""
+    program: str = ""
 
     def sorted_words(self) -> Words:
         """The options with everything that this stack adds."""

@@ -8,14 +8,17 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import pairwise
 
+from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
+from cstore.drivers.overlay.marks import marks_beneath
+from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.program import cannot_be_upper
-from cstore.drivers.overlay.refusals import contents_lost
+from cstore.drivers.overlay.refusals import contents_lost, program_only
+from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from cstore.fs.staging import StagingRoot
     from cstore.idmap import IDMap, IDRange
 
-_USUAL_PROGRAM = "fuse-overlayfs"
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
 
@@ -50,9 +52,7 @@ class Mounter:
         """The mount program of this store, "" if the kernel mounts: the configured one, or where the kernel cannot."""
         if self._options.program or (not by_program(self._home) and self._host.kernel_mounts()):
             return self._options.program
-        import shutil
-
-        return shutil.which(_USUAL_PROGRAM) or ""
+        return usual_program()
 
     @cached_property
     def rootless(self) -> bool:
@@ -102,47 +102,64 @@ class Mounter:
         Raises:
             DriverError: an ancestor is gone, or cannot be mounted by cstore.
         """
-        ancestors = self._homes.ancestors(place)
-        for each in ancestors:
-            _refuse_composefs(each)
-        return [path for each in ancestors for path in self.directories_of(each, short=short)]
+        return [path for each in self._homes.ancestors(place) for path in self.directories_of(each, short=short)]
 
-    def words(self, asked: tuple[str, ...], *, volatile: bool) -> tuple[str, ...]:
+    def way(self, place: Place, asked: tuple[str, ...] = (), *, volatile: bool = False) -> Way:
+        """Who mounts a layer with all that is beneath it, and with which options.
+
+        Raises:
+            DriverError: nobody here would show it as it was written.
+        """
+        marks = marks_beneath(place, self._homes.ancestors(place))
+        program = choose_program(place.layer, marks, self.program, self._host.kernel_mounts)
+        words = self._words(program, asked, volatile=volatile)
+        return Way(program, words if program else kernel_words(place.layer, marks, words, kernel_version()))
+
+    def words_of_kernel(self, place: Place) -> tuple[str, ...]:
+        """The options with which the kernel mounts a layer.
+
+        Raises:
+            DriverError: only a mount program shows it as it was written.
+        """
+        way = self.way(place)
+        if way.program and not self.program:
+            raise program_only(place, way.program)
+        return self._words("", (), volatile=False) if way.program else way.words
+
+    def _words(self, program: str, asked: tuple[str, ...], *, volatile: bool) -> tuple[str, ...]:
         """The options of a mount: those asked for, or the configured ones, and what this host needs."""
         configured = self._options.mount_options
         words = list(flat_words(asked) or configured)
-        metacopy = not self.program and self._host.metacopy()
+        metacopy = not program and self._host.metacopy()
         if asked and metacopy and "metacopy=on" in configured and "metacopy=on" not in words:
             words.append("metacopy=on")
         if not metacopy:
             words = [word for word in words if word != "metacopy=on"]
-        if self.rootless and not self.program and "userxattr" not in words:
+        if self.rootless and not program and "userxattr" not in words:
             words.append("userxattr")
-        if volatile and "volatile" not in words and (self.program or self._host.volatile()):
+        if volatile and "volatile" not in words and (program or self._host.volatile()):
             words.append("volatile")
         return tuple(words)
 
     def _stack(self, place: Place, options: MountOptions | None) -> Stack:
         """What a mount of a layer is made of; without `options` one that is only read."""
         asked = () if options is None else options.options
-        words = self.words(asked, volatile=bool(options and options.volatile))
-        masked = bool(self.program) and self._options.force_mask >= 0
+        way = self.way(place, asked, volatile=bool(options and options.volatile))
+        program, words = way.program, way.words
+        masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
-        _refuse_composefs(place)
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
             words = tuple(word for word in words if word != "volatile")
             lowers = [*self.directories_of(place)[:1], *below]
-            return Stack(
-                place.layer, lowers if len(lowers) > 1 else [*lowers, self._empty(place)], "", "", words, label
-            )
+            lowers = lowers if len(lowers) > 1 else [*lowers, self._empty(place)]
+            return Stack(place.layer, lowers, words=words, label=label, program=program)
         if masked:
             words = (*words, "xattr_permissions=2")  # the modes that count are in an attribute
-        return Stack(
-            place.layer, below or [self._empty(place)], place.diff, os.path.join(place.path, "work"), words, label
-        )
+        below, work = below or [self._empty(place)], os.path.join(place.path, "work")
+        return Stack(place.layer, below, place.diff, work, words, label, program)
 
     @staticmethod
     def _empty(place: Place) -> str:
@@ -173,16 +190,16 @@ class Mounter:
         if place.foreign:
             self._mount(place, stack, target, options)
         else:
-            with word_left(self._home, program=bool(self.program)):
+            with word_left(self._home, program=bool(stack.program)):
                 self._mount(place, stack, target, options)
         return target
 
     def _mount(self, place: Place, stack: Stack, target: str, options: MountOptions) -> None:
         """Mount by whom it is to be mounted here."""
-        if self.program:
+        if stack.program:
             from cstore.drivers.overlay.program import mount_by_program
 
-            mount_by_program(self.program, stack, target, place.home, options.id_map)
+            mount_by_program(stack.program, stack, target, place.home, options.id_map)
         elif options.id_map:
             self._mount_shifted(place, stack, target, options.id_map)
         else:
@@ -211,7 +228,7 @@ class Mounter:
     def mounted_nowhere(self, place: Place) -> Iterator[str]:
         """The whole tree of a layer to read, seen by this process only, for as long as the context lasts."""
         stack = self._stack(place, None)
-        fd = None if self.program else mount_nowhere(stack)
+        fd = None if stack.program else mount_nowhere(stack)
         if fd is None:
             with self._mounted_aside(stack) as path:
                 yield path
@@ -232,10 +249,10 @@ class Mounter:
         except OSError as error:
             raise SystemFailure("make a mount point in", self._run_home, error) from error
         try:
-            if self.program:
+            if stack.program:
                 from cstore.drivers.overlay.program import mount_by_program
 
-                mount_by_program(self.program, stack, target, self._home, IDENTITY)
+                mount_by_program(stack.program, stack, target, self._home, IDENTITY)
             else:
                 mount_stack(stack, target)
             yield target
@@ -267,7 +284,7 @@ class Mounter:
             raise SystemFailure("replace the mount point", target, error) from error
 
     def _take_away(self, target: str) -> None:
-        if self.program:
+        if self.program or _is_served(target):
             from cstore.drivers.overlay.program import unmount_program
 
             unmount_program(target)
@@ -345,13 +362,14 @@ def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
     return True
 
 
-def _refuse_composefs(place: Place) -> None:
-    if os.path.isdir(os.path.join(place.path, "composefs-data")):
-        raise DriverError(
-            NAME,
-            f"layer {place.layer} is a composefs layer, which cstore does not mount",
-            hint="mount it with Podman, or pull the image again without composefs",
-        )
+def _is_served(target: str) -> bool:
+    """Whether a program serves what is mounted on `target`, or did until it died."""
+    from cstore.kernel.statfs import is_fuse
+
+    try:
+        return is_fuse(target)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
 
 
 def _clear_the_way(place: Place) -> None:

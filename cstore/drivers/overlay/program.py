@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.archive.override import ATTRIBUTE, PROGRAMS_ATTRIBUTE
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from cstore.drivers.overlay.mount import Stack
     from cstore.idmap import IDMap
 
-_DISTRIBUTED, _ITS_OWN = "user.containers.override_stat", "user.fuseoverlayfs.override_stat"
+_DISTRIBUTED, _ITS_OWN = os.fsdecode(ATTRIBUTE), os.fsdecode(PROGRAMS_ATTRIBUTE)
 _UNMOUNTERS = ("fusermount3", "fusermount")
 
 

@@ -22,6 +22,16 @@ def contents_lost(place: Place) -> DriverError:
     )
 
 
+def program_only(place: Place, program: str) -> DriverError:
+    """The error for a layer that cannot get other owners, as the kernel does not show it as it was written."""
+    return DriverError(
+        NAME,
+        f"layer {place.layer} has owners and modes in attributes, or a mount program's marks, and no copy of it with "
+        "other owners can be made",
+        hint=f"use it without an ID map, or set mount_program to {program}, which shows other owners itself",
+    )
+
+
 def refuse_quotas(asked: Iterable[str]) -> None:
     """Refuse storage options of these names, whichever there are: they promise limits that nobody would keep.
 

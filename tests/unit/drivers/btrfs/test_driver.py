@@ -88,6 +88,46 @@ def test_subvolumes_inside_a_layer_go_with_it(home: str) -> None:
     assert os.listdir(os.path.join(home, "subvolumes")) == []
 
 
+def test_a_read_only_layer_goes_like_any_other(home: str) -> None:
+    """Snapshots that were received are read-only, and not even root may rename such a thing."""
+    driver = open_driver(home)
+    tree = make(driver, "a")
+    subprocess.run(["btrfs", "-q", "subvolume", "create", os.path.join(tree, "inner")], check=True)
+    for path in (os.path.join(tree, "inner"), tree):
+        subprocess.run(["btrfs", "property", "set", "-ts", path, "ro", "true"], check=True)
+    driver.remove("a").finish()
+
+    assert os.listdir(os.path.join(home, "subvolumes")) == []
+    assert os.listdir(home) == ["subvolumes"]
+
+
+def test_a_read_only_layer_that_is_replaced_stays_so_until_it_is_gone(home: str) -> None:
+    """The exchange lends write permission for the moment of the rename only."""
+    driver = open_driver(home)
+    tree = make(driver, "a")
+    subprocess.run(["btrfs", "property", "set", "-ts", tree, "ro", "true"], check=True)
+    staged = driver.stage_again("a", None)
+    removal = driver.replace(staged, "a")
+
+    with pytest.raises(OSError, match="Read-only"):
+        os.mkdir(os.path.join(staged.tree, "more"))
+    os.mkdir(os.path.join(tree, "more"))
+    removal.finish()
+    assert os.listdir(home) == ["subvolumes"]
+
+
+def test_a_directory_that_is_no_subvolume_becomes_one(home: str) -> None:
+    """It is copied into a subvolume as soon as its contents are changed."""
+    plain = os.path.join(home, "subvolumes", "copied")
+    os.makedirs(os.path.join(plain, "dir"))
+    os.chown(os.path.join(plain, "dir"), 7, 8)
+    driver = open_driver(home)
+    driver.replace(driver.stage_again("copied", None), "copied").finish()
+
+    assert btrfs.is_subvolume(os.stat(plain))
+    assert os.stat(os.path.join(plain, "dir")).st_uid == 7
+
+
 def test_what_a_dead_process_left_is_swept(home: str) -> None:
     """Subvolumes that were staged or half removed go with the next sweep."""
     driver = open_driver(home)

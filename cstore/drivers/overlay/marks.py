@@ -1,0 +1,241 @@
+"""How layers were written, read from the layers themselves: the one reading that everything goes by.
+
+    composefs-data/, diff/xx/<62 digits>         a composefs layer: a form that is not read
+    additionallayer                              a link into an additional layer store: another one
+    user.containers.override_stat                owners and modes are in attributes; a mount program shows them
+    trusted.overlay.*                            the marks of root's mounts
+    user.overlay.*                               those of mounts in a user namespace, which need `userxattr`
+    redirect, metacopy                           a renamed directory, or a file without its contents: both are beneath
+    .wh.NAME, user.fuseoverlayfs.opaque          the marks of a mount program
+
+Options of today, and who reads, say nothing of that. In the lowest directory of a chain no mark hides anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from functools import reduce
+
+from cstore.archive.directories import Directories, Kind, names_in
+from cstore.archive.names import join_name
+from cstore.archive.override import is_masked
+from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
+from cstore.drivers.overlay.indicator import by_kernel
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError, SystemFailure
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cstore.drivers.overlay.lower import Place
+
+TRUSTED, USERS, PROGRAMS = "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."
+OPAQUE, REDIRECT, METACOPY, WHITEOUT = "opaque", "redirect", "metacopy", "whiteout"
+ELSEWHERE = frozenset({REDIRECT, METACOPY})
+"""Marks of what lies under another name, or in another layer."""
+_MEANT = frozenset({OPAQUE, *ELSEWHERE, WHITEOUT})
+_HOLDS_WHITEOUTS = b"x"
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
+_HIDDEN = frozenset({errno.EACCES, errno.EPERM})
+_HEX = frozenset("0123456789abcdef")
+
+
+class Marks(Value):
+    """What is found in a layer, or in several.
+
+    Attributes:
+        trusted: which marks there are of root's.
+        users: which of a user namespace's.
+        program: whether a mount program's are there.
+        masked: whether owners and modes are in attributes.
+    """
+
+    trusted: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    program: bool = False
+    masked: bool = False
+
+    def __or__(self, other: Marks) -> Marks:
+        return Marks(
+            self.trusted | other.trusted,
+            self.users | other.users,
+            self.program or other.program,
+            self.masked or other.masked,
+        )
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Root's marks and those of user namespaces."""
+        return self.trusted | self.users
+
+    @property
+    def needs_program(self) -> bool:
+        """Whether the kernel would not show what is meant."""
+        return self.program or self.masked
+
+    def form(self, usual: WhiteoutForm) -> WhiteoutForm:
+        """How removals are written; as `usual` if there are none."""
+        if self.program:
+            return WhiteoutForm.FILES
+        if self.users:
+            return WhiteoutForm.OVERLAY_USER
+        return WhiteoutForm.OVERLAY if self.trusted else usual
+
+
+# ── forms that are not read ──
+
+
+def form_not_read(place: Place) -> str:
+    """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
+    if os.path.lexists(os.path.join(place.path, "additionallayer")):
+        return "a layer of an additional layer store"
+    if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place.diff):
+        return "a composefs layer"
+    return ""
+
+
+def _holds_contents(diff: str) -> bool:
+    """Whether a directory holds nothing but contents named after their digests: `xx/<62 digits>`."""
+    try:
+        folders = os.listdir(diff)
+        if not folders or not all(_is_hex(name, 2) for name in folders):
+            return False
+        names = os.listdir(os.path.join(diff, folders[0]))
+    except OSError:
+        return False
+    return bool(names) and all(_is_hex(name, 62) for name in names)
+
+
+def _is_hex(name: str, length: int) -> bool:
+    return len(name) == length and _HEX.issuperset(name)
+
+
+def refuse_not_read(place: Place) -> None:
+    """Make sure that a layer is of a form that can be read.
+
+    Raises:
+        DriverError: it is not.
+    """
+    form = form_not_read(place)
+    if form:
+        raise DriverError(
+            NAME,
+            f"layer {place.layer} is {form}, which cstore cannot read yet",
+            hint="use Podman for it, or pull the image again without composefs and additional layer stores",
+        )
+
+
+# ── marks ──
+
+
+def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
+    """Read what decides how a layer and all that is beneath it, nearest first, can be shown.
+
+    Raises:
+        DriverError: one is of a form that cannot be read.
+        SystemFailure: a directory cannot be read.
+    """
+    places = (place, *ancestors)
+    for each in places:
+        refuse_not_read(each)
+    found = [(each, path) for each in places for path in (each.diff, *each.rotated())]
+    marks = joined(marks_of(each, path) for each, path in found[:-1])
+    return marks | Marks(masked=any(is_masked(path) for _, path in found))
+
+
+def joined(marks: Iterable[Marks]) -> Marks:
+    """All that is found in any."""
+    return reduce(Marks.__or__, marks, Marks())
+
+
+def marks_of(place: Place, path: str = "") -> Marks:
+    """Read the marks in a layer's own directory: its `diff`, or `path`. What we may not read has none.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    return read_marks(path or place.diff, named=not by_kernel(place.home))
+
+
+def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
+    """Read the marks in a directory.
+
+    Without `files` only those of directories: enough to find something by its name. `named`: whether a file may be a
+    mount program's whiteout by its name; where only the kernel has written, it is a file.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    try:
+        with Directories(path) as tree:
+            return _Walk(tree, files=files, named=named).run()
+    except SystemFailure as error:
+        if error.errno in _GONE:
+            return Marks()  # whoever mounts it, or reads it, says so
+        raise
+
+
+def mask_of(path: str) -> int:
+    """The mode that everything in a masked directory has on disk; -1 if it is not masked."""
+    return stat.S_IMODE(os.stat(path).st_mode) if is_masked(path) else -1
+
+
+class _Walk:
+    """One look at every directory of a tree, and at every file if wanted."""
+
+    def __init__(self, tree: Directories, *, files: bool, named: bool) -> None:
+        self._tree, self._files, self._named = tree, files, named
+        self._names: set[str] = set()
+        self._meant: dict[str, set[str]] = {TRUSTED: set(), USERS: set(), PROGRAMS: set()}
+        self._program = False
+
+    def run(self) -> Marks:
+        pending = [b""]
+        while pending:
+            folder = pending.pop()
+            try:
+                fd = self._tree.descriptor(folder)
+                self._note(fd)
+                for name, kind in names_in(fd):
+                    if kind is Kind.DIRECTORY:
+                        pending.append(join_name(folder, name))
+                    elif self._files and kind is Kind.REGULAR:
+                        self._note(b"/proc/self/fd/%d/%b" % (fd, name))
+                    self._program |= self._named and name.startswith(WHITEOUT_PREFIX)
+            except OSError as error:
+                if error.errno not in _HIDDEN | _GONE:
+                    raise SystemFailure("read", self._tree.shown(folder), error) from error
+        return self._marks()
+
+    def _note(self, file: int | bytes) -> None:
+        try:
+            names = os.listxattr(file) if isinstance(file, int) else os.listxattr(file, follow_symlinks=False)
+        except OSError as error:
+            if error.errno == errno.ENOTSUP:
+                return
+            raise
+        for name in names:
+            for prefix, found in self._meant.items():
+                if name.startswith(prefix):
+                    self._names.add(prefix)
+                    mark = name.removeprefix(prefix)
+                    if mark in _MEANT and mark not in found:
+                        found.update(_meaning(file, name, mark))
+
+    def _marks(self) -> Marks:
+        """What root's mounts have written has root's marks; a user's are contents there, of a store in a container."""
+        users = self._meant[USERS] if TRUSTED not in self._names else set()
+        program = self._program or OPAQUE in self._meant[PROGRAMS]
+        return Marks(frozenset(self._meant[TRUSTED]), frozenset(users), program)
+
+
+def _meaning(file: int | bytes, name: str, mark: str) -> set[str]:
+    """What an attribute marks: a directory may also only say that it holds whiteouts."""
+    if mark != OPAQUE:
+        return {mark}
+    value = os.getxattr(file, name) if isinstance(file, int) else os.getxattr(file, name, follow_symlinks=False)
+    return {OPAQUE} if value == OPAQUE_VALUE else {WHITEOUT} if value == _HOLDS_WHITEOUTS else set()

@@ -1,0 +1,102 @@
+"""By whom a stack of layers is mounted, and with which options: as those who wrote the layers need it.
+
+What neither the kernel nor a mount program would show as it was meant is refused.
+"""
+
+from __future__ import annotations
+
+from cstore.drivers.overlay.marks import ELSEWHERE, METACOPY, REDIRECT, WHITEOUT
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.drivers.overlay.marks import Marks
+
+_USUAL_PROGRAM = "fuse-overlayfs"
+_WHITEOUT_FILES_FROM = (6, 7)
+_FOLLOWING = ("redirect_dir=", "metacopy=")
+
+
+class Way(Value):
+    """How to mount: by `program`, "" for the kernel, with the options `words`."""
+
+    program: str
+    words: tuple[str, ...]
+
+
+def usual_program() -> str:
+    """Where the usual mount program is; "" if it is not installed."""
+    import shutil
+
+    return shutil.which(_USUAL_PROGRAM) or ""
+
+
+def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callable[[], bool]) -> str:
+    """Say who mounts a layer with these marks, of which `program` is the store's own choice, "" for the kernel.
+
+    Raises:
+        DriverError: nobody here can.
+    """
+    kernels = marks.all & {*ELSEWHERE, WHITEOUT}
+    if marks.needs_program:
+        if kernels:
+            raise _refusal(
+                layer,
+                f"one that it shows was written by a mount program, another by the kernel with {_listed(kernels)}, and "
+                "nobody can mount both",
+                "write them to archives with the program that made each, and import these",
+            )
+        found = program or usual_program()
+        if not found:
+            what = "modes and owners in attributes" if marks.masked else "a mount program's marks"
+            raise _refusal(layer, f"it shows layers with {what}, which the kernel ignores", "install fuse-overlayfs")
+        return found
+    if not (program and kernels):
+        return program
+    if kernel_mounts():
+        return ""
+    reason = f"it shows layers with {_listed(kernels)}, which the mount program {program} does not know"
+    raise _refusal(layer, reason, "let the kernel mount it: as root, on a file system that holds overlay mounts")
+
+
+def kernel_words(layer: str, marks: Marks, words: Sequence[str], version: tuple[int, int]) -> tuple[str, ...]:
+    """The options with which the kernel shows what these marks mean.
+
+    Raises:
+        DriverError: there are none.
+    """
+    if WHITEOUT in marks.all and version < _WHITEOUT_FILES_FROM:
+        raise _refusal(layer, "it shows whiteouts in attributes, which this kernel does not know", "Linux 6.7 does")
+    if marks.users and marks.trusted:
+        raise _refusal(
+            layer,
+            "some of its layers were written by root, others in a user namespace, and no mount honors the marks of "
+            "both (trusted.overlay.*, user.overlay.*)",
+            "import the layers anew as root, or all of them in the user namespace",
+        )
+    elsewhere = marks.all & ELSEWHERE
+    if elsewhere and (marks.users or "userxattr" in words):
+        raise _refusal(
+            layer,
+            f"it shows layers with {_listed(elsewhere)}, which the kernel does not follow in a user namespace",
+            "read it as whoever wrote it did",
+        )
+    if marks.users:
+        return ("userxattr", *(word for word in words if not word.startswith(("userxattr", *_FOLLOWING))))
+    if elsewhere:
+        words = [word for word in words if not word.startswith(_FOLLOWING)]
+        return (*words, "redirect_dir=on", *(("metacopy=on",) if METACOPY in elsewhere else ()))
+    return tuple(words)
+
+
+def _listed(marks: frozenset[str]) -> str:
+    words = {METACOPY: "files without their contents (metacopy)", REDIRECT: "renamed directories (redirect)"}
+    return " and ".join(words.get(mark, "whiteouts in attributes") for mark in sorted(marks))
+
+
+def _refusal(layer: str, reason: str, hint: str) -> DriverError:
+    return DriverError(NAME, f"layer {layer} cannot be shown as it was written: {reason}", hint=hint)
