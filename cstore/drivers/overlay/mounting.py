@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingRoot
+    from cstore.drivers.staging import HomeStaging
     from cstore.idmap import IDMap, IDRange
 
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
@@ -66,7 +66,7 @@ class Mounter:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
-    def check(self, staging: StagingRoot) -> None:
+    def check(self, staging: HomeStaging) -> None:
         """Make sure that this driver can work here, before the first thing is made or mounted.
 
         Raises:
