@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cstore.check.expected import ExpectedTree, Looks, Node
     from cstore.check.tolerance import Tolerance
     from cstore.idmap import IDMap
+
 Problem = tuple[str, str, str, dict[str, object], str]
 """Kind, part, sentence, evidence, the peer's lines without what stands before them: of types that marshal(3) writes."""
 

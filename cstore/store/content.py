@@ -16,7 +16,6 @@ from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.replacing import replace_contents
 from cstore.store.session import writing
-from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,20 +170,31 @@ def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None
         raise TarSplitDamaged(tar_split, f"it gives {counted.count} bytes, and the record says {layer.diff_size}")
 
 
-class _Compared(Value):
-    """A layer, the ID of what it is compared with (None: nothing), and the maps of their owners."""
+class _Compared:
+    """A layer, the ID of what it is compared with (None: nothing), and the maps of their owners.
 
-    layer: Layer
-    base: str | None
-    layer_map: IDMap
-    base_map: IDMap
+    The maps are found when they are asked for: that takes the records of containers, which most exports do not need.
+    """
+
+    def __init__(self, context: Context, tables: Reader, layer: Layer, other: Layer | None) -> None:
+        self.layer = layer
+        self.base = layer.parent or None if other is None else other.id
+        self._context, self._tables, self._other = context, tables, other
+
+    @property
+    def layer_map(self) -> IDMap:
+        """Which owners inside its containers the owners of the layer's files are."""
+        return map_of_owners(self._context, self._tables, self.layer)
+
+    @property
+    def base_map(self) -> IDMap:
+        """The same of what the layer is compared with."""
+        return IDENTITY if self._other is None else map_of_owners(self._context, self._tables, self._other)
 
 
 def _compared(context: Context, word: str, reference: str) -> _Compared:
     """Find a layer and what it is compared with: its parent, or `reference`."""
     tables = Reader(context)
     layer = get_layer(tables, word)
-    layer_map = map_of_owners(context, tables, layer)
     other = get_layer(tables, reference) if reference else find_layer(tables, layer.parent) if layer.parent else None
-    base_map = IDENTITY if other is None else map_of_owners(context, tables, other)
-    return _Compared(layer, layer.parent or None if other is None else other.id, layer_map, base_map)
+    return _Compared(context, tables, layer, other)

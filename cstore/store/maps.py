@@ -57,8 +57,7 @@ def map_of_owners(context: Context, tables: Tables, layer: Layer) -> IDMap:
     """
     id_map = layer.id_map or _written_with(context, tables, layer)
     try:
-        tar_split = layout_of_layer(tables, context.layout, layer.id).tar_split(layer.id)
-        return id_map.within(namespace_of(os.path.join(os.path.dirname(tar_split), "layers.json")))
+        return id_map.within(namespace_of(layout_of_layer(tables, context.layout, layer.id).stable_layers))
     except (OSError, CstoreError):
         return id_map
 

@@ -52,7 +52,12 @@ class Place(Value):
     @property
     def has_contents(self) -> bool:
         """Whether what the layer changes is there; of a layer of an additional layer store it is somewhere else."""
-        return os.path.isdir(self.diff) or os.path.lexists(os.path.join(self.path, "additionallayer"))
+        return os.path.isdir(self.diff) or self.is_additional
+
+    @property
+    def is_additional(self) -> bool:
+        """Whether the layer is one of an additional layer store: a file of that name says which."""
+        return os.path.lexists(os.path.join(self.path, "additionallayer"))
 
     @property
     def merged(self) -> str:

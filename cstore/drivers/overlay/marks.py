@@ -91,7 +91,7 @@ class Marks(Value):
 
 def form_not_read(place: Place) -> str:
     """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
-    if os.path.lexists(os.path.join(place.path, "additionallayer")):
+    if place.is_additional:
         return "a layer of an additional layer store"
     if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place.diff):
         return "a composefs layer"
