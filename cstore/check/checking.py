@@ -19,6 +19,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 from cstore.check.census import Census
+from cstore.check.elsewhere import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
 from cstore.check.layer_jobs import layer_jobs, not_read
 from cstore.check.options import CheckOptions
@@ -154,11 +155,12 @@ class _Check:
                 continue
             tops = filter(None, (image.layer, *image.mapped_layers))
             chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in census.chain(top)))
+        findings = [placed(census, finding) for finding in findings if finding.kind in KINDS]
         return Report(
-            findings=in_order([finding for finding in findings if finding.kind in KINDS]),
+            findings=in_order(findings),
             examined=tuple(self._problems),
             unexamined=self._unexamined,
-            notes=(*self._notes, *not_read(census, scope.wants)),
+            notes=(*self._notes, *not_read(census, scope.wants), *notes(findings)),
             layers_of_images=chains,
             images_of_containers={
                 each.id: each.image for each in census.containers if each.image and scope.wants("container", each.id)

@@ -17,10 +17,12 @@ inside then, where no tool looks for layers. Below an overlay home that is in `s
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import reaches
 from cstore.fs.staging import GUARD, StagingRoot, is_held
 
@@ -63,13 +65,23 @@ class HomeStaging:
         self._others = StagingRoot(os.path.join(home, "tempdirs"), destroy=destroy)
 
     def reserve(self) -> StagingDirectory:
-        """Make a staging directory from which things can be renamed into the home.
+        """Make a staging directory from which things can be renamed into the home; make the home if need be.
 
         Raises:
             SystemFailure: no space, or no permission.
         """
+        try:
+            make_directories(self.home)
+        except OSError as error:
+            raise SystemFailure("make the driver's home", self.home, error) from None
         beside = not self._renames or reaches(self._root, self.home)
-        directory = (self._beside if beside else self._inside).reserve()
+        place = self._beside if beside else self._inside
+        if self._leads_away(place):
+            raise SystemFailure(
+                "make a staging directory in", place.path, NotADirectoryError(errno.ENOTDIR, ""),
+                hint="a symbolic link stands there, which no tool made; look where it leads, and remove it",
+            )  # fmt: skip
+        directory = place.reserve()
         with suppress(OSError):  # what is made in it shall have the security label that it would have in the home
             os.setxattr(directory.path, _LABEL, os.getxattr(self.home, _LABEL))
         return directory
@@ -84,8 +96,7 @@ class HomeStaging:
         Raises:
             SystemFailure: one of the places cannot be read.
         """
-        found = [path for place in self._places() for path in place.stale()]
-        return [*found, *(path for path in self._leaked())]
+        return [*(path for place in self._places() for path in place.stale()), *self._leaked()]
 
     def sweep(self) -> list[str]:
         """Remove what has no owner any more, as far as possible; return what is gone.
@@ -100,12 +111,17 @@ class HomeStaging:
                     removed.append(path)
         return removed
 
-    def _places(self) -> tuple[StagingRoot, ...]:
-        return self._beside, self._inside, self._others
+    def _places(self) -> list[StagingRoot]:
+        return [place for place in (self._beside, self._inside, self._others) if not self._leads_away(place)]
+
+    def _leads_away(self, place: StagingRoot) -> bool:
+        """Whether a place is reached through a symbolic link below root and home: what is there is somebody else's."""
+        above = os.path.dirname(place.path)
+        return os.path.islink(place.path) or (above not in {self._root, self.home} and os.path.islink(above))
 
     def _leaked(self) -> Iterator[str]:
         """Partial pulls that were given up. One without a lock file was made by a tool that does not lock them."""
-        if not self._pulls:
+        if not self._pulls or os.path.islink(self._pulls):
             return
         try:
             names = sorted(os.listdir(self._pulls))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore.drivers.lost import directory_lost
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_part
@@ -137,12 +138,8 @@ class WholeTrees:
             if home.holds(layer):
                 return home.tree(layer)
         own = self._home.tree(layer)
-        raise DriverError(
-            self.name,
-            f"layer {layer} has no directory in {self._home.trees}",
-            hint="its contents are lost; cstore delete-layer removes the record",
-            peer=f"stat {own}: no such file or directory",
-        )
+        searched = list(dict.fromkeys(home.trees for home in self._all_homes()))
+        raise directory_lost(self.name, layer, searched, f"stat {own}: no such file or directory")
 
     # ── making ──
 

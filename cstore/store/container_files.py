@@ -6,6 +6,7 @@ import os
 
 from cstore.errors import ContainerUnknown, LayerUnknown, SystemFailure
 from cstore.fs.lockfile import make_directories
+from cstore.fs.writable import on_read_only_media
 from cstore.store.lookup import container_of_layer, get_container, get_layer
 from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
 def directory(context: Context, word: str) -> str:
     """Return the directory that belongs to whoever runs the container; it is made if it is not there.
 
+    Where it cannot be made, on read-only media, it is the one that a reboot may take.
+
     Raises:
         ContainerUnknown: there is no such container.
     """
-    return _made(context, context.layout.container_directory(get_container(Reader(context), word).id))
+    container = get_container(Reader(context), word).id
+    path = context.layout.container_directory(container)
+    if not os.path.isdir(path) and on_read_only_media(path):
+        path = context.layout.container_run_directory(container)
+    return _made(context, path)
 
 
 def run_directory(context: Context, word: str) -> str:
@@ -37,7 +44,8 @@ def run_directory(context: Context, word: str) -> str:
 def _made(context: Context, path: str) -> str:
     if os.path.isdir(path):
         return path
-    leave_to_its_user(context.layout)
+    if not on_read_only_media(context.layout.graph_root):
+        leave_to_its_user(context.layout)
     try:
         make_directories(path)
     except OSError as error:

@@ -32,6 +32,14 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
         yield from _additional_store_gone(store, layout.driver)
 
 
+def command_in(layout: Layout, command: str) -> str:
+    """A cstore command line that works on another store than the open one, whatever is configured here."""
+    from shlex import quote
+
+    program, _, rest = command.partition(" ")
+    return f"{program} --graph {quote(layout.graph_root)} --storage-driver {layout.driver} {rest}"
+
+
 def _other_drivers(layout: Layout) -> Iterator[str]:
     """Stores of other drivers in the same root, where the driver in use has none."""
     if _has_records(layout):

@@ -40,7 +40,7 @@ def make_plan(patient: Patient, findings: Sequence[Finding]) -> Plan:
         outcomes = [*heal_record_files(patient.survivors, whys, patient.names)]
         own = [finding for finding in own if finding.kind in _FIRST]
     else:
-        outcomes = []
+        outcomes = [_of_another_store(finding) for finding in findings if finding.read_only and _is_damage(finding)]
     for finding in own:
         outcomes += _heal(patient, finding)
     return _ordered(patient, outcomes).with_(unused=patient.sources.unused())
@@ -52,9 +52,19 @@ def _heal(patient: Patient, finding: Finding) -> Iterable[Step | Hopeless]:
     if patient.remove and (not found or any(isinstance(one, Hopeless) for one in found)):
         aside = list(put_aside(patient, finding))
         return aside or found
-    if not found and finding.severity in {Severity.DATA, Severity.RECORDS}:
+    if not found and _is_damage(finding):
         return [Hopeless(finding.subject, finding.sentence, "a person must decide", finding.remedy.sentence)]
     return found
+
+
+def _is_damage(finding: Finding) -> bool:
+    return finding.severity in {Severity.DATA, Severity.RECORDS}
+
+
+def _of_another_store(finding: Finding) -> Hopeless:
+    """Damage in an additional store: nobody changes that from here."""
+    reason = f"it is in the additional store {finding.store}, which is only read from here"
+    return Hopeless(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
 
 
 def _ordered(patient: Patient, outcomes: Iterable[Step | Hopeless]) -> Plan:

@@ -178,7 +178,8 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
-        self._bind_home()
+        if not place.foreign:
+            self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
