@@ -147,6 +147,7 @@ def test_a_home_on_a_disk_of_its_own(run: Runner, store_roots: StoreRoots, disk:
     wait_for("temp-dir-*/*", staging)
     process.kill()
     process.wait()
+    process.stdin.close()
 
     assert run("check", roots=roots).code == 1
     assert run("gc", roots=roots).ok().code == 0
