@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.archive.streams import ReadInto
+    from cstore.records.model import Image, Layer
     from cstore.store.context import Context
     from cstore.store.store import Store
 
@@ -37,6 +38,22 @@ class _Piece(Value):
     given: str
     start: int = 0
     size: int = -1
+
+
+class StoredLayer(Value):
+    """A layer of a source store: which store, as it was given, and the record there."""
+
+    given: str
+    store: Store
+    record: Layer
+
+
+class StoredImage(Value):
+    """The same of an image."""
+
+    given: str
+    store: Store
+    record: Image
 
 
 class Sources:
@@ -78,7 +95,7 @@ class Sources:
         for _, store in self._stores:
             layer = next((found for found in store.layers.list() if found.diff_digest == diff_id), None)
             if layer is not None:
-                with self._spooled(store, layer.id) as fd:
+                with self.spooled(store, layer.id) as fd:
                     yield fd
                 return
         yield None
@@ -138,6 +155,26 @@ class Sources:
                     continue
         return None
 
+    def stored_layer(self, layer: str) -> StoredLayer | None:
+        """The layer of that very ID in the first source store that has one."""
+        self._look()
+        for given, store in self._stores:
+            found = store.layers.find(layer)
+            if found is not None and found.id == layer:
+                self._used.add(given)
+                return StoredLayer(given, store, found)
+        return None
+
+    def stored_image(self, image: str) -> StoredImage | None:
+        """The image of that very ID in the first source store that has one."""
+        self._look()
+        for given, store in self._stores:
+            found = store.images.find(image)
+            if found is not None and found.id == image:
+                self._used.add(given)
+                return StoredImage(given, store, found)
+        return None
+
     # ── what there is ──
 
     def _look(self) -> None:
@@ -187,7 +224,7 @@ class Sources:
             self._blobs.setdefault(raw, piece)
 
     @contextmanager
-    def _spooled(self, store: Store, layer: str) -> Iterator[int]:
+    def spooled(self, store: Store, layer: str) -> Iterator[int]:
         """Write a layer of another store into a file that has no name, and give that."""
         import tempfile
 
