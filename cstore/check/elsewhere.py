@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.check.findings import REPAIR, Remedy, Severity
+from cstore.check.findings import REPAIR, REPAIR_FROM, Remedy, Severity
 from cstore.store.neighbours import command_in
 
 TYPE_CHECKING = False
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from cstore.check.census import Census
     from cstore.check.findings import Finding
+
+
+_MISSING = frozenset({"parent-missing", "image-layer-missing", "container-image-missing"})
 
 
 def placed(census: Census, finding: Finding) -> Finding:
@@ -24,11 +27,17 @@ def placed(census: Census, finding: Finding) -> Finding:
 
 
 def notes(findings: Sequence[Finding]) -> Iterator[str]:
-    """A sentence for each additional store that is damaged."""
+    """A sentence for each additional store that is damaged, and one for what may be in a store that is not used."""
     damaged = {
         finding.store: finding.remedy.command
         for finding in findings
         if finding.store and finding.severity in {Severity.DATA, Severity.RECORDS}
     }
+    missing = sum(finding.kind in _MISSING and finding.advice.command == REPAIR_FROM for finding in findings)
+    if missing:
+        yield (
+            "layers or images are missing without a trace; if an additional image store has them, name it in "
+            f"additionalimagestores, or copy them from it: {REPAIR_FROM}"
+        )
     for store, command in damaged.items():
         yield f"the additional store {store} is damaged, and only read from here; repair it there: {command}"

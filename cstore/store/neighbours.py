@@ -29,7 +29,7 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
     yield from _other_drivers(layout)
     yield from _image_store_gone(layout)
     for store in used:
-        yield from _additional_store_gone(store, layout.driver)
+        yield from _additional_store_gone(store, layout)
 
 
 def command_in(layout: Layout, command: str) -> str:
@@ -44,12 +44,26 @@ def _other_drivers(layout: Layout) -> Iterator[str]:
     """Stores of other drivers in the same root, where the driver in use has none."""
     if _has_records(layout):
         return
+    for way in _others(layout.graph_root, layout, "cstore layers"):
+        yield f"{layout.graph_root} has no {layout.driver} store yet, but {way}"
+
+
+def passed_over(layout: Layout) -> Iterator[str]:
+    """Say which stores of other drivers in the same root a check of this one passes over."""
+    if _has_records(layout):
+        for way in _others(layout.graph_root, layout, "cstore check"):
+            yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"
+
+
+def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
+    """The stores of other drivers in a root, each with the command that looks into it."""
     from cstore.drivers.registry import DRIVERS, FOREIGN
 
     for name in (*DRIVERS, *FOREIGN):
-        if name != layout.driver and _has_records(Layout(layout.graph_root, layout.run_root, name)):
-            way = f"--storage-driver {name} shows it" if name in DRIVERS else "cstore has no driver for it"
-            yield f"{layout.graph_root} holds a {name} store, and its {layout.driver} store is empty; {way}"
+        other = Layout(root, layout.run_root, name)
+        if name != layout.driver and _has_records(other):
+            way = f"look into it with: {command_in(other, command)}" if name in DRIVERS else "cstore cannot read it"
+            yield f"a {name} store; {way}"
 
 
 def _image_store_gone(layout: Layout) -> Iterator[str]:
@@ -67,11 +81,17 @@ def _image_store_gone(layout: Layout) -> Iterator[str]:
     )
 
 
-def _additional_store_gone(store: str, driver: str) -> Iterator[str]:
-    if not any(os.path.lexists(os.path.join(store, f"{driver}-{kind}")) for kind in ("layers", "images")):
+def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
+    if any(os.path.lexists(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
+        return
+    ways = list(_others(store, layout, "cstore images"))
+    for way in ways:
+        yield f"the additional image store {store} is not used: it has no {layout.driver} store, but {way}"
+    if not ways:
+        problem = f"holds no {layout.driver} store" if os.path.isdir(store) else "does not exist"
         yield (
-            f"the additional image store {store} holds no {driver} store; "
-            "if its disk is not mounted, mount it, or take it out of additionalimagestores"
+            f"the additional image store {store} {problem}; "
+            "if its disk is not mounted, mount it, or remove it from additionalimagestores"
         )
 
 

@@ -211,7 +211,7 @@ class Homes:
             raise DriverError(
                 NAME,
                 f"layer {place.layer} lies on the short link {name}, and no layer has that link",
-                hint="run cstore repair; if an ancestor is lost, with --from ARCHIVE",
+                hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
                 peer=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
             )
         return found
