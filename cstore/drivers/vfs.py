@@ -110,7 +110,9 @@ def _check_flag(name: str, value: str) -> None:
 def _existing(store: str) -> str:
     if not os.path.isdir(store):
         raise DriverError(
-            "vfs", f"the additional image store {store} is not a directory", hint="mount its disk, correct its path, or remove it from additionalimagestores"
+            "vfs",
+            f"the additional image store {store} is not a directory",
+            hint="mount its disk, correct its path, or remove it from additionalimagestores",
         )
     return store
 

@@ -37,9 +37,7 @@ def media(request: pytest.FixtureRequest, run: Runner, store_roots: StoreRoots) 
 
 
 @pytest.mark.parametrize(("words", "name"), [(("-r", "image"), "image"), (("base",), "base"), (("box",), "box")])
-def test_it_is_mounted_from_the_run_root(
-    run: Runner, media: StoreRoots, words: tuple[str, ...], name: str
-) -> None:
+def test_it_is_mounted_from_the_run_root(run: Runner, media: StoreRoots, words: tuple[str, ...], name: str) -> None:
     """And counted there, so that as many unmounts as mounts take it away again."""
     where = run("mount", *words, roots=media).ok().lines[0]
     assert run("mount", *words, roots=media).ok().lines[0] == where
