@@ -49,6 +49,11 @@ class Layout(Value):
     transient: bool = False
     home_name: str = ""
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The directories that all of the store is in."""
+        return (self.graph_root, self.run_root, *filter(None, (self.image_store,)))
+
     # ── graph root ──
 
     @property

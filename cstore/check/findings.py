@@ -137,7 +137,7 @@ KINDS: dict[str, Kind] = dict(
         _kind("image-data-digest", _DATA, "a data item of an image has another digest than recorded", _IMAGE_AGAIN),
         _kind("image-data-unreadable", _DATA, "a data item of an image cannot be read", _IMAGE_AGAIN),
         _kind("image-manifest-missing", _RECORDS, "an image has data but no manifest", _IMAGE_AGAIN),
-        _kind("image-without-data", _COSMETIC, "an image has neither manifest nor config: a name for a layer", _DECIDE),
+        _kind("image-without-data", _LEFTOVER, "an image has no manifest: Podman lists none of this store", _DECIDE),
         _kind("image-manifest-broken", _DATA, "an image's manifest makes no sense", _IMAGE_AGAIN),
         _kind("image-config-missing", _DATA, "the config that an image's manifest names is not there", _IMAGE_AGAIN),
         _kind("image-config-broken", _DATA, "an image's config makes no sense", _IMAGE_AGAIN),
@@ -160,6 +160,7 @@ KINDS: dict[str, Kind] = dict(
         # ── the store's own directories ──
         _kind("lock-missing", _RECORDS, "a lock file is missing; the next change makes it again", _RELINK),
         _kind("lock-wrong", _RECORDS, "something else stands where a lock file belongs", _RELINK),
+        _kind("thing-wrong", _RECORDS, "a link, FIFO, device or the like stands where a file belongs", _ASIDE),
         _kind("place-wrong", _RECORDS, "something else stands where a directory of the store belongs", _DECIDE),
         _kind("place-mode", _RECORDS, "others may write to a directory of the store, or the owner may not", _RESTORE),
         _kind("place-open", _COSMETIC, "others may look into a directory of the store", _RESTORE),

@@ -57,6 +57,8 @@ def run(words: Sequence[str]) -> int:
         if isinstance(line, int):
             return line
         session = Session(line.settings)
+        if session.raw:
+            _let_through()
         line.command.function(session, **line.values)
         session.close()
     except KeyboardInterrupt:
@@ -66,6 +68,12 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  - the last resort of the program
         return _explain(error, session)
     return int(session.failed)
+
+
+def _let_through() -> None:
+    from cstore.cli.output import streams
+
+    streams.raw = True
 
 
 def _understood(words: Sequence[str]) -> Line | int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import CstoreError, Patience, Store, StoreConfig
+    from cstore.config import Overrides
 
 
 class Intent:
@@ -42,6 +43,17 @@ class Session:
         return bool(self.settings.get("debug"))
 
     @property
+    def overrides(self) -> Overrides:
+        """What the command line says of the configuration."""
+        made: Overrides = _overrides(self.settings)
+        return made
+
+    @property
+    def raw(self) -> bool:
+        """Whether a terminal shall get what a pipe would."""
+        return bool(self.settings.get("raw"))
+
+    @property
     def config(self) -> StoreConfig:
         """The configuration, with the command line laid over it. Its warnings are printed once.
 
@@ -51,7 +63,7 @@ class Session:
         if self._config is None:
             from cstore.config import load_config
 
-            self._config = load_config(_overrides(self.settings))
+            self._config = load_config(self.overrides)
             self.warn(self._config.warnings)
         return self._config
 
@@ -72,6 +84,8 @@ class Session:
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell
+            if intent == Intent.WRITE:
+                self.warn(self._store.config.write_warnings)
             if self.debug:
                 self._log_store(self._store)
         return self._store
@@ -97,6 +111,8 @@ class Session:
         from logging import getLogger
 
         log = getLogger(__name__)
+        for note in self.config.notes:
+            log.debug("%s", note)
         log.debug("Root: %s", self.config.graph_root)
         log.debug("Run Root: %s", self.config.run_root)
         log.debug("Driver Name: %s", store.driver_name)
@@ -109,7 +125,7 @@ class Session:
         """Whether a person reads the result: a terminal, and no JSON."""
         from cstore.cli.output.terminal import for_people
 
-        return not self.json and for_people()
+        return not self.json and not self.raw and for_people()
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print plain lines."""
@@ -180,6 +196,7 @@ def _overrides(given: Mapping[str, Any]) -> Any:
         transient_store=given.get("transient_store"),
         sync=None if given.get("no_sync") is None else not given["no_sync"],
         lock_timeout=given.get("lock_timeout"),
+        config_file=given.get("config", ""),
     )
 
 
@@ -193,8 +210,14 @@ def _log_to_stderr() -> None:
     """Let every room's debugging lines through. Other programs that use the library configure logging themselves."""
     import logging
 
+    from cstore.cli.output.streams import say
+
+    class ToStandardError(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(self.format(record))
+
     line = "time=%(asctime)s level=%(levelname)s msg=%(message)s"
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ToStandardError()
     handler.setFormatter(logging.Formatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
     log = logging.getLogger("cstore")
     log.handlers = [handler]  # one, however many commands this process runs

@@ -10,10 +10,10 @@ How a tree is made, copied and destroyed is for their `TreeMaker` to know.
 from __future__ import annotations
 
 import os
-import stat
 
 from cstore.drivers.lost import directory_lost
 from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_part
 
@@ -60,6 +60,7 @@ class TreeHome:
     def __init__(self, path: str, folder: str, maker: TreeMaker) -> None:
         self.path = path
         self.trees = os.path.join(path, folder)
+        self.folder = folder
         self.maker = maker
 
     def tree(self, layer: str) -> str:
@@ -68,10 +69,23 @@ class TreeHome:
 
     def holds(self, layer: str) -> bool:
         """Whether there is a directory: what a link leads to was not made by a driver."""
+        return within.is_directory(self.path, f"{self.folder}/{check_part(layer)}")
+
+    def occupied(self, layer: str) -> bool:
+        """Whether anything is where the tree of `layer` would be.
+
+        Raises:
+            ForeignThing: the directory of all trees is something else.
+            SystemFailure: it cannot be looked into.
+        """
         try:
-            return stat.S_ISDIR(os.lstat(self.tree(layer)).st_mode)
-        except OSError:
+            with within.parent_of(self.path, f"{self.folder}/{check_part(layer)}") as (folder, name):
+                os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise SystemFailure("look at", self.tree(layer), error) from None
+        return True
 
     @property
     def staging(self) -> HomeStaging:
@@ -107,6 +121,7 @@ class WholeTrees:
         """See `Driver.layers`."""
         trees = self._home.trees
         try:
+            within.require_directory(self._home.path, self._home.folder)
             with os.scandir(trees) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
@@ -128,7 +143,7 @@ class WholeTrees:
 
     def _home_of(self, layer: str) -> TreeHome:
         """The home of ours in which `layer` is, or would be."""
-        if self._image_home is not self._home and os.path.lexists(self._image_home.tree(layer)):
+        if self._image_home is not self._home and self._image_home.occupied(layer):
             return self._image_home
         return self._home
 
@@ -171,9 +186,12 @@ class WholeTrees:
         del parent
         home = self._home_of_staged(staged)
         target = home.tree(layer)
+        try:
+            within.make_directories(home.path, home.folder)
+        except OSError as error:
+            raise SystemFailure("create the directory", home.trees, error) from error
         self._clear(target, layer, staged)
         try:
-            os.makedirs(home.trees, 0o700, exist_ok=True)
             if self._sync:
                 sync_directory(staged.tree)
             rename_within(os.path.dirname(home.path), staged.tree, target)
@@ -212,7 +230,7 @@ class WholeTrees:
 
         home = self._home_of(layer)
         target = home.tree(layer)
-        if not os.path.lexists(target):
+        if not home.occupied(layer):
             return NoRemoval()
         staging = home.staging.reserve()
         try:

@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree, rename_within
 from cstore.fs.tree.remove import remove_tree
@@ -82,6 +83,7 @@ class StagingRoot:
             for _ in range(_TRIES):
                 if not self._made():
                     continue
+                within.require_directory(*os.path.split(self.path), missing=True)
                 guard = hold_guard(self.path) if self._guarded else -1
                 if self._guarded and guard < 0:
                     continue
@@ -123,7 +125,7 @@ class StagingRoot:
                 lock = self._open_and_lock(number, os.O_CREAT)
                 if lock >= 0:
                     self._clear(number, lock, result)
-            except OSError:
+            except (OSError, ForeignThing):
                 result.stuck.append(self._name(_LOCK, number))
         if not numbers:
             self._leave()
@@ -133,7 +135,7 @@ class StagingRoot:
         """Remove the place if nothing is in it; whoever needs it at this moment makes it again."""
         if self._keep:
             return
-        with suppress(OSError):
+        with suppress(OSError, ForeignThing):
             if self._guarded and not self._numbers():
                 _drop_guard(self.path)
             path = self.path
@@ -156,8 +158,8 @@ class StagingRoot:
 
     def _numbers(self) -> set[str]:
         try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:
+            names = within.list_directory(*os.path.split(self.path))
+        except (FileNotFoundError, ForeignThing):
             return set()
         except OSError as error:
             raise SystemFailure("read", self.path, error) from None
@@ -183,7 +185,7 @@ class StagingRoot:
         """Return the lock file, locked; -1 if somebody else has it or it went away under our hands."""
         path = self._name(_LOCK, number)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
+            fd = within.open_file(*os.path.split(path), os.O_RDWR | create)
         except FileExistsError:
             return -1
         except FileNotFoundError:
@@ -233,10 +235,10 @@ class StagingRoot:
 def is_held(path: str, *, missing: bool) -> bool:
     """Whether somebody holds the lock of a file, or may hold it; `missing` is the answer if there is none."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = within.open_file(*os.path.split(path))
     except FileNotFoundError:
         return missing
-    except OSError:
+    except (OSError, ForeignThing):
         return True  # unknown: leave it alone
     try:
         return conflicting_process(fd, exclusive=True) is not None
@@ -251,12 +253,12 @@ def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> i
 
     Raises:
         OSError: it cannot be opened or locked.
+        ForeignThing: something else stands in its place.
     """
     path = os.path.join(place, GUARD)
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     ours = False
     try:
-        fd = os.open(path, flags, 0o644)
+        fd = within.open_file(place, GUARD, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
     except FileNotFoundError:
         return -1
     try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CAP_CHOWN = 0
 CAP_DAC_OVERRIDE = 1
+CAP_SETGID = 6
 CAP_SETUID = 7
 CAP_SYS_CHROOT = 18
 CAP_SYS_ADMIN = 21
@@ -161,7 +162,8 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
             _, status = os.waitpid(pid, 0)
     if status:
         reason = complaint.decode(errors="replace").strip() or "newuidmap or newgidmap failed without a word"
-        hint = f"{reason}; see the lines of this user in /etc/subuid and /etc/subgid"
+        refused = "see the lines of this user in /etc/subuid and /etc/subgid"
+        hint = f"{reason}; {refused if 'not allowed' in reason else 'the system or the container forbids it'}"
         raise SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)
 
 

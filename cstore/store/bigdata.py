@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import DataItemUnknown, InvalidDataName
+from cstore.fs import within
 from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, read_item, write_item
 from cstore.records.images import with_digest
 from cstore.records.model import Image, Layer
@@ -171,7 +172,8 @@ def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
     from cstore.store.removal import discard
 
     directory = _directory(writer.layout, shelf, owner)
-    if shelf is not Shelf.IMAGES or not os.path.isdir(os.path.join(directory, CALLERS_DIRECTORY)):
+    top, item = os.path.split(directory)
+    if shelf is not Shelf.IMAGES or not within.is_directory(top, f"{item}/{CALLERS_DIRECTORY}"):
         discard(writer, directory)
         return
     for name in os.listdir(directory):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ContainerUnknown, LayerUnknown, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.store.lookup import container_of_layer, get_container, get_layer
@@ -42,12 +43,13 @@ def run_directory(context: Context, word: str) -> str:
 
 
 def _made(context: Context, path: str) -> str:
-    if os.path.isdir(path):
-        return path
-    if not on_read_only_media(context.layout.graph_root):
+    data = os.path.dirname(path)
+    if not os.path.lexists(path) and not on_read_only_media(context.layout.graph_root):
         leave_to_its_user(context.layout)
     try:
+        within.require_directory(*os.path.split(data), missing=True)
         make_directories(path)
+        within.require_directory(os.path.dirname(data), f"{os.path.basename(data)}/userdata")
     except OSError as error:
         raise SystemFailure("make the directory", path, error) from error
     return path

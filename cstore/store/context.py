@@ -62,6 +62,7 @@ class Context:
 
         said = "false"
         for key, value in map(split_option, self.config.driver_options):
-            if key.rpartition(".")[2] == "ignore_chown_errors":
+            prefix, _, name = key.rpartition(".")
+            if name == "ignore_chown_errors" and prefix in {"", self.driver.name, "overlay2"}:
                 said = value
         return parse_flag(said)

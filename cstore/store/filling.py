@@ -62,6 +62,7 @@ def fill(
             ignore_chown_errors=context.ignore_chown_errors,
             sync=context.sync,
             lowers=staged.lowers,
+            unseen=staged.unseen,
             force_mask=staged.force_mask,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ImageUnknown
+from cstore.fs import within
 from cstore.fs.writable import on_read_only_media
 from cstore.records.section import make_directory
 from cstore.store.lookup import find_image, get_image
@@ -39,6 +40,9 @@ def image_run_directory(context: Context, word: str) -> str:
 
 
 def _made(context: Context, image: str, path: str) -> str:
+    top, item = os.path.split(os.path.dirname(path))
+    within.require_directory(top, item, missing=True)
+    within.require_directory(top, f"{item}/userdata", missing=True)
     if os.path.isdir(path):
         return path
     if on_read_only_media(context.layout.images):  # no lock can be taken, and nobody can remove the image

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, SystemFailure, UnsafeID
-from cstore.store.lookup import children_of_layer, nowhere
+from cstore.store.lookup import WAYS, children_of_layer, nowhere
 from cstore.store.places import Shelf
 from cstore.store.removal import DISK_FULL, discard, make_room, remove_layers
 from cstore.store.session import Trusted, is_made, writing
@@ -97,10 +97,11 @@ def _load(layout: Layout) -> Table[Image]:
 
 def _found(tables: Tables, images: list[Table[Image]], word: str) -> tuple[int, Image]:
     """Find an image that may be deleted: the number of its table, and its record."""
-    for place, table in enumerate(images):
-        image = table.resolve(word)
-        if image is not None and not any(image.id in before for before in images[:place]):
-            return place, image
+    for way in WAYS:
+        for place, table in enumerate(images):
+            image = way(table, word)
+            if image is not None and not any(image.id in before for before in images[:place]):
+                return place, image
     raise nowhere(tables, word, NotAnImage(word))
 
 

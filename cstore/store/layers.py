@@ -56,6 +56,17 @@ class Layers:
         """
         return get_layer(self._reader, word)
 
+    def by_digest(self, digest: str) -> Sequence[Layer]:
+        """The layers whose archive has this digest, be it as it came or uncompressed.
+
+        Raises:
+            InvalidDigest: it is none.
+        """
+        from cstore.digests import check_digest
+        from cstore.store.expecting import layers_by_digest
+
+        return layers_by_digest(self._reader, check_digest(digest))
+
     def read_only(self, layer: str) -> bool:
         """Whether a layer belongs to an additional store, which is only read."""
         return layer not in self._reader.layers and find_layer(self._reader, layer) is not None

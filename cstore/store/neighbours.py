@@ -26,7 +26,6 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
     for store in named:
         if store not in used:
             yield f"the additional image store {store} is in use already; remove it from additionalimagestores"
-    yield from _other_drivers(layout)
     yield from _image_store_gone(layout)
     for store in used:
         yield from _additional_store_gone(store, layout)
@@ -40,14 +39,6 @@ def command_in(layout: Layout, command: str) -> str:
     return f"{program} --graph {quote(layout.graph_root)} --storage-driver {layout.driver} {rest}"
 
 
-def _other_drivers(layout: Layout) -> Iterator[str]:
-    """Stores of other drivers in the same root, where the driver in use has none."""
-    if _has_records(layout):
-        return
-    for way in _others(layout.graph_root, layout, "cstore layers"):
-        yield f"{layout.graph_root} has no {layout.driver} store yet, but {way}"
-
-
 def passed_over(layout: Layout) -> Iterator[str]:
     """Say which stores of other drivers in the same root a check of this one passes over."""
     if _has_records(layout):
@@ -57,11 +48,12 @@ def passed_over(layout: Layout) -> Iterator[str]:
 
 def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
     """The stores of other drivers in a root, each with the command that looks into it."""
-    from cstore.drivers.registry import DRIVERS, FOREIGN
+    from cstore.config import drivers_with_records
+    from cstore.drivers.registry import DRIVERS
 
-    for name in (*DRIVERS, *FOREIGN):
-        other = Layout(root, layout.run_root, name)
-        if name != layout.driver and _has_records(other):
+    for name in drivers_with_records(root):
+        if name != layout.driver:
+            other = Layout(root, layout.run_root, name)
             way = f"look into it with: {command_in(other, command)}" if name in DRIVERS else "cstore cannot read it"
             yield f"a {name} store; {way}"
 

@@ -58,9 +58,10 @@ class Reader:
         """The mount counts; none if their file cannot be trusted, as after a reboot."""
         from cstore.records.mounts import MountTable
 
-        path = self._context.layout.mountpoints
+        layout = self._context.layout
+        path = layout.mountpoints
         try:
-            return MountTable.load(path)
+            return MountTable.load(path, layout.roots)
         except RecordsDamaged:
             return MountTable(path)
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.codec import encode, from_row
 from cstore.records.model import Layer
@@ -98,9 +99,13 @@ def _written(journal: _Journal) -> bytes:
 def _read(path: str) -> _Journal | None:
     """Read a journal; one that is not whole was never acted upon."""
     try:
-        with open(path, "rb") as stream:
+        with open(within.open_file(*os.path.split(path), limit=within.SMALL), "rb") as stream:
             journal = load(stream.read())
         record, inode, volume = from_row(Layer, journal["record"]), journal["inode"], journal.get("volume", 0)
+    except ForeignThing as error:
+        if error.found == "a directory":
+            return None  # the data of a layer with an odd ID
+        raise
     except (OSError, ValueError, LookupError, TypeError):
         return None
     known = isinstance(inode, int) and isinstance(volume, int)

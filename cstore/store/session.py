@@ -135,7 +135,7 @@ class Writer(Trusted):
         """The mount counts under their lock, saved on leaving if they were changed. The last lock in the order."""
         layout = self.layout
         with LockFile(layout.mountpoints_lock).exclusive(self.context.patience) as lock:
-            table = MountTable.load(layout.mountpoints)
+            table = MountTable.load(layout.mountpoints, layout.roots)
             before = list(table)
             yield table
             if list(table) != before:

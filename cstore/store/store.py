@@ -9,7 +9,7 @@ from cstore.store.containers import Containers
 from cstore.store.context import Additional, Context
 from cstore.store.images import Images
 from cstore.store.layers import Layers
-from cstore.store.lookup import Item, find_item
+from cstore.store.lookup import LAYER_FIRST, Item, find_item
 from cstore.store.neighbours import notices
 from cstore.store.reading import Reader
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
+    from cstore.store.places import Shelf
 
 
 def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
@@ -44,15 +45,28 @@ def open_store(config: StoreConfig | None = None, *, patience: Patience | None =
     config = config or load_config()
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
     config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    config = _told_of_others(config, layout.driver)
     patience = patience or Patience(timeout=config.lock_timeout)
     additional = _additional(layout, config)
     told = notices(
         layout,
-        _named_stores(config.driver_options),
+        _named_stores(config.driver_options, layout.driver),
         [each.layout.graph_root for each in additional if not each.images_only],
     )
     config = config.with_(warnings=(*config.warnings, *told))
     return Store(Context(config, layout, driver, patience, config.sync, additional))
+
+
+def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
+    """Add a warning where this driver has no store in the graph root, and another driver has one."""
+    from cstore.config import drivers_with_records
+
+    present = drivers_with_records(config.graph_root)
+    if not present or driver in present:
+        return config
+    others = " and ".join(present)
+    told = f"{config.graph_root} holds a store of {others}, which is not looked into, because the driver is {driver}"
+    return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
 
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfig, Layout, Driver]:
@@ -99,17 +113,17 @@ def _own_left_out(config: StoreConfig) -> tuple[str, ...]:
     return without_stores(config.driver_options, (config.graph_root, config.image_store))
 
 
-def _named_stores(options: Sequence[str]) -> tuple[str, ...]:
+def _named_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
     if not options:
         return ()
     from cstore.config.driver_options import additional_image_stores
 
-    return additional_image_stores(options)
+    return additional_image_stores(options, driver)
 
 
 def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
     """Name the stores that are looked into after the store's own."""
-    paths = _named_stores(_own_left_out(config))
+    paths = _named_stores(_own_left_out(config), layout.driver)
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
     if layout.image_store:  # images that were made before there was an image store
         own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
@@ -149,9 +163,12 @@ class Store:
 
     # ── items of any kind ──
 
-    def find(self, word: str) -> Item | None:
-        """The layer, image or container that answers to `word`, looked for in this order, or None."""
-        return find_item(self._reader, word)
+    def find(self, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+        """The layer, image or container that answers to `word`, or None.
+
+        One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
+        """
+        return find_item(self._reader, word, order)
 
     def delete(self, word: str) -> None:
         """Delete an item without any check; see `removal.delete_item`."""

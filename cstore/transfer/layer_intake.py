@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError
+from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError, MemberMissing
 from cstore.store import NewLayer
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.formats import read_plans
@@ -75,7 +75,16 @@ class LayerIntake:
             layer = use.layer
             if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
                 continue
-            part = get_part(members, layer.member, plan.member)
+            part = members.find(layer.member)
+            if part is None and layer.urls:
+                if self._known(use) is not None:
+                    continue
+                raise MemberMissing(
+                    layer.member,
+                    f"this layer is not distributed with the image, only at {', '.join(layer.urls)}",
+                    hint="podman pull and skopeo copy fetch such layers from there",
+                )
+            part = part or get_part(members, layer.member, plan.member)
             check_size(layer.member, layer.size, part.size)
             with part.opened() as reader:
                 self._take(use, reader)
@@ -152,13 +161,18 @@ class LayerIntake:
     # ── layers from a stream ──
 
     def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Take a layer out of the stream if it is known what it is for (see `members.Arrivals`)."""
+        """Take a layer out of the stream if it is known what it is for (see `scanning.Arrivals`)."""
         if self._guessed is None:
             self._guess(members)
-        uses = {use.id: use for plan in self._guessed or () for use in _uses(plan) if use.layer.member == name}
-        if len(uses) != 1:  # of several, only one could have it now
+        every = [use for plan in self._guessed or () for use in _uses(plan)]
+        wanted = {use.layer.diff_id for use in every if use.layer.member == name}
+        # Under whatever name: a link to it may come yet. Of several uses, only one could have it now.
+        uses = {use.id: use for use in every if use.layer.diff_id in wanted}
+        if len(uses) != 1:
             return False
         (use,) = uses.values()
+        if use.layer.member != name:
+            return False
         if use.below and self._exactly(use.below) is None:
             return False
         self._take(use, body)
@@ -170,4 +184,4 @@ class LayerIntake:
             return
         self._guesses += 1
         with suppress(CstoreError):
-            self._guessed = read_plans(members, self._wanted, [])
+            self._guessed = read_plans(members, self._wanted, [], complete=False)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from cstore.digests import digest_of
 from cstore.errors import CstoreError, IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.names import DOCKER, LOCAL, parse_name
-from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.oci.schema2 import made_up_manifest
 from cstore.store import NewImage
 from cstore.transfer.formats import Wanted, check, read_plans
 from cstore.transfer.layer_intake import LayerIntake
@@ -32,9 +33,7 @@ METADATA = "{}"
 
 
 class LoadRequest(Wanted):
-    """What a caller asks for: which images (see `Wanted`), and `tag`, the name that the one image gets instead."""
-
-    tag: str = ""
+    """What a caller asks for: which images, and how they are read (see `Wanted`)."""
 
 
 class LoadedImage(Value):

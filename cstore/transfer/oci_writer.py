@@ -7,8 +7,8 @@ from functools import partial
 
 from cstore import gojson
 from cstore.archive.streams import BUFFER_SIZE, FileSink, HashingSink, compressed, fill
+from cstore.digests import digest_of
 from cstore.errors import SystemFailure
-from cstore.oci.schema2 import digest_of
 from cstore.transfer import media
 from cstore.transfer.members import PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name

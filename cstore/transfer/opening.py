@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from cstore.archive.compression import LONGEST_MAGIC, sniff
 from cstore.archive.streams import CountingReader, FileReader
 from cstore.errors import ArchiveError, ImageArchiveError, SystemFailure
-from cstore.transfer.members import DirectoryMembers, read_stream, scan_tar
+from cstore.transfer.members import DirectoryMembers
+from cstore.transfer.scanning import read_stream, scan_tar
 from cstore.transfer.verifying import uncompressed
 
 TYPE_CHECKING = False
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cstore.store import Store
-    from cstore.transfer.members import Arrivals, Catalogue, Members
+    from cstore.transfer.members import Catalogue, Members
+    from cstore.transfer.scanning import Arrivals
 
 
 @contextmanager

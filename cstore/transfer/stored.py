@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from cstore.archive.compression import Compression
+from cstore.digests import is_digest_of
 from cstore.errors import (
     ContentDamaged,
     CstoreError,
@@ -101,7 +100,7 @@ def _config(store: Store, image: Image, manifest: Manifest | None) -> ImageConfi
         raw = store.images.get_data(image.id, digest)
     except DataItemUnknown:
         raise ImageInvalid(f"{image.id} has no config in the store, so no program could run it") from None
-    if f"sha256:{sha256(raw, usedforsecurity=False).hexdigest()}" != digest:
+    if not is_digest_of(digest, raw):
         raise ImageInvalid(f"the config of {image.id} in the store is not the one of digest {digest}")
     return parse_config(raw)
 

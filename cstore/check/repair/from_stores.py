@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.findings import Subject
-from cstore.check.repair.plan import Phase, Step
+from cstore.check.repair.plan import Action, Step
 from cstore.errors import ContentDamaged, SourceUnusable
 from cstore.records.model import ZERO_TIME
 from cstore.store.creation import NewLayer, put_layer
@@ -33,7 +33,7 @@ def layers_from_store(patient: Patient, finding: Finding, layer: str) -> Iterato
     for stored in _chain(patient, layer):
         subject, what = Subject("layer", stored.record.id), f"make layer {stored.record.id} again"
         evidence = f"the store {stored.given} has a layer of that ID"
-        yield Step(Phase.CONTENTS, subject, what, finding.sentence, evidence, partial(_put, stored))
+        yield Step(Action.ADD_LAYER, subject, what, finding.sentence, evidence, partial(_put, stored))
 
 
 def _chain(patient: Patient, layer: str) -> Sequence[StoredLayer]:
@@ -82,8 +82,8 @@ def image_from_store(patient: Patient, finding: Finding, image: str) -> Iterator
         return
     yield from layers
     evidence = f"the store {stored.given} has an image of that ID"
-    what = f"make image {image} again"
-    yield Step(Phase.ITEMS, Subject("image", image), what, finding.sentence, evidence, partial(_make_image, stored))
+    subject, what = Subject("image", image), f"make image {image} again"
+    yield Step(Action.ADD_IMAGE, subject, what, finding.sentence, evidence, partial(_make_image, stored))
 
 
 def _make_image(stored: StoredImage, shop: Workshop) -> None:

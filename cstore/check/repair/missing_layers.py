@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.check.repair.from_stores import layers_from_store
 from cstore.check.repair.heal_records import lost_record, wrong_parent
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.plan import Action, Hopeless, Step
 from cstore.errors import ContentDamaged
 from cstore.store.creation import NewLayer, put_layer
 from cstore.store.places import Shelf
@@ -40,7 +40,7 @@ def missing_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopeles
     act = partial(_put, layer, standing)
     what = f"make layer {layer} again"
     subject = finding.subject.with_(kind="layer", id=layer, path="")
-    yield Step(Phase.CONTENTS, subject, what, finding.sentence, f"a source has the archive {standing.diff_id}", act)
+    yield Step(Action.ADD_LAYER, subject, what, finding.sentence, f"a source has the archive {standing.diff_id}", act)
 
 
 def _put(layer: str, standing: Standing, shop: Workshop) -> None:

@@ -126,7 +126,7 @@ class _Repair:
             return self._result(report, "")
         with keeping(self._context, self._options.by) as keeper:
             shop = Workshop(self._context, keeper, self._sources)
-            tried: set[tuple[int, str, str, str]] = set()
+            tried: set[object] = set()
             report = self._check()
             for _ in range(_MOST_ROUNDS):
                 plan = self._plan(report)

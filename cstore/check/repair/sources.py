@@ -89,7 +89,7 @@ class Sources:
         self._look()
         piece = self._layers.get(diff_id)
         if piece is not None:
-            with _opened(piece) as fd:
+            with self._opened(piece) as fd:
                 yield fd
             return
         for _, store in self._stores:
@@ -119,8 +119,8 @@ class Sources:
         self._look()
         piece = self._blobs.get(digest)
         if piece is not None:
-            with _opened(piece) as fd, open(fd, "rb", closefd=False) as file:
-                data = file.read(_SMALL)
+            with _open(piece) as file:
+                data = os.pread(file.fileno(), piece.size if piece.size >= 0 else _SMALL, piece.start)
             self._used.add(piece.given)
             return data if digest == f"sha256:{hashlib.sha256(data).hexdigest()}" else None
         for given, store in self._stores:
@@ -203,34 +203,73 @@ class Sources:
 
     def _plain(self, path: str) -> str:
         """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
-        import tempfile
-
         with open(path, "rb") as file:
             if sniff(file.read(_LONGEST_MAGIC)) is Compression.NONE:
                 return path
             file.seek(0)
-            copy = tempfile.TemporaryFile(dir=self._context.layout.graph_root)  # noqa: SIM115  - kept as long as we are
+            copy = self._scratch()  # kept as long as we are
             self._copies.append(copy)
-            for view in _decompressed(file.fileno(), path):
-                copy.write(view)
-            copy.flush()
+            for view in _decompressed(FileReader(file.fileno(), path)):
+                self._append(copy, view)
         return f"/proc/self/fd/{copy.fileno()}"
 
     def _note(self, piece: _Piece) -> None:
-        with _opened(piece) as fd:
-            raw, plain, size = _digests(fd, piece)
+        with _open(piece) as file:
+            raw, plain, size = _digests(file.fileno(), piece)
         self._layers.setdefault(plain, piece)
         if size <= _SMALL:
             self._blobs.setdefault(raw, piece)
 
     @contextmanager
-    def spooled(self, store: Store, layer: str) -> Iterator[int]:
-        """Write a layer of another store into a file that has no name, and give that."""
+    def _opened(self, piece: _Piece) -> Iterator[int]:
+        """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
+        with _open(piece) as file:
+            if piece.size < 0:
+                yield file.fileno()
+                return
+            with self._scratch() as copy:
+                reader, buffer = _PieceReader(file.fileno(), piece), memoryview(bytearray(BUFFER_SIZE))
+                while count := reader.readinto(buffer):
+                    self._append(copy, buffer[:count])
+                if reader.left:
+                    raise SourceUnusable(piece.path, "it ends in the midst of a member")
+                os.lseek(copy.fileno(), 0, os.SEEK_SET)
+                yield copy.fileno()
+
+    def _scratch(self) -> IO[bytes]:
+        """Make a file without a name on the store's file system, which has room for layers as /tmp may not.
+
+        Raises:
+            SystemFailure: it cannot be made.
+        """
         import tempfile
 
+        folder = self._context.layout.graph_root
+        try:
+            return tempfile.TemporaryFile(dir=folder, buffering=0)
+        except OSError as error:
+            raise SystemFailure("make a scratch file in", folder, error) from None
+
+    def _append(self, copy: IO[bytes], data: bytes | memoryview) -> None:
+        """Write all of `data` to a scratch file.
+
+        Raises:
+            SystemFailure: there is no space for it.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(copy.fileno(), rest) :]
+        except OSError as error:
+            folder = self._context.layout.graph_root
+            raise SystemFailure("write a scratch file in", folder, error) from None
+
+    @contextmanager
+    def spooled(self, store: Store, layer: str) -> Iterator[int]:
+        """Write a layer of another store into a file that has no name, and give that."""
         from cstore.archive.streams import FileSink
 
-        with tempfile.TemporaryFile(dir=self._context.layout.graph_root) as file:
+        with self._scratch() as file:
             store.layers.diff(layer, FileSink(file.fileno()), compression=Compression.NONE)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             yield file.fileno()
@@ -249,61 +288,58 @@ def _open_store(path: str, driver: str) -> Store:
     return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)))
 
 
-@contextmanager
-def _opened(piece: _Piece) -> Iterator[int]:
-    """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
-    import tempfile
+def _open(piece: _Piece) -> IO[bytes]:
+    """Open the file that a piece is in.
 
+    Raises:
+        SystemFailure: it cannot be read any more.
+    """
     try:
-        fd = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC)
+        return open(os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
     except OSError as error:
         raise SystemFailure("read", piece.path, error) from None
-    try:
-        if piece.size < 0:
-            yield fd
-            return
-        with tempfile.TemporaryFile() as copy:
-            left, place = piece.size, piece.start
-            while left:
-                block = os.pread(fd, min(left, 1 << 20), place)
-                if not block:
-                    raise SourceUnusable(piece.path, "it ends in the midst of a member")
-                copy.write(block)
-                place, left = place + len(block), left - len(block)
-            copy.flush()
-            os.lseek(copy.fileno(), 0, os.SEEK_SET)
-            yield copy.fileno()
-    finally:
-        os.close(fd)
+
+
+class _PieceReader:
+    """Reads a piece where it lies. `left` is how much of it is still to come, if its length is known."""
+
+    def __init__(self, fd: int, piece: _Piece) -> None:
+        self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ReadInto`."""
+        try:
+            count = os.preadv(self._fd, [buffer if self.left < 0 else buffer[: self.left]], self._place)
+        except OSError as error:
+            raise SystemFailure("read", self._path, error) from None
+        self._place += count
+        if self.left >= 0:
+            self.left -= count
+        return count
 
 
 def _digests(fd: int, piece: _Piece) -> tuple[str, str, int]:
-    """Hash a file as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
+    """Hash a piece as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
     raw = hashlib.sha256(usedforsecurity=False)
-    size = 0
-    while block := os.pread(fd, 1 << 20, size):
-        raw.update(block)
-        size += len(block)
+    buffer, reader, size = memoryview(bytearray(BUFFER_SIZE)), _PieceReader(fd, piece), 0
+    while count := reader.readinto(buffer):
+        raw.update(buffer[:count])
+        size += count
     plain = hashlib.sha256(usedforsecurity=False)
-    os.lseek(fd, 0, os.SEEK_SET)
     try:
-        for view in _decompressed(fd, piece.path):
+        for view in _decompressed(_PieceReader(fd, piece)):
             plain.update(view)
     except ArchiveError:
         plain.update(b"broken")
     return f"sha256:{raw.hexdigest()}", f"sha256:{plain.hexdigest()}", size
 
 
-def _decompressed(fd: int, path: str) -> Iterator[memoryview]:
-    source: ReadInto = _decoder(fd, path)
+def _decompressed(source: ReadInto) -> Iterator[memoryview]:
+    peeking = PeekingReader(source)
+    decoder = open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
     buffer = memoryview(bytearray(BUFFER_SIZE))
-    while count := fill(source, buffer):
+    while count := fill(decoder, buffer):
         yield buffer[:count]
-
-
-def _decoder(fd: int, path: str) -> ReadInto:
-    peeking = PeekingReader(FileReader(fd, path))
-    return open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
 
 
 def _members(path: str, given: str) -> Iterator[_Piece]:

@@ -40,8 +40,8 @@ def check(session: Session, /, **wanted: Any) -> None:
     nothing uses. What something sound still needs stays. All of it can be brought back with `cstore repair --undo`.
     Nothing is taken out as long as a record file is damaged. `cstore repair` heals instead.
 
-    Exit status: 0 nothing was found that is more than cosmetic, 1 something was, 2 the command line made no sense,
-    3 the store could not be checked, so nothing can be said about it.
+    Exit status: 0 nothing was found that is more than cosmetic, 1 something was, or with --repair is still there, 2 the
+    command line made no sense, 3 the store could not be checked, so nothing can be said about it.
     """
     from cstore.cli.output import findings
 
@@ -57,7 +57,7 @@ def check(session: Session, /, **wanted: Any) -> None:
     if removed is None:
         _conclude(session, report)
     else:
-        _tell_removed(session, report, removed, containers=bool(wanted["force"]))
+        _tell_removed(session, report, removed)
 
 
 def _options(wanted: dict[str, Any]) -> CheckOptions:
@@ -132,7 +132,7 @@ def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Remove
     return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
 
 
-def _tell_removed(session: Session, report: Report, removed: Removed, *, containers: bool) -> None:
+def _tell_removed(session: Session, report: Report, removed: Removed) -> None:
     """Say what stayed and why, and how it ended: well, if nothing that was found is there any more."""
     from cstore.cli.output.findings import counts
     from cstore.cli.output.streams import say
@@ -140,8 +140,7 @@ def _tell_removed(session: Session, report: Report, removed: Removed, *, contain
     for kind, identifier, error in removed.failed:
         session.report(error, f"deleting {kind} {identifier}")
     gone = set(removed.done)
-    subjects = [finding.subject for finding in report.serious if containers or finding.subject.kind != "container"]
-    left = [subject for subject in subjects if (subject.kind, subject.id) not in gone]
+    left = [subject for one in report.serious if ((subject := one.subject).kind, subject.id) not in gone]
     session.failed = session.failed or bool(removed.failed) or any(not _went(session, subject) for subject in left)
     if session.failed and not session.json:
         say(counts(report))

@@ -21,7 +21,7 @@ def gc(session: Session, dry_run: bool, verbose: bool, quiet: bool, quarantine: 
     """
     from cstore.cli.output import plain, structured
 
-    store = session.open(Intent.RECORDS if dry_run else Intent.WRITE)
+    store = session.open(Intent.CONTENT if dry_run else Intent.WRITE)
     age = _age(quarantine) if quarantine else None
     found = store.gc(dry_run=dry_run, quarantine_age=age)
     listed = dry_run or verbose

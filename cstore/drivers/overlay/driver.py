@@ -23,7 +23,8 @@ from functools import cached_property
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
-from cstore.errors import DriverError, SystemFailure, UnsafeID
+from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
+from cstore.fs import within
 from cstore.ids import check_part
 
 TYPE_CHECKING = False
@@ -126,7 +127,7 @@ class OverlayDriver:
         refuse_not_read(below)
         if not below.link:
             mend_links(self._homes, below)
-        if not os.path.isdir(below.diff):
+        if not below.has_contents:
             raise contents_lost(below)
         self._homes.ancestors(below)
 
@@ -165,14 +166,18 @@ class OverlayDriver:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
-        """Say what lies beneath a staged tree, for who can make use of it: a program's marks nobody else reads."""
-        if staged.has_lower and staged.form.opaque_xattr:
-            made = os.path.dirname(staged.tree)
-            place = Place(os.path.dirname(made), os.path.basename(made))
-            ancestors = self._homes.known_ancestors(place)
-            lowers = (*place.rotated(), *(path for each in ancestors for path in (each.diff, *each.rotated())))
-            return staged.with_(lowers=lowers)
-        return staged
+        """Say what lies beneath a staged tree, as far as it can be read."""
+        made = os.path.dirname(staged.tree)
+        place = Place(os.path.dirname(made), os.path.basename(made))
+        lowers, unseen = place.rotated(), ""
+        for name in place.lower_names():
+            found = self._homes.behind(name) or self._homes.search(name)
+            form = form_not_read(found) if found is not None else ""
+            if found is None or form:
+                unseen = f"layer {found.layer}, which is {form}" if found is not None else "a layer that is missing"
+                break
+            lowers += [found.diff, *found.rotated()]
+        return staged.with_(lowers=tuple(lowers), unseen=unseen)
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
@@ -258,10 +263,9 @@ class OverlayDriver:
             staging.remove()
             raise
         # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
-        path = os.path.join(place.home, "l", link)
-        with suppress(OSError):
-            if link and os.readlink(path) == f"../{layer}/diff":
-                os.unlink(path)
+        with suppress(OSError, CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
+            if link and os.readlink(name, dir_fd=folder) == f"../{layer}/diff":
+                os.unlink(name, dir_fd=folder)
         return StagedRemoval(staging)
 
     def _writable(self, layer: str) -> Place:

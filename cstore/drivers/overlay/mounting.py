@@ -20,6 +20,7 @@ from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
 
@@ -149,6 +150,8 @@ class Mounter:
         masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
+        if not place.is_additional:
+            within.require_directory(place.home, f"{place.layer}/diff", missing=True)
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
@@ -165,7 +168,7 @@ class Mounter:
     def _empty(place: Place) -> str:
         """Something to lie beneath a base layer."""
         path = os.path.join(place.path, "empty")
-        return path if os.path.isdir(path) else os.path.join(place.path, "work")
+        return path if within.is_directory(place.home, f"{place.layer}/empty") else os.path.join(place.path, "work")
 
     # ── mounting ──
 
@@ -178,12 +181,16 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
+        for part in ("diff", "work", "merged", "empty"):
+            within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
         if not place.foreign:
             self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
-            os.makedirs(target, 0o700, exist_ok=True)
+            home = self._run_home if place.foreign else place.home
+            os.makedirs(home, 0o700, exist_ok=True)
+            within.make_directories(home, f"{place.layer}/merged")
             if stack.upper:
                 _clear_the_way(place)
         except OSError as error:
@@ -210,7 +217,9 @@ class Mounter:
         """Mount with other owners for all that is only read; what is written has its owners on disk."""
         from cstore.drivers.overlay.idshift import shifted_lowers
 
-        folder = os.path.dirname(target) if place.foreign else place.path
+        home = self._run_home if place.foreign else place.home
+        within.require_directory(home, f"{place.layer}/mapped", missing=True)
+        folder = os.path.join(home, place.layer)
         if stack.upper:
             _give_root(stack.upper, id_map)
         with shifted_lowers(stack.lowers, folder, id_map) as lowers:
@@ -270,7 +279,8 @@ class Mounter:
             SystemFailure: the kernel refuses.
         """
         target = self._target(place)
-        if not os.path.isdir(target):
+        home = self._run_home if place.foreign else place.home
+        if not within.is_directory(home, f"{place.layer}/merged"):
             return
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
@@ -377,11 +387,11 @@ def _clear_the_way(place: Place) -> None:
     """Make what a writable mount needs, and take away what would forbid it."""
     from cstore.fs.tree import remove_tree
 
-    stale = os.path.join(place.path, "work", "work", "incompat", "volatile")
-    if os.path.isdir(stale):
-        remove_tree(stale)
-    os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
-    if not os.path.isdir(place.diff):
+    stale = f"{place.layer}/work/work/incompat/volatile"
+    if within.is_directory(place.home, stale):
+        remove_tree(os.path.join(place.home, stale))
+    within.make_directories(place.home, f"{place.layer}/work")
+    if not place.has_contents:
         raise contents_lost(place)
 
 

@@ -170,7 +170,7 @@ def test_status_speaks_of_the_pool(driver: ZfsDriver) -> None:
 
 @pytest.mark.parametrize(
     ("option", "peer"),
-    [("zfs.size=1g", "unknown option zfs.size"), ("zfs.imagestore=/x", "unknown option zfs.imagestore")],
+    [("zfs.inodes=1", "unknown option zfs.inodes"), ("zfs.imagestore=/x", "unknown option zfs.imagestore")],
 )
 def test_options_that_it_does_not_have(tmp_path: Path, option: str, peer: str) -> None:
     """The peer refuses the same ones."""
