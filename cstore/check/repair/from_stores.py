@@ -36,6 +36,14 @@ def layers_from_store(patient: Patient, finding: Finding, layer: str) -> Iterato
         yield Step(Action.ADD_LAYER, subject, what, finding.sentence, evidence, partial(_put, stored))
 
 
+def can_be_made(patient: Patient, layer: str) -> bool:
+    """Whether a layer that is missing will be made again: from a store that has it, or from its archive."""
+    if _chain(patient, layer):
+        return True
+    standing = patient.survivors.standings.get(layer)
+    return standing is not None and patient.sources.has_layer(standing.diff_id)
+
+
 def _chain(patient: Patient, layer: str) -> Sequence[StoredLayer]:
     found: dict[str, StoredLayer] = {}
     while layer and layer not in patient.census.all_layers:
