@@ -15,7 +15,6 @@ from cstore.check.repair.put_aside import container_aside, image_aside, layer_as
 from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ImageUsedByContainer, RecordsDamaged, UnknownItem
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine import keeping
 from cstore.store.reading import Reader
 from cstore.values import Value
@@ -46,7 +45,6 @@ def remove_damaged(context: Context, report: Report, *, containers: bool) -> Rem
         RecordsDamaged: a record file cannot be trusted; nothing was taken out.
         LockTimeout: a repair is at work, or a writer was busy for too long.
     """
-    leave_to_its_user(context.layout)
     for finding in report.findings:
         if finding.kind.startswith(_SUSPECT) and not finding.read_only:
             raise RecordsDamaged(finding.subject.path, str(finding.evidence.get("reason", finding.sentence)))

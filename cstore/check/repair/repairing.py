@@ -13,7 +13,6 @@ from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ReadOnlyStore, SystemFailure
 from cstore.fs.writable import is_writable
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine import keeping
 from cstore.values import Value
 
@@ -100,8 +99,6 @@ def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> 
     """
     if not options.dry_run and not is_writable(context.layout.graph_root):
         raise ReadOnlyStore("repair", context.layout.graph_root)
-    if not options.dry_run:
-        leave_to_its_user(context.layout)
     sources = Sources(context, options.sources)
     try:
         return _Repair(context, options, sources).run()
