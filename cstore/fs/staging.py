@@ -140,7 +140,8 @@ class StagingRoot:
                 _drop_guard(self.path)
             path = self.path
             for _ in range(self._levels):
-                os.rmdir(path)
+                with suppress(FileNotFoundError):  # somebody died when this one was gone, and not those above it
+                    os.rmdir(path)
                 path = os.path.dirname(path)
 
     def stale(self) -> list[str]:
