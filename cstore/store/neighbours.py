@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.errors import Unsupported
 from cstore.layout import Layout
 
 TYPE_CHECKING = False
@@ -44,6 +45,16 @@ def passed_over(layout: Layout) -> Iterator[str]:
     if _has_records(layout):
         for way in _others(layout.graph_root, layout, "cstore check"):
             yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"
+
+
+def require_image_store(layout: Layout) -> None:
+    """Make sure that nothing is taken out for want of what is in an image store that is not mounted.
+
+    Raises:
+        Unsupported: the image store is not there.
+    """
+    for sentence in _image_store_gone(layout):
+        raise Unsupported(sentence, hint="if it is lost for good, open the store without it, and repair that")
 
 
 def _others(root: str, layout: Layout, command: str) -> Iterator[str]:

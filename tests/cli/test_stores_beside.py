@@ -218,6 +218,9 @@ def test_an_image_store_that_is_not_there(store_at: Callable[..., Store], tmp_pa
             (tmp_path / "images").mkdir()
         for command in ("images", "layers", "containers", "check"):
             assert f"the image store {tmp_path / 'images'} {state}" in run(command).err
+        for words in (("repair", "--yes", "--remove"), ("check", "-r", "-f")):
+            assert (words, run(*words).code) == (words, 1)
+        assert run("containers").lines[0] == "box"
 
     os.rmdir(tmp_path / "images")
     os.rename(tmp_path / "elsewhere", tmp_path / "images")
