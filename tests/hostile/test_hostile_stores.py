@@ -157,7 +157,8 @@ def make_store(top: Path, driver: str) -> str:
     done = cstore(top, driver, "repair", "--yes")
     assert done.code == 0, done.text
     (case,) = (path.name for path in (top / "graph" / "cstore-quarantine").iterdir() if path.is_dir())
-    for place in (top / "graph" / driver / "tempdirs", top / "graph" / f"{driver}-layers" / "tmp"):
+    graph = top / "graph"
+    for place in (graph / "cstore-staging" / driver, graph / driver / "tempdirs", graph / f"{driver}-layers" / "tmp"):
         (place / "temp-dir-123").mkdir(parents=True)
         (place / "lock-123").touch()
     return case

@@ -15,6 +15,7 @@ from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.rename import exchange_within, rename_within
 from cstore.records.codec import encode, now
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, line_of, line_of_successor
 from cstore.store.way import require_way
 
@@ -39,7 +40,9 @@ def quarantine_lock(context: Context) -> Iterator[None]:
 
     Raises:
         LockTimeout: somebody else held it for longer than the store's patience.
+        Unsupported: root is about to write into another user's store.
     """
+    leave_to_its_user(context.layout)
     within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
     with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(context.patience):
         yield
