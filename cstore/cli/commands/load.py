@@ -63,9 +63,8 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
 
 def _waited(size: int, directory: str) -> str:
     return (
-        f"{size} bytes of layers had to wait in a file in {directory}, for the archive says only after them what they "
-        "are for (cstore save --format oci-archive writes archives that say it before, and files that are not "
-        "compressed are read where they lie)"
+        f"{size} bytes of layers had to wait in a file in {directory}: the archive names its layers after them "
+        "(one of cstore save --format oci-archive names them first; a file that is not compressed is read in place)"
     )
 
 
