@@ -13,7 +13,7 @@ import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.directories import Directories, names_in
+from cstore.archive.directories import Directories, names_in, open_quietly
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
 from cstore.errors import SystemFailure
@@ -105,12 +105,41 @@ class Union:
         for number, place in self._holding(folder):
             tree = self._tree(number)
             try:
-                listed.update(name for name, _ in names_in(tree.descriptor(place)))
+                with _listing(tree.descriptor(place)) as fd:
+                    listed.update(name for name, _ in names_in(fd))
             except OSError as error:
                 raise SystemFailure("read", tree.shown(place), error) from error
         if self._files:
             listed = {name for name in listed if not name.startswith(WHITEOUT_PREFIX)}
         return sorted(name for name in listed if self.find(join_name(folder, name)) is not None)
+
+    def namesakes(self, path: bytes) -> Iterator[bytes]:
+        """The other names of the file at `path` that can be seen. Reads all of the directory that has it.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            OSError: a directory cannot be read.
+        """
+        found = self._nearest(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        spot, status = found
+        tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
+        while pending and left:
+            folder = pending.pop()
+            with _listing(tree.descriptor(folder)) as fd, os.scandir(fd) as entries:
+                listed = [
+                    (os.fsencode(each.name), each.inode(), each.is_dir(follow_symlinks=False)) for each in entries
+                ]
+            for name, inode, is_directory in listed:
+                other = join_name(folder, name)
+                if is_directory:
+                    pending.append(other)
+                elif inode == status.st_ino and other != path:
+                    left -= 1
+                    seen = self.find(other)
+                    if seen is not None and os.path.samestat(seen, status):
+                        yield other
 
     def _nearest(self, path: bytes) -> tuple[_Spot, os.stat_result] | None:
         folder, name = split_name(path)
@@ -209,6 +238,21 @@ class Union:
         except OSError as error:
             raise SystemFailure("read", tree.shown(spot.folder), error) from error
         return b""
+
+
+@contextmanager
+def _listing(directory: int) -> Iterator[int]:
+    """Open for listing what may only be open to pass through."""
+    fd = open_quietly(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, directory)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def is_opaque(target: int | str) -> bool:
+    """Whether a directory hides what is deeper, by the kernel's marks. Raises OSError."""
+    return any(_value(target, name) == OPAQUE_VALUE for name in OPAQUE)
 
 
 def _value(target: int | str, name: str) -> bytes:

@@ -64,7 +64,9 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
 
     Raises:
         DriverError: the kernel or a file system cannot do it.
+        ForeignThing: something else is in the place of `mapped`.
     """
+    within.require_directory(own, "mapped", missing=True)
     folder = os.path.join(own, "mapped")
     # Root's own home could not be walked through without root in the map: then each directory is shown for itself.
     top_of, rest_of = (_home_of, _within) if _has_root(id_map) else (str, _nothing)

@@ -12,7 +12,7 @@ from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import marks_beneath
+from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
@@ -150,8 +150,6 @@ class Mounter:
         masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
-        if not place.is_additional:
-            within.require_directory(place.home, f"{place.layer}/diff", missing=True)
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
@@ -181,7 +179,8 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
-        for part in ("diff", "work", "merged", "empty"):
+        refuse_not_read(place)
+        for part in ("work", "merged", "empty"):
             within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
         self._bind_home()
         mend_links(self._homes, place)
@@ -216,9 +215,7 @@ class Mounter:
         """Mount with other owners for all that is only read; what is written has its owners on disk."""
         from cstore.drivers.overlay.idshift import shifted_lowers
 
-        home = self._run_home if place.foreign else place.home
-        within.require_directory(home, f"{place.layer}/mapped", missing=True)
-        folder = os.path.join(home, place.layer)
+        folder = os.path.dirname(target) if place.foreign else place.path
         if stack.upper:
             _give_root(stack.upper, id_map)
         with shifted_lowers(stack.lowers, folder, id_map) as lowers:
