@@ -113,7 +113,7 @@ class OverlayInspector:
     def bears_marks(self, layer: str) -> bool:
         """See `Inspector.bears_marks`: a short link leads to it, and it knows that link."""
         for home in self._homes.writable:
-            name = _link_of(Place(home, layer))
+            name = link_of(Place(home, layer))
             try:
                 if name and os.readlink(os.path.join(home, "l", name)) == f"../{layer}/diff":
                     return True
