@@ -13,7 +13,7 @@ from cstore.errors import ConfigError, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cstore.config.options import FileSettings, StoreConfig
 
@@ -341,3 +341,13 @@ def _parse_count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) < 1 << 64):
         raise ValueError(f"{text!r} is not a number from 0 to {(1 << 64) - 1}")
     return int(text)
+
+
+def ignores_owners(options: Iterable[str], driver: str) -> bool:
+    """Whether owners that cannot be set are let be; the last option of the driver that says so wins."""
+    said = "false"
+    for key, value in map(split_option, options):
+        prefix, _, name = key.rpartition(".")
+        if name == "ignore_chown_errors" and prefix in {"", driver, "overlay2"}:
+            said = value
+    return parse_flag(said)

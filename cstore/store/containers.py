@@ -8,10 +8,12 @@ from cstore.store.places import Shelf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import BufferedReader
 
     from cstore.records.model import Container
     from cstore.store.container_creation import NewContainer
     from cstore.store.context import Context
+    from cstore.store.ends import Source
     from cstore.store.reading import Reader
 
 
@@ -86,8 +88,14 @@ class Containers:
 
         return bigdata.data_digest(self._context, Shelf.CONTAINERS, word, key)
 
-    def set_data(self, word: str, key: str, data: bytes) -> None:
-        """Set a data item of a container; see `bigdata.set_data`."""
+    def open_data(self, word: str, key: str) -> BufferedReader:
+        """Open a data item of a container for reading; see `bigdata.open_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.open_data(self._context, Shelf.CONTAINERS, word, key)
+
+    def set_data(self, word: str, key: str, data: Source) -> None:
+        """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.CONTAINERS, word, key, data)
