@@ -189,6 +189,9 @@ class Session:
         if self._store is not None:
             for flaw in self._store.flaws:
                 self.complain(flaw)
+            told = self.json and self.failed  # who reads JSON from standard error as well reads one document
+            if self.settings.get("graph") and not told and not self._store.is_made:  # a slip looks like an empty store
+                self.warn([f"there is no store at {self.config.graph_root}"])
 
 
 def _overrides(given: Mapping[str, Any]) -> Any:

@@ -5,6 +5,8 @@ A driver is given only what it knows. What a file asks for in vain is a warning,
 
 from __future__ import annotations
 
+import os
+
 from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS
 from cstore.errors import ConfigError, InvalidOption
@@ -240,6 +242,36 @@ def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, .
         if name in {"imagestore", "additionalimagestore"} and prefix in {"", driver, _OLD_NAMES.get(driver, driver)}:
             stores += split_stores(value)
     return tuple(stores)
+
+
+def without_stores(options: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """The driver options without additional stores that are one of the directories `own`, or that were named before.
+
+    It is the directory that counts, not how it is spelled: a store that is looked into twice lists everything twice.
+    """
+    seen = [status for path in own if path and (status := _status(path)) is not None]
+    kept: list[str] = []
+    for option in options:
+        key, value = split_option(option)
+        if key.rpartition(".")[2] not in {"imagestore", "additionalimagestore"}:
+            kept.append(option)
+            continue
+        stores = []
+        for path in split_stores(value):
+            status = _status(path)
+            if status is None or not any(os.path.samestat(status, each) for each in seen):
+                stores.append(path)
+            seen += [status] if status is not None else []
+        if stores:
+            kept.append(f"{key}={','.join(stores)}")
+    return tuple(kept)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def split_stores(text: str) -> list[str]:

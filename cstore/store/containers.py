@@ -56,11 +56,11 @@ class Containers:
 
         return container_creation.create_container(self._context, request)
 
-    def delete(self, word: str) -> None:
+    def delete(self, word: str, *, force: bool = False) -> None:
         """Delete a container with all that is its own; see `container_removal.delete_container`."""
         from cstore.store import container_removal
 
-        container_removal.delete_container(self._context, word)
+        container_removal.delete_container(self._context, word, force=force)
 
     # ── data items ──
 

@@ -42,8 +42,10 @@ class OverlayInspector:
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         place = self._homes.look_up(layer)
-        if place is None or place.home not in self._homes.writable or form_not_read(place):
+        if place is None or form_not_read(place):
             return []
+        if place.home not in self._homes.writable:
+            return self._directory(place, "diff")  # the rest is for who opens it as a store of its own
         found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
 
@@ -115,9 +117,9 @@ class OverlayInspector:
         for home in self._homes.writable:
             name = link_of(Place(home, layer))
             try:
-                if name and os.readlink(os.path.join(home, "l", name)) == f"../{layer}/diff":
+                if name and within.read_link(home, f"l/{name}") == f"../{layer}/diff":
                     return True
-            except OSError:
+            except (OSError, CstoreError):
                 continue
         return False
 

@@ -6,7 +6,6 @@ import errno
 import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from itertools import pairwise
 
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
@@ -21,17 +20,17 @@ from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
 from cstore.fs import within
-from cstore.idmap import IDENTITY
+from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingRoot
-    from cstore.idmap import IDMap, IDRange
+    from cstore.drivers.staging import HomeStaging
+    from cstore.idmap import IDMap
 
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
@@ -67,7 +66,7 @@ class Mounter:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
-    def check(self, staging: StagingRoot) -> None:
+    def check(self, staging: HomeStaging) -> None:
         """Make sure that this driver can work here, before the first thing is made or mounted.
 
         Raises:
@@ -182,7 +181,8 @@ class Mounter:
         refuse_not_read(place)
         for part in ("work", "merged", "empty"):
             within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
-        self._bind_home()
+        if not place.foreign:
+            self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
@@ -224,7 +224,7 @@ class Mounter:
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
         if self.program:
-            return _is_contiguous(id_map.uids) and _is_contiguous(id_map.gids)
+            return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self.rootless and self._host.shifting()
 
     def _target(self, place: Place) -> str:
@@ -358,15 +358,6 @@ def _give_root(upper: str, id_map: IDMap) -> None:
         return  # a container without a root
     except OSError as error:
         raise SystemFailure("change the owner of", upper, error) from error
-
-
-def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
-    """Whether ranges leave no hole, inside and outside."""
-    for key in ("container_id", "host_id"):
-        starts = sorted((getattr(part, key), part.size) for part in ranges)
-        if any(start + size != following for (start, size), (following, _) in pairwise(starts)):
-            return False
-    return True
 
 
 def _is_served(target: str) -> bool:
