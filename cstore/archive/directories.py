@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
 from cstore.errors import SystemFailure
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _OPEN_AT_ONCE = 128
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -84,6 +86,66 @@ class Directories:
                 del self._open[path]
                 os.close(descriptor)
                 return
+
+    def names(self, folder: bytes) -> Listing:
+        """The contents of a directory; see `names_in`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return names_in(self.descriptor(folder))
+
+    def status(self, folder: bytes, name: bytes) -> os.stat_result:
+        """What stat(2) says of a name in a directory, without following a link.
+
+        Raises:
+            OSError: as stat(2).
+        """
+        return os.stat(name, dir_fd=self.descriptor(folder), follow_symlinks=False)
+
+    def statuses(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
+        """The names in a directory with what stat(2) says of each, sorted; what goes away meanwhile is left out.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with os.scandir(self.descriptor(folder)) as entries:
+            found = []
+            for entry in entries:
+                try:
+                    found.append((os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+                except FileNotFoundError:
+                    continue
+        found.sort(key=itemgetter(0))
+        return found
+
+    def link(self, folder: bytes, name: bytes) -> bytes:
+        """The text of a symbolic link in a directory.
+
+        Raises:
+            OSError: as readlink(2).
+        """
+        return os.readlink(name, dir_fd=self.descriptor(folder))
+
+    def root_status(self) -> os.stat_result:
+        """What stat(2) says of the root."""
+        return os.stat(self._root)
+
+    def attribute(self, path: bytes, name: str) -> bytes:
+        """An extended attribute of a directory.
+
+        Raises:
+            OSError: ENODATA if it has none.
+        """
+        return os.getxattr(self.attributes_of(path), name)
+
+    def open_file(self, folder: bytes, name: bytes) -> int:
+        """Open something in a directory to read it, following no link and waiting for nobody. The caller closes it.
+
+        Raises:
+            OSError: as open(2).
+        """
+        return open_quietly(name, _READ, self.descriptor(folder))
 
     def attributes_of(self, path: bytes) -> int | str:
         """What getxattr(2) takes for a directory: its descriptor, or where that only is to pass through, its name.

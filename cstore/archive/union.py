@@ -13,13 +13,15 @@ import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.directories import Directories, names_in
+from cstore.archive.composefs import enter_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
 from cstore.errors import SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from cstore.archive.composefs import Tree
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EPERM})
@@ -34,7 +36,7 @@ _DESCRIPTORS = 512
 class Lower(NamedTuple):
     """A directory beneath a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
 
-    tree: Directories
+    tree: Tree
     opaque: Sequence[str] = OPAQUE
 
 
@@ -105,7 +107,7 @@ class Union:
         for number, place in self._holding(folder):
             tree = self._tree(number)
             try:
-                listed.update(name for name, _ in names_in(tree.descriptor(place)))
+                listed.update(name for name, _ in tree.names(place))
             except OSError as error:
                 raise SystemFailure("read", tree.shown(place), error) from error
         if self._files:
@@ -120,7 +122,7 @@ class Union:
                 return None if is_whiteout_device(status) else (spot, status)
         return None
 
-    def _tree(self, number: int) -> Directories:
+    def _tree(self, number: int) -> Tree:
         if number == len(self._lowers):
             raise OutOfSight(self._unseen)
         return self._lowers[number].tree
@@ -172,7 +174,7 @@ class Union:
         """What one directory says of a name; None for nothing. A whiteout is a device 0:0, however it is written."""
         tree = self._tree(spot.number)
         try:
-            return os.stat(name, dir_fd=tree.descriptor(spot.folder), follow_symlinks=False)
+            return tree.status(spot.folder, name)
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise SystemFailure("read", tree.shown(join_name(spot.folder, name)), error) from error
@@ -182,7 +184,7 @@ class Union:
 
     def _has(self, spot: _Spot, name: bytes) -> bool:
         try:
-            os.stat(name, dir_fd=self._tree(spot.number).descriptor(spot.folder), follow_symlinks=False)
+            self._tree(spot.number).status(spot.folder, name)
         except OSError:
             return False
         return True
@@ -201,9 +203,8 @@ class Union:
         """The first of these attributes that a directory has; b"" if it has none."""
         tree = self._tree(spot.number)
         try:
-            target = tree.attributes_of(spot.folder)
             for name in names:
-                value = _value(target, name)
+                value = _value(tree, spot.folder, name)
                 if value:
                     return value
         except OSError as error:
@@ -211,9 +212,9 @@ class Union:
         return b""
 
 
-def _value(target: int | str, name: str) -> bytes:
+def _value(tree: Tree, folder: bytes, name: str) -> bytes:
     try:
-        return os.getxattr(target, name)
+        return tree.attribute(folder, name)
     except OSError as error:
         if error.errno in _NO_ATTRIBUTE:
             return b""
@@ -221,7 +222,7 @@ def _value(target: int | str, name: str) -> bytes:
 
 
 @contextmanager
-def opened(paths: Sequence[str], access: int) -> Iterator[list[Directories]]:
+def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
     """Open the directories beneath a layer, nearest first, for as long as the context lasts.
 
     Raises:
@@ -230,7 +231,7 @@ def opened(paths: Sequence[str], access: int) -> Iterator[list[Directories]]:
     each = max(2, _DESCRIPTORS // max(len(paths), 1))
     _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
     with ExitStack() as stack:
-        yield [stack.enter_context(Directories(path, access, each)) for path in paths]
+        yield [enter_tree(stack, path, access, each) for path in paths]
 
 
 def _allow_descriptors(wanted: int) -> None:

@@ -20,6 +20,7 @@ import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
+from cstore.archive.composefs import is_blob
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
@@ -172,6 +173,8 @@ class OverlayDriver:
         for name in place.lower_names():
             found = self._homes.behind(name) or self._homes.search(name)
             form = form_not_read(found) if found is not None else ""
+            if found is not None and found.is_composefs:
+                form = "a composefs layer"  # what is unpacked above it needs directories, not names only
             if found is None or form:
                 unseen = f"layer {found.layer}, which is {form}" if found is not None else "a layer that is missing"
                 break
@@ -315,7 +318,7 @@ class OverlayDriver:
         place = self._homes.find(layer)
         refuse_not_read(place)
         ancestors = [each for each in self._homes.known_ancestors(place) if not form_not_read(each)]
-        return [path for each in (place, *ancestors) for path in (each.diff, *each.rotated())]
+        return [path for each in (place, *ancestors) for path in (each.tree, *each.rotated())]
 
     @contextmanager
     def tree_of(self, layer: str) -> Iterator[str]:
@@ -345,7 +348,7 @@ class OverlayDriver:
     def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
         """See `Driver.write_diff`."""
         native = self._native(layer, base)
-        if native is None:
+        if native is None or is_blob(native.diff):
             from cstore.drivers.tree_diff import write_tree_diff
 
             write_tree_diff(self, layer, base, sink, layer_map, base_map)

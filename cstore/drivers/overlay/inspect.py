@@ -31,7 +31,7 @@ class OverlayInspector:
     def own_roots(self, layer: str) -> Sequence[str]:
         """See `Inspector.own_roots`."""
         place = self._homes.find(layer)
-        return [place.diff, *place.rotated()]
+        return [place.tree, *place.rotated()]
 
     def not_read(self, layer: str) -> str:
         """See `Inspector.not_read`."""

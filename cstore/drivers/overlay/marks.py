@@ -1,6 +1,6 @@
 """How layers were written, read from the layers themselves: the one reading that everything goes by.
 
-    composefs-data/, diff/xx/<62 digits>         a composefs layer: a form that is not read
+    composefs-data/, diff/xx/<62 digits>         a composefs layer; without its image, a form that is not read
     additionallayer                              a link into an additional layer store: another one
     user.containers.override_stat                owners and modes are in attributes; a mount program shows them
     trusted.overlay.*                            the marks of root's mounts
@@ -18,6 +18,7 @@ import os
 import stat
 from functools import reduce
 
+from cstore.archive.composefs import is_blob
 from cstore.archive.directories import Directories, Kind, names_in
 from cstore.archive.names import join_name
 from cstore.archive.override import is_masked
@@ -25,6 +26,7 @@ from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
+from cstore.layout import COMPOSEFS_IMAGE
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -93,8 +95,10 @@ def form_not_read(place: Place) -> str:
     """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
     if place.is_additional:
         return "a layer of an additional layer store"
+    if place.is_composefs:
+        return ""
     if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place.diff):
-        return "a composefs layer"
+        return f"a composefs layer without its image {COMPOSEFS_IMAGE}"
     return ""
 
 
@@ -125,7 +129,7 @@ def refuse_not_read(place: Place) -> None:
         raise DriverError(
             NAME,
             f"layer {place.layer} is {form}, which cstore cannot read yet",
-            hint="use Podman for it, or pull the image again without composefs and additional layer stores",
+            hint="mount the layer store that has it, or pull the image again",
         )
 
 
@@ -142,8 +146,12 @@ def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
     places = (place, *ancestors)
     for each in places:
         refuse_not_read(each)
-    found = [(each, path) for each in places for path in (each.diff, *each.rotated())]
-    marks = joined(marks_of(each, path) for each, path in found[:-1])
+    found = [(each, path) for each in places for path in (each.tree, *each.rotated())]
+    images = [path for _, path in found if is_blob(path)]
+    found = [(each, path) for each, path in found if not is_blob(path)]
+    marks = joined(marks_of(each, path) for each, path in (found if images else found[:-1]))
+    if images:
+        marks |= Marks(trusted=frozenset({METACOPY, REDIRECT}))  # so are contents found
     return marks | Marks(masked=any(is_masked(path) for _, path in found))
 
 

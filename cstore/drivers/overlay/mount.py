@@ -14,6 +14,7 @@ import errno
 import os
 from contextlib import ExitStack
 
+from cstore.archive.composefs import is_blob
 from cstore.drivers.overlay.options import NAME
 from cstore.drivers.overlay.words import Words, sort_words
 from cstore.errors import DriverError
@@ -34,7 +35,7 @@ class Stack(Value):
 
     Attributes:
         layer: whose tree it is, for messages.
-        lowers: directories that are only read, nearest first.
+        lowers: directories that are only read, and images of composefs layers, nearest first.
         upper: the directory that takes what is written; "" for a mount that cannot be written to.
         work: the kernel's scratch directory beside `upper`.
         words: mount options.
@@ -49,6 +50,15 @@ class Stack(Value):
     words: Sequence[str] = ()
     label: str = ""
     program: str = ""
+
+    @property
+    def data(self) -> Sequence[str]:
+        """Directories with nothing but the contents of files, which the images of composefs layers refer to."""
+        if not any(map(is_blob, self.lowers)):
+            return ()
+        from cstore.drivers.overlay.images import data_of
+
+        return data_of(self.lowers)
 
     def sorted_words(self) -> Words:
         """The options with everything that this stack adds."""
@@ -121,6 +131,8 @@ def _configure(configuration: fsmount.Configuration, stack: Stack, words: Words,
     configuration.set("source", NAME)
     for lower in stack.lowers:
         configuration.set("lowerdir+", _value(lower, opened))
+    for contents in stack.data:
+        configuration.set("datadir+", _value(contents, opened))
     if stack.upper:
         configuration.set("upperdir", _value(stack.upper, opened))
         configuration.set("workdir", _value(stack.work, opened))
@@ -135,6 +147,10 @@ def _configure(configuration: fsmount.Configuration, stack: Stack, words: Words,
 
 def _value(path: str, opened: ExitStack) -> str:
     """A path as the kernel takes it: a long one, or one with an escape in it, by way of a descriptor."""
+    if is_blob(path):
+        from cstore.drivers.overlay.images import image_directory
+
+        return image_directory(path, kernel_version(), opened)
     if len(os.fsencode(path)) <= fsmount.LONGEST_VALUE and "\\" not in path:
         return path
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

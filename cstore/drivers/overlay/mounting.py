@@ -95,7 +95,8 @@ class Mounter:
     @staticmethod
     def directories_of(place: Place, *, short: bool = True) -> list[str]:
         """The directories of one layer, nearest first, by its short link if it has one."""
-        return [(short and place.short) or place.diff, *place.rotated()]
+        own = place.tree if place.is_composefs else (short and place.short) or place.diff
+        return [own, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
         """The directories beneath a layer's own, nearest first.
@@ -148,7 +149,7 @@ class Mounter:
         way = self.way(place, asked, volatile=bool(options and options.volatile))
         program, words = way.program, way.words
         masked = is_masked(place.diff)
-        read_only = options is None or options.read_only or place.foreign or "ro" in words
+        read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
         if not place.is_additional:
             within.require_directory(place.home, f"{place.layer}/diff", missing=True)
