@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from cstore.archive.directories import Directories, Kind, Listing, open_quietly
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from types import TracebackType
 
-    from cstore.archive.erofs import Node
+    from cstore.archive.erofs import Image, Node
 
 REDIRECT, METACOPY = b"trusted.overlay.redirect", b"trusted.overlay.metacopy"
 OPAQUE = b"trusted.overlay.opaque"
@@ -46,7 +47,6 @@ def open_tree(path: str, access: int = os.O_RDONLY, at_once: int = 128) -> Tree:
 
     Raises:
         SystemFailure: it cannot be opened.
-        ArchiveError: it is an image that makes no sense.
     """
     return BlobTree(path) if is_blob(path) else Directories(path, access, at_once)
 
@@ -79,12 +79,21 @@ class BlobTree:
     """See `Directories`."""
 
     def __init__(self, path: str) -> None:
-        from cstore.archive.erofs import Image
-
         self.root = path
-        self.image = Image(path)
         self._contents: Directories | None = None
         self._names: dict[int, dict[bytes, int]] = {}
+
+    @cached_property
+    def image(self) -> Image:
+        """The image, opened when it is first needed: what lies above it may have all that is looked for.
+
+        Raises:
+            SystemFailure: it cannot be read.
+            ArchiveError: it makes no sense.
+        """
+        from cstore.archive.erofs import Image
+
+        return Image(self.root)
 
     def _find(self, path: bytes) -> Node:
         node = self.image.root
@@ -182,7 +191,8 @@ class BlobTree:
 
     def close(self) -> None:
         """Close everything."""
-        self.image.close()
+        if "image" in vars(self):
+            self.image.close()
         if self._contents is not None:
             self._contents.close()
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
+from cstore.archive.composefs import is_blob
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
+from cstore.check.image_contents import content_problems, image_flaw
 from cstore.check.layer_stream import FileProblem, LayerStream
 from cstore.check.tolerance import Tolerance
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
@@ -88,6 +90,10 @@ class _Examination:
         """First the archive, then the directory, as far as the one gives something to compare the other with."""
         job = self._job
         tree = ExpectedTree()
+        image = next(filter(is_blob, job.own_roots), "")
+        if image and (flaw := image_flaw(image)):
+            yield "layer-unreadable", "", flaw, {"path": image}, ""
+            return
         try:
             with LayerStream(job.tar_split, job.roots, deadline=self._deadline, tick=self._tick) as stream:
                 _read(stream, tree)
@@ -109,6 +115,8 @@ class _Examination:
             for problem in self._differences(tree):
                 if (problem[0], problem[1]) not in named and problem[1] not in changed:
                     yield problem
+            if image:
+                yield from (problem for problem in content_problems(image) if problem[1] not in changed)
 
     def _broken(self, error: CstoreError) -> Problem:
         reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"
