@@ -14,7 +14,7 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from cstore.archive.directories import Directories, Kind, Listing, open_quietly
+from cstore.archive.directories import Directories, Kind, Listing
 from cstore.archive.names import join_name, split_name
 from cstore.layout import COMPOSEFS_IMAGE
 
@@ -29,7 +29,6 @@ OPAQUE = b"trusted.overlay.opaque"
 _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 _HEX = frozenset(b"0123456789abcdef")
 _LARGEST_INLINE = 1 << 20
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def is_blob(path: str) -> bool:
@@ -80,7 +79,6 @@ class BlobTree:
 
     def __init__(self, path: str) -> None:
         self.root = path
-        self._contents: Directories | None = None
         self._names: dict[int, dict[bytes, int]] = {}
 
     @cached_property
@@ -113,15 +111,6 @@ class BlobTree:
         if known is None:
             known = self._names[node.nid] = self.image.names(node)
         return known
-
-    def descriptor(self, path: bytes) -> int:
-        """There is none: a directory in an image is no directory of this system.
-
-        Raises:
-            OSError: always.
-        """
-        del path
-        raise _failure(errno.EOPNOTSUPP)
 
     def names(self, folder: bytes) -> Listing:
         """See `Directories.names`."""
@@ -180,10 +169,16 @@ class BlobTree:
         return fd
 
     def _open_content(self, content: str) -> int:
-        if self._contents is None:
-            self._contents = Directories(contents_of(self.root), os.O_PATH)
-        folder, base = split_name(os.fsencode(content))
-        return open_quietly(base, _READ, self._contents.descriptor(folder))
+        return self._contents.open_file(*split_name(os.fsencode(content)))
+
+    @cached_property
+    def _contents(self) -> Directories:
+        return Directories(contents_of(self.root), os.O_PATH)
+
+    def hold(self) -> int:
+        """See `Directories.hold`."""
+        _ = self.image  # opened by that; it needs no descriptor any more
+        return self._contents.hold()
 
     def shown(self, path: bytes) -> str:
         """The name of something in the image, for messages."""
@@ -193,7 +188,7 @@ class BlobTree:
         """Close everything."""
         if "image" in vars(self):
             self.image.close()
-        if self._contents is not None:
+        if "_contents" in vars(self):
             self._contents.close()
 
     def __enter__(self) -> Self:

@@ -127,9 +127,24 @@ class Directories:
         """
         return os.readlink(name, dir_fd=self.descriptor(folder))
 
+    def hold(self) -> int:
+        """The descriptor that a process keeps which goes where no path leads here."""
+        return self._root
+
     def root_status(self) -> os.stat_result:
         """What stat(2) says of the root."""
         return os.stat(self._root)
+
+    def attributes(self, path: bytes) -> dict[bytes, bytes]:
+        """The extended attributes of anything; no link is followed.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        folder, _, name = path.rpartition(b"/")
+        place = b"/proc/self/fd/%d/%b" % (self.descriptor(folder), name or b".")
+        names = os.listxattr(place, follow_symlinks=False)
+        return {os.fsencode(each): os.getxattr(place, each, follow_symlinks=False) for each in names}
 
     def attribute(self, path: bytes, name: str) -> bytes:
         """An extended attribute of a directory.

@@ -74,8 +74,8 @@ class Union:
         found = self._nearest(path)
         return found[1] if found is not None else None
 
-    def holder(self, path: bytes) -> int:
-        """A descriptor of the directory that holds what `find` found at `path`, good until the next call of anything.
+    def holder(self, path: bytes) -> tuple[Tree, bytes]:
+        """The tree that holds what `find` found at `path`, and the directory in it.
 
         Raises:
             FileNotFoundError: nothing is there.
@@ -84,16 +84,16 @@ class Union:
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         spot, _ = found
-        return self._lowers[spot.number].tree.descriptor(spot.folder)
+        return self._lowers[spot.number].tree, spot.folder
 
-    def directory(self, path: bytes) -> int:
-        """A descriptor of the nearest directory at `path`, the root included, good until the next call of anything.
+    def directory(self, path: bytes) -> tuple[Tree, bytes]:
+        """The nearest directory at `path`, the root included: its tree, and its path there.
 
         Raises:
             FileNotFoundError: there is none.
         """
         for number, folder in self._holding(path):
-            return self._tree(number).descriptor(folder)
+            return self._tree(number), folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     def names(self, folder: bytes) -> list[bytes]:

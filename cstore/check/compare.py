@@ -179,7 +179,7 @@ class Comparison:
 
     def _meant(self, place: Tree, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
         """What a file counts as, and whether its owner and mode say nothing: those of a masked layer's links."""
-        if not self._tolerance.masked:
+        if not self._tolerance.masked or isinstance(place, BlobTree):
             return status, False
         folder, base = split_name(path)
         meant = override_of(b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base))

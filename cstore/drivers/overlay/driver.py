@@ -173,12 +173,10 @@ class OverlayDriver:
         for name in place.lower_names():
             found = self._homes.behind(name) or self._homes.search(name)
             form = form_not_read(found) if found is not None else ""
-            if found is not None and found.is_composefs:
-                form = "a composefs layer"  # what is unpacked above it needs directories, not names only
             if found is None or form:
                 unseen = f"layer {found.layer}, which is {form}" if found is not None else "a layer that is missing"
                 break
-            lowers += [found.diff, *found.rotated()]
+            lowers += [found.tree, *found.rotated()]
         return staged.with_(lowers=tuple(lowers), unseen=unseen)
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:

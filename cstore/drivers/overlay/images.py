@@ -10,15 +10,17 @@ import errno
 import os
 
 from cstore.archive.composefs import contents_of, is_blob
-from cstore.archive.erofs import Image
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError
-from cstore.kernel import fsmount, mount
+from cstore.errors import DriverError, SystemFailure
+from cstore.fs import within
+from cstore.kernel import fsmount, mount, mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import ExitStack
+
+    from cstore.idmap import IDMap
 
 _FROM_DESCRIPTORS = (6, 15)
 """From here on overlay takes a lower directory of a mount that hangs nowhere."""
@@ -34,6 +36,8 @@ def mount_image(path: str, *, by_loop: bool = False) -> int:
         ArchiveError: it is no image.
         SystemFailure: it cannot be read.
     """
+    from cstore.archive.erofs import Image
+
     with Image(path) as image:
         acls = image.has_acls
     try:
@@ -73,14 +77,16 @@ def _mount(source: str, *, acls: bool) -> int:
             os.close(fd)
 
 
-def image_directory(path: str, version: tuple[int, int], opened: ExitStack) -> str:
-    """A directory that shows an image until `opened` ends, for who puts it beneath an overlay mount.
+def image_directory(path: str, version: tuple[int, int], opened: ExitStack, id_map: IDMap) -> str:
+    """A directory that shows an image until `opened` ends, with the owners of `id_map`, to put it beneath an overlay.
 
     Raises:
         DriverError: the kernel refuses.
     """
     fd = mount_image(path)
     opened.callback(os.close, fd)
+    if id_map:
+        _shift(path, fd, id_map)
     if version >= _FROM_DESCRIPTORS:
         return f"/proc/self/fd/{fd}"
     import tempfile
@@ -90,6 +96,36 @@ def image_directory(path: str, version: tuple[int, int], opened: ExitStack) -> s
     fsmount.attach(fd, point)
     opened.callback(mount.unmount, point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
     return point
+
+
+def _shift(path: str, fd: int, id_map: IDMap) -> None:
+    from cstore.kernel.userns import mapped_namespace
+
+    namespace = mapped_namespace(id_map)
+    try:
+        fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, user_namespace=namespace)
+    except OSError as error:
+        reason = f"the composefs image {path} cannot be shown with other owners: {os.strerror(error.errno or 0)}"
+        raise DriverError(NAME, reason, hint="this needs Linux 5.19") from None
+    finally:
+        os.close(namespace)
+
+
+def release_images(layer: str) -> None:
+    """Unmount the images that the Go tool mounts in the directory of a layer above those that they belong to.
+
+    Raises:
+        SystemFailure: the kernel refuses.
+    """
+    if not within.is_directory(layer, "composefs-layers"):
+        return
+    for name in within.list_directory(layer, "composefs-layers"):
+        point = os.path.join(layer, "composefs-layers", name)
+        try:
+            while mountinfo.is_mountpoint(point):
+                mount.unmount(point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+        except OSError as error:
+            raise SystemFailure("unmount", point, error) from None
 
 
 def data_of(lowers: Sequence[str]) -> list[str]:

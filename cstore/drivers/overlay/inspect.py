@@ -11,6 +11,7 @@ from cstore.drivers.overlay.marks import form_not_read
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
+from cstore.layout import COMPOSEFS_IMAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,13 +37,16 @@ class OverlayInspector:
     def not_read(self, layer: str) -> str:
         """See `Inspector.not_read`."""
         place = self._homes.look_up(layer)
-        return "" if place is None else form_not_read(place)
+        return "" if place is None or not place.is_additional else form_not_read(place)
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         place = self._homes.look_up(layer)
-        if place is None or place.home not in self._homes.writable or form_not_read(place):
+        if place is None or place.home not in self._homes.writable:
             return []
+        if form_not_read(place):
+            lost = not place.is_additional
+            return [Flaw(place.layer, "diff", os.path.join(place.path, COMPOSEFS_IMAGE), MISSING)] if lost else []
         found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
 

@@ -126,11 +126,10 @@ def refuse_not_read(place: Place) -> None:
     """
     form = form_not_read(place)
     if form:
-        raise DriverError(
-            NAME,
-            f"layer {place.layer} is {form}, which cstore cannot read yet",
-            hint="mount the layer store that has it, or pull the image again",
-        )
+        reason = f"layer {place.layer} is {form}"
+        if not place.is_additional:
+            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE makes it anew, or pull the image again")
+        raise DriverError(NAME, f"{reason}, which cstore cannot read yet", hint="pull the image without that store")
 
 
 # ── marks ──

@@ -8,8 +8,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import pairwise
 
+from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import marks_beneath
@@ -222,8 +224,11 @@ class Mounter:
         folder = os.path.join(home, place.layer)
         if stack.upper:
             _give_root(stack.upper, id_map)
-        with shifted_lowers(stack.lowers, folder, id_map) as lowers:
-            mount_stack(stack.with_(lowers=lowers), target)
+        directories = [lower for lower in stack.lowers if not is_blob(lower)]
+        with shifted_lowers(directories, folder, id_map) as shifted:
+            rest = iter(shifted)
+            lowers = [lower if is_blob(lower) else next(rest) for lower in stack.lowers]
+            mount_stack(stack.with_(lowers=lowers, image_map=id_map), target)
 
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
@@ -285,6 +290,7 @@ class Mounter:
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
             self._take_away(target)
+        release_images(place.path)
         try:
             if place.foreign:
                 os.rmdir(target)
