@@ -65,6 +65,11 @@ def _clash(text: str, names: frozenset[str]) -> str:
     return ""
 
 
+def belongs_to_records(name: str) -> bool:
+    """Whether a name beside the record files is that of a file of the store, of this version or of a later one."""
+    return name.startswith(".") or bool(_clash(name, _OF_THE_RECORDS))
+
+
 def flaw_of_id(text: str) -> str:
     """Say why `text` cannot be an ID, or return "" if it can.
 

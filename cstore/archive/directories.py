@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,7 @@ from cstore.errors import SystemFailure
 from cstore.fs.tree.presence import is_there
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _OPEN_AT_ONCE = 128
@@ -93,7 +95,21 @@ class Directories:
         Raises:
             OSError: it cannot be read.
         """
-        return names_in(self.descriptor(folder))
+        with self._listing(folder) as fd:
+            return names_in(fd)
+
+    @contextmanager
+    def _listing(self, folder: bytes) -> Iterator[int]:
+        """A descriptor for listing, where the others may only be to pass through."""
+        found = self.descriptor(folder)
+        if self._access != os.O_PATH:
+            yield found
+            return
+        fd = open_quietly(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, found)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def status(self, folder: bytes, name: bytes) -> os.stat_result:
         """What stat(2) says of a name in a directory, without following a link.
@@ -109,7 +125,7 @@ class Directories:
         Raises:
             OSError: it cannot be read.
         """
-        with os.scandir(self.descriptor(folder)) as entries:
+        with self._listing(folder) as fd, os.scandir(fd) as entries:
             found = []
             for entry in entries:
                 try:

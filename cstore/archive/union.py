@@ -114,6 +114,30 @@ class Union:
             listed = {name for name in listed if not name.startswith(WHITEOUT_PREFIX)}
         return sorted(name for name in listed if self.find(join_name(folder, name)) is not None)
 
+    def namesakes(self, path: bytes) -> Iterator[bytes]:
+        """The other names of the file at `path` that can be seen. Reads all of the directory that has it.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            OSError: a directory cannot be read.
+        """
+        found = self._nearest(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        spot, status = found
+        tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
+        while pending and left:
+            folder = pending.pop()
+            for name, each in tree.statuses(folder):
+                other = join_name(folder, name)
+                if stat.S_ISDIR(each.st_mode):
+                    pending.append(other)
+                elif each.st_ino == status.st_ino and other != path:
+                    left -= 1
+                    seen = self.find(other)
+                    if seen is not None and os.path.samestat(seen, status):
+                        yield other
+
     def _nearest(self, path: bytes) -> tuple[_Spot, os.stat_result] | None:
         folder, name = split_name(path)
         for spot in self._holding(folder):
@@ -210,6 +234,18 @@ class Union:
         except OSError as error:
             raise SystemFailure("read", tree.shown(spot.folder), error) from error
         return b""
+
+
+def is_opaque(target: int | str) -> bool:
+    """Whether a directory hides what is deeper, by the kernel's marks. Raises OSError."""
+    for name in OPAQUE:
+        try:
+            if os.getxattr(target, name) == OPAQUE_VALUE:
+                return True
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTE:
+                raise
+    return False
 
 
 def _value(tree: Tree, folder: bytes, name: str) -> bytes:

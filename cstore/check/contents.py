@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
-from cstore.archive.composefs import is_blob
+from cstore.archive.composefs import is_blob, open_tree
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
 from cstore.check.image_contents import content_problems, image_flaw
 from cstore.check.layer_stream import FileProblem, LayerStream
+from cstore.check.shown import Shown
 from cstore.check.tolerance import Tolerance
+from cstore.check.view import View
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
@@ -148,7 +150,13 @@ class _Examination:
             tree.vague = True
             tree.opaque.clear()
         try:
-            yield from Comparison(tree, job.id_map, job.tolerance, whole=job.whole).run(job.own_roots, inherited)
+            if job.whole:
+                yield from Comparison(tree, job.id_map, job.tolerance, None).run(job.own_roots, inherited)
+                return
+            with Shown(tree, job.roots[len(job.own_roots) :]) as shown, open_tree(job.own_roots[0]) as place:
+                yield from Comparison(tree, job.id_map, job.tolerance, shown).run(job.own_roots, inherited)
+                if not job.rewritten:
+                    yield from View(tree, place, shown, job.id_map, job.tolerance).problems()
         except SystemFailure as error:
             yield _unreadable(error)
 

@@ -76,6 +76,7 @@ _SNAPSHOT = Remedy("it can be made a subvolume with the same files", REPAIR)
 _IMAGE_AGAIN = Remedy("fetch the image again, or take it from an archive or another store", REPAIR_FROM)
 _ASIDE = Remedy("it can be moved out of the way", REPAIR)
 _SWEEP = Remedy("it can be removed", GC)
+_ANEW = Remedy("another program unpacked it so; imported with cstore, the same archive shows what it should")
 _DECIDE = Remedy("look at it, and delete it if nobody wants it")
 
 
@@ -112,6 +113,7 @@ KINDS: dict[str, Kind] = dict(
         _kind("layer-digest", _RECORDS, "all files are as imported, but the archive has another digest", _REBUILD),
         _kind("layer-size", _RECORDS, "the archive has another length than the record says", _REBUILD),
         _kind("layer-unreadable", _DATA, "a layer's directory cannot be read", _REFILL),
+        _kind("layer-view", _COSMETIC, "a mount shows a layer otherwise than the image specification says", _ANEW),
         _kind("layer-unreferenced", _LEFTOVER, "no image and no container uses a layer", _DECIDE),
         _kind("layer-unaccounted", _LEFTOVER, "the storage driver has a layer that no record describes", _SWEEP),
         # ── files in layers ──

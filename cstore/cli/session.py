@@ -80,7 +80,7 @@ class Session:
                 _log_to_stderr()
             if intent != Intent.RECORDS:
                 self._enter_namespace()
-            self._store = open_store(self.config, patience=self._patience())
+            self._store = open_store(self.config, patience=self._patience(), degraded=True)
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell

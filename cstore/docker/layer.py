@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cstore.docker.chains import Link
     from cstore.records.model import Layer
     from cstore.store import Store
+    from cstore.store.ends import Source
 
 
 class Freed(Value):
@@ -188,8 +189,8 @@ class WritableLayer:
         """Write what it changes as a tar."""
         self._store.layers.write_changes(self.layer, sink)
 
-    def apply_diff(self, source: int, progress: Callable[[int], None] | None = None) -> int:
-        """Apply an archive, read from the descriptor `source`; return the size of the files in it, in bytes."""
+    def apply_diff(self, source: Source, progress: Callable[[int], None] | None = None) -> int:
+        """Apply an archive; return the size of the files in it, in bytes."""
         return self._store.layers.apply_diff(self.layer, source, progress)
 
     def metadata(self) -> Mapping[str, str]:

@@ -241,9 +241,9 @@ def _copied_through(source_fd: int, name: str, target: Spot, owner: Owner) -> bo
     Raises:
         InvalidOption: it is a link that leads to nothing.
     """
-    from cstore.fs.result import is_replaceable
     from cstore.fs.tree.merge import place_file
     from cstore.store.host_files import write_into
+    from cstore.store.result_files import is_replaceable
 
     path = target.path.rstrip("/") or "/"
     is_link = os.path.islink(path)

@@ -14,7 +14,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, Protocol
 
     from cstore.layout import Layout
@@ -299,9 +299,12 @@ def image_of_layer(tables: Tables, layer: str) -> Image | None:
     return next((image for image in tables.images if image.layer == layer), None)
 
 
-def referenced(tables: Tables) -> set[str]:
-    """The IDs of all layers that another layer, an image or a container needs, whether they are there or not."""
-    parents = {layer.parent for layer in tables.layers}
+def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
+    """The IDs of all layers that another layer, an image or a container needs, whether they are there or not.
+
+    What the layers `without` need does not count.
+    """
+    parents = {layer.parent for layer in tables.layers if layer.id not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
 

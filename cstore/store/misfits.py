@@ -1,4 +1,4 @@
-"""Owners that do not fit: which line in which file would make them fit (users.md 19 of every container tool).
+"""Owners that do not fit: which line in which file would make them fit.
 
 An archive or a tree names a user or group for which there is no place: in the ID map that was asked for, or in the user
 namespace of an ordinary user. Both are made of ranges in /etc/subuid and /etc/subgid, so that is where room is made.

@@ -26,27 +26,36 @@ if TYPE_CHECKING:
     from cstore.store.places import Shelf
 
 
-def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
+def open_store(
+    config: StoreConfig | None = None, *, patience: Patience | None = None, degraded: bool = False
+) -> Store:
     """Open a store. Nothing is written, made or locked until an operation changes something.
 
     Args:
         config: where the store is and how it is kept; by default what configuration files and environment say.
         patience: how long to wait for locks, and whom to tell; by default the configured time.
+        degraded: whether reading gives what can be known of damaged records, and notes the rest in `Store.flaws`.
+            Otherwise whatever needs a damaged record raises RecordsDamaged. Nothing is ever changed by damaged records.
 
     Raises:
-        ConfigError: the configuration makes no sense.
+        ConfigError: the configuration makes no sense, or names no graph root.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
     from cstore.config import load_config
     from cstore.drivers.registry import choose_drivers
+    from cstore.errors import ConfigError
     from cstore.fs.patience import Patience
 
     config = config or load_config()
+    if not config.graph_root:
+        raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
     config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
     config = _told_of_others(config, layout.driver)
     patience = patience or Patience(timeout=config.lock_timeout)
-    return Store(Context(config, layout, driver, patience, config.sync, _additional(layout, config)))
+    context = Context(config, layout, driver, patience, config.sync, _additional(layout, config))
+    context.degraded = degraded
+    return Store(context)
 
 
 def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
@@ -134,8 +143,15 @@ class Store:
         return self._context.driver.name
 
     @property
+    def is_made(self) -> bool:
+        """Whether there is a store: without one, nothing is found, and the first change makes it."""
+        from cstore.store.session import is_made
+
+        return is_made(self._context.layout)
+
+    @property
     def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read of the records asked for so far; what could be was returned."""
+        """What could not be read of the records asked for so far, if the store was opened `degraded`."""
         return self._reader.flaws
 
     # ── items of any kind ──
@@ -236,11 +252,19 @@ class Store:
             *self._context.driver.status(),
         ]
 
-    def gc(self, *, dry_run: bool = False, quarantine_age: float | None = None) -> list[Leftover]:
+    def gc(
+        self, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+    ) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age)
+        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign)
+
+    def foreign(self) -> list[Leftover]:
+        """What has a name that no tool gives, and is left alone; see `garbage.foreign`."""
+        from cstore.store import garbage
+
+        return garbage.foreign(self._context)
 
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError
+from cstore.store.garbage import leftovers, remove
 from cstore.store.places import Shelf
 from cstore.store.removal import discard_container_data, discard_image_data, take_out
 from cstore.store.session import is_made, writing
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def wipe(context: Context) -> None:
-    """Remove every container, image and layer of the store. Additional stores are not touched.
+    """Remove every container, image and layer of the store, and what belongs to none of them.
+
+    Additional stores are not touched, nor is what has a name that no tool gives.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
@@ -60,8 +63,8 @@ def _wipe_layers(writer: Writer) -> None:
         except CstoreError as error:
             first = first or error
     writer.save(Shelf.LAYERS)
-    for leftover in writer.driver.layers():
-        if leftover not in writer.layers:
-            writer.afterwards(writer.driver.remove(leftover))
+    for leftover in leftovers(writer.context, writer):  # else the links of layers that are gone would stay for ever
+        failure = remove(writer, leftover)
+        first = first or failure
     if first is not None:
         raise first

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from cstore.archive.streams import ReadInto
     from cstore.records.model import Image, Layer
     from cstore.store import Store
+    from cstore.store.ends import Source
 
 METADATA = "{}"
 _MESSAGE = "imported from a tarball"
@@ -51,13 +51,13 @@ class ImportRequest(Value):
 
 
 def import_image(
-    store: Store, source: int | ReadInto, request: ImportRequest, progress: Callable[[int], None] | None = None
+    store: Store, source: Source, request: ImportRequest, progress: Callable[[int], None] | None = None
 ) -> Image:
     """Make an image of a root file system.
 
     Args:
         store: where it goes.
-        source: the tar, compressed or not.
+        source: the tar, compressed or not: a path, bytes, a descriptor, a file.
         request: what is asked for.
         progress: called now and then with the bytes read so far.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cstore.archive.names import clean_name, climbs, show_name
 from cstore.archive.tar.header import DIRECTORY, HARD_LINK, REGULAR, SYMLINK
@@ -63,7 +63,7 @@ class PartReader:
 class Part(Value):
     """The contents of one member: `size` bytes from `offset`, of an open file or, if `fd` is -1, of the file `name`.
 
-    `linked`: the member is a link to what has the contents.
+    `linked`: the member is a link to what has the contents. `waiting`: they are in a file of ours, until they are used.
     """
 
     name: str
@@ -72,6 +72,15 @@ class Part(Value):
     offset: int = 0
     root: int = -1
     linked: bool = False
+    waiting: bool = False
+
+    def release(self) -> None:
+        """Give back the disk space of contents that nobody is going to read any more."""
+        from cstore.kernel.files import punch_hole
+
+        if self.waiting and self.size:
+            with suppress(OSError):  # a file system that cannot do it keeps them until the end
+                punch_hole(self.fd, self.offset, self.size)
 
     @contextmanager
     def opened(self) -> Iterator[PartReader]:
@@ -222,10 +231,14 @@ class _Place(Value):
 
 
 class Catalogue:
-    """The members of a tar, as they are found. The contents of all of them are in the file `fd`."""
+    """The members of a tar, as they are found. The contents of all of them are in the file `fd`.
 
-    def __init__(self, fd: int, shown: str) -> None:
+    `waiting`: that is a file of ours, in which they only wait.
+    """
+
+    def __init__(self, fd: int, shown: str, *, waiting: bool = False) -> None:
         self.fd = fd
+        self._waiting = waiting
         self.shown = shown
         self._places: dict[str, _Place] = {}
 
@@ -284,7 +297,7 @@ class Catalogue:
             raise ImageArchiveError(name, "its links lead in a ring")
         if not place.is_file:
             raise ImageArchiveError(name, "expected a regular file")
-        return Part(name, place.size, self.fd, place.offset, linked=meant != name)
+        return Part(name, place.size, self.fd, place.offset, linked=meant != name, waiting=self._waiting)
 
     def _behind(self, name: str) -> str:
         """Replace the first part of a name that is a link to a directory; the name itself if there is none."""

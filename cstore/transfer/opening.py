@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.archive.streams import ReadInto
     from cstore.store import Store
     from cstore.transfer.members import Catalogue, Members
     from cstore.transfer.scanning import Arrivals
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_members(
-    store: Store, source: int, shown: str, arrivals: Arrivals, tell: Callable[[int], None]
+    store: Store, source: int | ReadInto, shown: str, arrivals: Arrivals, tell: Callable[[int], None]
 ) -> Iterator[Members]:
     """Open an archive.
 
     Args:
         store: on whose disk may wait what is not yet known to be of use.
-        source: a descriptor of a directory, a file, or a stream.
+        source: a descriptor of a directory, a file, or a stream; or something that reads.
         shown: what to call it in messages.
         arrivals: offered the members of a stream, or of a compressed file, as they come.
         tell: called with the bytes of such a one that have been read.
@@ -39,23 +40,32 @@ def open_members(
         ArchiveError: it is neither a directory nor a tar.
         SystemFailure: it cannot be read.
     """
-    try:
-        mode = os.fstat(source).st_mode
-        plain = stat.S_ISREG(mode) and not sniff(os.pread(source, LONGEST_MAGIC, os.lseek(source, 0, os.SEEK_CUR)))
-    except OSError as error:
-        raise SystemFailure("read", shown, error) from error
-    if stat.S_ISDIR(mode):
+    if isinstance(source, int) and stat.S_ISDIR(os.fstat(source).st_mode):
         yield DirectoryMembers(source, shown)
-    elif plain:
+    elif isinstance(source, int) and is_plain(source, shown):
         with _naming(shown):
             found: Catalogue = scan_tar(source, shown)
         yield found
     else:
         with _spool(store) as spool:
-            counted = CountingReader(FileReader(source, shown), None)
+            counted = CountingReader(FileReader(source, shown) if isinstance(source, int) else source, None)
             with _naming(shown):
                 found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, arrivals)
             yield found
+
+
+def is_plain(source: int, shown: str) -> bool:
+    """Whether a descriptor is of a regular file whose rest is not compressed.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            return False
+        return not sniff(os.pread(source, LONGEST_MAGIC, os.lseek(source, 0, os.SEEK_CUR)))
+    except OSError as error:
+        raise SystemFailure("read", shown, error) from error
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) ->
     from cstore.archive.streams import FileSink
     from cstore.archive.tar.reader import ReaderWindows
 
-    found = Catalogue(spool, shown)
+    found = Catalogue(spool, shown, waiting=True)
     sink = FileSink(spool, "what waits of the archive")
     tar = TarReader(ReaderWindows(source), _ignore)
     at = 0

@@ -182,7 +182,7 @@ def test_details_of_a_layer(forced: CommandLine) -> None:
 
 def test_garbage_is_added_up(forced: CommandLine) -> None:
     """A person hears what was removed."""
-    forced("create-storage-layer", "-i", "orphan").ok()
+    forced("create-storage-layer", "-i", "e" * 64).ok()
 
     assert "would remove 1 leftover" in forced("gc", "--dry-run").ok().out
     assert "removed 1 leftover" in forced("gc").ok().out

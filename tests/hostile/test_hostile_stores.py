@@ -26,6 +26,7 @@ import pytest
 import cstore as package
 from cstore.cli import main
 from tests.builders import make_tar, regular
+from tests.conftest import MACHINE_ENVIRONMENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,8 @@ WRITING = (
     "wipe",
     "shutdown",
 )
-PER_DRIVER = 50
+WANTED = int(MACHINE_ENVIRONMENT.get("CSTORE_ALL_HOSTILE_STORES") or 50)
+"""Samples for each driver; 1 for all."""
 MEGABYTE = 1 << 20
 MONSTER = 1 << 33
 
@@ -248,13 +250,12 @@ def chosen(paths: list[str], case: str) -> list[tuple[str, str, tuple[str, ...]]
     """Places, kinds and commands: a sample that is spread evenly and does not change, or all."""
     lines = [tuple(line.replace("CASE", case).split()) for line in (*READING, *WRITING)]
     found = [(path, kind, words) for path in paths for kind in KINDS for words in lines]
-    wanted = int(os.environ.get("CSTORE_ALL_HOSTILE_STORES") or PER_DRIVER)
 
     def rank(each: tuple[str, str, tuple[str, ...]]) -> str:
         shape = "/".join(part if len(part) < 26 else "*" for part in each[0].split("/"))
         return hashlib.sha256(f"{shape.replace(case, '*')} {each[1]} {each[2][:2]}".encode()).hexdigest()
 
-    return sorted(found, key=rank)[: None if wanted == 1 else wanted]
+    return sorted(found, key=rank)[: None if WANTED == 1 else WANTED]
 
 
 def clear(top: Path) -> None:

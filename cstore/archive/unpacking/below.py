@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name, split_name
-from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, OutOfSight, Union
-from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, whiteout_name
+from cstore.archive.union import PROGRAMS_MARKERS, Lower, OutOfSight, Union, is_opaque
+from cstore.archive.whiteout import WhiteoutForm, whiteout_name
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class Below:
     def holder(self, path: bytes) -> tuple[Tree, bytes]:
         """The tree in which that is, and the directory in it."""
         return self._union.holder(path)
+
+    def namesakes(self, path: bytes) -> list[bytes]:
+        """The other names that the file there has, and that would be seen if the tree had nothing there."""
+        return [other for other in self._union.namesakes(path) if self.look(other) is not None]
 
     def directory(self, path: bytes) -> tuple[Tree, bytes]:
         """The nearest directory at `path`, of which the root is one: its tree, and its path there."""
@@ -85,13 +89,7 @@ class Below:
     def _is_opaque(self, fd: int) -> bool:
         if self._files:
             return any(_has(fd, marker) for marker in PROGRAMS_MARKERS)
-        for mark in OPAQUE:
-            try:
-                if os.getxattr(fd, mark) == OPAQUE_VALUE:
-                    return True
-            except OSError:
-                continue
-        return False
+        return is_opaque(fd)
 
 
 def _has(fd: int, name: bytes) -> bool:

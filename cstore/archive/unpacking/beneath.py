@@ -6,11 +6,12 @@ and the directories that lead to it. (archive 5.1)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.archive.names import join_name, show_name
+from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE
 from cstore.archive.unpacking.paths import MOST_LINKS, Missing, link_text
 from cstore.archive.xattrs import has_contents
@@ -53,7 +54,22 @@ class CopyUp:
             return None
         target = self._paths.folder(folder).fd
         _copy(*self._below.holder(path), target, base)
+        if found.st_nlink > 1:
+            self._link_namesakes(path, target, base)
         return folder
+
+    def _link_namesakes(self, path: bytes, folder: int, base: bytes) -> None:
+        """Bring the other names of a file up as well: what is one file beneath stays one."""
+        others = self._below.namesakes(path)
+        source = os.dup(folder)
+        try:
+            for other in others:
+                other_folder, other_base = split_name(other)
+                target = self._paths.folder(other_folder, Missing.SHOWN).fd
+                with contextlib.suppress(FileExistsError):  # the archive has something else there
+                    os.link(base, other_base, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+        finally:
+            os.close(source)
 
     def _without_links(self, folder: bytes) -> bytes:
         """Follow the links in a path through the tree and all layers beneath; after too many it is as good as none."""

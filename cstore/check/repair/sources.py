@@ -248,7 +248,7 @@ def _open_store(path: str, driver: str) -> Store:
     from cstore.store.store import open_store
 
     run_root = os.path.join(path, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
-    return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)))
+    return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)), degraded=True)
 
 
 def _open(piece: _Piece) -> IO[bytes]:

@@ -10,7 +10,6 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cstore.check.census import driver_place
 from cstore.check.repair.facts import ArchiveFacts, archive_facts
 from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
@@ -19,6 +18,7 @@ from cstore.errors import CstoreError, ForeignThing
 from cstore.fs import within
 from cstore.ids import flaw_of_id
 from cstore.oci.chain import layer_ids, next_layer_id
+from cstore.store.context import driver_place
 from cstore.store.evidence import transient_containers, transient_layers
 from cstore.store.lookup import tree_names
 from cstore.store.places import Shelf

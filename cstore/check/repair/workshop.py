@@ -8,11 +8,11 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from cstore.check.census import driver_place
 from cstore.drivers.mending import open_mender
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.records import bigdata
+from cstore.store.context import driver_place
 from cstore.store.places import Shelf
 from cstore.store.session import writing
 

@@ -41,18 +41,32 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     from cstore.cli.output.archives import loaded, loaded_document
     from cstore.cli.output.progress import progress_bar
     from cstore.transfer import load as load_images
+    from cstore.transfer.opening import is_plain
 
     source_path = _one_path(path, wanted["input"])
     request = _request(wanted)
     with archive_source(source_path, directory=True) as source:
         store = session.open(Intent.WRITE)
-        with progress_bar("loading", size_of(source), quiet=quiet) as progress:
-            result = load_images(store, source, request, progress, shown=source_path or "standard input")
+        shown = source_path or "standard input"
+        # Of what is read as a stream nobody knows how much of it will have to be read again.
+        total = size_of(source) if is_plain(source, shown) else None
+        with progress_bar("loading", total, quiet=quiet) as progress:
+            result = load_images(store, source, request, progress, shown=shown)
     session.warn(result.warnings)
+    if result.waited and not quiet:
+        session.warn([_waited(result.waited, session.config.graph_root)])
     if session.json:
         session.document(loaded_document(result.images))
     else:
         session.lines(loaded(result.images))
+
+
+def _waited(size: int, directory: str) -> str:
+    return (
+        f"{size} bytes of layers had to wait in a file in {directory}, for the archive says only after them what they "
+        "are for (cstore save --format oci-archive writes archives that say it before, and files that are not "
+        "compressed are read where they lie)"
+    )
 
 
 def _one_path(path: str, option: str) -> str:

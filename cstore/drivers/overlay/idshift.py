@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import CstoreError, DriverError
+from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel import fsmount, mount
@@ -64,7 +65,9 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
 
     Raises:
         DriverError: the kernel or a file system cannot do it.
+        ForeignThing: something else is in the place of `mapped`.
     """
+    within.require_directory(own, "mapped", missing=True)
     folder = os.path.join(own, "mapped")
     # Root's own home could not be walked through without root in the map: then each directory is shown for itself.
     top_of, rest_of = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
@@ -132,3 +135,22 @@ def release(folder: str) -> None:
             with suppress(OSError):
                 os.rmdir(point)
         os.rmdir(folder)
+
+
+def give_root(upper: str, id_map: IDMap) -> None:
+    """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""
+    try:
+        os.chown(upper, *id_map.to_host(0, 0))
+    except InvalidIDMap:
+        return  # a container without a root
+    except OSError as error:
+        raise SystemFailure("change the owner of", upper, error) from error
+
+
+def is_contiguous(ranges: Sequence[IDRange]) -> bool:
+    """Whether ranges leave no hole, inside and outside."""
+    for key in ("container_id", "host_id"):
+        starts = sorted((getattr(part, key), part.size) for part in ranges)
+        if any(start + size != following for (start, size), (following, _) in pairwise(starts)):
+            return False
+    return True

@@ -32,6 +32,7 @@ class OverlayInspector:
     def own_roots(self, layer: str) -> Sequence[str]:
         """See `Inspector.own_roots`."""
         place = self._homes.find(layer)
+        place.require_diff()
         return [place.tree, *place.rotated()]
 
     def not_read(self, layer: str) -> str:
@@ -112,6 +113,17 @@ class OverlayInspector:
                 if not known or link_of(Place(home, layer)) not in {name, ""}:
                     found.append(Flaw("", "stray-link", os.path.join(home, "l", name), WRONG, target))
         return found
+
+    def bears_marks(self, layer: str) -> bool:
+        """See `Inspector.bears_marks`: a short link leads to it, and it knows that link."""
+        for home in self._homes.writable:
+            name = link_of(Place(home, layer))
+            try:
+                if name and os.readlink(os.path.join(home, "l", name)) == f"../{layer}/diff":
+                    return True
+            except OSError:
+                continue
+        return False
 
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
         """See `Inspector.mounts`."""

@@ -71,6 +71,14 @@ class Place(Value):
         """Whether the layer is one of an additional layer store: a file of that name says which."""
         return within.is_file(self.home, f"{self.layer}/additionallayer")
 
+    def require_diff(self) -> None:
+        """Make sure that nothing else stands in the place of `diff`. That it is missing is for others to tell.
+
+        Raises:
+            ForeignThing: something does.
+        """
+        within.require_directory(self.home, f"{self.layer}/diff", missing=True)
+
     @property
     def merged(self) -> str:
         """Where the layer is mounted."""

@@ -6,7 +6,6 @@ import errno
 import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from itertools import pairwise
 
 from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
@@ -14,26 +13,26 @@ from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import marks_beneath
+from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
-from cstore.errors import DriverError, InvalidIDMap, SystemFailure
+from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.kernel import mount, mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
     from cstore.fs.staging import StagingRoot
-    from cstore.idmap import IDMap, IDRange
+    from cstore.idmap import IDMap
 
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
@@ -153,8 +152,6 @@ class Mounter:
         masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
-        if not place.is_additional:
-            within.require_directory(place.home, f"{place.layer}/diff", missing=True)
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
@@ -184,7 +181,8 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
-        for part in ("diff", "work", "merged", "empty"):
+        refuse_not_read(place)
+        for part in ("work", "merged", "empty"):
             within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
         self._bind_home()
         mend_links(self._homes, place)
@@ -217,13 +215,11 @@ class Mounter:
 
     def _mount_shifted(self, place: Place, stack: Stack, target: str, id_map: IDMap) -> None:
         """Mount with other owners for all that is only read; what is written has its owners on disk."""
-        from cstore.drivers.overlay.idshift import shifted_lowers
+        from cstore.drivers.overlay.idshift import give_root, shifted_lowers
 
-        home = self._run_home if place.foreign else place.home
-        within.require_directory(home, f"{place.layer}/mapped", missing=True)
-        folder = os.path.join(home, place.layer)
+        folder = os.path.dirname(target) if place.foreign else place.path
         if stack.upper:
-            _give_root(stack.upper, id_map)
+            give_root(stack.upper, id_map)
         directories = [lower for lower in stack.lowers if not is_blob(lower)]
         with shifted_lowers(directories, folder, id_map) as shifted:
             rest = iter(shifted)
@@ -233,7 +229,9 @@ class Mounter:
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
         if self.program:
-            return _is_contiguous(id_map.uids) and _is_contiguous(id_map.gids)
+            from cstore.drivers.overlay.idshift import is_contiguous
+
+            return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self.rootless and self._host.shifting()
 
     def _target(self, place: Place) -> str:
@@ -358,25 +356,6 @@ class Mounter:
             raise SystemFailure(
                 "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
-
-
-def _give_root(upper: str, id_map: IDMap) -> None:
-    """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""
-    try:
-        os.chown(upper, *id_map.to_host(0, 0))
-    except InvalidIDMap:
-        return  # a container without a root
-    except OSError as error:
-        raise SystemFailure("change the owner of", upper, error) from error
-
-
-def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
-    """Whether ranges leave no hole, inside and outside."""
-    for key in ("container_id", "host_id"):
-        starts = sorted((getattr(part, key), part.size) for part in ranges)
-        if any(start + size != following for (start, size), (following, _) in pairwise(starts)):
-            return False
-    return True
 
 
 def _is_served(target: str) -> bool:

@@ -208,7 +208,7 @@ def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) 
     if isinstance(target, int):
         yield FileSink(target, name)
     elif isinstance(target, (str, os.PathLike)):
-        from cstore.fs.result import result_at
+        from cstore.store.result_files import result_at
 
         with result_at(os.fspath(target), sync=sync) as fd:
             yield FileSink(fd, os.fspath(target))
