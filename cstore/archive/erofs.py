@@ -103,13 +103,15 @@ class Image:
             raise
 
     def _begin(self) -> None:
-        magic, _, _, bits, _, root, _, seconds, nanoseconds, _, meta, shared, _, _, features = _SUPERBLOCK.unpack(
+        magic, _, _, bits, _, root, _, seconds, nanoseconds, blocks, meta, shared, _, _, features = _SUPERBLOCK.unpack(
             self._bytes(_SUPERBLOCK_AT, _SUPERBLOCK.size)
         )
         if magic != _MAGIC:
             raise self._flaw("it is no EROFS image")
         if not 9 <= bits <= 16 or features & ~_KNOWN_FEATURES:
             raise self._flaw("it uses features of EROFS that composefs does not")
+        if len(self._data) < blocks << bits:
+            raise self._flaw("it is cut")
         self._bits, self._block = bits, 1 << bits
         self._meta, self._shared = meta << bits, shared << bits
         self._time = seconds * 1_000_000_000 + nanoseconds

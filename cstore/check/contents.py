@@ -159,6 +159,8 @@ class _Examination:
                     yield from View(tree, place, shown, job.id_map, job.tolerance).problems()
         except SystemFailure as error:
             yield _unreadable(error)
+        except ArchiveError:
+            return  # the image of a layer beneath: a finding about that
 
 
 def _read(stream: LayerStream, tree: ExpectedTree) -> None:
