@@ -8,7 +8,7 @@
     │   ├── work/, merged/       0700  the kernel's scratch directory, and where the layer is mounted
     │   └── empty/               0700  lies beneath a base layer, because something must
     ├── .has-mount-program             whether a program wrote the layers, in its own way
-    └── tempdirs/                      layers being made or removed; there only while there are some
+    └── tempdirs/                      layers being made or removed, ours and those of the Go tool from 1.62 on
 
 A layer is made whole beside the others and gets its ID by one rename; its short link follows, and is mended by whoever
 misses it. (drivers 7, store-format 11.2)
@@ -74,7 +74,7 @@ class OverlayDriver:
     def _staging(self, home: str) -> StagingRoot:
         from cstore.fs.staging import StagingRoot
 
-        return StagingRoot(os.path.join(home, "tempdirs"), keep=False)
+        return StagingRoot(os.path.join(home, "tempdirs"))  # kept: the Go tool makes it before it makes its lock in it
 
     # ── what is there ──
 
