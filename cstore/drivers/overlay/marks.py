@@ -55,12 +55,14 @@ class Marks(Value):
         users: which of a user namespace's.
         program: whether a mount program's are there.
         masked: whether owners and modes are in attributes.
+        image: whether one is a composefs layer.
     """
 
     trusted: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     program: bool = False
     masked: bool = False
+    image: bool = False
 
     def __or__(self, other: Marks) -> Marks:
         return Marks(
@@ -68,6 +70,7 @@ class Marks(Value):
             self.users | other.users,
             self.program or other.program,
             self.masked or other.masked,
+            self.image or other.image,
         )
 
     @property
@@ -153,7 +156,7 @@ def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
     found = [(each, path) for each, path in found if not is_blob(path)]
     marks = joined(marks_of(each, path) for each, path in (found if images else found[:-1]))
     if images:
-        marks |= Marks(trusted=frozenset({METACOPY, REDIRECT}))  # so are contents found
+        marks |= Marks(trusted=frozenset({METACOPY, REDIRECT}), image=True)  # so are contents found
     return marks | Marks(masked=any(is_masked(path) for _, path in found))
 
 

@@ -153,3 +153,12 @@ def test_who_mounts_is_told_by_the_marks(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(DriverError, match="attributes"):
         choose_program("a", Marks(masked=True), "", lambda: True)
+
+
+def test_a_composefs_layer_is_mounted_by_root_only() -> None:
+    """In a user namespace the kernel neither mounts images nor follows what is in them: a sentence says so."""
+    image = Marks(trusted=frozenset({"metacopy", "redirect"}), image=True)
+
+    assert kernel_words("a", image, (), _NEW) == ("redirect_dir=on", "metacopy=on")
+    with pytest.raises(DriverError, match="only root can mount"):
+        kernel_words("a", image, ("userxattr",), _NEW)
