@@ -9,11 +9,11 @@ CstoreError
 ├── Taken                  it exists already
 │   ├── IDTaken, TopLayerDiffers, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
-│   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
+│   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer, ContainerOccupied
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
-│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, ReadOnlyStore, Unsupported
+│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
@@ -303,11 +303,11 @@ class LayerUsedByImage(InUse):
 class LayerUsedByContainer(InUse):
     """A layer was asked to go while it is a container's own."""
 
-    def __init__(self, layer: str, container: str) -> None:
+    def __init__(self, layer: str, container: str, remedy: str = "") -> None:
         self.layer, self.container = layer, container
         super().__init__(
             f"layer {layer} belongs to container {container}",
-            hint=f"delete the container first: cstore delete-container {container}",
+            hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"layer {layer} used by container {container}: layer is in use by a container",
         )
 
@@ -315,12 +315,24 @@ class LayerUsedByContainer(InUse):
 class ImageUsedByContainer(InUse):
     """An image was asked to go while a container came from it."""
 
-    def __init__(self, image: str, container: str) -> None:
+    def __init__(self, image: str, container: str, remedy: str = "") -> None:
         self.image, self.container = image, container
         super().__init__(
             f"image {image} is used by container {container}",
-            hint=f"delete the container first: cstore delete-container {container}",
+            hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"image used by {container}: image is in use by a container",
+        )
+
+
+class ContainerOccupied(InUse):
+    """A container was asked to go while somebody lives in it. `pid` is a process that does, or that holds its mount."""
+
+    def __init__(self, container: str, pid: int, occupant: str, remedy: str = "") -> None:
+        self.container, self.pid = container, pid
+        super().__init__(
+            f"container {container} is in use: {occupant}",
+            hint=f"stop it first: {remedy}" if remedy else f"end process {pid} first",
+            peer=f"container {container} is in use: layer is in use by a container",
         )
 
 
@@ -492,6 +504,14 @@ class ReadOnlyStore(Refused):
             f"cannot {action}: the store at {path} is read-only",
             peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
         )
+
+
+class NoStore(Refused):
+    """There is no store where one was to be."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"there is no store at {path}", hint="see --graph and cstore config for where it should be")
 
 
 class Unsupported(Refused):

@@ -36,7 +36,7 @@ class IDMap(Value):
     @property
     def is_contiguous(self) -> bool:
         """Whether the ranges of each kind leave no hole, neither inside nor outside."""
-        return _is_contiguous(self.uids) and _is_contiguous(self.gids)
+        return is_contiguous(self.uids) and is_contiguous(self.gids)
 
     def to_host(self, uid: int, gid: int) -> tuple[int, int]:
         """Map an owner inside to the owner outside.
@@ -76,7 +76,8 @@ def _within(inner: Sequence[IDRange], outer: Sequence[IDRange]) -> tuple[IDRange
     return tuple(parts)
 
 
-def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
+def is_contiguous(ranges: Sequence[IDRange]) -> bool:
+    """Whether ranges leave no hole, inside and outside."""
     from itertools import pairwise
 
     inside = sorted((part.container_id, part.size) for part in ranges)

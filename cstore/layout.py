@@ -12,6 +12,7 @@
     │   ├── <layer>.tar-split.gz            0600  what rebuilds the imported tar
     │   ├── <layer>/                        0700  big data
     │   └── tmp/                            0700  being made or removed, see fs/staging.py
+    ├── cstore-staging/DRIVER/              0700  trees being made or removed (in IMAGES, too)
     ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  the same, and volatile-containers.json

@@ -133,6 +133,14 @@ class Census:
         """Who knows what the driver keeps."""
         return open_inspector(self.context.driver, driver_place(self.context))
 
+    def store_of(self, kind: str, name: str) -> Layout | None:
+        """The additional store that a layer or an image, or something at a path, belongs to; None if none does."""
+        for extra in self.additional:
+            table = extra.layers if kind == "layer" else extra.images
+            if name.startswith(extra.layout.graph_root + "/") if kind == "store" else name in table:
+                return extra.layout
+        return None
+
     def has_tree(self, layer: str) -> bool:
         """Whether the driver can find a layer's directory."""
         return not flaw_of_part(layer) and self.context.driver.exists(layer)

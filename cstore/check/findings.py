@@ -184,6 +184,7 @@ class Finding(Value):
         peer: the lines of the Go tools for it, separated by newlines, without a blank in front; "" if they do not
             notice.
         read_only: the subject belongs to an additional store, which is never changed.
+        store: the root of that store.
         advice: what helps in this very case; without a sentence, `remedy` is that of the kind.
     """
 
@@ -193,6 +194,7 @@ class Finding(Value):
     evidence: Mapping[str, Any] = {}
     peer: str = ""
     read_only: bool = False
+    store: str = ""
     advice: Remedy = Remedy("")
 
     @property
@@ -221,6 +223,7 @@ class Finding(Value):
             "remedy": self.remedy.as_dict(),
             "peer": self.peer,
             "read-only": self.read_only,
+            **({"store": self.store} if self.store else {}),
         }
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cstore.check.census import Census
 
 _JOURNAL = ".replacing.json"
+_PARTS = ("merged", "empty", "mapped", "work/work")
+"""Directories of a layer of overlay; other findings tell of `diff` and `work`."""
 
 
 def thing_findings(census: Census) -> Iterator[Finding]:
@@ -27,18 +29,18 @@ def thing_findings(census: Census) -> Iterator[Finding]:
 
 
 def _folders(census: Census) -> Iterator[tuple[str, str]]:
-    layout = census.layout
-    homes = [layout.driver_home]
-    if layout.image_store:
-        homes.append(os.path.join(layout.image_store, os.path.basename(layout.driver_home)))
+    layout, homes = census.layout, _homes(census)
+    yield os.path.split(layout.quarantine)
+    yield from ((layout.quarantine, name) for name in _cases(census))
     for home in homes:
-        yield from ((home, name) for name in ("tempdirs", "staging", "dir"))
+        yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
     yield layout.layers, "tmp"
     for layer in census.layers.ids():
         if not flaw_of_part(layer):
             yield layout.layers, layer
             yield from ((home, layer) for home in homes)
-            yield from ((home, f"dir/{layer}") for home in homes)
+            yield from ((home, f"{folder}/{layer}") for home in homes for folder in ("dir", "subvolumes"))
+            yield from ((home, f"{layer}/{part}") for home in homes for part in _PARTS)
     for top, items in ((layout.images, census.images.ids()), (layout.containers, census.containers.ids())):
         run = os.path.join(layout.run_root, os.path.basename(top))
         for item in items:
@@ -50,16 +52,36 @@ def _files(census: Census) -> Iterator[tuple[str, str]]:
     layout = census.layout
     yield layout.driver_home, ".has-mount-program"
     yield os.path.split(layout.container_journal)
-    for layer in census.layers.ids():
-        if not flaw_of_part(layer):
-            yield layout.layers, layer + _JOURNAL
+    yield layout.graph_root, f"{os.path.basename(layout.quarantine)}/lock"
+    yield from ((layout.layers, name) for name in _names(layout.layers, "") if name.endswith(_JOURNAL))
+    for top, folder in (*((home, "tempdirs") for home in _homes(census)), (layout.layers, "tmp")):
+        yield from ((top, f"{folder}/{name}") for name in _names(top, folder) if name.startswith("lock-"))
+    yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(census))
+
+
+def _cases(census: Census) -> list[str]:
+    return [name for name in _names(*os.path.split(census.layout.quarantine)) if name != "lock"]
+
+
+def _homes(census: Census) -> list[str]:
+    layout = census.layout
+    name = os.path.basename(layout.driver_home)
+    return [layout.driver_home, *([os.path.join(layout.image_store, name)] if layout.image_store else [])]
+
+
+def _names(top: str, relative: str) -> list[str]:
+    try:
+        return sorted(within.list_directory(top, relative) if relative else os.listdir(top))
+    except (OSError, ForeignThing):
+        return []
 
 
 def _folder(top: str, name: str) -> Iterator[Finding]:
     try:
         within.require_directory(top, name, missing=True)
     except ForeignThing as error:
-        yield _finding(error)
+        if error.path == os.path.join(top, name):  # what is on the way to it is a finding of its own
+            yield _finding(error)
     except OSError:
         return  # another finding tells of its top directory
 
@@ -68,7 +90,8 @@ def _file(top: str, name: str) -> Iterator[Finding]:
     try:
         fd = within.open_file(top, name, limit=within.SMALL)
     except ForeignThing as error:
-        if not (name.endswith(_JOURNAL) and error.found == "a directory"):  # the data of a layer with such an ID
+        odd = name.endswith(_JOURNAL) and error.found == "a directory"  # the data of a layer with such an ID
+        if error.path == os.path.join(top, name) and not odd:
             yield _finding(error)
     except OSError:
         return

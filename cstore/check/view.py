@@ -11,9 +11,9 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cstore.archive.names import show_name, split_name
-from cstore.archive.union import OPAQUE
-from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
+from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS
+from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device, whiteout_name
 from cstore.errors import InvalidIDMap
 
 if TYPE_CHECKING:
@@ -60,12 +60,14 @@ class View:
 
     def _not_hidden(self) -> Iterator[str]:
         """What the archive removes, and other layers still show."""
-        emptied = b"" in self._tree.opaque
+        emptied = b"" in self._tree.opaque and not self._has_marker(b"")
         for path in (*(self._shown.names() if emptied else ()), *sorted(self._tree.replaced)):
             beneath = self._shown.find(path)
             if beneath is None or self._shown.is_hidden(path, root=False):
                 continue
-            own = self._status(path)
+            own, folder = self._status(path), split_name(path)[0]
+            if self._status(join_name(folder, whiteout_name(split_name(path)[1]))) is not None:
+                continue  # a mount program's mark
             if own is None:
                 yield f"{_shown(path)} is removed, and still there"
             elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(beneath.st_mode) and not self._is_opaque(path):
@@ -127,7 +129,11 @@ class View:
             with suppress(OSError):
                 if self._place.attribute(path, name) == OPAQUE_VALUE:
                     return True
-        return False
+        return self._has_marker(path)
+
+    def _has_marker(self, folder: bytes) -> bool:
+        """Whether a mount program's marker says that a directory hides what is deeper."""
+        return any(self._status(join_name(folder, marker)) is not None for marker in PROGRAMS_MARKERS)
 
 
 def _unlike(path: bytes, own: os.stat_result, wanted: tuple[int, int, int]) -> Iterator[str]:

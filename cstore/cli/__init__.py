@@ -98,7 +98,7 @@ def _explain(error: Exception, session: Session) -> int:
     if isinstance(error, CstoreError):
         session.complain(error)
         if isinstance(error, UnknownItem):
-            session.close()  # it may stand in a record file that could not be read
+            session.close()  # it may stand in a record file that could not be read, or there is no store at all
         return error.exit_code
     internal_error(error, traceback=session.debug)
     return 1

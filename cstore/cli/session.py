@@ -97,10 +97,17 @@ class Session:
         identity, wanted = rootless_identity(), self.settings.get("unshare")
         if identity.inside or wanted is False or not (wanted or identity.per_user):
             return
+        from cstore.config.driver_options import ignores_owners
+        from cstore.errors import SystemFailure
         from cstore.store.rootless import enter
 
-        _ = self.config  # whose store it is must be found out before, for inside everybody is called root
-        enter()
+        config = self.config  # whose store it is must be found out before, for inside everybody is called root
+        try:
+            enter()
+        except SystemFailure as error:
+            # Whoever wants no owners needs no IDs: there is work without a namespace, where none can be had.
+            if error.action != "enter" or not ignores_owners(config.driver_options, config.driver):
+                raise
 
     def _patience(self) -> Patience:
         from cstore import Patience
@@ -182,6 +189,9 @@ class Session:
         if self._store is not None:
             for flaw in self._store.flaws:
                 self.complain(flaw)
+            told = self.json and self.failed  # who reads JSON from standard error as well reads one document
+            if self.settings.get("graph") and not told and not self._store.is_made:  # a slip looks like an empty store
+                self.warn([f"there is no store at {self.config.graph_root}"])
 
 
 def _overrides(given: Mapping[str, Any]) -> Any:

@@ -5,13 +5,15 @@ A driver is given only what it knows. What a file asks for in vain is a warning,
 
 from __future__ import annotations
 
+import os
+
 from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS
 from cstore.errors import ConfigError, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cstore.config.options import FileSettings, StoreConfig
 
@@ -242,6 +244,36 @@ def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, .
     return tuple(stores)
 
 
+def without_stores(options: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """The driver options without additional stores that are one of the directories `own`, or that were named before.
+
+    It is the directory that counts, not how it is spelled: a store that is looked into twice lists everything twice.
+    """
+    seen = [status for path in own if path and (status := _status(path)) is not None]
+    kept: list[str] = []
+    for option in options:
+        key, value = split_option(option)
+        if key.rpartition(".")[2] not in {"imagestore", "additionalimagestore"}:
+            kept.append(option)
+            continue
+        stores = []
+        for path in split_stores(value):
+            status = _status(path)
+            if status is None or not any(os.path.samestat(status, each) for each in seen):
+                stores.append(path)
+            seen += [status] if status is not None else []
+        if stores:
+            kept.append(f"{key}={','.join(stores)}")
+    return tuple(kept)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
 def split_stores(text: str) -> list[str]:
     """Split a list of stores at the commas before absolute paths: any other comma is part of a name."""
     stores: list[str] = []
@@ -309,3 +341,13 @@ def _parse_count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) < 1 << 64):
         raise ValueError(f"{text!r} is not a number from 0 to {(1 << 64) - 1}")
     return int(text)
+
+
+def ignores_owners(options: Iterable[str], driver: str) -> bool:
+    """Whether owners that cannot be set are let be; the last option of the driver that says so wins."""
+    said = "false"
+    for key, value in map(split_option, options):
+        prefix, _, name = key.rpartition(".")
+        if name == "ignore_chown_errors" and prefix in {"", driver, "overlay2"}:
+            said = value
+    return parse_flag(said)

@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import contextmanager
 
-from cstore.errors import SystemFailure
+from cstore.fs.nameless import nameless
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -41,26 +41,6 @@ def twice_readable(source: int | ReadInto, directory: str) -> Iterator[Intake]:
     with nameless(directory) as copy:
         _copy(source, copy)
         yield _rewound(copy, 0)
-
-
-@contextmanager
-def nameless(directory: str) -> Iterator[int]:
-    """Give a file without a name in a directory, which is made if need be: nothing can be left of it.
-
-    Raises:
-        SystemFailure: it cannot be made.
-    """
-    import tempfile
-
-    from cstore.fs.lockfile import make_directories
-
-    try:
-        make_directories(directory)
-        file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115  - what its user raises is not of its making
-    except OSError as error:
-        raise SystemFailure("make a file in", directory, error) from error
-    with file:
-        yield file.fileno()
 
 
 def _copy(source: int | ReadInto, target: int) -> None:

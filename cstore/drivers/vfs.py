@@ -112,7 +112,9 @@ def _check(name: str, value: str) -> None:
 def _existing(store: str) -> str:
     if not os.path.isdir(store):
         raise DriverError(
-            "vfs", f"the additional image store {store} is not a directory", hint="correct its path, or make it first"
+            "vfs",
+            f"the additional image store {store} is not a directory",
+            hint="mount its disk, correct its path, or remove it from additionalimagestores",
         )
     return store
 

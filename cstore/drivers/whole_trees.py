@@ -1,9 +1,9 @@
 """What drivers have in common whose layers are whole trees, each a directory named after its layer.
 
     HOME/                       0700
-    ├── TREES/<layer>/                the parent's tree plus the layer's changes
-    └── tempdirs/               0700  trees being made or removed, see fs/staging.py
+    └── TREES/<layer>/                the parent's tree plus the layer's changes
 
+Trees are made and removed beside the home, see staging.py.
 How a tree is made, copied and destroyed is for their `TreeMaker` to know.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.drivers.lost import directory_lost
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
     from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
-    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.drivers.staging import HomeStaging
+    from cstore.fs.staging import StagingDirectory
 
     Owners: TypeAlias = Callable[[int, int], tuple[int, int]] | None
 else:
@@ -55,12 +57,11 @@ class TreeMaker(Protocol):
 class TreeHome:
     """A directory laid out as drawn above."""
 
-    def __init__(self, path: str, folder: str, maker: TreeMaker, *, keep: bool = True) -> None:
+    def __init__(self, path: str, folder: str, maker: TreeMaker) -> None:
         self.path = path
         self.trees = os.path.join(path, folder)
         self.folder = folder
         self.maker = maker
-        self._keep = keep
 
     def tree(self, layer: str) -> str:
         """Name the tree of `layer`; raises UnsafeID if that would be elsewhere."""
@@ -87,11 +88,11 @@ class TreeHome:
         return True
 
     @property
-    def staging(self) -> StagingRoot:
+    def staging(self) -> HomeStaging:
         """Where trees are made and removed."""
-        from cstore.fs.staging import StagingRoot
+        from cstore.drivers.staging import HomeStaging
 
-        return StagingRoot(os.path.join(self.path, "tempdirs"), keep=self._keep, destroy=self.maker.destroy)
+        return HomeStaging(self.path, destroy=self.maker.destroy)
 
 
 class WholeTrees:
@@ -152,12 +153,8 @@ class WholeTrees:
             if home.holds(layer):
                 return home.tree(layer)
         own = self._home.tree(layer)
-        raise DriverError(
-            self.name,
-            f"layer {layer} has no directory in {self._home.trees}",
-            hint="its contents are lost; cstore delete-layer removes the record",
-            peer=f"stat {own}: no such file or directory",
-        )
+        searched = list(dict.fromkeys(home.trees for home in self._all_homes()))
+        raise directory_lost(self.name, layer, searched, f"stat {own}: no such file or directory")
 
     # ── making ──
 
@@ -184,7 +181,7 @@ class WholeTrees:
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.fs.atomic import sync_directory
-        from cstore.fs.rename import rename_tree
+        from cstore.fs.rename import rename_within
 
         del parent
         home = self._home_of_staged(staged)
@@ -197,7 +194,7 @@ class WholeTrees:
         try:
             if self._sync:
                 sync_directory(staged.tree)
-            rename_tree(staged.tree, target)
+            rename_within(os.path.dirname(home.path), staged.tree, target)
             if self._sync:
                 sync_directory(home.trees)
         except OSError as error:
@@ -210,18 +207,17 @@ class WholeTrees:
             self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
 
     def _home_of_staged(self, staged: StagedTree) -> TreeHome:
-        made_in = os.path.dirname(staged.staging.path)
-        return self._image_home if made_in == self._image_home.staging.path else self._home
+        return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.atomic import sync_directory
-        from cstore.fs.rename import exchange_trees
+        from cstore.fs.rename import exchange_within
 
         target = self.path_of(layer)
         try:
-            exchange_trees(staged.tree, target)
+            exchange_within(os.path.dirname(self._home_of(layer).path), staged.tree, target)
             if self._sync:
                 sync_directory(os.path.dirname(target))
         except OSError as error:
@@ -250,7 +246,7 @@ class WholeTrees:
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return [path for home in self._own_homes() for path in home.staging.sweep().removed]
+        return [path for home in self._own_homes() for path in home.staging.sweep()]
 
     def _own_homes(self) -> list[TreeHome]:
         return [self._home] if self._image_home is self._home else [self._home, self._image_home]

@@ -22,7 +22,7 @@ from contextlib import suppress
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
-from cstore.fs.rename import rename_tree
+from cstore.fs.rename import rename_tree, rename_within
 from cstore.fs.tree.remove import remove_tree
 from cstore.kernel.locks import conflicting_process, try_lock
 from cstore.values import Value
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+GUARD = "staging.lock"
+"""A file in a place that others may remove while nobody holds its lock: the Go tools do so with partial pulls."""
 _LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
 _TRIES = 100
 
@@ -48,12 +50,27 @@ class StagingRoot:
     """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
 
     Without `keep` it is there only while something is in it: old peers take it for one of the things beside it.
+    `levels` says how many directories are removed then, from `path` upward. With `guarded`, others remove the place
+    while nobody holds the lock of GUARD in it. `beneath` is the directory below which things are renamed into it,
+    whatever is mounted in between; "" if nothing is.
     `destroy` removes a directory with all that is in it, if that takes more than removing files; it raises CstoreError.
     """
 
-    def __init__(self, path: str, *, keep: bool = True, destroy: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        keep: bool = True,
+        destroy: Callable[[str], None] | None = None,
+        beneath: str = "",
+        levels: int = 1,
+        guarded: bool = False,
+    ) -> None:
         self.path = path
+        self.beneath = beneath
         self._keep = keep
+        self._levels = levels
+        self._guarded = guarded
         self._destroy = destroy or _remove_with_mounts
 
     def reserve(self) -> StagingDirectory:
@@ -64,15 +81,34 @@ class StagingRoot:
         """
         try:
             for _ in range(_TRIES):
-                make_directories(self.path)
+                if not self._made():
+                    continue
                 within.require_directory(*os.path.split(self.path), missing=True)
+                guard = hold_guard(self.path) if self._guarded else -1
+                if self._guarded and guard < 0:
+                    continue
                 number = str(int.from_bytes(os.urandom(4), "little"))
-                lock = self._take_number(number)
+                lock = -1
+                try:
+                    lock = self._take_number(number)
+                finally:
+                    if lock < 0 and guard >= 0:
+                        os.close(guard)
                 if lock >= 0:
-                    return StagingDirectory(self, number, lock)
+                    return StagingDirectory(self, number, lock, guard)
         except OSError as error:
             raise SystemFailure("make a staging directory in", self.path, error) from None
         raise SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
+
+    def _made(self) -> bool:
+        """Make the place; say whether it is there. Somebody may find it empty, and remove it, while it is made."""
+        try:
+            make_directories(self.path)
+        except FileNotFoundError:
+            if self._keep:
+                raise
+            return False
+        return True
 
     def sweep(self) -> SweepResult:
         """Remove everything here whose owner is gone; leave alone what is in use.
@@ -97,9 +133,16 @@ class StagingRoot:
 
     def _leave(self) -> None:
         """Remove the place if nothing is in it; whoever needs it at this moment makes it again."""
-        if not self._keep:
-            with suppress(OSError):
-                os.rmdir(self.path)
+        if self._keep:
+            return
+        with suppress(OSError, ForeignThing):
+            if self._guarded and not self._numbers():
+                _drop_guard(self.path)
+            path = self.path
+            for _ in range(self._levels):
+                with suppress(FileNotFoundError):  # somebody died when this one was gone, and not those above it
+                    os.rmdir(path)
+                path = os.path.dirname(path)
 
     def stale(self) -> list[str]:
         """List the trees here whose owner is gone: what `sweep` would try to remove. Changes nothing.
@@ -112,19 +155,7 @@ class StagingRoot:
         return [path for path in paths if os.path.lexists(path)]
 
     def _in_use(self, number: str) -> bool:
-        path = self._name(_LOCK, number)
-        try:
-            fd = within.open_file(*os.path.split(path))
-        except FileNotFoundError:
-            return False  # a lock file is there before its tree and goes after it
-        except (OSError, ForeignThing):
-            return True  # unknown: leave it alone
-        try:
-            return conflicting_process(fd, exclusive=True) is not None
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
+        return is_held(self._name(_LOCK, number), missing=False)  # it is there before its tree and goes after it
 
     def _numbers(self) -> set[str]:
         try:
@@ -202,6 +233,53 @@ class StagingRoot:
         return os.path.join(self.path, kind + number)
 
 
+def is_held(path: str, *, missing: bool) -> bool:
+    """Whether somebody holds the lock of a file, or may hold it; `missing` is the answer if there is none."""
+    try:
+        fd = within.open_file(*os.path.split(path))
+    except FileNotFoundError:
+        return missing
+    except (OSError, ForeignThing):
+        return True  # unknown: leave it alone
+    try:
+        return conflicting_process(fd, exclusive=True) is not None
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> int:
+    """Lock the file GUARD in `place` and return it; -1 if somebody is in the way, or the place is gone.
+
+    Raises:
+        OSError: it cannot be opened or locked.
+        ForeignThing: something else stands in its place.
+    """
+    path = os.path.join(place, GUARD)
+    ours = False
+    try:
+        fd = within.open_file(place, GUARD, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
+    except FileNotFoundError:
+        return -1
+    try:
+        ours = try_lock(fd, exclusive=exclusive) and os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return -1
+    finally:
+        if not ours:
+            os.close(fd)
+    return fd if ours else -1
+
+
+def _drop_guard(place: str) -> None:
+    """Remove the file GUARD of an empty place that nobody else uses. Raises OSError."""
+    lock = hold_guard(place, exclusive=True, create=False)
+    if lock >= 0:
+        os.unlink(os.path.join(place, GUARD))
+        os.close(lock)
+
+
 def _remove_with_mounts(path: str) -> None:
     remove_tree(path, detach_mounts=True)
 
@@ -212,8 +290,8 @@ class StagingDirectory:
     A killed owner leaves it to the next sweep. The lock goes to forked workers too: they must close it.
     """
 
-    def __init__(self, root: StagingRoot, number: str, lock: int) -> None:
-        self._root, self._number, self._lock = root, number, lock
+    def __init__(self, root: StagingRoot, number: str, lock: int, guard: int = -1) -> None:
+        self._root, self._number, self._lock, self._guard = root, number, lock, guard
         self._count = 0
         self.path = os.path.join(root.path, _TREE + number)
 
@@ -231,7 +309,10 @@ class StagingDirectory:
         """
         staged = self.next_name(os.path.basename(path.rstrip("/")))
         try:
-            rename_tree(path, staged)
+            if self._root.beneath:
+                rename_within(self._root.beneath, path, staged)
+            else:
+                rename_tree(path, staged)
         except FileNotFoundError:
             if os.path.lexists(path):
                 raise SystemFailure("move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone") from None
@@ -254,6 +335,11 @@ class StagingDirectory:
             self._root._clear(self._number, lock, result)  # noqa: SLF001  - the two classes are one room
         except OSError:
             result.stuck.append(self.path)
+        finally:
+            if self._guard >= 0:
+                os.close(self._guard)
+                self._guard = -1
+                self._root._leave()  # noqa: SLF001  - as above
         return result.stuck
 
     def __enter__(self) -> Self:

@@ -25,7 +25,11 @@ CAP_MKNOD = 27
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _ALL_IDS = 2**32 - 1
-_FORBIDDEN = "user namespaces may be restricted here: see the sysctls user.max_user_namespaces and kernel.*userns*"
+_FORBIDDEN = (
+    "user namespaces may be restricted here: see the sysctls user.max_user_namespaces and kernel.*userns*, and the "
+    "security options of the container; without one, only a store without owners can be made: "
+    "--storage-driver vfs --storage-opt vfs.ignore_chown_errors=true"
+)
 
 
 def in_user_namespace() -> bool:

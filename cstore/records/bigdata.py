@@ -20,7 +20,8 @@ _PLAIN = frozenset(".0123456789abcdefghijklmnopqrstuvwxyz")
 _LONGEST_NAME = 255
 CALLERS_DIRECTORY = "userdata"
 """Beside the data items of images and containers: what a container engine keeps there."""
-_LARGEST = 1 << 27
+LARGEST = 1 << 27
+"""Bytes of an item that is read whole: no tool stores larger ones."""
 
 
 def file_name(key: str, noun: str = "layer") -> str:
@@ -103,8 +104,8 @@ def read_item(directory: str, key: str, *, noun: str = "layer") -> bytes:
     fd = open_item(directory, key, noun=noun)
     try:
         size = os.fstat(fd).st_size
-        if size > _LARGEST:
-            raise ForeignThing(path, f"a file of {size} bytes", f"one of at most {_LARGEST} bytes")
+        if size > LARGEST:
+            raise ForeignThing(path, f"a file of {size} bytes", f"one of at most {LARGEST} bytes")
         with open(fd, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:

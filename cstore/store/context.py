@@ -63,14 +63,9 @@ class Context:
     @property
     def ignore_chown_errors(self) -> bool:
         """Whether owners that cannot be set are let be; the last option that says so wins."""
-        from cstore.config.driver_options import parse_flag, split_option
+        from cstore.config.driver_options import ignores_owners
 
-        said = "false"
-        for key, value in map(split_option, self.config.driver_options):
-            prefix, _, name = key.rpartition(".")
-            if name == "ignore_chown_errors" and prefix in {"", self.driver.name, "overlay2"}:
-                said = value
-        return parse_flag(said)
+        return ignores_owners(self.config.driver_options, self.driver.name)
 
 
 def driver_place(context: Context) -> DriverPlace:

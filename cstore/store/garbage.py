@@ -30,6 +30,7 @@ from cstore.ids import belongs_to_records, flaw_of_part
 from cstore.store.context import driver_place
 from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
 from cstore.store.lookup import referenced, table_of, tree_names
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, is_made, writing
 from cstore.values import Value
@@ -70,6 +71,8 @@ def collect(
 
     if not is_made(context.layout):
         return []
+    if not dry_run:
+        leave_to_its_user(context.layout)
     old = [] if quarantine_age is None else _purged(context, quarantine_age, dry_run=dry_run)
     if dry_run:
         found = _found_twice(context)

@@ -105,15 +105,18 @@ def _found(tables: Tables, images: list[Table[Image]], word: str) -> tuple[int, 
     raise nowhere(tables, word, NotAnImage(word))
 
 
-def _doomed(tables: Tables, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
+def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
     """List the layers that go with an image: its twins, its top layer, and downward as long as nothing else needs them.
 
     Raises:
         ImageUsedByContainer: a container came from it.
     """
-    users = [container.id for container in tables.containers if container.image == image.id]
+    users = [container for container in tables.containers if container.image == image.id]
     if users:
-        raise ImageUsedByContainer(image.id, users[-1])  # of several the peer names the last, too
+        from cstore.store.makers import removal_command
+
+        user = users[-1]  # of several the Go tool names the last, too
+        raise ImageUsedByContainer(image.id, user.id, removal_command(tables.context, user))
     own_layers = {container.layer for container in tables.containers}
     others = _top_layers_of_others(images, image)
     going: dict[str, None] = {}

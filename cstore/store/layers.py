@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from io import BufferedReader
     from typing import overload
 
     from cstore.archive.changes import Change
@@ -219,8 +220,14 @@ class Layers:
 
         return bigdata.get_data(self._context, Shelf.LAYERS, word, key)
 
-    def set_data(self, word: str, key: str, data: bytes) -> None:
-        """Set a data item of a layer; see `bigdata.set_data`."""
+    def open_data(self, word: str, key: str) -> BufferedReader:
+        """Open a data item of a layer for reading; see `bigdata.open_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.open_data(self._context, Shelf.LAYERS, word, key)
+
+    def set_data(self, word: str, key: str, data: Source) -> None:
+        """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)

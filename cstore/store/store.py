@@ -10,6 +10,7 @@ from cstore.store.context import Additional, Context
 from cstore.store.images import Images
 from cstore.store.layers import Layers
 from cstore.store.lookup import LAYER_FIRST, Item, find_item
+from cstore.store.neighbours import notices
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -53,7 +54,11 @@ def open_store(
     config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
     config = _told_of_others(config, layout.driver)
     patience = patience or Patience(timeout=config.lock_timeout)
-    context = Context(config, layout, driver, patience, config.sync, _additional(layout, config))
+    additional = _additional(layout, config)
+    used = [each.layout.graph_root for each in additional if not each.images_only]
+    told = notices(layout, _named_stores(config.driver_options, layout.driver), used)
+    config = config.with_(warnings=(*config.warnings, *told))
+    context = Context(config, layout, driver, patience, config.sync, additional)
     context.degraded = degraded
     return Store(context)
 
@@ -99,17 +104,32 @@ def _open_driver(config: StoreConfig, home_name: str) -> tuple[StoreConfig, Layo
         home=layout.driver_home,
         run_home=layout.driver_run_home,
         image_home=os.path.join(config.image_store, name) if config.image_store else "",
-        options=config.driver_options,
+        options=_own_left_out(config),
         sync=config.sync,
     )
     return config, layout, open_driver(name, place)
 
 
-def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
-    """Name the stores that are looked into after the store's own."""
+def _own_left_out(config: StoreConfig) -> tuple[str, ...]:
+    """The driver options without additional stores that are the store itself."""
+    if not config.driver_options:
+        return ()
+    from cstore.config.driver_options import without_stores
+
+    return without_stores(config.driver_options, (config.graph_root, config.image_store))
+
+
+def _named_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
+    if not options:
+        return ()
     from cstore.config.driver_options import additional_image_stores
 
-    paths = additional_image_stores(config.driver_options, layout.driver) if config.driver_options else ()
+    return additional_image_stores(options, driver)
+
+
+def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
+    """Name the stores that are looked into after the store's own."""
+    paths = _named_stores(_own_left_out(config), layout.driver)
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
     if layout.image_store:  # images that were made before there was an image store
         own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)

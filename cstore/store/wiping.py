@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError
 from cstore.store.garbage import leftovers, remove
+from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
 from cstore.store.removal import discard_container_data, discard_image_data, take_out
 from cstore.store.session import is_made, writing
@@ -23,6 +24,7 @@ def wipe(context: Context) -> None:
     Additional stores are not touched, nor is what has a name that no tool gives.
 
     Raises:
+        ContainerOccupied: a process lives in a container, or another mount namespace holds it; nothing was removed.
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
         SystemFailure: the first layer that could not be removed; all the others are gone.
     """
@@ -31,6 +33,8 @@ def wipe(context: Context) -> None:
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True) as writer:
         for shelf in Shelf:
             writer.table(shelf).verify()
+        for container in writer.containers:
+            refuse_occupied(context, container)
         _wipe_items(writer, Shelf.CONTAINERS, discard_container_data)
         _wipe_items(writer, Shelf.IMAGES, discard_image_data)
         _wipe_layers(writer)

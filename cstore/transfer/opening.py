@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from cstore.archive.compression import LONGEST_MAGIC, sniff
 from cstore.archive.streams import CountingReader, FileReader
 from cstore.errors import ArchiveError, ImageArchiveError, SystemFailure
+from cstore.fs.nameless import nameless
+from cstore.store.session import make_roots
 from cstore.transfer.members import DirectoryMembers
 from cstore.transfer.scanning import read_stream, scan_tar
 from cstore.transfer.verifying import uncompressed
@@ -47,7 +49,8 @@ def open_members(
             found: Catalogue = scan_tar(source, shown)
         yield found
     else:
-        with _spool(store) as spool:
+        make_roots(store.context.layout)
+        with nameless(store.config.graph_root) as spool:
             counted = CountingReader(FileReader(source, shown) if isinstance(source, int) else source, None)
             with _naming(shown):
                 found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, arrivals)
@@ -77,22 +80,6 @@ def _naming(shown: str) -> Iterator[None]:
         raise
     except ArchiveError as error:
         raise ImageArchiveError(shown, error.message, hint=error.hint, peer=error.peer) from error
-
-
-@contextmanager
-def _spool(store: Store) -> Iterator[int]:
-    """An unnamed file on the store's disk."""
-    from tempfile import TemporaryFile
-
-    from cstore.store.session import make_roots
-
-    make_roots(store.context.layout)
-    try:
-        file = TemporaryFile(dir=store.config.graph_root, buffering=0)  # noqa: SIM115  - only making it may fail here
-    except OSError as error:
-        raise SystemFailure("make a file in", store.config.graph_root, error) from error
-    with file:
-        yield file.fileno()
 
 
 class _Telling:

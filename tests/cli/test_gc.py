@@ -83,3 +83,32 @@ def test_gc_and_wipe_of_no_store(cli: CommandLine, store_roots: StoreRoots) -> N
     cli("gc", "--dry-run").ok()
 
     assert not os.path.exists(store_roots.graph)
+
+
+# ── where no store is ──
+
+
+@pytest.mark.parametrize("line", ["layers", "images --json", "check", "gc", "wipe", "exists nothing", "shutdown"])
+def test_a_graph_root_where_nothing_is_is_told(cli: CommandLine, store_roots: StoreRoots, line: str) -> None:
+    """On standard error, and with the exit status of the Go tool; nothing is made."""
+    told = cli(*line.split())
+
+    assert told.code == (1 if line.startswith("exists") else 0)
+    assert f"cstore: warning: there is no store at {store_roots.graph}\n" in told.err
+    assert "no store" not in told.out
+    assert not os.path.exists(store_roots.graph)
+
+
+def test_an_unknown_item_of_no_store_is_one_document_in_json(cli: CommandLine) -> None:
+    """A program that reads the error reads nothing else."""
+    assert cli("get-names", "--json", "nothing").error["kind"] == "LayerUnknown"
+    assert "no store" in cli("get-names", "nothing").err
+
+
+def test_check_may_require_a_store(cli: CommandLine, store_roots: StoreRoots) -> None:
+    """Without one nothing can be said about its state, and the exit status is that of this; an empty one is a store."""
+    told = cli("check", "--require-store")
+    assert (told.code, f"there is no store at {store_roots.graph}" in told.err) == (3, True)
+    cli("create-layer", "-i", "l1").ok()
+    cli("delete-layer", "l1").ok()
+    assert cli("check", "--require-store").ok().err == ""

@@ -31,17 +31,18 @@ HARMLESS = frozenset("\n\t")
 class Terminal(Protocol):
     """Runs one command on the test's store, all three standard streams a terminal."""
 
-    def __call__(self, *words: str) -> str:
-        """Return all that the terminal got."""
+    def __call__(self, *words: str, typed: str = "") -> str:
+        """Return all that the terminal got. `typed` is what a person answers."""
 
 
 @pytest.fixture
 def terminal(store_roots: StoreRoots, private_config: str) -> Terminal:
     """A terminal without colours, so that every control character in what it gets is one too many."""
 
-    def run(*words: str) -> str:
+    def run(*words: str, typed: str = "") -> str:
         ours, its = pty.openpty()
         tty.setraw(its)
+        os.write(ours, typed.encode())
         environment = {**os.environ, "CONTAINERS_STORAGE_CONF": private_config, "TERM": "dumb", "COLUMNS": "300"}
         program = [sys.executable, "-m", "cstore", *store_roots.options, *words]
         got = b""
@@ -141,3 +142,61 @@ def test_json_for_a_terminal_says_the_same() -> None:
     document = json.dumps({"name": "\x7f\x9b\u202e\U000e0001é"}, ensure_ascii=False)
     assert json.loads(visible_json(document)) == json.loads(document)
     assert visible_json(document).isprintable()
+
+
+def test_deletions_say_on_a_terminal_what_went(cli: CommandLine, terminal: Terminal) -> None:
+    """A pipe hears nothing, as from the Go tool, and nothing is ever asked."""
+    for number in (1, 2):
+        cli("create-layer", "-i", f"l{number}", "-n", f"layer{number}").ok()
+        cli("create-image", "-i", f"i{number}", "-n", f"image{number}", f"l{number}").ok()
+        cli("create-container", "-i", f"c{number}", "-n", f"box{number}", f"i{number}").ok()
+
+    assert terminal("delete-container", "box1") == "deleted container c1 (box1)\n"
+    assert terminal("delete-image", "image1") == "image1: l1\ndeleted image i1 (image1)\n"
+    assert terminal("delete-layer", "l1") == "l1: no layer is known as 'l1' (see cstore layers)\n"
+    assert terminal("delete", "box2") == "deleted container c2\n"
+    assert terminal("wipe") == "deleted 0 containers, 1 image and 1 layer\n"
+    assert cli("wipe").ok().out == ""
+
+
+def test_names_that_are_taken_away_are_told(cli: CommandLine) -> None:
+    """set-names without a name takes all."""
+    cli("create-layer", "-i", "l1", "-n", "one", "-n", "two").ok()
+
+    told = cli("set-names", "l1").ok()
+
+    assert told.err == "cstore: warning: l1 has no name now, as no --name was given; it had one, two\n"
+    assert cli("set-names", "l1").ok().err == ""
+    assert cli("set-names", "-n", "three", "l1").ok().err == ""
+
+
+def test_only_a_person_is_asked_before_things_are_moved_aside(
+    cli: CommandLine, store_roots: StoreRoots, terminal: Terminal
+) -> None:
+    """With a list of them; anything but a yes is a no."""
+    cli("create-layer", "-i", "l1").ok()
+    backup = store_roots.tree("backup")
+    os.mkdir(backup)
+
+    told = terminal("gc", "--foreign", typed="\n")
+    assert (backup in told, told.endswith("Move these into quarantine? [y/N] ")) == (True, True)
+    assert os.path.isdir(backup)
+    assert backup in terminal("gc", "--foreign", typed="y\n")
+    assert not os.path.exists(backup)
+    os.mkdir(backup)
+    assert backup in cli("gc", "--foreign", "--verbose").ok().out
+    assert not os.path.exists(backup)
+
+
+def test_only_a_person_is_asked_before_a_command_of_ours_deletes(cli: CommandLine, terminal: Terminal) -> None:
+    """Anything but a yes is a no, and --yes is one."""
+    for name in ("one", "two", "three"):
+        cli("create-writable", name).ok()
+
+    told = terminal("delete-writable", "one", typed="no\n")
+    assert told == "Delete writable layer one, and what is free then? [y/N] "
+    assert "one" in cli("writables").ok().out
+    terminal("delete-writable", "one", typed="y\n")
+    assert "[y/N]" not in terminal("delete-writable", "--yes", "two")
+    cli("delete-writable", "three").ok()
+    assert cli("writables").ok().out == ""

@@ -153,11 +153,12 @@ def make_store(top: Path, driver: str) -> str:
     ):
         done = cstore(top, driver, *line.split())
         assert done.code == 0, done.text
-    (top / "graph" / f"{driver}-images" / "images.json").write_text("damaged")
+    put(top / "graph" / f"{driver}-images" / "images.lock", "FIFO", top)
     done = cstore(top, driver, "repair", "--yes")
     assert done.code == 0, done.text
     (case,) = (path.name for path in (top / "graph" / "cstore-quarantine").iterdir() if path.is_dir())
-    for place in (top / "graph" / driver / "tempdirs", top / "graph" / f"{driver}-layers" / "tmp"):
+    graph = top / "graph"
+    for place in (graph / "cstore-staging" / driver, graph / driver / "tempdirs", graph / f"{driver}-layers" / "tmp"):
         (place / "temp-dir-123").mkdir(parents=True)
         (place / "lock-123").touch()
     return case
@@ -315,3 +316,68 @@ def test_what_stands_in_place_of_a_file_or_directory_harms_nothing_outside(tmp_p
     clear(tmp_path)
     assert not wrong, "\n".join(wrong)
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 300 * MEGABYTE // 1024
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+def test_the_top_directories_may_be_links_of_the_administrator(tmp_path: Path, driver: str) -> None:
+    """The roots and the driver's own directories in them: every command works, and nothing is found or put aside."""
+    make_store(tmp_path, driver)
+    subprocess.run(["umount", "-l", str(tmp_path / "graph" / driver)], check=False, capture_output=True)
+    for name in ("", *(f"{driver}{end}" for end in ("", "-layers", "-images", "-containers"))):
+        for root in ("graph", "run"):
+            place, elsewhere = tmp_path / root / name, tmp_path / "elsewhere" / f"{root}-{name}"
+            if place.exists():
+                elsewhere.parent.mkdir(exist_ok=True)
+                place.rename(elsewhere)
+                place.symlink_to(elsewhere)
+    sound = [line for line in WRITING[:14] if not line.startswith(("mount --read", "applydiff", "copy"))]
+    for line in ("gc", "check", *READING[:10], *sound, "check", "delete-container con", "wipe"):
+        done = cstore(tmp_path, driver, *line.split())
+        assert done.code == 0, f"{line}: {done.text}"
+    assert "nothing to heal" in cstore(tmp_path, driver, "repair", "--yes").text
+    subprocess.run(["umount", "-l", str(tmp_path / "elsewhere" / f"graph-{driver}")], check=False, capture_output=True)
+
+
+IN_PLACE_OF = (
+    ("cstore-quarantine", "FIFO"),
+    ("cstore-quarantine/lock", "link to a file"),
+    ("cstore-quarantine/CASE/case.json", "FIFO"),
+    ("overlay/l", "link to its like"),
+    ("overlay/tempdirs", "link to its like"),
+    ("overlay/tempdirs/lock-123", "FIFO"),
+    ("overlay/staging", "device"),
+    ("overlay/.has-mount-program", "FIFO"),
+    ("overlay/CONTAINER/merged", "link to its like"),
+    ("overlay/CONTAINER/work", "link to its like"),
+    ("overlay/CONTAINER/link", "monster"),
+    ("overlay/CONTAINER/lower", "FIFO"),
+    ("overlay-layers/tmp", "link to its like"),
+    ("overlay-layers/container.json", "FIFO"),
+    ("overlay-layers/layers.lock", "device"),
+    ("overlay-layers/LAYER.replacing.json", "FIFO"),
+)
+
+
+@pytest.mark.parametrize(("place", "kind"), IN_PLACE_OF, ids=lambda value: value.replace("/", "-"))
+def test_check_finds_what_stands_in_place_of_a_thing_and_repair_puts_it_aside(
+    tmp_path: Path, place: str, kind: str
+) -> None:
+    """After that the store is sound, its container can be mounted, and a second repair has nothing to do."""
+    case = make_store(tmp_path, "overlay")
+    subprocess.run(["umount", "-l", str(tmp_path / "graph" / "overlay")], check=False, capture_output=True)
+    make_outside(tmp_path / "outside")
+    layers = {path.parent.name: path for path in (tmp_path / "graph" / "overlay").glob("*/lower")}
+    (container,) = (name for name, path in layers.items() if (path.parent / "work" / "work").exists())
+    where = place.replace("CASE", case).replace("CONTAINER", container).replace("LAYER", "a" * 64)
+    put(tmp_path / "graph" / where, kind, tmp_path / "outside")
+
+    found = cstore(tmp_path, "overlay", "check", "--quick")
+    healed = cstore(tmp_path, "overlay", "repair", "--yes")
+    cstore(tmp_path, "overlay", "gc")
+
+    assert (found.code, str(tmp_path / "graph" / where) in found.text) == (1, True), found.text
+    assert healed.code == 0, healed.text
+    assert cstore(tmp_path, "overlay", "check").code == 0
+    assert "nothing to heal" in cstore(tmp_path, "overlay", "repair", "--yes").text
+    assert cstore(tmp_path, "overlay", "mount", "con").code == 0
+    clear(tmp_path)

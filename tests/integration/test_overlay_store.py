@@ -136,7 +136,7 @@ def test_a_killed_import_is_swept_by_the_next_writer(store: Store, tmp_path: Pat
     process.stdin.write(typical_tar(files=500)[:300_000])
     process.stdin.flush()
     deadline = time.monotonic() + 20
-    while not os.path.isdir(os.path.join(graph, "overlay", "tempdirs")) and time.monotonic() < deadline:
+    while not os.path.isdir(os.path.join(graph, "cstore-staging", "overlay")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.stdin.close()
@@ -145,6 +145,7 @@ def test_a_killed_import_is_swept_by_the_next_writer(store: Store, tmp_path: Pat
     assert list(store.layers.ids()) == ["base"]
     assert store.gc() is not None
     assert listing(os.path.join(graph, "overlay")) == before
+    assert not os.path.exists(os.path.join(graph, "cstore-staging"))
 
 
 def test_owners_that_cannot_be_set_may_be_let_be(tmp_path: Path, reopen: Callable[..., Store]) -> None:

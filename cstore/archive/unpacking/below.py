@@ -63,11 +63,11 @@ class Below:
 
     def _is_open(self, folder: bytes) -> bool:
         """Whether nothing in the tree itself hides what lies beneath: no file, whiteout or mark on the way."""
-        if not folder:
-            return True
         fd = os.dup(self._root)
         try:
-            for part in folder.split(b"/"):
+            if self._files and self._is_opaque(fd):  # the kernel knows no such mark at the top
+                return False
+            for part in folder.split(b"/") if folder else ():
                 if self._files and _has(fd, whiteout_name(part)):
                     return False
                 try:

@@ -6,6 +6,7 @@ an archive says nothing of must stay as it is, so those are copied, once all is 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.ground import Ground
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.paths import Paths
+
+_NO_SUCH_OWNER = frozenset({errno.EINVAL, errno.EPERM})
 
 
 class Likeness:
@@ -63,7 +66,11 @@ class Likeness:
         if self._terms.force_mask >= 0:
             os.setxattr(target, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
         else:
-            self._ground.own(target, path, meant.uid, meant.gid)
+            try:
+                os.fchown(target, meant.uid, meant.gid)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_OWNER:  # of a store of somebody else's, seen from a user namespace
+                    raise
             os.fchmod(target, meant.mode)
         self._ground.set_xattrs(target, path, _attributes(tree, folder))
         _set_times(target, status)

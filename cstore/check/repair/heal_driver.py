@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.census import Census
+from cstore.check.repair.from_stores import can_be_made
 from cstore.check.repair.plan import Action, Hopeless, Step
 from cstore.check.repair.survivors import Survivors
 from cstore.check.repair.workshop import set_mode, set_owner
@@ -58,14 +59,16 @@ def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     layer = finding.subject.id
     ancestors = patient.survivors.driver_chain(layer)[1:]
     missing = [ancestor for ancestor in ancestors if not patient.census.has_tree(ancestor)]
-    if missing:
-        yield Hopeless(finding.subject, finding.sentence, f"its ancestor {missing[0]} has no directory")
+    lost = next((ancestor for ancestor in missing if not can_be_made(patient, ancestor)), "")
+    if lost:
+        yield Hopeless(finding.subject, finding.sentence, f"its ancestor {lost} has no directory")
         return
+    action = Action.MAKE_PARTS_ABOVE if missing else Action.MAKE_PARTS
     path = str(finding.evidence["path"])
     act = partial(_mend_parts, layer, path)
     what = f"write {path} again"
     evidence = f"the records name {len(ancestors)} layers beneath it"
-    yield Step(Action.MAKE_PARTS, finding.subject, what, finding.sentence, evidence, act, (path,))
+    yield Step(action, finding.subject, what, finding.sentence, evidence, act, (path,))
 
 
 def _mend_parts(layer: str, path: str, shop: Workshop) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.container_records import writable_layers
 from cstore.check.repair.family import find_parent
+from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
@@ -99,6 +100,10 @@ def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopel
     image = str(finding.evidence["image"])
     if any(one.record.id == image for one in patient.rebuilding.made[Shelf.IMAGES]):
         yield from lost_record(patient, finding)
+        return
+    from_store = list(image_from_store(patient, finding, image))
+    if from_store:
+        yield from from_store
         return
     container = patient.census.containers.get(finding.subject.id)
     layer = patient.census.layers.get(container.layer) if container else None

@@ -54,6 +54,8 @@ class Action(Enum):
     SET_ATTRIBUTES = "set-attributes", Phase.CONTENTS
     TAKE_OUT_FILES = "take-out-files", Phase.CONTENTS
     WRITE_ITEM = "write-item", Phase.ITEMS
+    MAKE_PARTS_ABOVE = "make-parts", Phase.ITEMS  # of what lies on a layer that is added
+    ADD_IMAGE = "add-image", Phase.ITEMS
     RECORD_ITEM = "record-item", Phase.ITEMS
     COUNT_MOUNTS = "count-mounts", Phase.MOUNTS
     TAKE_OUT = "take-out", Phase.ASIDE

@@ -47,7 +47,7 @@ def make_plan(patient: Patient, findings: Sequence[Finding]) -> Plan:
         outcomes = [*heal_record_files(patient.survivors, whys, patient.names)]
         own = [finding for finding in own if finding.kind in _FIRST]
     else:
-        outcomes = []
+        outcomes = [_of_another_store(finding) for finding in findings if finding.read_only and _is_damage(finding)]
     groups: dict[tuple[GroupHealer, str], list[Finding]] = {}
     for finding in own:
         if (together := GROUP_HEALERS.get(finding.kind)) is not None:
@@ -65,9 +65,19 @@ def _judged(patient: Patient, finding: Finding, found: list[Step | Hopeless]) ->
     if patient.remove and (not found or any(isinstance(one, Hopeless) for one in found)):
         aside = list(put_aside(patient, finding))
         return aside or found
-    if not found and finding.severity in {Severity.DATA, Severity.RECORDS}:
+    if not found and _is_damage(finding):
         return [Hopeless(finding.subject, finding.sentence, "a person must decide", finding.remedy.sentence)]
     return found
+
+
+def _is_damage(finding: Finding) -> bool:
+    return finding.severity in {Severity.DATA, Severity.RECORDS}
+
+
+def _of_another_store(finding: Finding) -> Hopeless:
+    """Damage in an additional store: nobody changes that from here."""
+    reason = f"it is in the additional store {finding.store}, which is only read from here"
+    return Hopeless(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
 
 
 def _ordered(patient: Patient, outcomes: Iterable[Step | Hopeless]) -> Plan:

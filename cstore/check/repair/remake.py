@@ -245,8 +245,8 @@ def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> N
             if entry is not None and writer.driver.is_mounted(record.id, entry.path) and writer.driver.name != "vfs":
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
+        mender.take_identity(staged.tree, record.id)
         if os.path.isdir(target):
-            mender.take_identity(staged.tree, record.id)
             shop.keeper.exchange(target, mender.whole_of(staged.tree), why)
         else:
             shop.keeper.keep(target, why)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from cstore.archive.compression import Compression, open_decoder, sniff
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.archive.streams import ReadInto
+    from cstore.records.model import Image, Layer
     from cstore.store.context import Context
     from cstore.store.store import Store
 
@@ -37,6 +38,22 @@ class _Piece(Value):
     given: str
     start: int = 0
     size: int = -1
+
+
+class StoredLayer(Value):
+    """A layer of a source store: which store, as it was given, and the record there."""
+
+    given: str
+    store: Store
+    record: Layer
+
+
+class StoredImage(Value):
+    """The same of an image."""
+
+    given: str
+    store: Store
+    record: Image
 
 
 class Sources:
@@ -75,12 +92,21 @@ class Sources:
             with self._opened(piece) as fd:
                 yield fd
             return
+        failure: CstoreError | None = None
         for _, store in self._stores:
             layer = next((found for found in store.layers.list() if found.diff_digest == diff_id), None)
-            if layer is not None:
-                with self._spooled(store, layer.id) as fd:
-                    yield fd
+            if layer is None:
+                continue
+            with ExitStack() as stack:
+                try:
+                    fd = stack.enter_context(self.spooled(store, layer.id))
+                except CstoreError as error:  # it has lost the layer, too; another may have it
+                    failure = error
+                    continue
+                yield fd
                 return
+        if failure is not None:
+            raise failure
         yield None
 
     def has_layer(self, diff_id: str) -> bool:
@@ -138,6 +164,26 @@ class Sources:
                     continue
         return None
 
+    def stored_layer(self, layer: str) -> StoredLayer | None:
+        """The layer of that very ID in the first source store that has one."""
+        self._look()
+        for given, store in self._stores:
+            found = store.layers.find(layer)
+            if found is not None and found.id == layer:
+                self._used.add(given)
+                return StoredLayer(given, store, found)
+        return None
+
+    def stored_image(self, image: str) -> StoredImage | None:
+        """The image of that very ID in the first source store that has one."""
+        self._look()
+        for given, store in self._stores:
+            found = store.images.find(image)
+            if found is not None and found.id == image:
+                self._used.add(given)
+                return StoredImage(given, store, found)
+        return None
+
     # ── what there is ──
 
     def _look(self) -> None:
@@ -146,13 +192,19 @@ class Sources:
         self._looked = True
         for path in self.given:
             if os.path.isdir(path) and (drivers := _drivers_of(path)):
-                self._stores += [(path, _open_store(path, driver)) for driver in drivers]
+                others = [driver for driver in drivers if self._is_other(path, driver)]
+                self._stores += [(path, _open_store(path, driver)) for driver in others]
             elif os.path.isdir(path):
                 for folder, _, names in os.walk(path):
                     for name in sorted(names):
                         self._look_into(os.path.join(folder, name), path)
             else:
                 self._look_into(path, path)
+
+    def _is_other(self, path: str, driver: str) -> bool:
+        """Whether a store is another than the one that is repaired: a root can have a store of each driver."""
+        layout = self._context.layout
+        return driver != layout.driver or not os.path.samefile(path, layout.graph_root)
 
     def _look_into(self, path: str, given: str) -> None:
         """Note a file by its digests, and the members of a tar by theirs."""
@@ -228,7 +280,7 @@ class Sources:
             raise SystemFailure("write a scratch file in", folder, error) from None
 
     @contextmanager
-    def _spooled(self, store: Store, layer: str) -> Iterator[int]:
+    def spooled(self, store: Store, layer: str) -> Iterator[int]:
         """Write a layer of another store into a file that has no name, and give that."""
         from cstore.archive.streams import FileSink
 

@@ -50,6 +50,7 @@ class Workshop:
     @contextmanager
     def locked(self) -> Iterator[Writer]:
         """Hold all locks of the store. What a dead writer left is not touched: it may be what is being healed."""
+        self.keeper.take_lock()
         with writing(self.context, *Shelf, graph=True, recovering=False) as writer:
             yield writer
 

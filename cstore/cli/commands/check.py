@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError, InvalidDuration, NotChecked
+from cstore.errors import CstoreError, InvalidDuration, NoStore, NotChecked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @texts("--layer", metavar="LAYER", help="Check this layer only; may be repeated.")
 @texts("--image", metavar="IMAGE", help="Check this image and its layers only; may be repeated.")
 @text("--max-duration", metavar="DURATION", help="Stop reading contents after so long; the next check goes on there.")
+@switch("--require-store", help="Fail with exit status 3 if there is no store, instead of finding nothing wrong.")
 @json_option
 def check(session: Session, /, **wanted: Any) -> None:
     """Look for damage in the store.
@@ -46,7 +47,7 @@ def check(session: Session, /, **wanted: Any) -> None:
     from cstore.cli.output import findings
 
     options = _options(wanted)
-    report = _checked(session, options)
+    report = _checked(session, options, required=bool(wanted["require_store"]))
     removed = _removed(session, report, wanted)
     if session.json:
         session.document(findings.document(report, removed))
@@ -76,8 +77,8 @@ def _options(wanted: dict[str, Any]) -> CheckOptions:
     return options
 
 
-def _checked(session: Session, options: CheckOptions) -> Report:
-    """Open the store and check it.
+def _checked(session: Session, options: CheckOptions, *, required: bool) -> Report:
+    """Open the store and check it. `required`: there has to be one.
 
     Raises:
         NotChecked: whatever went wrong with that.
@@ -89,6 +90,8 @@ def _checked(session: Session, options: CheckOptions) -> Report:
 
     try:
         store = session.open(Intent.CONTENT)
+        if required and not store.is_made:
+            raise NoStore(store.config.graph_root)
         if options.max_duration is not None:
             memory = place_of_memory(read_environment(), store.config.graph_root, store.driver_name)
             options = options.with_(memory=memory)

@@ -30,9 +30,9 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """Load images from an archive.
 
     PATH is a docker-archive (of any age), an OCI archive, plain or compressed, or the directory of an OCI layout;
-    without it, standard input is read. All images are loaded, each under the names that the archive gives it; every
-    part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed for each
-    name, or for the ID of an image without one.
+    without it, or with -, standard input is read. All images are loaded, each under the names that the archive gives
+    it; every part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed
+    for each name, or for the ID of an image without one.
 
     A file that is not compressed is read where it lies. Of anything else, layers go straight into the store if the
     archive says beforehand what they are for, as the OCI archives of cstore do; else they wait on the store's disk.
@@ -63,9 +63,8 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
 
 def _waited(size: int, directory: str) -> str:
     return (
-        f"{size} bytes of layers had to wait in a file in {directory}, for the archive says only after them what they "
-        "are for (cstore save --format oci-archive writes archives that say it before, and files that are not "
-        "compressed are read where they lie)"
+        f"{size} bytes of layers had to wait in a file in {directory}: the archive names its layers after them "
+        "(one of cstore save --format oci-archive names them first; a file that is not compressed is read in place)"
     )
 
 
@@ -74,7 +73,7 @@ def _one_path(path: str, option: str) -> str:
         from cstore.errors import InvalidOption
 
         raise InvalidOption("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
-    return path or option
+    return "" if (path or option) == "-" else path or option
 
 
 def _request(wanted: dict[str, Any]) -> LoadRequest:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def can_ask() -> bool:
     """Whether there is a person to ask: standard input and standard error are terminals."""
@@ -16,3 +20,13 @@ def agreed(question: str) -> bool:
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def may_delete(kind: str, items: Sequence[str], *, yes: bool) -> bool:
+    """Whether items may go: `yes` was given, nobody is there to ask, or a person agrees."""
+    from cstore.cli.output.text import visible
+
+    if yes or not can_ask():
+        return True
+    noun = kind if len(items) == 1 else f"{kind}s"
+    return agreed(f"Delete {noun} {', '.join(map(visible, items))}, and what is free then?")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.docker.intake import nameless
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
 from cstore.docker.root.names import full_name
 from cstore.errors import CstoreError, IDTaken, LayerNotVerified, TopLayerDiffers
+from cstore.fs.nameless import nameless
 from cstore.oci.chain import next_layer_id
 from cstore.values import Value
 
@@ -38,6 +38,7 @@ def import_image(
     image: DockerImage,
     store: Store,
     *,
+    names: Sequence[str] | None = None,
     podman_names: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Imported:
@@ -50,6 +51,7 @@ def import_image(
         root: where it comes from; nothing is written there.
         image: one of its images.
         store: where it goes.
+        names: those of its names that it gets; None for all.
         podman_names: complete short names with `localhost/`, as Podman does, instead of `docker.io/library/`.
         progress: told the bytes of this image's layers that have been read.
 
@@ -65,10 +67,10 @@ def import_image(
     except BaseException:
         bringing.take_back()
         raise
-    names = tuple(full_name(name, podman=podman_names) for name in image.names)
-    for name in names:
+    full = tuple(full_name(name, podman=podman_names) for name in (image.names if names is None else names))
+    for name in full:
         store.add_names(image.id, [name])  # one by one, as others do: the last one comes first
-    return Imported(image.id, names, tuple(bringing.new))
+    return Imported(image.id, full, tuple(bringing.new))
 
 
 def import_notes(image: DockerImage, store: Store) -> None:

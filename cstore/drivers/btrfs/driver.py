@@ -2,8 +2,7 @@
 
     HOME/                        0700
     ├── subvolumes/<layer>/            the layer, a subvolume           (subvolumes 0700)
-    ├── quotas/<layer>           0644  how much it may hold, in bytes   (quotas 0700, there only if any layer has one)
-    └── tempdirs/                0700  subvolumes being made or removed; there only while there are some
+    └── quotas/<layer>           0644  how much it may hold, in bytes   (quotas 0700, there only if any layer has one)
 
 A snapshot takes no space and no time, however large the layer is. Programs of this family bind the home to itself;
 cstore does not need that, and takes such a mount away at shutdown. (drivers 12.1, store-format 11.3)
@@ -35,7 +34,7 @@ class BtrfsDriver(WholeTrees):
     def __init__(self, place: DriverPlace) -> None:
         least, self._default_size = _read_options(place.options)
         _check_disk(place.home)
-        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes(), keep=False), sync=place.sync)
+        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes()), sync=place.sync)
         self._quotas = Quotas(place.home, least, sync=place.sync)
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:

@@ -8,9 +8,9 @@
     │   ├── work/, merged/       0700  the kernel's scratch directory, and where the layer is mounted
     │   └── empty/               0700  lies beneath a base layer, because something must
     ├── .has-mount-program             whether a program wrote the layers, in its own way
-    └── tempdirs/                      layers being made or removed, ours and those of the Go tool from 1.62 on
+    └── staging/                       partial pulls of other tools; see drivers/staging.py for where layers are made
 
-A layer is made whole beside the others and gets its ID by one rename; its short link follows, and is mended by whoever
+A layer is made whole beside the home and gets its ID by one rename; its short link follows, and is mended by whoever
 misses it. (drivers 7, store-format 11.2)
 """
 
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from cstore.drivers.overlay.mounting import Mounter
     from cstore.drivers.overlay.probe import Host
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.drivers.staging import HomeStaging
+    from cstore.fs.staging import StagingDirectory
     from cstore.idmap import IDMap
 
 
@@ -71,10 +72,10 @@ class OverlayDriver:
     def _form(self) -> WhiteoutForm:
         return self._mounter.form
 
-    def _staging(self, home: str) -> StagingRoot:
-        from cstore.fs.staging import StagingRoot
+    def _staging(self, home: str) -> HomeStaging:
+        from cstore.drivers.staging import HomeStaging
 
-        return StagingRoot(os.path.join(home, "tempdirs"))  # kept: the Go tool makes it before it makes its lock in it
+        return HomeStaging(home, pulls="staging")
 
     # ── what is there ──
 
@@ -182,18 +183,18 @@ class OverlayDriver:
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.drivers.overlay.lower import RESERVED, make_link
-        from cstore.fs.rename import rename_tree
+        from cstore.fs.rename import rename_within
 
         del parent
         if check_part(layer) in RESERVED:
             raise DriverError(NAME, f"no layer can have the ID {layer!r}: the driver needs the name itself")
         made = os.path.dirname(staged.tree)
-        target = Place(os.path.dirname(os.path.dirname(staged.staging.path)), layer)
+        target = Place(next(home for home in self._homes.writable if self._staging(home).made(staged.staging)), layer)
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
         leftover = self.remove(layer)
         try:
             self._make_durable(made)
-            rename_tree(made, target.path)
+            rename_within(os.path.dirname(target.home), made, target.path)
             make_link(target, target.link)
             if self._sync:
                 self._sync_home(target.home)
@@ -233,14 +234,14 @@ class OverlayDriver:
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
         from cstore.drivers.removal import StagedRemoval
-        from cstore.fs.rename import exchange_trees
+        from cstore.fs.rename import exchange_within
 
         place = self._writable(layer)
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:
             self._make_durable(made)
-            exchange_trees(made, place.path)
+            exchange_within(os.path.dirname(place.home), made, place.path)
             if self._sync:
                 self._sync_home(place.home)
         except OSError as error:
@@ -282,7 +283,7 @@ class OverlayDriver:
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return [path for home in self._homes.writable for path in self._staging(home).sweep().removed]
+        return [path for home in self._homes.writable for path in self._staging(home).sweep()]
 
     # ── using ──
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
@@ -145,12 +144,3 @@ def give_root(upper: str, id_map: IDMap) -> None:
         return  # a container without a root
     except OSError as error:
         raise SystemFailure("change the owner of", upper, error) from error
-
-
-def is_contiguous(ranges: Sequence[IDRange]) -> bool:
-    """Whether ranges leave no hole, inside and outside."""
-    for key in ("container_id", "host_id"):
-        starts = sorted((getattr(part, key), part.size) for part in ranges)
-        if any(start + size != following for (start, size), (following, _) in pairwise(starts)):
-            return False
-    return True

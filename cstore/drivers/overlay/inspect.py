@@ -43,11 +43,13 @@ class OverlayInspector:
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         place = self._homes.look_up(layer)
-        if place is None or place.home not in self._homes.writable:
+        if place is None:
             return []
         if form_not_read(place):
-            lost = not place.is_additional
+            lost = not place.is_additional and place.home in self._homes.writable
             return [Flaw(place.layer, "diff", os.path.join(place.path, COMPOSEFS_IMAGE), MISSING)] if lost else []
+        if place.home not in self._homes.writable:
+            return self._directory(place, "diff")  # the rest is for who opens it as a store of its own
         found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
 
@@ -119,9 +121,9 @@ class OverlayInspector:
         for home in self._homes.writable:
             name = link_of(Place(home, layer))
             try:
-                if name and os.readlink(os.path.join(home, "l", name)) == f"../{layer}/diff":
+                if name and within.read_link(home, f"l/{name}") == f"../{layer}/diff":
                     return True
-            except OSError:
+            except (OSError, CstoreError):
                 continue
         return False
 

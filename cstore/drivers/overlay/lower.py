@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cached_property
 
+from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
+from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
 from cstore.layout import COMPOSEFS_IMAGE
 from cstore.values import Value
@@ -35,7 +38,7 @@ _RANDOM_BYTES = 17  # 136 bits, of which 26 characters take 130
 
 
 class Place(Value):
-    """The directory of one layer. `foreign`: not in the store's own home, and never to be written to."""
+    """The directory of one layer. `foreign`: not in the store's own home, or on read-only media; never written to."""
 
     home: str
     layer: str
@@ -133,6 +136,11 @@ class Homes:
         self.writable = [own, image_home] if image_home else [own]
         self._foreign = [os.path.join(store, NAME) for store in stores]
 
+    @cached_property
+    def _is_read_only(self) -> bool:
+        """Whether the own home is on read-only media, and so to be treated as somebody else's."""
+        return on_read_only_media(self.own)
+
     def __iter__(self) -> Iterator[str]:
         yield from self.writable
         yield from self._foreign
@@ -145,7 +153,7 @@ class Homes:
         """
         if check_part(layer) in RESERVED:
             return None
-        places = (Place(home, layer, home != self.own) for home in self)
+        places = (Place(home, layer, home != self.own or self._is_read_only) for home in self)
         return next((place for place in places if within.is_directory(place.home, place.layer)), None)
 
     def find(self, layer: str) -> Place:
@@ -156,12 +164,8 @@ class Homes:
         """
         place = self.look_up(layer)
         if place is None:
-            raise DriverError(
-                NAME,
-                f"layer {layer} has no directory in {self.own}",
-                hint="its contents are lost; cstore delete-layer removes the record",
-                peer=f"stat {os.path.join(self.own, layer)}: no such file or directory",
-            )
+            own = os.path.join(self.own, layer)
+            raise directory_lost(NAME, layer, list(self), f"stat {own}: no such file or directory")
         return place
 
     def layers(self) -> list[str]:
@@ -237,7 +241,7 @@ class Homes:
             raise DriverError(
                 NAME,
                 f"layer {place.layer} lies on the short link {name}, and no layer has that link",
-                hint="run cstore repair; if an ancestor is lost, with --from ARCHIVE",
+                hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
                 peer=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
             )
         return found
@@ -331,11 +335,17 @@ def write_link_file(place: Place) -> None:
     """Say again which short link is the layer's: the one that leads to it, or a new one."""
     from cstore.fs.atomic import write_file
 
-    target = f"../{place.layer}/diff"
+    name = next(links_to(place), "") or new_link_name()
+    write_file(os.path.join(place.path, "link"), name.encode(), mode=0o644)
+
+
+def links_to(place: Place) -> Iterator[str]:
+    """The short links that lead to a layer, whether or not it is there, sorted."""
     present = within.list_directory(place.home, "l") if within.is_directory(place.home, "l") else []
-    links = [name for name in sorted(present) if _is_link_name(name)]
-    known = [name for name in links if within.read_link(place.home, f"l/{name}") == target]
-    write_file(os.path.join(place.path, "link"), (known[0] if known else new_link_name()).encode(), mode=0o644)
+    for name in sorted(filter(_is_link_name, present)):
+        with suppress(OSError):
+            if within.read_link(place.home, f"l/{name}") == f"../{place.layer}/diff":
+                yield name
 
 
 def _layers_in(home: str) -> list[str]:

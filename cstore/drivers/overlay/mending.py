@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 
 from cstore.drivers.overlay.inspect import runs_through
-from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, make_link, write_link_file
+from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
@@ -66,8 +66,11 @@ class OverlayMender:
         return os.path.dirname(tree)
 
     def take_identity(self, tree: str, layer: str) -> None:
-        """See `Mender.take_identity`: children of the layer refer to it by its short link."""
-        link = self._own(layer).link
+        """See `Mender.take_identity`: children of the layer refer to it by its short link, which may outlive it."""
+        place = self._homes.look_up(layer)
+        places = [Place(home, layer) for home in self._homes.writable]
+        own = "" if place is None or place.home not in self._homes.writable else link_of(place)
+        link = own or next((name for each in places for name in links_to(each)), "")
         if link:
             write_file(os.path.join(os.path.dirname(tree), "link"), link.encode(), mode=_LINK_MODE, sync=self._sync)
 

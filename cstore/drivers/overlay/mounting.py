@@ -22,7 +22,7 @@ from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
-from cstore.idmap import IDENTITY
+from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingRoot
+    from cstore.drivers.staging import HomeStaging
     from cstore.idmap import IDMap
 
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
@@ -68,7 +68,7 @@ class Mounter:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
-    def check(self, staging: StagingRoot) -> None:
+    def check(self, staging: HomeStaging) -> None:
         """Make sure that this driver can work here, before the first thing is made or mounted.
 
         Raises:
@@ -184,7 +184,8 @@ class Mounter:
         refuse_not_read(place)
         for part in ("work", "merged", "empty"):
             within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
-        self._bind_home()
+        if not place.foreign:
+            self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
@@ -229,8 +230,6 @@ class Mounter:
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
         if self.program:
-            from cstore.drivers.overlay.idshift import is_contiguous
-
             return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self.rootless and self._host.shifting()
 

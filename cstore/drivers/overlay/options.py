@@ -91,7 +91,7 @@ def _stores(result: Options, _: str, value: str) -> None:
             raise DriverError(
                 NAME,
                 f"the additional image store {path} is not a directory",
-                hint="correct its path, or make it first",
+                hint="mount its disk, correct its path, or remove it from additionalimagestores",
                 peer=f"overlay: can't stat imageStore dir {path}",
             )
         result.stores.append(path)

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.fs.staging import StagingRoot
+    from cstore.drivers.staging import HomeStaging
 
 _PARAMETERS = "/sys/module/overlay/parameters"
 _FIRST_FOR_USERS = (5, 11)  # the first that mounts overlay in a user namespace
@@ -174,7 +174,7 @@ class Host:
 
     # ── before anything is made ──
 
-    def check(self, staging: StagingRoot) -> None:
+    def check(self, staging: HomeStaging) -> None:
         """Make sure that layers can be made and mounted here; tried out once per boot.
 
         Raises:

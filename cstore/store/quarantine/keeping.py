@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cstore.errors import ForeignThing, SystemFailure
@@ -15,11 +15,12 @@ from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.rename import exchange_within, rename_within
 from cstore.records.codec import encode, now
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, line_of, line_of_successor
 from cstore.store.way import require_way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.records.model import Record
     from cstore.records.table import Location
@@ -39,7 +40,9 @@ def quarantine_lock(context: Context) -> Iterator[None]:
 
     Raises:
         LockTimeout: somebody else held it for longer than the store's patience.
+        Unsupported: root is about to write into another user's store.
     """
+    leave_to_its_user(context.layout)
     within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
     with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(context.patience):
         yield
@@ -52,20 +55,33 @@ def keeping(context: Context, by: str) -> Iterator[Keeper]:
     Raises:
         LockTimeout: another repair is at work.
     """
-    with quarantine_lock(context):
-        keeper = Keeper(context, by)
+    with ExitStack() as stack:
+        keeper = Keeper(context, by, lambda: stack.enter_context(quarantine_lock(context)))
+        if not _in_the_way(context):
+            keeper.take_lock()
         try:
             yield keeper
         finally:
             keeper.close()
 
 
+def _in_the_way(context: Context) -> list[str]:
+    """What stands in the place of the quarantine, or of its lock, and is neither."""
+    top = context.layout.quarantine
+    if os.path.lexists(top) and not within.is_directory(*os.path.split(top)):
+        return [top]
+    lock = os.path.join(top, "lock")
+    return [lock] if os.path.lexists(lock) and not within.is_file(top, "lock") else []
+
+
 class Keeper:
     """Takes things out of the store into one case."""
 
-    def __init__(self, context: Context, by: str) -> None:
-        """Use `keeping`."""
+    def __init__(self, context: Context, by: str, take_lock: Callable[[], None]) -> None:
+        """Use `keeping`. The lock is taken at once; where something is in its place, when the first step is made."""
         self._context = context
+        self._take_lock = take_lock
+        self._locked = False
         self._by = by
         self._case: Case | None = None
         self._entries: list[Kept | Recorded] = []
@@ -76,6 +92,23 @@ class Keeper:
     def case(self) -> Case | None:
         """The case with all its entries; None as long as nothing was taken out."""
         return self._case.with_(entries=tuple(self._entries)) if self._case else None
+
+    def take_lock(self) -> None:
+        """Take the lock of the quarantine, before any other; what stands in its place is renamed, beside it.
+
+        Raises:
+            SystemFailure: it cannot be.
+            LockTimeout: another repair is at work.
+        """
+        if self._locked:
+            return
+        for path in _in_the_way(self._context):
+            try:
+                os.rename(path, f"{self._context.layout.quarantine}.aside-{os.urandom(3).hex()}")
+            except OSError as error:
+                raise SystemFailure("move", path, error) from None
+        self._take_lock()
+        self._locked = True
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -94,7 +127,8 @@ class Keeper:
         Raises:
             SystemFailure: it could not be moved, and is where it was.
         """
-        if not os.path.lexists(path):
+        self.take_lock()
+        if not os.path.lexists(path) or path == self._context.layout.quarantine:
             return False
         case = self._opened()
         kept = self._named(path, why).with_(successor=successor)
