@@ -34,6 +34,9 @@ from os.path import join
 from cstore.ids import check_neighbour
 from cstore.values import Value
 
+COMPOSEFS_IMAGE = "composefs-data/composefs.blob"
+"""The tree of a composefs layer, in its directory; the contents of its files are beside it in `diff`."""
+
 
 class Layout(Value):
     """The paths of one store.

@@ -175,6 +175,8 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack)
     from cstore.archive.unpacking.orders import Terms
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
+    for lower in lowers:
+        lower.hold()  # an image that makes no sense shall be told of here
     return Terms(
         form=options.form,
         has_lower=options.has_lower,

@@ -9,15 +9,19 @@ from __future__ import annotations
 import enum
 import errno
 import os
+from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
 from cstore.errors import SystemFailure
 from cstore.fs.tree.presence import is_there
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _OPEN_AT_ONCE = 128
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -84,6 +88,95 @@ class Directories:
                 del self._open[path]
                 os.close(descriptor)
                 return
+
+    def names(self, folder: bytes) -> Listing:
+        """The contents of a directory; see `names_in`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with self._listing(folder) as fd:
+            return names_in(fd)
+
+    @contextmanager
+    def _listing(self, folder: bytes) -> Iterator[int]:
+        """A descriptor for listing, where the others may only be to pass through."""
+        found = self.descriptor(folder)
+        if self._access != os.O_PATH:
+            yield found
+            return
+        fd = open_quietly(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, found)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def status(self, folder: bytes, name: bytes) -> os.stat_result:
+        """What stat(2) says of a name in a directory, without following a link.
+
+        Raises:
+            OSError: as stat(2).
+        """
+        return os.stat(name, dir_fd=self.descriptor(folder), follow_symlinks=False)
+
+    def statuses(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
+        """The names in a directory with what stat(2) says of each, sorted; what goes away meanwhile is left out.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with self._listing(folder) as fd, os.scandir(fd) as entries:
+            found = []
+            for entry in entries:
+                try:
+                    found.append((os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+                except FileNotFoundError:
+                    continue
+        found.sort(key=itemgetter(0))
+        return found
+
+    def link(self, folder: bytes, name: bytes) -> bytes:
+        """The text of a symbolic link in a directory.
+
+        Raises:
+            OSError: as readlink(2).
+        """
+        return os.readlink(name, dir_fd=self.descriptor(folder))
+
+    def hold(self) -> int:
+        """The descriptor that a process keeps which goes where no path leads here."""
+        return self._root
+
+    def root_status(self) -> os.stat_result:
+        """What stat(2) says of the root."""
+        return os.stat(self._root)
+
+    def attributes(self, path: bytes) -> dict[bytes, bytes]:
+        """The extended attributes of anything; no link is followed.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        folder, _, name = path.rpartition(b"/")
+        place = b"/proc/self/fd/%d/%b" % (self.descriptor(folder), name or b".")
+        names = os.listxattr(place, follow_symlinks=False)
+        return {os.fsencode(each): os.getxattr(place, each, follow_symlinks=False) for each in names}
+
+    def attribute(self, path: bytes, name: str) -> bytes:
+        """An extended attribute of a directory.
+
+        Raises:
+            OSError: ENODATA if it has none.
+        """
+        return os.getxattr(self.attributes_of(path), name)
+
+    def open_file(self, folder: bytes, name: bytes) -> int:
+        """Open something in a directory to read it, following no link and waiting for nobody. The caller closes it.
+
+        Raises:
+            OSError: as open(2).
+        """
+        return open_quietly(name, _READ, self.descriptor(folder))
 
     def attributes_of(self, path: bytes) -> int | str:
         """What getxattr(2) takes for a directory: its descriptor, or where that only is to pass through, its name.

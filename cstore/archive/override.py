@@ -15,7 +15,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ATTRIBUTE = b"user.containers.override_stat"
 PROGRAMS_ATTRIBUTE = b"user.fuseoverlayfs.override_stat"
@@ -89,6 +89,12 @@ def override_of(path: str | bytes | int) -> Override | None:
         if found is not None:
             return found
     return None
+
+
+def override_in(attributes: Mapping[bytes, bytes]) -> Override | None:
+    """The same of attributes that were read already."""
+    found = (parse(attributes[name]) for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE) if name in attributes)
+    return next(filter(None, found), None)
 
 
 def split(xattrs: Sequence[tuple[bytes, bytes]]) -> tuple[Override | None, Sequence[tuple[bytes, bytes]]]:

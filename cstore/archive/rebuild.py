@@ -13,7 +13,7 @@ import stat
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from cstore.archive.directories import Directories, open_quietly
+from cstore.archive.composefs import enter_tree
 from cstore.archive.names import clean_name, show_name, split_name
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
@@ -23,9 +23,9 @@ from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitD
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cstore.archive.composefs import Tree
     from cstore.archive.streams import Sink
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 """It, or a directory on the way, is not there."""
@@ -60,7 +60,7 @@ def rebuild(
         SystemFailure: the system cannot read the layer or write to the sink.
     """
     with ExitStack() as stack:
-        trees = [stack.enter_context(Directories(root, os.O_PATH)) for root in roots]
+        trees = [enter_tree(stack, root, os.O_PATH) for root in roots]
         out = stack.enter_context(PipelinedSink(sink))
         rebuilding = _Rebuilding(tar_split, trees, out, layer, clean)
         for line in read_lines(tar_split):
@@ -76,7 +76,7 @@ class _Rebuilding:
     def __init__(
         self,
         tar_split: str,
-        trees: Sequence[Directories],
+        trees: Sequence[Tree],
         out: PipelinedSink,
         layer: str,
         clean: Callable[[bytes], bytes],
@@ -122,7 +122,7 @@ class _Rebuilding:
             left -= count
         return checksum or 0
 
-    def _find(self, entry: FileEntry) -> tuple[int, Directories]:
+    def _find(self, entry: FileEntry) -> tuple[int, Tree]:
         """Open the nearest file of that name, and say in which tree it is."""
         try:
             path = self._clean(entry.name)
@@ -132,7 +132,7 @@ class _Rebuilding:
         reason = "is missing"
         for tree in self._trees:
             try:
-                descriptor = open_quietly(name, _READ, tree.descriptor(folder))
+                descriptor = tree.open_file(folder, name)
                 if has_contents(descriptor):
                     return descriptor, tree
                 os.close(descriptor)

@@ -13,13 +13,15 @@ import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.directories import Directories, names_in, open_quietly
+from cstore.archive.composefs import enter_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
 from cstore.errors import SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from cstore.archive.composefs import Tree
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EPERM})
@@ -34,7 +36,7 @@ _DESCRIPTORS = 512
 class Lower(NamedTuple):
     """A directory beneath a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
 
-    tree: Directories
+    tree: Tree
     opaque: Sequence[str] = OPAQUE
 
 
@@ -72,8 +74,8 @@ class Union:
         found = self._nearest(path)
         return found[1] if found is not None else None
 
-    def holder(self, path: bytes) -> int:
-        """A descriptor of the directory that holds what `find` found at `path`, good until the next call of anything.
+    def holder(self, path: bytes) -> tuple[Tree, bytes]:
+        """The tree that holds what `find` found at `path`, and the directory in it.
 
         Raises:
             FileNotFoundError: nothing is there.
@@ -82,16 +84,16 @@ class Union:
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         spot, _ = found
-        return self._lowers[spot.number].tree.descriptor(spot.folder)
+        return self._lowers[spot.number].tree, spot.folder
 
-    def directory(self, path: bytes) -> int:
-        """A descriptor of the nearest directory at `path`, the root included, good until the next call of anything.
+    def directory(self, path: bytes) -> tuple[Tree, bytes]:
+        """The nearest directory at `path`, the root included: its tree, and its path there.
 
         Raises:
             FileNotFoundError: there is none.
         """
         for number, folder in self._holding(path):
-            return self._tree(number).descriptor(folder)
+            return self._tree(number), folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     def names(self, folder: bytes) -> list[bytes]:
@@ -105,8 +107,7 @@ class Union:
         for number, place in self._holding(folder):
             tree = self._tree(number)
             try:
-                with _listing(tree.descriptor(place)) as fd:
-                    listed.update(name for name, _ in names_in(fd))
+                listed.update(name for name, _ in tree.names(place))
             except OSError as error:
                 raise SystemFailure("read", tree.shown(place), error) from error
         if self._files:
@@ -127,15 +128,11 @@ class Union:
         tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
         while pending and left:
             folder = pending.pop()
-            with _listing(tree.descriptor(folder)) as fd, os.scandir(fd) as entries:
-                listed = [
-                    (os.fsencode(each.name), each.inode(), each.is_dir(follow_symlinks=False)) for each in entries
-                ]
-            for name, inode, is_directory in listed:
+            for name, each in tree.statuses(folder):
                 other = join_name(folder, name)
-                if is_directory:
+                if stat.S_ISDIR(each.st_mode):
                     pending.append(other)
-                elif inode == status.st_ino and other != path:
+                elif each.st_ino == status.st_ino and other != path:
                     left -= 1
                     seen = self.find(other)
                     if seen is not None and os.path.samestat(seen, status):
@@ -149,7 +146,7 @@ class Union:
                 return None if is_whiteout_device(status) else (spot, status)
         return None
 
-    def _tree(self, number: int) -> Directories:
+    def _tree(self, number: int) -> Tree:
         if number == len(self._lowers):
             raise OutOfSight(self._unseen)
         return self._lowers[number].tree
@@ -201,7 +198,7 @@ class Union:
         """What one directory says of a name; None for nothing. A whiteout is a device 0:0, however it is written."""
         tree = self._tree(spot.number)
         try:
-            return os.stat(name, dir_fd=tree.descriptor(spot.folder), follow_symlinks=False)
+            return tree.status(spot.folder, name)
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise SystemFailure("read", tree.shown(join_name(spot.folder, name)), error) from error
@@ -211,7 +208,7 @@ class Union:
 
     def _has(self, spot: _Spot, name: bytes) -> bool:
         try:
-            os.stat(name, dir_fd=self._tree(spot.number).descriptor(spot.folder), follow_symlinks=False)
+            self._tree(spot.number).status(spot.folder, name)
         except OSError:
             return False
         return True
@@ -230,9 +227,8 @@ class Union:
         """The first of these attributes that a directory has; b"" if it has none."""
         tree = self._tree(spot.number)
         try:
-            target = tree.attributes_of(spot.folder)
             for name in names:
-                value = _value(target, name)
+                value = _value(tree, spot.folder, name)
                 if value:
                     return value
         except OSError as error:
@@ -240,24 +236,21 @@ class Union:
         return b""
 
 
-@contextmanager
-def _listing(directory: int) -> Iterator[int]:
-    """Open for listing what may only be open to pass through."""
-    fd = open_quietly(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, directory)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def is_opaque(target: int | str) -> bool:
     """Whether a directory hides what is deeper, by the kernel's marks. Raises OSError."""
-    return any(_value(target, name) == OPAQUE_VALUE for name in OPAQUE)
+    for name in OPAQUE:
+        try:
+            if os.getxattr(target, name) == OPAQUE_VALUE:
+                return True
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTE:
+                raise
+    return False
 
 
-def _value(target: int | str, name: str) -> bytes:
+def _value(tree: Tree, folder: bytes, name: str) -> bytes:
     try:
-        return os.getxattr(target, name)
+        return tree.attribute(folder, name)
     except OSError as error:
         if error.errno in _NO_ATTRIBUTE:
             return b""
@@ -265,7 +258,7 @@ def _value(target: int | str, name: str) -> bytes:
 
 
 @contextmanager
-def opened(paths: Sequence[str], access: int) -> Iterator[list[Directories]]:
+def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
     """Open the directories beneath a layer, nearest first, for as long as the context lasts.
 
     Raises:
@@ -274,7 +267,7 @@ def opened(paths: Sequence[str], access: int) -> Iterator[list[Directories]]:
     each = max(2, _DESCRIPTORS // max(len(paths), 1))
     _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
     with ExitStack() as stack:
-        yield [stack.enter_context(Directories(path, access, each)) for path in paths]
+        yield [enter_tree(stack, path, access, each) for path in paths]
 
 
 def _allow_descriptors(wanted: int) -> None:

@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cstore.archive.directories import Directories, open_quietly
+from cstore.archive.composefs import BlobTree, open_tree
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.override import override_of
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, is_whiteout_device, is_whiteout_name, victim_of
@@ -23,6 +23,7 @@ from cstore.errors import InvalidIDMap, SystemFailure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cstore.archive.composefs import Tree
     from cstore.check.expected import ExpectedTree, Looks, Node
     from cstore.check.shown import Shown
     from cstore.check.tolerance import Tolerance
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 Problem = tuple[str, str, str, dict[str, object], str]
 """Kind, part, sentence, evidence, the peer's lines without what stands before them: of types that marshal(3) writes."""
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _FUSE_OPAQUE = b".wh..opq"
 _NO_CONTENT = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
@@ -76,20 +76,20 @@ class Comparison:
             SystemFailure: a directory cannot be read.
         """
         for root in roots:
-            with Directories(root) as place:
-                self._owner_of_all = _owners(os.stat(place.descriptor(b"")))
+            with open_tree(root) as place:
+                self._owner_of_all = _owners(place.root_status())
                 yield from self._walk(place, inherited)
         if not self._one_owner:
             yield from self._unowned
         if not self._tree.vague:
             yield from self._missing()
 
-    def _walk(self, place: Directories, inherited: frozenset[bytes]) -> Iterator[Problem]:
+    def _walk(self, place: Tree, inherited: frozenset[bytes]) -> Iterator[Problem]:
         pending = [b""]
         while pending:
             folder = pending.pop()
             try:
-                found = _entries(place.descriptor(folder))
+                found = place.statuses(folder)
             except OSError as error:
                 raise SystemFailure("read", place.shown(folder), error) from None
             for base, status in found:
@@ -103,7 +103,7 @@ class Comparison:
                     if path in inherited:
                         yield from self._contents(place, path, status)
 
-    def _judge(self, place: Directories, path: bytes, status: os.stat_result) -> Iterator[Problem]:
+    def _judge(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:
         tree = self._tree
         node = tree.nodes.get(path)
         if node is not None:
@@ -127,7 +127,7 @@ class Comparison:
             )  # fmt: skip
 
     def _other_names(
-        self, place: Directories, path: bytes, node: Node, status: os.stat_result
+        self, place: Tree, path: bytes, node: Node, status: os.stat_result
     ) -> Iterator[Problem]:
         """See that all names of a file still are of one file, or at least of equal ones: only one of them was read."""
         first, known = self._named.setdefault(id(node), (path, status))
@@ -155,7 +155,7 @@ class Comparison:
     # ── what is there ──
 
     def _attributes(
-        self, place: Directories, path: bytes, node: Node, status: os.stat_result
+        self, place: Tree, path: bytes, node: Node, status: os.stat_result
     ) -> Iterator[Problem]:
         differs: dict[str, list[object]] = {}
         peer: list[str] = []
@@ -182,9 +182,9 @@ class Comparison:
         else:
             yield problem
 
-    def _meant(self, place: Directories, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
+    def _meant(self, place: Tree, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
         """What a file counts as, and whether its owner and mode say nothing: those of a masked layer's links."""
-        if not self._tolerance.masked:
+        if not self._tolerance.masked or isinstance(place, BlobTree):
             return status, False
         folder, base = split_name(path)
         meant = override_of(b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base))
@@ -250,21 +250,36 @@ class Comparison:
         return self._tolerance.users and owners[-1][place] < 0
 
     def _compare_rest(
-        self, place: Directories, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]]
+        self, place: Tree, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]]
     ) -> None:
         folder, base = split_name(path)
         if node.format == stat.S_IFLNK:
-            text = os.readlink(base, dir_fd=place.descriptor(folder))
+            text = place.link(folder, base)
             if text != node.link:
                 differs["link"] = [_text(node.link), _text(text)]
         if node.format in {stat.S_IFCHR, stat.S_IFBLK} and status.st_rdev != node.device:
             differs["device"] = [node.device, status.st_rdev]
+        if isinstance(place, BlobTree):
+            self._compare_image(place, path, node, differs)
+            return
         target = b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base)
         names = _names(target)
         wanted = dict(node.xattrs) if node.xattrs else {}
         if names or wanted:
             self._compare_xattrs(target, names, wanted, differs)
         if path in self._tree.opaque and not self._is_opaque(target, path) and self._is_seen(path):
+            differs["opaque"] = ["y", ""]
+
+    def _compare_image(
+        self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]
+    ) -> None:
+        """The attributes of something in the image of a composefs layer, whose owners are those of the archive."""
+        found, wanted = place.attributes(path), dict(node.xattrs) if node.xattrs else {}
+        for name in sorted({*found, *wanted}):
+            was, now = wanted.get(name, b""), found.get(name, b"")
+            if was != now and (name in wanted or is_content(name)):
+                differs[f"xattr {_text(name)}"] = [was.hex(), now.hex()]
+        if path in self._tree.opaque and found.get(_OPAQUE[0].encode()) != OPAQUE_VALUE:
             differs["opaque"] = ["y", ""]
 
     def _compare_xattrs(
@@ -291,14 +306,14 @@ class Comparison:
             (_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE
         ) or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
 
-    def _contents(self, place: Directories, path: bytes, status: os.stat_result) -> Iterator[Problem]:
+    def _contents(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:
         """Compare the contents of a file that was not read while the archive was put together."""
         node = self._tree.nodes[path]
         if not stat.S_ISREG(status.st_mode) or node.checksum is None or status.st_size != node.size:
             return
         folder, base = split_name(path)
         try:
-            found = _checksum(open_quietly(base, _READ, place.descriptor(folder)))
+            found = _checksum(place.open_file(folder, base))
         except OSError as error:
             raise SystemFailure("read", place.shown(path), error) from None
         if found != node.checksum:
@@ -316,19 +331,6 @@ class Comparison:
         for path in () if self._shown is None else self._shown.lacking(self._seen):
             sentence = f"the mark that {_shown(path)} was removed is missing"
             yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
-
-
-def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:
-    with os.scandir(descriptor) as entries:
-        found = []
-        for entry in entries:
-            try:
-                name = entry.name.encode("utf-8", "surrogateescape")
-                found.append((name, entry.stat(follow_symlinks=False)))
-            except FileNotFoundError:
-                continue
-    found.sort()
-    return found
 
 
 def _owners(status: os.stat_result) -> tuple[int, int]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
-from cstore.archive.directories import Directories
+from cstore.archive.composefs import is_blob, open_tree
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
+from cstore.check.image_contents import content_problems, image_flaw
 from cstore.check.layer_stream import FileProblem, LayerStream
 from cstore.check.shown import Shown
 from cstore.check.tolerance import Tolerance
@@ -91,6 +92,10 @@ class _Examination:
         """First the archive, then the directory, as far as the one gives something to compare the other with."""
         job = self._job
         tree = ExpectedTree()
+        image = next(filter(is_blob, job.own_roots), "")
+        if image and (flaw := image_flaw(image)):
+            yield "layer-unreadable", "", flaw, {"path": image}, ""
+            return
         try:
             with LayerStream(job.tar_split, job.roots, deadline=self._deadline, tick=self._tick) as stream:
                 _read(stream, tree)
@@ -112,6 +117,8 @@ class _Examination:
             for problem in self._differences(tree):
                 if (problem[0], problem[1]) not in named and problem[1] not in changed:
                     yield problem
+            if image:
+                yield from (problem for problem in content_problems(image) if problem[1] not in changed)
 
     def _broken(self, error: CstoreError) -> Problem:
         reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"
@@ -146,12 +153,14 @@ class _Examination:
             if job.whole:
                 yield from Comparison(tree, job.id_map, job.tolerance, None).run(job.own_roots, inherited)
                 return
-            with Shown(tree, job.roots[len(job.own_roots) :]) as shown, Directories(job.own_roots[0]) as place:
+            with Shown(tree, job.roots[len(job.own_roots) :]) as shown, open_tree(job.own_roots[0]) as place:
                 yield from Comparison(tree, job.id_map, job.tolerance, shown).run(job.own_roots, inherited)
                 if not job.rewritten:
                     yield from View(tree, place, shown, job.id_map, job.tolerance).problems()
         except SystemFailure as error:
             yield _unreadable(error)
+        except ArchiveError:
+            return  # the image of a layer beneath: a finding about that
 
 
 def _read(stream: LayerStream, tree: ExpectedTree) -> None:

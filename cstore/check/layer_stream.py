@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from cstore.archive.directories import Directories, open_quietly
+from cstore.archive.composefs import enter_tree
 from cstore.archive.names import clean_name, show_name, split_name
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from cstore.archive.xattrs import has_contents
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from types import TracebackType
 
+    from cstore.archive.composefs import Tree
+
 WINDOW = 1 << 20
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV})
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
 
@@ -59,7 +60,7 @@ class LayerStream:
         self._tar_split, self._paths = tar_split, roots
         self._deadline, self._tick = deadline, tick
         self._crc: Callable[..., int] = crc64.go_iso
-        self._trees: list[Directories] = []
+        self._trees: list[Tree] = []
         self._stack = ExitStack()
         self._view = memoryview(bytearray(WINDOW))
         self._used = 0
@@ -70,7 +71,7 @@ class LayerStream:
         self.size = 0
 
     def __enter__(self) -> Self:
-        self._trees = [self._stack.enter_context(Directories(path, os.O_PATH)) for path in self._paths]
+        self._trees = [enter_tree(self._stack, path, os.O_PATH) for path in self._paths]
         return self
 
     def __exit__(
@@ -180,7 +181,7 @@ class LayerStream:
             return -1
         for tree in self._trees:
             try:
-                descriptor = open_quietly(base, _READ, tree.descriptor(folder))
+                descriptor = tree.open_file(folder, base)
             except (OSError, ValueError) as error:
                 number = error.errno if isinstance(error, OSError) else errno.ENOENT
                 if number in _NOT_OURS and isinstance(error, OSError):

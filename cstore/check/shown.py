@@ -37,7 +37,7 @@ class Shown:
 
     @cached_property
     def _union(self) -> Union:
-        trees = self._stack.enter_context(opened([root for root in self._roots if os.path.isdir(root)], os.O_PATH))
+        trees = self._stack.enter_context(opened([root for root in self._roots if os.path.exists(root)], os.O_PATH))
         return Union([Lower(tree) for tree in trees], files=True)
 
     def is_seen(self, path: bytes) -> bool:

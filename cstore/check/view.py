@@ -6,20 +6,21 @@ as they meant it, so it is no damage; but of some layers it shows something else
 
 from __future__ import annotations
 
-import os
 import stat
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name, split_name
-from cstore.archive.union import PROGRAMS_MARKERS, is_opaque
-from cstore.archive.whiteout import is_whiteout_device, whiteout_name
+from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS
+from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device, whiteout_name
 from cstore.errors import InvalidIDMap
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
-    from cstore.archive.directories import Directories
+    from cstore.archive.composefs import Tree
     from cstore.check.compare import Problem
     from cstore.check.expected import ExpectedTree, Looks
     from cstore.check.shown import Shown
@@ -34,7 +35,7 @@ class View:
     """The directory `place` of a layer, which lies above what is `shown` of others."""
 
     def __init__(
-        self, tree: ExpectedTree, place: Directories, shown: Shown, id_map: IDMap, tolerance: Tolerance
+        self, tree: ExpectedTree, place: Tree, shown: Shown, id_map: IDMap, tolerance: Tolerance
     ) -> None:
         self._tree, self._place, self._shown = tree, place, shown
         self._id_map, self._tolerance = id_map, tolerance
@@ -96,7 +97,7 @@ class View:
 
     def _root(self) -> Iterator[str]:
         if self._tree.root is not None:
-            own = os.fstat(self._place.descriptor(b""))
+            own = self._place.root_status()
             looks = self._looks(self._tree.root)
             # Those tools make it 0555, whatever the archive says; that root may not write there means nothing.
             differs = 0 if looks is None else (looks[0] ^ own.st_mode) & _MODE & ~stat.S_IWUSR
@@ -122,15 +123,16 @@ class View:
     def _status(self, path: bytes) -> os.stat_result | None:
         folder, base = split_name(path)
         try:
-            return os.stat(base, dir_fd=self._place.descriptor(folder), follow_symlinks=False)
+            return self._place.status(folder, base)
         except OSError:
             return None
 
     def _is_opaque(self, path: bytes) -> bool:
-        try:
-            return is_opaque(self._place.attributes_of(path)) or self._has_marker(path)
-        except OSError:
-            return False
+        for name in OPAQUE:
+            with suppress(OSError):
+                if self._place.attribute(path, name) == OPAQUE_VALUE:
+                    return True
+        return self._has_marker(path)
 
     def _has_marker(self, folder: bytes) -> bool:
         """Whether a mount program's marker says that a directory hides what is deeper."""

@@ -152,7 +152,7 @@ def test_the_same_archives_give_the_same_directories(
 def test_the_layout_is_the_peers(
     run_on: RunnerMaker, peer_on: RunnerMaker, roots: OverlayRoots, theirs: OverlayRoots
 ) -> None:
-    """The same files and directories with the same modes in the home, and no `tempdirs` left in it."""
+    """The same files and directories with the same modes in the home, but for `tempdirs`, which newer tools have."""
     seen = []
     for run, at in ((run_on(roots), roots), (peer_on(theirs), theirs)):
         run("import-layer", "--id", "base", stdin=BASE).ok()
@@ -160,7 +160,7 @@ def test_the_layout_is_the_peers(
         home = os.path.join(at.graph, "overlay")
         parts = {}
         for folder, directories, files in os.walk(home):
-            directories[:] = [name for name in directories if name != "diff"]
+            directories[:] = [name for name in directories if name not in {"diff", "tempdirs"}]
             for name in (*directories, *files):
                 path = os.path.join(folder, name)
                 shown = os.path.relpath(path, home)

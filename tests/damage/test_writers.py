@@ -44,7 +44,7 @@ READERS = {
 }
 IN_NAMESPACE = frozenset({"a user namespace", "ignored errors"})
 """Written there: root cannot tell from such a store that its writer had no other IDs."""
-NOT_READ = frozenset({"composefs", "an additional layer store"})
+NOT_READ = frozenset({"an additional layer store"})
 RIGHT = frozenset(
     {("root", reader) for reader in ("root", "metacopy", "a program", "masks", "ignored errors")}
     | {(writer, "root") for writer in ("a map", "volatile", "a program", "masks", "metacopy", "redirects")}
@@ -110,7 +110,7 @@ def test_an_export_is_right_or_refused(
         assert b"internal error" not in done.stderr
         return
     assert writer not in NOT_READ
-    if writer == "a partial pull":
+    if writer in {"a partial pull", "composefs"}:
         return
     lab = Lab(str(tmp_path), driver="vfs")
     lab.ok("import-layer", "--name", "base", stdin=OWNED)
@@ -145,7 +145,7 @@ def _expected(writer: str) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("fixture", ["composefs", "a partial pull"])
 def test_layers_of_partial_pulls(fixture: str, written: Callable[[str], Lab]) -> None:
-    """What lies above is given back byte for byte; so is the layer itself, or it is refused, and with it all of it."""
+    """The layer itself and what lies above it are given back byte for byte."""
     lab = READERS["root"].of(written(fixture))
     archives = {}
     for name in ("base", "top"):
@@ -154,17 +154,4 @@ def test_layers_of_partial_pulls(fixture: str, written: Callable[[str], Lab]) ->
     base = "7".zfill(64)
 
     assert lab.run("diff", "-u", "top").stdout == archives["top"]
-    if fixture == "a partial pull":
-        assert lab.run("diff", "-u", base).stdout == archives["base"]
-        return
-    container = lab.own_layer
-    target = os.path.join(lab.top, "copied")
-    for words in (
-        ("diff", base), ("changes", base), ("changes", "top"), ("diff", container), ("mount", "box"),
-        ("copy", f"{base}:/d", target), ("create-layer", base),
-    ):  # fmt: skip
-        done = lab.run(*words)
-        assert done.returncode == 1, words
-        assert b"composefs" in done.stderr, words
-        assert not os.path.exists(target)
-    assert len(lab.ok("layers", "--json").split('"id"')) == 4
+    assert lab.run("diff", "-u", base).stdout == archives["base"]

@@ -411,7 +411,7 @@ def test_quotas_are_refused(driver: OverlayDriver, top: Path) -> None:
         driver.stage(None, TreeOptions(storage_options={"inodes": "10"}))
 
 
-def test_a_composefs_layer_is_refused(driver: OverlayDriver) -> None:
+def test_a_composefs_layer_without_its_image_is_refused(driver: OverlayDriver) -> None:
     """Its `diff` holds contents without names; mounting it as a layer would show nonsense."""
     make(driver, "a")
     os.mkdir(os.path.join(driver.path_of("a"), "composefs-data"))

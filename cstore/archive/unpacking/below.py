@@ -12,6 +12,7 @@ from cstore.archive.whiteout import WhiteoutForm, whiteout_name
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
+    from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.orders import Terms
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,16 +42,16 @@ class Below:
         except OutOfSight as error:
             raise EntryFailed(show_name(path), f"what lies beneath it is in {error}") from None
 
-    def holder(self, path: bytes) -> int:
-        """The directory in which that is, open until the next call of anything here."""
+    def holder(self, path: bytes) -> tuple[Tree, bytes]:
+        """The tree in which that is, and the directory in it."""
         return self._union.holder(path)
 
     def namesakes(self, path: bytes) -> list[bytes]:
         """The other names that the file there has, and that would be seen if the tree had nothing there."""
         return [other for other in self._union.namesakes(path) if self.look(other) is not None]
 
-    def directory(self, path: bytes) -> int:
-        """The nearest directory at `path`, of which the root is one, open until the next call of anything here."""
+    def directory(self, path: bytes) -> tuple[Tree, bytes]:
+        """The nearest directory at `path`, of which the root is one: its tree, and its path there."""
         return self._union.directory(path)
 
     def names(self) -> list[bytes]:

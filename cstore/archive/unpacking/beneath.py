@@ -18,12 +18,12 @@ from cstore.archive.xattrs import has_contents
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
+    from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.paths import Paths
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_RESERVED = tuple(mark.removesuffix("opaque") for mark in OPAQUE)
+_RESERVED = tuple(os.fsencode(mark.removesuffix("opaque")) for mark in OPAQUE)
 _MOST_AT_ONCE = 1 << 24
 
 
@@ -53,7 +53,7 @@ class CopyUp:
         if found is None or stat.S_ISDIR(found.st_mode):
             return None
         target = self._paths.folder(folder).fd
-        _copy(self._below.holder(path), target, base, path)
+        _copy(*self._below.holder(path), target, base)
         if found.st_nlink > 1:
             self._link_namesakes(path, target, base)
         return folder
@@ -100,17 +100,18 @@ class CopyUp:
             found = self._below.look(path)
             if found is None or not stat.S_ISLNK(found.st_mode):
                 return None
-            return link_text(self._below.holder(path), part)
+            tree, above = self._below.holder(path)
+            return tree.link(above, part)
 
 
-def _copy(source: int, target: int, base: bytes, path: bytes) -> None:
-    """Copy one file that is no directory from one directory to another."""
-    status = os.stat(base, dir_fd=source, follow_symlinks=False)
+def _copy(tree: Tree, folder: bytes, target: int, base: bytes) -> None:
+    """Copy one file that is no directory from a directory of one tree into another directory."""
+    status = tree.status(folder, base)
     if stat.S_ISREG(status.st_mode):
-        _copy_regular(source, target, base, path)
+        _copy_regular(tree, folder, target, base, status)
         return
     if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(base, dir_fd=source), base, dir_fd=target)
+        os.symlink(tree.link(folder, base), base, dir_fd=target)
     else:
         os.mknod(base, status.st_mode, status.st_rdev, dir_fd=target)
     os.chown(base, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
@@ -119,8 +120,9 @@ def _copy(source: int, target: int, base: bytes, path: bytes) -> None:
     os.utime(base, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
 
-def _copy_regular(source: int, target: int, base: bytes, path: bytes) -> None:
-    read = os.open(base, _READ, dir_fd=source)
+def _copy_regular(tree: Tree, folder: bytes, target: int, base: bytes, status: os.stat_result) -> None:
+    path = join_name(folder, base)
+    read = tree.open_file(folder, base)
     try:
         if not has_contents(read):
             reason = "its contents are in a layer further down, under another name (metacopy)"
@@ -129,12 +131,11 @@ def _copy_regular(source: int, target: int, base: bytes, path: bytes) -> None:
         try:
             while os.sendfile(write, read, None, _MOST_AT_ONCE):
                 pass
-            status = os.fstat(read)
             os.fchown(write, status.st_uid, status.st_gid)
             os.fchmod(write, stat.S_IMODE(status.st_mode))
-            for name in os.listxattr(read):
+            for name, value in tree.attributes(path).items():
                 if not name.startswith(_RESERVED):
-                    os.setxattr(write, name, os.getxattr(read, name))
+                    os.setxattr(write, name, value)
             os.utime(write, ns=(status.st_atime_ns, status.st_mtime_ns))
         finally:
             os.close(write)

@@ -50,7 +50,7 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
     message: tuple[int, Any] = (BROKEN, "it did not begin")
     try:
-        _confine(parent, {incoming, outgoing, root_fd, *(lower.descriptor(b"") for lower in terms.lowers)}, root_fd)
+        _confine(parent, {incoming, outgoing, root_fd, *(lower.hold() for lower in terms.lowers)}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
     except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
         message = (BROKEN, _describe_failure())

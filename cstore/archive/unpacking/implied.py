@@ -11,11 +11,13 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.archive.override import ATTRIBUTE, Override, override_of
+from cstore.archive.names import split_name
+from cstore.archive.override import ATTRIBUTE, Override, override_in
 from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.paths import Missing
 
 if TYPE_CHECKING:
+    from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.ground import Ground
     from cstore.archive.unpacking.orders import Terms
@@ -42,9 +44,9 @@ class Likeness:
                 self._give(path)
         if self._root_is_new and not root_listed:
             root = self._paths.root.fd
-            source = self._below.directory(b"")
-            self._ground.set_xattrs(root, b"/", _attributes(source))  # the driver gave it owner and mode
-            _set_times(root, os.fstat(source))
+            tree, folder = self._below.directory(b"")
+            self._ground.set_xattrs(root, b"/", _attributes(tree, folder))  # the driver gave it owner and mode
+            _set_times(root, _status(tree, folder))
 
     def _give(self, path: bytes) -> None:
         below = self._below.look(path)
@@ -55,11 +57,12 @@ class Likeness:
         except (FileNotFoundError, NotADirectoryError):
             return
         if target.path == path:
-            self._dress(path, target.fd, self._below.directory(path))
+            self._dress(path, target.fd, *self._below.directory(path))
 
-    def _dress(self, path: bytes, target: int, source: int) -> None:
-        status = os.fstat(source)
-        meant = override_of(source) or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+    def _dress(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
+        status = _status(tree, folder)
+        meant = override_in(tree.attributes(folder))
+        meant = meant or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
         if self._terms.force_mask >= 0:
             os.setxattr(target, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
         else:
@@ -69,13 +72,16 @@ class Likeness:
                 if error.errno not in _NO_SUCH_OWNER:  # of a store of somebody else's, seen from a user namespace
                     raise
             os.fchmod(target, meant.mode)
-        self._ground.set_xattrs(target, path, _attributes(source))
+        self._ground.set_xattrs(target, path, _attributes(tree, folder))
         _set_times(target, status)
 
 
-def _attributes(source: int) -> tuple[tuple[bytes, bytes], ...]:
-    named = ((os.fsencode(name), b"") for name in os.listxattr(source))
-    return tuple((name, os.getxattr(source, name)) for name, _ in to_set(tuple(named)))
+def _attributes(tree: Tree, folder: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    return to_set(tuple(tree.attributes(folder).items()))
+
+
+def _status(tree: Tree, folder: bytes) -> os.stat_result:
+    return tree.status(*split_name(folder)) if folder else tree.root_status()
 
 
 def _set_times(target: int, status: os.stat_result) -> None:

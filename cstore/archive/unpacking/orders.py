@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cstore.archive.whiteout import WhiteoutForm
 
 if TYPE_CHECKING:
-    from cstore.archive.directories import Directories
+    from cstore.archive.composefs import Tree
 
 Order = tuple[Any, ...]
 
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
     missing_owner: tuple[int, int] | None
     in_user_namespace: bool
     ignore_chown_errors: bool
-    lowers: tuple[Directories, ...] = ()
+    lowers: tuple[Tree, ...] = ()
     unseen: str = ""
     force_mask: int = -1
 

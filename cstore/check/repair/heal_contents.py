@@ -7,6 +7,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore.archive.composefs import contents_of, is_blob
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_of
 from cstore.check.census import Census
@@ -38,6 +39,9 @@ _DEVICES = frozenset({"3", "4"})
 def attributes(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step | Hopeless]:
     """Mode, owner, time or attributes of a layer's files: as their headers say, all in one step."""
     differing = [{name.partition(" ")[0] for name in finding.evidence.get("differs", {})} for finding in findings]
+    if is_blob(patient.census.inspector.own_roots(findings[0].subject.id)[0]):
+        yield from anew(patient, findings[0])
+        return
     other = next((one for one, names in zip(findings, differing, strict=True) if not names <= _FIXABLE), None)
     if other is not None:
         yield from anew(patient, other)
@@ -108,6 +112,7 @@ def unexpected(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step |
     paths = tuple(path for path in sorted(strange) if not _is_below(path, strange))
     what = f"take {counted(paths)} out of layer {layer}"
     root = patient.census.inspector.own_roots(layer)[0]
+    root = contents_of(root) if is_blob(root) else root
     act = partial(_aside, layer, root, paths)
     evidence = "the layer's archive does not have " + ("it" if len(paths) == 1 else "them")
     yield Step(Action.TAKE_OUT_FILES, first.subject, what, _all_of(findings), evidence, act, paths)
@@ -174,6 +179,8 @@ def _set_all(shop: Workshop, record: Layer, paths: Sequence[bytes]) -> None:
     census = Census(shop.context)
     nodes = _expected(census, record).nodes
     root = census.inspector.own_roots(record.id)[0]
+    if is_blob(root):
+        return  # times of directories of contents mean nothing
     for path in paths:
         node = nodes.get(path)
         if node is None:

@@ -12,7 +12,8 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cstore.archive.names import clean_name
+from cstore.archive.composefs import open_tree
+from cstore.archive.names import clean_name, split_name
 from cstore.archive.streams import FileSink
 from cstore.archive.tarsplit import FileEntry, read_lines
 from cstore.check.repair.plan import Action, Step
@@ -172,14 +173,10 @@ def _contents(entry: FileEntry, roots: Sequence[str], donor: str) -> Iterator[by
 
 
 def _find(entry: FileEntry, roots: Sequence[str]) -> int:
+    folder, base = split_name(clean_name(entry.name))
     for root in roots:
-        root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return open_beneath(root_fd, clean_name(entry.name), _READ)
-        except OSError:
-            continue
-        finally:
-            os.close(root_fd)
+        with open_tree(root, os.O_PATH) as tree, suppress(OSError):
+            return tree.open_file(folder, base)
     raise ContentDamaged("", os.fsdecode(entry.name), "is missing")
 
 

@@ -13,13 +13,13 @@ import stat
 from contextlib import contextmanager
 
 from cstore.archive.changes import Change, ChangeKind
-from cstore.archive.directories import Directories, names_in
+from cstore.archive.composefs import is_blob, open_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.override import is_masked
 from cstore.archive.union import Lower, Union, opened
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.drivers.overlay.indicator import by_kernel
-from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, read_marks
+from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, Marks, read_marks
 from cstore.errors import SystemFailure
 from cstore.values import Value
 
@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cstore.archive.composefs import Tree
     from cstore.archive.streams import Sink
     from cstore.drivers.overlay.lower import Place
     from cstore.idmap import IDMap
@@ -54,22 +55,23 @@ def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -
     Raises:
         SystemFailure: a directory cannot be read.
     """
-    lowers = [path for each in (place, *ancestors) for path in (each.diff, *each.rotated())][1:]
+    lowers = [path for each in (place, *ancestors) for path in (each.tree, *each.rotated())][1:]
     named = not all(by_kernel(home) for home in {each.home for each in (place, *ancestors)})
-    return changes_in(place.diff, lowers, usual if usual.opaque_xattr else WhiteoutForm.OVERLAY, named=named)
+    return changes_in(place.tree, lowers, usual if usual.opaque_xattr else WhiteoutForm.OVERLAY, named=named)
 
 
 def changes_in(
     diff: str, below: Sequence[str], usual: WhiteoutForm = WhiteoutForm.OVERLAY, *, named: bool = False
 ) -> OwnChanges | None:
     """The same of directories: `diff`, and those beneath it, nearest first. `named`: as for `read_marks`."""
-    own = read_marks(diff, named=named)
-    if own.needs_program or own.all & {*ELSEWHERE, WHITEOUT} or any(is_masked(path) for path in (diff, *below)):
+    own = Marks() if is_blob(diff) else read_marks(diff, named=named)  # an image says itself where contents are
+    masked = any(is_masked(path) for path in (diff, *below) if not is_blob(path))
+    if masked or own.needs_program or own.all & {*ELSEWHERE, WHITEOUT}:
         return None
     form = own.form(usual)
     lowers: list[Below] = []
     for path in below:
-        marks = read_marks(path, files=False, named=named)
+        marks = Marks() if is_blob(path) else read_marks(path, files=False, named=named)
         if marks.program or marks.all & {REDIRECT, WHITEOUT}:
             return None
         lowers.append((path, marks.form(form).opaque_xattr))
@@ -77,7 +79,7 @@ def changes_in(
 
 
 class OwnChanges(Value):
-    """What the directory `diff` changes: marks in it have the form `form`, and `lowers` lie beneath, nearest first."""
+    """What a directory or image `diff` changes: its marks have the form `form`; `lowers` lie beneath, nearest first."""
 
     diff: str
     lowers: tuple[Below, ...]
@@ -89,7 +91,7 @@ class OwnChanges(Value):
         Raises:
             SystemFailure: something cannot be read.
         """
-        with beneath(self.lowers) as below, Directories(self.diff) as tree:
+        with beneath(self.lowers) as below, open_tree(self.diff) as tree:
             return _Scan(tree, below, self.form.opaque_xattr).run()
 
     def write(self, sink: Sink, id_map: IDMap) -> None:
@@ -107,7 +109,7 @@ class OwnChanges(Value):
 class _Scan:
     """One walk through a layer's own directory."""
 
-    def __init__(self, tree: Directories, below: Union, opaque_xattr: str) -> None:
+    def __init__(self, tree: Tree, below: Union, opaque_xattr: str) -> None:
         self._tree = tree
         self._below = below
         self._opaque_xattr = opaque_xattr
@@ -128,7 +130,7 @@ class _Scan:
 
     def _names(self, folder: bytes) -> Iterator[bytes]:
         try:
-            return iter([join_name(folder, name) for name, _ in names_in(self._tree.descriptor(folder))])
+            return iter([join_name(folder, name) for name, _ in self._tree.names(folder)])
         except OSError as error:
             raise SystemFailure("read", self._tree.shown(folder), error) from error
 
@@ -136,7 +138,7 @@ class _Scan:
         """List one path if it is a change; say whether it is a directory."""
         folder, name = split_name(path)
         try:
-            status = os.stat(name, dir_fd=self._tree.descriptor(folder), follow_symlinks=False)
+            status = self._tree.status(folder, name)
         except OSError as error:
             raise SystemFailure("read", self._tree.shown(path), error) from error
         is_directory = stat.S_ISDIR(status.st_mode)
@@ -164,7 +166,7 @@ class _Scan:
 
     def _is_opaque(self, folder: bytes) -> bool:
         try:
-            return os.getxattr(self._tree.attributes_of(folder), self._opaque_xattr) == OPAQUE_VALUE
+            return self._tree.attribute(folder, self._opaque_xattr) == OPAQUE_VALUE
         except OSError as error:
             if error.errno in {errno.ENODATA, errno.ENOTSUP}:
                 return False

@@ -20,6 +20,7 @@ import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
+from cstore.archive.composefs import is_blob
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
@@ -176,7 +177,7 @@ class OverlayDriver:
             if found is None or form:
                 unseen = f"layer {found.layer}, which is {form}" if found is not None else "a layer that is missing"
                 break
-            lowers += [found.diff, *found.rotated()]
+            lowers += [found.tree, *found.rotated()]
         return staged.with_(lowers=tuple(lowers), unseen=unseen)
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
@@ -316,7 +317,7 @@ class OverlayDriver:
         place = self._homes.find(layer)
         refuse_not_read(place)
         ancestors = [each for each in self._homes.known_ancestors(place) if not form_not_read(each)]
-        return [path for each in (place, *ancestors) for path in (each.diff, *each.rotated())]
+        return [path for each in (place, *ancestors) for path in (each.tree, *each.rotated())]
 
     @contextmanager
     def tree_of(self, layer: str) -> Iterator[str]:
@@ -346,7 +347,7 @@ class OverlayDriver:
     def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
         """See `Driver.write_diff`."""
         native = self._native(layer, base)
-        if native is None:
+        if native is None or is_blob(native.diff):
             from cstore.drivers.tree_diff import write_tree_diff
 
             write_tree_diff(self, layer, base, sink, layer_map, base_map)

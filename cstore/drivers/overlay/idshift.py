@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import CstoreError, DriverError
+from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel import fsmount, mount
@@ -134,3 +134,13 @@ def release(folder: str) -> None:
             with suppress(OSError):
                 os.rmdir(point)
         os.rmdir(folder)
+
+
+def give_root(upper: str, id_map: IDMap) -> None:
+    """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""
+    try:
+        os.chown(upper, *id_map.to_host(0, 0))
+    except InvalidIDMap:
+        return  # a container without a root
+    except OSError as error:
+        raise SystemFailure("change the owner of", upper, error) from error

@@ -11,6 +11,7 @@ from cstore.drivers.overlay.marks import form_not_read
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
+from cstore.layout import COMPOSEFS_IMAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,18 +33,21 @@ class OverlayInspector:
         """See `Inspector.own_roots`."""
         place = self._homes.find(layer)
         place.require_diff()
-        return [place.diff, *place.rotated()]
+        return [place.tree, *place.rotated()]
 
     def not_read(self, layer: str) -> str:
         """See `Inspector.not_read`."""
         place = self._homes.look_up(layer)
-        return "" if place is None else form_not_read(place)
+        return "" if place is None or not place.is_additional else form_not_read(place)
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         place = self._homes.look_up(layer)
-        if place is None or form_not_read(place):
+        if place is None:
             return []
+        if form_not_read(place):
+            lost = not place.is_additional and place.home in self._homes.writable
+            return [Flaw(place.layer, "diff", os.path.join(place.path, COMPOSEFS_IMAGE), MISSING)] if lost else []
         if place.home not in self._homes.writable:
             return self._directory(place, "diff")  # the rest is for who opens it as a store of its own
         found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]

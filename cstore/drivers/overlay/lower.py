@@ -20,6 +20,7 @@ from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
+from cstore.layout import COMPOSEFS_IMAGE
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -52,6 +53,16 @@ class Place(Value):
     def diff(self) -> str:
         """What the layer changes."""
         return os.path.join(self.home, self.layer, "diff")
+
+    @property
+    def tree(self) -> str:
+        """What the layer changes, by name: its image if it is a composefs layer, else its `diff`."""
+        return os.path.join(self.path, COMPOSEFS_IMAGE) if self.is_composefs else self.diff
+
+    @property
+    def is_composefs(self) -> bool:
+        """Whether the layer is an image of its tree, and its `diff` holds the contents of files by digest."""
+        return within.is_file(self.home, f"{self.layer}/{COMPOSEFS_IMAGE}")
 
     @property
     def has_contents(self) -> bool:

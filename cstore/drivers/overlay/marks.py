@@ -1,6 +1,6 @@
 """How layers were written, read from the layers themselves: the one reading that everything goes by.
 
-    composefs-data/, diff/xx/<62 digits>         a composefs layer: a form that is not read
+    composefs-data/, diff/xx/<62 digits>         a composefs layer; without its image, a form that is not read
     additionallayer                              a link into an additional layer store: another one
     user.containers.override_stat                owners and modes are in attributes; a mount program shows them
     trusted.overlay.*                            the marks of root's mounts
@@ -18,6 +18,7 @@ import os
 import stat
 from functools import reduce
 
+from cstore.archive.composefs import is_blob
 from cstore.archive.directories import Directories, Kind, names_in
 from cstore.archive.names import join_name
 from cstore.archive.override import is_masked
@@ -26,6 +27,7 @@ from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
+from cstore.layout import COMPOSEFS_IMAGE
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -53,12 +55,14 @@ class Marks(Value):
         users: which of a user namespace's.
         program: whether a mount program's are there.
         masked: whether owners and modes are in attributes.
+        image: whether one is a composefs layer.
     """
 
     trusted: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     program: bool = False
     masked: bool = False
+    image: bool = False
 
     def __or__(self, other: Marks) -> Marks:
         return Marks(
@@ -66,6 +70,7 @@ class Marks(Value):
             self.users | other.users,
             self.program or other.program,
             self.masked or other.masked,
+            self.image or other.image,
         )
 
     @property
@@ -94,8 +99,10 @@ def form_not_read(place: Place) -> str:
     """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
     if place.is_additional:
         return "a layer of an additional layer store"
+    if place.is_composefs:
+        return ""
     if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place):
-        return "a composefs layer"
+        return f"a composefs layer without its image {COMPOSEFS_IMAGE}"
     return ""
 
 
@@ -124,11 +131,10 @@ def refuse_not_read(place: Place) -> None:
     """
     form = form_not_read(place)
     if form:
-        raise DriverError(
-            NAME,
-            f"layer {place.layer} is {form}, which cstore cannot read yet",
-            hint="use Podman for it, or pull the image again without composefs and additional layer stores",
-        )
+        reason = f"layer {place.layer} is {form}"
+        if not place.is_additional:
+            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE makes it anew, or pull the image again")
+        raise DriverError(NAME, f"{reason}, which cstore cannot read yet", hint="pull the image without that store")
     place.require_diff()
 
 
@@ -145,8 +151,12 @@ def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
     places = (place, *ancestors)
     for each in places:
         refuse_not_read(each)
-    found = [(each, path) for each in places for path in (each.diff, *each.rotated())]
-    marks = joined(marks_of(each, path) for each, path in found[:-1])
+    found = [(each, path) for each in places for path in (each.tree, *each.rotated())]
+    images = [path for _, path in found if is_blob(path)]
+    found = [(each, path) for each, path in found if not is_blob(path)]
+    marks = joined(marks_of(each, path) for each, path in (found if images else found[:-1]))
+    if images:
+        marks |= Marks(trusted=frozenset({METACOPY, REDIRECT}), image=True)  # so are contents found
     return marks | Marks(masked=any(is_masked(path) for _, path in found))
 
 

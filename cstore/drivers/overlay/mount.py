@@ -14,9 +14,11 @@ import errno
 import os
 from contextlib import ExitStack
 
+from cstore.archive.composefs import is_blob
 from cstore.drivers.overlay.options import NAME
 from cstore.drivers.overlay.words import Words, sort_words
 from cstore.errors import DriverError
+from cstore.idmap import IDENTITY, IDMap
 from cstore.kernel import fsmount, mount
 from cstore.values import Value
 
@@ -34,12 +36,13 @@ class Stack(Value):
 
     Attributes:
         layer: whose tree it is, for messages.
-        lowers: directories that are only read, nearest first.
+        lowers: directories that are only read, and images of composefs layers, nearest first.
         upper: the directory that takes what is written; "" for a mount that cannot be written to.
         work: the kernel's scratch directory beside `upper`.
         words: mount options.
         label: the security label that all files show, "" for their own.
         program: mounts it in place of the kernel; "" for the kernel.
+        image_map: the owners that images among `lowers` are shown with; directories are shown with theirs already.
     """
 
     layer: str
@@ -49,6 +52,16 @@ class Stack(Value):
     words: Sequence[str] = ()
     label: str = ""
     program: str = ""
+    image_map: IDMap = IDENTITY
+
+    @property
+    def data(self) -> Sequence[str]:
+        """Directories with nothing but the contents of files, which the images of composefs layers refer to."""
+        if not any(map(is_blob, self.lowers)):
+            return ()
+        from cstore.drivers.overlay.images import data_of
+
+        return data_of(self.lowers)
 
     def sorted_words(self) -> Words:
         """The options with everything that this stack adds."""
@@ -120,7 +133,9 @@ def _make(stack: Stack, words: Words) -> int | None:
 def _configure(configuration: fsmount.Configuration, stack: Stack, words: Words, opened: ExitStack) -> None:
     configuration.set("source", NAME)
     for lower in stack.lowers:
-        configuration.set("lowerdir+", _value(lower, opened))
+        configuration.set("lowerdir+", _value(lower, opened, stack.image_map))
+    for contents in stack.data:
+        configuration.set("datadir+", _value(contents, opened))
     if stack.upper:
         configuration.set("upperdir", _value(stack.upper, opened))
         configuration.set("workdir", _value(stack.work, opened))
@@ -133,8 +148,12 @@ def _configure(configuration: fsmount.Configuration, stack: Stack, words: Words,
             configuration.set(key, value)
 
 
-def _value(path: str, opened: ExitStack) -> str:
+def _value(path: str, opened: ExitStack, id_map: IDMap = IDENTITY) -> str:
     """A path as the kernel takes it: a long one, or one with an escape in it, by way of a descriptor."""
+    if is_blob(path):
+        from cstore.drivers.overlay.images import image_directory
+
+        return image_directory(path, kernel_version(), opened, id_map)
     if len(os.fsencode(path)) <= fsmount.LONGEST_VALUE and "\\" not in path:
         return path
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -7,8 +7,10 @@ import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
+from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
@@ -18,7 +20,7 @@ from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
-from cstore.errors import DriverError, InvalidIDMap, SystemFailure
+from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
@@ -94,7 +96,8 @@ class Mounter:
     @staticmethod
     def directories_of(place: Place, *, short: bool = True) -> list[str]:
         """The directories of one layer, nearest first, by its short link if it has one."""
-        return [(short and place.short) or place.diff, *place.rotated()]
+        own = place.tree if place.is_composefs else (short and place.short) or place.diff
+        return [own, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
         """The directories beneath a layer's own, nearest first.
@@ -147,7 +150,7 @@ class Mounter:
         way = self.way(place, asked, volatile=bool(options and options.volatile))
         program, words = way.program, way.words
         masked = is_masked(place.diff)
-        read_only = options is None or options.read_only or place.foreign or "ro" in words
+        read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
         read_only = read_only or (masked and cannot_be_upper(place.diff))
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
@@ -213,13 +216,16 @@ class Mounter:
 
     def _mount_shifted(self, place: Place, stack: Stack, target: str, id_map: IDMap) -> None:
         """Mount with other owners for all that is only read; what is written has its owners on disk."""
-        from cstore.drivers.overlay.idshift import shifted_lowers
+        from cstore.drivers.overlay.idshift import give_root, shifted_lowers
 
         folder = os.path.dirname(target) if place.foreign else place.path
         if stack.upper:
-            _give_root(stack.upper, id_map)
-        with shifted_lowers(stack.lowers, folder, id_map) as lowers:
-            mount_stack(stack.with_(lowers=lowers), target)
+            give_root(stack.upper, id_map)
+        directories = [lower for lower in stack.lowers if not is_blob(lower)]
+        with shifted_lowers(directories, folder, id_map) as shifted:
+            rest = iter(shifted)
+            lowers = [lower if is_blob(lower) else next(rest) for lower in stack.lowers]
+            mount_stack(stack.with_(lowers=lowers, image_map=id_map), target)
 
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
@@ -281,6 +287,7 @@ class Mounter:
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
             self._take_away(target)
+        release_images(place.path)
         try:
             if place.foreign:
                 os.rmdir(target)
@@ -348,16 +355,6 @@ class Mounter:
             raise SystemFailure(
                 "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
-
-
-def _give_root(upper: str, id_map: IDMap) -> None:
-    """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""
-    try:
-        os.chown(upper, *id_map.to_host(0, 0))
-    except InvalidIDMap:
-        return  # a container without a root
-    except OSError as error:
-        raise SystemFailure("change the owner of", upper, error) from error
 
 
 def _is_served(target: str) -> bool:

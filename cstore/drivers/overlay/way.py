@@ -59,7 +59,8 @@ def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callab
         return program
     if kernel_mounts():
         return ""
-    reason = f"it shows layers with {_listed(kernels)}, which the mount program {program} does not know"
+    what = "composefs layers" if marks.image else f"layers with {_listed(kernels)}"
+    reason = f"it shows {what}, which the mount program {program} does not know"
     raise _refusal(layer, reason, "let the kernel mount it: as root, on a file system that holds overlay mounts")
 
 
@@ -79,6 +80,8 @@ def kernel_words(layer: str, marks: Marks, words: Sequence[str], version: tuple[
             "import the layers anew as root, or all of them in the user namespace",
         )
     elsewhere = marks.all & ELSEWHERE
+    if marks.image and "userxattr" in words:
+        raise _refusal(layer, "it is, or lies on, a composefs layer, which only root can mount", "run cstore as root")
     if elsewhere and (marks.users or "userxattr" in words):
         raise _refusal(
             layer,

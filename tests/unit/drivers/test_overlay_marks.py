@@ -100,7 +100,7 @@ def test_forms_that_are_not_read(part: str, tmp_path: Path) -> None:
         path.touch()
 
     assert form_not_read(place)
-    with pytest.raises(DriverError, match="cannot read yet"):
+    with pytest.raises(DriverError, match=r"composefs layer without its image|cannot read yet"):
         marks_beneath(place, [])
 
 
@@ -153,3 +153,12 @@ def test_who_mounts_is_told_by_the_marks(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(DriverError, match="attributes"):
         choose_program("a", Marks(masked=True), "", lambda: True)
+
+
+def test_a_composefs_layer_is_mounted_by_root_only() -> None:
+    """In a user namespace the kernel neither mounts images nor follows what is in them: a sentence says so."""
+    image = Marks(trusted=frozenset({"metacopy", "redirect"}), image=True)
+
+    assert kernel_words("a", image, (), _NEW) == ("redirect_dir=on", "metacopy=on")
+    with pytest.raises(DriverError, match="only root can mount"):
+        kernel_words("a", image, ("userxattr",), _NEW)

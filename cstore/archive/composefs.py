@@ -1,0 +1,208 @@
+"""The tree of a composefs layer, by name and without mounting: an EROFS image, and beside it the contents of its files.
+
+    <layer>/composefs-data/composefs.blob    the image; a regular file in it names its contents by their digest
+    <layer>/diff/<2 digits>/<62 digits>      the contents
+
+It answers what `Directories` answers, so that whoever reads a layer file by file need not know which of both it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from cstore.archive.directories import Directories, Kind, Listing
+from cstore.archive.names import join_name, split_name
+from cstore.layout import COMPOSEFS_IMAGE
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from types import TracebackType
+
+    from cstore.archive.erofs import Image, Node
+
+REDIRECT, METACOPY = b"trusted.overlay.redirect", b"trusted.overlay.metacopy"
+OPAQUE = b"trusted.overlay.opaque"
+_ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
+_HEX = frozenset(b"0123456789abcdef")
+_LARGEST_INLINE = 1 << 20
+
+
+def is_blob(path: str) -> bool:
+    """Whether a layer's own tree, of this path, is an image."""
+    return path.endswith("/" + COMPOSEFS_IMAGE)
+
+
+def contents_of(blob: str) -> str:
+    """The directory with the contents of the files in an image."""
+    return os.path.join(os.path.dirname(os.path.dirname(blob)), "diff")
+
+
+def open_tree(path: str, access: int = os.O_RDONLY, at_once: int = 128) -> Tree:
+    """Open a layer's own tree to read it by names: a directory, or an image.
+
+    Raises:
+        SystemFailure: it cannot be opened.
+    """
+    return BlobTree(path) if is_blob(path) else Directories(path, access, at_once)
+
+
+def enter_tree(stack: ExitStack, path: str, access: int = os.O_RDONLY, at_once: int = 128) -> Tree:
+    """The same, closed with `stack`."""
+    tree = open_tree(path, access, at_once)
+    stack.callback(tree.close)
+    return tree
+
+
+def content_name(attributes: dict[bytes, bytes]) -> str:
+    """Where the contents of a file are below the directory of contents, as `xx/<62 digits>`; "" if nowhere there."""
+    folder, slash, rest = attributes.get(REDIRECT, b"").removeprefix(b"/").partition(b"/")
+    fits = slash and len(folder) == 2 and len(rest) == 62 and _HEX.issuperset(folder + rest)
+    return os.fsdecode(b"%b/%b" % (folder, rest)) if fits else ""
+
+
+def _meant(name: bytes) -> bytes:
+    """What an attribute is called in the layer: one of overlay's own has been given its prefix twice."""
+    return name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name
+
+
+def is_hiding(path: bytes, node: Node) -> bool:
+    """Whether an entry of the root only hides a directory of contents: it is no part of the layer."""
+    return len(path) == 2 and stat.S_ISCHR(node.mode) and not node.device
+
+
+class BlobTree:
+    """See `Directories`."""
+
+    def __init__(self, path: str) -> None:
+        self.root = path
+        self._names: dict[int, dict[bytes, int]] = {}
+
+    @cached_property
+    def image(self) -> Image:
+        """The image, opened when it is first needed: what lies above it may have all that is looked for.
+
+        Raises:
+            SystemFailure: it cannot be read.
+            ArchiveError: it makes no sense.
+        """
+        from cstore.archive.erofs import Image
+
+        return Image(self.root)
+
+    def _find(self, path: bytes) -> Node:
+        node = self.image.root
+        for name in path.split(b"/") if path else ():
+            if not stat.S_ISDIR(node.mode):
+                raise _failure(errno.ELOOP if stat.S_ISLNK(node.mode) else errno.ENOTDIR)
+            number = self._listed(node).get(name)
+            if number is None:
+                raise _failure(errno.ENOENT)
+            node = self.image.node(number)
+        if is_hiding(path, node):
+            raise _failure(errno.ENOENT)
+        return node
+
+    def _listed(self, node: Node) -> dict[bytes, int]:
+        known = self._names.get(node.nid)
+        if known is None:
+            known = self._names[node.nid] = self.image.names(node)
+        return known
+
+    def names(self, folder: bytes) -> Listing:
+        """See `Directories.names`."""
+        found = []
+        for name, number in sorted(self._listed(self._find(folder)).items()):
+            node = self.image.node(number)
+            if folder or not is_hiding(name, node):
+                kind = Kind.DIRECTORY if stat.S_ISDIR(node.mode) else Kind.OTHER
+                found.append((name, Kind.REGULAR if stat.S_ISREG(node.mode) else kind))
+        return found
+
+    def status(self, folder: bytes, name: bytes) -> os.stat_result:
+        """See `Directories.status`."""
+        return self._find(join_name(folder, name)).status()
+
+    def statuses(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
+        """See `Directories.statuses`."""
+        listed = ((name, self.image.node(number)) for name, number in sorted(self._listed(self._find(folder)).items()))
+        return [(name, node.status()) for name, node in listed if folder or not is_hiding(name, node)]
+
+    def link(self, folder: bytes, name: bytes) -> bytes:
+        """See `Directories.link`."""
+        return self.image.link(self._find(join_name(folder, name)))
+
+    def root_status(self) -> os.stat_result:
+        """See `Directories.root_status`."""
+        return self.image.root.status()
+
+    def attributes(self, path: bytes) -> dict[bytes, bytes]:
+        """The extended attributes of anything, without those that lead to contents."""
+        found = self.image.attributes(self._find(path))
+        return {_meant(name): value for name, value in found.items() if name not in {REDIRECT, METACOPY}}
+
+    def content(self, path: bytes) -> str:
+        """Where the contents of a file are below the directory of contents; "" if they are in the image."""
+        return content_name(self.image.attributes(self._find(path)))
+
+    def attribute(self, path: bytes, name: str) -> bytes:
+        """See `Directories.attribute`. The mark that hides the directories of contents is no part of the root."""
+        value = self.image.attributes(self._find(path)).get(os.fsencode(name))
+        if value is None or (not path and os.fsencode(name) == OPAQUE):
+            raise _failure(errno.ENODATA)
+        return value
+
+    def open_file(self, folder: bytes, name: bytes) -> int:
+        """See `Directories.open_file`."""
+        node = self._find(join_name(folder, name))
+        if not stat.S_ISREG(node.mode):
+            raise _failure(errno.ELOOP if stat.S_ISLNK(node.mode) else errno.ENXIO)
+        content = content_name(self.image.attributes(node))
+        if content:
+            return self._open_content(content)
+        fd = os.memfd_create("content", os.MFD_CLOEXEC)
+        os.write(fd, self.image.data(node, _LARGEST_INLINE))
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def _open_content(self, content: str) -> int:
+        return self._contents.open_file(*split_name(os.fsencode(content)))
+
+    @cached_property
+    def _contents(self) -> Directories:
+        return Directories(contents_of(self.root), os.O_PATH)
+
+    def hold(self) -> int:
+        """See `Directories.hold`."""
+        _ = self.image  # opened by that; it needs no descriptor any more
+        return self._contents.hold()
+
+    def shown(self, path: bytes) -> str:
+        """The name of something in the image, for messages."""
+        return f"{self.root}:/{os.fsdecode(path)}"
+
+    def close(self) -> None:
+        """Close everything."""
+        if "image" in vars(self):
+            self.image.close()
+        if "_contents" in vars(self):
+            self._contents.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+Tree = Directories | BlobTree
+"""A layer's own tree, read by names."""
+
+
+def _failure(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,284 @@
+"""EROFS images, read without mounting them: the tree of a composefs layer, which has everything but file contents.
+
+    0       composefs header: magic, version, flags
+    1024    superblock
+    …       inodes of 32 or 64 bytes, each followed by its attributes and perhaps the tail of its data; blocks of names
+
+Only what composefs writes is understood: plain, inline and (for files whose contents are elsewhere) chunked data, no
+compression. Nothing in an image is believed: whatever leads out of it, or in circles, is an `ArchiveError`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING, Self
+
+from cstore.errors import ArchiveError, SystemFailure
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+_SUPERBLOCK_AT = 1024
+_MAGIC = 0xE0F5E1E2
+_COMPOSEFS_MAGIC = 0xD078629A
+_SUPERBLOCK = struct.Struct("<IIIBBHQQIIII16s16sI")
+"""Up to the incompatible features."""
+_COMPACT = struct.Struct("<HHHHIIIIHHI")
+_EXTENDED = struct.Struct("<HHHHQIIIIQII16x")
+_ENTRY = struct.Struct("<QHBB")
+_XATTR = struct.Struct("<BBH")
+_PLAIN, _INLINE, _CHUNKED = 0, 2, 4
+_PREFIXES = {
+    0: b"",
+    1: b"user.",
+    2: b"system.posix_acl_access",
+    3: b"system.posix_acl_default",
+    4: b"trusted.",
+    5: b"lustre.",
+    6: b"security.",
+}
+_KNOWN_FEATURES = 0x4 | 0x8
+"""Chunked files and a device table, which stays unused."""
+_DEEPEST = 4096
+_LONGEST_LINK = 4096
+_HAS_ACL = 0x1
+
+
+class Node(Value):
+    """One inode: what stat(2) would say of it, and where its data and attributes are in the image."""
+
+    nid: int
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    nlink: int
+    device: int
+    layout: int
+    address: int
+    attributes_at: int
+    attributes_size: int
+
+    def status(self) -> os.stat_result:
+        """The same in the form of stat(2)."""
+        seconds = self.mtime_ns // 1_000_000_000
+        plain = (self.mode, self.nid, 0, self.nlink, self.uid, self.gid, self.size, seconds, seconds, seconds)
+        times = {f"st_{name}_ns": self.mtime_ns for name in ("atime", "mtime", "ctime")}
+        return os.stat_result(plain, {**times, "st_rdev": self.device})
+
+
+class Image:
+    """An image, open for reading. Used as a context manager."""
+
+    def __init__(self, path: str) -> None:
+        """Open it.
+
+        Raises:
+            SystemFailure: it cannot be read.
+            ArchiveError: it is no image, or one of a kind that is not understood.
+        """
+        self.path = path
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise self._flaw("it is no regular file")
+                self._data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+            finally:
+                os.close(fd)
+        except ValueError:
+            raise self._flaw("it is empty") from None
+        except OSError as error:
+            raise SystemFailure("read", path, error) from error
+        try:
+            self._begin()
+        except BaseException:
+            self._data.close()
+            raise
+
+    def _begin(self) -> None:
+        magic, _, _, bits, _, root, _, seconds, nanoseconds, blocks, meta, shared, _, _, features = _SUPERBLOCK.unpack(
+            self._bytes(_SUPERBLOCK_AT, _SUPERBLOCK.size)
+        )
+        if magic != _MAGIC:
+            raise self._flaw("it is no EROFS image")
+        if not 9 <= bits <= 16 or features & ~_KNOWN_FEATURES:
+            raise self._flaw("it uses features of EROFS that composefs does not")
+        if len(self._data) < blocks << bits:
+            raise self._flaw("it is cut")
+        self._bits, self._block = bits, 1 << bits
+        self._meta, self._shared = meta << bits, shared << bits
+        self._time = seconds * 1_000_000_000 + nanoseconds
+        self.root = self.node(root)
+        if not stat.S_ISDIR(self.root.mode):
+            raise self._flaw("its root is no directory")
+
+    @property
+    def has_acls(self) -> bool:
+        """Whether files in it may have ACLs; without any, the kernel need not look for them."""
+        magic, _, flags = struct.unpack_from("<III", self._data)
+        return bool(magic == _COMPOSEFS_MAGIC and flags & _HAS_ACL)
+
+    def _flaw(self, reason: str) -> ArchiveError:
+        return ArchiveError(f"{self.path} is damaged: {reason}")
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        if start < 0 or start + size > len(self._data):
+            raise self._flaw("it is cut, or something in it lies outside of it")
+        return self._data[start : start + size]
+
+    # ── inodes ──
+
+    def node(self, nid: int) -> Node:
+        """Read an inode.
+
+        Raises:
+            ArchiveError: there is none of this number, or it makes no sense.
+        """
+        start = self._meta + (nid << 5)
+        (form,) = struct.unpack("<H", self._bytes(start, 2))
+        layout = form >> 1 & 7
+        if form & 1:
+            head = self._bytes(start, _EXTENDED.size)
+            _, count, mode, _, size, place, _, uid, gid, seconds, nanoseconds, nlink = _EXTENDED.unpack(head)
+            time, end = seconds * 1_000_000_000 + nanoseconds, start + _EXTENDED.size
+        else:
+            head = self._bytes(start, _COMPACT.size)
+            _, count, mode, nlink, size, _, place, _, uid, gid, _ = _COMPACT.unpack(head)
+            time, end = self._time, start + _COMPACT.size
+        if layout not in {_PLAIN, _INLINE, _CHUNKED}:
+            raise self._flaw(f"inode {nid} has data of a form that composefs does not use")
+        taken = 12 + 4 * (count - 1) if count else 0
+        device = place if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else 0
+        return Node(nid, mode, uid, gid, size, time, nlink, device, layout, place << self._bits, end, taken)
+
+    def data(self, node: Node, most: int) -> bytes:
+        """The data of an inode that has it in the image.
+
+        Raises:
+            ArchiveError: it has not, or more than `most` bytes.
+        """
+        if node.size > most:
+            raise self._flaw(f"inode {node.nid} has {node.size} bytes of data")
+        if not node.size:
+            return b""
+        if node.layout == _CHUNKED:
+            raise self._flaw(f"inode {node.nid} has no data in the image")
+        if node.layout == _PLAIN:
+            return self._bytes(node.address, node.size)
+        tail = node.size % self._block
+        whole = node.size - tail
+        head = self._bytes(node.address, whole) if whole else b""
+        return head + self._bytes(node.attributes_at + node.attributes_size, tail)
+
+    def link(self, node: Node) -> bytes:
+        """The text of a symbolic link."""
+        return self.data(node, _LONGEST_LINK)
+
+    def has_data(self, node: Node) -> bool:
+        """Whether the contents of a file are in the image itself."""
+        return node.layout != _CHUNKED
+
+    # ── attributes ──
+
+    def attributes(self, node: Node) -> dict[bytes, bytes]:
+        """The extended attributes of an inode."""
+        found: dict[bytes, bytes] = {}
+        if not node.attributes_size:
+            return found
+        start, end = node.attributes_at, node.attributes_at + node.attributes_size
+        count = self._bytes(start, 12)[4]
+        place = start + 12 + 4 * count
+        if place > end:
+            raise self._flaw(f"the attributes of inode {node.nid} make no sense")
+        for (number,) in struct.iter_unpack("<I", self._bytes(start + 12, 4 * count)):
+            self._attribute(self._shared + 4 * number, found)
+        while place + _XATTR.size <= end:
+            place = self._attribute(place, found)
+        return found
+
+    def _attribute(self, place: int, found: dict[bytes, bytes]) -> int:
+        """Read one attribute; return where the next one begins."""
+        length, index, size = _XATTR.unpack(self._bytes(place, _XATTR.size))
+        if index not in _PREFIXES:
+            raise self._flaw("an attribute has a prefix that composefs does not use")
+        body = self._bytes(place + _XATTR.size, length + size)
+        if length or index:
+            found[_PREFIXES[index] + body[:length]] = body[length:]
+        end: int = place + _XATTR.size + length + size
+        return end + 3 & ~3
+
+    # ── directories ──
+
+    def names(self, node: Node) -> dict[bytes, int]:
+        """What is in a directory: names and inode numbers, without `.` and `..`.
+
+        Raises:
+            ArchiveError: it makes no sense.
+        """
+        if not stat.S_ISDIR(node.mode):
+            raise self._flaw(f"inode {node.nid} is no directory")
+        data = self.data(node, len(self._data))
+        found: dict[bytes, int] = {}
+        for start in range(0, len(data), self._block):
+            self._read_names(data[start : start + self._block], found)
+        for name in (b".", b".."):
+            found.pop(name, None)
+        return found
+
+    def _read_names(self, block: bytes, found: dict[bytes, int]) -> None:
+        if len(block) < _ENTRY.size:
+            raise self._flaw("a directory is cut")
+        first = _ENTRY.unpack_from(block)[1]
+        if first % _ENTRY.size or not _ENTRY.size <= first <= len(block):
+            raise self._flaw("a directory makes no sense")
+        entries = [_ENTRY.unpack_from(block, place) for place in range(0, first, _ENTRY.size)]
+        ends = [entry[1] for entry in entries[1:]] + [len(block)]
+        for (nid, start, _, _), end in zip(entries, ends, strict=True):
+            name = block[start:end].split(b"\0", 1)[0]
+            if start > end or not name or b"/" in name:
+                raise self._flaw("a directory has a name that cannot be one")
+            found[name] = nid
+
+    def walk(self) -> Iterator[tuple[bytes, Node]]:
+        """Every path with its inode, depth-first, each directory's names in the order of their bytes; first the root.
+
+        Raises:
+            ArchiveError: something makes no sense, or a directory lies in itself.
+        """
+        yield b"", self.root
+        stack = [(b"", self.root.nid, iter(sorted(self.names(self.root).items())))]
+        above = {self.root.nid}
+        while stack:
+            folder, nid, names = stack[-1]
+            for name, number in names:
+                node = self.node(number)
+                path = folder + b"/" + name if folder else name
+                yield path, node
+                if stat.S_ISDIR(node.mode):
+                    if number in above or len(stack) > _DEEPEST:
+                        raise self._flaw("a directory lies in itself")
+                    above.add(number)
+                    stack.append((path, number, iter(sorted(self.names(node).items()))))
+                    break
+            else:
+                above.discard(nid)
+                stack.pop()
+
+    def close(self) -> None:
+        """Close it."""
+        self._data.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,133 @@
+"""The images of composefs layers, mounted for as long as it takes to put them beneath an overlay mount.
+
+erofs        from the file itself (Linux 6.12), or a loop device where the kernel wants a block device
+overlay      takes a private copy of each; so nothing of them is left when they are unmounted here
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from cstore.archive.composefs import contents_of, is_blob
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError, SystemFailure
+from cstore.fs import within
+from cstore.kernel import fsmount, mount, mountinfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import ExitStack
+
+    from cstore.idmap import IDMap
+
+_FROM_DESCRIPTORS = (6, 15)
+"""From here on overlay takes a lower directory of a mount that hangs nowhere."""
+
+
+def mount_image(path: str, *, by_loop: bool = False) -> int:
+    """Mount an image; return a descriptor of a mount that hangs nowhere.
+
+    `by_loop`: by a loop device at once, as where the kernel does not take the file.
+
+    Raises:
+        DriverError: the kernel refuses.
+        ArchiveError: it is no image.
+        SystemFailure: it cannot be read.
+    """
+    from cstore.archive.erofs import Image
+
+    with Image(path) as image:
+        acls = image.has_acls
+    try:
+        if not by_loop:
+            try:
+                return _mount(path, acls=acls)
+            except OSError as error:
+                if error.errno != errno.ENOTBLK:
+                    raise
+        from cstore.kernel.loop import attached
+
+        with attached(path) as device:
+            return _mount(device, acls=acls)
+    except OSError as error:
+        raise DriverError(
+            NAME,
+            f"the composefs image {path} cannot be mounted: {os.strerror(error.errno or 0)}",
+            hint="this needs root and a kernel with EROFS",
+        ) from None
+
+
+def _mount(source: str, *, acls: bool) -> int:
+    fd = -1
+    try:
+        with fsmount.Configuration("erofs") as configuration:
+            if len(os.fsencode(source)) > fsmount.LONGEST_VALUE:
+                fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+                source = f"/proc/self/fd/{fd}"
+            configuration.set("source", source)
+            configuration.set_flag("ro")
+            if not acls:
+                configuration.set_flag("noacl")
+            configuration.create()
+            return configuration.mount(fsmount.ATTR_RDONLY)
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def image_directory(path: str, version: tuple[int, int], opened: ExitStack, id_map: IDMap) -> str:
+    """A directory that shows an image until `opened` ends, with the owners of `id_map`, to put it beneath an overlay.
+
+    Raises:
+        DriverError: the kernel refuses.
+    """
+    fd = mount_image(path)
+    opened.callback(os.close, fd)
+    if id_map:
+        _shift(path, fd, id_map)
+    if version >= _FROM_DESCRIPTORS:
+        return f"/proc/self/fd/{fd}"
+    import tempfile
+
+    point = tempfile.mkdtemp(prefix="cstore-image-")
+    opened.callback(os.rmdir, point)
+    fsmount.attach(fd, point)
+    opened.callback(mount.unmount, point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+    return point
+
+
+def _shift(path: str, fd: int, id_map: IDMap) -> None:
+    from cstore.kernel.userns import mapped_namespace
+
+    namespace = mapped_namespace(id_map)
+    try:
+        fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, user_namespace=namespace)
+    except OSError as error:
+        reason = f"the composefs image {path} cannot be shown with other owners: {os.strerror(error.errno or 0)}"
+        raise DriverError(NAME, reason, hint="this needs Linux 5.19") from None
+    finally:
+        os.close(namespace)
+
+
+def release_images(layer: str) -> None:
+    """Unmount the images that the Go tool mounts in the directory of a layer above those that they belong to.
+
+    Raises:
+        SystemFailure: the kernel refuses.
+    """
+    if not within.is_directory(layer, "composefs-layers"):
+        return
+    for name in within.list_directory(layer, "composefs-layers"):
+        point = os.path.join(layer, "composefs-layers", name)
+        try:
+            while mountinfo.is_mountpoint(point):
+                mount.unmount(point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+        except OSError as error:
+            raise SystemFailure("unmount", point, error) from None
+
+
+def data_of(lowers: Sequence[str]) -> list[str]:
+    """The directories with the contents of the images among `lowers`, each once."""
+    return list(dict.fromkeys(contents_of(lower) for lower in lowers if is_blob(lower)))
