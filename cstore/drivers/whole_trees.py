@@ -218,13 +218,8 @@ class WholeTrees:
         target = home.tree(layer)
         if not os.path.lexists(target):
             return NoRemoval()
-        staging = home.staging.reserve()
-        try:
-            staging.take(target)
-        except BaseException:
-            staging.remove()
-            raise
-        return StagedRemoval(staging)
+        staging = home.staging.put_aside(target)
+        return NoRemoval() if staging is None else StagedRemoval(staging)
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""

@@ -20,6 +20,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree
 from cstore.fs.tree.remove import remove_tree
@@ -71,6 +72,28 @@ class StagingRoot:
         except OSError as error:
             raise SystemFailure("make a staging directory in", self.path, error) from None
         raise SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
+
+    def put_aside(self, path: str) -> StagingDirectory | None:
+        """Move `path` out of sight; None if that needs space that is not there, and `path` was deleted where it was.
+
+        Nothing may need it any more when this is called, whether it is there, or half of it.
+
+        Raises:
+            SystemFailure: it cannot be moved or deleted.
+        """
+        try:
+            staging = self.reserve()
+        except SystemFailure as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self._destroy(path)
+            return None
+        try:
+            staging.take(path)
+        except BaseException:
+            staging.remove()
+            raise
+        return staging
 
     def sweep(self) -> SweepResult:
         """Remove everything here whose owner is gone; leave alone what is in use.

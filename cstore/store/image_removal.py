@@ -10,10 +10,10 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
-from cstore.errors import ImageUsedByContainer, NotAnImage, SystemFailure, UnsafeID
+from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
 from cstore.store.lookup import children_of_layer, nowhere
 from cstore.store.places import Shelf
-from cstore.store.removal import DISK_FULL, discard, make_room, remove_layers
+from cstore.store.removal import discard, remove_layers
 from cstore.store.session import Trusted, is_made, writing
 from cstore.values import Value
 
@@ -52,7 +52,7 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         images = [shelf.table for shelf in shelves]
         place, image = _found(writer, images, word)
         doomed = _doomed(writer, images, image)
-        _remove_record(writer, shelves[place], image.id, doomed)
+        _remove_record(writer, shelves[place], image.id)
         remove_layers(writer, doomed)
         return doomed
 
@@ -141,17 +141,10 @@ def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
     return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
 
 
-def _remove_record(writer: Writer, shelf: _Shelf, image: str, doomed: tuple[str, ...]) -> None:
+def _remove_record(writer: Writer, shelf: _Shelf, image: str) -> None:
     """Save the records without the image, and take its data out of sight."""
     shelf.table.remove(image)
-    try:
-        shelf.save()
-    except SystemFailure as error:
-        if error.errno not in DISK_FULL:
-            raise
-        for layer in doomed:
-            make_room(writer, layer)
-        shelf.save()
+    shelf.save()
     with suppress(UnsafeID):
         for path in (shelf.layout.image_data(image), shelf.layout.image_run_data(image)):
             discard(writer, path)

@@ -250,18 +250,13 @@ class OverlayDriver:
             return NoRemoval()
         self._mounter.unmount(place)
         link = place.link
-        staging = self._staging(place.home).reserve()
-        try:
-            staging.take(place.path)
-        except BaseException:
-            staging.remove()
-            raise
+        staging = self._staging(place.home).put_aside(place.path)
         # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
         path = os.path.join(place.home, "l", link)
         with suppress(OSError):
             if link and os.readlink(path) == f"../{layer}/diff":
                 os.unlink(path)
-        return StagedRemoval(staging)
+        return NoRemoval() if staging is None else StagedRemoval(staging)
 
     def _writable(self, layer: str) -> Place:
         place = self._homes.find(layer)
