@@ -27,7 +27,7 @@ def delete_container(context: Context, word: str) -> None:
     """
     if not is_made(context.layout):
         raise NotAContainer(word)
-    with writing(context, Shelf.LAYERS, Shelf.CONTAINERS) as writer:
+    with writing(context, Shelf.LAYERS, Shelf.CONTAINERS, freeing=True) as writer:
         container = writer.containers.resolve(word)
         if container is None:
             raise NotAContainer(word)

@@ -59,7 +59,7 @@ def collect(context: Context, *, dry_run: bool = False, quarantine_age: float | 
     if dry_run:
         return [*_staged(context), *_found_twice(context), *old]
     staged = list(_staged(context))
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS) as writer:
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True) as writer:
         found = list(_unrecorded(context, writer))
         failures = [failure for leftover in found if (failure := _remove(writer, leftover))]
     if failures:

@@ -56,7 +56,7 @@ def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not (is_made(context.layout) or context.additional):
         raise ImageUnknown(word)
-    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+    with writing(context, Shelf.LAYERS, graph=True, freeing=True) as writer, writer.mounts() as mounts:
         layer = _mounted_layer(writer, _with_layers(get_image(writer, word)))
         return count_down(context, mounts, layer.id, force=force)
 

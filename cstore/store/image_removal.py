@@ -47,7 +47,7 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         tables = Trusted(context)
         images = [tables.images, *map(_load, _graph_root_images(context))]
         return _doomed(tables, images, _found(tables, images, word)[1])
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer, _older_images(writer) as older:
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer, _older_images(writer) as older:
         shelves = [_Shelf(writer.images, writer.layout, lambda: writer.save(Shelf.IMAGES)), *older]
         images = [shelf.table for shelf in shelves]
         place, image = _found(writer, images, word)

@@ -60,7 +60,7 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
     try:
         yield path
     finally:
-        with writing(context, Shelf.LAYERS, graph=True):
+        with writing(context, Shelf.LAYERS, graph=True, freeing=True):
             context.driver.unmount(layer)
 
 
@@ -109,7 +109,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not is_made(context.layout):
         raise LayerUnknown(word)
-    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+    with writing(context, Shelf.LAYERS, graph=True, freeing=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
         return count_down(context, mounts, layer.id, force=force)
 
@@ -205,7 +205,7 @@ def shutdown(context: Context, *, force: bool = False) -> None:
     """
     if not is_made(context.layout):
         return
-    with writing(context, Shelf.LAYERS, graph=True) as writer:
+    with writing(context, Shelf.LAYERS, graph=True, freeing=True) as writer:
         with writer.mounts() as mounts:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
             busy = list(dict.fromkeys((*counted, *_found_mounted(context))))

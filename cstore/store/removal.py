@@ -34,6 +34,7 @@ from cstore.store.lookup import (
     nowhere,
 )
 from cstore.store.places import Shelf
+from cstore.store.reserve import given_up
 from cstore.store.session import Trusted, Writer, is_made, writing
 
 TYPE_CHECKING = False
@@ -53,7 +54,7 @@ def delete_layer(context: Context, word: str) -> None:
     """
     if not is_made(context.layout):
         raise NotALayer(word)
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:
             raise nowhere(writer, word, NotALayer(word))
@@ -107,7 +108,7 @@ def delete_item(context: Context, word: str) -> None:
         Shelf.IMAGES: (Shelf.IMAGES,),
         Shelf.CONTAINERS: (Shelf.LAYERS, Shelf.CONTAINERS),
     }[item.shelf]
-    with writing(context, *shelves) as writer:
+    with writing(context, *shelves, freeing=True) as writer:
         if find_own_item(writer, item.id, (item.shelf,)) is None:
             raise LayerUnknown(word)
         _REMOVERS[item.shelf](writer, item)
@@ -229,7 +230,8 @@ def withdraw(writer: Writer, layer: str) -> None:
     if layer in writer.layers:
         writer.layers.remove(layer)
     try:
-        writer.save(Shelf.LAYERS)
+        with given_up(writer.layout):
+            writer.save(Shelf.LAYERS)
     except SystemFailure:
         if is_whole(writer, layer) or not _is_recorded(writer, layer):
             raise  # what was renamed and not synced may be whole after a power cut

@@ -20,6 +20,7 @@ from cstore.records.mounts import MountTable
 from cstore.store.extra_stores import ExtraStore
 from cstore.store.places import Shelf
 from cstore.store.reading import load_table
+from cstore.store.reserve import given_up, kept_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,8 +154,12 @@ class Writer(Trusted):
 
 
 @contextmanager
-def writing(context: Context, *shelves: Shelf, graph: bool = False, recovering: bool = True) -> Iterator[Writer]:
+def writing(
+    context: Context, *shelves: Shelf, graph: bool = False, recovering: bool = True, freeing: bool = False
+) -> Iterator[Writer]:
     """Hold the exclusive locks of `shelves`, with `graph` the graph lock too, and give a view to change records.
+
+    What makes room, `freeing`, may use the space that is kept back for it.
 
     What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
@@ -166,19 +171,26 @@ def writing(context: Context, *shelves: Shelf, graph: bool = False, recovering: 
 
     make_roots(context.layout)
     sweep(context)
+    reserve = given_up(context.layout) if freeing else kept_back(context.layout)
     held: dict[Shelf, list[HeldLock]] = {}
     writer = Writer(context, held)
+    with reserve, _finished(writer), ExitStack() as stack:
+        if graph:
+            writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
+        for shelf in Shelf:
+            if shelf in shelves:
+                locks = [LockFile(path) for path in context.places[shelf].locks]
+                held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
+        if recovering and Shelf.LAYERS in shelves:
+            recover(writer)
+        yield writer
+
+
+@contextmanager
+def _finished(writer: Writer) -> Iterator[None]:
+    """Do what a writer puts off, whatever happens before."""
     try:
-        with ExitStack() as stack:
-            if graph:
-                writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
-            for shelf in Shelf:
-                if shelf in shelves:
-                    locks = [LockFile(path) for path in context.places[shelf].locks]
-                    held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
-            if recovering and Shelf.LAYERS in shelves:
-                recover(writer)
-            yield writer
+        yield
     finally:
         writer.finish()
 
