@@ -71,10 +71,11 @@ def _flaw_of(name: str, noun: str) -> str:
     return ""
 
 
-def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
+def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> int:
     """Open an item for reading and return its descriptor, which the caller closes.
 
-    The owner's list of names is not asked: a file that is there is readable, as with the peer.
+    The owner's list of names is not asked: a file that is there is readable, as with the peer. `path` is where the item
+    is if it does not have its name yet.
 
     Raises:
         InvalidDataName: there can be no such item.
@@ -83,7 +84,7 @@ def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
     """
     from cstore.archive.directories import open_quietly
 
-    path = os.path.join(directory, file_name(key, noun))
+    path = path or os.path.join(directory, file_name(key, noun))
     try:
         fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
@@ -96,15 +97,15 @@ def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
     raise SystemFailure("read the data item", path, OSError(errno.EINVAL, ""), hint="it is not a regular file")
 
 
-def read_item(directory: str, key: str, *, noun: str = "layer") -> bytes:
-    """Read an item whole.
+def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> bytes:
+    """Read an item whole; otherwise as `open_item`.
 
     Raises:
         InvalidDataName: there can be no such item.
         DataItemUnknown: there is none.
         SystemFailure: it cannot be read.
     """
-    fd = open_item(directory, key, noun=noun)
+    fd = open_item(directory, key, noun=noun, path=path)
     try:
         return b"".join(_blocks(fd))
     except OSError as error:

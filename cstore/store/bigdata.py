@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import DataItemUnknown, InvalidDataName
+from cstore.errors import CstoreError, DataItemUnknown, InvalidDataName
 from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, read_item, write_item
 from cstore.records.images import with_digest
 from cstore.records.model import Image, Layer
+from cstore.store.item_journal import begin, conclude, item_directory, path_of_new
 from cstore.store.kinds import KINDS
 from cstore.store.lookup import (
     get_container,
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
 
 
 class _Owner(Value):
-    """A record and the directory of its data items."""
+    """A record and the store that has its data items."""
 
     record: Layer | Image | Container
-    directory: str
+    layout: Layout
 
 
 def data_names(context: Context, shelf: Shelf, word: str) -> tuple[str, ...]:
@@ -89,7 +90,7 @@ def data_digest(context: Context, shelf: Shelf, word: str, key: str) -> str:
 
 
 def set_data(context: Context, shelf: Shelf, word: str, key: str, data: bytes, digest: str = "") -> None:
-    """Set a data item: the file first, then the record, if that says anything else than before.
+    """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
 
     `digest` is for manifests of images, whose digest need not be that of all their bytes; "" takes SHA-256.
 
@@ -104,9 +105,25 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: bytes, d
     with writing(context, shelf) as writer:
         record = _get_own(writer, shelf, word)
         changed = with_item(record, key, data, digest)
-        _write(_directory(context.layout, shelf, record.id), key, data, shelf, sync=context.sync)
-        writer.table(shelf).replace(changed)
-        writer.save(shelf)
+        if changed == record:
+            _write(item_directory(context.layout, shelf, record.id), key, data, shelf, sync=context.sync)
+            return
+        _check_free(item_directory(context.layout, shelf, record.id), key, shelf)
+        begin(writer, shelf, changed, key, data)
+        try:
+            writer.table(shelf).replace(changed)
+            writer.save(shelf)
+        except BaseException:
+            with suppress(CstoreError):  # the first error is the one to tell
+                conclude(writer, shelf)
+            raise
+        conclude(writer, shelf)
+
+
+def _check_free(directory: str, key: str, shelf: Shelf) -> None:
+    path = os.path.join(directory, file_name(key, shelf.value))
+    if os.path.isdir(path) and not os.path.islink(path):
+        raise InvalidDataName(shelf.value, key, "a directory has that name")
 
 
 # ── for those who make records ──
@@ -149,7 +166,7 @@ def store_items(writer: Writer, shelf: Shelf, owner: str, data: Mapping[str, byt
         InvalidDataName: no file name can be made from a key.
         SystemFailure: a file could not be written.
     """
-    directory = _directory(writer.layout, shelf, owner)
+    directory = item_directory(writer.layout, shelf, owner)
     for key in data:
         file_name(key, shelf.value)
     clear_items(writer, shelf, owner)
@@ -170,7 +187,7 @@ def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
     """
     from cstore.store.removal import discard
 
-    directory = _directory(writer.layout, shelf, owner)
+    directory = item_directory(writer.layout, shelf, owner)
     if shelf is not Shelf.IMAGES or not os.path.isdir(os.path.join(directory, CALLERS_DIRECTORY)):
         discard(writer, directory)
         return
@@ -200,7 +217,7 @@ def _owner(context: Context, shelf: Shelf, word: str) -> _Owner:
         layout = layout_of_image(tables, layout, record.id)
     else:
         record = get_container(tables, word)
-    return _Owner(record, _directory(layout, shelf, record.id))
+    return _Owner(record, layout)
 
 
 def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
@@ -209,17 +226,13 @@ def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
     return finders[shelf](tables, word)
 
 
-def _directory(layout: Layout, shelf: Shelf, owner: str) -> str:
-    paths = {Shelf.LAYERS: layout.layer_data, Shelf.IMAGES: layout.image_data, Shelf.CONTAINERS: layout.container_data}
-    return paths[shelf](owner)
-
-
 def _read(owner: _Owner, shelf: Shelf, key: str) -> bytes:
     noun = shelf.value
     if not key:
         raise DataItemUnknown(noun, owner.record.id, key)
     try:
-        return read_item(owner.directory, key, noun=noun)
+        directory = item_directory(owner.layout, shelf, owner.record.id)
+        return read_item(directory, key, noun=noun, path=path_of_new(owner.layout, shelf, owner.record, key))
     except InvalidDataName:
         raise DataItemUnknown(noun, owner.record.id, key) from None
 

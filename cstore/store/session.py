@@ -167,7 +167,7 @@ def writing(
         LockTimeout: somebody else held a lock for longer than the store's patience.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
-    from cstore.store.recovery import recover, sweep
+    from cstore.store.recovery import finish_items, recover, sweep
 
     make_roots(context.layout)
     sweep(context)
@@ -183,6 +183,8 @@ def writing(
                 held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
         if recovering and Shelf.LAYERS in shelves:
             recover(writer)
+        if recovering:
+            finish_items(writer, shelves)
         yield writer
 
 
