@@ -229,6 +229,10 @@ class WholeTrees:
         """See `Driver.sweep`."""
         return [path for home in self._own_homes() for path in home.staging.sweep().removed]
 
+    def debris(self) -> list[str]:
+        """See `Driver.debris`: trees have nothing beside them."""
+        return []
+
     def _own_homes(self) -> list[TreeHome]:
         return [self._home] if self._image_home is self._home else [self._home, self._image_home]
 

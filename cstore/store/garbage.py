@@ -5,7 +5,8 @@
     layer       a driver's tree without a record
     tar-split   a tar-split file without a record
     data        a directory of data items without a record
-    temporary   a record file that was never renamed into place
+    temporary   a record file, or a data item, that was never renamed into place
+    link        what the driver has beside its trees, and that belongs to none of them
     quarantine  what a repair took out of the store long enough ago; only if that is asked for
 
 A record file that cannot be trusted ends the collection before anything is removed: what it described is no garbage.
@@ -16,12 +17,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, SystemFailure, UnsafeID
+from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.staging import StagingRoot
 from cstore.ids import flaw_of_id, flaw_of_part
 from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
+from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, tree_names
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, is_made, writing
@@ -30,6 +34,7 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cstore.layout import Layout
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -98,10 +103,16 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     for layer in trees:
         if layer not in kept:
             yield from _tree_leftover(context, layer)
+    for path in context.driver.debris():
+        yield from _leftover(path, "link")
     yield from _layer_files(context, kept, set(trees))
-    yield from _item_directories(layout.images, set(tables.images.ids()))
+    images = set(tables.images.ids())
     containers = set(tables.containers.ids()) | transient_containers(layout)
+    yield from _item_directories(layout.images, images)
     yield from _item_directories(layout.containers, containers)
+    yield from _unfinished_items(layout, {Shelf.LAYERS: layers, Shelf.IMAGES: images, Shelf.CONTAINERS: containers})
+    if layout.run_layers != layout.layers:
+        yield from _temporary_files(layout.run_layers)
 
 
 def _tree_leftover(context: Context, layer: str) -> Iterator[Leftover]:
@@ -142,6 +153,21 @@ def _item_directories(directory: str, known: set[str]) -> Iterator[Leftover]:
             yield from _leftover(path, "temporary")
         elif _ITEM_DIRECTORY.fullmatch(name) and name not in known:
             yield from _leftover(path, "data")
+
+
+def _unfinished_items(layout: Layout, owners: dict[Shelf, set[str]]) -> Iterator[Leftover]:
+    """Find data items that were never renamed into place, but for one that the next writer will conclude."""
+    for shelf, identifiers in owners.items():
+        for owner in sorted(identifiers):
+            with suppress(UnsafeID):
+                yield from _temporary_files(item_directory(layout, shelf, owner), aside_of(layout, shelf, owner))
+
+
+def _temporary_files(directory: str, but: str = "") -> Iterator[Leftover]:
+    for name in _names(directory) if os.path.isdir(directory) else ():
+        path = os.path.join(directory, name)
+        if name.startswith(TEMPORARY_PREFIX) and path != but and os.path.isfile(path):
+            yield from _leftover(path, "temporary")
 
 
 def _names(directory: str) -> list[str]:

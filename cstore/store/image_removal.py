@@ -1,8 +1,7 @@
 """Images out, with the layers that nothing else needs.
 
-The record goes first, in one step, then the data, then the layers. Broken off in between, what is left is whole layers
-that belong to no image, which `check` names and the next pull of the image takes up again; never an image without its
-layers. (semantics 12.3)
+The record goes first, in one step, then the data, then the layers; before all of them, a note of what is to go, by
+which the next writer concludes it (intents.py). Never is there an image without its layers. (semantics 12.3)
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
+from cstore.store.intents import Intent
 from cstore.store.lookup import children_of_layer, nowhere
 from cstore.store.places import Shelf
 from cstore.store.removal import discard, remove_layers
@@ -52,8 +52,15 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         images = [shelf.table for shelf in shelves]
         place, image = _found(writer, images, word)
         doomed = _doomed(writer, images, image)
-        _remove_record(writer, shelves[place], image.id)
-        remove_layers(writer, doomed)
+        intent = Intent(context)
+        try:
+            intent.note(layers=list(doomed), data=image.id)
+            _remove_record(writer, shelves[place], image.id)
+            remove_layers(writer, doomed)
+        except BaseException:
+            intent.leave()  # the next writer sees how far this came
+            raise
+        intent.done()
         return doomed
 
 

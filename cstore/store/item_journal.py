@@ -117,6 +117,12 @@ def path_of_new(layout: Layout, shelf: Shelf, record: Layer | Image | Container,
     return path if os.path.lexists(path) else ""
 
 
+def aside_of(layout: Layout, shelf: Shelf, owner: str) -> str:
+    """Where an item of somebody is put aside until the next writer concludes what was begun; "" if nothing was."""
+    entry = _read(_journal(layout, shelf))
+    return "" if entry is None or entry.owner != owner else _aside(item_directory(layout, shelf, owner), entry.key)
+
+
 def _journal(layout: Layout, shelf: Shelf) -> str:
     directories = {Shelf.LAYERS: layout.layers, Shelf.IMAGES: layout.images, Shelf.CONTAINERS: layout.containers}
     return os.path.join(directories[shelf], "item.json")

@@ -167,6 +167,7 @@ def writing(
         LockTimeout: somebody else held a lock for longer than the store's patience.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
+    from cstore.store import intents
     from cstore.store.recovery import finish_items, recover, sweep
 
     make_roots(context.layout)
@@ -174,6 +175,9 @@ def writing(
     reserve = given_up(context.layout) if freeing else kept_back(context.layout)
     held: dict[Shelf, list[HeldLock]] = {}
     writer = Writer(context, held)
+    left = recovering and intents.are_left(context.layout)
+    if left:
+        shelves = (*shelves, Shelf.LAYERS, Shelf.IMAGES)
     with reserve, _finished(writer), ExitStack() as stack:
         if graph:
             writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
@@ -185,6 +189,8 @@ def writing(
             recover(writer)
         if recovering:
             finish_items(writer, shelves)
+        if left:
+            intents.conclude(writer)
         yield writer
 
 

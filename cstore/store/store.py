@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
+    from cstore.store.intents import Intent
 
 
 def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
@@ -185,6 +186,14 @@ class Store:
         from cstore.store import copying
 
         copying.copy(self._context, sources, target, owner, progress)
+
+    # ── work of several steps ──
+
+    def begin(self) -> Intent:
+        """Begin to make several items, of which all or none shall be there; see `intents.begin`."""
+        from cstore.store import intents
+
+        return intents.begin(self._context)
 
     # ── mounts ──
 

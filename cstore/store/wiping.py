@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError
 from cstore.store.places import Shelf
-from cstore.store.removal import discard_container_data, discard_image_data, take_out
+from cstore.store.removal import discard, discard_container_data, discard_image_data, take_out
 from cstore.store.session import is_made, writing
 
 if TYPE_CHECKING:
@@ -63,5 +63,7 @@ def _wipe_layers(writer: Writer) -> None:
     for leftover in writer.driver.layers():
         if leftover not in writer.layers:
             writer.afterwards(writer.driver.remove(leftover))
+    for path in writer.driver.debris():
+        discard(writer, path)
     if first is not None:
         raise first

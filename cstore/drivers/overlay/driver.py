@@ -271,8 +271,18 @@ class OverlayDriver:
         return [path for home in self._homes.writable for path in self._staging(home).stale()]
 
     def sweep(self) -> list[str]:
-        """See `Driver.sweep`."""
+        """See `Driver.sweep`. A short link goes with the layer that it led to."""
+        from cstore.drivers.overlay.lower import drop_link_of_staged
+
+        for path in self.stale():
+            drop_link_of_staged(path)
         return [path for home in self._homes.writable for path in self._staging(home).sweep().removed]
+
+    def debris(self) -> list[str]:
+        """See `Driver.debris`: short links to layers that are gone, and files that were never renamed into place."""
+        from cstore.drivers.overlay.lower import dangling_links, unfinished_files
+
+        return [path for home in self._homes.writable for path in (*dangling_links(home), *unfinished_files(home))]
 
     # ── using ──
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
+from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.ids import check_part
 from cstore.values import Value
 
@@ -255,6 +256,49 @@ def make_link(place: Place, name: str) -> None:
         if os.readlink(path) != target:
             os.unlink(path)
             os.symlink(target, path)
+
+
+def dangling_links(home: str) -> list[str]:
+    """The short links of a home that lead to layers which are not there."""
+    folder = os.path.join(home, "l")
+    found = []
+    for name in _names_in(folder):
+        with suppress(OSError):
+            parts = os.readlink(os.path.join(folder, name)).split("/")
+            leads_here = len(parts) == 3 and (parts[0], parts[2]) == ("..", "diff")
+            if leads_here and parts[1] not in {"", ".", ".."} and not os.path.lexists(os.path.join(home, parts[1])):
+                found.append(os.path.join(folder, name))
+    return found
+
+
+def unfinished_files(home: str) -> list[str]:
+    """Temporary files of a home that never got their names: its own, and those in the directories of layers."""
+    folders = [home, *(os.path.join(home, layer) for layer in _layers_in(home))]
+    paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
+    return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(TEMPORARY_PREFIX)
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def drop_link_of_staged(staged: str) -> None:
+    """Remove the short links of layers that were moved to a staging directory, if nothing took their place."""
+    home = os.path.dirname(os.path.dirname(staged))
+    for name in _names_in(staged):
+        link = Place(staged, name).link
+        path = os.path.join(home, "l", link)
+        with suppress(OSError):
+            layer = os.readlink(path).split("/")[1:2] if link else []
+            if layer and not os.path.lexists(os.path.join(home, layer[0])):
+                os.unlink(path)
 
 
 def mend_links(homes: Homes, place: Place) -> None:
