@@ -194,7 +194,7 @@ class _Wait:
         waiter.join()
 
     def _start_waiter(self, done: threading.Event) -> threading.Thread:
-        import threading
+        from cstore.kernel.threads import start_thread
 
         own = -1
 
@@ -203,15 +203,15 @@ class _Wait:
             os.close(own)
             done.set()
 
-        waiter = threading.Thread(target=stand_in_queue, name="cstore-lock", daemon=True)
         try:
             own = os.dup(self._fd)
-            waiter.start()
-        except (OSError, RuntimeError) as error:
-            if own >= 0:
-                os.close(own)
-            raise SystemFailure("wait for", self._path, OSError(str(error))) from None
-        return waiter
+        except OSError as error:
+            raise SystemFailure("wait for", self._path, error) from None
+        try:
+            return start_thread("cstore-lock", stand_in_queue)
+        except SystemFailure:
+            os.close(own)
+            raise
 
 
 def _wait_until(done: threading.Event, deadline: float) -> bool:

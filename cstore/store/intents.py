@@ -202,7 +202,11 @@ def _find(layout: Layout) -> list[_Found]:
             fd = os.open(path, _OPEN)
         except OSError:
             continue
-        steps = _steps(fd)
+        try:
+            steps = _steps(fd)
+        except OSError:
+            os.close(fd)  # nobody can tell what it says, now
+            continue
         found.append(_Found(path, fd if _is_ours(path, fd) else -1, steps))
     return found
 
@@ -212,7 +216,7 @@ def _steps(fd: int) -> tuple[dict[str, Any], ...]:
     from cstore.records.scanner import load
 
     steps = []
-    with suppress(OSError, ValueError):
+    with suppress(ValueError):
         for line in os.pread(fd, 1 << 24, 0).split(b"\n")[:-1]:
             step = load(line)
             if not isinstance(step, dict):

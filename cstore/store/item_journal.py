@@ -142,12 +142,22 @@ def _forget(directory: str, key: str) -> None:
 
 
 def _read(path: str) -> _Entry | None:
-    """Read a journal; one that is not whole was never acted upon."""
+    """Read a journal; one that is not whole was never acted upon.
+
+    Raises:
+        SystemFailure: nobody can tell what it says.
+    """
     from cstore.records.scanner import load
 
     try:
         with open(path, "rb") as stream:
-            found: Any = load(stream.read())
+            data = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    try:
+        found: Any = load(data)
         return _Entry(str(found["owner"]), str(found["key"]), int(found["size"]), str(found["digest"]))
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return None
