@@ -9,6 +9,7 @@ between the steps. An intent whose lock is free has lost its owner, and the next
     {"uses": ID}                      a layer that the owner counts on and did not make
     {"image": ID}                     made by the owner: goes, unless somebody has named it, or uses it
     {"data": ID}                      the data of an image that was to go: they go, if its record has gone
+    {"mounted": ID, "count": N}       a layer that the owner mounted for itself, when N mounts of it were counted
     {"names": [...], "of": ID}        to be given to the image, once there is
     {"complete": true}                all items are there: nothing of them goes, and the names are given
 
@@ -233,6 +234,7 @@ def _close(found: _Found) -> None:
 def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
     from cstore.store.removal import discard_image_data
 
+    _unmount(writer, intent.steps)
     if intent.values("complete"):
         _give_names(writer, intent.steps)
         return
@@ -242,6 +244,18 @@ def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
         if image not in writer.images:
             discard_image_data(writer, image)
     _drop_unneeded(writer, [layer for layer in intent.layers if layer not in claimed])
+
+
+def _unmount(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
+    """Take back mounts, unless the count says that they were taken back, or never made."""
+    from cstore.store.mounting import count_down
+
+    for step in (step for step in steps if "mounted" in step):
+        layer = str(step["mounted"])
+        with writer.mounts() as mounts:
+            recorded = mounts.get(layer)
+            if recorded is None or recorded.count >= int(step.get("count", 1)):
+                count_down(writer.context, mounts, layer, force=False)
 
 
 def _give_names(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:

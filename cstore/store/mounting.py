@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from cstore.drivers.contract import MountOptions
 from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY
+from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
@@ -48,11 +49,12 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
     from cstore.store.rootless import alone
 
     if not alone():
-        path = mount(context, layer)
+        intent = Intent(context)
         try:
-            yield path
+            yield _mounted_for(context, layer, intent)
         finally:
             unmount(context, layer)
+            intent.done()
         return
     with writing(context, Shelf.LAYERS, graph=True) as writer:
         record = layer_or_container_layer(writer, context.layout, layer)
@@ -62,6 +64,15 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
     finally:
         with writing(context, Shelf.LAYERS, graph=True, freeing=True):
             context.driver.unmount(layer)
+
+
+def _mounted_for(context: Context, layer: str, intent: Intent) -> str:
+    """Mount a layer for somebody who will unmount it, and note that, should it come to nothing."""
+    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+        record = layer_or_container_layer(writer, context.layout, layer)
+        recorded = mounts.get(record.id)
+        intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
+        return count_up(context, mounts, record.id, lambda: _options(context, writer, record, "", ()))
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:

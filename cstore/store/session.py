@@ -177,7 +177,7 @@ def writing(
     writer = Writer(context, held)
     left = recovering and intents.are_left(context.layout)
     if left:
-        shelves = (*shelves, Shelf.LAYERS, Shelf.IMAGES)
+        shelves, graph = (*shelves, Shelf.LAYERS, Shelf.IMAGES), True
     with reserve, _finished(writer), ExitStack() as stack:
         if graph:
             writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))

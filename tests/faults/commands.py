@@ -36,7 +36,7 @@ COMMANDS: dict[str, list[str]] = {
     "set-metadata": ["set-metadata", "--metadata", "text", "base"],
     "load": ["load", "--quiet", "--input", "{inputs}/archive"],
     "wipe": ["wipe"],
-    "copy": ["copy", "{inputs}/change", "spare:/copied"],
+    "copy": ["copy", "{inputs}/change", "plain:/copied"],
     "mount": ["mount", "con"],
 }
 """What is tried, by the words of the command line."""
@@ -55,6 +55,7 @@ def prepare(store: Store, inputs: str) -> None:
             store.layers.put(NewLayer(id=layer, parent=parent, names=(name,)), fd)
         finally:
             os.close(fd)
+    store.layers.create(NewLayer(id="plain", names=("plain",)))
     store.remove_names("low", ["low"])
     store.remove_names("top", ["top"])
     store.images.create(NewImage(id="image", names=("img",), layer="base", data={"item": b"old"}))

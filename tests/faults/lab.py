@@ -219,7 +219,8 @@ class Laboratory:
         for layer in store.layers.list():
             name = "of a container" if layer.id in own else layer.id
             items = {key: digest(store.layers.get_data(layer.id, key)) for key in layer.data_names}
-            state[f"layer {name}"] = layer.names, layer.parent, layer.metadata, items, contents(store, layer.id)
+            held = contents(store, layer.id) if layer.diff_digest else str(store.layers.changes(layer.id))
+            state[f"layer {name}"] = layer.names, layer.parent, layer.metadata, items, held, store.mounted(layer.id)
         for image in store.images.list():
             items = {key: digest(store.images.get_data(image.id, key)) for key in image.data_names}
             told = dict(image.data_digests), dict(image.data_sizes)
