@@ -21,7 +21,7 @@ import os
 import stat
 import struct
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs.holder import holder_of
@@ -97,7 +97,7 @@ class LockFile:
             yield HeldLock(self.path, fd)
         finally:
             if fd >= 0:
-                os.close(fd)
+                _let_go(fd)
 
     @contextmanager
     def exclusive(self, patience: Patience = FOREVER) -> Iterator[HeldLock]:
@@ -111,7 +111,7 @@ class LockFile:
         try:
             yield HeldLock(self.path, fd)
         finally:
-            os.close(fd)
+            _let_go(fd)
 
     def _acquire(self, patience: Patience, *, exclusive: bool) -> int:
         started = time.monotonic()
@@ -246,6 +246,17 @@ def _try(fd: int, path: str, *, exclusive: bool) -> bool:
         return locks.try_lock(fd, exclusive=exclusive)
     except OSError as error:
         raise SystemFailure("lock", path, error) from None
+
+
+def _let_go(fd: int) -> None:
+    """Give a lock up and close its file; neither has anything to lose by failing.
+
+    It is given up first, because a process that has come by a copy of the descriptor would hold it on.
+    """
+    with suppress(OSError):
+        locks.unlock(fd)
+    with suppress(OSError):
+        os.close(fd)
 
 
 def _still_at(path: str, fd: int) -> bool:

@@ -290,9 +290,12 @@ class Section(Generic[R]):
 
     def _write(self, parts: Sequence[bytes | memoryview], *, sync: bool) -> None:
         """Replace the file. Whatever is raised, `identity` is that of the file which is there then."""
-        from cstore.fs.atomic import PendingFile
+        from cstore.fs.atomic import PendingFile, sync_directory
 
-        make_directory(os.path.dirname(self.path), sync=sync)
+        directory = os.path.dirname(self.path)
+        make_directory(directory, sync=sync)
+        if sync and self.identity is None:
+            sync_directory(os.path.dirname(directory))  # whoever made the directory may not have
         with PendingFile(self.path, sync=sync) as pending:
             for part in parts:
                 pending.write(part)

@@ -15,6 +15,7 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from cstore.errors import SystemFailure
+from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.records.mounts import MountTable
 from cstore.store.extra_stores import ExtraStore
@@ -207,12 +208,15 @@ def make_roots(layout: Layout) -> None:
     """Make the roots and the driver's home, which every program expects of a store, for their owner only."""
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):
+        new = not os.path.isdir(path)
         try:
             make_directories(path)
         except OSError as error:
             raise SystemFailure(
                 "make the directory", path, error, hint="choose another with --graph or --run"
             ) from error
+        if new and path != layout.run_root:
+            sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def is_made(layout: Layout) -> bool:

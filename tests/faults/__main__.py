@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import subprocess
 import sys
 import time
 
@@ -32,7 +33,10 @@ def main() -> int:
                 cases = lab.cases(command)
                 chosen = choice.sample(cases, min(given.sample, len(cases))) if given.sample else cases
                 for case in chosen:
-                    wrong = lab.trial(case)
+                    try:
+                        wrong = lab.trial(case)
+                    except subprocess.TimeoutExpired:
+                        wrong = ["it does not end"]
                     tried += 1
                     bad += bool(wrong)
                     for line in wrong:
