@@ -77,9 +77,9 @@ class PendingFile:
             SystemFailure: nothing was replaced. Only if syncing the directory fails, the new file is in place already.
         """
         try:
+            os.fchmod(self.fd, self.mode)
             if self.sync:
                 os.fdatasync(self.fd)
-            os.fchmod(self.fd, self.mode)
             status = os.fstat(self.fd)
             self._close()  # before the rename: a network file system reports its last errors here
             os.rename(self._temporary, self.path)

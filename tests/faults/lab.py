@@ -124,6 +124,11 @@ class Laboratory:
             env=self._environment, timeout=_TIME,
         )  # fmt: skip
 
+    def command(self, command: str) -> tuple[list[str], dict[str, str], str]:
+        """The words of a command on a fresh copy of the store, its environment, and the graph root."""
+        self._restore()
+        return self._words(command), self._environment, os.path.join(self._store, "graph")
+
     # ── which faults ──
 
     def cases(self, command: str) -> list[Case]:
