@@ -15,7 +15,7 @@ _cstore() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout)
+            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout|--config)
                 globals+=("${COMP_WORDS[i]}")
                 [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
                 globals+=("${COMP_WORDS[++i]}")
@@ -28,14 +28,15 @@ _cstore() {
     case $command in
         '') flags=' --version ' kind=commands ;;
         create-layer|createlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap ' kind=layers ;;
-        import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file -q --quiet -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file ' filed=' -f --file ' kind=layers ;;
-        layers) flags=' -t --tree -q --quick --quiet -j --json --help -h ' kind=nothing ;;
+        import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file --expect --reuse --id-only -q --quiet -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file --expect ' filed=' -f --file ' kind=layers ;;
+        layers) flags=' -t --tree -q --quick --quiet --digest -j --json --help -h ' valued=' --digest ' kind=nothing ;;
         layer) flags=' -j --json --help -h ' kind=layers ;;
         delete-layer|deletelayer) flags=' -j --json --help -h ' kind=layers ;;
         create-storage-layer) flags=' -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap ' kind=layers ;;
         storage-layers) flags=' -j --json --help -h ' kind=nothing ;;
         layer-parent-owners) flags=' -j --json --help -h ' kind=layers ;;
         create-image|createimage) flags=' -i --id -n --name -d --digest -m --metadata -f --metadata-file -j --json --help -h ' valued=' -i --id -n --name -d --digest -m --metadata -f --metadata-file ' filed=' -f --metadata-file ' kind=layers ;;
+        import) flags=' -c --change --image-config -m --message --platform --expect -q --quiet -j --json --help -h ' valued=' -c --change --image-config -m --message --platform --expect ' filed=' --image-config ' kind=nothing ;;
         images) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
         image) flags=' -j --json --help -h ' kind=images ;;
         images-by-digest) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
@@ -102,9 +103,9 @@ _cstore() {
         history) flags=' -j --json --help -h ' kind=images ;;
         check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration -j --json --help -h ' valued=' -m --max --layer --image --max-duration ' listed=' --layer:layers; --image:images;' kind=nothing ;;
         repair) flags=' --dry-run -y --yes --from --name --remove --list --undo -j --json --help -h ' valued=' --from --name --undo ' filed=' --from ' kind=nothing ;;
-        gc) flags=' --dry-run -v --verbose -q --quiet --quarantine -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
+        gc) flags=' --dry-run -v --verbose -q --quiet --foreign --quarantine -y --yes -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
         status) flags=' -j --json --help -h ' kind=nothing ;;
-        config) flags=' --help -h ' kind=files ;;
+        config) flags=' --sources --format --system --user --main -j --json --help -h ' valued=' --format ' kind=nothing ;;
         dedup) flags=' --hash-method --dry-run -v --verbose -q --quiet -j --json --help -h ' valued=' --hash-method ' kind=nothing ;;
         delete) flags=' -j --json --help -h ' kind='layers images containers' ;;
         wipe) flags=' -j --json --help -h ' kind=nothing ;;
@@ -112,7 +113,7 @@ _cstore() {
         unshare) flags=' --help -h ' kind=nothing ;;
         version) flags=' -j --json --help -h ' kind=nothing ;;
     esac
-    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout ' filed+=' -g --graph -R --run --image-store '
+    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare --config --raw -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config ' filed+=' -g --graph -R --run --image-store --config '
     if [[ $listed == *" $previous:"* ]]; then kind=${listed#*" $previous:"} kind=${kind%%;*} word_is_value=1
     elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1
@@ -123,7 +124,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null

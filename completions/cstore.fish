@@ -5,7 +5,7 @@ function __cstore_command -d 'The command on the line, if there is one yet'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout
+        else if contains -- $word -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -28,7 +28,7 @@ function __cstore_items -d 'IDs and names that these commands list'
     set -l globals
     set -l words (commandline -opc)[2..-1]
     while string match -q -- '-*' $words[1]
-        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout; and set -q words[2]
+        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config; and set -q words[2]
             set -a globals $words[1..2]
             set -e words[1..2]
         else
@@ -51,6 +51,7 @@ complete -c cstore -n __cstore_is -a create-storage-layer -d 'Create a tree in t
 complete -c cstore -n __cstore_is -a storage-layers -d 'List the trees that the storage driver knows.'
 complete -c cstore -n __cstore_is -a layer-parent-owners -d 'List owners above layers not in their maps.'
 complete -c cstore -n __cstore_is -a create-image -d 'Create an image of layers.'
+complete -c cstore -n __cstore_is -a import -d 'Make an image of a root file system'\''s tar archive.'
 complete -c cstore -n __cstore_is -a images -d 'List images.'
 complete -c cstore -n __cstore_is -a image -d 'Show what is recorded of images.'
 complete -c cstore -n __cstore_is -a images-by-digest -d 'List the images that have a digest.'
@@ -119,7 +120,7 @@ complete -c cstore -n __cstore_is -a check -d 'Look for damage in the store.'
 complete -c cstore -n __cstore_is -a repair -d 'Heal a damaged store.'
 complete -c cstore -n __cstore_is -a gc -d 'Remove what no record owns.'
 complete -c cstore -n __cstore_is -a status -d 'Show where the store is, and its driver.'
-complete -c cstore -n __cstore_is -a config -d 'Print the configuration as JSON.'
+complete -c cstore -n __cstore_is -a config -d 'Print, explain, check or change the configuration.'
 complete -c cstore -n __cstore_is -a dedup -d 'Let equal files of images share their space.'
 complete -c cstore -n __cstore_is -a delete -d 'Delete items, whether in use or not.'
 complete -c cstore -n __cstore_is -a wipe -d 'Delete all layers, images and containers.'
@@ -135,6 +136,8 @@ complete -c cstore -l storage-opt -x -d 'Driver option ($STORAGE_OPTS); may be r
 complete -c cstore -l no-sync -d 'Do not wait for the disk: faster, unsafe in a power cut.'
 complete -c cstore -l lock-timeout -x -d 'Give up on a lock after so long.'
 complete -c cstore -s U -l unshare -d 'Run in a user namespace (the default when rootless).'
+complete -c cstore -l config -r -F -d 'Configuration file ($CONTAINERS_STORAGE_CONF).'
+complete -c cstore -l raw -d 'Write to a terminal as to a pipe, control characters included.'
 complete -c cstore -s D -l debug -d 'Print debugging information.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s n -l name -x -d 'Name of the new layer; may be repeated.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s i -l id -x -d 'ID of the new layer, instead of a random one.'
@@ -160,12 +163,16 @@ complete -c cstore -n '__cstore_is import-layer importlayer' -l gidmap -x -d 'Ma
 complete -c cstore -n '__cstore_is import-layer importlayer' -l subuidmap -x -d 'Map to the ranges of USER in /etc/subuid; ALL takes every range.'
 complete -c cstore -n '__cstore_is import-layer importlayer' -l subgidmap -x -d 'Map to the ranges of GROUP in /etc/subgid; ALL takes every range.'
 complete -c cstore -n '__cstore_is import-layer importlayer' -s f -l file -r -F -d 'Read the archive from FILE, not from standard input.'
+complete -c cstore -n '__cstore_is import-layer importlayer' -l expect -x -d 'Refuse an archive of another digest, compressed or uncompressed.'
+complete -c cstore -n '__cstore_is import-layer importlayer' -l reuse -d 'Take a layer that has the same contents above the same parent already, if there is one.'
+complete -c cstore -n '__cstore_is import-layer importlayer' -l id-only -d 'Print the ID alone.'
 complete -c cstore -n '__cstore_is import-layer importlayer' -s q -l quiet -d 'Show no progress.'
 complete -c cstore -n '__cstore_is import-layer importlayer' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is import-layer importlayer' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is import-layer importlayer' -a '(__cstore_items layers)'
 complete -c cstore -n '__cstore_is layers' -s t -l tree -d 'Show layers below their parents.'
 complete -c cstore -n '__cstore_is layers' -s q -l quick -l quiet -d 'Print IDs only.'
+complete -c cstore -n '__cstore_is layers' -l digest -x -d 'List only layers whose archive has DIGEST, compressed or uncompressed.'
 complete -c cstore -n '__cstore_is layers' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is layers' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is layer' -s j -l json -d 'Print JSON.'
@@ -199,6 +206,14 @@ complete -c cstore -n '__cstore_is create-image createimage' -s f -l metadata-fi
 complete -c cstore -n '__cstore_is create-image createimage' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is create-image createimage' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is create-image createimage' -a '(__cstore_items layers)'
+complete -c cstore -n '__cstore_is import' -s c -l change -x -d 'Change the config as a Containerfile does; may be repeated.'
+complete -c cstore -n '__cstore_is import' -l image-config -r -F -d 'Begin with the config of an image in FILE, a JSON file.'
+complete -c cstore -n '__cstore_is import' -s m -l message -x -d 'Say TEXT of this step in the image'\''s history.'
+complete -c cstore -n '__cstore_is import' -l platform -x -d 'Say what the image runs on, if it is not this machine.'
+complete -c cstore -n '__cstore_is import' -l expect -x -d 'Refuse an archive of another digest, compressed or uncompressed.'
+complete -c cstore -n '__cstore_is import' -s q -l quiet -d 'Show no progress.'
+complete -c cstore -n '__cstore_is import' -s j -l json -d 'Print JSON.'
+complete -c cstore -n '__cstore_is import' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is images' -s q -l quiet -d 'Print IDs only.'
 complete -c cstore -n '__cstore_is images' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is images' -s h -l help -d 'Show this message and exit.'
@@ -473,13 +488,20 @@ complete -c cstore -n '__cstore_is repair' -s h -l help -d 'Show this message an
 complete -c cstore -n '__cstore_is gc' -l dry-run -d 'Remove nothing; list what would be removed.'
 complete -c cstore -n '__cstore_is gc' -s v -l verbose -d 'List what was removed. On a terminal, that is the default.'
 complete -c cstore -n '__cstore_is gc' -s q -l quiet -d 'List nothing, on a terminal too.'
+complete -c cstore -n '__cstore_is gc' -l foreign -d 'Move what has a name that no tool gives into quarantine.'
 complete -c cstore -n '__cstore_is gc' -l quarantine -x -d 'Throw away what repairs took out of the store longer ago than AGE, too.'
+complete -c cstore -n '__cstore_is gc' -s y -l yes -d 'Do not ask before --foreign and --quarantine, as is done on a terminal.'
 complete -c cstore -n '__cstore_is gc' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is gc' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is status' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is status' -s h -l help -d 'Show this message and exit.'
+complete -c cstore -n '__cstore_is config' -l sources -d 'Show where each value comes from, and what was overridden or passed over.'
+complete -c cstore -n '__cstore_is config' -l format -x -d 'Print what the Go library of VERSION prints: 1.63 or 1.60.'
+complete -c cstore -n '__cstore_is config' -l system -d 'Write for the whole system (the default for root).'
+complete -c cstore -n '__cstore_is config' -l user -d 'Write for this user (the default for other users).'
+complete -c cstore -n '__cstore_is config' -l main -d 'Write into the main file, which tools up to 1.60 read too.'
+complete -c cstore -n '__cstore_is config' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is config' -s h -l help -d 'Show this message and exit.'
-complete -c cstore -n '__cstore_is config' -F
 complete -c cstore -n '__cstore_is dedup' -l hash-method -x -d 'How equal files are found: crc (the default), size or sha256.'
 complete -c cstore -n '__cstore_is dedup' -l dry-run -d 'Change nothing; say what would be saved.'
 complete -c cstore -n '__cstore_is dedup' -s v -l verbose -d 'Say, too, how many files there were and what was saved.'

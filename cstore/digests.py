@@ -1,8 +1,12 @@
-"""Digest values such as `sha256:…`: what is valid, in the peer's order of checks."""
+"""Digests such as `sha256:…`: made, checked (in the Go tool's order) and compared, for all three algorithms."""
 
 from __future__ import annotations
 
 from cstore.errors import InvalidDigest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _hashlib import HASH
 
 _SHAPE = r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+"
 _HEX = frozenset("0123456789abcdef")
@@ -27,3 +31,30 @@ def check_digest(text: str) -> str:
     if len(value) != _HEX_LENGTH[algorithm]:
         raise InvalidDigest(text, "invalid checksum digest length")
     raise InvalidDigest(text, "invalid checksum digest format")
+
+
+def digest_of(data: bytes | memoryview, algorithm: str = "sha256") -> str:
+    """Return the digest of some bytes, as `ALGORITHM:HEX`."""
+    return digest_from(new_hash(algorithm, data))
+
+
+def digest_from(found: HASH) -> str:
+    """Return the digest that a hash object has come to, as `ALGORITHM:HEX`."""
+    return f"{found.name}:{found.hexdigest()}"
+
+
+def new_hash(algorithm: str = "sha256", data: bytes | memoryview = b"") -> HASH:
+    """Begin a hash of an algorithm that digests may have."""
+    import hashlib
+
+    return hashlib.new(algorithm, data, usedforsecurity=False)
+
+
+def algorithm_of(digest: str) -> str:
+    """Return the algorithm of a digest; "" of no digest."""
+    return digest.partition(":")[0]
+
+
+def is_digest_of(digest: str, data: bytes | memoryview) -> bool:
+    """Whether `digest`, a valid one of whatever algorithm, is the one of `data`."""
+    return digest_of(data, algorithm_of(digest)) == digest

@@ -9,11 +9,11 @@ CstoreError
 ├── Taken                  it exists already
 │   ├── IDTaken, TopLayerDiffers, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
-│   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer
+│   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer, ContainerOccupied
 │   ├── ParentIsContainer, LayerChanged, LayersMounted
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
-│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, ReadOnlyStore, Unsupported
+│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
@@ -27,7 +27,7 @@ CstoreError
 ├── NotChecked             nothing can be said about the state of the store
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
-    └── ProgramMissing, ProgramRefused
+    └── ForeignThing, ProgramMissing, ProgramRefused
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
 `peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
@@ -44,8 +44,16 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
 
+def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
+    """Make an error again without its own constructor, whose arguments are not the sentence; its state follows."""
+    return kind.__new__(kind, message)
+
+
 class CstoreError(Exception):
-    """The root of the family: a sentence, the way out, and the peer's words for it."""
+    """The root of the family: a sentence, the way out, and the peer's words for it.
+
+    Every error can be pickled and copied, with its sentence, hint and parts: worker processes pass them on.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -54,6 +62,12 @@ class CstoreError(Exception):
         self.message = message
         self.hint = hint
         self.peer = peer or message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.message), vars(self)
 
     @property
     def kind(self) -> str:
@@ -164,7 +178,7 @@ class AmbiguousImageID(ImageUnknown):
         super().__init__(term)
         self.images = tuple(images)
         self.message = f"{term!r} is the beginning of {len(images)} image IDs, such as {images[0]} and {images[1]}"
-        self.hint, self.peer, self.args = "give more digits", "ambiguous digest string", (self.message,)
+        self.hint, self.peer = "give more digits", "ambiguous digest string"
 
 
 class ParentImageUnknown(ImageUnknown):
@@ -175,7 +189,6 @@ class ParentImageUnknown(ImageUnknown):
         self.parent, self.child = parent, child
         self.message = f"image {child} has no parent" if not parent else f"no image is known as {parent!r}"
         self.peer = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
-        self.args = (self.message,)
 
 
 class DataItemUnknown(UnknownItem):
@@ -187,7 +200,6 @@ class DataItemUnknown(UnknownItem):
         self.message = f"{noun} {owner} has no data item {key!r}"
         self.hint = f"see cstore list-{noun}-data {owner}"
         self.peer = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
-        self.args = (self.message,)
 
 
 class CaseUnknown(UnknownItem):
@@ -291,11 +303,11 @@ class LayerUsedByImage(InUse):
 class LayerUsedByContainer(InUse):
     """A layer was asked to go while it is a container's own."""
 
-    def __init__(self, layer: str, container: str) -> None:
+    def __init__(self, layer: str, container: str, remedy: str = "") -> None:
         self.layer, self.container = layer, container
         super().__init__(
             f"layer {layer} belongs to container {container}",
-            hint=f"delete the container first: cstore delete-container {container}",
+            hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"layer {layer} used by container {container}: layer is in use by a container",
         )
 
@@ -303,12 +315,24 @@ class LayerUsedByContainer(InUse):
 class ImageUsedByContainer(InUse):
     """An image was asked to go while a container came from it."""
 
-    def __init__(self, image: str, container: str) -> None:
+    def __init__(self, image: str, container: str, remedy: str = "") -> None:
         self.image, self.container = image, container
         super().__init__(
             f"image {image} is used by container {container}",
-            hint=f"delete the container first: cstore delete-container {container}",
+            hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"image used by {container}: image is in use by a container",
+        )
+
+
+class ContainerOccupied(InUse):
+    """A container was asked to go while somebody lives in it. `pid` is a process that does, or that holds its mount."""
+
+    def __init__(self, container: str, pid: int, occupant: str, remedy: str = "") -> None:
+        self.container, self.pid = container, pid
+        super().__init__(
+            f"container {container} is in use: {occupant}",
+            hint=f"stop it first: {remedy}" if remedy else f"end process {pid} first",
+            peer=f"container {container} is in use: layer is in use by a container",
         )
 
 
@@ -422,7 +446,6 @@ class IDNotMapped(InvalidIDMap):
         self.noun, self.number, self.side, self.path = noun, number, side, path
         if path:
             self.message = f"{path} needs {side} {noun} {number}, which is in none of the ranges of ID map {text!r}"
-            self.args = (self.message,)
 
     def at(self, path: str) -> IDNotMapped:
         """The same about a file that belongs to the ID."""
@@ -481,6 +504,14 @@ class ReadOnlyStore(Refused):
             f"cannot {action}: the store at {path} is read-only",
             peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
         )
+
+
+class NoStore(Refused):
+    """There is no store where one was to be."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"there is no store at {path}", hint="see --graph and cstore config for where it should be")
 
 
 class Unsupported(Refused):
@@ -678,6 +709,27 @@ class ArchiveTruncated(ArchiveError):
         )
 
 
+class ArchiveForeign(ArchiveError):
+    """Something else than a tar: `found` says what."""
+
+    def __init__(self, found: str, hint: str = "") -> None:
+        self.found = found
+        super().__init__(f"the archive is no tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
+
+
+class ArchiveUnexpected(ArchiveError):
+    """A sound archive that is not the one that was asked for. `digest` is of what came, `diff_digest` uncompressed."""
+
+    def __init__(self, expected: str, digest: str, diff_digest: str, size: int) -> None:
+        self.expected, self.digest, self.diff_digest, self.size = expected, digest, diff_digest, size
+        found = f"it has digest {digest}" + (f", uncompressed {diff_digest}" if diff_digest != digest else "")
+        if not size:
+            found = "nothing came: it is empty"
+        wanted = f", expected {expected}" if expected else ""
+        hint = "see whether the program that writes it failed" if not size else "fetch it again"
+        super().__init__(f"the archive is refused: {found}{wanted}", hint=hint)
+
+
 class ArchiveHostile(ArchiveError):
     """An entry tries to leave the layer, or names what no layer may hold."""
 
@@ -704,9 +756,9 @@ class EntryFailed(ArchiveError):
 class CompressionFailed(ArchiveError):
     """The compressed stream is broken."""
 
-    def __init__(self, compression: str, reason: str) -> None:
+    def __init__(self, compression: str, reason: str, *, hint: str = "fetch it again") -> None:
         self.compression, self.reason = compression, reason
-        super().__init__(f"the {compression} stream is broken: {reason}", hint="fetch it again", peer="unexpected EOF")
+        super().__init__(f"the {compression} stream cannot be read: {reason}", hint=hint, peer="unexpected EOF")
 
 
 class ImageInvalid(ArchiveError):
@@ -731,6 +783,14 @@ class ImageArchiveError(ArchiveError):
     def __init__(self, member: str, reason: str, *, hint: str = "", peer: str = "") -> None:
         self.member, self.reason = member, reason
         super().__init__(f"{member}: {reason}", hint=hint, peer=peer or reason)
+
+
+class NoImage(ImageArchiveError):
+    """A part of an archive that is no image. Beside an image, it is passed over."""
+
+
+class MemberMissing(ImageArchiveError):
+    """Something that an archive names and does not hold."""
 
 
 # ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────
@@ -785,6 +845,20 @@ class SystemFailure(CstoreError):
         self.action, self.path, self.errno = action, path, error.errno or 0
         reason = os.strerror(error.errno) if error.errno else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")
+
+
+class ForeignThing(SystemFailure):
+    """Something stands in a store where a thing of another type belongs. It was not opened."""
+
+    def __init__(self, path: str, found: str, wanted: str) -> None:
+        super().__init__("use", path, OSError(22, ""))
+        self.found, self.wanted = found, wanted
+        self.message = self.peer = f"{path} is {found}, and should be {wanted}"
+        self.hint = "cstore check tells more, and cstore repair puts it aside"
+        self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[ForeignThing], tuple[str, str, str]]:
+        return type(self), (self.path, self.found, self.wanted)
 
 
 class ProgramMissing(SystemFailure):

@@ -7,9 +7,13 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 LARGEST_ID = 2**32 - 1
+_END = 2**32 - 1
+"""Where the kernel's IDs end: the last number stands for "no ID"."""
+_MOST_RANGES = 340
+"""As many lines as /proc/PID/uid_map takes."""
 
 
 class IDRange(Value):
@@ -32,7 +36,7 @@ class IDMap(Value):
     @property
     def is_contiguous(self) -> bool:
         """Whether the ranges of each kind leave no hole, neither inside nor outside."""
-        return _is_contiguous(self.uids) and _is_contiguous(self.gids)
+        return is_contiguous(self.uids) and is_contiguous(self.gids)
 
     def to_host(self, uid: int, gid: int) -> tuple[int, int]:
         """Map an owner inside to the owner outside.
@@ -72,7 +76,8 @@ def _within(inner: Sequence[IDRange], outer: Sequence[IDRange]) -> tuple[IDRange
     return tuple(parts)
 
 
-def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
+def is_contiguous(ranges: Sequence[IDRange]) -> bool:
+    """Whether ranges leave no hole, inside and outside."""
     from itertools import pairwise
 
     inside = sorted((part.container_id, part.size) for part in ranges)
@@ -126,3 +131,47 @@ def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
 def format_ranges(ranges: Iterable[IDRange]) -> str:
     """Write ranges as `parse_ranges` reads them."""
     return ":".join(f"{part.container_id}:{part.host_id}:{part.size}" for part in ranges)
+
+
+def check_possible(id_map: IDMap) -> None:
+    """See that the kernel would take a map: Go records others, too, and only a later mount fails.
+
+    Raises:
+        InvalidIDMap: a range is empty, goes beyond the last ID, or overlaps another one, or there are too many.
+    """
+    for ranges in (id_map.uids, id_map.gids):
+        for part in ranges:
+            if part.size < 1:
+                raise InvalidIDMap(format_ranges([part]), "its size is not 1 or more")
+            if min(part.container_id, part.host_id) < 0 or max(part.container_id, part.host_id) + part.size > _END:
+                raise InvalidIDMap(
+                    format_ranges([part]),
+                    f"it does not stay between 0 and {_END - 1}, the last ID",
+                    hint="give a smaller size",
+                )
+        if len(ranges) > _MOST_RANGES:
+            reason = f"it has {len(ranges)} ranges, and the kernel takes no more than {_MOST_RANGES}"
+            raise InvalidIDMap(format_ranges(ranges[:1]) + ":…", reason, hint="give fewer, larger ranges")
+        guilty = list(_overlapping(ranges))
+        if guilty:
+            several = len(guilty) > 1
+            raise InvalidIDMap(
+                ", ".join(guilty),
+                "it overlaps another range of the map",
+                hint="give ranges that have no ID in common, inside or outside",
+                peer=f"the specified UID and/or GID mapping{'s' * several} {', '.join(guilty)} "
+                f"conflict{'s' * (not several)} with other mappings: invalid mappings specified",
+            )
+
+
+def _overlapping(ranges: Sequence[IDRange]) -> Iterator[str]:
+    """Name every range that overlaps an earlier one, inside or outside, as Go does."""
+    inside: list[tuple[int, int]] = []
+    outside: list[tuple[int, int]] = []
+    for part in ranges:
+        for taken, first in ((inside, part.container_id), (outside, part.host_id)):
+            end = first + part.size
+            if any(first < other_end and other < end for other, other_end in taken):
+                yield format_ranges([part])
+            else:
+                taken.append((first, end))

@@ -14,7 +14,7 @@ LONGEST_ID = 200
 """Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
 
 _OF_THE_RECORDS = frozenset(
-    {"tmp", "container.json"}
+    {"tmp", "container.json", "item.json"}
     | {f"{kind}.{end}" for kind in ("layers", "images", "containers") for end in ("lock", "json")}
     | {f"volatile-{kind}.json" for kind in ("layers", "containers")}
 )
@@ -63,6 +63,11 @@ def _clash(text: str, names: frozenset[str]) -> str:
     if text in names or text.startswith(".tmp-") or text.endswith(_ENDS_OF_THE_RECORDS):
         return "a file of the store has that name, or could get it"
     return ""
+
+
+def belongs_to_records(name: str) -> bool:
+    """Whether a name beside the record files is that of a file of the store, of this version or of a later one."""
+    return name.startswith(".") or bool(_clash(name, _OF_THE_RECORDS))
 
 
 def flaw_of_id(text: str) -> str:

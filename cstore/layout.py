@@ -12,6 +12,7 @@
     │   ├── <layer>.tar-split.gz            0600  what rebuilds the imported tar
     │   ├── <layer>/                        0700  big data
     │   └── tmp/                            0700  being made or removed, see fs/staging.py
+    ├── cstore-staging/DRIVER/              0700  trees being made or removed (in IMAGES, too)
     ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
     ├── cstore-reserve/                     0700  space kept back for deletions on a full disk
     ├── cstore-intents/                     0700  what is being made or removed in several steps
@@ -49,6 +50,11 @@ class Layout(Value):
     image_store: str = ""
     transient: bool = False
     home_name: str = ""
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The directories that all of the store is in."""
+        return (self.graph_root, self.run_root, *filter(None, (self.image_store,)))
 
     # ── graph root ──
 

@@ -44,8 +44,9 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
         ignore_chown_errors: an owner that cannot be set is left as it is.
         sync: everything is on disk when the call returns.
         known_compressed: digest and size of the stream as it comes, if somebody has verified them already.
-        lowers: the directories beneath a tree that is a part of a union, nearest first: files that hard links need are
-            copied up from there.
+        lowers: the directories beneath a tree that is a part of a union, nearest first. What a removal leaves, what a
+            directory without an entry is like, and what a hard link may link to depends on what is seen there.
+        unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
     """
 
@@ -57,6 +58,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     sync: bool = True
     known_compressed: tuple[str, int] | None = None
     lowers: tuple[str, ...] = ()
+    unseen: str = ""
     force_mask: int = -1
 
 
@@ -169,11 +171,10 @@ def _unpack(
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:
+    from cstore.archive.union import opened
     from cstore.archive.unpacking.orders import Terms
 
-    lowers = [_open_tree(lower) for lower in options.lowers]
-    for fd in lowers:
-        cleanup.callback(os.close, fd)
+    lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
     return Terms(
         form=options.form,
         has_lower=options.has_lower,
@@ -181,6 +182,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack)
         in_user_namespace=options.in_user_namespace,
         ignore_chown_errors=options.ignore_chown_errors,
         lowers=tuple(lowers),
+        unseen=options.unseen,
         force_mask=options.force_mask,
     )
 

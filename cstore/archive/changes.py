@@ -40,9 +40,7 @@ class Change:
     kind: ChangeKind
 
 
-def compare_trees(
-    new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY
-) -> list[Change]:
+def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY) -> list[Change]:
     """List what turns `old` into `new`, depth-first; the roots themselves are not compared.
 
     Without `old` everything is new. Owners are compared as they are inside containers if `new_map` has ranges, else as
@@ -79,6 +77,7 @@ def changes_size(new: str, changes: Iterable[Change]) -> int:
 
 
 # ── walking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 
 def _everything(tree: Directories, top: bytes) -> Iterator[bytes]:
     """Walk all that lies beneath a directory, depth-first."""

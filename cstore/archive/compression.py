@@ -8,6 +8,7 @@ that ends in the middle. Memory does not grow with the stream, not even for one 
 from __future__ import annotations
 
 import enum
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
 from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
 
-LARGEST_WINDOW = 1 << 27
-"""Bytes a decoder may use for its window: enough for `xz -9` and `zstd --ultra -22`, and an end for hostile headers."""
+_USUAL_WINDOW = 1 << 27
+"""Bytes a decoder may use for its window in any case: enough for `xz -9` and `zstd --ultra -22`."""
+
+_LARGEST_WINDOW = 1 << 31
+"""Bytes in the largest window of any zstd stream (`zstd --long=31`)."""
 
 
 class Compression(enum.IntEnum):
@@ -60,7 +64,33 @@ def sniff(head: bytes) -> Compression:
     for compression, magic in _MAGIC:
         if head.startswith(magic):
             return compression
+    if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
+        return Compression.ZSTD  # pzstd begins with a skippable frame
     return Compression.NONE
+
+
+def largest_window() -> int:
+    """Bytes a decoder may use for its window here: up to 2 GiB, if that much memory is free."""
+    return max(_USUAL_WINDOW, min(_LARGEST_WINDOW, _free_memory()))
+
+
+def _free_memory() -> int:
+    """Bytes that the system, and the control group that this process may be confined to, can still give."""
+    free = [0]
+    with suppress(OSError, ValueError), open("/proc/meminfo") as lines:
+        free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")] or [0]
+    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as limit:
+        most = int(limit.read())
+        with open("/sys/fs/cgroup/memory.current") as used:
+            free.append(most - int(used.read()))
+    return min(free)
+
+
+def window_failure(compression: Compression) -> CompressionFailed:
+    """Say that a stream wants more memory than there is for its window."""
+    most = largest_window() >> 20
+    reason = f"its window needs more memory than the {most} MiB that may be used here"
+    return CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
 
 
 class Decoder(Protocol):
@@ -86,7 +116,7 @@ def open_decoder(compression: Compression, raw: ReadInto) -> Decoder:
     if compression is Compression.ZSTD:
         from cstore.archive.zstd import ZstdDecoder
 
-        return ZstdDecoder(raw, LARGEST_WINDOW, INPUT_SIZE)
+        return ZstdDecoder(raw, largest_window(), INPUT_SIZE)
     return _MemberDecoder(raw, compression)
 
 
@@ -196,6 +226,8 @@ class _MemberDecoder:
         try:
             data = member.decompress(chunk, limit)
         except (self._error, EOFError, MemoryError) as error:
+            if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
+                raise window_failure(Compression.XZ) from error
             reason = "something else follows its end" if self._complete else str(error)
             raise CompressionFailed(self._label, reason) from error
         if member.eof:
@@ -228,7 +260,8 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
         return bz2.BZ2Decompressor, OSError
     import lzma
 
-    return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, LARGEST_WINDOW), lzma.LZMAError
+    most = largest_window()
+    return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, most), lzma.LZMAError
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -31,6 +31,7 @@ class Directories:
     def __init__(self, root: str, access: int = os.O_RDONLY, at_once: int = _OPEN_AT_ONCE) -> None:
         self.root = root
         self._at_once = at_once
+        self._access = access
         self._flags = _ENTER | access
         try:
             self._root = open_quietly(root, os.O_DIRECTORY | os.O_CLOEXEC | access)
@@ -83,6 +84,15 @@ class Directories:
                 del self._open[path]
                 os.close(descriptor)
                 return
+
+    def attributes_of(self, path: bytes) -> int | str:
+        """What getxattr(2) takes for a directory: its descriptor, or where that only is to pass through, its name.
+
+        Raises:
+            OSError: as `descriptor`.
+        """
+        found = self.descriptor(path)
+        return f"/proc/self/fd/{found}" if self._access == os.O_PATH else found
 
     def shown(self, path: bytes) -> str:
         """The full path of something beneath the root, for messages."""

@@ -78,11 +78,12 @@ def is_masked(path: str) -> bool:
     return override_of(path) is not None
 
 
-def override_of(path: str | bytes) -> Override | None:
+def override_of(path: str | bytes | int) -> Override | None:
     """What a file, or a directory, counts as; None if it is what it is. A link at the end is not followed."""
+    by_path = not isinstance(path, int)
     for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE):
         try:
-            found = parse(os.getxattr(path, name, follow_symlinks=False))
+            found = parse(os.getxattr(path, name, follow_symlinks=not by_path))
         except OSError:
             continue
         if found is not None:

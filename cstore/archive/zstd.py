@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+from cstore.archive.foreign import foreign
 from cstore.errors import ArchiveTruncated, CompressionFailed
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 
 
 class ZstdDecoder:
-    """Decodes a row of zstd frames; skippable frames between and after them (zstd:chunked has some) give nothing."""
+    """Decodes a row of zstd frames; skippable ones among them (pzstd and zstd:chunked have some) give nothing."""
 
     def __init__(self, raw: ReadInto, largest_window: int, input_size: int) -> None:
         import zstandard
@@ -40,7 +41,11 @@ class ZstdDecoder:
         """Give the next decompressed bytes (see `compression.Decoder`)."""
         try:
             count = self._reader.readinto(buffer)
-        except self._error as error:
+        except (self._error, MemoryError) as error:
+            if isinstance(error, MemoryError) or "too much memory" in str(error):
+                from cstore.archive.compression import Compression, window_failure
+
+                raise window_failure(Compression.ZSTD) from error
             raise CompressionFailed("zstd", str(error)) from error
         self._given += count
         if self._frames.cut and not count and buffer:
@@ -73,6 +78,7 @@ class _FrameFollower:
         self._storage = memoryview(bytearray(input_size))
         self._part = _Part.MAGIC
         self._frames = 0
+        self._content = False  # whether one of them was none to be skipped
         self._seen = b""  # the beginning of a header that the last piece cut
         self._skip = 0  # bytes of no interest before the next header
         self._checksum = 0  # bytes after the last block of this frame
@@ -125,9 +131,12 @@ class _FrameFollower:
     def _begin_frame(self, magic: bytes) -> None:
         self._frames += 1
         if magic == _MAGIC:
+            self._content = True
             self._part = _Part.DESCRIPTOR
         elif magic[0] & 0xF0 == 0x50 and magic[1:] == _SKIPPABLE_TAIL:
             self._part = _Part.SKIPPABLE_SIZE
+        elif (other := foreign(magic)) is not None and not self._content:
+            raise other  # the first skippable frame was not of zstd
         else:
             raise CompressionFailed("zstd", "something else follows its end")
 

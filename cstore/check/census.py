@@ -7,11 +7,11 @@ import os
 from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
-from cstore.drivers.registry import DriverPlace
 from cstore.errors import SystemFailure
 from cstore.ids import flaw_of_part
 from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
+from cstore.store.context import driver_place
 from cstore.store.extra_stores import ExtraStore
 from cstore.store.lookup import layout_of_layer
 from cstore.store.places import Shelf
@@ -133,21 +133,17 @@ class Census:
         """Who knows what the driver keeps."""
         return open_inspector(self.context.driver, driver_place(self.context))
 
+    def store_of(self, kind: str, name: str) -> Layout | None:
+        """The additional store that a layer or an image, or something at a path, belongs to; None if none does."""
+        for extra in self.additional:
+            table = extra.layers if kind == "layer" else extra.images
+            if name.startswith(extra.layout.graph_root + "/") if kind == "store" else name in table:
+                return extra.layout
+        return None
+
     def has_tree(self, layer: str) -> bool:
         """Whether the driver can find a layer's directory."""
         return not flaw_of_part(layer) and self.context.driver.exists(layer)
-
-
-def driver_place(context: Context) -> DriverPlace:
-    """Where the store's driver works."""
-    config, layout = context.config, context.layout
-    return DriverPlace(
-        home=layout.driver_home,
-        run_home=os.path.join(config.run_root, layout.driver),
-        image_home=os.path.join(config.image_store, layout.driver) if config.image_store else "",
-        options=config.driver_options,
-        sync=config.sync,
-    )
 
 
 def _read_together(context: Context) -> dict[Shelf, Table[Any]]:

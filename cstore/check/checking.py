@@ -19,6 +19,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 from cstore.check.census import Census
+from cstore.check.elsewhere import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
 from cstore.check.layer_jobs import layer_jobs, not_read
 from cstore.check.options import CheckOptions
@@ -26,6 +27,7 @@ from cstore.check.report import Report, in_order
 from cstore.check.side_by_side import examine_all
 from cstore.check.survey import Scope, survey
 from cstore.fs.lockfile import LockFile
+from cstore.store.neighbours import passed_over
 from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
@@ -148,17 +150,19 @@ class _Check:
         images, read_only = census.all_images, set()
         read_only |= {("layer", layer.id) for layer, foreign in census.all_layers.values() if foreign}
         read_only |= {("image", image.id) for image, foreign in images.values() if foreign}
+        others = passed_over(self._context.layout) if scope.everything else ()
         chains = {}
         for image, _ in images.values():
             if not scope.wants("image", image.id):
                 continue
             tops = filter(None, (image.layer, *image.mapped_layers))
             chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in census.chain(top)))
+        findings = [placed(census, finding) for finding in findings if finding.kind in KINDS]
         return Report(
-            findings=in_order([finding for finding in findings if finding.kind in KINDS]),
+            findings=in_order(findings),
             examined=tuple(self._problems),
             unexamined=self._unexamined,
-            notes=(*self._notes, *not_read(census, scope.wants)),
+            notes=(*self._notes, *not_read(census, scope.wants), *notes(findings), *others),
             layers_of_images=chains,
             images_of_containers={
                 each.id: each.image for each in census.containers if each.image and scope.wants("container", each.id)

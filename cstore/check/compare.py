@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.check.expected import ExpectedTree, Looks, Node
+    from cstore.check.shown import Shown
     from cstore.check.tolerance import Tolerance
     from cstore.idmap import IDMap
 
@@ -54,11 +55,12 @@ _BLOCK = 1 << 20
 class Comparison:
     """One layer's directories against what is expected.
 
-    `whole`: the directory holds all that is beneath the layer as well, with the contents of `inherited` files.
+    `shown` is what would be seen beneath; None if the directory holds all of that as well, with the contents of
+    `inherited` files.
     """
 
-    def __init__(self, tree: ExpectedTree, id_map: IDMap, tolerance: Tolerance, *, whole: bool) -> None:
-        self._tree, self._id_map, self._tolerance, self._whole = tree, id_map, tolerance, whole
+    def __init__(self, tree: ExpectedTree, id_map: IDMap, tolerance: Tolerance, shown: Shown | None) -> None:
+        self._tree, self._id_map, self._tolerance, self._shown = tree, id_map, tolerance, shown
         self._seen: set[bytes] = set()
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._opaque_files: set[bytes] = set()
@@ -112,8 +114,10 @@ class Comparison:
         directory = stat.S_ISDIR(status.st_mode)
         if path in tree.allowed or path in tree.devices or (path in tree.implied and directory):
             return
-        if not self._whole and self._is_removal(path, status):
+        if self._shown is not None and self._is_removal(path, status):
             return
+        if tree.outside and self._is_seen(path):
+            return  # a hard link to a file of another layer may bring that up, with its other names
         if not tree.vague:
             what = "a directory" if directory else "a whiteout" if is_whiteout_device(status) else "a file"
             yield _problem(
@@ -133,9 +137,10 @@ class Comparison:
 
     def _is_removal(self, path: bytes, status: os.stat_result) -> bool:
         """Whether something marks what the archive removes, in one of the ways in which that is done."""
-        if is_whiteout_device(status):
-            return path in self._tree.removed
         folder, base = split_name(path)
+        if is_whiteout_device(status):
+            # At the top nothing can be opaque, so each name is removed by itself.
+            return path in self._tree.removed or (not folder and folder in self._tree.opaque)
         if not is_whiteout_name(base):
             return False
         if base in {OPAQUE_NAME, _FUSE_OPAQUE}:
@@ -259,7 +264,7 @@ class Comparison:
         wanted = dict(node.xattrs) if node.xattrs else {}
         if names or wanted:
             self._compare_xattrs(target, names, wanted, differs)
-        if path in self._tree.opaque and not self._whole and not self._is_opaque(target, path):
+        if path in self._tree.opaque and not self._is_opaque(target, path) and self._is_seen(path):
             differs["opaque"] = ["y", ""]
 
     def _compare_xattrs(
@@ -277,6 +282,9 @@ class Comparison:
         for name in names:
             if name not in wanted and is_content(name):
                 differs[f"xattr {_text(name)}"] = ["", (_value(target, name) or b"").hex()]
+
+    def _is_seen(self, path: bytes) -> bool:
+        return self._shown is not None and self._shown.is_seen(path)
 
     def _is_opaque(self, target: bytes, path: bytes) -> bool:
         return path in self._opaque_files or any(
@@ -305,19 +313,9 @@ class Comparison:
                 peer = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
                 yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, peer)
-        if self._whole:
-            return
-        for path in self._tree.removed - self._seen:
-            if not self._hidden(path):
-                sentence = f"the mark that {_shown(path)} was removed is missing"
-                yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
-
-    def _hidden(self, path: bytes) -> bool:
-        """Whether a directory above was removed as a whole, so that nothing can be marked in it."""
-        while path := split_name(path)[0]:
-            if path in self._tree.removed:
-                return True
-        return False
+        for path in () if self._shown is None else self._shown.lacking(self._seen):
+            sentence = f"the mark that {_shown(path)} was removed is missing"
+            yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
 
 
 def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
+from cstore.archive.directories import Directories
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
 from cstore.check.layer_stream import FileProblem, LayerStream
+from cstore.check.shown import Shown
 from cstore.check.tolerance import Tolerance
+from cstore.check.view import View
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
@@ -140,7 +143,13 @@ class _Examination:
             tree.vague = True
             tree.opaque.clear()
         try:
-            yield from Comparison(tree, job.id_map, job.tolerance, whole=job.whole).run(job.own_roots, inherited)
+            if job.whole:
+                yield from Comparison(tree, job.id_map, job.tolerance, None).run(job.own_roots, inherited)
+                return
+            with Shown(tree, job.roots[len(job.own_roots) :]) as shown, Directories(job.own_roots[0]) as place:
+                yield from Comparison(tree, job.id_map, job.tolerance, shown).run(job.own_roots, inherited)
+                if not job.rewritten:
+                    yield from View(tree, place, shown, job.id_map, job.tolerance).problems()
         except SystemFailure as error:
             yield _unreadable(error)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cstore.check.findings import Finding, of_layer, of_store
 from cstore.ids import flaw_of_part
 
@@ -34,7 +36,7 @@ def driver_findings(census: Census, wanted: Callable[[str, str], bool]) -> Itera
         if any(flaw_of_part(ancestor) for ancestor in ancestors):
             continue
         for flaw in census.inspector.flaws(layer.id, ancestors):
-            yield _of_flaw(census.context.driver.name, flaw)
+            yield _of_flaw(census.context.driver.name, flaw, read_only=read_only)
     for flaw in census.inspector.strays():
         sentence = f"the short link leads to {flaw.found!r} and belongs to no layer"
         yield of_store("overlay-stray-link", flaw.path, sentence, found=flaw.found)
@@ -42,12 +44,14 @@ def driver_findings(census: Census, wanted: Callable[[str, str], bool]) -> Itera
 
 def _without_tree(census: Census, layer: str, *, read_only: bool) -> Finding:
     path = census.context.driver.path_of(layer)
+    if read_only:  # the driver looks for it in its own home at last
+        path = os.path.join(census.layout_of(layer).driver_home, os.path.relpath(path, census.layout.driver_home))
     peer = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
     sentence = f"it has a record and no directory {path}"
     return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, peer=peer)
 
 
-def _of_flaw(driver: str, flaw: Flaw) -> Finding:
+def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:
     words = _WORDS[flaw.problem]
     said = f": it says {flaw.found!r}" if flaw.found else ""
     should = f", and should say {flaw.expected!r}" if flaw.expected else ""
@@ -60,4 +64,5 @@ def _of_flaw(driver: str, flaw: Flaw) -> Finding:
         problem=flaw.problem,
         found=flaw.found,
         expected=flaw.expected,
+        read_only=read_only,
     )

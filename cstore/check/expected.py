@@ -93,8 +93,10 @@ class ExpectedTree:
         outside: what hard links link to that another layer has, by its path.
         devices: devices 0:0, which are removals to some programs and devices to others.
         removed: paths that the layer removes from what is beneath it.
+        replaced: those that it removes, and brings anew.
         opaque: directories of which it removes all that is beneath.
         touched: directories whose time nobody can know: something was put in or taken out after they were made.
+        root: what an entry says of the root itself; None if none does.
         vague: programs may differ in what they made of this archive: what is missing or unexpected proves nothing.
     """
 
@@ -104,8 +106,10 @@ class ExpectedTree:
         self.allowed: set[bytes] = set()
         self.devices: set[bytes] = set()
         self.removed: set[bytes] = set()
+        self.replaced: set[bytes] = set()
         self.opaque: set[bytes] = set()
         self.touched: set[bytes] = set()
+        self.root: Looks | None = None
         self.vague = False
         self.outside: dict[bytes, Node] = {}
 
@@ -120,6 +124,8 @@ class ExpectedTree:
         except CstoreError:
             self.vague = True
             return
+        if not plain and entry.type == DIRECTORY:
+            self.root = _looks(entry)
         if not plain or (plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME):
             return
         folder, base = split_name(plain)
@@ -206,9 +212,9 @@ class ExpectedTree:
                 continue
             if node is not None:
                 node.checksum = checksum
-        both = {path for path in self.removed if path in self.nodes or path in self.implied}
-        self.removed -= both
-        self.vague |= bool(both)
+        self.replaced = {path for path in self.removed if path in self.nodes or path in self.implied}
+        self.removed -= self.replaced
+        self.vague |= bool(self.replaced)
 
     # ── one on top of the other ──
 
@@ -256,7 +262,7 @@ class ExpectedTree:
 
     def _drop(self, upper: ExpectedTree) -> None:
         """Forget what `upper` removes or puts something else in the place of."""
-        gone = upper.removed | upper.devices
+        gone = upper.removed | upper.replaced | upper.devices
         for path, node in upper.nodes.items():
             if node.format != stat.S_IFDIR and (path in self.implied or self._is_directory(path)):
                 gone.add(path)

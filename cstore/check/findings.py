@@ -76,6 +76,7 @@ _SNAPSHOT = Remedy("it can be made a subvolume with the same files", REPAIR)
 _IMAGE_AGAIN = Remedy("fetch the image again, or take it from an archive or another store", REPAIR_FROM)
 _ASIDE = Remedy("it can be moved out of the way", REPAIR)
 _SWEEP = Remedy("it can be removed", GC)
+_ANEW = Remedy("another program unpacked it so; imported with cstore, the same archive shows what it should")
 _DECIDE = Remedy("look at it, and delete it if nobody wants it")
 
 
@@ -112,6 +113,7 @@ KINDS: dict[str, Kind] = dict(
         _kind("layer-digest", _RECORDS, "all files are as imported, but the archive has another digest", _REBUILD),
         _kind("layer-size", _RECORDS, "the archive has another length than the record says", _REBUILD),
         _kind("layer-unreadable", _DATA, "a layer's directory cannot be read", _REFILL),
+        _kind("layer-view", _COSMETIC, "a mount shows a layer otherwise than the image specification says", _ANEW),
         _kind("layer-unreferenced", _LEFTOVER, "no image and no container uses a layer", _DECIDE),
         _kind("layer-unaccounted", _LEFTOVER, "the storage driver has a layer that no record describes", _SWEEP),
         # ── files in layers ──
@@ -137,7 +139,7 @@ KINDS: dict[str, Kind] = dict(
         _kind("image-data-digest", _DATA, "a data item of an image has another digest than recorded", _IMAGE_AGAIN),
         _kind("image-data-unreadable", _DATA, "a data item of an image cannot be read", _IMAGE_AGAIN),
         _kind("image-manifest-missing", _RECORDS, "an image has data but no manifest", _IMAGE_AGAIN),
-        _kind("image-without-data", _COSMETIC, "an image has neither manifest nor config: a name for a layer", _DECIDE),
+        _kind("image-without-data", _LEFTOVER, "an image has no manifest: Podman lists none of this store", _DECIDE),
         _kind("image-manifest-broken", _DATA, "an image's manifest makes no sense", _IMAGE_AGAIN),
         _kind("image-config-missing", _DATA, "the config that an image's manifest names is not there", _IMAGE_AGAIN),
         _kind("image-config-broken", _DATA, "an image's config makes no sense", _IMAGE_AGAIN),
@@ -160,6 +162,7 @@ KINDS: dict[str, Kind] = dict(
         # ── the store's own directories ──
         _kind("lock-missing", _RECORDS, "a lock file is missing; the next change makes it again", _RELINK),
         _kind("lock-wrong", _RECORDS, "something else stands where a lock file belongs", _RELINK),
+        _kind("thing-wrong", _RECORDS, "a link, FIFO, device or the like stands where a file belongs", _ASIDE),
         _kind("place-wrong", _RECORDS, "something else stands where a directory of the store belongs", _DECIDE),
         _kind("place-mode", _RECORDS, "others may write to a directory of the store, or the owner may not", _RESTORE),
         _kind("place-open", _COSMETIC, "others may look into a directory of the store", _RESTORE),
@@ -181,6 +184,7 @@ class Finding(Value):
         peer: the lines of the Go tools for it, separated by newlines, without a blank in front; "" if they do not
             notice.
         read_only: the subject belongs to an additional store, which is never changed.
+        store: the root of that store.
         advice: what helps in this very case; without a sentence, `remedy` is that of the kind.
     """
 
@@ -190,6 +194,7 @@ class Finding(Value):
     evidence: Mapping[str, Any] = {}
     peer: str = ""
     read_only: bool = False
+    store: str = ""
     advice: Remedy = Remedy("")
 
     @property
@@ -218,6 +223,7 @@ class Finding(Value):
             "remedy": self.remedy.as_dict(),
             "peer": self.peer,
             "read-only": self.read_only,
+            **({"store": self.store} if self.store else {}),
         }
 
 

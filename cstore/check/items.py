@@ -85,22 +85,25 @@ def _look(owner: _Owner, record: Layer | Image | Container, layout: Layout) -> I
 
 
 def _compare(owner: _Owner, key: str, descriptor: int) -> Iterator[Finding]:
-    recorded = owner.digests.get(key, "")
-    try:
-        algorithm = check_digest(recorded).partition(":")[0] if recorded else "sha256"
-    except InvalidDigest:
-        algorithm = "sha256"
-    hashing, size, head = new_hash(algorithm, usedforsecurity=False), 0, b""
-    while block := os.read(descriptor, _BLOCK):
-        hashing.update(block)
-        size += len(block)
-        head = head or block
-    if key in owner.sizes and owner.sizes[key] != size:
+    size, recorded = os.fstat(descriptor).st_size, owner.digests.get(key, "")
+    if owner.sizes.get(key, size) != size:
         yield owner.finding(
             "size", key, f"has {size} bytes instead of {owner.sizes[key]}",
             f"{owner.noun} data item has incorrect size", found=size, recorded=owner.sizes[key],
         )  # fmt: skip
-    elif recorded and f"{algorithm}:{hashing.hexdigest()}" != recorded and not _is_signed(key, head):
+        return
+    if key not in owner.sizes and size > bigdata.LARGEST:
+        yield owner.finding("unreadable", key, f"has {size} bytes, and no tool stores so many", "is too large")
+        return
+    try:
+        algorithm = check_digest(recorded).partition(":")[0] if recorded else "sha256"
+    except InvalidDigest:
+        algorithm = "sha256"
+    hashing, head = new_hash(algorithm, usedforsecurity=False), b""
+    while block := os.read(descriptor, _BLOCK):
+        hashing.update(block)
+        head = head or block
+    if recorded and f"{algorithm}:{hashing.hexdigest()}" != recorded and not _is_signed(key, head):
         found = f"{algorithm}:{hashing.hexdigest()}"
         yield owner.finding("digest", key, "holds other bytes than were stored", "", found=found, recorded=recorded)
 

@@ -8,7 +8,7 @@ from cstore.check.findings import Finding, Subject, of_layer, of_store
 from cstore.check.references import lost_records
 from cstore.errors import RecordsDamaged
 from cstore.store.evidence import transient_containers
-from cstore.store.garbage import collect
+from cstore.store.garbage import collect, foreign
 from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
@@ -33,13 +33,15 @@ def leftover_findings(census: Census) -> Iterator[Finding]:
         yield from _lost_items(census)
         return
     try:
-        found = collect(census.context, dry_run=True)
+        found = [*collect(census.context, dry_run=True), *foreign(census.context)]
     except RecordsDamaged as error:  # a file that only transient containers use
         yield of_store("records-damaged", error.path, error.message, reason=error.reason, offset=error.offset)
         return
+    driver = census.context.driver
+    trees = {driver.path_of(layer): layer for layer in driver.layers()}
     for leftover in found:
-        if leftover.kind == "layer":
-            layer = os.path.basename(leftover.path)
+        layer = os.path.basename(leftover.path)
+        if leftover.kind == "layer" or (leftover.kind, trees.get(leftover.path)) == ("foreign", layer):
             peer = f"layer {layer}: layer in lower level storage driver not accounted for"
             sentence = f"its directory {leftover.path} has no record"
             yield of_layer(

@@ -43,7 +43,8 @@ class _Look:
         names = self._image.data_names
         manifests = [key for key in names if key.startswith(MANIFEST)]
         if not (manifests or self._image.digest or f"sha256:{self._image.id}" in names):
-            yield self._finding("image-without-data", "it has neither a manifest nor a config")
+            sentence = "it has neither a manifest nor a config, and Podman lists no image of this store"
+            yield self._finding("image-without-data", sentence)
         elif MANIFEST not in names:
             sentence = f"it has no item {MANIFEST!r}, which is where everybody looks for its manifest"
             yield self._finding("image-manifest-missing", sentence, others=manifests)

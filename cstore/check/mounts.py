@@ -20,7 +20,7 @@ def mount_findings(census: Census) -> Iterator[Finding]:
     """Everything that is wrong with mount counts. A user's store is mounted where only that user's programs see it."""
     path = census.layout.mountpoints
     try:
-        table = MountTable.load(path)
+        table = MountTable.load(path, census.layout.roots)
     except RecordsDamaged as error:
         sentence = f"the mount table is damaged: {error.reason}"
         yield of_store("mount-table-damaged", path, sentence, reason=error.reason)

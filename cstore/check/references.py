@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime
 
-from cstore.check.findings import Finding, of_container, of_image, of_layer
+from cstore.check.findings import REPAIR_FROM, Finding, Remedy, of_container, of_image, of_layer
+from cstore.ids import flaw_of_part
 from cstore.records.model import ZERO_TIME
 from cstore.store.lookup import referenced, tree_names
 from cstore.store.places import Shelf
@@ -29,6 +31,20 @@ def reference_findings(census: Census, max_age: float) -> Iterator[Finding]:
         yield from _unreferenced(census, max_age)
 
 
+_ELSEWHERE = Remedy(
+    "if an additional image store has it, name that store in additionalimagestores, or copy from it", REPAIR_FROM
+)
+
+
+def _advice(census: Census, layer: str) -> dict[str, Remedy]:
+    """What helps where a layer is missing of which nothing is here."""
+    return {} if census.has_tree(layer) else {"advice": _ELSEWHERE}
+
+
+def _has_data(census: Census, image: str) -> bool:
+    return bool(flaw_of_part(image)) or os.path.lexists(census.layout.image_data(image))
+
+
 def _parents(census: Census) -> Iterator[Finding]:
     # Only now, when all stores are known: the parent of a layer may be in an additional one.
     for layer, read_only in census.all_layers.values():
@@ -43,6 +59,7 @@ def _parents(census: Census) -> Iterator[Finding]:
                 parent=layer.parent,
                 tree=census.has_tree(layer.parent),
                 read_only=read_only,
+                **_advice(census, layer.parent),
                 peer=f"layer {layer.parent}: layer is missing",
             )
         elif (cycle := _cycle(census, layer)) is not None:
@@ -80,6 +97,7 @@ def _layers_of_image(census: Census, image: Image, *, read_only: bool) -> Iterat
             layer=layer,
             tree=census.has_tree(layer),
             read_only=read_only,
+            **_advice(census, layer),
             peer=f"{'read-only ' if read_only else ''}image {image.id}: layer {layer}: image layer is missing",
         )
 
@@ -95,7 +113,12 @@ def _containers(census: Census) -> Iterator[Finding]:
         if image and image not in census.all_images:
             peer = f"image {image}: image missing"
             yield of_container(
-                "container-image-missing", container.id, f"its image {image} has no record", image=image, peer=peer
+                "container-image-missing",
+                container.id,
+                f"its image {image} has no record",
+                image=image,
+                peer=peer,
+                **({} if _has_data(census, image) else {"advice": _ELSEWHERE}),
             )
 
 

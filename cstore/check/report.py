@@ -20,6 +20,8 @@ GROUPS = (
 )
 """The peer's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
 _ORDER = {"layer": 0, "image": 1, "container": 2, "store": 3}
+EXPECTED = frozenset({"image-without-data"})
+"""What create-image makes, here as in the Go tool. It hinders Podman, so it is not cosmetic, but the store is sound."""
 
 
 class Report(Value):
@@ -45,12 +47,13 @@ class Report(Value):
 
     @property
     def serious(self) -> tuple[Finding, ...]:
-        """The findings that are more than cosmetic: those that the exit status and the peer's lines tell of."""
-        return tuple(finding for finding in self.findings if finding.severity is not Severity.COSMETIC)
+        """The findings that the exit status and the Go tool's lines tell of: neither cosmetic nor a command's work."""
+        found = (finding for finding in self.findings if finding.severity is not Severity.COSMETIC)
+        return tuple(finding for finding in found if finding.kind not in EXPECTED)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found that is more than cosmetic."""
+        """Whether nothing was found that the exit status tells of."""
         return not self.serious
 
     def of(self, kind: str, identifier: str) -> list[Finding]:

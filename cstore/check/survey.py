@@ -11,6 +11,7 @@ from cstore.check.mounts import mount_findings
 from cstore.check.places import place_findings
 from cstore.check.record_files import record_findings
 from cstore.check.references import reference_findings
+from cstore.check.things import thing_findings
 from cstore.errors import ImageUnknown, LayerUnknown
 from cstore.store.lookup import find_image, find_layer
 
@@ -83,3 +84,4 @@ def _all(census: Census, scope: Scope, options: CheckOptions) -> Iterator[Findin
         yield from mount_findings(census)
         yield from leftover_findings(census)
         yield from place_findings(census)
+        yield from thing_findings(census)

@@ -64,6 +64,8 @@ def run(words: Sequence[str]) -> int:
         if isinstance(line, int):
             return line
         session = Session(line.settings)
+        if session.raw:
+            _let_through()
         line.command.function(session, **line.values)
         session.close()
     except KeyboardInterrupt:
@@ -73,6 +75,12 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  - the last resort of the program
         return _explain(error, session)
     return int(session.failed)
+
+
+def _let_through() -> None:
+    from cstore.cli.output import streams
+
+    streams.raw = True
 
 
 def _understood(words: Sequence[str]) -> Line | int:
@@ -98,7 +106,7 @@ def _explain(error: Exception, session: Session) -> int:
     if isinstance(error, CstoreError):
         session.complain(error)
         if isinstance(error, UnknownItem):
-            session.close()  # it may stand in a record file that could not be read
+            session.close()  # it may stand in a record file that could not be read, or there is no store at all
         return error.exit_code
     internal_error(error, traceback=session.debug)
     return 1

@@ -7,13 +7,14 @@ as `--`, and does the rest: defaults, types, texts, exit codes.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS, Option
+from cstore.cli.output.streams import say
 from cstore.cli.reading import Line
 from cstore.cli.root import GLOBAL_OPTIONS, SECTIONS, entries, find, targets
 
@@ -35,8 +36,9 @@ def understand(words: Sequence[str]) -> Line | int:
     try:
         understood = root.main(list(words), prog_name="cstore", standalone_mode=False)
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
+        told = StringIO()
+        error.show(told)
+        say(told.getvalue().rstrip("\n"))  # it quotes the words of the line, whatever is in them
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error

@@ -10,8 +10,9 @@ import errno
 import os
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from cstore.cli.output.streams import escapes, escaping
 from cstore.errors import InvalidOption, SystemFailure
 
 TYPE_CHECKING = False
@@ -104,6 +105,23 @@ class FileSink:
             self.progress(self._written)
 
 
+class _TerminalSink(FileSink):
+    """Standard output, if it is a terminal: control characters are spelled out."""
+
+    def __init__(self) -> None:
+        super().__init__(1, STANDARD_OUTPUT)
+        self._write_shown = escaping(super().write)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of `data`, but for what would steer the terminal."""
+        if data:
+            self._write_shown(bytes(data))
+
+    def end(self) -> None:
+        """Write what may have been the beginning of a character."""
+        self._write_shown(b"")
+
+
 @contextmanager
 def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileSink]:
     """Open the file that a result goes to, or standard output if `path` is "".
@@ -121,101 +139,12 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         if binary and sys.stdout.isatty():
             raise InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
         sys.stdout.flush()
-        yield FileSink(1, STANDARD_OUTPUT)
-    elif _is_replaceable(path):
-        with _replacement(os.path.realpath(path), sync=sync) as sink:
-            yield sink
-    else:
-        with _in_place(path) as sink:
-            yield sink
+        sink = _TerminalSink() if escapes(sys.stdout) else FileSink(1, STANDARD_OUTPUT)
+        yield sink
+        if isinstance(sink, _TerminalSink):
+            sink.end()
+        return
+    from cstore.store.result_files import result_at
 
-
-def _is_replaceable(path: str) -> bool:
-    """Whether `path` is, or shall be, a regular file with a name of its own.
-
-    What lies in /dev and /proc never is: /dev/stdout leads to what the shell has opened. /dev/shm is for files.
-    """
-    place = os.path.abspath(path)
-    if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
-        return False
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
-
-
-@contextmanager
-def _in_place(path: str) -> Iterator[FileSink]:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
-    try:
+    with result_at(path, sync=sync) as descriptor:
         yield FileSink(descriptor, path)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _replacement(path: str, *, sync: bool) -> Iterator[FileSink]:
-    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
-    descriptor = _nameless(os.path.dirname(path))
-    named = descriptor < 0
-    try:
-        if named:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise SystemFailure("create", path, error) from error
-    try:
-        yield FileSink(descriptor, path)
-        _publish(descriptor, beside, path, named=named, sync=sync)
-    except BaseException:
-        with suppress(FileNotFoundError):  # it may have its name already, or never had one
-            os.unlink(beside)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _nameless(folder: str) -> int:
-    """Open a file that is gone when its writer is killed; -1 where the system has no such files."""
-    if not os.path.isdir("/proc/self/fd"):  # it could not be given a name in the end
-        return -1
-    try:
-        return os.open(folder or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
-    except OSError:
-        return -1
-
-
-def _give_name(descriptor: int, name: str) -> None:
-    here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
-    finally:
-        os.close(here)
-
-
-def _publish(descriptor: int, beside: str, path: str, *, named: bool, sync: bool) -> None:
-    """Give a finished file its name."""
-    try:
-        if os.path.exists(path):
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
-        if sync:
-            os.fsync(descriptor)
-        if not named:
-            _give_name(descriptor, beside)
-        os.rename(beside, path)
-        if sync:
-            _sync_directory(os.path.dirname(path) or ".")
-    except OSError as error:
-        raise SystemFailure("write", path, error) from error
-
-
-def _sync_directory(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)  # without this, a power cut may bring the old file back under the name
-    finally:
-        os.close(directory)

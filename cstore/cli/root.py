@@ -45,6 +45,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Images",
         (
             Entry("create-image", "images:create_image", "Create an image of layers.", ("createimage",)),
+            Entry("import", "importing:import_", "Make an image of a root file system's tar archive."),
             Entry("images", "images:images", "List images."),
             Entry("image", "images:image", "Show what is recorded of images."),
             Entry("images-by-digest", "images:images_by_digest", "List the images that have a digest."),
@@ -225,7 +226,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The store",
         (
             Entry("status", "status:status", "Show where the store is, and its driver."),
-            Entry("config", "status:config", "Print the configuration as JSON."),
+            Entry("config", "config:config", "Print, explain, check or change the configuration."),
             Entry("dedup", "dedup:dedup", "Let equal files of images share their space."),
             Entry("delete", "delete:delete", "Delete items, whether in use or not."),
             Entry("wipe", "wipe:wipe", "Delete all layers, images and containers."),
@@ -281,6 +282,8 @@ GLOBAL_OPTIONS = (
     _global("--no-sync", takes=SWITCH, help="Do not wait for the disk: faster, unsafe in a power cut."),
     _global("--lock-timeout", takes=SECONDS, metavar="SECONDS", help="Give up on a lock after so long."),
     _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default when rootless)."),
+    _global("--config", metavar="FILE", help="Configuration file ($CONTAINERS_STORAGE_CONF)."),
+    _global("--raw", takes=SWITCH, help="Write to a terminal as to a pipe, control characters included."),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import CstoreError, Patience, Store, StoreConfig
+    from cstore.config import Overrides
 
 
 class Intent:
@@ -42,6 +43,17 @@ class Session:
         return bool(self.settings.get("debug"))
 
     @property
+    def overrides(self) -> Overrides:
+        """What the command line says of the configuration."""
+        made: Overrides = _overrides(self.settings)
+        return made
+
+    @property
+    def raw(self) -> bool:
+        """Whether a terminal shall get what a pipe would."""
+        return bool(self.settings.get("raw"))
+
+    @property
     def config(self) -> StoreConfig:
         """The configuration, with the command line laid over it. Its warnings are printed once.
 
@@ -51,7 +63,7 @@ class Session:
         if self._config is None:
             from cstore.config import load_config
 
-            self._config = load_config(_overrides(self.settings))
+            self._config = load_config(self.overrides)
             self.warn(self._config.warnings)
         return self._config
 
@@ -68,10 +80,12 @@ class Session:
                 _log_to_stderr()
             if intent != Intent.RECORDS:
                 self._enter_namespace()
-            self._store = open_store(self.config, patience=self._patience())
+            self._store = open_store(self.config, patience=self._patience(), degraded=True)
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell
+            if intent == Intent.WRITE:
+                self.warn(self._store.config.write_warnings)
             if self.debug:
                 self._log_store(self._store)
         return self._store
@@ -83,10 +97,17 @@ class Session:
         identity, wanted = rootless_identity(), self.settings.get("unshare")
         if identity.inside or wanted is False or not (wanted or identity.per_user):
             return
+        from cstore.config.driver_options import ignores_owners
+        from cstore.errors import SystemFailure
         from cstore.store.rootless import enter
 
-        _ = self.config  # whose store it is must be found out before, for inside everybody is called root
-        enter()
+        config = self.config  # whose store it is must be found out before, for inside everybody is called root
+        try:
+            enter()
+        except SystemFailure as error:
+            # Whoever wants no owners needs no IDs: there is work without a namespace, where none can be had.
+            if error.action != "enter" or not ignores_owners(config.driver_options, config.driver):
+                raise
 
     def _patience(self) -> Patience:
         from cstore import Patience
@@ -97,6 +118,8 @@ class Session:
         from logging import getLogger
 
         log = getLogger(__name__)
+        for note in self.config.notes:
+            log.debug("%s", note)
         log.debug("Root: %s", self.config.graph_root)
         log.debug("Run Root: %s", self.config.run_root)
         log.debug("Driver Name: %s", store.driver_name)
@@ -109,7 +132,7 @@ class Session:
         """Whether a person reads the result: a terminal, and no JSON."""
         from cstore.cli.output.terminal import for_people
 
-        return not self.json and for_people()
+        return not self.json and not self.raw and for_people()
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print plain lines."""
@@ -166,6 +189,9 @@ class Session:
         if self._store is not None:
             for flaw in self._store.flaws:
                 self.complain(flaw)
+            told = self.json and self.failed  # who reads JSON from standard error as well reads one document
+            if self.settings.get("graph") and not told and not self._store.is_made:  # a slip looks like an empty store
+                self.warn([f"there is no store at {self.config.graph_root}"])
 
 
 def _overrides(given: Mapping[str, Any]) -> Any:
@@ -180,6 +206,7 @@ def _overrides(given: Mapping[str, Any]) -> Any:
         transient_store=given.get("transient_store"),
         sync=None if given.get("no_sync") is None else not given["no_sync"],
         lock_timeout=given.get("lock_timeout"),
+        config_file=given.get("config", ""),
     )
 
 
@@ -193,8 +220,14 @@ def _log_to_stderr() -> None:
     """Let every room's debugging lines through. Other programs that use the library configure logging themselves."""
     import logging
 
+    from cstore.cli.output.streams import say
+
+    class ToStandardError(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(self.format(record))
+
     line = "time=%(asctime)s level=%(levelname)s msg=%(message)s"
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ToStandardError()
     handler.setFormatter(logging.Formatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
     log = logging.getLogger("cstore")
     log.handlers = [handler]  # one, however many commands this process runs

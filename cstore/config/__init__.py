@@ -9,7 +9,7 @@ from __future__ import annotations
 from cstore.config.driver_options import with_driver
 from cstore.config.options import Overrides, PullOptions, StoreConfig
 from cstore.config.peer_view import peer_view
-from cstore.config.rootless import Identity, rootless_identity
+from cstore.config.rootless import Identity, drivers_with_records, rootless_identity
 from cstore.config.sources import load_config, load_file
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Overrides",
     "PullOptions",
     "StoreConfig",
+    "drivers_with_records",
     "load_config",
     "load_file",
     "peer_view",

@@ -5,13 +5,15 @@ A driver is given only what it knows. What a file asks for in vain is a warning,
 
 from __future__ import annotations
 
+import os
+
 from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS
 from cstore.errors import ConfigError, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cstore.config.options import FileSettings, StoreConfig
 
@@ -30,30 +32,36 @@ _OWN: dict[str, tuple[str, ...]] = {
         "skip_mount_home",
         "force_mask",
         "use_composefs",
+        "sync",
     ),
-    "vfs": ("ignore_chown_errors",),
+    "vfs": ("ignore_chown_errors", "sync"),
     "zfs": ("fsname", "mountopt", "size"),
     "btrfs": ("min_space", "size"),
     "aufs": ("mountopt",),
 }
 KNOWN: dict[str, frozenset[str]] = {
-    "overlay": frozenset({*_GENERIC, *_STORES.values(), "additionalimagestore", "inodes", "use_composefs"}),
-    "vfs": frozenset({"imagestore", "ignore_chown_errors"}),
-    "btrfs": frozenset({"min_space"}),
+    "overlay": frozenset({*_GENERIC, *_STORES.values(), "additionalimagestore", "inodes", "use_composefs", "sync"}),
+    "vfs": frozenset({"imagestore", "ignore_chown_errors", "sync"}),
+    "btrfs": frozenset({"min_space", "size"}),
     "zfs": frozenset({"fsname", "mountopt"}),
     "aufs": frozenset({"mountopt"}),
 }
 """The options that each driver accepts; a driver that is not here is given everything and judges for itself."""
 
+_GENERAL = frozenset({*_GENERIC, *_STORES.values(), "use_composefs"})
+_TABLES = ("btrfs", "overlay", "vfs", "zfs")
+_OLD_NAMES = {"overlay": "overlay2"}
+SYNC_WORDS = ("filesystem", "none")
 
-def file_options(settings: FileSettings, driver: str, prefix: str = "") -> tuple[list[str], list[ConfigError]]:
-    """Make the option strings for `driver` from what a file says.
 
-    General keys come first, in a fixed order; the driver's own table follows, where a key that the table does not have
-    is filled with the general one again. `prefix` is the driver's name as the file spells it, if that is different.
+def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[ConfigError]]:
+    """Make the option strings from what the files say, as the newest generation does.
+
+    General keys come first, bare and each once; the tables of all drivers follow, `DRIVER.key=value`. A driver passes
+    over what is another's.
 
     Returns:
-        The options, and a remark for each key that has no effect with this driver.
+        The options, and a remark for each general key that has no effect with `driver`.
 
     Raises:
         ConfigError: a value that the driver would refuse.
@@ -61,15 +69,64 @@ def file_options(settings: FileSettings, driver: str, prefix: str = "") -> tuple
     family = "overlay" if driver == "overlay2" else driver
     options: list[str] = []
     remarks: dict[str, ConfigError] = {}
-    for name, value, key, word in _candidates(settings, family, prefix or driver):
-        if family in KNOWN and name not in KNOWN[family]:
+    for owner, name, value, key in _written(settings):
+        concerns = owner in {"", family} and family in KNOWN
+        if concerns and name in KNOWN[family] and (complaint := _complaint(name, value)):
+            raise ConfigError(settings.file(key), complaint, line=settings.line(key), key=key)
+        if concerns and name not in KNOWN[family]:
             reason = f"the {driver} driver has no such option, ignored"
-            remarks.setdefault(key, ConfigError(settings.source, reason, line=settings.line(key), key=key))
-            continue
-        if complaint := _complaint(name, value):
-            raise ConfigError(settings.source, complaint, line=settings.line(key), key=key)
-        options.append(f"{word}.{name}={value}")
+            remarks.setdefault(key, ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
+        options.append(f"{owner}.{name}={value}" if owner else f"{name}={value}")
     return options, list(remarks.values())
+
+
+def _written(settings: FileSettings) -> Iterator[tuple[str, str, str, str]]:
+    """Driver, or "" for a general key, name, value and key in the file of every option, in order."""
+    for key, name in _STORES.items():
+        for value in settings.strings(key):
+            yield "", name, value, key
+    for name in (*_GENERIC, "use_composefs"):
+        if value := _general(settings, name):
+            yield "", name, value, f"{OPTIONS}.{name}"
+    for driver in _TABLES:
+        for name in _OWN[driver]:
+            own = f"{OPTIONS}.{driver}.{name}"
+            if own in KEYS and (value := settings.string(own)):
+                yield driver, name, value, own
+
+
+def older_options(settings: FileSettings, driver: str, prefix: str = "") -> list[str]:
+    """Make the option strings of tools up to 1.60: only those of `driver`, general keys with its name, some twice.
+
+    `prefix` is the driver's name as the file spells it, if that is different.
+    """
+    family = "overlay" if driver == "overlay2" else driver
+    return [
+        f"{word}.{name}={value}"
+        for name, value, _, word in _candidates(settings, family, prefix or driver)
+        if name != "sync" and (family not in KNOWN or name in KNOWN[family])
+    ]
+
+
+def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """The options that concern `driver`: name, value, and key as written. Later ones win.
+
+    Options of other drivers are passed over, and so are general ones that this driver does not have.
+
+    Raises:
+        InvalidOption: one has no `=`, or a prefix that is no driver's.
+    """
+    for key, value in map(split_option, options):
+        prefix, _, name = key.rpartition(".")
+        if prefix in {"", driver} or (driver == "overlay" and prefix == "overlay2"):
+            if name in KNOWN[driver] or not (name in _OWN[driver] or (name in _GENERAL and not prefix)):
+                yield name, value, key
+        elif prefix not in {*KNOWN, "overlay2"}:
+            raise InvalidOption(
+                f"the driver option {key!r} begins with no driver's name",
+                hint=f"known are {', '.join(sorted(KNOWN))}; see cstore-storage.conf(5)",
+                peer=f"{driver}: unknown option {key}",
+            )
 
 
 def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tuple[str, str, str, str]]:
@@ -113,6 +170,8 @@ def _complaint(name: str, value: str) -> str:
             parse_flag(value)
         elif name in {"size", "min_space"}:
             parse_size(value)
+        elif name == "sync":
+            parse_sync(value)
         elif name == "inodes":
             _parse_count(value)
         elif name == "force_mask":
@@ -129,14 +188,28 @@ def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
         ConfigError: the file holds a value that this driver would refuse.
     """
     if driver == config.driver:
-        return config
+        return _told_of_composefs(config)
     choice = config.choice
     made: Sequence[str] = choice.replacement or ()
     remarks: list[ConfigError] = []
     if choice.replacement is None:
         made, remarks = file_options(choice.settings, driver)
     warnings = tuple(sentence(remark) for remark in remarks)
-    return config.with_(driver=driver, driver_options=(*made, *choice.added), warnings=(*config.warnings, *warnings))
+    return _told_of_composefs(
+        config.with_(driver=driver, driver_options=(*made, *choice.added), warnings=(*config.warnings, *warnings))
+    )
+
+
+def _told_of_composefs(config: StoreConfig) -> StoreConfig:
+    """Let commands that change the store say that new layers are plain where composefs is asked for."""
+    wanted = "use_composefs" in "".join(config.driver_options) and config.driver in {"overlay", "overlay2"}
+    if not wanted:
+        return config
+    said = [value for name, value, _ in options_for("overlay", config.driver_options) if name == "use_composefs"]
+    if not said or said[-1] not in _TRUE:
+        return config
+    warning = "use_composefs asks for composefs layers; cstore makes new layers plain, and every tool can use them"
+    return config.with_(write_warnings=(*config.write_warnings, warning))
 
 
 def sentence(remark: ConfigError) -> str:
@@ -160,14 +233,56 @@ def split_option(text: str) -> tuple[str, str]:
     return key.strip().lower(), value.strip()
 
 
-def additional_image_stores(options: Sequence[str]) -> tuple[str, ...]:
+def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
     """The read-only image stores that driver options name, in order; later ones are searched later."""
     stores: list[str] = []
     for option in options:
         key, value = split_option(option)
-        if key.rpartition(".")[2] in {"imagestore", "additionalimagestore"}:
-            stores += [part for part in value.split(",") if part]
+        prefix, _, name = key.rpartition(".")
+        if name in {"imagestore", "additionalimagestore"} and prefix in {"", driver, _OLD_NAMES.get(driver, driver)}:
+            stores += split_stores(value)
     return tuple(stores)
+
+
+def without_stores(options: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """The driver options without additional stores that are one of the directories `own`, or that were named before.
+
+    It is the directory that counts, not how it is spelled: a store that is looked into twice lists everything twice.
+    """
+    seen = [status for path in own if path and (status := _status(path)) is not None]
+    kept: list[str] = []
+    for option in options:
+        key, value = split_option(option)
+        if key.rpartition(".")[2] not in {"imagestore", "additionalimagestore"}:
+            kept.append(option)
+            continue
+        stores = []
+        for path in split_stores(value):
+            status = _status(path)
+            if status is None or not any(os.path.samestat(status, each) for each in seen):
+                stores.append(path)
+            seen += [status] if status is not None else []
+        if stores:
+            kept.append(f"{key}={','.join(stores)}")
+    return tuple(kept)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def split_stores(text: str) -> list[str]:
+    """Split a list of stores at the commas before absolute paths: any other comma is part of a name."""
+    stores: list[str] = []
+    for part in filter(None, text.split(",")):
+        if stores and not part.startswith("/"):
+            stores[-1] += f",{part}"
+        else:
+            stores.append(part)
+    return stores
 
 
 def parse_flag(text: str) -> bool:
@@ -179,6 +294,16 @@ def parse_flag(text: str) -> bool:
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
     raise ValueError(f'{text!r} is neither "true" nor "false"')
+
+
+def parse_sync(text: str) -> None:
+    """Check a value of `sync`. cstore makes every change durable by means of its own, whichever it is.
+
+    Raises:
+        ValueError: it is neither `filesystem` nor `none`.
+    """
+    if text not in SYNC_WORDS:
+        raise ValueError(f'{text!r} is neither "filesystem" nor "none"')
 
 
 def parse_size(text: str) -> int:
@@ -216,3 +341,13 @@ def _parse_count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) < 1 << 64):
         raise ValueError(f"{text!r} is not a number from 0 to {(1 << 64) - 1}")
     return int(text)
+
+
+def ignores_owners(options: Iterable[str], driver: str) -> bool:
+    """Whether owners that cannot be set are let be; the last option of the driver that says so wins."""
+    said = "false"
+    for key, value in map(split_option, options):
+        prefix, _, name = key.rpartition(".")
+        if name == "ignore_chown_errors" and prefix in {"", driver, "overlay2"}:
+            said = value
+    return parse_flag(said)

@@ -15,9 +15,10 @@ class Environment(Value):
     """What the environment says (config spec, 11). "" means unset or empty, unless None is possible.
 
     Attributes:
-        config_file: CONTAINERS_STORAGE_CONF; None if unset.
+        config_file, override_file: CONTAINERS_STORAGE_CONF and CONTAINERS_STORAGE_CONF_OVERRIDE.
         driver, driver_options: STORAGE_DRIVER; STORAGE_OPTS, None if unset.
         home, config_home, data_home, runtime_dir, temporary_dir: HOME, the three XDG directories, TMPDIR.
+            `config_home` is None if unset.
         search_path, user, shell: PATH, USER, SHELL.
         in_namespace: _CONTAINERS_USERNS_CONFIGURED, which says that a parent has entered a user namespace for us.
         rootless_uid, rootless_gid: _CONTAINERS_ROOTLESS_UID and _GID, the owner before that.
@@ -26,11 +27,12 @@ class Environment(Value):
         variables: all of them, for the expansion of paths.
     """
 
-    config_file: str | None = None
+    config_file: str = ""
+    override_file: str = ""
     driver: str = ""
     driver_options: str | None = None
     home: str = ""
-    config_home: str = ""
+    config_home: str | None = None
     data_home: str = ""
     runtime_dir: str = ""
     temporary_dir: str = ""
@@ -61,11 +63,12 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         return variables.get(name, "")
 
     return Environment(
-        config_file=variables.get("CONTAINERS_STORAGE_CONF"),
+        config_file=word("CONTAINERS_STORAGE_CONF"),
+        override_file=word("CONTAINERS_STORAGE_CONF_OVERRIDE"),
         driver=word("STORAGE_DRIVER"),
         driver_options=variables.get("STORAGE_OPTS"),
         home=word("HOME"),
-        config_home=word("XDG_CONFIG_HOME"),
+        config_home=variables.get("XDG_CONFIG_HOME"),
         data_home=word("XDG_DATA_HOME"),
         runtime_dir=word("XDG_RUNTIME_DIR"),
         temporary_dir=word("TMPDIR"),

@@ -101,4 +101,4 @@ class _Expansion:
         return plain_path(path)
 
     def _error(self, key: str, reason: str, hint: str = "") -> ConfigError:
-        return ConfigError(self._settings.source, reason, line=self._settings.line(key), key=key, hint=hint)
+        return ConfigError(self._settings.file(key), reason, line=self._settings.line(key), key=key, hint=hint)

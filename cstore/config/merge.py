@@ -6,13 +6,13 @@ import os
 
 from cstore.config import keys
 from cstore.config.driver_options import file_options
-from cstore.config.options import DriverChoice, StoreConfig
+from cstore.config.options import DriverChoice, FileSettings, StoreConfig
 from cstore.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.config.environment import Environment
-    from cstore.config.options import FileSettings, Overrides
+    from cstore.config.options import Overrides
 
 
 def merge(
@@ -62,7 +62,7 @@ def _driver(
     if overrides.driver:
         return overrides.driver, overrides.driver, []
     spelled = environment.driver or settings.string(keys.DRIVER)
-    source, line, key = settings.source, 0, keys.DRIVER
+    source, line, key = settings.file(keys.DRIVER), 0, keys.DRIVER
     if environment.driver:
         source, key = "STORAGE_DRIVER", ""
     if spelled == "overlay2":
@@ -70,10 +70,7 @@ def _driver(
             line = settings.line(keys.DRIVER)
         remark = ConfigError(source, "overlay2 is called overlay now; overlay is used", line=line, key=key)
         return "overlay", spelled, [remark]
-    if spelled or settings.strings(keys.DRIVER_PRIORITY) or source in {"", os.devnull}:
-        return spelled, spelled, []
-    reason = "it should be set; a driver is picked automatically"
-    return "", "", [ConfigError(source, reason, key=keys.DRIVER)]
+    return spelled, spelled, []
 
 
 def _driver_options(
@@ -83,11 +80,25 @@ def _driver_options(
     replacement = None
     if environment.driver_options is not None:
         replacement = tuple(environment.driver_options.split(",")) if environment.driver_options else ()
-    choice = DriverChoice(settings=settings, replacement=replacement, added=overrides.driver_options)
+    given = _given(overrides, environment)
+    choice = DriverChoice(settings=settings, replacement=replacement, added=overrides.driver_options, given=given)
     if replacement is not None:
         return (*replacement, *choice.added), choice, []
-    made, ignored = file_options(settings, *driver)
+    made, ignored = file_options(settings, driver[0])
     return (*made, *choice.added), choice, ignored
+
+
+def _given(overrides: Overrides, environment: Environment) -> tuple[FileSettings, ...]:
+    """What variables and options say of keys; the roots are in the settings already."""
+    said: tuple[tuple[str, str, object], ...] = (
+        ("STORAGE_DRIVER", keys.DRIVER, environment.driver or None),
+        ("--storage-driver", keys.DRIVER, overrides.driver or None),
+        ("--image-store", keys.IMAGE_STORE, overrides.image_store or None),
+        ("--transient-store", keys.TRANSIENT_STORE, overrides.transient_store),
+        ("--no-sync", keys.SYNC, overrides.sync),
+        ("--lock-timeout", keys.LOCK_TIMEOUT, overrides.lock_timeout),
+    )
+    return tuple(FileSettings(source, "", {key: value}) for source, key, value in said if value is not None)
 
 
 def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, list[ConfigError]]:
@@ -105,12 +116,12 @@ def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, lis
         hint = "leave it out, or give it a directory of its own"
         if overrides.image_store:
             raise ConfigError("--image-store", reason, hint=hint)
-        raise ConfigError(settings.source, reason, line=settings.line(key), key=key, hint=hint)
+        raise ConfigError(settings.file(key), reason, line=settings.line(key), key=key, hint=hint)
     if not (top and low) or top == low:
         return store, []
-    line = settings.line(keys.OPTIONS_IMAGE_STORE)
+    key = keys.OPTIONS_IMAGE_STORE
     reason = f"ignored, because {keys.IMAGE_STORE} names another directory"
-    return store, [ConfigError(settings.source, reason, line=line, key=keys.OPTIONS_IMAGE_STORE)]
+    return store, [ConfigError(settings.file(key), reason, line=settings.line(key), key=key)]
 
 
 def _lock_timeout(settings: FileSettings, overrides: Overrides) -> float | None:

@@ -19,20 +19,26 @@ AUTO_USERNS_MIN_SIZE = 1024
 AUTO_USERNS_MAX_SIZE = 65536
 
 
+class Appended(list[str]):
+    """An array that adds to what earlier files say, in place of replacing it."""
+
+
 class FileSettings(Value):
-    """What one file says: values as written, checked for their type, nothing filled in.
+    """What one file says, or several files together: values as written, checked for their type, nothing filled in.
 
     Attributes:
         source: the file's path, "" for no file at all.
         text: the file's text, to find a line in.
         values: dotted key in lower case → value. Only keys that the file has.
         remarks: what is odd about the file and yet does not stop anybody.
+        parts: the files that were merged, in their order; none if this is one file.
     """
 
     source: str = ""
     text: str = ""
     values: Mapping[str, Any] = {}
     remarks: tuple[ConfigError, ...] = ()
+    parts: tuple[FileSettings, ...] = ()
 
     def string(self, key: str) -> str:
         """The value of a key that takes a string; "" if it is not there."""
@@ -65,16 +71,35 @@ class FileSettings(Value):
         """The line that `key` stands on, 0 if that cannot be told."""
         from cstore.config.lines import line_of
 
-        return line_of(self.text, key)
+        return line_of(self._part(key).text, key)
+
+    def file(self, key: str) -> str:
+        """The file that `key` comes from: the last one that has it."""
+        return self._part(key).source or self.source
+
+    def _part(self, key: str) -> FileSettings:
+        return next((part for part in reversed(self.parts) if key in part.values), self)
 
     def keep(self, keys: Collection[str]) -> FileSettings:
         """The same file as if it had only `keys`."""
         kept = {key: value for key, value in self.values.items() if key in keys}
-        return FileSettings(self.source, self.text, kept, self.remarks)
+        return FileSettings(self.source, self.text, kept, self.remarks, self.parts)
 
     def with_values(self, changes: Mapping[str, Any]) -> FileSettings:
         """The same file with other values for some keys."""
-        return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks)
+        return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks, self.parts)
+
+    def with_part(self, source: str, values: Mapping[str, Any]) -> FileSettings:
+        """The same with `values` laid over it, which `source` gives: an option, a variable, or what was found out."""
+        part = FileSettings(source, "", values)
+        parts = (*(self.parts or (self,)), part)
+        return FileSettings(self.source, self.text, {**self.values, **values}, self.remarks, parts)
+
+    def place(self, key: str) -> str:
+        """File and line of a key, or the option or variable that gives it; "" if nothing does."""
+        part = self._part(key)
+        line = part.line(key) if key in part.values else 0
+        return f"{part.source}, line {line}" if line else part.source
 
     def _value(self, key: str, *kinds: str) -> Any:
         if KEYS[key] not in kinds:
@@ -96,14 +121,23 @@ class Overrides(Value, kw_only=True):
     transient_store: bool | None = None
     sync: bool | None = None
     lock_timeout: float | None = None
+    config_file: str = ""
 
 
 class DriverChoice(Value):
-    """What driver options are made of, kept so that they can be made again once a driver has been chosen."""
+    """What a configuration is made of, kept to make driver options again once a driver has been chosen, and to tell.
+
+    Attributes:
+        settings: what the files say together.
+        replacement: driver options in place of those of the files, None if there are none.
+        added: driver options that are added to either.
+        given: what variables and options of the command line say of keys, in the order in which they count.
+    """
 
     settings: FileSettings = FileSettings()
     replacement: tuple[str, ...] | None = None
     added: tuple[str, ...] = ()
+    given: tuple[FileSettings, ...] = ()
 
 
 class PullOptions(Value):
@@ -135,8 +169,11 @@ class StoreConfig(Value, kw_only=True):
         sync: make every change durable before reporting success.
         lock_timeout: seconds to wait for a lock, None for ever.
         warnings: plain sentences for the user.
-        source: the file read, "" for none.
+        write_warnings: the same, for commands that change the store.
+        notes: what was decided without a word: `config --sources` and --debug tell it.
+        source: the main file, "" for none.
         choice: what `driver_options` was made of.
+        passed_over: files and directories that stand where configuration is looked for and do not count; and why.
     """
 
     graph_root: str = ""
@@ -156,8 +193,11 @@ class StoreConfig(Value, kw_only=True):
     sync: bool = True
     lock_timeout: float | None = None
     warnings: tuple[str, ...] = ()
+    write_warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     source: str = ""
     choice: DriverChoice = DriverChoice()
+    passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
     def auto_userns_sizes(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.config.keys import KEYS, RETIRED, TABLES, Kind
-from cstore.config.options import FileSettings
+from cstore.config.options import Appended, FileSettings
 from cstore.config.plain import read_plain
 from cstore.errors import ConfigError
 from cstore.idmap import LARGEST_ID
@@ -25,7 +25,15 @@ def read_file(path: str) -> FileSettings:
     Raises:
         ConfigError: it cannot be read, is not TOML, or gives a known key a value that the key does not take.
     """
-    text = _read_text(path)
+    return read_settings(path, _read_text(path))
+
+
+def read_settings(path: str, text: str) -> FileSettings:
+    """Read the text of a configuration file, which is or will be at `path`.
+
+    Raises:
+        ConfigError: it is not TOML, or gives a known key a value that the key does not take.
+    """
     reading = _Reading(path, text)
     reading.walk(_parse_toml(path, text), "")
     return FileSettings(path, text, reading.values, tuple(reading.remarks))
@@ -124,6 +132,8 @@ class _Reading:
         return self._error(written, "unknown key, ignored", f"did you mean {guess}?" if guess else "")
 
     def _checked(self, key: str, kind: str, value: Any) -> Any:
+        if kind == Kind.TEXTS and isinstance(value, list):
+            value = self._without_append(key, value)
         match kind:
             case Kind.TEXT | Kind.FLAG_WORD:
                 fine = isinstance(value, str)
@@ -145,6 +155,15 @@ class _Reading:
         if kind != Kind.FLAG and any("\0" in text for text in ([value] if isinstance(value, str) else value)):
             raise self._error(key, "it contains a NUL character")
         return value
+
+    def _without_append(self, key: str, value: list[Any]) -> list[Any]:
+        """Take `{append=true}` out of an array, which then adds to what earlier files say."""
+        marks = [item for item in value if isinstance(item, dict)]
+        for mark in marks:
+            if mark.keys() != {"append"} or not isinstance(mark["append"], bool):
+                raise self._error(key, "a table in this array can only be {append=true} or {append=false}")
+        texts = [item for item in value if not isinstance(item, dict)]
+        return Appended(texts) if marks and marks[-1]["append"] else texts
 
     def _checked_number(self, key: str, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):

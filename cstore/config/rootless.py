@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 
 _CAP_SYS_ADMIN = 21
 _WHOLE_MAP = "4294967295"
+RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
+"""What a store's directories end in, after the driver's name, and the record file in each."""
 _ROOTLESS_DRIVERS = ("btrfs", "overlay", "overlay2", "vfs")
-_FIRST_KERNEL = (5, 13)  # the first that lets a user namespace mount overlay with the xattrs it needs
-_NOT_BENEATH_OVERLAY = frozenset(
-    {"overlay", "aufs", "ecryptfs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "vfat", "exfat"}
-)
-"""File systems on which the kernel mounts no overlay that could be written to."""
 
 
 class Process(Value):
@@ -196,20 +193,19 @@ def existing_drivers(graph_root: str) -> list[str]:
     return [name for name in dict.fromkeys(found) if name in _ROOTLESS_DRIVERS]
 
 
-def detect_driver(graph_root: str, environment: Environment, release: str = "", filesystem: str = "") -> str:
-    """The driver of a user whom nobody told one: that of the store that exists, else the best this system can do.
-
-    `release` is the kernel's, such as `6.1.0-17-amd64`, by default that of the running one; `filesystem` is the type of
-    the one that holds the graph root, by default found out.
-    """
-    import shutil
-
-    present = existing_drivers(graph_root)
-    if present:
-        return present[0]
-    kernel = _version(release or os.uname().release)
-    capable = kernel >= _FIRST_KERNEL and (filesystem or _filesystem_of(graph_root)) not in _NOT_BENEATH_OVERLAY
-    return "overlay" if capable or shutil.which("fuse-overlayfs", path=environment.search_path) else "vfs"
+def drivers_with_records(graph_root: str) -> list[str]:
+    """The drivers that have a store under a graph root: one that has any record file."""
+    try:
+        names = sorted(os.listdir(graph_root))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        driver, dash, kind = name.rpartition("-")
+        record = RECORDS.get(dash + kind)
+        if driver and record and driver not in found and os.path.exists(os.path.join(graph_root, name, record)):
+            found.append(driver)
+    return found
 
 
 def _number(name: str, text: str, default: int) -> int:
@@ -240,19 +236,6 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def _filesystem_of(path: str) -> str:
-    """The type of the file system that holds `path`, or would hold it; "" if that cannot be told."""
-    path = os.path.realpath(path)
-    best, found = -1, ""
-    for line in _lines("/proc/self/mounts"):
-        _source, point, kind, *_rest = line.split(" ")
-        point = point.replace("\\040", " ")
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:  # of several mounts on one directory the last one counts
-            best, found = len(point), kind
-    return found
-
-
 def _is_own(path: str, identity: Identity) -> bool:
     """Whether `path` is a directory of the user's own, no link, to which nobody else may write."""
     try:
@@ -270,10 +253,3 @@ def _may_create(parent: str, identity: Identity) -> bool:
         return False
     needed = 0o300 if found.st_uid == identity.seen_uid else 0o003
     return found.st_mode & needed == needed
-
-
-def _version(release: str) -> tuple[int, int]:
-    import re
-
-    match = re.match(r"(\d+)\.(\d+)", release)
-    return (int(match[1]), int(match[2])) if match else (0, 0)

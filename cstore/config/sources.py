@@ -1,8 +1,8 @@
-"""Which file counts, and how files, environment and flags become one configuration.
+"""How files, environment and flags become one configuration.
 
-Flags win over the environment, the environment over the file, the file over the defaults: field by field, always in
-this order. One file gives the settings; files are never mixed. Nothing here creates or changes anything, and a file
-that could not matter is not read (config spec, 2, 3 and 12).
+Flags win over the environment, the environment over the files, the files over the defaults: field by field, always in
+this order. Nothing here creates or changes anything. Tools up to 1.60 (Podman 5) know no drop-ins, root's home is
+nothing to them, and users inherit little: where that leads to another store, the store that exists is used.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from __future__ import annotations
 import os
 
 from cstore.config import keys
-from cstore.config.driver_options import sentence
+from cstore.config.driver_options import file_options, sentence
 from cstore.config.environment import Environment, read_environment
 from cstore.config.expand import expand_settings, plain_path
+from cstore.config.files import Found, combine, find_files, is_there, read_all
 from cstore.config.merge import merge
 from cstore.config.options import AUTO_USERNS_USER, GRAPH_ROOT, RUN_ROOT, FileSettings, Overrides, StoreConfig
 from cstore.config.parse import read_file
 from cstore.config.rootless import (
+    RECORDS,
     Identity,
     Places,
     data_root,
-    detect_driver,
+    drivers_with_records,
     existing_drivers,
     inherited,
     rootless_identity,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _NO_FILE = FileSettings()
+_DEFAULT = "the default"
 
 
 def load_config(
@@ -44,6 +47,7 @@ def load_config(
     identity: Identity | None = None,
     places: Places | None = None,
     strict: bool = False,
+    planned: tuple[str, str] = ("", ""),
 ) -> StoreConfig:
     """Work out the configuration that is in force. Reads files; writes nothing.
 
@@ -53,35 +57,24 @@ def load_config(
         identity: on whose behalf, by default found out.
         places: where the system's own files are.
         strict: treat the first warning as an error.
+        planned: path and text of a file that is going to be written, to see what it would lead to.
 
     Raises:
         ConfigError: a file, variable or option makes no sense; it says which, and where.
     """
     overrides = overrides or Overrides()
     environment = read_environment(environ)
+    if overrides.config_file:
+        environment = environment.with_(config_file=overrides.config_file)
     identity = identity or rootless_identity(environ)
-    found = _Files(environment, identity, places or Places(), overrides)
-    settings, odd = expand_settings(found.settings, environment.variables, identity.uid)
-    roots = {
-        keys.GRAPH_ROOT: overrides.graph_root or settings.string(keys.GRAPH_ROOT) or found.default_graph_root(settings),
-        keys.RUN_ROOT: overrides.run_root or settings.string(keys.RUN_ROOT) or found.default_run_root,
-    }
-    settings = settings.with_values({key: os.path.abspath(path) for key, path in roots.items()})
-    if found.for_user_without_file and not (overrides.driver or environment.driver):
-        settings = settings.with_values({keys.DRIVER: _driver_for_user(settings, environment)})
+    choice = _Choice(environment, identity, places or Places(), overrides, planned)
+    settings, standing = choice.settle()
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
-    return _finished(config, [*settings.remarks, *odd, *found.odd, *remarks], strict=strict)
-
-
-def _driver_for_user(settings: FileSettings, environment: Environment) -> str:
-    """The driver of a user without a file of their own: what the system's file says is for stores yet to be made."""
-    graph_root, said = settings.string(keys.GRAPH_ROOT), settings.string(keys.DRIVER)
-    if not said:
-        return "" if settings.strings(keys.DRIVER_PRIORITY) else detect_driver(graph_root, environment)
-    present = existing_drivers(graph_root)
-    name = said.replace("overlay2", "overlay")
-    fits = not present or name in present or os.path.isdir(os.path.join(graph_root, name))
-    return said if fits else present[0]
+    if identity.per_user:
+        _require_stores(settings)
+    _check_options(config)
+    config = config.with_(notes=tuple(choice.notes), write_warnings=standing, passed_over=choice.passed_over)
+    return _finished(config, [*settings.remarks, *choice.odd, *remarks], strict=strict)
 
 
 def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> StoreConfig:
@@ -96,80 +89,205 @@ def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bo
     return _finished(config, [*settings.remarks, *remarks], strict=strict)
 
 
+def _check_options(config: StoreConfig) -> None:
+    """Refuse what the driver would refuse that is tried first where none is named; a named one is checked already.
+
+    Raises:
+        ConfigError: a driver option of a file makes no sense.
+    """
+    if config.driver or config.choice.replacement is not None:
+        return
+    first = (*config.driver_priority, "overlay")[0]
+    try:
+        file_options(config.choice.settings, first)
+    except ConfigError:
+        present = existing_drivers(config.graph_root)
+        if not present or first in present:
+            raise
+
+
 def _finished(config: StoreConfig, remarks: Sequence[ConfigError], *, strict: bool) -> StoreConfig:
     if strict and remarks:
         raise remarks[0]
     return config.with_(warnings=tuple(dict.fromkeys(map(sentence, remarks))))
 
 
-class _Files:
-    """The files of one run, each read when it is first needed and not before."""
+class _Choice:
+    """Which files count, and which store they lead to."""
 
-    def __init__(self, environment: Environment, identity: Identity, places: Places, overrides: Overrides) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        identity: Identity,
+        places: Places,
+        overrides: Overrides,
+        planned: tuple[str, str],
+    ) -> None:
         self._environment = environment
         self._identity = identity
         self._places = places
         self._overrides = overrides
-        self._read: dict[str, FileSettings | None] = {}
+        self._planned = planned
+        self.passed_over: tuple[tuple[str, str], ...] = ()
+        self.notes: list[str] = []
         self.odd: list[ConfigError] = []
 
-    @property
-    def settings(self) -> FileSettings:
-        """What the one file says that counts; or, for a user who has none, what the system's file leaves to users."""
-        if self.for_user_without_file:
-            return inherited(self._system, self._overrides.driver or self._environment.driver)
-        return self._own or _NO_FILE
+    def settle(self) -> tuple[FileSettings, tuple[str, ...]]:
+        """The settings in force, their roots filled in, and what to warn of before anything is changed."""
+        found = find_files(self._environment, self._identity, self._places, self._planned[0])
+        self.passed_over = found.passed_over
+        for_user = self._identity.per_user and not self._environment.config_file
+        settings = self._rooted(read_all(found, self._planned), for_user=for_user)
+        self._remark_two_roots(settings)
+        settings = self._with_driver_of_store(settings, found)
+        if not self._may_differ(found):
+            return settings, ()
+        notes = tuple(self.notes)
+        try:
+            older = self._older()
+        except ConfigError:
+            return settings, ()  # what only older tools read is wrong: their concern
+        new, old = self._store(settings), self._store(older)
+        same_driver = new[1] == old[1] or not (new[1] and old[1])  # a driver that nobody names is that of the store
+        if (new[0] == old[0] and same_driver) or not _has_store(*old):
+            return settings, ()
+        names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
+        if not _has_store(*new):
+            there, other = names[1], names[0]
+            told = f"the store is {there}, which exists and which tools up to 1.60 use; the newest would make {other}"
+            self.notes = [*notes, told]
+            return older, ()
+        key = keys.DRIVER if new[0] == old[0] else keys.GRAPH_ROOT
+        where = settings.place(key) if os.path.isabs(settings.file(key)) else "the main configuration file"
+        standing = (
+            f"there are two stores: {names[0]}, which the newest tools use, and {names[1]}, which tools up to 1.60 "
+            f"(Podman 5) use; this is {names[0]}. Set {key.rpartition('.')[2]} in {where} to the one that all tools "
+            f"shall use, or name one with {'--storage-driver' if key == keys.DRIVER else '--graph'}"
+        )
+        return settings, (standing,)
 
-    @property
-    def for_user_without_file(self) -> bool:
-        return self._identity.per_user and self._own is None
+    def _store(self, settings: FileSettings) -> tuple[str, str]:
+        """Which store the settings lead to: its graph root and its driver, "" for the one that has a store there."""
+        driver = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
+        return settings.string(keys.GRAPH_ROOT), "overlay" if driver == "overlay2" else driver
 
-    @property
-    def default_run_root(self) -> str:
-        if self._identity.per_user:
-            runtime = runtime_directory(self._environment, self._identity, self._places)
-            return os.path.join(runtime, "containers")
-        return plain_path(RUN_ROOT)
+    def _with_driver_of_store(self, settings: FileSettings, found: Found) -> FileSettings:
+        """For a user whom nobody told a driver, that of the store that exists, as older tools have it."""
+        said = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
+        if said or settings.strings(keys.DRIVER_PRIORITY) or not self._for_user(found):
+            return settings
+        present = existing_drivers(settings.string(keys.GRAPH_ROOT))
+        if not present or "overlay" in present:
+            return settings
+        return settings.with_part("the store that exists", {keys.DRIVER: present[0]})
 
-    def default_graph_root(self, settings: FileSettings) -> str:
+    def _remark_two_roots(self, settings: FileSettings) -> None:
+        path, key = settings.string(keys.ROOTLESS_PATH), keys.ROOTLESS_PATH
+        if not (self._identity.per_user and path) or self._overrides.graph_root:
+            return
+        if path != (root := settings.string(keys.GRAPH_ROOT)):
+            reason = f"ignored, because {keys.GRAPH_ROOT} names {root}"
+            self.odd.append(ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
+
+    def _for_user(self, found: Found) -> bool:
+        """Whether roots of the system's files are taken over for a user, who may not be able to use them."""
+        return self._identity.per_user and not found.own
+
+    def _may_differ(self, found: Found) -> bool:
+        """Whether older tools may come to another store: they know one file, and each user one of their own."""
+        if self._environment.config_file:
+            return bool(self._environment.override_file)
+        return len(found.files) > 1 or self._for_user(found) or found.own
+
+    def _rooted(self, settings: FileSettings, for_user: bool) -> FileSettings:
+        """Expand paths and fill the roots in."""
+        settings, odd = expand_settings(settings, self._environment.variables, self._identity.uid)
+        self.odd = self.odd or odd
+        given = {keys.GRAPH_ROOT: self._overrides.graph_root, keys.RUN_ROOT: self._overrides.run_root}
+        for key, option in zip(given, ("--graph", "--run"), strict=True):
+            root = settings.string(key)
+            if given[key]:
+                settings = settings.with_part(option, {key: os.path.abspath(given[key])})
+                continue
+            if root and for_user and not self._is_own(settings.file(key)) and not self._is_usable(root):
+                self.notes.append(f"{settings.place(key)}: {key}: {root} is no directory of yours, passed over")
+                root = ""
+            if root:
+                settings = settings.with_values({key: os.path.abspath(root)})
+            else:
+                root, source = self._default(key, settings)
+                settings = settings.with_part(source, {key: os.path.abspath(root)})
+        return settings
+
+    def _is_usable(self, root: str) -> bool:
+        """Whether the user may keep a store in `root`, which need not exist yet."""
+        path = root
+        while not os.path.lexists(path) and path != os.path.dirname(path):
+            path = os.path.dirname(path)
+        if not os.path.isdir(path):
+            return False
+        writable = os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+        return writable or os.stat(path).st_uid == self._identity.seen_uid  # the file system may be read-only
+
+    def _default(self, key: str, settings: FileSettings) -> tuple[str, str]:
+        """The root where no file names one that counts, and where it comes from."""
         if not self._identity.per_user:
-            return plain_path(GRAPH_ROOT)
-        if own := settings.string(keys.ROOTLESS_PATH):
-            return own
-        only_path = self._system.keep({keys.ROOTLESS_PATH})
-        system, self.odd = expand_settings(only_path, self._environment.variables, self._identity.uid)
-        return system.string(keys.ROOTLESS_PATH) or plain_path(data_root(self._environment, self._identity))
+            return plain_path(GRAPH_ROOT if key == keys.GRAPH_ROOT else RUN_ROOT), _DEFAULT
+        if key == keys.RUN_ROOT:
+            runtime = runtime_directory(self._environment, self._identity, self._places)
+            return os.path.join(runtime, "containers"), _DEFAULT
+        if path := settings.string(keys.ROOTLESS_PATH):
+            return path, f"{keys.ROOTLESS_PATH} in {settings.place(keys.ROOTLESS_PATH)}"
+        return plain_path(data_root(self._environment, self._identity)), _DEFAULT
 
-    @property
-    def _own(self) -> FileSettings | None:
-        named = self._environment.config_file
-        if named is not None:
-            if not named:
-                hint = "unset it, or name a file"
-                raise ConfigError("CONTAINERS_STORAGE_CONF", "is set, and names no file", hint=hint)
-            return self._file(named, needed=True)
-        if self._identity.per_user:
-            return self._file(user_file(self._environment, self._identity))
-        return self._system
+    def _is_own(self, path: str) -> bool:
+        """Whether a file is the user's own, or one that the environment names or that is for users only."""
+        system = (self._places.administrator_file, self._places.distribution_file)
+        above = tuple(os.path.dirname(one) + "/" for one in system)
+        if path == self._environment.override_file or not path.startswith(above):
+            return True
+        return os.path.basename(os.path.dirname(path)) == str(self._identity.uid)
 
-    @property
-    def _system(self) -> FileSettings:
-        if self._environment.config_file is not None:
-            return self._own or _NO_FILE
-        administrator = self._file(self._places.administrator_file)
-        return administrator or self._file(self._places.distribution_file) or _NO_FILE
+    def _older(self) -> FileSettings:
+        """What tools up to 1.60 make of the same machine."""
+        system = self._main(self._environment.config_file, self._places.administrator_file)
+        if not system.source and not self._environment.config_file:
+            system = self._main(self._places.distribution_file)
+        if not self._identity.per_user or self._environment.config_file:
+            return self._rooted(system, for_user=False)
+        own = self._main(user_file(self._environment, self._identity))
+        if own.source:
+            return self._rooted(combine([system.keep({keys.ROOTLESS_PATH}), own], own.source), for_user=False)
+        taken = inherited(system, self._overrides.driver or self._environment.driver)
+        path = system.keep({keys.ROOTLESS_PATH}).values
+        return self._rooted(taken.with_values(path), for_user=False)
 
-    def _file(self, path: str, *, needed: bool = False) -> FileSettings | None:
-        if path not in self._read:
-            self._read[path] = read_file(path) if needed or _is_there(path) else None
-        return self._read[path]
+    def _main(self, *paths: str) -> FileSettings:
+        path = next(filter(None, paths), "")
+        return read_file(path) if path and is_there(path) else _NO_FILE
 
 
-def _is_there(path: str) -> bool:
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass  # reading it says what is wrong
-    return True
+def _has_store(graph_root: str, driver: str) -> bool:
+    """Whether a store exists there, of `driver` if that is known."""
+    present = drivers_with_records(graph_root)
+    return driver in present if driver else bool(present)
+
+
+def _require_stores(settings: FileSettings) -> None:
+    """Make sure that the additional stores a user is given are stores: a user cannot make one of them there.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for path in settings.strings(keys.MORE_IMAGE_STORES):
+        try:
+            names = os.listdir(path)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+        else:
+            if any(name.endswith(tuple(RECORDS)) for name in names) or os.access(path, os.W_OK, effective_ids=True):
+                continue
+            reason = "there is no store in it"
+        key = keys.MORE_IMAGE_STORES
+        hint = "correct the path, or remove it"
+        raise ConfigError(settings.file(key), f"{path}: {reason}", line=settings.line(key), key=key, hint=hint)

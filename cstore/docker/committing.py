@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
-from cstore.docker.intake import nameless
 from cstore.errors import InvalidOption
+from cstore.fs.nameless import nameless
 from cstore.oci.chain import EMPTY_DIFF_ID
 
 TYPE_CHECKING = False

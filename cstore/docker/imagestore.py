@@ -25,6 +25,7 @@ from cstore.errors import (
     WrongSystem,
 )
 from cstore.oci.config import parse_config
+from cstore.store.makers import removal_command
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -140,7 +141,7 @@ class ImageStore:
             return [beneath[layer] for layer in self._store.images.delete(record.id) if layer in beneath]
         user = next((one for one in self._store.containers.list() if one.image == record.id), None)
         if user is not None:
-            raise ImageUsedByContainer(record.id, user.id)
+            raise ImageUsedByContainer(record.id, user.id, removal_command(self._store.context, user))
         self._store.delete(record.id)
         for twin in record.mapped_layers:
             try:

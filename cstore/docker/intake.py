@@ -6,12 +6,14 @@ import os
 import stat
 from contextlib import contextmanager
 
-from cstore.errors import SystemFailure
+from cstore.fs.nameless import nameless
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cstore.archive.streams import ReadInto
 
 
 class Intake(Value):
@@ -22,18 +24,18 @@ class Intake(Value):
 
 
 @contextmanager
-def twice_readable(source: int, directory: str) -> Iterator[Intake]:
+def twice_readable(source: int | ReadInto, directory: str) -> Iterator[Intake]:
     """Read an archive to its end and give it again from where it began.
 
     Args:
-        source: a descriptor, which stays the caller's. What is not a file is copied first.
+        source: a descriptor, which stays the caller's, or a reader. What is not a file is copied first.
         directory: where the copy goes.
 
     Raises:
         SystemFailure: it cannot be read or copied.
         CompressionFailed: it is compressed, and broken.
     """
-    if stat.S_ISREG(os.fstat(source).st_mode):
+    if isinstance(source, int) and stat.S_ISREG(os.fstat(source).st_mode):
         yield _rewound(source, os.lseek(source, 0, os.SEEK_CUR))
         return
     with nameless(directory) as copy:
@@ -41,30 +43,11 @@ def twice_readable(source: int, directory: str) -> Iterator[Intake]:
         yield _rewound(copy, 0)
 
 
-@contextmanager
-def nameless(directory: str) -> Iterator[int]:
-    """Give a file without a name in a directory, which is made if need be: nothing can be left of it.
-
-    Raises:
-        SystemFailure: it cannot be made.
-    """
-    import tempfile
-
-    from cstore.fs.lockfile import make_directories
-
-    try:
-        make_directories(directory)
-        file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115  - what its user raises is not of its making
-    except OSError as error:
-        raise SystemFailure("make a file in", directory, error) from error
-    with file:
-        yield file.fileno()
-
-
-def _copy(source: int, target: int) -> None:
+def _copy(source: int | ReadInto, target: int) -> None:
     from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink
 
-    reader, sink, buffer = FileReader(source), FileSink(target, "the copy of the archive"), bytearray(BUFFER_SIZE)
+    reader = FileReader(source) if isinstance(source, int) else source
+    sink, buffer = FileSink(target, "the copy of the archive"), bytearray(BUFFER_SIZE)
     with memoryview(buffer) as view:
         while count := reader.readinto(view):
             sink.write(view[:count])

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cstore.archive.changes import Change
-    from cstore.archive.streams import Sink
     from cstore.docker.chains import Link
     from cstore.records.model import Layer
     from cstore.store import Store
+    from cstore.store.ends import Source, Target
 
 
 class Freed(Value):
@@ -90,7 +90,7 @@ class ReadOnlyLayer:
         """The directories that the driver keeps it in, by Docker's names; none with vfs."""
         return self._store.layers.directories(self.layer)
 
-    def write_tar(self, sink: Sink) -> None:
+    def write_tar(self, sink: Target) -> None:
         """Write the archive that was registered, byte for byte.
 
         Raises:
@@ -99,13 +99,15 @@ class ReadOnlyLayer:
         """
         from cstore.archive.compression import Compression
         from cstore.archive.streams import HashingSink
+        from cstore.store.ends import opened_sink
 
-        hashed = HashingSink(sink)
-        self._store.layers.diff(self.layer, hashed, compression=Compression.NONE)
-        if hashed.digest != self.diff_id:
-            raise LayerNotVerified(self.layer, self.diff_id)
+        with opened_sink(sink) as opened:
+            hashed = HashingSink(opened)
+            self._store.layers.diff(self.layer, hashed, compression=Compression.NONE)
+            if hashed.digest != self.diff_id:
+                raise LayerNotVerified(self.layer, self.diff_id)
 
-    def write_tar_from(self, ancestor: str, sink: Sink) -> None:
+    def write_tar_from(self, ancestor: str, sink: Target) -> None:
         """Write as a tar what changed since the ancestor of that ChainID, or with "" the whole tree.
 
         It is made from the trees, so it is not any registered archive.
@@ -142,11 +144,14 @@ class EmptyLayer:
         return {}
 
     @staticmethod
-    def write_tar(sink: Sink) -> None:
+    def write_tar(sink: Target) -> None:
         """Write the empty archive: 1024 zero bytes."""
-        sink.write(bytes(1024))
+        from cstore.store.ends import opened_sink
 
-    def write_tar_from(self, ancestor: str, sink: Sink) -> None:
+        with opened_sink(sink) as opened:
+            opened.write(bytes(1024))
+
+    def write_tar_from(self, ancestor: str, sink: Target) -> None:
         """Write the empty archive.
 
         Raises:
@@ -184,12 +189,12 @@ class WritableLayer:
         """Bytes that it adds or modifies."""
         return self._store.layers.diff_size(self.layer)
 
-    def write_tar(self, sink: Sink) -> None:
+    def write_tar(self, sink: Target) -> None:
         """Write what it changes as a tar."""
         self._store.layers.write_changes(self.layer, sink)
 
-    def apply_diff(self, source: int, progress: Callable[[int], None] | None = None) -> int:
-        """Apply an archive, read from the descriptor `source`; return the size of the files in it, in bytes."""
+    def apply_diff(self, source: Source, progress: Callable[[int], None] | None = None) -> int:
+        """Apply an archive; return the size of the files in it, in bytes."""
         return self._store.layers.apply_diff(self.layer, source, progress)
 
     def metadata(self) -> Mapping[str, str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cstore.docker.chains import Link
     from cstore.records.model import Layer
     from cstore.store import Leftover, Store
+    from cstore.store.ends import Source
 
 MAX_DEPTH = 125
 """Layers in a chain, unless another limit is set: Docker's, which leaves room for an init and a writable layer."""
@@ -57,13 +58,15 @@ class LayerStore:
 
     # ── read-only layers ──
 
-    def register(self, source: int, parent: str = "", progress: Callable[[int], None] | None = None) -> ReadOnlyLayer:
+    def register(
+        self, source: Source, parent: str = "", progress: Callable[[int], None] | None = None
+    ) -> ReadOnlyLayer:
         """Make a layer of an archive on top of the chain `parent`, or refer to the one that is there already.
 
         A new layer gets the ID that skopeo and Podman would give it, so that they find it too.
 
         Args:
-            source: descriptor of the archive, plain or compressed.
+            source: the archive, plain or compressed: a path, bytes, a descriptor, a file.
             parent: a ChainID; "" for a bottom layer.
             progress: told the bytes read so far, if there is something to unpack.
 
@@ -73,11 +76,13 @@ class LayerStore:
             ArchiveError: the archive cannot be a layer; nothing of it remains.
         """
         from cstore.docker.intake import twice_readable
+        from cstore.store.ends import opened_source
 
         below = self._link(parent) if parent else None
         if below is not None and below.depth >= self._max_depth:
             raise ChainTooDeep(parent, self._max_depth)
-        with twice_readable(source, self._store.config.graph_root) as archive:
+        directory = self._store.config.graph_root
+        with opened_source(source) as opened, twice_readable(opened, directory) as archive:
             chain = next_chain(parent, archive.diff_id)
             if chain not in self._index():
                 self._put(archive.source, below, archive.diff_id, progress)

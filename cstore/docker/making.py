@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.digests import digest_of
+from cstore.oci.schema2 import made_up_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

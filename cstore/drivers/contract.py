@@ -65,6 +65,7 @@ class StagedTree(Value):
         has_lower: whether `tree` already holds, or lies above, what other layers made.
         staging: the staging directory that owns everything made so far.
         lowers: directories of other layers that lie beneath `tree`, nearest first; none if `tree` is whole.
+        unseen: what lies beneath the last of those and cannot be read, in words; "" for nothing.
         copied: whether contents were copied already, which may be only in memory still.
         force_mask: the mode of all that is made in `tree`, what it should have being in an attribute; -1 for its own.
     """
@@ -74,6 +75,7 @@ class StagedTree(Value):
     has_lower: bool
     staging: StagingDirectory
     lowers: tuple[str, ...] = ()
+    unseen: str = ""
     copied: bool = False
     force_mask: int = -1
 

@@ -64,6 +64,12 @@ class Inspector(Protocol):
     def strays(self) -> list[Flaw]:
         """What belongs to no layer."""
 
+    def bears_marks(self, layer: str) -> bool:
+        """Whether a layer's directory shows by more than its name that a driver made it, and made it under this name.
+
+        A directory that an administrator made beside the layers does not, nor does the copy of a layer.
+        """
+
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
         """Which of the system's mount points are layers of this store: path → layer."""
 
@@ -94,6 +100,11 @@ class WholeTrees:
         """See `Inspector.strays`."""
         return []
 
+    def bears_marks(self, layer: str) -> bool:
+        """See `Inspector.bears_marks`: an ordinary directory may be anybody's."""
+        del layer
+        return False
+
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
         """See `Inspector.mounts`: a tree is there, mounted or not."""
         del mount_points
@@ -115,9 +126,27 @@ class Subvolumes(WholeTrees):
             return []  # another finding
         return [] if is_subvolume(status) else [Flaw(layer, "subvolume", path, NO_SUBVOLUME)]
 
+    def bears_marks(self, layer: str) -> bool:
+        """See `Inspector.bears_marks`: hardly anybody else makes subvolumes there."""
+        from cstore.kernel.btrfs import is_subvolume
+
+        try:
+            return is_subvolume(os.lstat(self._driver.path_of(layer)))
+        except OSError:
+            return False
+
+
+class Datasets(WholeTrees):
+    """Trees that are datasets of zfs, which the driver lists by a property of its own."""
+
+    def bears_marks(self, layer: str) -> bool:
+        """See `Inspector.bears_marks`."""
+        del layer
+        return True
+
 
 if TYPE_CHECKING:
-    _: tuple[type[Inspector], type[Inspector]] = (WholeTrees, Subvolumes)
+    _: tuple[type[Inspector], ...] = (WholeTrees, Subvolumes, Datasets)
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
@@ -128,4 +157,6 @@ def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
         return OverlayInspector(place)
     if driver.name == "btrfs":
         return Subvolumes(driver)
+    if driver.name == "zfs":
+        return Datasets(driver)
     return WholeTrees(driver)

@@ -67,9 +67,6 @@ DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
 ALIASES = {"overlay2": "overlay"}
 """Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
 
-FOREIGN = ("aufs",)
-"""Drivers of other programs whose stores are recognised, so that no second driver is started beside them."""
-
 
 def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tuple[str, ...]:
     """Say which driver a store uses, or where nothing is yet, which to try in turn. Reads only.
@@ -89,6 +86,8 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
     if named:
         return (_known(named),)
     prior = _prior(graph_root)
+    if not priority:  # as in the Go library: a store of vfs alone is used only if vfs is asked for
+        prior = [name for name in prior if name != "vfs"]
     listed = [name for name in priority if name in prior]
     if listed:
         return (_known(listed[0]),)
@@ -108,7 +107,7 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
 
 def _prior(graph_root: str) -> list[str]:
     """The drivers that have a home there; an empty one, left by a start that failed, counts if there is no other."""
-    homes = [name for name in sorted({*DRIVERS, *ALIASES, *FOREIGN}) if os.path.isdir(os.path.join(graph_root, name))]
+    homes = [name for name in sorted({*DRIVERS, *ALIASES}) if os.path.isdir(os.path.join(graph_root, name))]
     return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
 
 

@@ -85,24 +85,26 @@ def _read_options(options: Sequence[str]) -> list[str]:
     """
     if not options:
         return []
-    from cstore.config.driver_options import additional_image_stores, split_option
+    from cstore.config.driver_options import additional_image_stores, options_for
 
-    for key, value in map(split_option, options):
-        name = key.removeprefix("vfs").removeprefix(".")
+    for name, value, key in options_for(NAME, options):
         if name == "mountopt":
             raise no_mount_options(NAME)
-        if name == "ignore_chown_errors":
-            _check_flag(name, value)
+        if name in {"ignore_chown_errors", "sync"}:
+            _check(name, value)
         elif name != "imagestore":
             raise DriverError("vfs", f"it has no option {key!r}", peer=f"vfs driver does not support {key} options")
-    return [_existing(path) for path in additional_image_stores(options)]
+    return [_existing(path) for path in additional_image_stores(options, NAME)]
 
 
-def _check_flag(name: str, value: str) -> None:
-    from cstore.config.driver_options import parse_flag
+def _check(name: str, value: str) -> None:
+    from cstore.config.driver_options import parse_flag, parse_sync
 
     try:
-        parse_flag(value)
+        if name == "sync":
+            parse_sync(value)  # cstore makes every change durable by means of its own, whichever it is
+        else:
+            parse_flag(value)
     except ValueError as error:
         raise DriverError("vfs", f"option {name}: {error}") from None
 
@@ -110,7 +112,9 @@ def _check_flag(name: str, value: str) -> None:
 def _existing(store: str) -> str:
     if not os.path.isdir(store):
         raise DriverError(
-            "vfs", f"the additional image store {store} is not a directory", hint="correct its path, or make it first"
+            "vfs",
+            f"the additional image store {store} is not a directory",
+            hint="mount its disk, correct its path, or remove it from additionalimagestores",
         )
     return store
 

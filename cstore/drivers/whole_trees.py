@@ -1,18 +1,19 @@
 """What drivers have in common whose layers are whole trees, each a directory named after its layer.
 
     HOME/                       0700
-    ├── TREES/<layer>/                the parent's tree plus the layer's changes
-    └── tempdirs/               0700  trees being made or removed, see fs/staging.py
+    └── TREES/<layer>/                the parent's tree plus the layer's changes
 
+Trees are made and removed beside the home, see staging.py.
 How a tree is made, copied and destroyed is for their `TreeMaker` to know.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 
+from cstore.drivers.lost import directory_lost
 from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_part
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
     from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
-    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.drivers.staging import HomeStaging
+    from cstore.fs.staging import StagingDirectory
 
     Owners: TypeAlias = Callable[[int, int], tuple[int, int]] | None
 else:
@@ -55,11 +57,11 @@ class TreeMaker(Protocol):
 class TreeHome:
     """A directory laid out as drawn above."""
 
-    def __init__(self, path: str, folder: str, maker: TreeMaker, *, keep: bool = True) -> None:
+    def __init__(self, path: str, folder: str, maker: TreeMaker) -> None:
         self.path = path
         self.trees = os.path.join(path, folder)
+        self.folder = folder
         self.maker = maker
-        self._keep = keep
 
     def tree(self, layer: str) -> str:
         """Name the tree of `layer`; raises UnsafeID if that would be elsewhere."""
@@ -67,17 +69,30 @@ class TreeHome:
 
     def holds(self, layer: str) -> bool:
         """Whether there is a directory: what a link leads to was not made by a driver."""
+        return within.is_directory(self.path, f"{self.folder}/{check_part(layer)}")
+
+    def occupied(self, layer: str) -> bool:
+        """Whether anything is where the tree of `layer` would be.
+
+        Raises:
+            ForeignThing: the directory of all trees is something else.
+            SystemFailure: it cannot be looked into.
+        """
         try:
-            return stat.S_ISDIR(os.lstat(self.tree(layer)).st_mode)
-        except OSError:
+            with within.parent_of(self.path, f"{self.folder}/{check_part(layer)}") as (folder, name):
+                os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise SystemFailure("look at", self.tree(layer), error) from None
+        return True
 
     @property
-    def staging(self) -> StagingRoot:
+    def staging(self) -> HomeStaging:
         """Where trees are made and removed."""
-        from cstore.fs.staging import StagingRoot
+        from cstore.drivers.staging import HomeStaging
 
-        return StagingRoot(os.path.join(self.path, "tempdirs"), keep=self._keep, destroy=self.maker.destroy)
+        return HomeStaging(self.path, destroy=self.maker.destroy)
 
 
 class WholeTrees:
@@ -106,6 +121,7 @@ class WholeTrees:
         """See `Driver.layers`."""
         trees = self._home.trees
         try:
+            within.require_directory(self._home.path, self._home.folder)
             with os.scandir(trees) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
@@ -127,7 +143,7 @@ class WholeTrees:
 
     def _home_of(self, layer: str) -> TreeHome:
         """The home of ours in which `layer` is, or would be."""
-        if self._image_home is not self._home and os.path.lexists(self._image_home.tree(layer)):
+        if self._image_home is not self._home and self._image_home.occupied(layer):
             return self._image_home
         return self._home
 
@@ -137,12 +153,8 @@ class WholeTrees:
             if home.holds(layer):
                 return home.tree(layer)
         own = self._home.tree(layer)
-        raise DriverError(
-            self.name,
-            f"layer {layer} has no directory in {self._home.trees}",
-            hint="its contents are lost; cstore delete-layer removes the record",
-            peer=f"stat {own}: no such file or directory",
-        )
+        searched = list(dict.fromkeys(home.trees for home in self._all_homes()))
+        raise directory_lost(self.name, layer, searched, f"stat {own}: no such file or directory")
 
     # ── making ──
 
@@ -169,17 +181,20 @@ class WholeTrees:
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.fs.atomic import sync_directory
-        from cstore.fs.rename import rename_tree
+        from cstore.fs.rename import rename_within
 
         del parent
         home = self._home_of_staged(staged)
         target = home.tree(layer)
+        try:
+            within.make_directories(home.path, home.folder)
+        except OSError as error:
+            raise SystemFailure("create the directory", home.trees, error) from error
         self._clear(target, layer, staged)
         try:
-            os.makedirs(home.trees, 0o700, exist_ok=True)
             if self._sync:
                 sync_directory(staged.tree)
-            rename_tree(staged.tree, target)
+            rename_within(os.path.dirname(home.path), staged.tree, target)
             if self._sync:
                 sync_directory(home.trees)
         except OSError as error:
@@ -192,18 +207,17 @@ class WholeTrees:
             self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
 
     def _home_of_staged(self, staged: StagedTree) -> TreeHome:
-        made_in = os.path.dirname(staged.staging.path)
-        return self._image_home if made_in == self._image_home.staging.path else self._home
+        return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.atomic import sync_directory
-        from cstore.fs.rename import exchange_trees
+        from cstore.fs.rename import exchange_within
 
         target = self.path_of(layer)
         try:
-            exchange_trees(staged.tree, target)
+            exchange_within(os.path.dirname(self._home_of(layer).path), staged.tree, target)
             if self._sync:
                 sync_directory(os.path.dirname(target))
         except OSError as error:
@@ -216,7 +230,7 @@ class WholeTrees:
 
         home = self._home_of(layer)
         target = home.tree(layer)
-        if not os.path.lexists(target):
+        if not home.occupied(layer):
             return NoRemoval()
         staging = home.staging.put_aside(target)
         return NoRemoval() if staging is None else StagedRemoval(staging)
@@ -227,7 +241,7 @@ class WholeTrees:
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return [path for home in self._own_homes() for path in home.staging.sweep().removed]
+        return [path for home in self._own_homes() for path in home.staging.sweep()]
 
     def debris(self) -> list[str]:
         """See `Driver.debris`: trees have nothing beside them."""

@@ -175,6 +175,15 @@ def sync_directory(path: str) -> None:
             raise _failure("sync", path, error) from None
 
 
+def sync_file(path: str) -> None:
+    """Make the bytes of a file survive a power cut. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_filesystem(path: str) -> None:
     """Make everything on the file system that holds the directory `path` survive a power cut.
 

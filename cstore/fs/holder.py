@@ -19,7 +19,7 @@ def holder_of(path: str, *, exclusive: bool = True) -> str:
         exclusive: which kind of lock it keeps us from.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
     try:

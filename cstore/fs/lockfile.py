@@ -24,6 +24,7 @@ import time
 from contextlib import contextmanager, suppress
 
 from cstore.errors import LockTimeout, SystemFailure
+from cstore.fs import within
 from cstore.fs.holder import holder_of
 from cstore.fs.patience import FOREVER
 from cstore.kernel import locks
@@ -132,20 +133,20 @@ class LockFile:
 
     def _open_to_read(self) -> int:
         try:
-            return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return within.open_file(*os.path.split(self.path))
         except FileNotFoundError:
             return -1
         except OSError as error:
             raise SystemFailure("open", self.path, error) from None
 
     def _open_to_write(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        top, name = os.path.split(self.path)
         try:
             try:
-                return os.open(self.path, flags, 0o644)
+                return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
             except FileNotFoundError:
-                make_directories(os.path.dirname(self.path))
-                return os.open(self.path, flags, 0o644)
+                make_directories(top)
+                return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise SystemFailure("open for writing", self.path, error) from None
 
@@ -262,7 +263,7 @@ def _let_go(fd: int) -> None:
 def _still_at(path: str, fd: int) -> bool:
     """Whether the file that we locked is the one that others find: if the store was wiped meanwhile, it is not."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(fd))
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -59,6 +59,51 @@ def exchange_within(root: str, one: str, other: str) -> None:
         _beneath_mounts(root, one, other, error, exchange=True)
 
 
+def reaches(root: str, path: str) -> bool:
+    """Whether things can be renamed from the directory `root` into the directory `path` below it.
+
+    They can within one mount, and below a copy of it if what is mounted between is the same directory again. A `path`
+    that is not there yet will be made in `root`.
+    """
+    try:
+        if os.stat(root).st_dev != os.stat(path).st_dev:
+            return False
+        if _mount_of(root) == _mount_of(path):
+            return True
+    except FileNotFoundError:
+        return not os.path.lexists(path)
+    except OSError:
+        return False
+    from cstore.kernel.fsmount import clone_mount
+
+    try:
+        fd = clone_mount(root)
+    except OSError:
+        return False
+    try:
+        return _same_beneath(fd, root, path)
+    finally:
+        os.close(fd)
+
+
+def _same_beneath(fd: int, root: str, path: str) -> bool:
+    """Whether `path` is the same directory in a copy of the mount at `root`, open as `fd`, as it is for everybody."""
+    try:
+        return os.path.samestat(os.stat(os.path.relpath(path, root), dir_fd=fd), os.stat(path))
+    except OSError:
+        return False
+
+
+def _mount_of(path: str) -> str:
+    """The number of the mount that a directory is on."""
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            return next((line for line in file if line.startswith("mnt_id:")), path)
+    finally:
+        os.close(fd)
+
+
 def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange: bool) -> None:
     from cstore.kernel.fsmount import clone_mount
 
@@ -67,6 +112,8 @@ def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange
     except OSError:
         raise refusal from None
     try:
+        if not all(_same_beneath(fd, root, os.path.dirname(path)) for path in (old, new)):
+            raise refusal  # something else is mounted there, and beneath it is not what is meant
         paths = os.path.relpath(old, root), os.path.relpath(new, root)
         if exchange:
             rename_exchange(*paths, dir_fd=fd)

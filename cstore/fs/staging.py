@@ -19,10 +19,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
-from cstore.fs.rename import rename_tree
+from cstore.fs.rename import rename_tree, rename_within
 from cstore.fs.tree.remove import remove_tree
 from cstore.kernel.locks import conflicting_process, try_lock
 from cstore.values import Value
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+GUARD = "staging.lock"
+"""A file in a place that others may remove while nobody holds its lock: the Go tools do so with partial pulls."""
 _LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
 _TRIES = 100
 
@@ -48,13 +51,28 @@ class StagingRoot:
     """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
 
     Without `keep` it is there only while something is in it: old peers take it for one of the things beside it.
+    `levels` says how many directories are removed then, from `path` upward. With `guarded`, others remove the place
+    while nobody holds the lock of GUARD in it. `beneath` is the directory below which things are renamed into it,
+    whatever is mounted in between; "" if nothing is.
     `destroy` removes a directory with all that is in it, if that takes more than removing files; it raises CstoreError.
     """
 
-    def __init__(self, path: str, *, keep: bool = True, destroy: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        keep: bool = True,
+        destroy: Callable[[str], None] | None = None,
+        beneath: str = "",
+        levels: int = 1,
+        guarded: bool = False,
+    ) -> None:
         self.path = path
+        self.beneath = beneath
         self._keep = keep
-        self._destroy = destroy or _remove_with_mounts
+        self._levels = levels
+        self._guarded = guarded
+        self.destroy = destroy or _remove_with_mounts
 
     def reserve(self) -> StagingDirectory:
         """Make a staging directory of our own.
@@ -64,11 +82,21 @@ class StagingRoot:
         """
         try:
             for _ in range(_TRIES):
-                make_directories(self.path)
+                if not self._made():
+                    continue
+                within.require_directory(*os.path.split(self.path), missing=True)
+                guard = hold_guard(self.path) if self._guarded else -1
+                if self._guarded and guard < 0:
+                    continue
                 number = str(int.from_bytes(os.urandom(4), "little"))
-                lock = self._take_number(number)
+                lock = -1
+                try:
+                    lock = self._take_number(number)
+                finally:
+                    if lock < 0 and guard >= 0:
+                        os.close(guard)
                 if lock >= 0:
-                    return StagingDirectory(self, number, lock)
+                    return StagingDirectory(self, number, lock, guard)
         except OSError as error:
             raise SystemFailure("make a staging directory in", self.path, error) from None
         raise SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
@@ -81,19 +109,17 @@ class StagingRoot:
         Raises:
             SystemFailure: it cannot be moved or deleted.
         """
+        return put_aside(path, self.reserve, self.destroy)
+
+    def _made(self) -> bool:
+        """Make the place; say whether it is there. Somebody may find it empty, and remove it, while it is made."""
         try:
-            staging = self.reserve()
-        except SystemFailure as error:
-            if error.errno not in NO_ROOM:
+            make_directories(self.path)
+        except FileNotFoundError:
+            if self._keep:
                 raise
-            self._destroy(path)
-            return None
-        try:
-            staging.take(path)
-        except BaseException:
-            staging.remove()
-            raise
-        return staging
+            return False
+        return True
 
     def sweep(self) -> SweepResult:
         """Remove everything here whose owner is gone; leave alone what is in use.
@@ -110,7 +136,7 @@ class StagingRoot:
                 lock = self._open_and_lock(number, os.O_CREAT)
                 if lock >= 0:
                     self._clear(number, lock, result)
-            except OSError:
+            except (OSError, ForeignThing):
                 result.stuck.append(self._name(_LOCK, number))
         if not numbers:
             self._leave()
@@ -118,9 +144,16 @@ class StagingRoot:
 
     def _leave(self) -> None:
         """Remove the place if nothing is in it; whoever needs it at this moment makes it again."""
-        if not self._keep:
-            with suppress(OSError):
-                os.rmdir(self.path)
+        if self._keep:
+            return
+        with suppress(OSError, ForeignThing):
+            if self._guarded and not self._numbers():
+                _drop_guard(self.path)
+            path = self.path
+            for _ in range(self._levels):
+                with suppress(FileNotFoundError):  # somebody died when this one was gone, and not those above it
+                    os.rmdir(path)
+                path = os.path.dirname(path)
 
     def stale(self) -> list[str]:
         """List the trees here whose owner is gone: what `sweep` would try to remove. Changes nothing.
@@ -133,24 +166,12 @@ class StagingRoot:
         return [path for path in paths if os.path.lexists(path)]
 
     def _in_use(self, number: str) -> bool:
-        path = self._name(_LOCK, number)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False  # a lock file is there before its tree and goes after it
-        except OSError:
-            return True  # unknown: leave it alone
-        try:
-            return conflicting_process(fd, exclusive=True) is not None
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
+        return is_held(self._name(_LOCK, number), missing=False)  # it is there before its tree and goes after it
 
     def _numbers(self) -> set[str]:
         try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:
+            names = within.list_directory(*os.path.split(self.path))
+        except (FileNotFoundError, ForeignThing):
             return set()
         except OSError as error:
             raise SystemFailure("read", self.path, error) from None
@@ -176,7 +197,7 @@ class StagingRoot:
         """Return the lock file, locked; -1 if somebody else has it or it went away under our hands."""
         path = self._name(_LOCK, number)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
+            fd = within.open_file(*os.path.split(path), os.O_RDWR | create)
         except FileExistsError:
             return -1
         except FileNotFoundError:
@@ -207,7 +228,7 @@ class StagingRoot:
 
     def _remove(self, path: str, aside: str, result: SweepResult) -> None:
         try:
-            self._destroy(path)
+            self.destroy(path)
         except CstoreError:
             if path != aside:
                 try:
@@ -223,6 +244,72 @@ class StagingRoot:
         return os.path.join(self.path, kind + number)
 
 
+def put_aside(
+    path: str, reserve: Callable[[], StagingDirectory], destroy: Callable[[str], None]
+) -> StagingDirectory | None:
+    """Move `path` into a new staging directory, or destroy it where it is; see `StagingRoot.put_aside`."""
+    try:
+        staging = reserve()
+    except SystemFailure as error:
+        if error.errno not in NO_ROOM:
+            raise
+        destroy(path)
+        return None
+    try:
+        staging.take(path)
+    except BaseException:
+        staging.remove()
+        raise
+    return staging
+
+
+def is_held(path: str, *, missing: bool) -> bool:
+    """Whether somebody holds the lock of a file, or may hold it; `missing` is the answer if there is none."""
+    try:
+        fd = within.open_file(*os.path.split(path))
+    except FileNotFoundError:
+        return missing
+    except (OSError, ForeignThing):
+        return True  # unknown: leave it alone
+    try:
+        return conflicting_process(fd, exclusive=True) is not None
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> int:
+    """Lock the file GUARD in `place` and return it; -1 if somebody is in the way, or the place is gone.
+
+    Raises:
+        OSError: it cannot be opened or locked.
+        ForeignThing: something else stands in its place.
+    """
+    path = os.path.join(place, GUARD)
+    ours = False
+    try:
+        fd = within.open_file(place, GUARD, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
+    except FileNotFoundError:
+        return -1
+    try:
+        ours = try_lock(fd, exclusive=exclusive) and os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return -1
+    finally:
+        if not ours:
+            os.close(fd)
+    return fd if ours else -1
+
+
+def _drop_guard(place: str) -> None:
+    """Remove the file GUARD of an empty place that nobody else uses. Raises OSError."""
+    lock = hold_guard(place, exclusive=True, create=False)
+    if lock >= 0:
+        os.unlink(os.path.join(place, GUARD))
+        os.close(lock)
+
+
 def _remove_with_mounts(path: str) -> None:
     remove_tree(path, detach_mounts=True)
 
@@ -233,8 +320,8 @@ class StagingDirectory:
     A killed owner leaves it to the next sweep. The lock goes to forked workers too: they must close it.
     """
 
-    def __init__(self, root: StagingRoot, number: str, lock: int) -> None:
-        self._root, self._number, self._lock = root, number, lock
+    def __init__(self, root: StagingRoot, number: str, lock: int, guard: int = -1) -> None:
+        self._root, self._number, self._lock, self._guard = root, number, lock, guard
         self._count = 0
         self.path = os.path.join(root.path, _TREE + number)
 
@@ -252,7 +339,10 @@ class StagingDirectory:
         """
         staged = self.next_name(os.path.basename(path.rstrip("/")))
         try:
-            rename_tree(path, staged)
+            if self._root.beneath:
+                rename_within(self._root.beneath, path, staged)
+            else:
+                rename_tree(path, staged)
         except FileNotFoundError:
             if os.path.lexists(path):
                 raise SystemFailure("move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone") from None
@@ -275,6 +365,11 @@ class StagingDirectory:
             self._root._clear(self._number, lock, result)  # noqa: SLF001  - the two classes are one room
         except OSError:
             result.stuck.append(self.path)
+        finally:
+            if self._guard >= 0:
+                os.close(self._guard)
+                self._guard = -1
+                self._root._leave()  # noqa: SLF001  - as above
         return result.stuck
 
     def __enter__(self) -> Self:

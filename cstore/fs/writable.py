@@ -7,13 +7,24 @@ import os
 
 def is_writable(path: str) -> bool:
     """Whether the file system of a directory, or of the nearest one above it, takes changes, and takes them from us."""
-    while not os.path.isdir(path):
-        above = os.path.dirname(path)
-        if above == path:
-            return False
-        path = above
+    path = _nearest(path)
     try:
         read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
         return False
     return not read_only and os.access(path, os.W_OK | os.X_OK)
+
+
+def on_read_only_media(path: str) -> bool:
+    """Whether the file system of a directory, or of the nearest one above it, takes no changes from anybody."""
+    try:
+        return bool(os.statvfs(_nearest(path)).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False  # whoever goes on will hear why
+
+
+def _nearest(path: str) -> str:
+    """The directory itself, or the nearest one above it that is there."""
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path

@@ -25,6 +25,8 @@ _OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
+_FALLOC_FL_KEEP_SIZE = 1
+_FALLOC_FL_PUNCH_HOLE = 2
 
 
 @cache
@@ -49,6 +51,17 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
         raise ValueError("embedded null byte")
     how = _OPEN_HOW.pack(flags | os.O_CLOEXEC, mode if creating else 0, resolve)
     return _openat2()(dir_fd, path, how, _OPEN_HOW.size)
+
+
+def punch_hole(fd: int, offset: int, size: int) -> None:
+    """Give the disk space of a part of a file back; what is read there from now on is zeros.
+
+    Raises:
+        OSError: EOPNOTSUPP where the file system cannot, and what fallocate(2) raises.
+    """
+    from ctypes import c_int, c_long
+
+    call("fallocate", fd, c_int(_FALLOC_FL_KEEP_SIZE | _FALLOC_FL_PUNCH_HOLE), c_long(offset), c_long(size))
 
 
 def rename_exchange(old: str, new: str, dir_fd: int = _AT_FDCWD) -> None:

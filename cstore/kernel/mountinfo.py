@@ -1,4 +1,4 @@
-"""Reading the mount table of this process."""
+"""Reading the mount table of this process, and of others."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def parse_line(line: bytes) -> MountInfo:
     )
 
 
-def read_mounts() -> list[MountInfo]:
-    """List the mounts that this process sees, in mount order: of two on one path, the later one is on top.
+def read_mounts(pid: int = 0) -> list[MountInfo]:
+    """List the mounts that this process, or another one, sees, in mount order: of two on one path, the later is on top.
 
     Raises:
-        OSError: /proc is not there.
+        OSError: /proc is not there, or the process is not, or may not be looked at.
     """
-    with open(_TABLE, "rb") as table:
+    with open(f"/proc/{pid}/mountinfo" if pid else _TABLE, "rb") as table:
         return [parse_line(line) for line in table]
 
 

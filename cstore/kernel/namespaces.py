@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CAP_CHOWN = 0
 CAP_DAC_OVERRIDE = 1
+CAP_SETGID = 6
 CAP_SETUID = 7
 CAP_SYS_CHROOT = 18
 CAP_SYS_ADMIN = 21
@@ -24,7 +25,11 @@ CAP_MKNOD = 27
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _ALL_IDS = 2**32 - 1
-_FORBIDDEN = "user namespaces may be restricted here: see the sysctls user.max_user_namespaces and kernel.*userns*"
+_FORBIDDEN = (
+    "user namespaces may be restricted here: see the sysctls user.max_user_namespaces and kernel.*userns*, and the "
+    "security options of the container; without one, only a store without owners can be made: "
+    "--storage-driver vfs --storage-opt vfs.ignore_chown_errors=true"
+)
 
 
 def in_user_namespace() -> bool:
@@ -161,7 +166,8 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
             _, status = os.waitpid(pid, 0)
     if status:
         reason = complaint.decode(errors="replace").strip() or "newuidmap or newgidmap failed without a word"
-        hint = f"{reason}; see the lines of this user in /etc/subuid and /etc/subgid"
+        refused = "see the lines of this user in /etc/subuid and /etc/subgid"
+        hint = f"{reason}; {refused if 'not allowed' in reason else 'the system or the container forbids it'}"
         raise SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)
 
 

@@ -76,6 +76,26 @@ def die_with_parent(parent: int = 0) -> None:
         os._exit(1)
 
 
+def no_new_privileges() -> bool:
+    """Whether nothing that this process starts can have more privileges than it has itself."""
+    return _status("NoNewPrivs", 10) == 1
+
+
+def may_ever_have(capability: int) -> bool:
+    """Whether a program that this process starts can have a capability (CAP_*), if its file has it."""
+    bounding = _status("CapBnd", 16)
+    return bounding < 0 or bool(bounding >> capability & 1)
+
+
+def _status(field: str, base: int) -> int:
+    """Read a number that the kernel tells of this process; -1 if it does not tell."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            return next((int(line.split()[1], base) for line in status if line.startswith(f"{field}:")), -1)
+    except OSError:
+        return -1
+
+
 def forbid_new_privileges() -> None:
     """Make sure that nothing this process runs can gain privileges by set-user-ID bits or file capabilities."""
     call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

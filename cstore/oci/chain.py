@@ -9,7 +9,8 @@ Both name a layer together with all that is beneath it, so equal ones mean equal
 from __future__ import annotations
 
 from functools import reduce
-from hashlib import sha256
+
+from cstore.digests import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ EMPTY_DIFF_ID = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10
 
 def next_chain(below: str, diff_id: str) -> str:
     """Return the ChainID of a layer of this DiffID on top of `below`, a ChainID or ""."""
-    return f"sha256:{_hash(f'{below} {diff_id}')}" if below else diff_id
+    return digest_of(f"{below} {diff_id}".encode()) if below else diff_id
 
 
 def chain_id(diff_ids: Iterable[str]) -> str:
@@ -32,7 +33,7 @@ def chain_id(diff_ids: Iterable[str]) -> str:
 def next_layer_id(below: str, diff_id: str) -> str:
     """Return the ID that skopeo and Podman give to a layer of this DiffID on top of layer `below`, or of nothing."""
     encoded = diff_id.partition(":")[2]
-    return _hash(f"{below}+{encoded}") if below else encoded
+    return digest_of(f"{below}+{encoded}".encode()).partition(":")[2] if below else encoded
 
 
 def layer_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
@@ -41,7 +42,3 @@ def layer_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
     for diff_id in diff_ids:
         ids.append(next_layer_id(ids[-1] if ids else "", diff_id))
     return tuple(ids)
-
-
-def _hash(text: str) -> str:
-    return sha256(text.encode(), usedforsecurity=False).hexdigest()

@@ -7,9 +7,8 @@ Go finds them, without regard to case; the last of several wins.
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 
-from cstore.digests import check_digest
+from cstore.digests import check_digest, digest_of
 from cstore.errors import ImageInvalid, InvalidDigest
 from cstore.oci.chain import chain_id, layer_ids
 from cstore.values import Value
@@ -89,12 +88,12 @@ class ImageConfig(Value):
     @property
     def id(self) -> str:
         """The image ID without its algorithm: 64 hex digits."""
-        return sha256(self.raw, usedforsecurity=False).hexdigest()
+        return self.digest.partition(":")[2]
 
     @property
     def digest(self) -> str:
         """The image ID: the digest of the bytes."""
-        return f"sha256:{self.id}"
+        return digest_of(self.raw)
 
     @property
     def run_config(self) -> Mapping[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from cstore import gojson
+from cstore.digests import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +33,3 @@ def made_up_manifest(config: bytes, layers: Iterable[tuple[str, int]]) -> bytes:
 
 def _descriptor(kind: str, size: int, digest: str) -> dict[str, object]:
     return {"mediaType": kind, "size": size, "digest": digest}
-
-
-def digest_of(data: bytes) -> str:
-    """Return `sha256:` and the hex digest of some bytes."""
-    return f"sha256:{sha256(data, usedforsecurity=False).hexdigest()}"

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 
-from cstore.errors import DataItemUnknown, InvalidDataName, SystemFailure
+from cstore.errors import DataItemUnknown, ForeignThing, InvalidDataName, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records.section import make_directory
 
@@ -21,7 +20,8 @@ _PLAIN = frozenset(".0123456789abcdefghijklmnopqrstuvwxyz")
 _LONGEST_NAME = 255
 CALLERS_DIRECTORY = "userdata"
 """Beside the data items of images and containers: what a container engine keeps there."""
-_BLOCK = 1 << 20
+LARGEST = 1 << 27
+"""Bytes of an item that is read whole: no tool stores larger ones."""
 
 
 def file_name(key: str, noun: str = "layer") -> str:
@@ -82,19 +82,14 @@ def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
         DataItemUnknown: there is none.
         SystemFailure: it cannot be opened, or is not a regular file.
     """
-    from cstore.archive.directories import open_quietly
-
     path = path or os.path.join(directory, file_name(key, noun))
     try:
-        fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+        top, item = os.path.split(directory)
+        return within.open_file(top, f"{item}/{os.path.basename(path)}")
     except FileNotFoundError:
         raise DataItemUnknown(noun, os.path.basename(directory), key) from None
     except OSError as error:
         raise SystemFailure("read the data item", path, error) from None
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise SystemFailure("read the data item", path, OSError(errno.EINVAL, ""), hint="it is not a regular file")
 
 
 def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> bytes:
@@ -104,19 +99,20 @@ def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
         InvalidDataName: there can be no such item.
         DataItemUnknown: there is none.
         SystemFailure: it cannot be read.
+        ForeignThing: it is no file, or too large to be held in memory.
     """
+    path = path or os.path.join(directory, file_name(key, noun))
     fd = open_item(directory, key, noun=noun, path=path)
     try:
-        return b"".join(_blocks(fd))
+        size = os.fstat(fd).st_size
+        if size > LARGEST:
+            raise ForeignThing(path, f"a file of {size} bytes", f"one of at most {LARGEST} bytes")
+        with open(fd, "rb", closefd=False) as file:
+            return file.read()
     except OSError as error:
-        raise SystemFailure("read the data item", os.path.join(directory, file_name(key, noun)), error) from None
+        raise SystemFailure("read the data item", path, error) from None
     finally:
         os.close(fd)
-
-
-def _blocks(fd: int) -> Iterable[bytes]:
-    while block := os.read(fd, _BLOCK):
-        yield block
 
 
 def write_item(
@@ -132,4 +128,5 @@ def write_item(
     if os.path.isdir(path) and not os.path.islink(path):
         raise InvalidDataName(noun, key, "a directory has that name")
     make_directory(directory, sync=sync)
+    within.require_directory(*os.path.split(directory))
     return write_file(path, data, sync=sync)

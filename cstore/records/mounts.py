@@ -36,8 +36,12 @@ class MountTable:
         self._identity = identity
 
     @classmethod
-    def load(cls, path: str) -> Self:
+    def load(cls, path: str, roots: Iterable[str] = ()) -> Self:
         """Read the mount table; an absent or empty file has no mounts, and an entry without a path is none.
+
+        Args:
+            path: its file.
+            roots: directories that mount points are in. JSON cannot hold what is not UTF-8, so this gives it back.
 
         Raises:
             RecordsDamaged: it is not a list of mounts. Who only reads may go on with `MountTable(path)`.
@@ -45,7 +49,7 @@ class MountTable:
         """
         data, identity = read_file(path)
         try:
-            mounts = [_mount(entry) for entry in _list(load(data))] if data else []
+            mounts = [_mount(entry, tuple(roots)) for entry in _list(load(data))] if data else []
         except ValueError as error:
             raise RecordsDamaged(path, str(error)) from None
         return cls(path, mounts, identity)
@@ -104,7 +108,13 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _mount(entry: Any) -> Mount:
+def _mount(entry: Any, roots: tuple[str, ...]) -> Mount:
     if type(entry) is not dict or "id" not in entry:
         raise ValueError("an entry is no mount")
-    return Mount(text(entry["id"], "id"), text(entry.get("path", ""), "path"), number(entry.get("count", 0), "count"))
+    path = text(entry.get("path", ""), "path")
+    for root in roots if "\ufffd" in path else ():
+        recorded = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in root)
+        if path.startswith(f"{recorded}/"):
+            path = root + path[len(root) :]
+            break
+    return Mount(text(entry["id"], "id"), path, number(entry.get("count", 0), "count"))

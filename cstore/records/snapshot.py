@@ -21,6 +21,7 @@ Identity = tuple[int, int, int, int]
 
 _ATTEMPTS = 100
 _BLOCK = 1 << 20
+_LARGEST = 1 << 27
 _NOT_OURS = {errno.EACCES, errno.EPERM}
 """Somebody else's store is not a damaged one."""
 
@@ -37,7 +38,7 @@ def identity_at(path: str) -> Identity | None:
         SystemFailure: it cannot be told.
     """
     try:
-        return identity_of(os.stat(path))
+        return identity_of(os.lstat(path))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -52,6 +53,7 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
         SystemFailure: it cannot be read.
     """
     try:
+        _refuse_other_types(path, os.lstat(path).st_mode)  # to open a device is an act of its own
         fd = _open_quietly(path)
     except FileNotFoundError:
         return b"", None
@@ -59,8 +61,9 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
         raise SystemFailure("read", path, error) from None
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise RecordsDamaged(path, "it is not a regular file")
+        _refuse_other_types(path, status.st_mode)
+        if status.st_size > _LARGEST:
+            raise RecordsDamaged(path, f"it has {status.st_size} bytes, and no store has so many records")
         return _read_all(fd, status.st_size), identity_of(status)
     except OSError as error:
         raise SystemFailure("read", path, error) from None
@@ -68,9 +71,16 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
         os.close(fd)
 
 
+def _refuse_other_types(path: str, mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise RecordsDamaged(path, "it is a symbolic link")
+    if not stat.S_ISREG(mode):
+        raise RecordsDamaged(path, "it is not a regular file")
+
+
 def _open_quietly(path: str) -> int:
     """Open a file to read, without a trace in its access time where that is allowed: to its owner, and to root."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
         return os.open(path, flags | os.O_NOATIME)
     except PermissionError:

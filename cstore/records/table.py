@@ -196,17 +196,19 @@ class Table(Generic[R]):
 
         Any prefix will do, but an ID with a space is not found by its prefix; an ambiguous prefix finds nothing.
         """
+        return self.exact(word) or self.by_prefix(word)
+
+    def exact(self, word: str) -> R | None:
+        """Find a record by its whole ID, by name or by alias."""
         if not word:
             return None
-        return self.get(word) or self.named(word) or self._by_alias(word) or self._by_prefix(word)
+        aliased = (one for one in self if alias(one) == word) if (alias := self.kind.alias) else iter(())
+        return self.get(word) or self.named(word) or next(aliased, None)
 
-    def _by_alias(self, word: str) -> R | None:
-        alias = self.kind.alias
-        return next((record for record in self if alias(record) == word), None) if alias else None
-
-    def _by_prefix(self, word: str) -> R | None:
-        found = {known for known, _ in self.heads() if known.startswith(word) and " " not in known}
-        return self.get(found.pop()) if len(found) == 1 else None
+    def by_prefix(self, word: str) -> R | None:
+        """Find the one record whose ID begins with `word`. For callers that know of no exact match, of any kind."""
+        found = {known for known, _ in self.heads() if known.startswith(word) and " " not in known} if word else ()
+        return self.get(*found) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:
         """Say in which file a record lives.

@@ -7,10 +7,13 @@ a container's its size and digest as well.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 
-from cstore.errors import CstoreError, DataItemUnknown, InvalidDataName
-from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, read_item, write_item
+from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink, fill
+from cstore.digests import digest_from, digest_of, new_hash
+from cstore.errors import CstoreError, DataItemUnknown, InvalidDataName, SystemFailure
+from cstore.fs import within
+from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, open_item, write_item
 from cstore.records.images import with_digest
 from cstore.records.model import Image, Layer
 from cstore.store.item_journal import begin, conclude, item_directory, path_of_new
@@ -31,12 +34,15 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from _hashlib import HASH
+    from collections.abc import Iterable, Iterator, Mapping
+    from io import BufferedReader
     from typing import Any
 
     from cstore.layout import Layout
     from cstore.records.model import Container, R
     from cstore.store.context import Context
+    from cstore.store.ends import Source
     from cstore.store.lookup import Tables
     from cstore.store.session import Writer
 
@@ -67,6 +73,15 @@ def get_data(context: Context, shelf: Shelf, word: str, key: str) -> bytes:
     return _read(_owner(context, shelf, word), shelf, key)
 
 
+def open_data(context: Context, shelf: Shelf, word: str, key: str) -> BufferedReader:
+    """Open a data item for reading.
+
+    Raises:
+        UnknownItem, DataItemUnknown: as `get_data`.
+    """
+    return _open(_owner(context, shelf, word), shelf, key)
+
+
 def data_size(context: Context, shelf: Shelf, word: str, key: str) -> int:
     """Return how many bytes a data item has: what the record says, or else the file.
 
@@ -75,7 +90,10 @@ def data_size(context: Context, shelf: Shelf, word: str, key: str) -> int:
     """
     owner = _owner(context, shelf, word)
     recorded = None if isinstance(owner.record, Layer) else owner.record.data_sizes.get(key)
-    return len(_read(owner, shelf, key)) if recorded is None else recorded
+    if recorded is not None:
+        return recorded
+    with _open(owner, shelf, key) as file:
+        return os.fstat(file.fileno()).st_size
 
 
 def data_digest(context: Context, shelf: Shelf, word: str, key: str) -> str:
@@ -86,11 +104,16 @@ def data_digest(context: Context, shelf: Shelf, word: str, key: str) -> str:
     """
     owner = _owner(context, shelf, word)
     recorded = "" if isinstance(owner.record, Layer) else owner.record.data_digests.get(key, "")
-    return recorded or _sha256(_read(owner, shelf, key))
+    if recorded:
+        return recorded
+    with _open(owner, shelf, key) as file:
+        return digest_from(_hashed(file))
 
 
-def set_data(context: Context, shelf: Shelf, word: str, key: str, data: bytes, digest: str = "") -> None:
+def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, digest: str = "") -> None:
     """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
+
+    What is no `bytes` is read to its end before anything is locked; nobody shall wait for a pipe.
 
     `digest` is for manifests of images, whose digest need not be that of all their bytes; "" takes SHA-256.
 
@@ -102,14 +125,18 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: bytes, d
     file_name(key, shelf.value)
     if not is_made(context.layout):
         raise KINDS[shelf].unknown(word)
-    with writing(context, shelf) as writer:
+    _get_own(Reader(context), shelf, word)  # before much is read for nothing
+    with _gathered(context, data) as item, writing(context, shelf) as writer:
         record = _get_own(writer, shelf, word)
-        changed = with_item(record, key, data, digest)
+        changed = with_item(record, key, item.size, digest or item.digest)
+        directory = item_directory(context.layout, shelf, record.id)
         if changed == record:
-            _write(item_directory(context.layout, shelf, record.id), key, data, shelf, sync=context.sync)
+            _write(directory, key, item.pieces(), shelf, sync=context.sync)
             return
-        _check_free(item_directory(context.layout, shelf, record.id), key, shelf)
-        begin(writer, shelf, changed, key, data)
+        top, own = os.path.split(directory)
+        if within.is_directory(top, f"{own}/{file_name(key, shelf.value)}"):
+            raise InvalidDataName(shelf.value, key, "a directory has that name")
+        begin(writer, shelf, changed, key, item.pieces())
         try:
             writer.table(shelf).replace(changed)
             writer.save(shelf)
@@ -120,10 +147,46 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: bytes, d
         conclude(writer, shelf)
 
 
-def _check_free(directory: str, key: str, shelf: Shelf) -> None:
-    path = os.path.join(directory, file_name(key, shelf.value))
-    if os.path.isdir(path) and not os.path.islink(path):
-        raise InvalidDataName(shelf.value, key, "a directory has that name")
+class _Item(Value):
+    """The contents of an item: in memory, or in a file without a name."""
+
+    size: int
+    digest: str
+    data: bytes = b""
+    fd: int = -1
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it, in order."""
+        if self.fd < 0:
+            yield self.data
+        for place in range(0, self.size if self.fd >= 0 else 0, BUFFER_SIZE):
+            yield os.pread(self.fd, BUFFER_SIZE, place)
+
+
+@contextmanager
+def _gathered(context: Context, source: Source) -> Iterator[_Item]:
+    """Read a source to its end; more than fits into a buffer waits in a file beside the store."""
+    from cstore.fs.nameless import nameless
+    from cstore.store.ends import opened_source
+
+    if isinstance(source, bytes):
+        yield _Item(len(source), digest_of(source), source)
+        return
+    name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the data"
+    with opened_source(source, name) as opened, ExitStack() as stack:
+        reader = FileReader(opened, name) if isinstance(opened, int) else opened
+        found, size, fd = new_hash(), 0, -1
+        with memoryview(bytearray(BUFFER_SIZE)) as buffer:
+            while count := fill(reader, buffer):
+                found.update(buffer[:count])
+                size += count
+                if fd < 0 and count < BUFFER_SIZE:
+                    yield _Item(size, digest_from(found), bytes(buffer[:count]))
+                    return
+                if fd < 0:
+                    fd = stack.enter_context(nameless(context.layout.graph_root))
+                FileSink(fd, "the data").write(buffer[:count])
+        yield _Item(size, digest_from(found), b"", fd)
 
 
 # ── for those who make records ──
@@ -132,11 +195,11 @@ def _check_free(directory: str, key: str, shelf: Shelf) -> None:
 def with_items(record: R, data: Mapping[str, bytes], digests: Mapping[str, str] = {}) -> R:
     """Return the record that lists these items too; `digests` are those that are known, by key."""
     for key, value in data.items():
-        record = with_item(record, key, value, digests.get(key, ""))
+        record = with_item(record, key, len(value), digests.get(key) or digest_of(value))
     return record
 
 
-def with_item(record: R, key: str, data: bytes, digest: str = "") -> R:
+def with_item(record: R, key: str, size: int, digest: str) -> R:
     """Return the record that lists an item. The first manifest's digest becomes an image's own (store-format 7.2).
 
     Raises:
@@ -148,8 +211,8 @@ def with_item(record: R, key: str, data: bytes, digest: str = "") -> R:
     names = old.data_names if key in old.data_names else (*old.data_names, key)
     if isinstance(record, Layer):
         return record.with_(data_names=names)
-    sizes = {**old.data_sizes, key: len(data)}
-    digests = {**old.data_digests, key: check_digest(digest) if digest else _sha256(data)}
+    sizes = {**old.data_sizes, key: size}
+    digests = {**old.data_digests, key: check_digest(digest)}
     listed: Any = record.with_(data_names=names, data_sizes=sizes, data_digests=digests)
     if isinstance(record, Image):
         listed = with_digest(listed)
@@ -188,18 +251,13 @@ def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
     from cstore.store.removal import discard
 
     directory = item_directory(writer.layout, shelf, owner)
-    if shelf is not Shelf.IMAGES or not os.path.isdir(os.path.join(directory, CALLERS_DIRECTORY)):
+    top, item = os.path.split(directory)
+    if shelf is not Shelf.IMAGES or not within.is_directory(top, f"{item}/{CALLERS_DIRECTORY}"):
         discard(writer, directory)
         return
     for name in os.listdir(directory):
         if name != CALLERS_DIRECTORY:
             discard(writer, os.path.join(directory, name))
-
-
-def _sha256(data: bytes) -> str:
-    from hashlib import sha256
-
-    return "sha256:" + sha256(data).hexdigest()
 
 
 # ── owners ──
@@ -227,17 +285,35 @@ def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
 
 
 def _read(owner: _Owner, shelf: Shelf, key: str) -> bytes:
+    with _open(owner, shelf, key) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            path = os.path.join(item_directory(owner.layout, shelf, owner.record.id), file_name(key, shelf.value))
+            raise SystemFailure("read the data item", path, error) from None
+
+
+def _open(owner: _Owner, shelf: Shelf, key: str) -> BufferedReader:
     noun = shelf.value
     if not key:
         raise DataItemUnknown(noun, owner.record.id, key)
     try:
         directory = item_directory(owner.layout, shelf, owner.record.id)
-        return read_item(directory, key, noun=noun, path=path_of_new(owner.layout, shelf, owner.record, key))
+        path = path_of_new(owner.layout, shelf, owner.record, key)
+        return open(open_item(directory, key, noun=noun, path=path), "rb")
     except InvalidDataName:
         raise DataItemUnknown(noun, owner.record.id, key) from None
 
 
-def _write(directory: str, key: str, data: bytes, shelf: Shelf, *, sync: bool) -> None:
+def _hashed(file: BufferedReader) -> HASH:
+    found = new_hash()
+    with memoryview(bytearray(BUFFER_SIZE)) as buffer:
+        while count := file.readinto(buffer):
+            found.update(buffer[:count])
+    return found
+
+
+def _write(directory: str, key: str, data: Iterable[bytes], shelf: Shelf, *, sync: bool) -> None:
     """Write the item; a directory that was made for it and stayed empty goes again."""
     try:
         write_item(directory, key, data, noun=shelf.value, sync=sync)

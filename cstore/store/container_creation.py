@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidIDMap, InvalidOption, LayerUnknown, NameTaken
-from cstore.idmap import IDENTITY, IDMap
+from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidOption, LayerUnknown, NameTaken
+from cstore.idmap import IDENTITY, IDMap, check_possible
 from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Container, Layer
@@ -29,10 +29,9 @@ from cstore.store.session import Writer, make_roots, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from cstore.drivers.contract import StagedTree
-    from cstore.idmap import IDRange
     from cstore.records.model import Image
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
@@ -101,7 +100,7 @@ def create_container(context: Context, request: NewContainer) -> Container:
         ImageUnknown: the image is not known, or went away meanwhile.
         LayerUnknown: the image's top layer is missing, or went away meanwhile.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
-        InvalidIDMap: ranges of the map overlap, or it does not cover an owner in the image.
+        InvalidIDMap: the kernel would not take the map, or it does not cover an owner in the image.
         InvalidOption: one of two labels is missing, or no ID map can be chosen.
         InvalidDataName: a data item cannot have that name.
         DriverError: the driver does not take a storage option.
@@ -111,7 +110,7 @@ def create_container(context: Context, request: NewContainer) -> Container:
     with _id_ranges(context, request):
         image = get_image(Reader(context), request.image) if request.image else None
         id_map = _choose_map(context, request, image)
-        _check_disjoint(id_map)
+        check_possible(id_map)
         base = _find_base(context, request, image, id_map)
         return _create(context, request, image, id_map, base)
 
@@ -163,33 +162,6 @@ def _choose_map(context: Context, request: NewContainer, image: Image | None) ->
 def _given_map(request: NewContainer) -> IDMap:
     given = request.id_map or IDENTITY
     return IDMap(uids=() if request.host_uids else given.uids, gids=() if request.host_gids else given.gids)
-
-
-def _check_disjoint(id_map: IDMap) -> None:
-    """Refuse ranges that overlap, inside or outside; the peer names every one that overlaps an earlier one."""
-    for ranges in (id_map.uids, id_map.gids):
-        guilty = list(_overlapping(ranges))
-        if guilty:
-            several = len(guilty) > 1
-            raise InvalidIDMap(
-                ", ".join(guilty),
-                "it overlaps another range of the map",
-                hint="give ranges that have no ID in common, inside or outside",
-                peer=f"the specified UID and/or GID mapping{'s' * several} {', '.join(guilty)} "
-                f"conflict{'s' * (not several)} with other mappings: invalid mappings specified",
-            )
-
-
-def _overlapping(ranges: Sequence[IDRange]) -> Iterator[str]:
-    inside: list[tuple[int, int]] = []
-    outside: list[tuple[int, int]] = []
-    for part in ranges:
-        for taken, first in ((inside, part.container_id), (outside, part.host_id)):
-            end = first + part.size
-            if any(first < other_end and other < end for other, other_end in taken):
-                yield f"{part.container_id}:{part.host_id}:{part.size}"
-            else:
-                taken.append((first, end))
 
 
 # ── the layer ──

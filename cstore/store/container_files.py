@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ContainerUnknown, LayerUnknown, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
+from cstore.fs.writable import on_read_only_media
 from cstore.store.lookup import container_of_layer, get_container, get_layer
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -18,10 +21,16 @@ if TYPE_CHECKING:
 def directory(context: Context, word: str) -> str:
     """Return the directory that belongs to whoever runs the container; it is made if it is not there.
 
+    Where it cannot be made, on read-only media, it is the one that a reboot may take.
+
     Raises:
         ContainerUnknown: there is no such container.
     """
-    return _made(context.layout.container_directory(get_container(Reader(context), word).id))
+    container = get_container(Reader(context), word).id
+    path = context.layout.container_directory(container)
+    if not os.path.isdir(path) and on_read_only_media(path):
+        path = context.layout.container_run_directory(container)
+    return _made(context, path)
 
 
 def run_directory(context: Context, word: str) -> str:
@@ -30,12 +39,17 @@ def run_directory(context: Context, word: str) -> str:
     Raises:
         ContainerUnknown: there is no such container.
     """
-    return _made(context.layout.container_run_directory(get_container(Reader(context), word).id))
+    return _made(context, context.layout.container_run_directory(get_container(Reader(context), word).id))
 
 
-def _made(path: str) -> str:
+def _made(context: Context, path: str) -> str:
+    data = os.path.dirname(path)
+    if not os.path.lexists(path) and not on_read_only_media(context.layout.graph_root):
+        leave_to_its_user(context.layout)
     try:
+        within.require_directory(*os.path.split(data), missing=True)
         make_directories(path)
+        within.require_directory(os.path.dirname(data), f"{os.path.basename(data)}/userdata")
     except OSError as error:
         raise SystemFailure("make the directory", path, error) from error
     return path

@@ -17,6 +17,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import CstoreError, SystemFailure
+from cstore.fs import within
 from cstore.store.lookup import container_of_layer
 from cstore.values import Value
 
@@ -81,7 +82,7 @@ def _read(path: str) -> Pair | None:
     from cstore.records.scanner import load
 
     try:
-        with open(path, "rb") as stream:
+        with open(within.open_file(*os.path.split(path), limit=within.SMALL), "rb") as stream:
             found = load(stream.read())
         return Pair(container=str(found["container"]), layer=str(found["layer"]))
     except FileNotFoundError:

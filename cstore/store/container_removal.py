@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, NotAContainer
 from cstore.store import container_journal as journal
+from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
 from cstore.store.removal import discard_container_data, is_whole, remove_layer
 from cstore.store.session import is_made, writing
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from cstore.store.session import Writer
 
 
-def delete_container(context: Context, word: str) -> None:
+def delete_container(context: Context, word: str, *, force: bool = False) -> None:
     """Delete a container with its layer, its data and its directories. What is mounted is unmounted first.
 
     Raises:
         NotAContainer: there is no such container.
+        ContainerOccupied: a process lives in it, or another mount namespace holds it, and `force` is not given.
         CstoreError: the layer could not be removed; the container is as it was.
     """
     if not is_made(context.layout):
@@ -31,6 +33,8 @@ def delete_container(context: Context, word: str) -> None:
         container = writer.containers.resolve(word)
         if container is None:
             raise NotAContainer(word)
+        if not force:
+            refuse_occupied(context, container)
         remove_container(writer, container)
 
 

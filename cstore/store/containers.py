@@ -8,10 +8,12 @@ from cstore.store.places import Shelf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import BufferedReader
 
     from cstore.records.model import Container
     from cstore.store.container_creation import NewContainer
     from cstore.store.context import Context
+    from cstore.store.ends import Source
     from cstore.store.reading import Reader
 
 
@@ -54,11 +56,11 @@ class Containers:
 
         return container_creation.create_container(self._context, request)
 
-    def delete(self, word: str) -> None:
+    def delete(self, word: str, *, force: bool = False) -> None:
         """Delete a container with all that is its own; see `container_removal.delete_container`."""
         from cstore.store import container_removal
 
-        container_removal.delete_container(self._context, word)
+        container_removal.delete_container(self._context, word, force=force)
 
     # ── data items ──
 
@@ -86,8 +88,14 @@ class Containers:
 
         return bigdata.data_digest(self._context, Shelf.CONTAINERS, word, key)
 
-    def set_data(self, word: str, key: str, data: bytes) -> None:
-        """Set a data item of a container; see `bigdata.set_data`."""
+    def open_data(self, word: str, key: str) -> BufferedReader:
+        """Open a data item of a container for reading; see `bigdata.open_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.open_data(self._context, Shelf.CONTAINERS, word, key)
+
+    def set_data(self, word: str, key: str, data: Source) -> None:
+        """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.CONTAINERS, word, key, data)

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.archive.changes import Change
-    from cstore.archive.streams import Sink
+    from cstore.archive.streams import ReadInto, Sink
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store.context import Context
 
 
-def apply_diff(context: Context, word: str, source: int, progress: Callable[[int], None] | None = None) -> int:
+def apply_diff(
+    context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None = None
+) -> int:
     """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
 
     The layer's own tree is untouched until the whole archive is on disk beside it. What somebody writes meanwhile into
@@ -48,7 +50,7 @@ def replace_diff(context: Context, word: str, source: int) -> int:
 
 
 def _apply(
-    context: Context, word: str, source: int, progress: Callable[[int], None] | None, *, keep: bool = True
+    context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
     from cstore.store.recovery import sweep
     from cstore.store.session import make_roots

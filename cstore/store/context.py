@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cstore.store.places import places
 from cstore.values import Value
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
+    from cstore.drivers.registry import DriverPlace
     from cstore.fs.patience import Patience
     from cstore.layout import Layout
     from cstore.records.table import Table
@@ -33,6 +36,7 @@ class Context:
         sync: whether a success must survive a power cut.
         additional: the stores that are looked into after this one, and only read.
         places: where each kind's records are.
+        degraded: whether readers leave out what is damaged, and note it, instead of raising.
         tables, extras: what was last read, of the store itself and of additional ones.
     """
 
@@ -51,6 +55,7 @@ class Context:
         self.patience = patience
         self.sync = sync
         self.additional = additional
+        self.degraded = False
         self.places: dict[Shelf, Place] = places(layout)
         self.tables: dict[Shelf, Table[Any]] = {}
         self.extras: list[ExtraStore] = []
@@ -58,10 +63,20 @@ class Context:
     @property
     def ignore_chown_errors(self) -> bool:
         """Whether owners that cannot be set are let be; the last option that says so wins."""
-        from cstore.config.driver_options import parse_flag, split_option
+        from cstore.config.driver_options import ignores_owners
 
-        said = "false"
-        for key, value in map(split_option, self.config.driver_options):
-            if key.rpartition(".")[2] == "ignore_chown_errors":
-                said = value
-        return parse_flag(said)
+        return ignores_owners(self.config.driver_options, self.driver.name)
+
+
+def driver_place(context: Context) -> DriverPlace:
+    """Where the store's driver works."""
+    from cstore.drivers.registry import DriverPlace
+
+    config, layout = context.config, context.layout
+    return DriverPlace(
+        home=layout.driver_home,
+        run_home=os.path.join(config.run_root, layout.driver),
+        image_home=os.path.join(config.image_store, layout.driver) if config.image_store else "",
+        options=config.driver_options,
+        sync=config.sync,
+    )

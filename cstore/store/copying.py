@@ -81,7 +81,8 @@ def copy(
     """Copy each source to `target`, one after the other; the first that fails is the last.
 
     What is no directory becomes `target` itself, in one step. Of a directory, the contents are merged into `target`.
-    Links that end a source's path are followed.
+    Links that end a source's path are followed. On the host, a file is written into a device or a pipe, and to where a
+    link leads, as `cp` does; in a layer, these are replaced.
 
     Args:
         context: the store.
@@ -93,7 +94,8 @@ def copy(
     Raises:
         LayerUnknown: there is no such layer.
         ReadOnlyStore: the target belongs to an additional store.
-        InvalidOption: a directory would be copied into itself.
+        InvalidOption: a directory would be copied into itself, or a directory's contents over what is no file on the
+            host.
         IDNotMapped: an owner has no place in an ID map.
         SystemFailure: names what could not be copied. Of a tree, what was copied before it stays.
     """
@@ -183,7 +185,7 @@ def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
     try:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             _copy_tree(fd, from_name, target, making, owner)
-        else:
+        elif target.layer or not _copied_through(fd, from_name, target, owner):
             _copy_file(fd, from_name, target, making.into, owner)
     except CstoreError as error:
         error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
@@ -230,12 +232,40 @@ def _copy_tree(source_fd: int, name: str, target: Spot, making: _Making, owner: 
     target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
     try:
         _refuse_inside(source_fd, target_fd, name, where)
-        merge_tree(name, source_fd, target_fd, owner, making.progress)
+        merge_tree(name, source_fd, target_fd, owner, making.progress, spare=None if target.layer else where)
     except CstoreError as error:
         error.hint = "; ".join(filter(None, [error.hint, f"what was copied before it stays in {where}"]))
         raise
     finally:
         os.close(target_fd)
+
+
+def _copied_through(source_fd: int, name: str, target: Spot, owner: Owner) -> bool:
+    """Write into a device or a pipe of the host, or through a link; whether the target was such a one.
+
+    Raises:
+        InvalidOption: it is a link that leads to nothing.
+    """
+    from cstore.fs.tree.merge import place_file
+    from cstore.store.host_files import write_into
+    from cstore.store.result_files import is_replaceable
+
+    path = target.path.rstrip("/") or "/"
+    is_link = os.path.islink(path)
+    if os.path.isdir(path):
+        raise _is_directory(target.path)
+    if not os.path.lexists(path):
+        return False
+    if is_link and not os.path.exists(path):
+        raise InvalidOption(f"{path} is a link that leads to nothing", hint="remove it, or give another target")
+    if not is_replaceable(path):
+        write_into(source_fd, name, path)
+        return True
+    if is_link:
+        folder, last = os.path.split(os.path.realpath(path))
+        with _root(folder) as folder_fd:
+            place_file(name, source_fd, folder_fd, last, owner)
+    return is_link
 
 
 def _copy_file(source_fd: int, name: str, target: Spot, into: _Side, owner: Owner) -> None:

@@ -19,6 +19,7 @@ from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
+from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
 from cstore.store.filling import Filling, archive_fields, contents_of, fill
 from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
 class NewLayer(Value):
     """What a caller asks for. What `id_map` leaves unmapped is mapped as in the parent, unless a host flag clears it.
 
-    `storage_options` are for the driver, such as a limit of the layer's size.
+    `storage_options` are for the driver, such as a limit of the layer's size. The rest is for archives: `expect` is the
+    digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
+    the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would.
     """
 
     parent: str = ""
@@ -63,6 +66,10 @@ class NewLayer(Value):
     storage_options: Mapping[str, str] = {}
     flags: Mapping[str, Any] = {}
     data: Mapping[str, bytes] = {}
+    expect: str = ""
+    refuse_empty: bool = False
+    reuse: bool = False
+    by_contents: bool = False
 
 
 class _Plan(Value):
@@ -132,7 +139,8 @@ def _create(
     from cstore.store.recovery import sweep
     from cstore.store.session import make_roots
 
-    plan = _plan(Reader(context), request, context.driver, chosen_id="")
+    check_request(request)
+    plan = _plan(Reader(context), request.with_(names=()) if request.reuse else request, context.driver, chosen_id="")
     check_reachable(plan.id_map)
     make_roots(context.layout)
     sweep(context)
@@ -143,8 +151,15 @@ def _create(
         if source is not None:
             with explained(plan.id_map):
                 filling = fill(context, staged, source, plan.id_map, progress)
+            check_archive(request, filling.applied)
             if accept is not None:
                 filling = filling.with_(applied=accept(filling.applied))
+            parent = plan.parent.id if plan.parent else ""
+            known = same_layer(Reader(context), parent, plan.id_map, filling.applied) if request.reuse else None
+            if known is not None:
+                return _with_names(context, known, request.names)
+            if request.by_contents:
+                request = request.with_(id=id_by_contents(parent, filling.applied))
         elif staged.copied and context.sync:
             sync_filesystem(staged.tree)  # here and not in adopt(): nobody shall wait for our disk
         return _publish(context, request, plan, staged, filling)
@@ -152,6 +167,24 @@ def _create(
         staged.staging.remove()
         if filling is not None:
             filling.staging.remove()
+
+
+def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer:
+    """Give a layer that is there names that nobody has.
+
+    Raises:
+        NameTaken: another layer has one of them.
+    """
+    from cstore.store.names import add_names
+
+    tables = Reader(context)
+    for name in unique_names(names):
+        holder = tables.layers.named(name)
+        if holder is not None and holder.id != layer.id:
+            raise NameTaken("layer", name, holder.id)
+    if set(names) - set(layer.names):
+        add_names(context, layer.id, names)
+    return get_layer(Reader(context), layer.id)
 
 
 def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> _Plan:

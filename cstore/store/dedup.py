@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.errors import CstoreError
 from cstore.fs.duplicates import Duplicates, Sharing
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
 
 __all__ = ["Sharing", "dedup"]
@@ -34,6 +35,8 @@ def dedup(
         InvalidOption: there is no such method.
         RecordsDamaged: the records cannot be trusted to say which layers are whole.
     """
+    if not dry_run:
+        leave_to_its_user(context.layout)
     search = Duplicates(method, dry_run=dry_run, progress=progress)
     for root in _roots(context):
         search.add(root)

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 
 class ExtraStore:
-    """One additional store, re-read when a file of it was replaced. Damage is set aside in `flaws`, not raised.
+    """One additional store, re-read when a file of it was replaced.
+
+    Damage is set aside in `flaws` if it is `degraded`, or else raised.
 
     Attributes:
         layout: its paths.
         images_only: whether it is the graph root of a store with a separate image store: not somebody else's.
     """
 
-    def __init__(self, place: Additional) -> None:
+    def __init__(self, place: Additional, *, degraded: bool = True) -> None:
         self.layout = place.layout
         self.images_only = place.images_only
+        self._degraded = degraded
         self._places = places(place.layout)
         if place.images_only:
             del self._places[Shelf.LAYERS]
@@ -56,6 +59,6 @@ class ExtraStore:
         table = self._tables.get(shelf)
         if table is None or not table.is_current():
             files = self._places[shelf].files if shelf in self._places else {}
-            table = Table.load(KINDS[shelf], files, degraded=True)
+            table = Table.load(KINDS[shelf], files, degraded=self._degraded)
             self._tables[shelf] = table
         return table

@@ -58,10 +58,11 @@ def fill(
             form=staged.form,
             has_lower=staged.has_lower,
             id_map=id_map,
-            in_user_namespace=in_user_namespace(),
+            in_user_namespace=in_user_namespace() or os.geteuid() != 0,
             ignore_chown_errors=context.ignore_chown_errors,
             sync=context.sync,
             lowers=staged.lowers,
+            unseen=staged.unseen,
             force_mask=staged.force_mask,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)

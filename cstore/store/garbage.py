@@ -3,11 +3,13 @@
     staging     trees and files of a process that died while making or removing them
     incomplete  layers whose record says that they were never finished, and that nothing refers to
     layer       a driver's tree without a record
+    link        a driver's short link to a layer that is not there
     tar-split   a tar-split file without a record
     data        a directory of data items without a record
-    temporary   a record file, or a data item, that was never renamed into place
-    link        what the driver has beside its trees, and that belongs to none of them
+    item        a data item that the record of its owner does not name
+    temporary   a file that was never renamed into place
     quarantine  what a repair took out of the store long enough ago; only if that is asked for
+    foreign     what has a name that no tool gives; it is left alone, or put into quarantine if that is asked for
 
 A record file that cannot be trusted ends the collection before anything is removed: what it described is no garbage.
 """
@@ -17,16 +19,19 @@ from __future__ import annotations
 import os
 import re
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from cstore.errors import CstoreError, SystemFailure, UnsafeID
+from cstore.drivers.inspection import open_inspector
+from cstore.errors import CstoreError, InvalidDataName, SystemFailure, UnsafeID
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.staging import StagingRoot
-from cstore.ids import flaw_of_id, flaw_of_part
+from cstore.ids import belongs_to_records, flaw_of_part
+from cstore.store.context import driver_place
 from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
 from cstore.store.item_journal import aside_of, item_directory
-from cstore.store.lookup import referenced, tree_names
+from cstore.store.lookup import referenced, table_of, tree_names
+from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import Shelf
 from cstore.store.session import Trusted, Writer, is_made, writing
 from cstore.values import Value
@@ -34,11 +39,13 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.layout import Layout
+    from cstore.drivers.inspection import Inspector
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
+    from cstore.store.quarantine import Keeper
 
 _ITEM_DIRECTORY = re.compile(r"[0-9a-f]{64}")
+_FOREIGN = "foreign"
 
 
 class Leftover(Value):
@@ -49,27 +56,50 @@ class Leftover(Value):
     bytes: int
 
 
-def collect(context: Context, *, dry_run: bool = False, quarantine_age: float | None = None) -> list[Leftover]:
+def collect(
+    context: Context, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+) -> list[Leftover]:
     """Remove leftovers, or with `dry_run` only find them. Returns what was, or would be, removed.
 
-    With `quarantine_age` those are leftovers too that a repair took out of the store at least so many seconds ago.
+    With `quarantine_age` those are leftovers too that a repair took out of the store at least so many seconds ago. With
+    `foreign`, what has a name that no tool gives goes into quarantine.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
         SystemFailure: the first thing that could not be removed; all others are gone.
     """
+    from cstore.store.quarantine import keeping
+
     if not is_made(context.layout):
         return []
+    if not dry_run:
+        leave_to_its_user(context.layout)
     old = [] if quarantine_age is None else _purged(context, quarantine_age, dry_run=dry_run)
     if dry_run:
-        return [*_staged(context), *_found_twice(context), *old]
-    staged = list(_staged(context))
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True) as writer:
-        found = list(_unrecorded(context, writer))
-        failures = [failure for leftover in found if (failure := _remove(writer, leftover))]
+        found = _found_twice(context)
+        return [*_staged(context), *(each for each in found if foreign or each.kind != _FOREIGN), *old]
+    staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
+    with ExitStack() as stack:
+        keeper = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
+        writer = stack.enter_context(writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True))
+        swept = [each for layer, each in unfinished if layer not in writer.layers]  # by any writer, before it begins
+        found = list(_unrecorded(context, writer) if foreign else leftovers(context, writer))
+        failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper))]
     if failures:
         raise failures[0]
-    return [*staged, *found, *old]
+    return [*staged, *swept, *found, *old]
+
+
+def foreign(context: Context) -> list[Leftover]:
+    """Find what has a name that no tool gives, where the store keeps layers and records: `collect` leaves it alone.
+
+    Raises:
+        RecordsDamaged: a record file cannot be trusted, so nobody can tell.
+        SystemFailure: a directory cannot be read.
+    """
+    if not is_made(context.layout):
+        return []
+    return [each for each in _unrecorded(context, Trusted(context)) if each.kind == _FOREIGN]
 
 
 def _purged(context: Context, age: float, *, dry_run: bool) -> list[Leftover]:
@@ -82,15 +112,59 @@ def _purged(context: Context, age: float, *, dry_run: bool) -> list[Leftover]:
 
 def _found_twice(context: Context) -> list[Leftover]:
     """Look twice, as others may be at work: what is being made is no leftover the second time."""
-    first = {leftover.path for leftover in _unrecorded(context, Trusted(context))}
-    if not first:
-        return []
-    return [leftover for leftover in _unrecorded(context, Trusted(context)) if leftover.path in first]
+    first = {leftover.path for leftover in _found_once(context)}
+    return [leftover for leftover in _found_once(context) if leftover.path in first] if first else []
+
+
+def _found_once(context: Context) -> Iterator[Leftover]:
+    tables = Trusted(context)
+    if not _layers_are_changing(context):  # else somebody may be about to finish an unfinished one
+        yield from (each for _, each in _unfinished(context, tables))
+    yield from _unrecorded(context, tables)
+
+
+def _layers_are_changing(context: Context) -> bool:
+    """Whether somebody holds the lock of the layers for writing."""
+    from cstore.kernel.locks import conflicting_process
+
+    try:
+        fd = os.open(context.layout.layers_lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return conflicting_process(fd, exclusive=False) is not None
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+def _unfinished(context: Context, tables: Tables) -> Iterator[tuple[str, Leftover]]:
+    """Find the layers, by their IDs, that every program's next writer removes before it does anything else."""
+    from cstore.store.recovery import unfinished
+
+    for layer in unfinished(tables):
+        with suppress(UnsafeID):
+            found = list(_tree_leftover(context, layer)) or [Leftover(context.driver.path_of(layer), "layer", 0)]
+            sizes = [found[0].bytes]
+            for path in (context.layout.tar_split(layer), context.layout.layer_data(layer)):
+                sizes += (each.bytes for each in _leftover(path, ""))
+            yield layer, Leftover(found[0].path, "incomplete", sum(sizes))
 
 
 def _staged(context: Context) -> Iterator[Leftover]:
     for path in [*context.driver.stale(), *StagingRoot(context.layout.layers_staging).stale()]:
         yield from _leftover(path, "staging")
+
+
+def leftovers(context: Context, tables: Tables) -> Iterator[Leftover]:
+    """Find what belongs to no record and was made by a tool.
+
+    Raises:
+        RecordsDamaged: a record file cannot be trusted.
+        SystemFailure: a directory cannot be read.
+    """
+    yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN)
 
 
 def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
@@ -100,27 +174,35 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     trees = context.driver.layers()
     layers = set(tables.layers.ids()) | transient_layers(layout)
     kept = layers | tree_names(tables.layers) | referenced(tables)
+    inspector = open_inspector(context.driver, driver_place(context))
     for layer in trees:
         if layer not in kept:
-            yield from _tree_leftover(context, layer)
+            yield from _tree_leftover(context, layer, kind="layer" if _is_ours(layer, inspector) else _FOREIGN)
+    for flaw in inspector.strays():
+        if kept.isdisjoint(flaw.found.split("/")):
+            yield from _leftover(flaw.path, "link")
     for path in context.driver.debris():
-        yield from _leftover(path, "link")
+        yield from _leftover(path, "temporary")
     yield from _layer_files(context, kept, set(trees))
     images = set(tables.images.ids())
     containers = set(tables.containers.ids()) | transient_containers(layout)
     yield from _item_directories(layout.images, images)
     yield from _item_directories(layout.containers, containers)
-    yield from _unfinished_items(layout, {Shelf.LAYERS: layers, Shelf.IMAGES: images, Shelf.CONTAINERS: containers})
-    if layout.run_layers != layout.layers:
-        yield from _temporary_files(layout.run_layers)
+    for shelf in Shelf:
+        yield from _loose_items(context, tables, shelf)
 
 
-def _tree_leftover(context: Context, layer: str) -> Iterator[Leftover]:
+def _is_ours(layer: str, inspector: Inspector) -> bool:
+    """Whether a tree without a record was made by a tool: an administrator's backup beside the layers is no garbage."""
+    return bool(_ITEM_DIRECTORY.fullmatch(layer)) or inspector.bears_marks(layer)
+
+
+def _tree_leftover(context: Context, layer: str, kind: str = "layer") -> Iterator[Leftover]:
     path = context.driver.path_of(layer)
     if os.path.lexists(path):
-        yield from _leftover(path, "layer")
+        yield from _leftover(path, kind)
     elif context.driver.exists(layer):
-        yield Leftover(path, "layer", 0)  # where trees are seen only while they are mounted, nobody mounts to measure
+        yield Leftover(path, kind, 0)  # where trees are seen only while they are mounted, nobody mounts to measure
 
 
 def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator[Leftover]:
@@ -136,44 +218,50 @@ def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator
     directory = context.layout.layers
     for name in _names(directory):
         path = os.path.join(directory, name)
-        if name.startswith(".tmp-"):
+        if name.startswith(TEMPORARY_PREFIX):
             yield from _leftover(path, "temporary")
         elif name.endswith(TAR_SPLIT):
             if not owned(name.removesuffix(TAR_SPLIT)):
                 yield from _leftover(path, "tar-split")
-        elif (name in trees or _ITEM_DIRECTORY.fullmatch(name)) and not flaw_of_id(name) and not owned(name):
-            yield from _leftover(path, "data")
+        elif not belongs_to_records(name) and not owned(name):
+            yield from _leftover(path, "data" if _ITEM_DIRECTORY.fullmatch(name) else _FOREIGN)
 
 
 def _item_directories(directory: str, known: set[str]) -> Iterator[Leftover]:
     """Find data directories of images or containers; only what has the form of an ID is taken for one."""
     for name in _names(directory):
         path = os.path.join(directory, name)
-        if name.startswith(".tmp-"):
+        if name.startswith(TEMPORARY_PREFIX):
             yield from _leftover(path, "temporary")
-        elif _ITEM_DIRECTORY.fullmatch(name) and name not in known:
-            yield from _leftover(path, "data")
+        elif name not in known and not belongs_to_records(name):
+            yield from _leftover(path, "data" if _ITEM_DIRECTORY.fullmatch(name) else _FOREIGN)
 
 
-def _unfinished_items(layout: Layout, owners: dict[Shelf, set[str]]) -> Iterator[Leftover]:
-    """Find data items that were never renamed into place, but for one that the next writer will conclude."""
-    for shelf, identifiers in owners.items():
-        for owner in sorted(identifiers):
-            with suppress(UnsafeID):
-                yield from _temporary_files(item_directory(layout, shelf, owner), aside_of(layout, shelf, owner))
+def _loose_items(context: Context, tables: Tables, shelf: Shelf) -> Iterator[Leftover]:
+    """Find what lies in the data directories of recorded items and that the record does not name.
 
+    That is what a process left that died between writing an item and recording it. Directories are an engine's own.
+    """
+    from cstore.records.bigdata import file_name
 
-def _temporary_files(directory: str, but: str = "") -> Iterator[Leftover]:
-    for name in _names(directory) if os.path.isdir(directory) else ():
-        path = os.path.join(directory, name)
-        if name.startswith(TEMPORARY_PREFIX) and path != but and os.path.isfile(path):
-            yield from _leftover(path, "temporary")
+    for record in table_of(tables, shelf):
+        named: set[str] = set()
+        for key in record.data_names:
+            with suppress(InvalidDataName):
+                named.add(file_name(key, shelf.value))
+        with suppress(UnsafeID):
+            directory = item_directory(context.layout, shelf, record.id)
+            aside = aside_of(context.layout, shelf, record.id)  # which the next writer of that item concludes
+            for name in _names(directory):
+                path = os.path.join(directory, name)
+                if name not in named and path != aside and not os.path.isdir(path):
+                    yield from _leftover(path, "temporary" if name.startswith(TEMPORARY_PREFIX) else "item")
 
 
 def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise SystemFailure("read", directory, error) from None
@@ -192,14 +280,21 @@ def _leftover(path: str, kind: str) -> Iterator[Leftover]:
     yield Leftover(path, kind, usage(path).bytes if stat.S_ISDIR(status.st_mode) else status.st_blocks * 512)
 
 
-def _remove(writer: Writer, leftover: Leftover) -> CstoreError | None:
+def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> CstoreError | None:
+    """Remove a leftover under the locks of all kinds, one that is foreign into quarantine; return what went wrong."""
     from cstore.store.removal import discard
 
     try:
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
-        else:
+        elif leftover.kind == "link":
+            os.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
+        elif leftover.kind == _FOREIGN and keeper is not None:
+            keeper.keep(leftover.path, "no tool gives that name")
+        elif leftover.kind != _FOREIGN:
             discard(writer, leftover.path)
     except CstoreError as error:
         return error
+    except OSError as error:
+        return SystemFailure("remove", leftover.path, error)
     return None

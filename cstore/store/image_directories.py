@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ImageUnknown
+from cstore.fs import within
+from cstore.fs.writable import on_read_only_media
 from cstore.records.section import make_directory
 from cstore.store.lookup import find_image, get_image
 from cstore.store.places import Shelf
@@ -19,11 +21,16 @@ if TYPE_CHECKING:
 def image_directory(context: Context, word: str) -> str:
     """Return the directory of an image, made if it is not there; it goes when the image goes.
 
+    Where it cannot be made, on read-only media, it is the one that lasts until the next reboot.
+
     Raises:
         ImageUnknown: there is no such image.
     """
     image = get_image(Reader(context), word).id
-    return _made(context, image, context.layout.image_directory(image))
+    path = context.layout.image_directory(image)
+    if not os.path.isdir(path) and on_read_only_media(path):
+        path = context.layout.image_run_directory(image)
+    return _made(context, image, path)
 
 
 def image_run_directory(context: Context, word: str) -> str:
@@ -33,7 +40,14 @@ def image_run_directory(context: Context, word: str) -> str:
 
 
 def _made(context: Context, image: str, path: str) -> str:
-    if not os.path.isdir(path):
+    top, item = os.path.split(os.path.dirname(path))
+    within.require_directory(top, item, missing=True)
+    within.require_directory(top, f"{item}/userdata", missing=True)
+    if os.path.isdir(path):
+        return path
+    if on_read_only_media(context.layout.images):  # no lock can be taken, and nobody can remove the image
+        make_directory(path, sync=context.sync)
+    else:
         with writing(context, Shelf.IMAGES) as writer:
             if find_image(writer, image) is None:
                 raise ImageUnknown(image)

@@ -7,9 +7,8 @@ from cstore.errors import ImageUnknown, ImageWithoutLayers, InvalidOption, Layer
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_image, layer_by_id
 from cstore.store.mounting import count_down, count_up
-from cstore.store.places import Shelf
 from cstore.store.reading import Reader
-from cstore.store.session import is_made, writing
+from cstore.store.session import is_made, mounting
 from cstore.store.twins import base_layer
 
 TYPE_CHECKING = False
@@ -40,7 +39,7 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
             peer="cannot create an image with canonical UID/GID mappings in a read-only store",
         )
     asked = MountOptions(label=label or layer.mount_label, options=options, read_only=True)
-    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+    with mounting(context) as writer, writer.mounts() as mounts:
         if layer_by_id(writer, layer.id) is None:
             raise LayerUnknown(layer.id)
         return count_up(context, mounts, layer.id, lambda: asked)
@@ -56,7 +55,7 @@ def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not (is_made(context.layout) or context.additional):
         raise ImageUnknown(word)
-    with writing(context, Shelf.LAYERS, graph=True, freeing=True) as writer, writer.mounts() as mounts:
+    with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
         layer = _mounted_layer(writer, _with_layers(get_image(writer, word)))
         return count_down(context, mounts, layer.id, force=force)
 

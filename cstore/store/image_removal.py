@@ -11,7 +11,7 @@ from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
 from cstore.store.intents import Intent
-from cstore.store.lookup import children_of_layer, nowhere
+from cstore.store.lookup import WAYS, children_of_layer, nowhere
 from cstore.store.places import Shelf
 from cstore.store.removal import discard, remove_layers
 from cstore.store.session import Trusted, is_made, writing
@@ -104,22 +104,26 @@ def _load(layout: Layout) -> Table[Image]:
 
 def _found(tables: Tables, images: list[Table[Image]], word: str) -> tuple[int, Image]:
     """Find an image that may be deleted: the number of its table, and its record."""
-    for place, table in enumerate(images):
-        image = table.resolve(word)
-        if image is not None and not any(image.id in before for before in images[:place]):
-            return place, image
+    for way in WAYS:
+        for place, table in enumerate(images):
+            image = way(table, word)
+            if image is not None and not any(image.id in before for before in images[:place]):
+                return place, image
     raise nowhere(tables, word, NotAnImage(word))
 
 
-def _doomed(tables: Tables, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
+def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
     """List the layers that go with an image: its twins, its top layer, and downward as long as nothing else needs them.
 
     Raises:
         ImageUsedByContainer: a container came from it.
     """
-    users = [container.id for container in tables.containers if container.image == image.id]
+    users = [container for container in tables.containers if container.image == image.id]
     if users:
-        raise ImageUsedByContainer(image.id, users[-1])  # of several the peer names the last, too
+        from cstore.store.makers import removal_command
+
+        user = users[-1]  # of several the Go tool names the last, too
+        raise ImageUsedByContainer(image.id, user.id, removal_command(tables.context, user))
     own_layers = {container.layer for container in tables.containers}
     others = _top_layers_of_others(images, image)
     going: dict[str, None] = {}

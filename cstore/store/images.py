@@ -9,9 +9,11 @@ from cstore.store.places import Shelf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from io import BufferedReader
 
     from cstore.records.model import Image
     from cstore.store.context import Context
+    from cstore.store.ends import Source
     from cstore.store.image_creation import NewImage
     from cstore.store.image_measuring import Outline
     from cstore.store.reading import Reader
@@ -153,8 +155,14 @@ class Images:
 
         return bigdata.data_digest(self._context, Shelf.IMAGES, word, key)
 
-    def set_data(self, word: str, key: str, data: bytes, digest: str = "") -> None:
-        """Set a data item of an image; see `bigdata.set_data`."""
+    def open_data(self, word: str, key: str) -> BufferedReader:
+        """Open a data item of an image for reading; see `bigdata.open_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.open_data(self._context, Shelf.IMAGES, word, key)
+
+    def set_data(self, word: str, key: str, data: Source, digest: str = "") -> None:
+        """Set a data item of an image, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.IMAGES, word, key, data, digest)

@@ -25,6 +25,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from cstore.layout import Layout
@@ -53,7 +54,9 @@ def item_directory(layout: Layout, shelf: Shelf, owner: str) -> str:
     return paths[shelf](owner)
 
 
-def begin(writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key: str, data: bytes) -> None:
+def begin(
+    writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key: str, data: Iterable[bytes]
+) -> None:
     """Put the bytes of an item aside, and note that `changed` is going to be the record that tells of them.
 
     Raises:

@@ -9,14 +9,24 @@ from cstore.store.places import Shelf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from io import BufferedReader
+    from typing import overload
 
     from cstore.archive.changes import Change
     from cstore.archive.compression import Compression
-    from cstore.archive.streams import ReadInto, Sink
+    from cstore.archive.pulling import PulledStream
+    from cstore.archive.streams import Sink
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.creation import Accept, NewLayer
+    from cstore.store.ends import Source, Target
     from cstore.store.reading import Reader
+else:
+
+    def overload(function: object) -> object:
+        """Do what `typing.overload` does at run time, whose import takes too long."""
+        return function
 
 
 class Layers:
@@ -56,6 +66,17 @@ class Layers:
         """
         return get_layer(self._reader, word)
 
+    def by_digest(self, digest: str) -> Sequence[Layer]:
+        """The layers whose archive has this digest, be it as it came or uncompressed.
+
+        Raises:
+            InvalidDigest: it is none.
+        """
+        from cstore.digests import check_digest
+        from cstore.store.expecting import layers_by_digest
+
+        return layers_by_digest(self._reader, check_digest(digest))
+
     def read_only(self, layer: str) -> bool:
         """Whether a layer belongs to an additional store, which is only read."""
         return layer not in self._reader.layers and find_layer(self._reader, layer) is not None
@@ -71,14 +92,16 @@ class Layers:
     def put(
         self,
         request: NewLayer,
-        source: int | ReadInto,
+        source: Source,
         progress: Callable[[int], None] | None = None,
         accept: Accept | None = None,
     ) -> Layer:
-        """Make a layer from an archive; see `creation.put_layer`."""
+        """Make a layer from an archive: a path, bytes, a descriptor, a file; see `creation.put_layer`."""
         from cstore.store import creation
+        from cstore.store.ends import opened_source
 
-        return creation.put_layer(self._context, request, source, progress, accept)
+        with opened_source(source) as opened:
+            return creation.put_layer(self._context, request, opened, progress, accept)
 
     def delete(self, word: str) -> None:
         """Delete a layer that nothing uses; see `removal.delete_layer`."""
@@ -98,11 +121,13 @@ class Layers:
 
     # ── contents ──
 
-    def apply_diff(self, word: str, source: int, progress: Callable[[int], None] | None = None) -> int:
+    def apply_diff(self, word: str, source: Source, progress: Callable[[int], None] | None = None) -> int:
         """Apply an archive to a layer, all or nothing; see `content.apply_diff`."""
         from cstore.store import content
+        from cstore.store.ends import opened_source
 
-        return content.apply_diff(self._context, word, source, progress)
+        with opened_source(source) as opened:
+            return content.apply_diff(self._context, word, opened, progress)
 
     def put_directory(self, word: str, directory: str) -> Layer:
         """Let a layer hold what a directory of the host holds; see `staged_diff.put_directory`."""
@@ -116,11 +141,33 @@ class Layers:
 
         return content.changes(self._context, word, reference)
 
-    def diff(self, word: str, sink: Sink, reference: str = "", compression: Compression | None = None) -> None:
-        """Write a layer as a tar; see `content.write_diff`."""
+    @overload
+    def diff(  # noqa: D102  - an overload, which ruff does not see behind our `overload`
+        self, word: str, sink: None = None, reference: str = "", compression: Compression | None = None
+    ) -> PulledStream: ...
+
+    @overload
+    def diff(  # noqa: D102, F811  - likewise
+        self, word: str, sink: Target, reference: str = "", compression: Compression | None = None
+    ) -> None: ...
+
+    def diff(  # noqa: F811  - likewise
+        self, word: str, sink: Target | None = None, reference: str = "", compression: Compression | None = None
+    ) -> PulledStream | None:
+        """Write a layer as a tar to a path, a descriptor, a file; see `content.write_diff`.
+
+        Without a sink, a stream is returned that reads the tar, from which errors come as well; close it.
+        """
         from cstore.store import content
 
-        content.write_diff(self._context, word, sink, reference, compression)
+        if sink is None:
+            from cstore.archive.pulling import PulledStream
+
+            layer = self.get(word).id
+            return PulledStream(lambda to: content.write_diff(self._context, layer, to, reference, compression))
+        with self._opened(sink) as opened:
+            content.write_diff(self._context, word, opened, reference, compression)
+        return None
 
     def diff_size(self, word: str, reference: str = "") -> int:
         """Bytes that a layer adds or modifies; see `content.diff_size`."""
@@ -128,17 +175,24 @@ class Layers:
 
         return content.diff_size(self._context, word, reference)
 
-    def write_tree(self, word: str, sink: Sink) -> None:
+    def write_tree(self, word: str, sink: Target) -> None:
         """Write all that a layer shows as a tar; see `anatomy.write_tree`."""
         from cstore.store import anatomy
 
-        anatomy.write_tree(self._context, word, sink)
+        with self._opened(sink) as opened:
+            anatomy.write_tree(self._context, word, opened)
 
-    def write_changes(self, word: str, sink: Sink, reference: str = "") -> None:
+    def write_changes(self, word: str, sink: Target, reference: str = "") -> None:
         """Write as a tar, made from the trees, what a layer changes; see `anatomy.write_changes`."""
         from cstore.store import anatomy
 
-        anatomy.write_changes(self._context, word, sink, reference)
+        with self._opened(sink) as opened:
+            anatomy.write_changes(self._context, word, opened, reference)
+
+    def _opened(self, sink: Target) -> AbstractContextManager[Sink]:
+        from cstore.store.ends import opened_sink
+
+        return opened_sink(sink, sync=self._context.sync)
 
     def archive_size(self, word: str) -> int:
         """Bytes in the files of the archive that a layer was imported from; see `anatomy.archive_size`."""
@@ -166,8 +220,14 @@ class Layers:
 
         return bigdata.get_data(self._context, Shelf.LAYERS, word, key)
 
-    def set_data(self, word: str, key: str, data: bytes) -> None:
-        """Set a data item of a layer; see `bigdata.set_data`."""
+    def open_data(self, word: str, key: str) -> BufferedReader:
+        """Open a data item of a layer for reading; see `bigdata.open_data`."""
+        from cstore.store import bigdata
+
+        return bigdata.open_data(self._context, Shelf.LAYERS, word, key)
+
+    def set_data(self, word: str, key: str, data: Source) -> None:
+        """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)

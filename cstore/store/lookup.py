@@ -1,21 +1,29 @@
-"""Which item a word means: by ID, by name, by unique ID prefix; in one kind, or in all three."""
+"""Which item a word means: by ID, by name, by unique ID prefix; in one kind, or in all three.
+
+A whole ID or a name goes before a prefix, wherever each is found: in another kind, or in an additional store. So no
+item ever answers to a few digits that are the name of another one.
+"""
 
 from __future__ import annotations
 
 from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ReadOnlyStore, UnknownItem
 from cstore.records.layers import children
+from cstore.records.table import Table
 from cstore.store.places import Shelf
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, Protocol
 
     from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
-    from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
+
+    Record = Layer | Image | Container
+    Way = Callable[[Table[Any], str], Any]
+    Finder = Callable[["Tables", str, Way], Any]
 
     class Tables(Protocol):
         """Whatever shows the three tables: a reader or a writer."""
@@ -35,6 +43,12 @@ LAYER_FIRST = (Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS)
 
 CONTAINER_FIRST = (Shelf.CONTAINERS, Shelf.IMAGES, Shelf.LAYERS)
 """The order of `delete` (cli 2.1)."""
+
+MOUNT_FIRST = (Shelf.CONTAINERS, Shelf.LAYERS, Shelf.IMAGES)
+"""The order of `unmount`, which means a container's layer before a layer, and a layer before an image."""
+
+WAYS: tuple[Way, ...] = (Table.exact, Table.by_prefix)
+"""How a word is looked up: all kinds and stores by the first way, and only if none knows it by the second."""
 
 
 class Item(Value):
@@ -58,8 +72,21 @@ def table_of(tables: Tables, shelf: Shelf) -> Table[Any]:
 
 def find_own_layer(tables: Tables, word: str) -> Layer | None:
     """Find a layer of the store itself; one that is being made or removed is not there yet, or no longer."""
-    layer = tables.layers.resolve(word)
-    return None if layer is None or layer.incomplete else layer
+    layer: Layer | None = _by_ways(tables, word, _own_layer)
+    return layer
+
+
+def _by_ways(tables: Tables, word: str, finder: Finder) -> Any:
+    found = (finder(tables, word, way) for way in WAYS)
+    return next((record for record in found if record is not None), None)
+
+
+def _own_layer(tables: Tables, word: str, way: Way) -> Layer | None:
+    layer: Layer | None = way(tables.layers, word)
+    if layer is None or layer.incomplete:
+        return None
+    hidden = way is not Table.exact and tables.layers.exact(word) is not None  # by an unfinished layer of that name
+    return None if hidden else layer
 
 
 def get_own_layer(tables: Tables, word: str) -> Layer:
@@ -76,10 +103,15 @@ def get_own_layer(tables: Tables, word: str) -> Layer:
 
 def find_layer(tables: Tables, word: str) -> Layer | None:
     """Find a layer in the store itself, or else in an additional one."""
-    own = find_own_layer(tables, word)
+    layer: Layer | None = _by_ways(tables, word, _layer)
+    return layer
+
+
+def _layer(tables: Tables, word: str, way: Way) -> Layer | None:
+    own = _own_layer(tables, word, way)
     if own is not None:
         return own
-    found = (extra.layers.resolve(word) for extra in tables.additional)
+    found = (way(extra.layers, word) for extra in tables.additional)
     return next((layer for layer in found if layer is not None), None)
 
 
@@ -125,10 +157,20 @@ def find_image(tables: Tables, word: str) -> Image | None:
 
     An additional store's image is hidden by one of the store's own with the same ID, even if that one lost the name.
     """
-    own = tables.images.resolve(word)
+    image: Image | None = _by_ways(tables, word, _image)
+    return image
+
+
+def _own_image(tables: Tables, word: str, way: Way) -> Image | None:
+    image: Image | None = way(tables.images, word)
+    return image
+
+
+def _image(tables: Tables, word: str, way: Way) -> Image | None:
+    own = _own_image(tables, word, way)
     if own is not None:
         return own
-    found = (extra.images.resolve(word) for extra in tables.additional)
+    found = (way(extra.images, word) for extra in tables.additional)
     return next((image for image in found if image is not None and image.id not in tables.images), None)
 
 
@@ -177,40 +219,51 @@ def get_container(tables: Tables, word: str) -> Container:
 
 def find_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
     """Find an item of any kind, the first kind in `order` that knows `word`."""
-    for shelf in order:
-        record = _FINDERS[shelf](tables, word)
-        if record is not None:
-            return Item(shelf, record.id)
-    return None
+    return _item(_first(tables, word, order, _READABLE))
 
 
-def find_record(tables: Tables, word: str) -> Layer | Image | Container | None:
+def find_record(tables: Tables, word: str) -> Record | None:
     """Find the record of a layer, image or container to read."""
-    for shelf in LAYER_FIRST:
-        record = _FINDERS[shelf](tables, word)
-        if record is not None:
-            return record
-    return None
+    found = _first(tables, word, LAYER_FIRST, _READABLE)
+    return None if found is None else found[1]
 
 
 def find_own_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
     """Find an item of any kind that may be changed, the first kind in `order` that knows `word`."""
-    for shelf in order:
-        record = find_own_layer(tables, word) if shelf is Shelf.LAYERS else table_of(tables, shelf).resolve(word)
-        if record is not None:
-            return Item(shelf, record.id)
+    return _item(_first(tables, word, order, _CHANGEABLE))
+
+
+def find_renamable(tables: Tables, word: str) -> Item | None:
+    """Find what may get other names: an item of the store itself, or an image of an additional store."""
+    return _item(_first(tables, word, LAYER_FIRST, {**_CHANGEABLE, Shelf.IMAGES: _image}))
+
+
+def _first(
+    tables: Tables, word: str, order: tuple[Shelf, ...], finders: dict[Shelf, Finder]
+) -> tuple[Shelf, Any] | None:
+    for way in WAYS:
+        for shelf in order:
+            record = finders[shelf](tables, word, way)
+            if record is not None:
+                return shelf, record
     return None
 
 
-def _find_container(tables: Tables, word: str) -> Container | None:
-    return tables.containers.resolve(word)
+def _item(found: tuple[Shelf, Any] | None) -> Item | None:
+    return None if found is None else Item(found[0], found[1].id)
 
 
-_FINDERS: dict[Shelf, Callable[[Tables, str], Layer | Image | Container | None]] = {
-    Shelf.LAYERS: find_layer,
-    Shelf.IMAGES: find_image,
-    Shelf.CONTAINERS: _find_container,
+def _container(tables: Tables, word: str, way: Way) -> Container | None:
+    container: Container | None = way(tables.containers, word)
+    return container
+
+
+_READABLE: dict[Shelf, Finder] = {
+    Shelf.LAYERS: _layer,
+    Shelf.IMAGES: _image,
+    Shelf.CONTAINERS: _container,
 }
+_CHANGEABLE = {**_READABLE, Shelf.LAYERS: _own_layer, Shelf.IMAGES: _own_image}
 
 
 def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
@@ -220,12 +273,16 @@ def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
         LayerUnknown: neither is there.
         ReadOnlyStore: the layer belongs to an additional store.
     """
-    container = tables.containers.resolve(word)
-    if container is None:
-        layer = get_layer(tables, word)
+    found = _first(tables, word, (Shelf.CONTAINERS, Shelf.LAYERS), _READABLE)
+    if found is None:
+        raise LayerUnknown(word)
+    shelf, record = found
+    if shelf is Shelf.LAYERS:
+        layer: Layer = record
         if layer.id not in tables.layers:
             raise ReadOnlyStore("mount layers", layout_of_layer(tables, own, layer.id).graph_root)
         return layer
+    container: Container = record
     own_layer = tables.layers.get(container.layer)
     if own_layer is None or own_layer.incomplete:
         raise LayerUnknown(container.layer)
@@ -242,9 +299,12 @@ def image_of_layer(tables: Tables, layer: str) -> Image | None:
     return next((image for image in tables.images if image.layer == layer), None)
 
 
-def referenced(tables: Tables) -> set[str]:
-    """The IDs of all layers that another layer, an image or a container needs, whether they are there or not."""
-    parents = {layer.parent for layer in tables.layers}
+def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
+    """The IDs of all layers that another layer, an image or a container needs, whether they are there or not.
+
+    What the layers `without` need does not count.
+    """
+    parents = {layer.parent for layer in tables.layers if layer.id not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
 

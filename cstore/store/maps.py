@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import ConfigError, CstoreError
-from cstore.idmap import IDENTITY, IDMap, IDRange
+from cstore.idmap import IDENTITY, IDMap, IDRange, check_possible
 from cstore.records.model import to_entries
 from cstore.store.lookup import container_of_layer, layout_of_layer
 
@@ -24,9 +24,13 @@ def layer_map(request: NewLayer, parent: Layer | None, driver: Driver) -> IDMap:
     """Choose the maps of a new layer, each kind by itself: the given one, none if a host flag says so, or the parent's.
 
     (semantics 5.2)
+
+    Raises:
+        InvalidIDMap: the kernel would not take the given one.
     """
     inherited = IDENTITY if parent is None else parent.id_map
     given = request.id_map or IDENTITY
+    check_possible(given)
     chosen = IDMap(
         uids=() if request.host_uids else given.uids or inherited.uids,
         gids=() if request.host_gids else given.gids or inherited.gids,

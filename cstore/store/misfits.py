@@ -1,4 +1,4 @@
-"""Owners that do not fit: which line in which file would make them fit (users.md 19 of every container tool).
+"""Owners that do not fit: which line in which file would make them fit.
 
 An archive or a tree names a user or group for which there is no place: in the ID map that was asked for, or in the user
 namespace of an ordinary user. Both are made of ranges in /etc/subuid and /etc/subgid, so that is where room is made.
@@ -74,15 +74,20 @@ def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
     """What to do for each of user and group that is missing."""
     try:
         if mapped:
-            room = _room_in_map
             have = id_map
         else:
             from cstore.kernel.namespaces import own_ranges
 
-            room = _room_in_namespace
             have = own_ranges()
         kinds = (("UID", owner[0], have.uids), ("GID", owner[1], have.gids))
-        found = [room(noun, number, ranges) for noun, number, ranges in kinds if not _covers(ranges, number)]
+        missing = [kind for kind in kinds if not _covers(kind[2], kind[1])]
+        reason = "" if mapped else _obstacle()
+        if reason:
+            numbers = " and ".join(f"{noun} {number}" for noun, number, _ in missing)
+            without = "import without owners, with --storage-opt DRIVER.ignore_chown_errors=true"
+            return f"{numbers} cannot be had: {reason}; or {without}"
+        room = _room_in_map if mapped else _room_in_namespace
+        found = [room(*kind) for kind in missing]
     except CstoreError:
         return ""  # a file that cannot be read is no reason to hide what really happened
     return "; ".join(found)
@@ -109,18 +114,23 @@ def _room_in_namespace(noun: str, number: int, ranges: Sequence[IDRange]) -> str
     """How a user gets more IDs."""
     from cstore.config import rootless_identity
     from cstore.config.subids import line_to_add
-    from cstore.store.rootless import login_name, missing_mappers
+    from cstore.store.rootless import login_name
 
-    absent = missing_mappers()
-    if absent:
-        return f"install {' and '.join(absent)} (package uidmap): without, {noun} {number} cannot be had"
-    identity = rootless_identity()
-    if identity.uid == 0:
-        return f"start this container with more IDs: {noun} {number} does not exist in it"
     path = _file_of(noun)
     present = max(part.container_id + part.size for part in ranges)
     count = number + 1 - present if present > 1 else max(_USUAL_COUNT, number)
-    return f"add the line {line_to_add(login_name(identity.uid), count, path)} to {path}: {noun} {number} is needed"
+    line = line_to_add(login_name(rootless_identity().uid), count, path)
+    return f"add the line {line} to {path}: {noun} {number} is needed"
+
+
+def _obstacle() -> str:
+    """What keeps this user from having more IDs, whatever /etc/subuid says; "" if nothing does."""
+    from cstore.config import rootless_identity
+    from cstore.store.rootless import obstacle
+
+    if rootless_identity().uid == 0:
+        return "start this container with more IDs"
+    return obstacle()
 
 
 def _file_of(noun: str) -> str:

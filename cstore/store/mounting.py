@@ -10,9 +10,8 @@ from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStor
 from cstore.idmap import IDENTITY
 from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
-from cstore.store.places import Shelf
 from cstore.store.reading import Reader
-from cstore.store.session import is_made, writing
+from cstore.store.session import is_made, mounting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
     """
     if not (is_made(context.layout) or context.additional):
         raise LayerUnknown(word)
-    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+    with mounting(context) as writer, writer.mounts() as mounts:
         layer = layer_or_container_layer(writer, context.layout, word)
         return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
 
@@ -56,19 +55,19 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
             unmount(context, layer)
             intent.done()
         return
-    with writing(context, Shelf.LAYERS, graph=True) as writer:
+    with mounting(context) as writer:
         record = layer_or_container_layer(writer, context.layout, layer)
         path = context.driver.mount(layer, _options(context, writer, record, "", ()))
     try:
         yield path
     finally:
-        with writing(context, Shelf.LAYERS, graph=True, freeing=True):
+        with mounting(context, freeing=True):
             context.driver.unmount(layer)
 
 
 def _mounted_for(context: Context, layer: str, intent: Intent) -> str:
     """Mount a layer for somebody who will unmount it, and note that, should it come to nothing."""
-    with writing(context, Shelf.LAYERS, graph=True) as writer, writer.mounts() as mounts:
+    with mounting(context) as writer, writer.mounts() as mounts:
         record = layer_or_container_layer(writer, context.layout, layer)
         recorded = mounts.get(record.id)
         intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
@@ -120,7 +119,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not is_made(context.layout):
         raise LayerUnknown(word)
-    with writing(context, Shelf.LAYERS, graph=True, freeing=True) as writer, writer.mounts() as mounts:
+    with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
         return count_down(context, mounts, layer.id, force=force)
 
@@ -216,7 +215,7 @@ def shutdown(context: Context, *, force: bool = False) -> None:
     """
     if not is_made(context.layout):
         return
-    with writing(context, Shelf.LAYERS, graph=True, freeing=True) as writer:
+    with mounting(context, freeing=True) as writer:
         with writer.mounts() as mounts:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
             busy = list(dict.fromkeys((*counted, *_found_mounted(context))))

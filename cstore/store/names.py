@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.errors import LayerUnknown, NotAnItem
 from cstore.ids import unique_names
-from cstore.store.lookup import Item, find_image, find_own_item, find_record
+from cstore.store.lookup import find_own_item, find_record, find_renamable
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import Trusted, writing
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cstore.store.context import Context
-    from cstore.store.lookup import Tables
+    from cstore.store.lookup import Item
     from cstore.store.session import Writer
 
 
@@ -82,7 +82,7 @@ def set_metadata(context: Context, word: str, text: str) -> None:
 
 
 def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
-    item = _renamable(Trusted(context), word)
+    item = find_renamable(Trusted(context), word)
     if item is None:
         raise LayerUnknown(word)
     with writing(context, item.shelf) as writer:
@@ -94,15 +94,6 @@ def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tup
         table.assign_names(item.id, names)
         writer.save(item.shelf)
         return names
-
-
-def _renamable(tables: Tables, word: str) -> Item | None:
-    """Find what shall have other names: an image of an additional store, too."""
-    layer = find_own_item(tables, word, (Shelf.LAYERS,))
-    image = None if layer is not None else find_image(tables, word)
-    if image is not None:
-        return Item(Shelf.IMAGES, image.id)
-    return layer or find_own_item(tables, word, (Shelf.CONTAINERS,))
 
 
 def _change_pulled_up(

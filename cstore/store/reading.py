@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """The records as they are, re-read when a file was replaced. Damage is set aside in `flaws`, not raised.
+    """The records as they are, re-read when a file was replaced.
 
-    All readers of a store share what they have read, and so the flaws.
+    Damage is raised when something needs the damaged part; of a store that was opened degraded, it is set aside in
+    `flaws`. All readers of a store share what they have read, and so the flaws.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = context.tables
-        context.extras = context.extras or [ExtraStore(place) for place in context.additional]
+        context.extras = context.extras or [
+            ExtraStore(place, degraded=context.degraded) for place in context.additional
+        ]
         self.additional = context.extras
 
     @property
@@ -55,19 +58,22 @@ class Reader:
         return own + [flaw for store in self.additional for flaw in store.flaws]
 
     def mounts(self) -> MountTable:
-        """The mount counts; none if their file cannot be trusted, as after a reboot."""
+        """The mount counts; of a store that was opened degraded none if their file cannot be trusted."""
         from cstore.records.mounts import MountTable
 
-        path = self._context.layout.mountpoints
+        layout = self._context.layout
+        path = layout.mountpoints
         try:
-            return MountTable.load(path)
+            return MountTable.load(path, layout.roots)
         except RecordsDamaged:
+            if not self._context.degraded:
+                raise
             return MountTable(path)
 
     def _table(self, shelf: Shelf) -> Table[Any]:
         table = self._tables.get(shelf)
         if table is None or not table.is_current():
-            table = load_table(self._context, shelf, degraded=True)
+            table = load_table(self._context, shelf, degraded=self._context.degraded)
             self._tables[shelf] = table
         return table
 

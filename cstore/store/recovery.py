@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cstore.store.context import Context
+    from cstore.store.lookup import Tables
     from cstore.store.session import Writer
 
 
@@ -31,9 +32,9 @@ def recover(writer: Writer) -> None:
 
     conclude(writer)
     finish_replacements(writer)
-    unfinished = [layer.id for layer in incomplete(writer.layers)]
-    if unfinished:
-        _drop_unfinished(writer, unfinished)
+    flagged = [layer.id for layer in incomplete(writer.layers)]
+    if flagged:
+        _drop_unfinished(writer, flagged)
     if writer.layers.repair_names():
         writer.save(Shelf.LAYERS)
 
@@ -47,7 +48,24 @@ def finish_items(writer: Writer, shelves: Sequence[Shelf]) -> None:
             conclude(writer, shelf)
 
 
-def _drop_unfinished(writer: Writer, unfinished: list[str]) -> None:
+def unfinished(tables: Tables) -> list[str]:
+    """List the layers that `recover` removes, as far as nothing resists: children before parents.
+
+    Raises:
+        RecordsDamaged: nobody can tell what is referenced.
+    """
+    waiting, going = [layer.id for layer in incomplete(tables.layers)], list[str]()
+    while waiting:
+        needed = referenced(tables, without=going)
+        free = [layer for layer in waiting if layer not in needed]
+        if not free:
+            break
+        going += free
+        waiting = [layer for layer in waiting if layer in needed]
+    return going
+
+
+def _drop_unfinished(writer: Writer, flagged: list[str]) -> None:
     """Remove layers that were never finished or whose removal was not, children before parents.
 
     Something that is still referenced stays, whatever its flag says: the peer would take it from under its users. All
@@ -61,8 +79,8 @@ def _drop_unfinished(writer: Writer, unfinished: list[str]) -> None:
     progress = True
     while progress:
         progress = False
-        for layer in [id_ for id_ in unfinished if id_ not in needed]:
-            unfinished.remove(layer)
+        for layer in [id_ for id_ in flagged if id_ not in needed]:
+            flagged.remove(layer)
             progress |= _drop(writer, layer)
         needed = referenced(writer)
     writer.save(Shelf.LAYERS)

@@ -77,7 +77,9 @@ def check_unused(writer: Writer, layer: str) -> None:
         raise LayerUsedByImage(layer, image.id)
     container = container_of_layer(writer, layer)
     if container is not None:
-        raise LayerUsedByContainer(layer, container.id)
+        from cstore.store.makers import removal_command
+
+        raise LayerUsedByContainer(layer, container.id, removal_command(writer.context, container))
 
 
 def _forget_mapped(writer: Writer, layer: str) -> None:
@@ -98,6 +100,7 @@ def delete_item(context: Context, word: str) -> None:
     Raises:
         LayerUnknown: nothing answers to `word`.
         NotALayer: a container's layer is gone already.
+        ContainerOccupied: a process lives in the container, or another mount namespace holds it.
     """
     tables = Trusted(context)
     item = find_own_item(tables, word, CONTAINER_FIRST)
@@ -116,12 +119,14 @@ def delete_item(context: Context, word: str) -> None:
 
 def _remove_container(writer: Writer, item: Item) -> None:
     from cstore.store.container_removal import remove_container
+    from cstore.store.occupants import refuse_occupied
 
     container = writer.containers.get(item.id)
     if container is None:
         raise LayerUnknown(item.id)
     if container.layer not in writer.layers:
         raise NotALayer(container.layer)
+    refuse_occupied(writer.context, container)
     remove_container(writer, container)
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.codec import encode, from_row
 from cstore.records.model import Layer
@@ -103,10 +104,14 @@ def _read(path: str) -> _Journal | None:
         SystemFailure: nobody can tell what it says.
     """
     try:
-        with open(path, "rb") as stream:
+        with open(within.open_file(*os.path.split(path), limit=within.SMALL), "rb") as stream:
             data = stream.read()
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         return None
+    except ForeignThing as error:
+        if error.found == "a directory":
+            return None  # the data of a layer with an odd ID
+        raise
     except OSError as error:
         raise SystemFailure("read", path, error) from None
     try:

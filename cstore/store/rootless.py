@@ -8,9 +8,11 @@ started inside, by `run` (the command `unshare`), and finds cstore and its peers
 from __future__ import annotations
 
 import os
+import stat
 
 from cstore.errors import ProgramMissing, ProgramRefused, Unsupported
 from cstore.idmap import IDMap, IDRange
+from cstore.kernel.namespaces import CAP_SETGID, CAP_SETUID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _MAPPERS = ("newuidmap", "newgidmap")
+_MAPPERS_NEED = (CAP_SETUID, CAP_SETGID)
 _USUAL_COUNT = 65536
 _entered: list[int] = []
 """The processes that entered a namespace for themselves alone: this one, or the one it was forked from."""
@@ -26,8 +29,8 @@ _entered: list[int] = []
 def enter() -> None:
     """Enter a new user namespace in this very process; it must have one thread only.
 
-    Without IDs set aside for the user, or without the programs that the system grants them through, only the caller's
-    own ID exists inside, and an archive with other owners is refused with a hint what is missing.
+    Where the user can have no other IDs (see `obstacle`), only the caller's own exists inside, and an archive with
+    other owners is refused with a hint what is missing.
 
     Raises:
         SystemFailure: the kernel refuses unprivileged user namespaces.
@@ -36,7 +39,7 @@ def enter() -> None:
     from cstore.kernel.namespaces import enter_user_namespace
 
     uid, gid = os.getuid(), os.getgid()
-    granted = granted_ids(uid, gid)
+    granted = IDMap() if obstacle() else granted_ids(uid, gid)
     enter_user_namespace(granted.uids, granted.gids)
     mark_entered(uid, gid)
     _entered.append(os.getpid())
@@ -63,6 +66,56 @@ def refuse_unseen(layer: str, path: str) -> None:
         )
 
 
+def obstacle() -> str:
+    """What keeps this process from having the IDs that are set aside for its user, as a clause; "" if nothing does."""
+    from cstore.kernel.process import may_ever_have, no_new_privileges
+
+    absent = missing_mappers()
+    if absent:
+        return f"{' and '.join(absent)} (package uidmap) must be installed"
+    if no_new_privileges():
+        return (
+            f"{' and '.join(_MAPPERS)} have no rights under no-new-privileges: "
+            "start the container, or the service, without that option"
+        )
+    if not all(may_ever_have(number) for number in _MAPPERS_NEED):
+        return f"{' and '.join(_MAPPERS)} need CAP_SETUID and CAP_SETGID, which this container was started without"
+    weak = [path for path in map(_found, _MAPPERS) if not _has_rights(path)]
+    if weak:
+        return f"{' and '.join(weak)} must be set-user-ID root, on a file system that is not mounted nosuid"
+    return _absent_ranges()
+
+
+def _has_rights(program: str) -> bool:
+    """Whether a program has more rights than who starts it."""
+    try:
+        if os.statvfs(program).f_flag & os.ST_NOSUID:
+            return False
+        return bool(os.stat(program).st_mode & stat.S_ISUID) or "security.capability" in os.listxattr(program)
+    except OSError:
+        return True  # who knows
+
+
+def _absent_ranges() -> str:
+    """Say which IDs are set aside and do not exist where this process is; "" if there are none."""
+    from cstore.config import rootless_identity
+    from cstore.config.subids import GROUP_FILE, USER_FILE, read_ranges
+    from cstore.kernel.namespaces import own_ranges
+
+    identity = rootless_identity()
+    if identity.inside:
+        return ""
+    here = own_ranges()
+    for path, ranges in ((USER_FILE, here.uids), (GROUP_FILE, here.gids)):
+        for start, count in read_ranges(str(identity.uid), path):
+            if not any(r.container_id <= start and start + count <= r.container_id + r.size for r in ranges):
+                return (
+                    f"this container has not the IDs {start} to {start + count - 1} that {path} sets aside: "
+                    "start it with more IDs"
+                )
+    return ""
+
+
 def granted_ids(uid: int, gid: int) -> IDMap:
     """The IDs that the user can have inside: their own as 0, and those set aside for them."""
     from cstore.config.subids import GROUP_FILE, USER_FILE, packed, read_ranges
@@ -84,10 +137,8 @@ def shortcomings() -> list[str]:
     identity = rootless_identity()
     if identity.inside:
         return []
-    sentences = [
-        f"{program} is not installed, so only your own user and group exist inside; it comes with the package uidmap"
-        for program in missing_mappers()
-    ]
+    reason = obstacle()
+    sentences = [f"only your own user and group exist inside: {reason}"] if reason else []
     for path in (USER_FILE, GROUP_FILE):
         if not read_ranges(str(identity.uid), path):
             line = line_to_add(login_name(identity.uid), _USUAL_COUNT, path)
@@ -114,7 +165,13 @@ def missing_mappers() -> list[str]:
 
 
 def _installed(program: str) -> bool:
-    return any(os.access(os.path.join(directory, program), os.X_OK) for directory in os.get_exec_path())
+    return bool(_found(program))
+
+
+def _found(program: str) -> str:
+    """Where a program is, "" if nowhere."""
+    paths = (os.path.join(directory, program) for directory in os.get_exec_path())
+    return next((path for path in paths if os.access(path, os.X_OK)), "")
 
 
 def run(words: Sequence[str]) -> NoReturn:

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
+from cstore.fs.writable import on_read_only_media
 from cstore.records.mounts import MountTable
 from cstore.store.extra_stores import ExtraStore
 from cstore.store.places import Shelf
@@ -136,7 +137,7 @@ class Writer(Trusted):
         """The mount counts under their lock, saved on leaving if they were changed. The last lock in the order."""
         layout = self.layout
         with LockFile(layout.mountpoints_lock).exclusive(self.context.patience) as lock:
-            table = MountTable.load(layout.mountpoints)
+            table = MountTable.load(layout.mountpoints, layout.roots)
             before = list(table)
             yield table
             if list(table) != before:
@@ -204,19 +205,54 @@ def _finished(writer: Writer) -> Iterator[None]:
         writer.finish()
 
 
+@contextmanager
+def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
+    """Hold the locks to mount and unmount layers; see `writing` for `freeing`.
+
+    A graph root on read-only media has no lock files to write to, and nothing in it changes for this mount of it. The
+    locks that are there are shared then; mounts and their counts are in the run root.
+
+    Raises:
+        LockTimeout: somebody else held a lock for longer than the store's patience.
+        RecordsDamaged: when a table is asked for that cannot be trusted.
+        SystemFailure: the run root cannot be made.
+    """
+    if not on_read_only_media(context.layout.graph_root):
+        with writing(context, Shelf.LAYERS, graph=True, freeing=freeing) as writer:
+            yield writer
+        return
+    _make_root(context.layout.run_root)
+    with ExitStack() as stack:
+        for path in context.places[Shelf.LAYERS].locks:
+            stack.enter_context(LockFile(path).shared(context.patience))
+        yield Writer(context, {})
+
+
 def make_roots(layout: Layout) -> None:
-    """Make the roots and the driver's home, which every program expects of a store, for their owner only."""
+    """Make the roots and the driver's home, which every program expects of a store, for their owner only.
+
+    Whatever writes begins with this.
+
+    Raises:
+        Unsupported: root is about to write into another user's store.
+        SystemFailure: one of them cannot be made.
+    """
+    from cstore.store.ownership import leave_to_its_user
+
+    leave_to_its_user(layout)
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):
-        new = not os.path.isdir(path)
-        try:
-            make_directories(path)
-        except OSError as error:
-            raise SystemFailure(
-                "make the directory", path, error, hint="choose another with --graph or --run"
-            ) from error
-        if new and path != layout.run_root:
-            sync_directory(os.path.dirname(os.path.abspath(path)))
+        _make_root(path)
+
+
+def _make_root(path: str) -> None:
+    new = not os.path.isdir(path)
+    try:
+        make_directories(path)
+    except OSError as error:
+        raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
+    if new:
+        sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def is_made(layout: Layout) -> bool:

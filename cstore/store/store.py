@@ -9,7 +9,8 @@ from cstore.store.containers import Containers
 from cstore.store.context import Additional, Context
 from cstore.store.images import Images
 from cstore.store.layers import Layers
-from cstore.store.lookup import Item, find_item
+from cstore.store.lookup import LAYER_FIRST, Item, find_item
+from cstore.store.neighbours import notices
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -24,28 +25,55 @@ if TYPE_CHECKING:
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.intents import Intent
+    from cstore.store.places import Shelf
 
 
-def open_store(config: StoreConfig | None = None, *, patience: Patience | None = None) -> Store:
+def open_store(
+    config: StoreConfig | None = None, *, patience: Patience | None = None, degraded: bool = False
+) -> Store:
     """Open a store. Nothing is written, made or locked until an operation changes something.
 
     Args:
         config: where the store is and how it is kept; by default what configuration files and environment say.
         patience: how long to wait for locks, and whom to tell; by default the configured time.
+        degraded: whether reading gives what can be known of damaged records, and notes the rest in `Store.flaws`.
+            Otherwise whatever needs a damaged record raises RecordsDamaged. Nothing is ever changed by damaged records.
 
     Raises:
-        ConfigError: the configuration makes no sense.
+        ConfigError: the configuration makes no sense, or names no graph root.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
     from cstore.config import load_config
     from cstore.drivers.registry import choose_drivers
+    from cstore.errors import ConfigError
     from cstore.fs.patience import Patience
 
     config = config or load_config()
+    if not config.graph_root:
+        raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
     config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    config = _told_of_others(config, layout.driver)
     patience = patience or Patience(timeout=config.lock_timeout)
-    return Store(Context(config, layout, driver, patience, config.sync, _additional(layout, config)))
+    additional = _additional(layout, config)
+    used = [each.layout.graph_root for each in additional if not each.images_only]
+    told = notices(layout, _named_stores(config.driver_options, layout.driver), used)
+    config = config.with_(warnings=(*config.warnings, *told))
+    context = Context(config, layout, driver, patience, config.sync, additional)
+    context.degraded = degraded
+    return Store(context)
+
+
+def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
+    """Add a warning where this driver has no store in the graph root, and another driver has one."""
+    from cstore.config import drivers_with_records
+
+    present = drivers_with_records(config.graph_root)
+    if not present or driver in present:
+        return config
+    others = " and ".join(present)
+    told = f"{config.graph_root} holds a store of {others}, which is not looked into, because the driver is {driver}"
+    return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
 
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfig, Layout, Driver]:
@@ -77,17 +105,32 @@ def _open_driver(config: StoreConfig, home_name: str) -> tuple[StoreConfig, Layo
         home=layout.driver_home,
         run_home=layout.driver_run_home,
         image_home=os.path.join(config.image_store, name) if config.image_store else "",
-        options=config.driver_options,
+        options=_own_left_out(config),
         sync=config.sync,
     )
     return config, layout, open_driver(name, place)
 
 
-def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
-    """Name the stores that are looked into after the store's own."""
+def _own_left_out(config: StoreConfig) -> tuple[str, ...]:
+    """The driver options without additional stores that are the store itself."""
+    if not config.driver_options:
+        return ()
+    from cstore.config.driver_options import without_stores
+
+    return without_stores(config.driver_options, (config.graph_root, config.image_store))
+
+
+def _named_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
+    if not options:
+        return ()
     from cstore.config.driver_options import additional_image_stores
 
-    paths = additional_image_stores(config.driver_options) if config.driver_options else ()
+    return additional_image_stores(options, driver)
+
+
+def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
+    """Name the stores that are looked into after the store's own."""
+    paths = _named_stores(_own_left_out(config), layout.driver)
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
     if layout.image_store:  # images that were made before there was an image store
         own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
@@ -121,15 +164,25 @@ class Store:
         return self._context.driver.name
 
     @property
+    def is_made(self) -> bool:
+        """Whether there is a store: without one, nothing is found, and the first change makes it."""
+        from cstore.store.session import is_made
+
+        return is_made(self._context.layout)
+
+    @property
     def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read of the records asked for so far; what could be was returned."""
+        """What could not be read of the records asked for so far, if the store was opened `degraded`."""
         return self._reader.flaws
 
     # ── items of any kind ──
 
-    def find(self, word: str) -> Item | None:
-        """The layer, image or container that answers to `word`, looked for in this order, or None."""
-        return find_item(self._reader, word)
+    def find(self, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+        """The layer, image or container that answers to `word`, or None.
+
+        One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
+        """
+        return find_item(self._reader, word, order)
 
     def delete(self, word: str) -> None:
         """Delete an item without any check; see `removal.delete_item`."""
@@ -228,11 +281,19 @@ class Store:
             *self._context.driver.status(),
         ]
 
-    def gc(self, *, dry_run: bool = False, quarantine_age: float | None = None) -> list[Leftover]:
+    def gc(
+        self, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+    ) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age)
+        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign)
+
+    def foreign(self) -> list[Leftover]:
+        """What has a name that no tool gives, and is left alone; see `garbage.foreign`."""
+        from cstore.store import garbage
+
+        return garbage.foreign(self._context)
 
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None

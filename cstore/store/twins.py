@@ -48,7 +48,7 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
     image = tables.images.get(image.id) or image
     candidates = _candidates(tables, image)
     if not candidates:
-        raise LayerUnknown(image.layer)
+        raise _nowhere(tables, image)
     fitting = _fitting(candidates, wanted)
     if fitting is not None:
         return fitting, False
@@ -70,6 +70,14 @@ def _candidates(tables: Tables, image: Image) -> list[Layer]:
             if not layer.parent or find_layer(tables, layer.parent) is not None:
                 found.append(layer)
     return found
+
+
+def _nowhere(tables: Tables, image: Image) -> LayerUnknown:
+    """The error for an image without a layer to build on: it names what is missing, the layer or its parent."""
+    top = find_layer(tables, image.layer)
+    error = LayerUnknown(top.parent if top is not None else image.layer)
+    error.hint = f"image {image.id} needs it; an additional image store that is not configured may have it: see check"
+    return error
 
 
 def _fitting(candidates: list[Layer], wanted: IDMap) -> Layer | None:

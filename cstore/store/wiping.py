@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError
+from cstore.store.garbage import leftovers, remove
+from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
-from cstore.store.removal import discard, discard_container_data, discard_image_data, take_out
+from cstore.store.removal import discard_container_data, discard_image_data, take_out
 from cstore.store.session import is_made, writing
 
 if TYPE_CHECKING:
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 
 def wipe(context: Context) -> None:
-    """Remove every container, image and layer of the store. Additional stores are not touched.
+    """Remove every container, image and layer of the store, and what belongs to none of them.
+
+    Additional stores are not touched, nor is what has a name that no tool gives.
 
     Raises:
+        ContainerOccupied: a process lives in a container, or another mount namespace holds it; nothing was removed.
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
         SystemFailure: the first layer that could not be removed; all the others are gone.
     """
@@ -28,6 +33,8 @@ def wipe(context: Context) -> None:
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True, freeing=True) as writer:
         for shelf in Shelf:
             writer.table(shelf).verify()
+        for container in writer.containers:
+            refuse_occupied(context, container)
         _wipe_items(writer, Shelf.CONTAINERS, discard_container_data)
         _wipe_items(writer, Shelf.IMAGES, discard_image_data)
         _wipe_layers(writer)
@@ -60,10 +67,8 @@ def _wipe_layers(writer: Writer) -> None:
         except CstoreError as error:
             first = first or error
     writer.save(Shelf.LAYERS)
-    for leftover in writer.driver.layers():
-        if leftover not in writer.layers:
-            writer.afterwards(writer.driver.remove(leftover))
-    for path in writer.driver.debris():
-        discard(writer, path)
+    for leftover in leftovers(writer.context, writer):  # else the links of layers that are gone would stay for ever
+        failure = remove(writer, leftover)
+        first = first or failure
     if first is not None:
         raise first

@@ -11,12 +11,25 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
     from cstore.transfer.saving import SaveRequest, save, save_directory
 
-__all__ = ["LoadRequest", "LoadResult", "LoadedImage", "SaveRequest", "load", "save", "save_directory"]
+__all__ = [
+    "ImportRequest",
+    "LoadRequest",
+    "LoadResult",
+    "LoadedImage",
+    "SaveRequest",
+    "import_image",
+    "load",
+    "save",
+    "save_directory",
+]
 
 _HOMES = {
+    "ImportRequest": "importing",
+    "import_image": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",
     "LoadedImage": "loading",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.digests import check_digest
-from cstore.errors import ImageArchiveError, InvalidDigest, InvalidName
-from cstore.oci.names import parse_name
-from cstore.oci.schema2 import digest_of
+from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
+from cstore.errors import ImageArchiveError, InvalidDigest
+from cstore.oci.names import LOCAL
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part, plain_name
+from cstore.transfer.oci_layout import INDEX, digest_differs, names_of_configs
 from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
 
 TYPE_CHECKING = False
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
     from cstore.oci.config import ImageConfig
     from cstore.transfer.members import Members
+    from cstore.transfer.plan import Naming
 
 MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1 << 20
 _BLOBS = "blobs/"
 
 
-def read_plans(members: Members, home: str) -> list[ImagePlan]:
-    """Read what images there are. `home` is the domain of names without one.
+def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
+    """Read those images that are wanted.
 
     Raises:
         ImageArchiveError: a document is not what it should be, or names what is not there.
@@ -39,15 +40,26 @@ def read_plans(members: Members, home: str) -> list[ImagePlan]:
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
     if len(items) > MOST_IMAGES:
         raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, and may name {MOST_IMAGES}")
-    return merge([_plan(members, item, place, home) for place, item in enumerate(items)])
+    names = [_names(item, f"{MANIFEST}, image {place}", naming) for place, item in enumerate(items)]
+    # Docker and containerd write an index as well, which may know a name that is missing here.
+    indexed = {} if all(names) or members.find(INDEX) is None else names_of_configs(members, naming.with_(home=LOCAL))
+    plans = []
+    for place, (item, said) in enumerate(zip(items, names, strict=True)):
+        known = said or indexed.get(_digest_in(item), ())
+        if naming.wants(known):
+            plans.append(_plan(members, item, f"{MANIFEST}, image {place}", known))
+    return merge(plans)
 
 
-def _plan(members: Members, item: Mapping[str, Any], place: int, home: str) -> ImagePlan:
-    where = f"{MANIFEST}, image {place}"
+def _digest_in(item: Mapping[str, Any]) -> str:
+    """The digest that the name of a config consists of, if it does."""
+    return str(item.get("Config")).lstrip("/").removeprefix(_BLOBS).replace("/", ":", 1)
+
+
+def _plan(members: Members, item: Mapping[str, Any], where: str, names: tuple[str, ...]) -> ImagePlan:
     config_name = item.get("Config")
     if not isinstance(config_name, str):
         raise ImageArchiveError(where, "expected the name of a config under 'Config'")
-    names = tuple(_name(text, where, home) for text in _texts(item, "RepoTags", where))
     layers = [plain_name(name, where) for name in _texts(item, "Layers", where)]
     config = _config(members, config_name, where)
     diff_ids = config.rootfs.diff_ids
@@ -71,13 +83,14 @@ def _texts(item: Mapping[str, Any], key: str, where: str) -> list[str]:
     return found
 
 
-def _name(text: str, where: str, home: str) -> str:
-    if ":" not in text.rpartition("/")[2] or "@" in text:
-        raise ImageArchiveError(where, f"{text!r} under 'RepoTags' has no tag", peer=f'invalid tag "{text}"')
-    try:
-        return str(parse_name(text, home=home))
-    except InvalidName as error:
-        raise ImageArchiveError(where, f"under 'RepoTags', {error.message}", peer=error.peer) from None
+def _names(item: Mapping[str, Any], where: str, naming: Naming) -> tuple[str, ...]:
+    """The names that `RepoTags` gives to an image."""
+    names = []
+    for text in _texts(item, "RepoTags", where):
+        if (":" not in text.rpartition("/")[2] or "@" in text) and not naming.forgiving and not naming.wanted:
+            raise ImageArchiveError(where, f"{text!r} under 'RepoTags' has no tag", peer=f'invalid tag "{text}"')
+        names.append(naming.read(text, f"{where}: 'RepoTags'"))
+    return tuple(filter(None, names))
 
 
 def _config(members: Members, name: str, where: str) -> ImageConfig:
@@ -100,7 +113,5 @@ def check_blob_name(name: str, raw: bytes) -> None:
         check_digest(said)
     except InvalidDigest:
         return
-    if said.startswith("sha256:") and digest_of(raw) != said:
-        raise ImageArchiveError(
-            name, f"expected digest {said}, and it has {digest_of(raw)}", peer=f"Digest did not match, expected {said}"
-        )
+    if not is_digest_of(said, raw):
+        raise digest_differs(name, said, digest_of(raw, algorithm_of(said)))

@@ -9,23 +9,21 @@ from cstore import gojson
 from cstore.oci.chain import chain_id
 from cstore.transfer.packing import add_bytes
 from cstore.transfer.rawjson import encoded, raw_object, raw_values
-from cstore.transfer.stored import write_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.store import Store
     from cstore.transfer.packing import Package
-    from cstore.transfer.stored import StoredImage
+    from cstore.transfer.stored import LayerWriter, StoredImage
 
 _OF_TOP = ("architecture", "config", "container", "container_config", "created", "docker_version", "os")
 """What the description of the uppermost layer has of the image's config."""
 
 
-def write_docker(store: Store, images: Sequence[StoredImage], package: Package) -> None:
+def write_docker(layers: LayerWriter, images: Sequence[StoredImage], package: Package) -> None:
     """Write images, each layer and config once."""
-    writing = _Writing(store, package)
+    writing = _Writing(layers, package)
     for image in images:
         writing.image(image)
     writing.end()
@@ -34,8 +32,8 @@ def write_docker(store: Store, images: Sequence[StoredImage], package: Package) 
 class _Writing:
     """One archive being written."""
 
-    def __init__(self, store: Store, package: Package) -> None:
-        self._store = store
+    def __init__(self, layers: LayerWriter, package: Package) -> None:
+        self._layers = layers
         self._package = package
         self._written: set[str] = set()
         self._items: list[dict[str, object]] = []
@@ -46,7 +44,7 @@ class _Writing:
         for layer in image.layers:
             member = _layer_name(layer.diff_digest)
             if self._is_new(member):
-                self._package.add(member, layer.diff_size, partial(write_layer, self._store, layer))
+                self._package.add(member, layer.diff_size, partial(self._layers.write, layer))
         config_name = f"{image.config.id}.json"
         if self._is_new(config_name):
             add_bytes(self._package, config_name, image.config.raw)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from cstore.errors import ImageArchiveError, InvalidOption
+from contextlib import suppress
+
+from cstore.errors import CstoreError, ImageArchiveError, InvalidOption
 from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.oci.platforms import host_platform, parse_platform, show_platform, suits
 from cstore.transfer import docker_archive, oci_layout, v1_archive
 from cstore.transfer.oci_layout import Choice
+from cstore.transfer.plan import Naming
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from cstore.oci.config import Platform
     from cstore.transfer.members import Members
@@ -32,6 +35,7 @@ class Wanted(Value):
         platform: OS/ARCHITECTURE[/VARIANT]; "" takes the one for this machine from an index.
         all_platforms: every image of an index.
         podman_names: a name without a domain is completed as Podman does, with `localhost`, and not as Docker does.
+        tag: the name that the one image gets instead of its own.
     """
 
     format: str = ""
@@ -39,29 +43,41 @@ class Wanted(Value):
     platform: str = ""
     all_platforms: bool = False
     podman_names: bool = False
+    tag: str = ""
 
 
-def read_plans(members: Members, wanted: Wanted, warnings: list[str]) -> list[ImagePlan]:
-    """Read the documents of an archive and choose.
+def read_plans(
+    members: Members, wanted: Wanted, warnings: list[str], *, complete: bool = True
+) -> list[ImagePlan]:
+    """Choose among the images of an archive, and read the documents of those. `complete`: all its members are there.
 
     Raises:
         ArchiveError: the archive is in no known format, or a document is not what it should be.
         InvalidOption: it does not hold what is wanted.
     """
     home = LOCAL if wanted.podman_names else DOCKER
-    format_ = _format_of(members, wanted)
-    if format_ == OCI_FORMAT:
-        choice = Choice(_platform(wanted), wanted.all_platforms)
-        plans = oci_layout.read_plans(members, choice, warnings)
-    else:
-        reader = docker_archive if format_ == DOCKER_FORMAT else v1_archive
-        plans = _for_platform(reader.read_plans(members, home), wanted, members.shown)
-    if not plans:
+    naming = Naming(wanted.names, home, bool(wanted.tag))
+    plans = _read(members, wanted, naming, warnings, complete=complete)
+    if not plans and wanted.names:
+        with suppress(CstoreError):  # they are read to say what there is
+            plans = _read(members, wanted, naming.with_(wanted=(), forgiving=True), [], complete=False)
+    if not plans and not wanted.names:
         raise ImageArchiveError(members.shown, "there is no image in it")
-    plans = _named(plans, wanted.names, home, members.shown)
+    plans = _named(plans, naming, members.shown)
     for plan in plans:
         _judge(plan, warnings)
     return plans
+
+
+def _read(
+    members: Members, wanted: Wanted, naming: Naming, warnings: list[str], *, complete: bool
+) -> list[ImagePlan]:
+    format_ = _format_of(members, wanted)
+    if format_ == OCI_FORMAT:
+        choice = Choice(_platform(wanted), wanted.all_platforms)
+        return oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
+    reader = docker_archive if format_ == DOCKER_FORMAT else v1_archive
+    return _for_platform(reader.read_plans(members, naming), wanted, members.shown)
 
 
 def check(wanted: Wanted) -> None:
@@ -98,7 +114,7 @@ def _format_of(members: Members, wanted: Wanted) -> str:
     raise ImageArchiveError(
         members.shown,
         f"it is no archive of images: there is no {known} in it",
-        hint="cstore import-layer reads the tar of a single layer",
+        hint="cstore import makes an image of a root file system's tar, cstore import-layer a layer",
     )
 
 
@@ -113,13 +129,13 @@ def _for_platform(plans: list[ImagePlan], wanted: Wanted, shown: str) -> list[Im
     return found
 
 
-def _named(plans: list[ImagePlan], names: Sequence[str], home: str, shown: str) -> list[ImagePlan]:
-    """Keep the images that have one of these names, and of their names only these."""
-    if not names:
+def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan]:
+    """Keep the images that have one of the wanted names, and of their names only these."""
+    if not naming.wanted:
         return plans
     kept: dict[int, list[str]] = {}
-    for name in names:
-        spelled = {str(parse_name(name, home=home)), str(parse_name(name, home=LOCAL)), str(parse_name(name))}
+    for name in naming.wanted:
+        spelled = naming.spellings(name)
         found = [(place, full) for place, plan in enumerate(plans) for full in plan.names if full in spelled]
         if not found:
             raise ImageArchiveError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError
+from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError, MemberMissing
 from cstore.store import NewLayer
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.formats import read_plans
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cstore.store import Store
     from cstore.store.intents import Intent
     from cstore.transfer.formats import Wanted
-    from cstore.transfer.members import Catalogue, Members
+    from cstore.transfer.members import Catalogue, Members, Part
     from cstore.transfer.plan import ImagePlan, LayerPlan
 
 _MOST_GUESSES = 8
@@ -51,38 +51,65 @@ class LayerIntake:
     Attributes:
         made: the IDs of the layers that this run has made, in that order.
         oddities: what was odd about them.
+        waited: bytes of layers that were written to a file before they could be used.
     """
 
     def __init__(self, store: Store, wanted: Wanted, progress: Callable[[int], None] | None, intent: Intent) -> None:
         self.made: list[str] = []
         self.oddities: list[str] = []
+        self.waited = 0
         self._store = store
         self._wanted = wanted
         self._progress = progress
         self._intent = intent
         self._streaming = False
+        self._read = 0
         self._done = 0
         self._guessed: list[ImagePlan] | None = None
         self._guesses = 0
         self._verified: set[tuple[str, str]] = set()
 
-    def bring(self, members: Members, plan: ImagePlan) -> None:
-        """Bring an image's layers into the store, bottom up.
+    def bring(self, members: Members, plans: Sequence[ImagePlan]) -> None:
+        """Bring the layers of images into the store, bottom up.
+
+        What waited in a file of ours leaves it as soon as it has been used for the last time.
 
         Raises:
             ArchiveError: one of them is not there, or not the one that was described.
             IDTaken: the store has another layer under its ID.
         """
-        for use in _uses(plan):
+        self._streaming = False
+        wanted = [(use, self._part(members, use, plan)) for plan in plans for use in _uses(plan)]
+        last = {part.offset: place for place, (_, part) in enumerate(wanted) if part is not None}
+        for place, (use, part) in enumerate(wanted):
             layer = use.layer
-            if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
+            if part is None:
                 continue
-            part = get_part(members, layer.member, plan.member)
-            check_size(layer.member, layer.size, part.size)
-            with part.opened() as reader:
-                self._take(use, reader)
-            self._done += part.size
-            self._advance(0)
+            if (layer.member, layer.diff_id) not in self._verified or self._known(use) is None:
+                check_size(layer.member, layer.size, part.size)
+                with part.opened() as reader:
+                    self._take(use, reader)
+                self._done += part.size
+                self._advance(0)
+            if last[part.offset] == place and part.waiting:
+                self.waited += part.size
+                part.release()
+
+    def _part(self, members: Members, use: _Use, plan: ImagePlan) -> Part | None:
+        """Find the member that a layer is in; None if it is not needed, or has been taken out of the stream."""
+        layer = use.layer
+        if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
+            return None
+        part = members.find(layer.member)
+        if part is None and layer.urls:
+            if self._known(use) is not None:
+                return None
+            raise MemberMissing(
+                layer.member,
+                f"this layer is not distributed with the image, only at {', '.join(layer.urls)}",
+                hint="podman pull and skopeo copy fetch such layers from there",
+            )
+        return part or get_part(members, layer.member, plan.member)
 
     def drop_unused(self, plans: Sequence[ImagePlan]) -> None:
         """Remove layers that were taken from a stream and turned out to be of no use."""
@@ -140,24 +167,29 @@ class LayerIntake:
 
     def tell(self, done: int) -> None:
         """Pass on how much of a stream has been read."""
-        self._streaming = True
+        self._streaming, self._read = True, done
         if self._progress is not None:
             self._progress(done)
 
     def _advance(self, done: int) -> None:
         if self._progress is not None and not self._streaming:
-            self._progress(self._done + done)
+            self._progress(self._read + self._done + done)
 
     # ── layers from a stream ──
 
     def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Take a layer out of the stream if it is known what it is for (see `members.Arrivals`)."""
+        """Take a layer out of the stream if it is known what it is for (see `scanning.Arrivals`)."""
         if self._guessed is None:
             self._guess(members)
-        uses = {use.id: use for plan in self._guessed or () for use in _uses(plan) if use.layer.member == name}
-        if len(uses) != 1:  # of several, only one could have it now
+        every = [use for plan in self._guessed or () for use in _uses(plan)]
+        wanted = {use.layer.diff_id for use in every if use.layer.member == name}
+        # Under whatever name: a link to it may come yet. Of several uses, only one could have it now.
+        uses = {use.id: use for use in every if use.layer.diff_id in wanted}
+        if len(uses) != 1:
             return False
         (use,) = uses.values()
+        if use.layer.member != name:
+            return False
         if use.below and self._exactly(use.below) is None:
             return False
         self._take(use, body)
@@ -169,4 +201,4 @@ class LayerIntake:
             return
         self._guesses += 1
         with suppress(CstoreError):
-            self._guessed = read_plans(members, self._wanted, [])
+            self._guessed = read_plans(members, self._wanted, [], complete=False)

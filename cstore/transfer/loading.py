@@ -7,10 +7,12 @@ anything goes wrong, what this run made is removed again; if it is killed, the n
 
 from __future__ import annotations
 
+from cstore.digests import digest_of
 from cstore.errors import IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.names import DOCKER, LOCAL, parse_name
-from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.oci.schema2 import made_up_manifest
 from cstore.store import NewImage
+from cstore.store.ends import opened_source
 from cstore.transfer.formats import Wanted, check, read_plans
 from cstore.transfer.layer_intake import LayerIntake
 from cstore.transfer.opening import open_members
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from cstore.records.model import Image
     from cstore.store import Store
+    from cstore.store.ends import Source
     from cstore.store.intents import Intent
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
@@ -31,9 +34,7 @@ METADATA = "{}"
 
 
 class LoadRequest(Wanted):
-    """What a caller asks for: which images (see `Wanted`), and `tag`, the name that the one image gets instead."""
-
-    tag: str = ""
+    """What a caller asks for: which images, and how they are read (see `Wanted`)."""
 
 
 class LoadedImage(Value):
@@ -47,15 +48,16 @@ class LoadedImage(Value):
 
 
 class LoadResult(Value):
-    """What was taken in, and what was odd about it."""
+    """What was taken in, what was odd about it, and how many bytes of layers had to wait on the store's disk."""
 
     images: tuple[LoadedImage, ...]
     warnings: tuple[str, ...]
+    waited: int = 0
 
 
 def load(
     store: Store,
-    source: int,
+    source: Source,
     request: LoadRequest,
     progress: Callable[[int], None] | None = None,
     *,
@@ -65,7 +67,7 @@ def load(
 
     Args:
         store: where they go.
-        source: a descriptor of an archive, compressed or not, in a file or a stream; or of a directory with a layout.
+        source: an archive, compressed or not: a path, bytes, a descriptor, a file; or the path of an OCI layout.
         request: which images, and how.
         progress: called now and then with the bytes done so far.
         shown: what to call the source in messages.
@@ -82,7 +84,10 @@ def load(
     layers = LayerIntake(store, request, progress, intent)
     loading = _Loading(store, request, layers, intent)
     try:
-        with open_members(store, source, shown, layers, layers.tell) as members:
+        with (
+            opened_source(source, shown) as opened,
+            open_members(store, opened, shown, layers, layers.tell) as members,
+        ):
             result = loading.run(members)
     except BaseException:
         intent.give_up()
@@ -106,8 +111,7 @@ class _Loading:
         plans = self._named(read_plans(members, self._request, warnings))
         for plan in plans:
             self._check_image(plan)
-        for plan in plans:
-            self._layers.bring(members, plan)
+        self._layers.bring(members, plans)
         images = [self._bring_image(plan) for plan in plans]
         self._layers.drop_unused(plans)
         for plan in plans:
@@ -117,7 +121,8 @@ class _Loading:
             if plan.names:
                 # Others add one name after the other, and so the last one stands first.
                 self._store.add_names(plan.config.id, plan.names[::-1])
-        return LoadResult(tuple(images), tuple(dict.fromkeys((*warnings, *self._layers.oddities))))
+        oddities = tuple(dict.fromkeys((*warnings, *self._layers.oddities)))
+        return LoadResult(tuple(images), oddities, self._layers.waited)
 
     def _named(self, plans: list[ImagePlan]) -> list[ImagePlan]:
         """Give the one image the name that was asked for."""

@@ -7,7 +7,7 @@ index, and each would run something else.
 from __future__ import annotations
 
 from cstore.digests import check_digest
-from cstore.errors import ImageArchiveError, InvalidDigest
+from cstore.errors import ImageArchiveError, InvalidDigest, NoImage
 from cstore.oci.config import Platform
 from cstore.transfer import media
 from cstore.values import Value
@@ -29,6 +29,7 @@ class Descriptor(Value):
     size: int
     annotations: Mapping[str, str] = {}
     platform: Platform | None = None
+    urls: tuple[str, ...] = ()
 
 
 class Manifest(Value):
@@ -52,6 +53,7 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
     """Read a manifest or an index. `member` is where it stands, for messages.
 
     Raises:
+        NoImage: it is the manifest of something else.
         ImageArchiveError: it is neither, or could be both, or a field is not what it should be.
     """
     document = load_json(raw, member)
@@ -64,7 +66,7 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
         return Index(raw, kind, _descriptors(document, "manifests", member))
     config = _descriptor(document.get("config"), f"{member}: config")
     if config.media_type not in media.CONFIGS:
-        raise ImageArchiveError(
+        raise NoImage(
             member,
             f"it is no image but an artifact of type {config.media_type!r}",
             peer=f'unsupported image-specific operation on artifact with type "{config.media_type}"',
@@ -72,7 +74,7 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
     layers = _descriptors(document, "layers", member)
     for place, layer in enumerate(layers):
         if layer.media_type not in media.LAYERS:
-            raise ImageArchiveError(member, f"layer {place} is of the unknown media type {layer.media_type!r}")
+            raise NoImage(member, f"layer {place} is of the unknown media type {layer.media_type!r}")
     return Manifest(raw, kind, config, layers)
 
 
@@ -136,7 +138,10 @@ def _descriptor(found: object, where: str) -> Descriptor:
         raise ImageArchiveError(where, "expected a mediaType")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ImageArchiveError(where, f"expected a size in bytes, found {size!r}")
-    return Descriptor(media_type, _digest(digest, where), size, _annotations(found, where), _platform(found, where))
+    urls = found.get("urls")
+    places = tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else ()
+    about = _annotations(found, where), _platform(found, where), places
+    return Descriptor(media_type, _digest(digest, where), size, *about)
 
 
 def _digest(found: object, where: str) -> str:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cstore.archive.names import clean_name, climbs, show_name
-from cstore.archive.tar.header import DIRECTORY, HARD_LINK, PAX_GLOBAL, REGULAR, SYMLINK
-from cstore.archive.tar.reader import TarReader
-from cstore.errors import CstoreError, ImageArchiveError, SystemFailure
+from cstore.archive.tar.header import DIRECTORY, HARD_LINK, REGULAR, SYMLINK
+from cstore.errors import CstoreError, ImageArchiveError, MemberMissing, SystemFailure
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
-    from cstore.archive.streams import ReadInto
     from cstore.archive.tar.header import Entry
 else:
     Protocol = object
 
 _MOST_MEMBERS = 100_000
-_HEADER_WINDOW = 1 << 12
-_BLOCK = 512
+_MOST_LINKS = 40  # as the kernel
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
@@ -66,7 +63,7 @@ class PartReader:
 class Part(Value):
     """The contents of one member: `size` bytes from `offset`, of an open file or, if `fd` is -1, of the file `name`.
 
-    `linked`: the member is a link to what has the contents.
+    `linked`: the member is a link to what has the contents. `waiting`: they are in a file of ours, until they are used.
     """
 
     name: str
@@ -75,6 +72,15 @@ class Part(Value):
     offset: int = 0
     root: int = -1
     linked: bool = False
+    waiting: bool = False
+
+    def release(self) -> None:
+        """Give back the disk space of contents that nobody is going to read any more."""
+        from cstore.kernel.files import punch_hole
+
+        if self.waiting and self.size:
+            with suppress(OSError):  # a file system that cannot do it keeps them until the end
+                punch_hole(self.fd, self.offset, self.size)
 
     @contextmanager
     def opened(self) -> Iterator[PartReader]:
@@ -109,7 +115,7 @@ class Members(Protocol):
     shown: str
 
     def find(self, name: str) -> Part | None:
-        """Look up a member by its plain name; one link is followed.
+        """Look up a member by its plain name; links are followed.
 
         Raises:
             ImageArchiveError: it is no file, or a link that leads nowhere.
@@ -120,11 +126,12 @@ def get_part(members: Members, name: str, wanted: str) -> Part:
     """Look up a member that must be there. `wanted` says who asks for it.
 
     Raises:
-        ImageArchiveError: it is not, or the name leaves the archive.
+        MemberMissing: it is not.
+        ImageArchiveError: the name leaves the archive.
     """
     part = members.find(plain_name(name, wanted))
     if part is None:
-        raise ImageArchiveError(name, f"there is no such member, and {wanted} names it", hint="fetch the archive again")
+        raise MemberMissing(name, f"there is no such member, and {wanted} names it", hint="fetch the archive again")
     return part
 
 
@@ -132,14 +139,14 @@ def plain_name(name: str, wanted: str) -> str:
     """Clean a member's name that a document gives.
 
     Raises:
-        ImageArchiveError: it is empty, absolute, or leads out of the archive.
+        ImageArchiveError: it is empty, or leads out of the archive.
     """
     raw = os.fsencode(name)
     try:
-        plain = clean_name(raw)
+        plain = clean_name(raw)  # of an absolute name, the root is the archive's
     except CstoreError:
         plain = b""
-    if not plain or raw.startswith(b"/") or b"\0" in raw:
+    if not plain or b"\0" in raw:
         raise ImageArchiveError(show_name(raw), f"{wanted} names it, and it is no member of this archive")
     return os.fsdecode(plain)
 
@@ -148,7 +155,10 @@ def plain_name(name: str, wanted: str) -> str:
 
 
 class DirectoryMembers:
-    """The files beneath an open directory. Links are not followed."""
+    """The files beneath an open directory.
+
+    Links are followed inside it; those of blobs, which their digests guard, out of it too: so layouts share blobs.
+    """
 
     def __init__(self, root: int, shown: str) -> None:
         self._root = root
@@ -172,14 +182,40 @@ class DirectoryMembers:
 
 
 def _open_beneath(root: int, name: str) -> int:
-    from cstore.fs.scoped import open_beneath
+    from cstore.fs.scoped import open_in_root
 
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        return open_beneath(root, os.fsencode(name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        return open_in_root(root, os.fsencode(name), flags)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise ImageArchiveError(name, "it is, or lies behind, a symbolic link, which is not followed") from None
+            raise ImageArchiveError(name, "its symbolic links lead in a ring") from None
+        outside = _open_outside(root, name, flags) if error.errno in _ABSENT else -1
+        if outside < 0:
+            raise SystemFailure("open", name, error) from error
+        return outside
+
+
+def _open_outside(root: int, name: str, flags: int) -> int:
+    """Open what a link leads to that leaves the directory; -1 if there is nothing.
+
+    Raises:
+        ImageArchiveError: it is no regular file, or no digest says what it must be.
+    """
+    try:
+        place = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=root)
+    except OSError:
+        return -1
+    try:
+        if not name.startswith("blobs/"):
+            raise ImageArchiveError(name, "it is, or lies behind, a symbolic link that leads out of the directory")
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise ImageArchiveError(name, "expected a regular file")
+        return os.open(f"/proc/self/fd/{place}", flags)
+    except OSError as error:
         raise SystemFailure("open", name, error) from error
+    finally:
+        os.close(place)
 
 
 # ── a tar ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,10 +231,14 @@ class _Place(Value):
 
 
 class Catalogue:
-    """The members of a tar, as they are found. The contents of all of them are in the file `fd`."""
+    """The members of a tar, as they are found. The contents of all of them are in the file `fd`.
 
-    def __init__(self, fd: int, shown: str) -> None:
+    `waiting`: that is a file of ours, in which they only wait.
+    """
+
+    def __init__(self, fd: int, shown: str, *, waiting: bool = False) -> None:
         self.fd = fd
+        self._waiting = waiting
         self.shown = shown
         self._places: dict[str, _Place] = {}
 
@@ -225,8 +265,8 @@ class Catalogue:
                 raise ImageArchiveError(shown, "it is stored as a sparse file, as nobody writes it here")
             return _Place(offset, entry.stored)
         if entry.type == SYMLINK:
-            folder, slash, _ = entry.name.rpartition(b"/")
-            return _Place(0, 0, _inside(folder + slash + entry.link, shown, "its target", entry.link))
+            folder, slash, _ = (b"", b"", b"") if entry.link.startswith(b"/") else entry.name.rpartition(b"/")
+            return _Place(0, 0, _inside(folder + slash + entry.link, shown, "its target"))
         if entry.type == HARD_LINK:
             return _Place(0, 0, _inside(entry.link, shown, "its target"))
         return _Place(0, 0, is_file=False)
@@ -237,126 +277,45 @@ class Catalogue:
 
     def find(self, name: str) -> Part | None:
         """Look up a member (see `Members`)."""
-        place = self._places.get(name)
-        linked = place is not None and bool(place.link)
-        if place is not None and place.link:
-            target = self._places.get(place.link)
-            if target is None or target.link:
-                raise ImageArchiveError(name, f"it is a link to {place.link!r}, which is no file of the archive")
-            place = target
+        place, meant = self._places.get(name), name
+        for _ in range(_MOST_LINKS):
+            if place is None:
+                behind = self._behind(meant)
+                if behind == meant:
+                    break
+                meant = behind
+            elif place.link:
+                meant = place.link
+            else:
+                break
+            place = self._places.get(meant)
         if place is None:
-            return None
+            if meant == name:
+                return None
+            raise ImageArchiveError(name, f"it is a link to {meant!r}, which is no file of the archive")
+        if place.link:
+            raise ImageArchiveError(name, "its links lead in a ring")
         if not place.is_file:
             raise ImageArchiveError(name, "expected a regular file")
-        return Part(name, place.size, self.fd, place.offset, linked=linked)
+        return Part(name, place.size, self.fd, place.offset, linked=meant != name, waiting=self._waiting)
+
+    def _behind(self, name: str) -> str:
+        """Replace the first part of a name that is a link to a directory; the name itself if there is none."""
+        end = name.find("/")
+        while end > 0:
+            place = self._places.get(name[:end])
+            if place is not None and place.link:
+                return place.link + name[end:]
+            end = name.find("/", end + 1)
+        return name
 
 
-def _inside(name: bytes, shown: str, what: str, link: bytes = b"") -> str:
-    """Clean a name of the archive itself."""
-    depth, leaves = 0, name.startswith(b"/") or link.startswith(b"/")
+def _inside(name: bytes, shown: str, what: str) -> str:
+    """Clean a name of the archive itself. One that begins with a slash begins at the root of the archive."""
+    depth, leaves = 0, False
     for part in name.split(b"/") if climbs(name) else ():
         depth += -1 if part == b".." else part not in {b"", b"."}
         leaves |= depth < 0
     if leaves:
         raise ImageArchiveError(shown, f"{what} leads out of the archive")
     return os.fsdecode(clean_name(name))
-
-
-class _PartWindows:
-    """Small windows onto a file from an offset on: enough for a header, little more."""
-
-    def __init__(self, fd: int, offset: int, shown: str) -> None:
-        self._fd = fd
-        self._at = offset
-        self._shown = shown
-
-    def advance(self) -> memoryview | None:
-        """Read the next piece (see `tar.reader.Windows`)."""
-        try:
-            data = os.pread(self._fd, _HEADER_WINDOW, self._at)
-        except OSError as error:
-            raise SystemFailure("read", self._shown, error) from error
-        self._at += len(data)
-        return memoryview(data) if data else None
-
-
-def scan_tar(fd: int, shown: str) -> Catalogue:
-    """Look through an uncompressed tar in a regular file, from its present position. Contents are passed over unread.
-
-    Raises:
-        ArchiveError: it is no tar, it is cut, or a name in it is refused.
-    """
-    found = Catalogue(fd, shown)
-    start, size = os.lseek(fd, 0, os.SEEK_CUR), os.fstat(fd).st_size
-    at = start
-    while True:
-        reader = TarReader(_PartWindows(fd, at, shown), _ignore)
-        entry = reader.next()
-        if entry is None:
-            return found
-        at += reader.offset
-        if at + entry.stored > size:
-            missing = at + entry.stored - size
-            raise ImageArchiveError(show_name(entry.name), f"the archive ends {missing} bytes too early")
-        if entry.type != PAX_GLOBAL:
-            found.add(entry, at)
-        at += entry.stored + -entry.stored % _BLOCK
-
-
-def _ignore(data: bytes) -> None:
-    """Headers need not be kept."""
-
-
-# ── a stream ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Arrivals(Protocol):
-    """Whoever may have use for a member the moment it arrives."""
-
-    def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Read all of `body` and return True, or touch nothing of it and return False."""
-
-
-class BodyReader:
-    """The contents of the present entry of a stream."""
-
-    def __init__(self, tar: TarReader) -> None:
-        self._tar = tar
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next bytes, as many as there are in the tar reader's window."""
-        if not self._tar.left or not buffer:
-            return 0
-        piece = self._tar.take(min(self._tar.left, len(buffer)))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) -> Catalogue:
-    """Read a tar to its end. What nobody takes on arrival is put into the file `spool`.
-
-    Raises:
-        ArchiveError: it is no tar, it is cut, or a name in it is refused.
-        SystemFailure: there is no room for what must wait.
-    """
-    from cstore.archive.streams import FileSink
-    from cstore.archive.tar.reader import ReaderWindows
-
-    found = Catalogue(spool, shown)
-    sink = FileSink(spool, "what waits of the archive")
-    tar = TarReader(ReaderWindows(source), _ignore)
-    at = 0
-    while (entry := tar.next()) is not None:
-        if entry.type == PAX_GLOBAL:
-            continue
-        name = found.add(entry, at)
-        if tar.left and arrivals.arrived(found, name, BodyReader(tar)):
-            continue
-        at += entry.stored if entry.type == REGULAR else 0
-        while tar.left:
-            piece = tar.take(tar.left)
-            if entry.type == REGULAR:
-                sink.write(piece)
-    for _ in tar.rest():
-        pass
-    return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+from contextlib import suppress
 
-from cstore.errors import ImageArchiveError, InvalidName
-from cstore.oci.names import LOCAL, parse_name
+from cstore.digests import algorithm_of, digest_of, is_digest_of
+from cstore.errors import CstoreError, ImageArchiveError, MemberMissing, NoImage
+from cstore.oci.config import Platform
 from cstore.oci.platforms import best, show_platform
 from cstore.transfer import media
 from cstore.transfer.manifests import LARGEST, Index, Manifest, load_json, parse_document
@@ -15,11 +16,11 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from cstore.oci.config import Platform
     from cstore.transfer.manifests import Descriptor
     from cstore.transfer.members import Members
+    from cstore.transfer.plan import Naming
 
 INDEX = "index.json"
 LAYOUT = "oci-layout"
@@ -41,19 +42,49 @@ class Choice(Value):
     all_platforms: bool = False
 
 
-def read_plans(members: Members, choice: Choice, warnings: list[str]) -> list[ImagePlan]:
-    """Read what images there are. What is odd but harmless is added to `warnings`.
+def read_plans(
+    members: Members, choice: Choice, naming: Naming, warnings: list[str], *, complete: bool = True
+) -> list[ImagePlan]:
+    """Read those images that are wanted. What is odd but harmless, and what is no image, is added to `warnings`.
+
+    Args:
+        members: the layout.
+        choice: which instances are wanted of an image for several platforms.
+        naming: which names are wanted.
+        warnings: what a user should know.
+        complete: whether all members are there by now; else a missing one may come yet.
 
     Raises:
         ImageArchiveError: a document is not what it should be, or names what is not there, or no platform suits.
     """
     _check_layout(members, warnings)
-    raw = get_part(members, INDEX, "the format").read(LARGEST)
-    index = parse_document(raw, INDEX)
+    reading = _Reading(members, choice, naming, complete=complete)
+    plans = merge(reading.top(_index(members)))
+    warnings += reading.passed_over
+    return plans
+
+
+def names_of_configs(members: Members, naming: Naming) -> dict[str, tuple[str, ...]]:
+    """Read which names an index gives to images, by the digests of their configs. What cannot be read gives none."""
+    found: dict[str, tuple[str, ...]] = {}
+    with suppress(CstoreError):
+        reading = _Reading(members, Choice(Platform()), naming, complete=True)
+        for entry in _index(members).manifests:
+            name = reading.name_of(entry)
+            if not name:
+                continue
+            with suppress(CstoreError):
+                document = parse_document(reading.blob(entry)[1], INDEX)
+                if isinstance(document, Manifest):
+                    found[document.config.digest] = (*found.get(document.config.digest, ()), name)
+    return found
+
+
+def _index(members: Members) -> Index:
+    index = parse_document(get_part(members, INDEX, "the format").read(LARGEST), INDEX)
     if not isinstance(index, Index):
         raise ImageArchiveError(INDEX, "expected an index, found a manifest")
-    reading = _Reading(members, choice)
-    return merge([plan for group in _groups(index) for plan in reading.group(group)])
+    return index
 
 
 def _check_layout(members: Members, warnings: list[str]) -> None:
@@ -67,48 +98,88 @@ def _check_layout(members: Members, warnings: list[str]) -> None:
         raise ImageArchiveError(LAYOUT, f"expected {VERSION} 1.0.0, found {version!r}")
 
 
-def _groups(index: Index) -> Iterator[list[Descriptor]]:
-    """Put entries together that are one image for several platforms: of one name, or none, each with a platform."""
-    groups: dict[object, list[Descriptor]] = {}
-    for place, entry in enumerate(index.manifests):
-        single = entry.platform is None or entry.media_type in media.INDEXES
-        groups.setdefault(place if single else _name_of(entry), []).append(entry)
-    yield from groups.values()
-
-
-def _name_of(entry: Descriptor) -> str:
-    said = next((entry.annotations[key] for key in NAME_KEYS if entry.annotations.get(key)), "")
-    if not said:
-        return ""
-    try:
-        return str(parse_name(said, home=LOCAL))
-    except InvalidName as error:
-        raise ImageArchiveError(INDEX, f"the name of {entry.digest}: {error.message}", peer=error.peer) from None
-
-
 class _Reading:
-    """One layout being read."""
+    """One layout being read.
 
-    def __init__(self, members: Members, choice: Choice) -> None:
+    Attributes:
+        passed_over: what is no image, or not there, beside those that are.
+    """
+
+    def __init__(self, members: Members, choice: Choice, naming: Naming, *, complete: bool) -> None:
         self._members = members
         self._choice = choice
+        self._naming = naming
+        self._complete = complete
         self._entries = 0
+        self.passed_over: list[str] = []
+
+    def top(self, index: Index) -> list[ImagePlan]:
+        """Read what the index of the layout lists, as far as it is wanted and an image."""
+        groups = self._groups(index)
+        wanted = [group for group in groups if self._naming.wants([self.name_of(group[0])])]
+        # An index without a name may have names inside.
+        chosen = wanted or [[group[0]] for group in groups if not self.name_of(group[0]) and _is_index(group[0])]
+        plans: list[ImagePlan] = []
+        others: list[NoImage] = []
+        for group in chosen:
+            try:
+                plans += self.group(group)
+            except NoImage as error:
+                others.append(error)
+        if others and not plans:
+            raise others[0]
+        self._pass_over(others)
+        return plans
+
+    def _pass_over(self, others: Iterable[ImageArchiveError]) -> None:
+        self.passed_over += (f"passed over: {error.message}" for error in others)
+
+    def _groups(self, index: Index) -> list[list[Descriptor]]:
+        """Put entries together that are one image for several platforms: of one name, or none, each with a platform."""
+        groups: dict[object, list[Descriptor]] = {}
+        for place, entry in enumerate(index.manifests):
+            single = entry.platform is None or entry.platform.os == _NOWHERE or entry.media_type not in media.MANIFESTS
+            groups.setdefault(place if single else self.name_of(entry), []).append(entry)
+        return list(groups.values())
+
+    def name_of(self, entry: Descriptor) -> str:
+        """The name that an entry has, "" if it has none."""
+        said = [entry.annotations[key] for key in NAME_KEYS if entry.annotations.get(key)]
+        for place, text in enumerate(said, 1):
+            last = place == len(said)
+            naming = self._naming if last else self._naming.with_(forgiving=True)
+            name = naming.read(text, f"{INDEX}: the name of {entry.digest}")
+            if name:
+                return name
+        return ""
 
     def group(self, entries: Sequence[Descriptor], index: bytes = b"", depth: int = 0) -> list[ImagePlan]:
         """Read an image: one entry, or several for different platforms."""
         if len(entries) == 1 and not index:
-            return self._entry(entries[0], b"", _name_of(entries[0]), depth)
-        name = _name_of(entries[0]) if entries else ""
-        chosen = self._chosen(entries)
-        plans = [self._entry(entry, index, "", depth) for entry in chosen]
-        found = [plan for group in plans for plan in group]
+            return self._entry(entries[0], b"", self.name_of(entries[0]), depth)
+        name = self.name_of(entries[0]) if entries else ""
+        found: list[ImagePlan] = []
+        others: list[ImageArchiveError] = []
+        for entry in self._chosen(entries):
+            try:
+                found += self._entry(entry, index, "", depth)
+            except (NoImage, MemberMissing) as error:
+                if not self._choice.all_platforms:
+                    raise
+                reason = f"{show_platform(entry.platform)}: {error.reason}"
+                others.append(type(error)(error.member, reason, hint=error.hint))
+        if others and not found:
+            raise others[0]
+        self._pass_over(others)
         if found and name:
             found[0] = found[0].with_(names=(name,))
         return found
 
     def _chosen(self, entries: Sequence[Descriptor]) -> list[Descriptor]:
         """Pick the instances that are wanted, the one for the wanted platform first."""
-        images = [entry for entry in entries if entry.platform is None or entry.platform.os != _NOWHERE]
+        images = [entry for entry in entries if _may_be_image(entry)]
+        if entries and not images:
+            raise NoImage(f"the entry {entries[0].digest}", "neither it nor its neighbors are images")
         place = best([entry.platform for entry in images], self._choice.platform)
         if place < 0 and len(images) == 1 and images[0].platform is None:
             place = 0
@@ -129,11 +200,11 @@ class _Reading:
     def _entry(self, entry: Descriptor, index: bytes, name: str, depth: int) -> list[ImagePlan]:
         if entry.media_type not in media.INDEXES | media.MANIFESTS:
             where = f"the entry {entry.digest}"
-            raise ImageArchiveError(where, f"expected a manifest or an index, found {entry.media_type!r}")
+            raise NoImage(where, f"expected a manifest or an index, found {entry.media_type!r}")
         self._entries += 1
         if self._entries > MOST_IMAGES:
             raise ImageArchiveError(self._members.shown, f"its indexes name more than {MOST_IMAGES} images")
-        member, raw = self._blob(entry)
+        member, raw = self.blob(entry)
         document = parse_document(raw, member)
         if isinstance(document, Index) != (entry.media_type in media.INDEXES):
             raise ImageArchiveError(member, f"expected {entry.media_type!r}, found {document.media_type!r}")
@@ -145,29 +216,51 @@ class _Reading:
         return [plans[0].with_(names=(name,) if name else plans[0].names), *plans[1:]] if plans else []
 
     def _image(self, manifest: Manifest, member: str, index: bytes, name: str, entry: Descriptor) -> ImagePlan:
-        config_member, raw = self._blob(manifest.config)
+        algorithm = algorithm_of(manifest.config.digest)
+        if algorithm != "sha256":
+            reason = f"it names its config by {algorithm}, and Podman finds configs by sha256 alone"
+            raise ImageArchiveError(member, reason, hint="build the image with sha256 digests")
+        config_member, raw = self.blob(manifest.config)
         config = read_config(raw, config_member)
         diff_ids = config.rootfs.diff_ids
         if len(diff_ids) != len(manifest.layers):
             raise layer_count_differs(member, len(manifest.layers), len(diff_ids))
         layers = [
-            LayerPlan(blob_name(layer.digest), diff_id, layer.digest, layer.size, media.LAYERS[layer.media_type])
+            LayerPlan(
+                blob_name(layer.digest),
+                diff_id,
+                layer.digest,
+                layer.size,
+                media.LAYERS[layer.media_type],
+                urls=layer.urls,
+            )
             for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
         ]
+        if self._choice.all_platforms and self._complete:
+            for layer in layers:
+                get_part(self._members, layer.member, member)
         names = (name,) if name else ()
         return ImagePlan(member, config, tuple(layers), names, manifest.raw, index, entry.platform)
 
-    def _blob(self, entry: Descriptor) -> tuple[str, bytes]:
+    def blob(self, entry: Descriptor) -> tuple[str, bytes]:
         """Read a small blob and hold it to its descriptor."""
         member = blob_name(entry.digest)
         part = get_part(self._members, member, "a descriptor")
         check_size(member, entry.size, part.size)
         raw = part.read(LARGEST)
-        algorithm = entry.digest.partition(":")[0]
-        found = f"{algorithm}:{hashlib.new(algorithm, raw, usedforsecurity=False).hexdigest()}"
-        if found != entry.digest:
-            raise digest_differs(member, entry.digest, found)
+        if not is_digest_of(entry.digest, raw):
+            raise digest_differs(member, entry.digest, digest_of(raw, algorithm_of(entry.digest)))
         return member, raw
+
+
+def _is_index(entry: Descriptor) -> bool:
+    return entry.media_type in media.INDEXES
+
+
+def _may_be_image(entry: Descriptor) -> bool:
+    """Whether an entry is not at once known to be something else: attestations go by an unknown platform."""
+    known = entry.media_type in media.INDEXES | media.MANIFESTS
+    return known and (entry.platform is None or entry.platform.os != _NOWHERE)
 
 
 def blob_name(digest: str) -> str:

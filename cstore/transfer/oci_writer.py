@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from functools import partial
 
 from cstore import gojson
 from cstore.archive.streams import BUFFER_SIZE, FileSink, HashingSink, compressed, fill
+from cstore.digests import digest_of
 from cstore.errors import SystemFailure
-from cstore.oci.schema2 import digest_of
 from cstore.transfer import media
 from cstore.transfer.members import PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.packing import add_bytes
-from cstore.transfer.stored import write_layer
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from cstore.archive.compression import Compression
     from cstore.archive.streams import Sink
     from cstore.records.model import Layer
-    from cstore.store import Store
     from cstore.transfer.packing import Package
-    from cstore.transfer.stored import StoredImage
+    from cstore.transfer.stored import LayerWriter, StoredImage
+
+
+_SMALL_FILES, _LARGE_FILES = "/tmp", "/var/tmp"  # noqa: S108  - only files without a name are made there
+"""Where the first is small, as it is in many containers, the second is not."""
 
 
 class _Blob(Value):
@@ -39,20 +42,20 @@ class _Blob(Value):
 
 
 def write_oci(
-    store: Store, images: Sequence[StoredImage], package: Package, compression: Compression, scratch: str = ""
+    writer: LayerWriter, images: Sequence[StoredImage], package: Package, compression: Compression, scratch: str = ""
 ) -> None:
     """Write images, each blob once.
 
     Args:
-        store: where they are.
+        writer: of the layers.
         images: what is to be written.
         package: where it goes.
         compression: of the layers: none, gzip or zstd.
         scratch: a directory for compressed layers, whose digests must be known before anything is written; "" takes
-            the usual one.
+            the usual one for large files.
     """
     with ExitStack() as stack:
-        blobs = _prepared(store, images, compression, scratch, stack)
+        blobs = _prepared(writer, images, compression, scratch, stack)
         manifests = [_manifest(image, blobs, compression) for image in images]
         add_bytes(package, LAYOUT, gojson.encode({VERSION: "1.0.0"}))
         add_bytes(package, INDEX, _index(images, manifests))
@@ -60,36 +63,40 @@ def write_oci(
         for digest, raw in small.items():
             add_bytes(package, blob_name(digest), raw)
         for blob in {blob.digest: blob for blob in blobs.values()}.values():
-            package.add(blob_name(blob.digest), blob.size, partial(_write, store, blob))
+            package.add(blob_name(blob.digest), blob.size, partial(_write, writer, blob))
 
 
 def _prepared(
-    store: Store, images: Sequence[StoredImage], compression: Compression, scratch: str, stack: ExitStack
+    writer: LayerWriter, images: Sequence[StoredImage], compression: Compression, scratch: str, stack: ExitStack
 ) -> dict[str, _Blob]:
     """Learn digest and size of every layer, by DiffID; compress those that are to be."""
     layers = {layer.diff_digest: layer for image in images for layer in image.layers}
     if not compression:
         return {diff_id: _Blob(layer, diff_id, layer.diff_size) for diff_id, layer in layers.items()}
-    from tempfile import TemporaryFile
+    from tempfile import TemporaryFile, gettempdir
 
+    scratch = scratch or gettempdir()
+    if scratch == _SMALL_FILES and os.access(_LARGE_FILES, os.W_OK):
+        scratch = _LARGE_FILES
     try:
-        file = TemporaryFile(dir=scratch or None, buffering=0)  # noqa: SIM115  - only making it may fail here
+        file = TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115  - only making it may fail here
     except OSError as error:
-        raise SystemFailure("make a file in", scratch or "the directory for temporary files", error) from error
+        hint = "set TMPDIR to a directory with space for the compressed layers, or name the output"
+        raise SystemFailure("make a file in", scratch, error, hint=hint) from error
     stack.enter_context(file)
     at, blobs = 0, {}
     for diff_id, layer in layers.items():
         hashing = HashingSink(FileSink(file.fileno(), "a temporary file"))
         with compressed(hashing, compression) as sink:
-            write_layer(store, layer, sink)
+            writer.write(layer, sink)
         blobs[diff_id] = _Blob(layer, hashing.digest, hashing.count, file.fileno(), at)
         at += hashing.count
     return blobs
 
 
-def _write(store: Store, blob: _Blob, sink: Sink) -> None:
+def _write(writer: LayerWriter, blob: _Blob, sink: Sink) -> None:
     if blob.fd < 0:
-        write_layer(store, blob.layer, sink)
+        writer.write(blob.layer, sink)
         return
     reader = PartReader(blob.fd, blob.offset, blob.size, "a temporary file")
     buffer = memoryview(bytearray(BUFFER_SIZE))

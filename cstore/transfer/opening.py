@@ -9,26 +9,31 @@ from contextlib import contextmanager
 from cstore.archive.compression import LONGEST_MAGIC, sniff
 from cstore.archive.streams import CountingReader, FileReader
 from cstore.errors import ArchiveError, ImageArchiveError, SystemFailure
-from cstore.transfer.members import DirectoryMembers, read_stream, scan_tar
+from cstore.fs.nameless import nameless
+from cstore.store.session import make_roots
+from cstore.transfer.members import DirectoryMembers
+from cstore.transfer.scanning import read_stream, scan_tar
 from cstore.transfer.verifying import uncompressed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.archive.streams import ReadInto
     from cstore.store import Store
-    from cstore.transfer.members import Arrivals, Catalogue, Members
+    from cstore.transfer.members import Catalogue, Members
+    from cstore.transfer.scanning import Arrivals
 
 
 @contextmanager
 def open_members(
-    store: Store, source: int, shown: str, arrivals: Arrivals, tell: Callable[[int], None]
+    store: Store, source: int | ReadInto, shown: str, arrivals: Arrivals, tell: Callable[[int], None]
 ) -> Iterator[Members]:
     """Open an archive.
 
     Args:
         store: on whose disk may wait what is not yet known to be of use.
-        source: a descriptor of a directory, a file, or a stream.
+        source: a descriptor of a directory, a file, or a stream; or something that reads.
         shown: what to call it in messages.
         arrivals: offered the members of a stream, or of a compressed file, as they come.
         tell: called with the bytes of such a one that have been read.
@@ -37,23 +42,33 @@ def open_members(
         ArchiveError: it is neither a directory nor a tar.
         SystemFailure: it cannot be read.
     """
-    try:
-        mode = os.fstat(source).st_mode
-        plain = stat.S_ISREG(mode) and not sniff(os.pread(source, LONGEST_MAGIC, os.lseek(source, 0, os.SEEK_CUR)))
-    except OSError as error:
-        raise SystemFailure("read", shown, error) from error
-    if stat.S_ISDIR(mode):
+    if isinstance(source, int) and stat.S_ISDIR(os.fstat(source).st_mode):
         yield DirectoryMembers(source, shown)
-    elif plain:
+    elif isinstance(source, int) and is_plain(source, shown):
         with _naming(shown):
             found: Catalogue = scan_tar(source, shown)
         yield found
     else:
-        with _spool(store) as spool:
-            counted = CountingReader(FileReader(source, shown), None)
+        make_roots(store.context.layout)
+        with nameless(store.config.graph_root) as spool:
+            counted = CountingReader(FileReader(source, shown) if isinstance(source, int) else source, None)
             with _naming(shown):
                 found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, arrivals)
             yield found
+
+
+def is_plain(source: int, shown: str) -> bool:
+    """Whether a descriptor is of a regular file whose rest is not compressed.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            return False
+        return not sniff(os.pread(source, LONGEST_MAGIC, os.lseek(source, 0, os.SEEK_CUR)))
+    except OSError as error:
+        raise SystemFailure("read", shown, error) from error
 
 
 @contextmanager
@@ -65,22 +80,6 @@ def _naming(shown: str) -> Iterator[None]:
         raise
     except ArchiveError as error:
         raise ImageArchiveError(shown, error.message, hint=error.hint, peer=error.peer) from error
-
-
-@contextmanager
-def _spool(store: Store) -> Iterator[int]:
-    """An unnamed file on the store's disk."""
-    from tempfile import TemporaryFile
-
-    from cstore.store.session import make_roots
-
-    make_roots(store.context.layout)
-    try:
-        file = TemporaryFile(dir=store.config.graph_root, buffering=0)  # noqa: SIM115  - only making it may fail here
-    except OSError as error:
-        raise SystemFailure("make a file in", store.config.graph_root, error) from error
-    with file:
-        yield file.fileno()
 
 
 class _Telling:

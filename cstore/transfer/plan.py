@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from cstore.errors import ImageArchiveError, ImageInvalid
+from cstore.errors import ImageArchiveError, ImageInvalid, InvalidName
 from cstore.oci.config import parse_config
+from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cstore.archive.compression import Compression
     from cstore.oci.config import ImageConfig, Platform
 
 
 MOST_IMAGES = 1000
 """Images in one archive. A small document can name the same large one many thousand times."""
+
+
+class Naming(Value):
+    """How the names in an archive are read, and which of them are wanted.
+
+    Attributes:
+        wanted: names as they were typed; none of them wants every image.
+        home: the domain of names without one.
+        forgiving: what cannot be a name is none: the image gets another one anyway.
+    """
+
+    wanted: tuple[str, ...] = ()
+    home: str = DOCKER
+    forgiving: bool = False
+
+    def wants(self, names: Iterable[str]) -> bool:
+        """Whether an image that has these names in the archive is wanted."""
+        return not self.wanted or any(name in self.spellings(word) for word in self.wanted for name in names)
+
+    def spellings(self, word: str) -> set[str]:
+        """What a name that was typed may be in full."""
+        return {str(parse_name(word, home=home)) for home in (self.home, LOCAL, DOCKER)}
+
+    def read(self, text: str, where: str) -> str:
+        """Complete a name of the archive; "" if it cannot be one and that is forgiven.
+
+        Raises:
+            ImageArchiveError: it cannot be one.
+        """
+        try:
+            return str(parse_name(text, home=self.home))
+        except InvalidName as error:
+            if self.forgiving or self.wanted:  # what is not wanted need not have a name
+                return ""
+            hint = "--tag gives the image another name"
+            raise ImageArchiveError(where, error.message, hint=hint, peer=error.peer) from None
 
 
 class LayerPlan(Value):
@@ -26,6 +65,7 @@ class LayerPlan(Value):
         size: bytes in the member; -1 if nobody says.
         compression: how it is said to be compressed; None if nobody says.
         linked: the member is a link to another one.
+        urls: where else it can be had, if it is one that archives need not hold.
     """
 
     member: str
@@ -34,6 +74,7 @@ class LayerPlan(Value):
     size: int = -1
     compression: Compression | None = None
     linked: bool = False
+    urls: tuple[str, ...] = ()
 
 
 class ImagePlan(Value):

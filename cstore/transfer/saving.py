@@ -5,18 +5,19 @@ from __future__ import annotations
 from cstore.archive.compression import Compression
 from cstore.archive.streams import compressed
 from cstore.errors import InvalidOption
+from cstore.store.ends import opened_sink
 from cstore.transfer.docker_writer import write_docker
 from cstore.transfer.oci_writer import write_oci
 from cstore.transfer.packing import TarPackage, new_directory
-from cstore.transfer.stored import distinct, take_apart
+from cstore.transfer.stored import LayerWriter, distinct, take_apart
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from cstore.archive.streams import Sink
     from cstore.store import Store
+    from cstore.store.ends import Target
     from cstore.transfer.stored import StoredImage
 
 DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_DIRECTORY = "docker-archive", "oci-archive", "oci-dir"
@@ -41,8 +42,17 @@ class SaveRequest(Value):
     scratch: str = ""
 
 
-def save(store: Store, request: SaveRequest, sink: Sink) -> None:
+def save(
+    store: Store, request: SaveRequest, sink: Target, progress: Callable[[int], None] | None = None
+) -> None:
     """Write images into an archive.
+
+    Args:
+        store: where they are.
+        request: which images, and how.
+        sink: a path, a descriptor, a file.
+        progress: called now and then with the uncompressed bytes of layers that have been read; `size_of` says how
+            many there are.
 
     Raises:
         ImageUnknown: there is no such image.
@@ -51,20 +61,22 @@ def save(store: Store, request: SaveRequest, sink: Sink) -> None:
         InvalidOption: the format is no archive's.
     """
     images = check(store, request)
-    if request.format == DOCKER_ARCHIVE:
-        with compressed(sink, request.compression or Compression.NONE) as outer:
-            package = TarPackage(outer)
-            write_docker(store, images, package)
-            package.close()
-    elif request.format == OCI_ARCHIVE:
-        package = TarPackage(sink)
-        write_oci(store, images, package, _of_layers(request), request.scratch)
-        package.close()
-    else:
+    if request.format == OCI_DIRECTORY:
         raise InvalidOption(f"{request.format} is a directory", hint="say which, with --output")
+    layers = LayerWriter(store, progress)
+    outside = (request.compression or Compression.NONE) if request.format == DOCKER_ARCHIVE else Compression.NONE
+    with opened_sink(sink, sync=store.config.sync) as opened, compressed(opened, outside) as outer:
+        package = TarPackage(outer)
+        if request.format == DOCKER_ARCHIVE:
+            write_docker(layers, images, package)
+        else:
+            write_oci(layers, images, package, _of_layers(request), request.scratch)
+        package.close()
 
 
-def save_directory(store: Store, request: SaveRequest, path: str) -> None:
+def save_directory(
+    store: Store, request: SaveRequest, path: str, progress: Callable[[int], None] | None = None
+) -> None:
     """Write images into a new directory, which has its name only when all is in it.
 
     Raises:
@@ -73,7 +85,12 @@ def save_directory(store: Store, request: SaveRequest, path: str) -> None:
     """
     images = check(store, request)
     with new_directory(path, sync=store.config.sync) as package:
-        write_oci(store, images, package, _of_layers(request), request.scratch)
+        write_oci(LayerWriter(store, progress), images, package, _of_layers(request), request.scratch)
+
+
+def size_of(images: Sequence[StoredImage]) -> int:
+    """Count the uncompressed bytes in the layers of images, each layer once."""
+    return sum({layer.diff_digest: layer.diff_size for image in images for layer in image.layers}.values())
 
 
 def check(store: Store, request: SaveRequest) -> list[StoredImage]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from cstore.archive.compression import Compression
+from cstore.digests import is_digest_of
 from cstore.errors import (
     ContentDamaged,
     CstoreError,
@@ -21,7 +20,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cstore.archive.streams import Sink
     from cstore.oci.config import ImageConfig
@@ -101,7 +100,7 @@ def _config(store: Store, image: Image, manifest: Manifest | None) -> ImageConfi
         raw = store.images.get_data(image.id, digest)
     except DataItemUnknown:
         raise ImageInvalid(f"{image.id} has no config in the store, so no program could run it") from None
-    if f"sha256:{sha256(raw, usedforsecurity=False).hexdigest()}" != digest:
+    if not is_digest_of(digest, raw):
         raise ImageInvalid(f"the config of {image.id} in the store is not the one of digest {digest}")
     return parse_config(raw)
 
@@ -121,13 +120,23 @@ def _chain(store: Store, image: Image) -> tuple[Layer, ...]:
 
 
 class _Hashing:
-    """Passes on what is written, hashed."""
+    """Passes on what is written, hashed, and tells how much it was."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, tell: Callable[[int], None]) -> None:
         from cstore.archive.streams import HashingSink
 
         self._hashing = HashingSink(sink)
-        self.write = self._hashing.write
+        self._tell = tell
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Pass all of `data` on."""
+        self._hashing.write(data)
+        self._tell(self._hashing.count)
+
+    @property
+    def count(self) -> int:
+        """Bytes so far."""
+        return self._hashing.count
 
     def check(self, layer: Layer) -> None:
         """See that it was the layer that its record tells of."""
@@ -135,15 +144,28 @@ class _Hashing:
             raise ContentDamaged(layer.id, "/", f"does not give the archive of digest {layer.diff_digest} any more")
 
 
-def write_layer(store: Store, layer: Layer, sink: Sink) -> None:
-    """Write a layer's tar, uncompressed, byte for byte as it was imported.
+class LayerWriter:
+    """Writes layers of a store, and tells how many bytes of them there have been."""
 
-    Raises:
-        ContentDamaged: the layer has changed since; what was written is not to be used.
-    """
-    hashing = _Hashing(sink)
-    store.layers.diff(layer.id, hashing, compression=Compression.NONE)
-    hashing.check(layer)
+    def __init__(self, store: Store, progress: Callable[[int], None] | None = None) -> None:
+        self._store = store
+        self._progress = progress
+        self._before = 0
+
+    def write(self, layer: Layer, sink: Sink) -> None:
+        """Write a layer's tar, uncompressed, byte for byte as it was imported.
+
+        Raises:
+            ContentDamaged: the layer has changed since; what was written is not to be used.
+        """
+        hashing = _Hashing(sink, self._tell)
+        self._store.layers.diff(layer.id, hashing, compression=Compression.NONE)
+        hashing.check(layer)
+        self._before += hashing.count
+
+    def _tell(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress(self._before + done)
 
 
 def distinct(images: Sequence[StoredImage]) -> list[StoredImage]:

@@ -7,10 +7,9 @@ are made as Docker makes them.
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 
-from cstore.errors import ImageArchiveError, InvalidName
-from cstore.oci.names import parse_name
+from cstore.digests import digest_from, new_hash
+from cstore.errors import ImageArchiveError
 from cstore.oci.run_config import run_config
 from cstore.records.model import ZERO_TIME
 from cstore.transfer.manifests import LARGEST, load_json
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.transfer.members import Members, Part
+    from cstore.transfer.plan import Naming
 
 REPOSITORIES = "repositories"
 
@@ -36,8 +36,8 @@ _FIRST_TO_KEEP = (1, 8, 3)
 _LONGEST_CHAIN = 500
 
 
-def read_plans(members: Members, home: str) -> list[ImagePlan]:
-    """Read what images there are: those that `repositories` names.
+def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
+    """Read those images that `repositories` names and that are wanted.
 
     Raises:
         ArchiveError: a document or a layer is not what it should be, or is not there.
@@ -48,8 +48,9 @@ def read_plans(members: Members, home: str) -> list[ImagePlan]:
     plans = []
     for repository, tags in _objects(repositories, REPOSITORIES).items():
         for tag, old_id in _objects(tags, f"{REPOSITORIES}: {repository}").items():
-            name = _name(f"{repository}:{tag}", home)
-            plans.append(reading.image(old_id, REPOSITORIES).with_(names=(name,)))
+            name = naming.read(f"{repository}:{tag}", REPOSITORIES)
+            if naming.wants([name]):
+                plans.append(reading.image(old_id, REPOSITORIES).with_(names=(name,) if name else ()))
     return merge(plans)
 
 
@@ -57,13 +58,6 @@ def _objects(found: object, where: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise ImageArchiveError(where, "expected a JSON object")
     return found
-
-
-def _name(text: str, home: str) -> str:
-    try:
-        return str(parse_name(text, home=home))
-    except InvalidName as error:
-        raise ImageArchiveError(REPOSITORIES, error.message, peer=error.peer) from None
 
 
 class _Reading:
@@ -143,8 +137,8 @@ def _diff_id(part: Part) -> str:
     """Hash a layer as it is when it is not compressed."""
     from cstore.transfer.verifying import drained, uncompressed
 
-    digest = sha256(usedforsecurity=False)
+    found = new_hash()
     with part.opened() as reader:
         for piece in drained(uncompressed(reader)):
-            digest.update(piece)
-    return f"sha256:{digest.hexdigest()}"
+            found.update(piece)
+    return digest_from(found)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.names import show_name
 from cstore.archive.streams import BUFFER_SIZE, CountingReader, PeekingReader
+from cstore.digests import algorithm_of, digest_from, new_hash
 from cstore.errors import ImageArchiveError
 from cstore.transfer.oci_layout import check_size, digest_differs
 
@@ -43,7 +42,7 @@ class Delivery:
     """
 
     def __init__(self, source: ReadInto, layer: LayerPlan) -> None:
-        algorithm = layer.digest.partition(":")[0]
+        algorithm = algorithm_of(layer.digest)
         self._layer = layer
         # Unpacking takes SHA-256 of what comes, compressed or not; another algorithm is ours to do.
         self._counted = None if algorithm in {"", "sha256"} else CountingReader(source, algorithm)
@@ -95,14 +94,14 @@ def verify(source: ReadInto, layer: LayerPlan) -> None:
     Raises:
         ArchiveError: it is another layer, or none.
     """
-    algorithm = layer.digest.partition(":")[0] or "sha256"
+    algorithm = algorithm_of(layer.digest) or "sha256"
     counted = CountingReader(source, algorithm if layer.digest else None)
-    contents = hashlib.sha256(usedforsecurity=False)
+    contents = new_hash()
     for piece in drained(uncompressed(counted)):
         contents.update(piece)
     check_size(layer.member, layer.size, counted.count)
     if layer.digest and counted.digest != layer.digest:
         raise digest_differs(layer.member, layer.digest, counted.digest)
-    diff_id = f"sha256:{contents.hexdigest()}"
+    diff_id = digest_from(contents)
     if diff_id != layer.diff_id:
         raise digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")

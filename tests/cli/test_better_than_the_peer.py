@@ -200,14 +200,19 @@ def test_an_option_changes_what_it_names_and_leaves_the_rest_of_the_configuratio
     assert status("--run", str(tmp_path / "r"))[:3] == [usual[0], f"Run Root: {tmp_path}/r", usual[2]]
 
 
-def test_the_driver_of_a_store_is_found_where_nobody_names_it(
+def test_a_store_of_vfs_that_is_passed_over_is_told_of(
     cli: CommandLine, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The peer makes an overlay store beside it, and later finds two."""
+    """The peer makes an overlay store beside it without a word; `driver_priority` finds it in both."""
     cli("create-layer", "-i", "old").ok()
     monkeypatch.setenv("CONTAINERS_STORAGE_CONF", written(tmp_path / "own.conf", ""))
     roots = ["--graph", store_roots.graph, "--run", store_roots.run]
 
+    listed = bare_cli(*roots, "layers", "-q").ok()
+    assert listed.lines == []
+    assert "holds a store of vfs" in listed.err
+    own = written(tmp_path / "own.conf", "[storage]\ndriver_priority = ['overlay', 'vfs']\n")
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", own)
     bare_cli(*roots, "create-layer", "-i", "new").ok()
 
     assert bare_cli(*roots, "layers", "-q").ok().lines == ["old", "new"]

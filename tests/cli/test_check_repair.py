@@ -71,6 +71,20 @@ def test_a_damaged_image_under_a_container_stays(harmed: CommandLine) -> None:
     assert harmed("images", "-q").lines == ["sound"]
 
 
+def test_a_damaged_container_that_stays_is_damage_left(
+    cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
+) -> None:
+    """--repair takes no container, so the store is not sound afterwards, and the exit status says so."""
+    cli("create-container", "-i", "box", "").ok()
+    notes = tmp_path / "notes"
+    notes.write_bytes(b"some notes")
+    cli("set-container-data", "-f", str(notes), "box", "notes").ok()
+    flip_byte_of(os.path.join(store_roots.graph, "vfs-containers", "box", "notes"), 0)
+
+    assert cli("check", "-r").code == 1
+    assert cli("containers", "-q").lines == ["box"]
+
+
 def test_the_result_is_one_document(harmed: CommandLine) -> None:
     """What was taken out, what was not, and the case, beside the findings."""
     harmed("create-container", "-i", "box", "damaged").ok()

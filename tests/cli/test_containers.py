@@ -126,6 +126,14 @@ def test_owners_above_a_mount(container: CommandLine) -> None:
     assert "0" in container("container-parent-owners", "c2").ok().lines[1]
 
 
+@pytest.mark.parametrize("text", ["0:100000:0", "0:4294967290:100", "0:1:10:5:100:10"])
+def test_a_container_with_a_map_that_no_kernel_takes_is_refused(container: CommandLine, text: str) -> None:
+    """When it is created, not when it is mounted."""
+    told = container("create-container", "-i", "bad", "--uidmap", text, "--gidmap", text, "img")
+    assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+    assert container("exists", "-c", "bad").code == 1
+
+
 def test_deleting_goes_on_after_a_mistake(container: CommandLine) -> None:
     """Every word gets its result."""
     container("create-container", "-i", "c2", "img").ok()

@@ -64,7 +64,7 @@ def test_a_file_becomes_the_target(cli: CommandLine, layer: Callable[[str], str]
     """With its mode, owner, times and attributes; missing parents are private; what was there is replaced."""
     cli("copy", str(source / "f"), "name-l1:/a/b/f").ok()
     cli("copy", str(source / "d" / "e" / "g"), "l1:/set").ok()
-    os.symlink("/etc/hostname", layer("l1:/taken"))
+    os.symlink("/etc/passwd", layer("l1:/taken"))
     cli("copy", str(source / "link"), "l1:/taken").ok()
 
     with open(layer("l1:/a/b/f"), "rb") as file:
@@ -238,3 +238,87 @@ def test_a_container_on_overlay_gets_owners_of_its_own(tmp_path: Path, source: P
         assert owner(str(tmp_path / "back")) == (1000, 1001)
     finally:
         detach_all(str(tmp_path))
+
+
+# ── on the host ──
+
+
+@pytest.fixture
+def filled(cli: CommandLine, layer: Callable[[str], str], source: Path) -> str:
+    """The layer `l1` with the file `f`, and the directory `tree` with `f` in it."""
+    cli("copy", str(source / "f"), "l1:/f").ok()
+    cli("copy", str(source / "f"), "l1:/tree/f").ok()
+    return layer("l1:")
+
+
+def test_a_file_is_written_into_a_device(cli: CommandLine, filled: str, tmp_path: Path) -> None:
+    """Which stays the device that it is; so does one behind a link."""
+    del filled
+    os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    os.symlink("null", tmp_path / "to-null")
+
+    cli("copy", "l1:/f", str(tmp_path / "null")).ok()
+    cli("copy", "l1:/f", str(tmp_path / "to-null")).ok()
+
+    assert os.lstat(tmp_path / "null").st_rdev == os.makedev(1, 3)
+    assert os.readlink(tmp_path / "to-null") == "null"
+
+
+def test_a_file_is_written_into_a_pipe_that_somebody_reads(cli: CommandLine, filled: str, tmp_path: Path) -> None:
+    """And refused where nobody does: nothing waits forever."""
+    del filled
+    os.mkfifo(tmp_path / "pipe")
+    told = cli("copy", "l1:/f", str(tmp_path / "pipe"))
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE) as reader:
+        cli("copy", "l1:/f", str(tmp_path / "pipe")).ok()
+        read, _ = reader.communicate(timeout=20)
+
+    assert (told.code, told.err.startswith("cstore: nobody reads from the pipe")) == (1, True)
+    assert read == b"contents"
+    assert stat.S_ISFIFO(os.lstat(tmp_path / "pipe").st_mode)
+
+
+def test_a_file_goes_to_where_a_link_leads(cli: CommandLine, filled: str, tmp_path: Path) -> None:
+    """A link that leads to nothing, or to a directory, is left alone."""
+    del filled
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    for name, leads in (("good", "real"), ("lost", "nowhere"), ("up", "folder")):
+        os.symlink(leads, tmp_path / name)
+
+    cli("copy", "l1:/f", str(tmp_path / "good")).ok()
+    lost, up = (cli("copy", "l1:/f", str(tmp_path / name)) for name in ("lost", "up"))
+
+    assert (tmp_path / "real").read_bytes() == b"contents"
+    assert [os.readlink(tmp_path / name) for name in ("good", "lost", "up")] == ["real", "nowhere", "folder"]
+    assert (lost.code, "leads to nothing" in lost.err) == (1, True)
+    assert (up.code, "Is a directory" in up.err) == (1, True)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "socket", "link", "directory"])
+def test_a_tree_replaces_nothing_but_files(cli: CommandLine, filled: str, tmp_path: Path, kind: str) -> None:
+    """What stands in the way stays, and is named; a file is replaced."""
+    del filled
+    into = tmp_path / "into"
+    into.mkdir()
+    (into / "f").write_bytes(b"old")
+    cli("copy", "l1:/tree", str(into)).ok()
+    assert (into / "f").read_bytes() == b"contents"
+    (into / "f").unlink()
+    with socket.socket(socket.AF_UNIX) as made:
+        makers: dict[str, Callable[[], object]] = {
+            "device": lambda: os.mknod(into / "f", 0o666 | stat.S_IFCHR, os.makedev(1, 3)),
+            "pipe": lambda: os.mkfifo(into / "f"),
+            "socket": lambda: made.bind(str(into / "f")),
+            "link": lambda: os.symlink("../elsewhere", into / "f"),
+            "directory": (into / "f").mkdir,
+        }
+        makers[kind]()
+    before = os.lstat(into / "f")
+
+    told = cli("copy", "l1:/tree", str(into))
+
+    assert (told.code, f"is a {kind}" in told.err) == (1, True), told.err
+    assert os.lstat(into / "f").st_ino == before.st_ino
+    assert sorted(os.listdir(into)) == ["f"]

@@ -104,7 +104,7 @@ DAMAGES = {
     "the run root is a file": _file("RUN/vfs-layers"),
     "the layer directory is a file": _file("vfs-layers"),
     "the staging directory is a file": _file("vfs-layers/tmp"),
-    "the driver's staging directory is a file": _file("vfs/tempdirs"),
+    "the driver's staging directory is a file": _file("cstore-staging"),
     "the driver's home is a file": _file("vfs"),
     "the trees are a file": _file("vfs/dir"),
     "a tree is a file": _file("vfs/dir/base"),
@@ -234,7 +234,7 @@ def _kept(roots: StoreRoots) -> dict[str, str]:
     return {
         path: kind
         for path, kind in listing(roots.graph).items()
-        if not path.endswith((".lock", "tmp", "tempdirs", "vfs-images", "vfs-containers"))
+        if not path.endswith((".lock", "tmp", "vfs-images", "vfs-containers"))
     }
 
 

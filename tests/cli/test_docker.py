@@ -104,6 +104,22 @@ def test_a_damaged_layer_leaves_no_file(cli: CommandLine, root: DataRoot, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_only_the_name_that_was_asked_for_comes_along(cli: CommandLine, tmp_path: Path) -> None:
+    """The others are left; an ID brings all of them, and so do all of them."""
+    root = DataRoot(tmp_path, "vfs")
+    chain = root.layer(make_tar(regular("f")))
+    image = root.image(digest(make_tar(regular("f"))), names=("app:1", "app:latest", "example.org/other:2"))
+    assert chain
+
+    one = cli("docker-import", "-j", root.path, "app").ok().json
+    assert [each["names"] for each in one] == [["docker.io/library/app:latest"]]
+    assert cli("images", "-j").ok().json[0]["names"] == ["docker.io/library/app:latest"]
+    two = cli("docker-import", "-j", root.path, "app:1", "example.org/other:2").ok().json
+    assert [sorted(each["names"]) for each in two] == [["docker.io/library/app:1", "example.org/other:2"]]
+    every = cli("docker-import", "-j", root.path, image.removeprefix("sha256:")[:12]).ok().json
+    assert len(every[0]["names"]) == 3
+
+
 def test_images_are_imported(cli: CommandLine, root: DataRoot) -> None:
     """One by name, then all; the layers are taken once."""
     assert cli("docker-import", root.path, "base:1").ok().lines == ["Loaded image: docker.io/library/base:1"]

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
     from tests.conftest import StoreRoots
 
+ORPHAN = "e" * 64
+"""An ID as every tool makes them."""
+
 
 @pytest.fixture
 def littered(cli: CommandLine) -> CommandLine:
     """A store with a layer, and a tree that no record owns."""
     cli("create-layer", "-i", "l1").ok()
-    cli("create-storage-layer", "-i", "orphan").ok()
+    cli("create-storage-layer", "-i", ORPHAN).ok()
     return cli
 
 
@@ -31,7 +34,7 @@ def test_gc_is_silent_like_the_peer(littered: CommandLine) -> None:
 def test_gc_in_json(littered: CommandLine) -> None:
     """An empty string, unless a list is asked for."""
     assert littered("gc", "--json").ok().json == ""
-    littered("create-storage-layer", "-i", "orphan").ok()
+    littered("create-storage-layer", "-i", ORPHAN).ok()
     assert [leftover["kind"] for leftover in littered("gc", "-jv").ok().json] == ["layer"]
     assert littered("gc", "-jv").ok().json == []
 
@@ -40,7 +43,7 @@ def test_gc_lists_when_asked(littered: CommandLine, store_roots: StoreRoots) -> 
     """Kind, bytes and path, a tab between."""
     kind, size, path = littered("gc", "--verbose").ok().lines[0].split("\t")
 
-    assert (kind, path) == ("layer", store_roots.tree("orphan"))
+    assert (kind, path) == ("layer", store_roots.tree(ORPHAN))
     assert size.isdecimal()
 
 
@@ -48,9 +51,9 @@ def test_a_dry_run_removes_nothing(littered: CommandLine, store_roots: StoreRoot
     """It says what would go."""
     told = littered("gc", "--dry-run").ok()
 
-    assert told.lines[0].endswith(store_roots.tree("orphan"))
-    assert littered("gc", "--dry-run", "--json").ok().json[0]["path"] == store_roots.tree("orphan")
-    assert littered("storage-layers").lines == ["l1", "orphan"]
+    assert told.lines[0].endswith(store_roots.tree(ORPHAN))
+    assert littered("gc", "--dry-run", "--json").ok().json[0]["path"] == store_roots.tree(ORPHAN)
+    assert littered("storage-layers").lines == [ORPHAN, "l1"]
 
 
 def test_wipe_removes_everything(littered: CommandLine) -> None:
@@ -80,3 +83,32 @@ def test_gc_and_wipe_of_no_store(cli: CommandLine, store_roots: StoreRoots) -> N
     cli("gc", "--dry-run").ok()
 
     assert not os.path.exists(store_roots.graph)
+
+
+# ── where no store is ──
+
+
+@pytest.mark.parametrize("line", ["layers", "images --json", "check", "gc", "wipe", "exists nothing", "shutdown"])
+def test_a_graph_root_where_nothing_is_is_told(cli: CommandLine, store_roots: StoreRoots, line: str) -> None:
+    """On standard error, and with the exit status of the Go tool; nothing is made."""
+    told = cli(*line.split())
+
+    assert told.code == (1 if line.startswith("exists") else 0)
+    assert f"cstore: warning: there is no store at {store_roots.graph}\n" in told.err
+    assert "no store" not in told.out
+    assert not os.path.exists(store_roots.graph)
+
+
+def test_an_unknown_item_of_no_store_is_one_document_in_json(cli: CommandLine) -> None:
+    """A program that reads the error reads nothing else."""
+    assert cli("get-names", "--json", "nothing").error["kind"] == "LayerUnknown"
+    assert "no store" in cli("get-names", "nothing").err
+
+
+def test_check_may_require_a_store(cli: CommandLine, store_roots: StoreRoots) -> None:
+    """Without one nothing can be said about its state, and the exit status is that of this; an empty one is a store."""
+    told = cli("check", "--require-store")
+    assert (told.code, f"there is no store at {store_roots.graph}" in told.err) == (3, True)
+    cli("create-layer", "-i", "l1").ok()
+    cli("delete-layer", "l1").ok()
+    assert cli("check", "--require-store").ok().err == ""

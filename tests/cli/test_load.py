@@ -54,6 +54,17 @@ def test_standard_input_and_directories_are_read(run: Runner, cli: CommandLine, 
     assert cli("load", layout).ok().lines == ["Loaded image: example.org/app:1"]
 
 
+def test_what_had_to_wait_is_said(run: Runner) -> None:
+    """How much, where and why, on standard error; nothing where nothing waits, or with --quiet."""
+    members = docker_archive((TOP,))
+    late = as_tar(members, first=[name for name in members if name.endswith(".tar")])
+    said = run("load", stdin=late).ok().stderr
+    assert f"{len(TOP)} bytes of layers had to wait in a file in " in said
+    assert run("load", "--quiet", stdin=late).ok().stderr == ""
+    early = as_tar(members, first=[name for name in members if name.endswith(".json")])
+    assert run("load", stdin=early).ok().stderr == ""
+
+
 def test_a_failure_names_the_member_and_leaves_nothing(
     cli: CommandLine, tmp_path: Path, store_roots: StoreRoots
 ) -> None:

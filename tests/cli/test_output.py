@@ -182,7 +182,7 @@ def test_details_of_a_layer(forced: CommandLine) -> None:
 
 def test_garbage_is_added_up(forced: CommandLine) -> None:
     """A person hears what was removed."""
-    forced("create-storage-layer", "-i", "orphan").ok()
+    forced("create-storage-layer", "-i", "e" * 64).ok()
 
     assert "would remove 1 leftover" in forced("gc", "--dry-run").ok().out
     assert "removed 1 leftover" in forced("gc").ok().out
@@ -271,6 +271,30 @@ def test_progress_is_for_a_terminal_on_stderr(
     assert done.stdout == b"l1\n"
     assert silent == ""
     assert run("import-layer", "-i", "l3", "-f", path).ok().stderr == ""
+
+
+def test_progress_of_what_has_no_known_end_shows_no_part_of_it(
+    store_roots: StoreRoots, private_config: str, tmp_path: Path
+) -> None:
+    """Bytes and rate, and no bar that would be full or empty."""
+    (tmp_path / "fifo").mkdir()
+    fifo = tmp_path / "fifo/it"
+    os.mkfifo(fifo)
+    writer = subprocess.Popen(["dd", f"if={_typical(tmp_path)}", f"of={fifo}"], stderr=subprocess.DEVNULL)
+    shown, _ = on_terminal(store_roots, private_config, "import-layer", "-i", "l1", "-f", str(fifo), stream=2)
+    writer.wait()
+    known, _ = on_terminal(store_roots, private_config, "import-layer", "-i", "l2", "-f", _typical(tmp_path), stream=2)
+
+    assert "importing" in shown
+    assert "MB" in shown
+    assert "\u2501" in known
+    assert "\u2501" not in shown
+
+
+def _typical(folder: Path) -> str:
+    path = folder / "typical.tar"
+    path.write_bytes(typical_tar(size=200_000))
+    return str(path)
 
 
 # ── waiting ──

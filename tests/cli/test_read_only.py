@@ -55,7 +55,7 @@ READING = """
 """Command lines that read."""
 
 CHANGING = """
-    create-layer import-layer delete-layer create-storage-layer create-image delete-image create-container
+    create-layer import-layer delete-layer create-storage-layer create-image delete-image create-container import
     delete-container applydiff applydiff-using-staging-dir copy mount unmount
     get-image-dir get-image-run-dir get-container-dir get-container-run-dir
     create-writable delete-writable commit register-image release-image lineage

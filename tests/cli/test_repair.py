@@ -62,7 +62,7 @@ def test_a_plan(emptied: CommandLine, store_roots: StoreRoots) -> None:
 
     assert told.code == 1
     assert told.lines[0].startswith(f"1. write {store_roots.records} again")
-    assert [line.partition(":")[0] for line in told.lines[1:]] == ["\tbecause", "\tevidence"]
+    assert [line.partition(":")[0] for line in told.lines[1:]] == ["\tbecause", "\tevidence", "not planned yet"]
     assert os.path.getsize(store_roots.records) == 0
 
 
@@ -72,6 +72,8 @@ def test_a_plan_in_json(emptied: CommandLine) -> None:
 
     (plan,) = document["plans"]
     assert [step["subject"]["kind"] for step in plan["steps"]] == ["store"]
+    assert [(step["action"], step["parts"]) for step in plan["steps"]] == [("write-record-file", [])]
+    assert plan["complete"] is False
     assert (plan["unhealable"], document["done"], document["case"], document["healed"]) == ([], [], "", False)
 
 
@@ -84,11 +86,12 @@ def test_nobody_to_ask(emptied: CommandLine, store_roots: StoreRoots) -> None:
 
 
 def test_healed_and_undone(emptied: CommandLine, store_roots: StoreRoots) -> None:
-    """Each step is told, and how to take it back, which works."""
+    """The plan is shown before it is done; each step is told, and how to take it back, which works."""
     told = emptied("repair", "--yes").ok()
     case = emptied("repair", "--list", "--json").ok().json[0]["id"]
 
-    assert told.lines[0].startswith("done: write ")
+    assert told.lines[0].startswith("1. write ")
+    assert [line.split()[1] for line in told.lines if line.startswith("done: ")] == ["write"]
     assert told.lines[-1] == f"undo with: cstore repair --undo {case}"
     assert emptied("layers", "-q").ok().lines == ["base"]
     assert emptied("repair", "--list").ok().lines[0] == case
@@ -164,7 +167,7 @@ def _on_a_terminal(roots: StoreRoots, config: str, answer: str) -> tuple[int, st
 def test_a_person_is_asked(emptied: CommandLine, store_roots: StoreRoots, private_config: str) -> None:
     """The plan is shown and the question put; anything but yes leaves all as it is."""
     code, shown = _on_a_terminal(store_roots, private_config, "n\n")
-    assert (code, "carry out 1 steps? [y/N]" in shown) == (1, True)
+    assert (code, "Apply this step? [y/N]" in shown) == (1, True)
     assert os.path.getsize(store_roots.records) == 0
 
     code, shown = _on_a_terminal(store_roots, private_config, "y\n")

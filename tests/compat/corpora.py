@@ -96,6 +96,8 @@ def _debian(archive: str) -> str:
         root = archive.removesuffix(".tar") + ".root"
         _attempt([program, "--variant=minbase", _debian_release(), root, *_debian_mirror()], root)
         # Two facts that debootstrap does not make: an attribute and a name that is not ASCII.
+        with open(os.path.join(root, "etc/hostname"), "a", encoding="utf-8"):
+            pass  # debootstrap copies the machine's, if it has one
         os.setxattr(os.path.join(root, "etc/hostname"), "user.origin", b"\x00made by debootstrap\xff")
         with open(os.path.join(root, "etc/na\u00efve"), "w", encoding="utf-8") as file:
             file.write("naïve\n")

@@ -19,7 +19,7 @@ NAMES = (
 )  # fmt: skip
 KEYS = ("manifest", "manifest-two", "sha256:0123", "signatures", "A", "with space", "sub/dir", "é<&>", ".dot")
 TEXTS = ("text", '{"json": "<&>"}', "", "é\u2028", "line\n")
-MAPS = ("0:100000:65536", "0:1000:10:10:5000:5", "0:0:4294967295", "1:2", "0:1:10:5:100:10")
+MAPS = ("0:100000:65536", "0:1000:10:10:5000:5", "0:0:4294967295", "1:2", "0:1:10:10:100:10")
 # 1.43 takes no SHA-512, later versions do.
 DIGESTS = (
     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

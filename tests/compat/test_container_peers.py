@@ -94,7 +94,7 @@ def test_in_turns(tool: Callable[[str], Tool], image: str, tmp_path: Path) -> No
     podman("create", "--name", "pod", image, "sh")
     directory = cstore("get-container-dir", "pod")
     assert directory.endswith("/userdata")
-    cstore("set-container-data", "-f", "/etc/hostname", "pod", "item")
+    cstore("set-container-data", "-f", "/etc/passwd", "pod", "item")
     podman("rm", "pod")
     assert not os.path.exists(directory)
 

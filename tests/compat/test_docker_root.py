@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cstore.config import Overrides, load_config
+from cstore.digests import digest_of
 from cstore.docker import DockerRoot
 from cstore.docker.root.exporting import write_image
 from cstore.docker.root.importing import import_image, import_notes
 from cstore.errors import ArchiveHostile
-from cstore.oci.schema2 import digest_of
 from cstore.store import open_store
 from tests.builders import (
     differences,

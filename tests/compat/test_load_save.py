@@ -80,7 +80,11 @@ def skopeo(*words: str) -> str:
 
 def podman(roots: OverlayRoots, *words: str) -> str:
     """Run Podman on a store."""
-    return tool("podman", "--root", roots.graph, "--runroot", roots.run, "--storage-driver", "overlay", *words)
+    return tool("podman", *_options(roots), *words)
+
+
+def _options(roots: OverlayRoots) -> list[str]:
+    return ["--root", roots.graph, "--runroot", roots.run, "--storage-driver", "overlay"]
 
 
 def on(roots: OverlayRoots, name: str = NAME) -> str:
@@ -270,6 +274,42 @@ def test_podman_lists_and_buildah_runs_what_was_loaded(ours: Runner, roots: Over
     run = [*buildah, "run", "--isolation", "chroot", container, "/bin/cat", "/greeting"]
     assert tool(*run) == "hello from above\n"
     tool(*buildah, "rm", container)
+
+
+def test_podman_lists_and_buildah_runs_what_was_imported(ours: Runner, roots: OverlayRoots, tmp_path: Path) -> None:
+    """The layer is the one that Podman makes of the same tar, the name is completed alike, and the program runs."""
+    root = write(tmp_path / "root.tar", program_tar("/bin/cat"))
+    changes = ["--change", 'ENTRYPOINT ["/bin/cat"]', "--change", "ENV A=b"]
+    image = ours("import", *changes, "--message", "from a tar", root, "mine").ok().lines[0]
+    podman(roots, "import", "-q", *changes, root, "theirs")
+
+    assert "localhost/mine:latest" in podman(roots, "images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    mine, theirs = json.loads(podman(roots, "image", "inspect", "mine", "theirs"))
+    assert (mine["Id"], mine["Comment"]) == (image, "from a tar")
+    for key in ("RootFS", "Config", "Architecture", "Os"):
+        assert mine[key] == theirs[key]
+    buildah = ["buildah", "--root", roots.graph, "--runroot", roots.run, "--storage-driver", "overlay"]
+    container = tool(*buildah, "from", "--pull-never", "localhost/mine:latest").strip()
+    run = [*buildah, "run", "--isolation", "chroot", container, "/bin/cat", "/etc/passwd"]
+    assert tool(*run) == "root:x:0:0:root:/root:/bin/sh\n"
+    tool(*buildah, "rm", container)
+    ours("check").ok()
+
+
+def test_podman_cannot_list_an_image_without_a_manifest(ours: Runner, roots: OverlayRoots, tmp_path: Path) -> None:
+    """As create-image says of what it makes, and check; both name the image."""
+    ours("import", write(tmp_path / "root.tar", make_tar(regular("f"))), "whole").ok()
+    layer = ours("import-layer", "--id-only", "-f", write(tmp_path / "other.tar", make_tar(regular("g")))).ok().lines[0]
+    made = ours("create-image", "--name", "localhost/bare:1", layer).ok()
+    image = made.lines[0]
+
+    assert image in made.stderr
+    assert "no manifest" in made.stderr
+    assert "whole" not in tool("podman", *_options(roots), "images", check=False)
+    found = json.loads(ours("check", "--json").output)["Findings"]
+    assert [(one["kind"], one["severity"]) for one in found] == [("image-without-data", "leftover")]
+    ours("delete-image", image).ok()
+    assert "whole" in podman(roots, "images")
 
 
 @pytest.fixture

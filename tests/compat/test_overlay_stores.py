@@ -131,7 +131,7 @@ def test_a_split_store(own: StoreRoots, other: str, run_on: RunnerMaker, peer_on
     assert ours("diff", "--uncompressed", "top").ok().output == TOP
     assert ours("check").ok().stderr == ""
 
-    orphans = [os.path.join(root, "overlay", f"orphan-{number}") for number, root in enumerate((own.graph, other))]
+    orphans = [os.path.join(root, "overlay", f"{number}" * 64) for number, root in enumerate((own.graph, other))]
     for orphan in orphans:
         os.makedirs(os.path.join(orphan, "diff"))
     assert sorted(line.split("\t")[2] for line in ours("gc", "--dry-run").ok().lines) == sorted(orphans)

@@ -544,7 +544,7 @@ ITEMS = (
         lambda it: it.edit(
             "images", lambda rows: rows.append({"id": ORPHAN, "layer": BASE, "created": "2020-01-01T00:00:00Z"})
         ),
-        (("image-without-data", "cosmetic"),),
+        (("image-without-data", "leftover"),),
         ORPHAN,
     ),
     Damage(
@@ -745,6 +745,19 @@ PLACES = (
             os.symlink("/dev/null", it.beside("layers", "layers.lock")),
         ),
         (("lock-wrong", "records"),),
+    ),
+    Damage(
+        "a journal is a fifo",
+        lambda it: os.mkfifo(it.beside("layers", "container.json")),
+        (("thing-wrong", "records"),),
+    ),
+    Damage(
+        "a staging directory is a link",
+        lambda it: (
+            shutil.rmtree(it.beside("layers", "tmp"), ignore_errors=True),
+            os.symlink("/dev", it.beside("layers", "tmp")),
+        ),
+        (("thing-wrong", "records"),),
     ),
     Damage(
         "a file stands where a directory belongs",

@@ -71,7 +71,7 @@ class Specimen:
             sync=False,
             **self.more,
         )
-        return open_store(load_config(overrides, environ={"HOME": self.root}))
+        return open_store(load_config(overrides, environ={"HOME": self.root}), degraded=True)
 
     def check(self, **options: Any) -> Report:
         """Check it."""

@@ -62,9 +62,7 @@ absolute.keep("in-gnu-name", lambda aim: make_tar(gnu_long(aim.canary + b"/victi
 absolute.keep("in-prefix", make_tar(regular("passwd", b"x", prefix=b"/etc")))
 absolute.keep("doubled", make_tar(regular("//etc//passwd", b"x")))
 absolute.keep("proc", make_tar(regular("/proc/self/root/etc/passwd", b"x")))
-absolute.keep(
-    "whiteout", lambda aim: make_tar(regular(aim.canary + b"/.wh.victim")), on_parent=True
-)
+absolute.keep("whiteout", lambda aim: make_tar(regular(aim.canary + b"/.wh.victim")), on_parent=True)
 
 # Names that only look like something else, and names that no file system takes.
 odd.keep("three-dots", make_tar(regular(".../x", b"x")))

@@ -71,9 +71,11 @@ compressed.refuse("gzip-wrong-length", flip_byte(GZIP, len(GZIP) - 1))
 compressed.refuse("gzip-header-field-without-end", b"\x1f\x8b\x08\x08" + b"\0" * 6 + b"n" * 100_000)
 compressed.refuse("gzip-reserved-flags", flip_byte(GZIP, 3))
 compressed.refuse("zlib-without-gzip", zlib.compress(TAR))
-compressed.refuse("zstd-window-of-2-GiB", b"\x28\xb5\x2f\xfd" + b"\x00\xa8" + b"\x01\x00\x00")
+compressed.refuse("zstd-window-of-4-GiB", b"\x28\xb5\x2f\xfd" + b"\x00\xb0" + b"\x01\x00\x00")
 compressed.refuse("zstd-unknown-dictionary", b"\x28\xb5\x2f\xfd\x23" + struct.pack("<I", 77) + b"\x00\x01\x00\x00")
-compressed.refuse("zstd-skippable-first", b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"skip" + compress(TAR, "zstd"))
+compressed.keep(
+    "zstd-skippable-first", b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"skip" + compress(TAR, "zstd"), tar=TAR
+)
 compressed.keep(
     "zstd-skippable-last", compress(TAR, "zstd") + b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"skip", tar=TAR
 )

@@ -45,7 +45,7 @@ def cstore(place: str, *words: str, before: tuple[str, ...] = (), **env: str) ->
 
 
 def test_where_overlay_cannot_be_used_the_next_one_is(on_overlay: str) -> None:
-    """With one warning that says why; once the store exists, there is nothing left to say."""
+    """With one warning that says why, as long as overlay cannot be used; then the store must be asked for."""
     looked = cstore(on_overlay, "layers", PATH="/nonexistent")
     assert looked.stdout == b""
     assert os.listdir(on_overlay) == []
@@ -53,10 +53,25 @@ def test_where_overlay_cannot_be_used_the_next_one_is(on_overlay: str) -> None:
 
     assert [WARNING in line for line in made.stderr.decode().splitlines()] == [True]
     assert b"overlayfs" in made.stderr
-    again = cstore(on_overlay, "diff", "--uncompressed", "layer")  # now with fuse-overlayfs, if there is one
+    again = cstore(on_overlay, "diff", "--uncompressed", "layer", PATH="/nonexistent")
     assert again.stdout == make_tar(regular("f", b"text"))
-    assert again.stderr == b""
+    assert b"uses vfs instead" in again.stderr
+    asked = cstore(on_overlay, "--storage-driver", "vfs", "diff", "--uncompressed", "layer")
+    assert (asked.stdout, asked.stderr) == (again.stdout, b"")
     assert sorted(os.listdir(os.path.join(on_overlay, "graph"))) == ["vfs", "vfs-layers"]
+
+
+def test_a_store_of_vfs_alone_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    """As in the Go library, unless the driver or its place in `driver_priority` is configured."""
+    cstore(str(tmp_path), "--storage-driver", "vfs", "import-layer", "--id", "layer")
+
+    looked = cstore(str(tmp_path), "layers")
+    assert looked.stdout == b""
+    assert b"holds a store of vfs" in looked.stderr
+    assert b"--storage-driver vfs" in looked.stderr
+    conf = tmp_path / "storage.conf"
+    conf.write_text("[storage]\ndriver_priority = ['overlay', 'vfs']\n")
+    assert cstore(str(tmp_path), "layers", CONTAINERS_STORAGE_CONF=str(conf)).stdout == b"layer\n"
 
 
 def test_a_process_that_may_not_mount_needs_no_overlay(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_directory_that_no_record_owns(run: Runner, home: str) -> None:
 
     assert "foreign" not in run("layers", "--quiet").ok().lines
     refused(run("mount", "foreign"), "foreign")
-    assert "foreign" in run("gc", "--dry-run").ok().stdout
+    assert os.path.join(home, "foreign") in run("gc").ok().stderr
     run("create-layer", "--id", "foreign").ok()
     assert os.listdir(run("mount", "foreign").ok().stdout.rstrip("\n")) == []
 
@@ -226,3 +226,32 @@ def test_a_file_system_that_cannot_hold_layers(run_on: RunnerMaker, tmp_path: Pa
         assert run_on(roots)("layers", "--quiet").ok().stdout == ""
     finally:
         detach_all(str(tmp_path / "on"))
+
+
+def test_a_link_to_a_layer_that_is_gone_is_a_leftover(run: Runner, home: str) -> None:
+    """Gc names and removes it, and so does wipe; that of a layer with a record stays, though its directory is gone."""
+    run("create-layer", "--id", "kept").ok()
+    lost = os.path.join(home, "l", "A" * 26)
+    needed = os.path.join(home, "l", "B" * 26)
+    os.symlink(f"../{'e' * 64}/diff", lost)
+    os.symlink("../kept/diff", needed)
+
+    for way in ("--dry-run", "--verbose"):
+        assert [line.split("\t")[::2] for line in run("gc", way).ok().lines] == [["link", lost]]
+    assert (os.path.lexists(lost), os.path.lexists(needed)) == (False, True)
+    os.symlink(f"../{'e' * 64}/diff", lost)
+    run("wipe").ok()
+    assert os.listdir(os.path.join(home, "l")) == []
+
+
+def test_the_copy_of_a_layer_is_no_garbage(run: Runner, home: str) -> None:
+    """Though it looks like a layer: no link leads to it. What a tool made under such a name is."""
+    run("create-layer", "--id", "it").ok()
+    shutil.copytree(os.path.join(home, "it"), os.path.join(home, "it.bak"), symlinks=True)
+    run("create-storage-layer", "--id", "orphan").ok()
+
+    told = run("gc", "--verbose").ok()
+
+    assert [line.split("\t")[2] for line in told.lines] == [os.path.join(home, "orphan")]
+    assert os.path.join(home, "it.bak") in told.stderr
+    assert os.path.isdir(os.path.join(home, "it.bak", "diff"))

@@ -346,7 +346,7 @@ def test_removal_takes_a_mount_along(driver: OverlayDriver) -> None:
 
     assert driver.layers() == ["l0"]
     assert len(os.listdir(os.path.join(os.path.dirname(driver.path_of("l0")), "l"))) == 1
-    assert not os.path.exists(os.path.join(os.path.dirname(driver.path_of("l0")), "tempdirs"))
+    assert not os.path.exists(os.path.join(os.path.dirname(driver.path_of("l0")), "..", "cstore-staging"))
 
 
 def test_a_mounted_layer_is_not_replaced(driver: OverlayDriver) -> None:

@@ -181,7 +181,7 @@ def test_a_map_without_the_owner_leaves_nothing(driver: OverlayDriver) -> None:
         driver.stage("base", TreeOptions(id_map=IDMap((IDRange(0, 1000, 3),), (IDRange(0, 1000, 3),))))
 
     assert driver.stale() == []
-    assert not os.path.exists(os.path.join(os.path.dirname(driver.path_of("base")), "tempdirs"))
+    assert not os.path.exists(os.path.join(os.path.dirname(driver.path_of("base")), "..", "cstore-staging"))
 
 
 def archive(driver: OverlayDriver, top: Path, layer: str, parent: str | None, data: bytes) -> None:

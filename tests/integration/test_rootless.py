@@ -14,6 +14,7 @@ from tests.users import COUNT, ordinary_user
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.conftest import Finished
     from tests.users import User
 
 BASE = make_tar(
@@ -178,6 +179,35 @@ def test_without_ranges_one_owner_is_all(poor_user: User) -> None:
     assert done.stdout.split() == ["0", str(poor_user.uid), "1"]
     assert "/etc/subuid sets no IDs aside for you" in done.stderr
     assert poor_user.cstore("layers", "--quiet").ok().stdout.count("\n") == 1
+
+
+def _restricted(user: User, *words: str, stdin: bytes = b"") -> Finished:
+    """Run a command as a container does under the option no-new-privileges."""
+    return user.run("setpriv", "--no-new-privs", *user.program, *words, stdin=stdin)
+
+
+def test_without_new_privileges_the_cause_is_named(user: User, driver: str) -> None:
+    """What needs no other IDs works; what does is refused for the true reason: the lines in /etc/subuid are right."""
+    chosen = ("-s", driver)
+    own = make_tar(directory("./"), regular("f"), regular("dir/g"))
+    _restricted(user, "import-layer", *chosen, "--name", "own", stdin=own).ok()
+    assert _restricted(user, "diff", *chosen, "own").ok().output == own
+    failed = _restricted(user, "import-layer", *chosen, stdin=make_tar(regular("f", uid=5, gid=6)))
+
+    assert failed.code == 1
+    assert "no-new-privileges" in failed.stderr
+    assert "UID 5 and GID 6" in failed.stderr
+    assert "/etc/sub" not in failed.stderr
+    assert "ignore_chown_errors" in failed.stderr
+    assert _restricted(user, "check", *chosen).ok().output == b""
+
+
+def test_without_new_privileges_and_owners_all_is_imported(user: User, driver: str) -> None:
+    """Where the user allows it; the tar comes out as it went in, and check is content."""
+    options = ("-s", driver, "--storage-opt", f"{driver}.ignore_chown_errors=true")
+    _restricted(user, "import-layer", *options, "--name", "it", stdin=BASE).ok()
+    assert _restricted(user, "diff", *options, "-u", "it").ok().output == BASE
+    assert _restricted(user, "check", *options).ok().output == b""
 
 
 def test_maps_lead_to_ids_of_the_namespace(user: User, driver: str) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from cstore.archive.foreign import foreign
 from cstore.archive.tar.header import (
     BLOCK,
+    CONTIGUOUS,
     DIRECTORY,
+    DUMP_DIRECTORY,
     GNU_LONG_LINK,
     GNU_LONG_NAME,
     GNU_SPARSE,
@@ -20,6 +23,7 @@ from cstore.archive.tar.header import (
     PAX_GLOBAL,
     PAX_HEADER,
     REGULAR,
+    VOLUME_LABEL,
     ZERO_BLOCK,
     Entry,
     parse_header,
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
 
 _SIMPLE = frozenset({REGULAR, *HEADER_ONLY})
 """Types whose header alone says everything."""
-_SPECIAL = frozenset({PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK})
+_SPECIAL = frozenset({PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK, VOLUME_LABEL})
 _NO_BYTES = memoryview(b"")
 _LARGEST_WINDOW = 1 << 20
 
@@ -58,6 +62,17 @@ class ReaderWindows:
         """Read the next piece (see `Windows`)."""
         count = self._source.readinto(self._buffer)
         return self._buffer[:count] if count else None
+
+
+def _parsed(block: bytes, offset: int) -> Entry:
+    """Read a header; if the first one of a stream is none, say what the stream is."""
+    try:
+        return parse_header(block, offset)
+    except ArchiveMalformed as error:
+        other = None if offset else foreign(block)
+        if other is None:
+            raise
+        raise other from error
 
 
 class TarReader:
@@ -107,7 +122,7 @@ class TarReader:
             raw = bytes(self._view[self.at : end])
             block = raw[-BLOCK:]
             if block[156] in _SIMPLE:
-                entry = parse_header(block, self._origin + end - BLOCK)
+                entry = _parsed(block, self._origin + end - BLOCK)
                 self.at = end
                 self._keep(raw)
                 self._begin_body(entry, self._origin + end - BLOCK)
@@ -127,7 +142,7 @@ class TarReader:
         long_name = long_link = b""
         while (block := self._next_block()) is not None:
             offset = self.offset - BLOCK
-            entry = parse_header(block, offset)
+            entry = _parsed(block, offset)
             self._begin_body(entry, offset)
             if entry.type not in _SPECIAL:
                 return self._finish(entry, block, records, (long_name, long_link), offset)
@@ -140,8 +155,10 @@ class TarReader:
                 long_link = body.partition(b"\0")[0]
             else:
                 # Delivered by itself, and its records mean nothing to others. What stood before it is forgotten: the
-                # peer does so, and the names in both tar-splits must agree.
-                parse_records(body, offset)
+                # peer does so, and the names in both tar-splits must agree. A volume label means as little.
+                if entry.type == PAX_GLOBAL:
+                    parse_records(body, offset)
+                entry.type = PAX_GLOBAL
                 entry.size = entry.stored = 0
                 self._flush()
                 return entry
@@ -157,7 +174,11 @@ class TarReader:
         entry.link = long[1] or entry.link
         if entry.type == OLD_REGULAR:
             entry.type = DIRECTORY if entry.name.endswith(b"/") else REGULAR
+        elif entry.type == CONTIGUOUS:
+            entry.type = REGULAR
         self._begin_body(entry, offset)
+        if entry.type == DUMP_DIRECTORY:
+            entry.type = DIRECTORY  # which has a body all the same
         if entry.type == GNU_SPARSE:
             entry.sparse = read_gnu_map(entry, block, self._map_block, offset)
         elif records:
@@ -192,6 +213,8 @@ class TarReader:
         if not block:
             return None
         if len(block) < BLOCK:
+            if self.offset == len(block) and (other := foreign(block)) is not None:
+                raise other
             reason = "not even one whole block" if self.offset == len(block) else "inside a header"
             raise ArchiveTruncated(reason, self.offset)
         self._add(block)

@@ -139,6 +139,8 @@ class Dispatcher:
                 return
         if not base and entry.type != DIRECTORY:
             self._refuse_root(entry)
+        if entry.type == DIRECTORY and self._reader.left:
+            self._keep_body()  # the names that GNU tar saw in it
         uid, gid = self._owners.known.get((entry.uid, entry.gid)) or self._owners.add(entry)
         self._create(entry, (folder, base, entry.mode & _MODE_BITS, uid, gid))
 
@@ -146,8 +148,7 @@ class Dispatcher:
         packer = self._packer
         head = (*place, _times(entry), to_set(entry.xattrs), packer.position)
         if entry.type == DIRECTORY:
-            if not self._passes_over(entry, place[1]):
-                self._order((codes.DIRECTORY, *head))
+            self._order((codes.DIRECTORY, *head))
         elif entry.type in {REGULAR, GNU_SPARSE}:
             self._write_file(entry, head)
             return
@@ -161,13 +162,6 @@ class Dispatcher:
         else:
             raise EntryFailed(show_name(entry.name), f"there is no type {chr(entry.type)!r} of entries")
         packer.bare(entry.name)
-
-    def _passes_over(self, entry: Entry, base: bytes) -> bool:
-        """Whether an entry is for the root of a union's layer: programs leave that as they made it (archive 4).
-
-        Only if it is called `/` they do not; a whole tree gets the root of its archive in any case.
-        """
-        return not base and self._terms.form is not WhiteoutForm.PLAIN and not entry.name.startswith(b"/")
 
     def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
         if not entry.link:
@@ -200,10 +194,11 @@ class Dispatcher:
         device = (minor & 0xFFF00) << 12 | (major & 0xFFF) << 8 | minor & 0xFF
         if kind == stat.S_IFIFO:
             self._order((codes.NODE, *head, kind, 0))
-        elif kind == stat.S_IFCHR and not device and self._terms.form.opaque_xattr:
-            # In such a tree it is a whiteout whatever was meant, so it shall be a proper one.
+        elif kind == stat.S_IFCHR and not device and not self._keeps_whiteouts:
+            # To the kernel's overlay it is a whiteout, whatever was meant, so it is one in every tree.
             folder, base, _, uid, gid, *_ = head
-            self._order((codes.WHITEOUT, folder, base, uid, gid))
+            if self._terms.tracks:
+                self._order((codes.WHITEOUT, folder, base, uid, gid))
             return False
         elif self._terms.in_user_namespace and self._terms.force_mask < 0:
             return False  # nobody can make devices there

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NoReturn
 
 from cstore.archive.names import join_name, show_name
-from cstore.archive.unpacking.paths import strip_acls
+from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
 from cstore.archive.unpacking.times import DirectoryTimes
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
 from cstore.errors import EntryFailed
@@ -15,7 +15,7 @@ from cstore.errors import EntryFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.archive.unpacking.beneath import Beneath
+    from cstore.archive.unpacking.beneath import CopyUp
     from cstore.archive.unpacking.ground import Ground
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
@@ -31,21 +31,22 @@ class Entries:
 
     Attributes:
         times: of the directories, to be set when all is done.
+        root_listed: whether an entry was for the root itself.
         unfinished: the order that began the present file, while its contents come.
     """
 
-    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview, beneath: Beneath) -> None:
+    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview, lower: CopyUp) -> None:
         self.times = DirectoryTimes()
         self.unfinished: Order | None = None
         self._terms = terms
         self._paths = paths
         self._open_folders = paths.open_folders
         self._ground = ground
-        self._beneath = beneath
+        self._lower = lower
         self._ring = ring
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._tracks = terms.tracks
-        self._root_listed = False
+        self.root_listed = False
         self._fd = -1
 
     def _folder(self, order: Order) -> Folder:
@@ -54,7 +55,7 @@ class Entries:
     def _remember(self, folder: Folder, order: Order) -> None:
         """Note that something without contents was created."""
         if self._tracks:
-            self._ground.seen.add(join_name(folder.path, order[2]))
+            self._paths.seen.add(join_name(folder.path, order[2]))
         if folder.path != order[1]:
             self._ground.attic.drop(order[8])
 
@@ -111,7 +112,7 @@ class Entries:
             self._ground.clear(folder, base, order[8])
             fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
         if self._tracks:
-            self._ground.seen.add(join_name(folder.path, base))
+            self._paths.seen.add(join_name(folder.path, base))
         return fd
 
     def _write(self, fd: int, start: int, size: int) -> None:
@@ -153,19 +154,23 @@ class Entries:
             if fresh:
                 opaque = self._ground.clear(folder, base, position)
                 os.mkdir(base, mode, dir_fd=folder.fd)
+        foreign = not fresh and self._paths.is_foreign(path)
         self._remember(folder, order)
         self.times.add(path, times)
         # A plain new directory is done; one that needs more is worth opening.
         plain = fresh and folder.faithful and not (opaque or xattrs or mode & _NOT_AT_CREATION)
         if not plain or uid != self._uid or gid != self._gid:
-            self._dress_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque)
+            self._dress_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque, bare=foreign)
             self._paths.refresh(path)
 
-    def _dress_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool) -> None:
+    def _dress_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool, bare: bool) -> None:
+        """Set what an entry says; `bare`: of a directory that another layer made, and whose attributes go."""
         _, folder_path, base, mode, uid, gid, _, xattrs, _ = order
         path = join_name(folder_path, base)
         fd = os.open(base, _OPEN_DIRECTORY, dir_fd=folder.fd)
         try:
+            if bare:
+                strip_attributes(fd)
             if inherited:
                 strip_acls(fd)
             self._ground.own(fd, path, uid, gid)
@@ -180,9 +185,11 @@ class Entries:
         """The root itself is listed: it exists, and gets what belongs to it."""
         _, _, _, mode, uid, gid, times, xattrs, position = order
         fd = self._paths.root.fd
-        if self._root_listed:
+        if self.root_listed:
             self._ground.attic.supersede(b"", position)
-        self._root_listed = True
+        elif self._paths.is_foreign(b""):
+            strip_attributes(fd)
+        self.root_listed = True
         self._ground.own(fd, b"/", uid, gid)
         os.fchmod(fd, mode)
         self._ground.set_xattrs(fd, b"/", xattrs)
@@ -233,7 +240,7 @@ class Entries:
             folder, target = self._both_ends(order)
             found = os.stat(target_base, dir_fd=target.fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
-            plain = self._beneath.copy_up(order[9], target_base)
+            plain = self._lower.copy_up(order[9], target_base)
             if plain is None:
                 self._refuse_target(order, "does not exist in this layer")
             order = (*order[:9], plain, *order[10:])
@@ -253,7 +260,7 @@ class Entries:
     def _both_ends(self, order: Order) -> tuple[Folder, Folder]:
         """The directories of a hard link and of its target, both open at the same time."""
         folder = self._folder(order)
-        target = self._paths.folder(order[9], create=False)
+        target = self._paths.folder(order[9], Missing.REFUSED, links=True)
         if folder.fd < 0:  # closed to make room for the other
             folder = self._folder(order)
         return folder, target

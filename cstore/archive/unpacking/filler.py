@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking import orders as codes
-from cstore.archive.unpacking.beneath import Beneath
+from cstore.archive.unpacking.below import Below
+from cstore.archive.unpacking.beneath import CopyUp
 from cstore.archive.unpacking.entries import Entries
 from cstore.archive.unpacking.ground import Ground
+from cstore.archive.unpacking.implied import Likeness
 from cstore.archive.unpacking.paths import Paths
 from cstore.archive.unpacking.removal import Removal
 from cstore.kernel.process import close_all_but, die_with_parent
@@ -48,7 +50,7 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
     message: tuple[int, Any] = (BROKEN, "it did not begin")
     try:
-        _confine(parent, {incoming, outgoing, root_fd, *terms.lowers}, root_fd)
+        _confine(parent, {incoming, outgoing, root_fd, *(lower.descriptor(b"") for lower in terms.lowers)}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
     except OSError as error:
         message = (SYSTEM, error.errno or 0)
@@ -81,17 +83,21 @@ def _confine(parent: int, keep: set[int], root_fd: int) -> None:
 
 def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: Terms) -> tuple[int, Any]:
     """Carry out orders; return the final answer."""
-    paths = Paths(root_fd, terms)
+    below = Below(root_fd, terms)
+    paths = Paths(root_fd, terms, below)
     ground = Ground(root_fd, terms, paths)
-    entries = Entries(terms, paths, ground, ring, Beneath(terms, paths))
-    handlers = _handlers(entries, Removal(terms, paths, ground.attic, ground.seen), outgoing)
+    likeness = Likeness(terms, paths, ground, below)
+    entries = Entries(terms, paths, ground, ring, CopyUp(paths, below))
+    handlers = _handlers(entries, Removal(terms, paths, ground.attic, below), outgoing)
     order: Order = (codes.FINISH,)
     try:
         with os.fdopen(incoming, "rb", 1 << 16) as stream:
             while (batch := _read_batch(stream))[0][0] != codes.FINISH:
                 for order in batch:
                     handlers[order[0]](order)
-        entries.times.set_all(paths, displaced=bool(ground.attic.report))
+        entries.times.set_found(paths)
+        likeness.give(root_listed=entries.root_listed)
+        entries.times.set_listed(paths, displaced=bool(ground.attic.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:

@@ -12,8 +12,6 @@ from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.attic import Attic
 from cstore.archive.unpacking.owners import subordinate_hint
 from cstore.archive.unpacking.paths import ACCESS_ACL
-from cstore.archive.unpacking.seen import SeenPaths
-from cstore.archive.whiteout import is_whiteout_device
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -31,12 +29,10 @@ class Ground:
     """Finds places and makes room.
 
     Attributes:
-        seen: the plain paths of all that was created.
         attic: what had to give way.
     """
 
     def __init__(self, root_fd: int, terms: Terms, paths: Paths) -> None:
-        self.seen = SeenPaths()
         self.attic = Attic(root_fd)
         self._terms = terms
         self._paths = paths
@@ -61,7 +57,7 @@ class Ground:
         """Take away what has the name of a new entry.
 
         Returns:
-            Whether it was the mark of an overlay whiteout.
+            Whether it hid what lies beneath a tree that is a part of a union, so that a directory in its place must.
         """
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         path = join_name(folder.path, base)
@@ -73,13 +69,13 @@ class Ground:
             return False
         if ours and stat.S_ISREG(status.st_mode) and status.st_size:
             self.attic.displace(folder.fd, base, path, position)
-            return False
+            return bool(self._terms.form.opaque_xattr)
         os.unlink(base, dir_fd=folder.fd)
         if ours:
             self.attic.supersede(path, position)
         if stat.S_ISLNK(status.st_mode):
             self._paths.forget_links()
-        return bool(self._terms.form.opaque_xattr) and is_whiteout_device(status)
+        return bool(self._terms.form.opaque_xattr)
 
     def keeps_directory(self, folder: Folder, base: bytes, position: int, *, first_listing: bool) -> bool:
         """Whether a new directory entry means one that exists; if so, the earlier line of that name is superseded."""
@@ -93,7 +89,7 @@ class Ground:
 
     def _is_ours(self, path: bytes) -> bool:
         """Whether a path was unpacked from this archive."""
-        return not self._terms.tracks or path in self.seen
+        return self._paths.is_ours(path)
 
     # ── owner and attributes ──
 

@@ -12,9 +12,12 @@ where.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cstore.archive.whiteout import WhiteoutForm
+
+if TYPE_CHECKING:
+    from cstore.archive.directories import Directories
 
 Order = tuple[Any, ...]
 
@@ -46,7 +49,8 @@ class Terms(NamedTuple):
         missing_owner: owner of directories that the archive does not list; None if the ID map has none for 0:0.
         in_user_namespace: EPERM for an attribute is forgiven.
         ignore_chown_errors: an owner that cannot be set is left as it is.
-        lowers: descriptors of the directories beneath a tree that is a part of a union, nearest first.
+        lowers: the directories beneath a tree that is a part of a union, nearest first, open for listing.
+        unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
     """
 
@@ -55,7 +59,8 @@ class Terms(NamedTuple):
     missing_owner: tuple[int, int] | None
     in_user_namespace: bool
     ignore_chown_errors: bool
-    lowers: tuple[int, ...] = ()
+    lowers: tuple[Directories, ...] = ()
+    unseen: str = ""
     force_mask: int = -1
 
     @property

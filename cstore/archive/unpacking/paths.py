@@ -1,12 +1,20 @@
 """The directories of a tree that is being filled: opened by name from the root, never left, made where missing.
 
-Symbolic links in a path are resolved here and not by the kernel: as if the tree were the whole file system, and with
-the path that comes out known. Every directory is opened by one plain name in another open directory, links excluded, so
-even without a changed root no path can lead out.
+What stands in the way of a name, by one rule for every driver:
+
+    a directory, of whatever layer        is entered; if no entry lists it, it stays as it is, in owner, mode, time
+    nothing                               becomes a directory, 0755 and root's
+    a link that the archive itself made   is followed, as if the tree were the whole file system
+    a link or a file of a layer beneath   gives way to a directory
+
+Links are resolved here and not by the kernel, so the path that comes out is known. Every directory is opened by one
+plain name in another open directory, links excluded, so even without a changed root no path can lead out.
 """
 
 from __future__ import annotations
 
+import contextlib
+import enum
 import errno
 import os
 import stat
@@ -14,12 +22,15 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.override import ATTRIBUTE, Override
-from cstore.archive.unpacking.seen import SeenPaths
-from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
+from cstore.archive.unpacking.attributes import to_set
+from cstore.archive.unpacking.seen import PathList, SeenPaths
+from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
+    from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.orders import Terms
+    from cstore.archive.unpacking.times import Times
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ACCESS_ACL, _DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
@@ -29,22 +40,33 @@ MOST_LINKS = 40  # in one path, as the kernel has it
 _MISSING_MODE = 0o755
 
 
+class Missing(enum.IntEnum):
+    """What becomes of directories on a way that are not in the tree."""
+
+    REFUSED = 0
+    SHOWN = 1
+    """They are made if they can be seen beneath the tree."""
+    MADE = 2
+
+
 class Folder:
     """An open directory.
 
     Attributes:
         fd: its descriptor; -1 after it was closed to make room for others.
         path: its plain path, free of links.
+        times: access and modification time when it was opened.
         faithful: whether what is made in here gets the owner and mode that are asked for.
         default_acl: whether it gets an ACL that nobody asked for.
     """
 
-    __slots__ = ("default_acl", "faithful", "fd", "path")
+    __slots__ = ("default_acl", "faithful", "fd", "path", "times")
 
     def __init__(self, fd: int, path: bytes, own_group: int) -> None:
         self.fd = fd
         self.path = path
         status = os.fstat(fd)
+        self.times = status.st_atime_ns, status.st_mtime_ns
         self.default_acl = _has_default_acl(fd)
         # Set-group-ID, or a mount option that acts as if it were set, hands the directory's group down.
         self.faithful = status.st_gid == own_group and not status.st_mode & stat.S_ISGID and not self.default_acl
@@ -64,24 +86,38 @@ class Paths:
     Attributes:
         root: the tree itself.
         open_folders: those open now, by plain path. To be read in a hurry; `folder` is the way to ask.
+        seen: the plain paths of all that was unpacked.
+        implied: directories that were made for what is in them, or became as if they were; some may be listed later.
+        found: directories that were there, as they were.
     """
 
-    def __init__(self, root_fd: int, terms: Terms) -> None:
+    def __init__(self, root_fd: int, terms: Terms, below: Below) -> None:
         self._terms = terms
+        self._below = below
         self._own_group = os.getegid()
         self._aliases: dict[bytes, bytes] = {}
-        self._implied = SeenPaths()
+        self._made = SeenPaths()
         self._listed = SeenPaths()
+        self._found = SeenPaths()
+        self._renewed = SeenPaths()
+        self.seen = SeenPaths()
+        self.implied: PathList[None] = PathList()
+        self.found: PathList[Times] = PathList()
         self.root = Folder(root_fd, b"", self._own_group)
         self.open_folders: dict[bytes, Folder] = {b"": self.root}
+        self._note_found(self.root)
 
-    def folder(self, path: bytes, *, create: bool = True, revive: bool = True) -> Folder:
+    def folder(
+        self, path: bytes, missing: Missing = Missing.MADE, *, revive: bool = True, links: bool = False
+    ) -> Folder:
         """Open a directory. It stays open at least until the next call of this.
 
         Args:
-            path: a plain path; links in it are followed.
-            create: make what is missing of it.
+            path: a plain path; links in it that this archive made are followed.
+            missing: what becomes of directories that are missing, or that something else of a layer beneath is in the
+                place of. Where a link leads, no more is made than what is `SHOWN`.
             revive: make a directory where an overlay whiteout stands.
+            links: follow those of other layers, too.
 
         Raises:
             FileNotFoundError: it is missing and not to be made, or a link in it leads nowhere.
@@ -92,14 +128,40 @@ class Paths:
         found = self.open_folders.get(path) or self.open_folders.get(self._aliases.get(path, path))
         if found is not None:
             return found
-        return self._walk(path, create=create, revive=revive)
+        return self._walk(path, missing, revive=revive, links=links)
 
     def is_first_listing(self, path: bytes) -> bool:
         """Whether a directory was made only for what was to be in it, and is listed now. True only once for each."""
-        if path not in self._implied or path in self._listed:
+        if path not in self._made or path in self._listed:
             return False
         self._listed.add(path)
         return True
+
+    def is_ours(self, path: bytes) -> bool:
+        """Whether a path was unpacked from this archive."""
+        return not self._terms.tracks or path in self.seen
+
+    def is_new(self, path: bytes) -> bool:
+        """Whether a directory that no entry lists owes nothing to what was there before."""
+        return path in self._made or path in self._renewed
+
+    def is_foreign(self, path: bytes) -> bool:
+        """Whether a directory that is there, and what belongs to it, came from another layer."""
+        return not (self.is_ours(path) or self.is_new(path))
+
+    def takes_after(self, path: bytes) -> bool:
+        """Whether a directory that was made for what is in it shall be like the one beneath, if there is one."""
+        return path not in self._listed and path not in self._renewed
+
+    def renew(self, path: bytes) -> None:
+        """The directory beneath has gone, or what it was: it is as if it were made now, for what is in it."""
+        folder = self.folder(path)
+        self._renewed.add(path)
+        if path in self._made:
+            return
+        strip_attributes(folder.fd)
+        self._dress(folder.fd, self._owner_of_missing(path), folder, always=True)
+        self.refresh(path)
 
     def forget(self, path: bytes) -> None:
         """Close a directory that was moved away, and everything below it."""
@@ -122,29 +184,31 @@ class Paths:
 
     # ── walking ──
 
-    def _walk(self, path: bytes, *, create: bool, revive: bool) -> Folder:
+    def _walk(self, path: bytes, missing: Missing, *, revive: bool, links: bool) -> Folder:
         current, rest = self._nearest(path)
         pending = [(part, False) for part in reversed(rest.split(b"/"))]
-        links = 0
+        passed, foreign = 0, False
         while pending:
             part, from_link = pending.pop()
             if part == b"..":
                 current = self.folder(current.path.rpartition(b"/")[0])
             elif part and part != b".":
                 inside = join_name(current.path, part)
+                wanted = min(missing, Missing.SHOWN) if from_link else missing
                 step = self.open_folders.get(inside) or self._enter(
-                    current, part, inside, create=create and not from_link, revive=revive
+                    current, part, inside, wanted, revive=revive, links=links
                 )
                 if isinstance(step, Folder):
                     current = step
                     continue
-                links += 1
-                if links > MOST_LINKS:
+                passed += 1
+                foreign |= not self.is_ours(inside)
+                if passed > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 if step.startswith(b"/"):
                     current = self.root
                 pending.extend((piece, True) for piece in reversed(step.split(b"/")))
-        if current.path != path:
+        if current.path != path and not foreign:
             self._remember_alias(path, current.path)
         return current
 
@@ -157,43 +221,78 @@ class Paths:
                 return found, path[end + 1 :]
         return self.root, path
 
-    def _enter(self, current: Folder, part: bytes, inside: bytes, *, create: bool, revive: bool) -> Folder | bytes:
+    def _enter(
+        self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool
+    ) -> Folder | bytes:
         """Go one name further: into a directory, or to the text of a link."""
         try:
-            return self._admit(os.open(part, _OPEN, dir_fd=current.fd), inside)
+            folder = self._admit(os.open(part, _OPEN, dir_fd=current.fd), inside)
         except FileNotFoundError:
-            if not create:
+            if missing is Missing.REFUSED or (missing is Missing.SHOWN and not self._is_shown(inside)):
                 raise
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
-            target = link_text(current.fd, part)
-            if target is not None:
-                return target
-            whiteout = self._terms.form.opaque_xattr and _is_whiteout(current.fd, part)
-            if not (whiteout and create and revive):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), inside) from None
-            os.unlink(part, dir_fd=current.fd)
-            return self._make(current, part, inside, opaque=True)
+            return self._pass(current, part, inside, missing, revive=revive, links=links)
+        else:
+            self._note_found(folder)
+            return folder
         return self._make(current, part, inside, opaque=False)
 
-    def _make(self, current: Folder, part: bytes, inside: bytes, *, opaque: bool) -> Folder:
-        """Make a directory that the archive needs and does not list."""
+    def _pass(
+        self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool
+    ) -> Folder | bytes:
+        """Follow a link, or make a directory of what is in the way."""
+        target, ours = link_text(current.fd, part), self.is_ours(inside)
+        if target is not None and (ours or links):
+            return target
+        whiteout = bool(self._terms.form.opaque_xattr) and _is_whiteout(current.fd, part)
+        if missing is not Missing.MADE or (not revive if whiteout else ours):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), inside)
+        os.unlink(part, dir_fd=current.fd)
+        self.forget_links()
+        return self._make(current, part, inside, opaque=bool(self._terms.form.opaque_xattr))
+
+    def _is_shown(self, path: bytes) -> bool:
+        below = self._below.look(path)
+        return below is not None and stat.S_ISDIR(below.st_mode)
+
+    def _note_found(self, folder: Folder) -> None:
+        """Remember a directory of another layer as it was: what is put into it changes its time."""
+        path = folder.path
+        if self._terms.tracks and not (path in self._found or path in self._made or path in self.seen):
+            self._found.add(path)
+            self.found.add(path, folder.times)
+
+    def _owner_of_missing(self, path: bytes) -> tuple[int, int]:
         owner = self._terms.missing_owner
         if owner is None:
             reason = "it is missing in the archive, and the ID map has no owner for it: no range covers 0:0"
-            raise EntryFailed(show_name(inside), reason)
+            raise EntryFailed(show_name(path), reason)
+        return owner
+
+    def _make(self, current: Folder, part: bytes, inside: bytes, *, opaque: bool) -> Folder:
+        """Make a directory that the archive needs and does not list."""
+        owner = self._owner_of_missing(inside)
         os.mkdir(part, _MISSING_MODE, dir_fd=current.fd)
         fd = os.open(part, _OPEN, dir_fd=current.fd)
-        if self._terms.force_mask >= 0:
-            self._settle(fd, (os.geteuid(), self._own_group), current, self._terms.force_mask)
-            os.setxattr(fd, ATTRIBUTE, Override(*owner, _MISSING_MODE, stat.S_IFDIR).text())
-        elif owner != (os.geteuid(), self._own_group) or not current.faithful:
-            self._settle(fd, owner, current, _MISSING_MODE)
+        self._dress(fd, owner, current, always=False)
         if opaque:
             os.setxattr(fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
-        self._implied.add(inside)
+            self._renewed.add(inside)
+        elif self._terms.form is not WhiteoutForm.PLAIN:
+            self.implied.add(inside, None)
+        self._made.add(inside)
         return self._admit(fd, inside)
+
+    def _dress(self, fd: int, owner: tuple[int, int], parent: Folder, *, always: bool) -> None:
+        """Give a directory that no entry lists its owner and mode; a new one has them already, as a rule."""
+        ours = os.geteuid(), self._own_group
+        if self._terms.force_mask >= 0:
+            self._settle(fd, ours, parent, self._terms.force_mask)
+            os.setxattr(fd, ATTRIBUTE, Override(*owner, _MISSING_MODE, stat.S_IFDIR).text())
+        elif always or owner != ours or not parent.faithful:
+            self._settle(fd, owner, parent, _MISSING_MODE)
 
     def _settle(self, fd: int, owner: tuple[int, int], parent: Folder, mode: int) -> None:
         if parent.default_acl:
@@ -237,6 +336,13 @@ def link_text(fd: int, name: bytes) -> bytes | None:
 
 def _is_whiteout(fd: int, name: bytes) -> bool:
     return is_whiteout_device(os.stat(name, dir_fd=fd, follow_symlinks=False))
+
+
+def strip_attributes(fd: int) -> None:
+    """Take from a directory of another layer the attributes that an archive could give it."""
+    for name, _ in to_set([(os.fsencode(name), b"") for name in os.listxattr(fd)]):
+        with contextlib.suppress(OSError):  # what the system keeps for itself
+            os.removexattr(fd, name)
 
 
 def strip_acls(fd: int) -> None:

@@ -8,25 +8,31 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name
+from cstore.archive.unpacking.paths import Missing
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm
 
 if TYPE_CHECKING:
     from cstore.archive.unpacking.attic import Attic
+    from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
-    from cstore.archive.unpacking.seen import SeenPaths
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Removal:
-    """Carries out whiteouts and opaque markers. `seen` are the paths that this archive has unpacked so far."""
+    """Carries out whiteouts and opaque markers. They concern what other layers made, wherever in the archive they are.
 
-    def __init__(self, terms: Terms, paths: Paths, attic: Attic, seen: SeenPaths) -> None:
+    Where the tree is a part of a union, marks are left for what is beneath and would be seen; nowhere else, because a
+    mark that has nothing to hide shows in listings as a broken device.
+    """
+
+    def __init__(self, terms: Terms, paths: Paths, attic: Attic, below: Below) -> None:
         self._terms = terms
         self._paths = paths
         self._attic = attic
-        self._seen = seen
+        self._below = below
+        self._seen = paths.seen
 
     # ── whiteouts ──
 
@@ -34,28 +40,31 @@ class Removal:
         """Remove one name; where the tree is a part of a union, leave a mark."""
         _, folder_path, victim, uid, gid = order
         folder = self._folder(folder_path)
-        if folder is None:
-            return
-        path = join_name(folder.path, victim)
-        left = self._remove(folder.fd, victim, path)
-        if self._terms.form is WhiteoutForm.PLAIN:
-            return
-        if left is None:
-            self._mark(folder, victim, uid, gid)
-        elif stat.S_ISDIR(left):
-            self._make_opaque(self._paths.folder(path))
+        if folder is not None:
+            self._hide(folder, victim, (uid, gid))
 
     def _folder(self, path: bytes) -> Folder | None:
         """The directory of a whiteout, None if nothing is to be removed there."""
         try:
-            return self._paths.folder(path, create=self._terms.form is not WhiteoutForm.PLAIN, revive=False)
+            return self._paths.folder(path, Missing.SHOWN, revive=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _mark(self, folder: Folder, victim: bytes, uid: int, gid: int) -> None:
+    def _hide(self, folder: Folder, victim: bytes, owner: tuple[int, int]) -> None:
+        path = join_name(folder.path, victim)
+        left = self._remove(folder.fd, victim, path)
+        if self._terms.form is WhiteoutForm.PLAIN:
+            return
+        hidden = self._below.look(path)
+        if hidden is not None and left is None:
+            self._mark(folder, victim, owner)
+        elif hidden is not None and left is not None and stat.S_ISDIR(left):
+            self._make_opaque(self._paths.folder(path))
+
+    def _mark(self, folder: Folder, victim: bytes, owner: tuple[int, int]) -> None:
         os.mknod(victim, stat.S_IFCHR, 0, dir_fd=folder.fd)
         try:
-            os.chown(victim, uid, gid, dir_fd=folder.fd, follow_symlinks=False)
+            os.chown(victim, *owner, dir_fd=folder.fd, follow_symlinks=False)
         except OSError:
             if not self._terms.ignore_chown_errors:
                 raise
@@ -65,12 +74,19 @@ class Removal:
     def opaque(self, order: Order) -> None:
         """Remove what lies beneath a directory; where the tree is a part of a union, hide it."""
         _, folder_path = order
-        if self._terms.form is not WhiteoutForm.PLAIN:
-            self._make_opaque(self._paths.folder(folder_path))
-            return
         folder = self._folder(folder_path)
-        if folder is not None:
-            self._remove_contents(folder.fd, folder.path)
+        if folder is None:
+            return
+        self._remove_contents(folder.fd, folder.path)
+        if self._terms.form is WhiteoutForm.PLAIN:
+            return
+        if folder.path:
+            self._make_opaque(folder)
+            return
+        # The kernel ignores the attribute at the top, so each name is hidden by itself.
+        owner = self._terms.missing_owner or (0, 0)
+        for name in self._below.names():
+            self._hide(self._paths.root, name, owner)
 
     def _make_opaque(self, folder: Folder) -> None:
         os.setxattr(folder.fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
@@ -99,7 +115,11 @@ class Removal:
             self._remove_contents(inside, path)
         finally:
             os.close(inside)
-        return mode if unpacked or not self._remove_directory(fd, base, path) else None
+        if not unpacked:
+            if self._remove_directory(fd, base, path):
+                return None
+            self._paths.renew(path)
+        return mode
 
     def _remove_contents(self, fd: int, path: bytes) -> None:
         for name in os.listdir(fd):

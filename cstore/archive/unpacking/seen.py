@@ -1,11 +1,19 @@
-"""A set of paths that takes little memory, for archives of millions of entries."""
+"""Sets and lists of paths that take little memory, for archives of millions of entries."""
 
 from __future__ import annotations
 
+import marshal
+import zlib
 from array import array
 from bisect import bisect_left
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_T = TypeVar("_T")
 _FRESH = 1 << 16
+_AT_ONCE = 8192
 _MASK = (1 << 64) - 1
 
 
@@ -35,3 +43,33 @@ class SeenPaths:
 def _holds(numbers: array[int], number: int) -> bool:
     place = bisect_left(numbers, number)
     return place < len(numbers) and numbers[place] == number
+
+
+class PathList(Generic[_T]):
+    """A row of paths, each with something that marshal(3) can write."""
+
+    def __init__(self) -> None:
+        self._recent: list[tuple[bytes, _T]] = []
+        self._packed: list[bytes] = []
+
+    def add(self, path: bytes, what: _T) -> None:
+        """Put a path at the end."""
+        self._recent.append((path, what))
+        if len(self._recent) >= _AT_ONCE:
+            self._packed.append(zlib.compress(marshal.dumps(self._recent), 1))
+            self._recent = []
+
+    def __iter__(self) -> Iterator[tuple[bytes, _T]]:
+        for packed in self._packed:
+            yield from _unpacked(packed)
+        yield from self._recent
+
+    def __reversed__(self) -> Iterator[tuple[bytes, _T]]:
+        yield from reversed(self._recent)
+        for packed in reversed(self._packed):
+            yield from reversed(_unpacked(packed))
+
+
+def _unpacked(packed: bytes) -> list[tuple[bytes, _T]]:
+    rows: list[tuple[bytes, _T]] = marshal.loads(zlib.decompress(packed))  # noqa: S302  - written right here
+    return rows

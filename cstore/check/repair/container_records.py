@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from cstore.check.repair.image_files import keys_in
 from cstore.check.repair.layer_records import Rebuilt
+from cstore.digests import digest_of
 from cstore.errors import CstoreError
-from cstore.oci.schema2 import digest_of
 from cstore.records import bigdata
 from cstore.records.model import Container
 from cstore.records.table import Location
@@ -101,7 +101,7 @@ class ContainerRecords:
         return Rebuilt(Container(id=container, **fields), Location.STABLE, evidence)
 
     def _data(self, container: str) -> dict[str, bytes]:
-        directory = self._survivors.container_directories[container]
+        directory = self._survivors.container_directories.get(container, "")
         found = {}
         for key in keys_in(directory, "container"):
             try:

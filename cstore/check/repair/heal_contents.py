@@ -13,14 +13,15 @@ from cstore.check.census import Census
 from cstore.check.compare import is_content
 from cstore.check.expected import ExpectedTree, Node, stacked
 from cstore.check.repair.owners import owners_shifted_to, read_headers
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.plan import Action, Hopeless, Step, counted
 from cstore.check.repair.remake import plan_remake
 from cstore.errors import SystemFailure
 from cstore.fs.scoped import open_beneath
 from cstore.fs.xattr import drop, entry, names_of, put_all
+from cstore.kernel.namespaces import in_user_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cstore.check.findings import Finding
     from cstore.check.repair.patient import Patient
@@ -30,28 +31,45 @@ if TYPE_CHECKING:
 
 _FIXABLE = frozenset({"mode", "uid", "gid", "time", "xattr"})
 """What can be set again without making anything."""
+_DEVICES = frozenset({"3", "4"})
+"""The types of devices in archives, as findings have them."""
 
 
-def attributes(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
-    """Mode, owner, time or attributes of a file: as its header says."""
-    differs = finding.evidence.get("differs", {})
-    if not {name.partition(" ")[0] for name in differs} <= _FIXABLE:
-        yield from anew(patient, finding)
+def attributes(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step | Hopeless]:
+    """Mode, owner, time or attributes of a layer's files: as their headers say, all in one step."""
+    differing = [{name.partition(" ")[0] for name in finding.evidence.get("differs", {})} for finding in findings]
+    other = next((one for one, names in zip(findings, differing, strict=True) if not names <= _FIXABLE), None)
+    if other is not None:
+        yield from anew(patient, other)
         return
-    doubt = _doubt(patient, finding.subject.id)
+    first = findings[0]
+    layer = first.subject.id
+    doubt = _doubt(patient, layer)
     if doubt:
-        yield Hopeless(finding.subject, finding.sentence, doubt, finding.remedy.sentence)
+        yield Hopeless(first.subject, _all_of(findings), doubt, first.remedy.sentence)
         return
-    record = patient.census.layers.get(finding.subject.id)
-    unmapped = record is not None and not record.uid_map and {"uid", "gid"} & set(differs)
-    if unmapped and owners_shifted_to(patient.survivors, finding.subject.id):
+    record = patient.census.layers.get(layer)
+    owners = any({"uid", "gid"} & names for names in differing)
+    if record is not None and not record.uid_map and owners and owners_shifted_to(patient.survivors, layer):
         reason = "all of its files have other owners: it has an ID map that is not recorded, and no file is damaged"
-        yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        yield Hopeless(first.subject, _all_of(findings), reason, first.remedy.sentence)
         return
-    path = str(finding.evidence["path"])
-    what = f"set {', '.join(differs)} of {path!r} in layer {finding.subject.id} again"
-    act = partial(_restore, finding.subject.id, os.fsencode(path))
-    yield Step(Phase.CONTENTS, finding.subject, what, finding.sentence, "its header in the tar-split", act)
+    paths = _paths(findings)
+    names = dict.fromkeys(name for finding in findings for name in finding.evidence.get("differs", {}))
+    what = f"set {', '.join(names)} of {counted(paths)} in layer {layer} again"
+    act = partial(_restore, layer, tuple(map(os.fsencode, paths)))
+    evidence = "its header in the tar-split" if len(paths) == 1 else "their headers in the tar-split"
+    yield Step(Action.SET_ATTRIBUTES, first.subject, what, _all_of(findings), evidence, act, paths)
+
+
+def _paths(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(finding.evidence["path"]) for finding in findings))
+
+
+def _all_of(findings: Sequence[Finding]) -> str:
+    """The sentence of the first finding, and how many are like it."""
+    more = len(findings) - 1
+    return findings[0].sentence + (f"; {more} more of its files are like that" if more else "")
 
 
 def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -63,26 +81,43 @@ def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         reason = f"it is the own layer of container {container}, and what is in it is that container's work"
         yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
         return
+    if finding.evidence.get("type") in _DEVICES and in_user_namespace():
+        reason = "it is a device, which nobody but the host's root can make; a layer made anew here would lack it too"
+        yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        return
     expected = record.diff_digest if record else ""
     standing = patient.survivors.standings.get(layer)
-    planned = plan_remake(patient, finding, expected or (standing.diff_id if standing else ""))
+    if layer not in patient.remakes:
+        patient.remakes[layer] = plan_remake(patient, finding, expected or (standing.diff_id if standing else ""))
+    planned = patient.remakes[layer]
     if isinstance(planned, Step):
         yield planned
     else:
         yield Hopeless(finding.subject, finding.sentence, planned, finding.remedy.sentence)
 
 
-def unexpected(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
-    """A file that nobody imported: out of the way."""
-    layer, path = finding.subject.id, str(finding.evidence["path"])
+def unexpected(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step | Hopeless]:
+    """Files that nobody imported: out of the way, all in one step; what is in a directory goes with it."""
+    first = findings[0]
+    layer = first.subject.id
     doubt = _doubt(patient, layer)
     if doubt:
-        yield Hopeless(finding.subject, finding.sentence, doubt, finding.remedy.sentence)
+        yield Hopeless(first.subject, _all_of(findings), doubt, first.remedy.sentence)
         return
+    strange = set(_paths(findings))
+    paths = tuple(path for path in sorted(strange) if not _is_below(path, strange))
+    what = f"take {counted(paths)} out of layer {layer}"
     root = patient.census.inspector.own_roots(layer)[0]
-    what = f"take {path!r} out of layer {layer}"
-    act = partial(_aside, layer, root, path)
-    yield Step(Phase.CONTENTS, finding.subject, what, finding.sentence, "the layer's archive does not have it", act)
+    act = partial(_aside, layer, root, paths)
+    evidence = "the layer's archive does not have " + ("it" if len(paths) == 1 else "them")
+    yield Step(Action.TAKE_OUT_FILES, first.subject, what, _all_of(findings), evidence, act, paths)
+
+
+def _is_below(path: str, others: set[str]) -> bool:
+    while path := path.rpartition("/")[0]:
+        if path in others:
+            return True
+    return False
 
 
 def _doubt(patient: Patient, layer: str) -> str:
@@ -105,34 +140,48 @@ def _doubt(patient: Patient, layer: str) -> str:
     return ""
 
 
-def _aside(layer: str, root: str, path: str, shop: Workshop) -> None:
-    """Take a file out, unless a link on the way leads elsewhere by now."""
-    full = os.path.join(root, path)
+def _aside(layer: str, root: str, paths: Sequence[str], shop: Workshop) -> None:
+    """Take files out, unless a link on the way leads elsewhere by now; their directories get their times again."""
     with shop.locked() as writer:
-        if writer.layers.get(layer) is None or os.path.realpath(os.path.dirname(full)) != os.path.normpath(
-            os.path.join(os.path.realpath(root), os.path.dirname(path))
-        ):
+        record = writer.layers.get(layer)
+        if record is None:
             return
-        shop.keeper.keep(full, "the layer's archive does not have it")
+        for path in paths:
+            full = os.path.join(root, path)
+            real = os.path.normpath(os.path.join(os.path.realpath(root), os.path.dirname(path)))
+            if os.path.realpath(os.path.dirname(full)) == real:
+                shop.keeper.keep(full, "the layer's archive does not have it")
+        folders = {os.path.dirname(os.fsencode(path)) for path in paths}
+        _set_all(shop, record, sorted(folders - {b""}, reverse=True))
 
 
-def _restore(layer: str, path: bytes, shop: Workshop) -> None:
-    """Set what a header says of one file. The kernel tells of each link on the way, and none is followed.
+def _restore(layer: str, paths: Sequence[bytes], shop: Workshop) -> None:
+    """Set what the headers say of files.
 
     Raises:
         SystemFailure: the system refused.
     """
     with shop.locked() as writer:
         record = writer.layers.get(layer)
-        if record is None:
-            return
-        census = Census(shop.context)
-        node = _expected(census, record).nodes.get(path)
-        root = census.inspector.own_roots(layer)[0]
+        if record is not None:
+            _set_all(shop, record, paths)
+
+
+def _set_all(shop: Workshop, record: Layer, paths: Sequence[bytes]) -> None:
+    """Read the headers once, and set what they say. The kernel tells of each link on the way; none is followed."""
+    if not paths:
+        return
+    census = Census(shop.context)
+    nodes = _expected(census, record).nodes
+    root = census.inspector.own_roots(record.id)[0]
+    for path in paths:
+        node = nodes.get(path)
         if node is None:
-            return
+            continue
         try:
             _set(root, path, node, record.id_map)
+        except FileNotFoundError:
+            continue  # it went meanwhile, and is a finding of its own
         except OSError as error:
             raise SystemFailure("set the attributes of", os.path.join(root, os.fsdecode(path)), error) from None
 
@@ -196,12 +245,12 @@ def _set_rest(fd: int, base: bytes, node: Node) -> None:
     put_all(name, wanted)
 
 
+GROUP_HEALERS = {"file-attributes": attributes, "file-time": attributes, "file-unexpected": unexpected}
+"""By kind of finding: those that heal all findings of a layer together."""
+
 HEALERS = {
-    "file-attributes": attributes,
-    "file-time": attributes,
     "file-missing": anew,
     "file-changed": anew,
-    "file-unexpected": unexpected,
     "files-more": anew,
     "tar-split-missing": anew,
     "tar-split-damaged": anew,

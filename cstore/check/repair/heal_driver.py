@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.census import Census
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.from_stores import can_be_made
+from cstore.check.repair.plan import Action, Hopeless, Step
 from cstore.check.repair.survivors import Survivors
 from cstore.check.repair.workshop import set_mode, set_owner
+from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs.lockfile import LockFile
 from cstore.fs.tree import remove_tree
@@ -37,7 +39,7 @@ def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     act = partial(_mend_links, finding.subject.id)
     what = f"make the short link of layer {finding.subject.id} again"
     evidence = "the link that still leads to it, or a new one"
-    yield Step(Phase.DRIVER, finding.subject, what, finding.sentence, evidence, act)
+    yield Step(Action.MAKE_LINKS, finding.subject, what, finding.sentence, evidence, act)
 
 
 def _mend_links(layer: str, shop: Workshop) -> None:
@@ -57,13 +59,16 @@ def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     layer = finding.subject.id
     ancestors = patient.survivors.driver_chain(layer)[1:]
     missing = [ancestor for ancestor in ancestors if not patient.census.has_tree(ancestor)]
-    if missing:
-        yield Hopeless(finding.subject, finding.sentence, f"its ancestor {missing[0]} has no directory")
+    lost = next((ancestor for ancestor in missing if not can_be_made(patient, ancestor)), "")
+    if lost:
+        yield Hopeless(finding.subject, finding.sentence, f"its ancestor {lost} has no directory")
         return
-    act = partial(_mend_parts, layer, str(finding.evidence["path"]))
-    what = f"write {finding.evidence['path']} again"
+    action = Action.MAKE_PARTS_ABOVE if missing else Action.MAKE_PARTS
+    path = str(finding.evidence["path"])
+    act = partial(_mend_parts, layer, path)
+    what = f"write {path} again"
     evidence = f"the records name {len(ancestors)} layers beneath it"
-    yield Step(Phase.DRIVER, finding.subject, what, finding.sentence, evidence, act)
+    yield Step(action, finding.subject, what, finding.sentence, evidence, act, (path,))
 
 
 def _mend_parts(layer: str, path: str, shop: Workshop) -> None:
@@ -98,7 +103,7 @@ def stray_link(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     if any(part in patient.census.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
         return
     act = partial(_aside, path)
-    yield Step(Phase.ASIDE, finding.subject, f"take out {path}", finding.sentence, "no layer has that link", act)
+    yield Step(Action.TAKE_OUT, finding.subject, f"take out {path}", finding.sentence, "no layer has that link", act)
 
 
 def _aside(path: str, shop: Workshop) -> None:
@@ -112,7 +117,8 @@ def subvolume(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     layer = finding.subject.id
     what = f"make the directory of layer {layer} a subvolume"
-    yield Step(Phase.DRIVER, finding.subject, what, finding.sentence, "its own files", partial(_make_subvolume, layer))
+    act = partial(_make_subvolume, layer)
+    yield Step(Action.MAKE_SUBVOLUME, finding.subject, what, finding.sentence, "its own files", act)
 
 
 def _make_subvolume(layer: str, shop: Workshop) -> None:
@@ -145,7 +151,7 @@ def mounts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     what = "count as mounted what is mounted, and nothing else"
     subject = finding.subject.with_(kind="store", id="", path="mount counts")
-    yield Step(Phase.MOUNTS, subject, what, finding.sentence, "the system's list of mounts", _recount)
+    yield Step(Action.COUNT_MOUNTS, subject, what, finding.sentence, "the system's list of mounts", _recount)
 
 
 def _recount(shop: Workshop) -> None:
@@ -191,7 +197,7 @@ def lock(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     path = finding.subject.path
     what = f"make the lock file {path}"
-    yield Step(Phase.PLACES, finding.subject, what, finding.sentence, "", partial(_make_lock, path))
+    yield Step(Action.MAKE_LOCK, finding.subject, what, finding.sentence, "", partial(_make_lock, path))
 
 
 def _make_lock(path: str, shop: Workshop) -> None:
@@ -204,12 +210,26 @@ def _make_lock(path: str, shop: Workshop) -> None:
         pass
 
 
+def thing(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+    """Something of another type than it must be: out of the way; what belongs there is made again after that."""
+    del patient
+    path = finding.subject.path
+    act = partial(_put_thing_aside, path)
+    yield Step(Action.PUT_ASIDE, finding.subject, f"put {path} aside", finding.sentence, "it is never followed", act)
+
+
+def _put_thing_aside(path: str, shop: Workshop) -> None:
+    with shop.locked():
+        if any(found.subject.path == path for found in thing_findings(Census(shop.context))):
+            shop.keeper.keep(path, "it was no file or directory of the store")
+
+
 def mode(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """A directory of the store that has another mode than it should."""
     del patient
     path, expected = finding.subject.path, str(finding.evidence["expected"])
     act = partial(_set_mode, path, int(expected, 8))
-    yield Step(Phase.PLACES, finding.subject, f"set the mode of {path} to {expected}", finding.sentence, "", act)
+    yield Step(Action.SET_MODE, finding.subject, f"set the mode of {path} to {expected}", finding.sentence, "", act)
 
 
 def _set_mode(path: str, wanted: int, shop: Workshop) -> None:
@@ -222,7 +242,7 @@ def owner(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     path, expected = finding.subject.path, int(finding.evidence["expected"])
     act, what = partial(_set_owner, path, expected), f"give {path} to user {expected}"
-    yield Step(Phase.PLACES, finding.subject, what, finding.sentence, "the store is theirs", act)
+    yield Step(Action.SET_OWNER, finding.subject, what, finding.sentence, "the store is theirs", act)
 
 
 def _set_owner(path: str, wanted: int, shop: Workshop) -> None:
@@ -245,6 +265,7 @@ HEALERS = {
     "mount-uncounted": mounts,
     "lock-missing": lock,
     "lock-wrong": lock,
+    "thing-wrong": thing,
     "place-mode": mode,
     "place-writable": mode,
     "place-owner": owner,

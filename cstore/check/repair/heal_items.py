@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.image_files import ImageFiles, has_layers, is_config
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.plan import Action, Hopeless, Step
+from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
-from cstore.oci.schema2 import digest_of, made_up_manifest
+from cstore.oci.schema2 import made_up_manifest
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 from cstore.store.places import Shelf
@@ -47,7 +48,8 @@ def image_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         yield _hopeless(finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded")
         return
     what = f"write item {key!r} of image {image} again"
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, _writer_of(record, files, key, data))
+    act = _writer_of(record, files, key, data)
+    yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
 def _bytes_of(patient: Patient, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
@@ -118,7 +120,8 @@ def _correct(finding: Finding, image: str, key: str) -> Iterator[Step]:
     """The item is what its key says; only the record is wrong."""
     what = f"record the size and digest that item {key!r} has"
     act = partial(_correct_image, image, key)
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, "the item has the digest that its key names", act)
+    evidence = "the item has the digest that its key names"
+    yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
 def _correct_image(image: str, key: str, shop: Workshop) -> None:
@@ -144,7 +147,7 @@ def manifest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         return
     what = f"write the manifest of image {image} again"
     act = _writer_of(record, files, MANIFEST, data)
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+    yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
 
 
 def _true_manifest(patient: Patient, record: Image | None, files: ImageFiles | None) -> tuple[bytes | None, str]:
@@ -168,14 +171,14 @@ def config(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         manifest, evidence = _true_manifest(patient, record, files)
         if manifest is not None:
             what, act = f"write the manifest of image {image} again", _writer_of(record, files, MANIFEST, manifest)
-            yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+            yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
             return
     if data is None:
         yield _hopeless(finding, "no copy of it is left")
         return
     what = f"write the config {digest} of image {image} again"
     act = _writer_of(record, files, digest, data)
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+    yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (digest,))
 
 
 def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -187,8 +190,8 @@ def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         yield _hopeless(finding, "no digest of it is recorded, and no source has the layer with it")
         return
     what = f"write item {key!r} of layer {layer} again"
-    act = partial(_write_layer_item, layer, key, data)
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, "a source has the layer of this ID", act)
+    act, evidence = partial(_write_layer_item, layer, key, data), "a source has the layer of this ID"
+    yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
 def _write_layer_item(layer: str, key: str, data: bytes, shop: Workshop) -> None:
@@ -213,7 +216,7 @@ def container_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopele
     what = f"record the size and digest that item {key!r} has"
     evidence = "the item is the only copy; the old record stays in the journal"
     act = partial(_correct_container, container, key)
-    yield Step(Phase.ITEMS, finding.subject, what, finding.sentence, evidence, act)
+    yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
 def _correct_container(container: str, key: str, shop: Workshop) -> None:

@@ -11,7 +11,7 @@ from cstore.check.repair.container_records import ContainerRecords, layers_of_lo
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import ImageRecords
 from cstore.check.repair.layer_records import LayerRecords, Rebuilt
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.plan import Action, Hopeless, Step, how_to_name
 from cstore.check.repair.rows import sound_records
 from cstore.check.repair.survivors import Survivors
 from cstore.records import codec
@@ -65,7 +65,10 @@ def heal_record_files(
             what = f"write {path} again, with {kept} records that can be read and {len(made)} made again"
             evidence = "; ".join(f"{one.record.id}: {one.evidence}" for one in made)
             act = partial(_write_again, shelf, location, names)
-            yield Step(Phase.RECORD_FILES, Subject("store", path=path), what, why, evidence, act)
+            nameless = [one.record.id for one in made if shelf is Shelf.IMAGES and not one.record.names]
+            advice = "; ".join(map(how_to_name, nameless))
+            subject = Subject("store", path=path)
+            yield Step(Action.WRITE_RECORD_FILE, subject, what, why, evidence, act, advice=advice)
         if any(damaged is shelf for damaged, _ in whys):
             for identifier, reason in rebuilding.lost[shelf]:
                 yield Hopeless(Subject(shelf.value, identifier), "it has lost its record", reason, last_seen=True)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.container_records import writable_layers
 from cstore.check.repair.family import find_parent
+from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.plan import Action, Hopeless, Step, how_to_name
 from cstore.check.repair.rows import sound_records
 from cstore.oci.chain import next_layer_id
 from cstore.records.codec import encode
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 _SHELVES = {shelf.value: shelf for shelf in Shelf}
 
 
-def _step(finding: Finding, what: str, evidence: str, act: Callable[[Workshop], None]) -> Step:
-    return Step(Phase.RECORDS, finding.subject, what, finding.sentence, evidence, act)
+def _step(
+    finding: Finding, action: Action, what: str, evidence: str, act: Callable[[Workshop], None]
+) -> Step:
+    return Step(action, finding.subject, what, finding.sentence, evidence, act)
 
 
 def _give_up(finding: Finding, reason: str) -> Hopeless:
@@ -47,7 +50,8 @@ def lost_record(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]
                 what = f"make the record of {shelf.value} {identifier} again"
                 act = partial(_add, shelf, one)
                 subject = finding.subject.with_(kind=shelf.value, id=identifier, path="")
-                yield Step(Phase.RECORDS, subject, what, finding.sentence, one.evidence, act)
+                advice = how_to_name(identifier) if shelf is Shelf.IMAGES and not one.record.names else ""
+                yield Step(Action.ADD_RECORD, subject, what, finding.sentence, one.evidence, act, advice=advice)
                 return
     reasons = {lost: reason for rows in rebuilding.lost.values() for lost, reason in rows}
     yield _give_up(finding, reasons.get(identifier, "nothing of it is left in the store"))
@@ -86,7 +90,9 @@ def container_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopel
         return found.with_(layer=own) if found.layer == layer else found
 
     act = partial(_change, Shelf.CONTAINERS, finding.subject.id, set_layer)
-    yield _step(finding, f"name {own} as its layer", "it is the only writable layer that nobody has", act)
+    yield _step(
+        finding, Action.SET_LAYER, f"name {own} as its layer", "it is the only writable layer that nobody has", act,
+    )  # fmt: skip
 
 
 def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -94,6 +100,10 @@ def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopel
     image = str(finding.evidence["image"])
     if any(one.record.id == image for one in patient.rebuilding.made[Shelf.IMAGES]):
         yield from lost_record(patient, finding)
+        return
+    from_store = list(image_from_store(patient, finding, image))
+    if from_store:
+        yield from from_store
         return
     container = patient.census.containers.get(finding.subject.id)
     layer = patient.census.layers.get(container.layer) if container else None
@@ -107,7 +117,9 @@ def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopel
         return found.with_(image=other) if found.image == image else found
 
     act = partial(_change, Shelf.CONTAINERS, finding.subject.id, name_other)
-    yield _step(finding, f"name {other} as its image", "the layer beneath its own is that image's", act)
+    yield _step(
+        finding, Action.SET_IMAGE, f"name {other} as its image", "the layer beneath its own is that image's", act,
+    )  # fmt: skip
 
 
 def _change(shelf: Shelf, identifier: str, change: Callable[[Any], Any], workshop: Workshop) -> None:
@@ -119,7 +131,10 @@ def duplicate_id(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
     del patient
     shelf = _SHELVES[finding.subject.kind]
     act = partial(_drop_doubles, shelf, finding.subject.id)
-    yield _step(finding, "keep the record that counts, and take out the others", "every program reads this one", act)
+    yield _step(
+        finding, Action.DROP_DUPLICATES, "keep the record that counts, and take out the others",
+        "every program reads this one", act,
+    )  # fmt: skip
 
 
 def _drop_doubles(shelf: Shelf, identifier: str, workshop: Workshop) -> None:
@@ -150,7 +165,10 @@ def duplicate_name(patient: Patient, finding: Finding) -> Iterator[Step | Hopele
     del patient
     shelf = _SHELVES[finding.subject.kind]
     act = partial(_settle_names, shelf)
-    yield _step(finding, "let the later one keep the name", "it is the one that answers to it already", act)
+    yield _step(
+        finding, Action.SETTLE_NAMES, "let the later one keep the name",
+        "it is the one that answers to it already", act,
+    )  # fmt: skip
 
 
 def _settle_names(shelf: Shelf, workshop: Workshop) -> None:
@@ -184,7 +202,9 @@ def wrong_parent(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
         return found.with_(parent=told) if record and found.parent == record.parent else found
 
     act = partial(_change, Shelf.LAYERS, layer, set_parent)
-    yield _step(finding, f"name {told or 'nothing'} as its parent", "config, driver or ID tell so", act)
+    yield _step(
+        finding, Action.SET_PARENT, f"name {told or 'nothing'} as its parent", "config, driver or ID tell so", act,
+    )  # fmt: skip
 
 
 def true_parent(patient: Patient, layer: str) -> str | None:
@@ -215,7 +235,9 @@ def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hop
         return found.with_(flags=flags, **missing)
 
     evidence = "its files give back its archive" if expected else "it is a writable layer with a directory"
-    yield _step(finding, "take the mark off", evidence, partial(_change, Shelf.LAYERS, layer, unmark))
+    yield _step(
+        finding, Action.MARK_COMPLETE, "take the mark off", evidence, partial(_change, Shelf.LAYERS, layer, unmark),
+    )  # fmt: skip
 
 
 def wrong_digest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -246,7 +268,7 @@ def wrong_digest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
         return old.with_(**{key: value for key, value in fields.items() if value})
 
     act = partial(_change, Shelf.LAYERS, layer, correct)
-    yield _step(finding, f"record {facts.digest} and {facts.size} bytes", found, act)
+    yield _step(finding, Action.SET_DIGEST, f"record {facts.digest} and {facts.size} bytes", found, act)
 
 
 def _witness(patient: Patient, layer: str, parent: str, digest: str) -> str:
@@ -277,7 +299,10 @@ def image_layers(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
         return found.with_(layer=top, mapped_layers=twins)
 
     act = partial(_change, Shelf.IMAGES, image, set_layer)
-    yield _step(finding, f"name {top} as its top layer", "its layers have the digests that the config names", act)
+    yield _step(
+        finding, Action.SET_LAYER, f"name {top} as its top layer",
+        "its layers have the digests that the config names", act,
+    )  # fmt: skip
 
 
 HEALERS = {

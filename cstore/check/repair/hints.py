@@ -44,6 +44,18 @@ def gather_hints(census: Census, shelf: Shelf) -> Hints:
     return found
 
 
+def rows_in_files(census: Census, shelf: Shelf) -> Hints:
+    """Read what can be read of the rows in the record files themselves, copies left out: of what was recorded last."""
+    found: Hints = {}
+    for path in census.context.places[shelf].files.values():
+        try:
+            data, _ = read_file(path)
+        except CstoreError:
+            continue
+        found.update(_rows(KINDS[shelf], data))
+    return found
+
+
 def _files(census: Census, shelf: Shelf) -> Iterator[str]:
     """Copies first, oldest first, and then the files themselves."""
     own = [path for path in census.context.places[shelf].files.values() if os.path.exists(path)]
@@ -77,7 +89,8 @@ def _rows(kind: type[Any], data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         if found.flaw is None:
             return
         yield from _broken_row(kind, data, found.elements[-1].offset + 1 if found.elements else 0)
-        behind = max(found.flaw.offset or 0, found.elements[-1].offset + 1 if found.elements else 1)
+        # At least 2: a row that is broken where it begins must not be what is left to read again.
+        behind = max(found.flaw.offset or 0, found.elements[-1].offset + 1 if found.elements else 1, 2)
         start = data.find(_BEGINNING, behind)
         data = b"[" + data[start:] if start > 0 else b""
 
@@ -98,7 +111,7 @@ def _pairs(text: str) -> Iterator[tuple[str, Any]]:
     """Read the keys and values of an object, as our writers lay it out, up to where it cannot be read any more."""
     import json
 
-    decoder, place = json.JSONDecoder(), 1
+    decoder, place = json.JSONDecoder(parse_constant=lambda _: None), 1  # NaN is no JSON; nobody could read it back
     try:
         while True:
             key, place = decoder.raw_decode(text, place)

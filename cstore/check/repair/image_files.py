@@ -6,9 +6,9 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.config import parse_config
-from cstore.oci.schema2 import digest_of
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 

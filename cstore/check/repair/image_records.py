@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cstore.check.repair.image_files import ImageFiles
 from cstore.check.repair.layer_records import Rebuilt
-from cstore.oci.schema2 import digest_of
+from cstore.digests import digest_of
 from cstore.records.codec import now
 from cstore.records.model import Image
 from cstore.records.table import Location
@@ -14,7 +15,6 @@ from cstore.store.places import Shelf
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cstore.check.repair.image_files import ImageFiles
     from cstore.check.repair.survivors import Survivors
     from cstore.records.model import Layer
 
@@ -38,7 +38,7 @@ class ImageRecords:
         """Make a record for every lost image of which a config, the rest of its record or a container tells."""
         found = []
         for image in self._survivors.lost_images:
-            files = self._survivors.image_files[image]
+            files = self._survivors.image_files.get(image) or ImageFiles("", image)
             hint = self._survivors.hint(Shelf.IMAGES, image)
             if files.config is None and not hint and not self._top_by_containers(image):
                 self.lost.append((image, "no config and no container of it is left that says what it is made of"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore.check.repair.from_stores import layers_from_store
 from cstore.check.repair.heal_records import lost_record, wrong_parent
-from cstore.check.repair.plan import Hopeless, Phase, Step
+from cstore.check.repair.plan import Action, Hopeless, Step
 from cstore.errors import ContentDamaged
 from cstore.store.creation import NewLayer, put_layer
 from cstore.store.places import Shelf
@@ -29,13 +30,17 @@ def missing_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopeles
         return
     standing = patient.survivors.standings.get(layer)
     if standing is None or not patient.sources.has_layer(standing.diff_id):
+        from_store = list(layers_from_store(patient, finding, layer))
+        if from_store:
+            yield from from_store
+            return
         wanted = f"it takes the archive {standing.diff_id}" if standing else "nobody knows what was in it"
         yield Hopeless(finding.subject, finding.sentence, wanted, finding.remedy.sentence)
         return
     act = partial(_put, layer, standing)
     what = f"make layer {layer} again"
     subject = finding.subject.with_(kind="layer", id=layer, path="")
-    yield Step(Phase.CONTENTS, subject, what, finding.sentence, f"a source has the archive {standing.diff_id}", act)
+    yield Step(Action.ADD_LAYER, subject, what, finding.sentence, f"a source has the archive {standing.diff_id}", act)
 
 
 def _put(layer: str, standing: Standing, shop: Workshop) -> None:

@@ -13,6 +13,7 @@ from cstore.check.repair.survivors import Survivors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cstore.check.repair.plan import Step
     from cstore.check.repair.sources import Sources
     from cstore.store.context import Context
 
@@ -31,6 +32,8 @@ class Patient:
         self, context: Context, sources: Sources, names: Mapping[str, Sequence[str]], *, remove: bool = False
     ) -> None:
         self.context, self.sources, self.names, self.remove = context, sources, names, remove
+        self.remakes: dict[str, Step | str] = {}
+        """Of layers that have to be made anew: how, or why that cannot be."""
 
     @cached_property
     def census(self) -> Census:

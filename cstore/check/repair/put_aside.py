@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cstore.check.repair.plan import Phase, Step
+from cstore.check.repair.plan import Action, Step
 from cstore.errors import CstoreError, UnsafeID
 from cstore.store.places import Shelf
 
@@ -41,14 +41,15 @@ def put_aside(patient: Patient, finding: Finding) -> Iterator[Step]:
     subject = finding.subject
     if finding.kind in _LEFTOVERS:
         act = partial(_path_aside, subject.path)
-        yield Step(Phase.ASIDE, subject, f"take out {subject.path}", finding.sentence, "nothing owns it", act)
+        yield Step(Action.TAKE_OUT, subject, f"take out {subject.path}", finding.sentence, "nothing owns it", act)
     elif finding.kind == "layer-unaccounted":
         what = f"take out the directory of layer {subject.id}"
-        yield Step(Phase.ASIDE, subject, what, finding.sentence, "no record owns it", partial(layer_aside, subject.id))
+        act = partial(layer_aside, subject.id)
+        yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "no record owns it", act)
     elif subject.kind in _TAKERS:
         what = f"take out {subject.kind} {subject.id} with all that it has"
         act = partial(_TAKERS[subject.kind], subject.id)
-        yield Step(Phase.ASIDE, subject, what, finding.sentence, "it cannot be healed", act)
+        yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "it cannot be healed", act)
 
 
 def _path_aside(path: str, shop: Workshop) -> None:

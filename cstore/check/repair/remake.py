@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cstore.archive.names import clean_name
 from cstore.archive.streams import FileSink
 from cstore.archive.tarsplit import FileEntry, read_lines
-from cstore.check.repair.plan import Phase, Step
+from cstore.check.repair.plan import Action, Step
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import ContentDamaged, CstoreError, LayersMounted, LayerUnknown
 from cstore.fs.scoped import open_beneath
@@ -25,7 +25,7 @@ from cstore.store.places import Shelf
 from cstore.store.quarantine.keeping import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cstore.archive.streams import Sink
     from cstore.check.findings import Finding
@@ -51,7 +51,7 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
     if patient.sources.has_layer(expected):
         evidence = f"a source has the archive {expected}"
         act = partial(remake, layer, expected, None)
-        return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, act)
+        return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
     facts = patient.survivors.facts(layer)
     record = patient.census.layers.get(layer)
     if facts is None or facts.digest not in {"", expected} or (record and facts.size != record.diff_size >= 0):
@@ -59,8 +59,8 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
             return f"it takes the archive {expected}"
         evidence = "packing its files gives the recorded digest"
         act = partial(remake, layer, expected, None)
-        return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, act)
-    donors = find_donors(patient, layer, [problem.name for problem in facts.problems])
+        return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
+    donors = find_donors(patient, layer, {problem.name for problem in facts.problems})
     lacking = [problem for problem in facts.problems if problem.name not in donors]
     if lacking:
         names = ", ".join(repr(os.fsdecode(problem.name)) for problem in lacking[:3])
@@ -68,7 +68,7 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
         return f"the contents of {names}{more} are nowhere in this store; it takes the archive {expected}"
     evidence = "its tar-split and its files" + (f", and {len(donors)} that other layers have" if donors else "")
     act = partial(remake, layer, expected, donors)
-    return Step(Phase.CONTENTS, finding.subject, what, finding.sentence, evidence, act)
+    return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
 
 
 def packed_digest(context: Context, layer: str) -> str:
@@ -95,7 +95,7 @@ def _pack(context: Context, layer: str, sink: Sink) -> None:
     context.driver.write_diff(layer, record.parent or None, sink, record.id_map, base_map)
 
 
-def find_donors(patient: Patient, layer: str, names: Sequence[bytes]) -> Donors:
+def find_donors(patient: Patient, layer: str, names: Collection[bytes]) -> Donors:
     """Look in all other layers for files of these names with the very contents that the layer's tar-split tells."""
     wanted: dict[bytes, FileEntry] = {}
     for line in read_lines(patient.census.layout.tar_split(layer)):
@@ -248,8 +248,8 @@ def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> N
             if entry is not None and writer.driver.is_mounted(record.id, entry.path) and writer.driver.name != "vfs":
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
+        mender.take_identity(staged.tree, record.id)
         if os.path.isdir(target):
-            mender.take_identity(staged.tree, record.id)
             shop.keeper.exchange(target, mender.whole_of(staged.tree), why)
         else:
             shop.keeper.keep(target, why)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cstore.check.checking import check_store
 from cstore.check.findings import Severity
-from cstore.check.foreign_users import leave_to_its_user
 from cstore.check.options import CheckOptions
 from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
@@ -14,6 +13,7 @@ from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ReadOnlyStore, SystemFailure
 from cstore.fs.writable import is_writable
+from cstore.store.neighbours import require_image_store
 from cstore.store.quarantine import keeping
 from cstore.values import Value
 
@@ -94,14 +94,15 @@ def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> 
 
     Raises:
         ReadOnlyStore: nothing can be written to it. `check` works.
-        Unsupported: this is root, and it is an ordinary user's.
+        Unsupported: this is root, and it is an ordinary user's; or things would be taken out that are damaged only
+            because the image store is not mounted.
         SourceUnusable: a source is not there.
         LockTimeout: another repair is at work, or a writer was busy for too long.
     """
     if not options.dry_run and not is_writable(context.layout.graph_root):
         raise ReadOnlyStore("repair", context.layout.graph_root)
-    if not options.dry_run:
-        leave_to_its_user(context.layout)
+    if options.remove and not options.dry_run:
+        require_image_store(context.layout)
     sources = Sources(context, options.sources)
     try:
         return _Repair(context, options, sources).run()
@@ -126,7 +127,7 @@ class _Repair:
             return self._result(report, "")
         with keeping(self._context, self._options.by) as keeper:
             shop = Workshop(self._context, keeper, self._sources)
-            tried: set[tuple[int, str, str, str]] = set()
+            tried: set[object] = set()
             report = self._check()
             for _ in range(_MOST_ROUNDS):
                 plan = self._plan(report)

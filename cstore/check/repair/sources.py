@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from cstore.archive.compression import Compression, open_decoder, sniff
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.archive.streams import ReadInto
+    from cstore.records.model import Image, Layer
     from cstore.store.context import Context
     from cstore.store.store import Store
 
@@ -37,6 +38,22 @@ class _Piece(Value):
     given: str
     start: int = 0
     size: int = -1
+
+
+class StoredLayer(Value):
+    """A layer of a source store: which store, as it was given, and the record there."""
+
+    given: str
+    store: Store
+    record: Layer
+
+
+class StoredImage(Value):
+    """The same of an image."""
+
+    given: str
+    store: Store
+    record: Image
 
 
 class Sources:
@@ -72,15 +89,24 @@ class Sources:
         self._look()
         piece = self._layers.get(diff_id)
         if piece is not None:
-            with _opened(piece) as fd:
+            with self._opened(piece) as fd:
                 yield fd
             return
+        failure: CstoreError | None = None
         for _, store in self._stores:
             layer = next((found for found in store.layers.list() if found.diff_digest == diff_id), None)
-            if layer is not None:
-                with self._spooled(store, layer.id) as fd:
-                    yield fd
+            if layer is None:
+                continue
+            with ExitStack() as stack:
+                try:
+                    fd = stack.enter_context(self.spooled(store, layer.id))
+                except CstoreError as error:  # it has lost the layer, too; another may have it
+                    failure = error
+                    continue
+                yield fd
                 return
+        if failure is not None:
+            raise failure
         yield None
 
     def has_layer(self, diff_id: str) -> bool:
@@ -102,8 +128,8 @@ class Sources:
         self._look()
         piece = self._blobs.get(digest)
         if piece is not None:
-            with _opened(piece) as fd, open(fd, "rb", closefd=False) as file:
-                data = file.read(_SMALL)
+            with _open(piece) as file:
+                data = os.pread(file.fileno(), piece.size if piece.size >= 0 else _SMALL, piece.start)
             self._used.add(piece.given)
             return data if digest == f"sha256:{hashlib.sha256(data).hexdigest()}" else None
         for given, store in self._stores:
@@ -138,6 +164,26 @@ class Sources:
                     continue
         return None
 
+    def stored_layer(self, layer: str) -> StoredLayer | None:
+        """The layer of that very ID in the first source store that has one."""
+        self._look()
+        for given, store in self._stores:
+            found = store.layers.find(layer)
+            if found is not None and found.id == layer:
+                self._used.add(given)
+                return StoredLayer(given, store, found)
+        return None
+
+    def stored_image(self, image: str) -> StoredImage | None:
+        """The image of that very ID in the first source store that has one."""
+        self._look()
+        for given, store in self._stores:
+            found = store.images.find(image)
+            if found is not None and found.id == image:
+                self._used.add(given)
+                return StoredImage(given, store, found)
+        return None
+
     # ── what there is ──
 
     def _look(self) -> None:
@@ -146,13 +192,19 @@ class Sources:
         self._looked = True
         for path in self.given:
             if os.path.isdir(path) and (drivers := _drivers_of(path)):
-                self._stores += [(path, _open_store(path, driver)) for driver in drivers]
+                others = [driver for driver in drivers if self._is_other(path, driver)]
+                self._stores += [(path, _open_store(path, driver)) for driver in others]
             elif os.path.isdir(path):
                 for folder, _, names in os.walk(path):
                     for name in sorted(names):
                         self._look_into(os.path.join(folder, name), path)
             else:
                 self._look_into(path, path)
+
+    def _is_other(self, path: str, driver: str) -> bool:
+        """Whether a store is another than the one that is repaired: a root can have a store of each driver."""
+        layout = self._context.layout
+        return driver != layout.driver or not os.path.samefile(path, layout.graph_root)
 
     def _look_into(self, path: str, given: str) -> None:
         """Note a file by its digests, and the members of a tar by theirs."""
@@ -166,34 +218,73 @@ class Sources:
 
     def _plain(self, path: str) -> str:
         """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
-        import tempfile
-
         with open(path, "rb") as file:
             if sniff(file.read(_LONGEST_MAGIC)) is Compression.NONE:
                 return path
             file.seek(0)
-            copy = tempfile.TemporaryFile(dir=self._context.layout.graph_root)  # noqa: SIM115  - kept as long as we are
+            copy = self._scratch()  # kept as long as we are
             self._copies.append(copy)
-            for view in _decompressed(file.fileno(), path):
-                copy.write(view)
-            copy.flush()
+            for view in _decompressed(FileReader(file.fileno(), path)):
+                self._append(copy, view)
         return f"/proc/self/fd/{copy.fileno()}"
 
     def _note(self, piece: _Piece) -> None:
-        with _opened(piece) as fd:
-            raw, plain, size = _digests(fd, piece)
+        with _open(piece) as file:
+            raw, plain, size = _digests(file.fileno(), piece)
         self._layers.setdefault(plain, piece)
         if size <= _SMALL:
             self._blobs.setdefault(raw, piece)
 
     @contextmanager
-    def _spooled(self, store: Store, layer: str) -> Iterator[int]:
-        """Write a layer of another store into a file that has no name, and give that."""
+    def _opened(self, piece: _Piece) -> Iterator[int]:
+        """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
+        with _open(piece) as file:
+            if piece.size < 0:
+                yield file.fileno()
+                return
+            with self._scratch() as copy:
+                reader, buffer = _PieceReader(file.fileno(), piece), memoryview(bytearray(BUFFER_SIZE))
+                while count := reader.readinto(buffer):
+                    self._append(copy, buffer[:count])
+                if reader.left:
+                    raise SourceUnusable(piece.path, "it ends in the midst of a member")
+                os.lseek(copy.fileno(), 0, os.SEEK_SET)
+                yield copy.fileno()
+
+    def _scratch(self) -> IO[bytes]:
+        """Make a file without a name on the store's file system, which has room for layers as /tmp may not.
+
+        Raises:
+            SystemFailure: it cannot be made.
+        """
         import tempfile
 
+        folder = self._context.layout.graph_root
+        try:
+            return tempfile.TemporaryFile(dir=folder, buffering=0)
+        except OSError as error:
+            raise SystemFailure("make a scratch file in", folder, error) from None
+
+    def _append(self, copy: IO[bytes], data: bytes | memoryview) -> None:
+        """Write all of `data` to a scratch file.
+
+        Raises:
+            SystemFailure: there is no space for it.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(copy.fileno(), rest) :]
+        except OSError as error:
+            folder = self._context.layout.graph_root
+            raise SystemFailure("write a scratch file in", folder, error) from None
+
+    @contextmanager
+    def spooled(self, store: Store, layer: str) -> Iterator[int]:
+        """Write a layer of another store into a file that has no name, and give that."""
         from cstore.archive.streams import FileSink
 
-        with tempfile.TemporaryFile(dir=self._context.layout.graph_root) as file:
+        with self._scratch() as file:
             store.layers.diff(layer, FileSink(file.fileno()), compression=Compression.NONE)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             yield file.fileno()
@@ -209,64 +300,61 @@ def _open_store(path: str, driver: str) -> Store:
     from cstore.store.store import open_store
 
     run_root = os.path.join(path, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
-    return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)))
+    return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)), degraded=True)
 
 
-@contextmanager
-def _opened(piece: _Piece) -> Iterator[int]:
-    """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
-    import tempfile
+def _open(piece: _Piece) -> IO[bytes]:
+    """Open the file that a piece is in.
 
+    Raises:
+        SystemFailure: it cannot be read any more.
+    """
     try:
-        fd = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC)
+        return open(os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
     except OSError as error:
         raise SystemFailure("read", piece.path, error) from None
-    try:
-        if piece.size < 0:
-            yield fd
-            return
-        with tempfile.TemporaryFile() as copy:
-            left, place = piece.size, piece.start
-            while left:
-                block = os.pread(fd, min(left, 1 << 20), place)
-                if not block:
-                    raise SourceUnusable(piece.path, "it ends in the midst of a member")
-                copy.write(block)
-                place, left = place + len(block), left - len(block)
-            copy.flush()
-            os.lseek(copy.fileno(), 0, os.SEEK_SET)
-            yield copy.fileno()
-    finally:
-        os.close(fd)
+
+
+class _PieceReader:
+    """Reads a piece where it lies. `left` is how much of it is still to come, if its length is known."""
+
+    def __init__(self, fd: int, piece: _Piece) -> None:
+        self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ReadInto`."""
+        try:
+            count = os.preadv(self._fd, [buffer if self.left < 0 else buffer[: self.left]], self._place)
+        except OSError as error:
+            raise SystemFailure("read", self._path, error) from None
+        self._place += count
+        if self.left >= 0:
+            self.left -= count
+        return count
 
 
 def _digests(fd: int, piece: _Piece) -> tuple[str, str, int]:
-    """Hash a file as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
+    """Hash a piece as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
     raw = hashlib.sha256(usedforsecurity=False)
-    size = 0
-    while block := os.pread(fd, 1 << 20, size):
-        raw.update(block)
-        size += len(block)
+    buffer, reader, size = memoryview(bytearray(BUFFER_SIZE)), _PieceReader(fd, piece), 0
+    while count := reader.readinto(buffer):
+        raw.update(buffer[:count])
+        size += count
     plain = hashlib.sha256(usedforsecurity=False)
-    os.lseek(fd, 0, os.SEEK_SET)
     try:
-        for view in _decompressed(fd, piece.path):
+        for view in _decompressed(_PieceReader(fd, piece)):
             plain.update(view)
     except ArchiveError:
         plain.update(b"broken")
     return f"sha256:{raw.hexdigest()}", f"sha256:{plain.hexdigest()}", size
 
 
-def _decompressed(fd: int, path: str) -> Iterator[memoryview]:
-    source: ReadInto = _decoder(fd, path)
+def _decompressed(source: ReadInto) -> Iterator[memoryview]:
+    peeking = PeekingReader(source)
+    decoder = open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
     buffer = memoryview(bytearray(BUFFER_SIZE))
-    while count := fill(source, buffer):
+    while count := fill(decoder, buffer):
         yield buffer[:count]
-
-
-def _decoder(fd: int, path: str) -> ReadInto:
-    peeking = PeekingReader(FileReader(fd, path))
-    return open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
 
 
 def _members(path: str, given: str) -> Iterator[_Piece]:

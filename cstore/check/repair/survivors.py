@@ -10,16 +10,18 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cstore.check.census import driver_place
 from cstore.check.repair.facts import ArchiveFacts, archive_facts
-from cstore.check.repair.hints import Hints, gather_hints
+from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
 from cstore.drivers.mending import open_mender
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, ForeignThing
+from cstore.fs import within
 from cstore.ids import flaw_of_id
 from cstore.oci.chain import layer_ids, next_layer_id
+from cstore.store.context import driver_place
 from cstore.store.evidence import transient_containers, transient_layers
 from cstore.store.lookup import tree_names
+from cstore.store.places import Shelf
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from cstore.check.census import Census
     from cstore.drivers.mending import Mender
-    from cstore.store.places import Shelf
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _LARGEST_TEXT = 4 << 20
@@ -165,9 +166,9 @@ class Survivors:
 
     @cached_property
     def lost_images(self) -> list[str]:
-        """Images with data and without a record."""
+        """Images without a record that have data, or a row in a damaged record file."""
         known = set(self.census.images.ids())
-        return [image for image in self.image_files if image not in known]
+        return [image for image in (*self.image_files, *self._in_rows(Shelf.IMAGES)) if image not in known]
 
     # ── containers ──
 
@@ -179,11 +180,19 @@ class Survivors:
 
     @cached_property
     def lost_containers(self) -> list[str]:
-        """Containers with a directory that is not empty, and without a record."""
+        """Containers without a record that have a directory that is not empty, or a row in a damaged record file."""
         known = set(self.census.containers.ids()) | transient_containers(self.census.layout)
-        return [
-            name for name, path in self.container_directories.items() if name not in known and next(_files(path), None)
-        ]
+        filled = [name for name, path in self.container_directories.items() if next(_files(path), None)]
+        rows = [name for name in self._in_rows(Shelf.CONTAINERS) if name not in filled]
+        return [name for name in (*filled, *rows) if name not in known]
+
+    def _in_rows(self, shelf: Shelf) -> list[str]:
+        """The IDs in rows of damaged record files that tell a name or a layer, though the item may have no file."""
+        if shelf not in self.census.suspect:
+            return []
+        rows = rows_in_files(self.census, shelf)
+        named = [n for n, row in rows.items() if (row.get("layer") or row.get("names")) and not flaw_of_id(n)]
+        return [name for name in named if shelf is not Shelf.IMAGES or name not in self.image_files]
 
     def ids_in_files_of(self, container: str) -> list[str]:
         """All IDs that the engine wrote into a container's files, most frequent first."""
@@ -226,12 +235,10 @@ def _files(folder: str) -> Iterator[str]:
 def _text(path: str) -> str:
     """The text of a file, if it is one that a person could read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        fd = within.open_file(*os.path.split(path), limit=_LARGEST_TEXT)
+    except (OSError, ForeignThing):
         return ""
     with open(fd, "rb") as file:
-        if not os.path.isfile(path) or os.fstat(fd).st_size > _LARGEST_TEXT:
-            return ""
         try:
             return file.read(_LARGEST_TEXT).decode(errors="replace")
         except OSError:

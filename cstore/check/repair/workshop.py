@@ -8,11 +8,11 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from cstore.check.census import driver_place
 from cstore.drivers.mending import open_mender
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.records import bigdata
+from cstore.store.context import driver_place
 from cstore.store.places import Shelf
 from cstore.store.session import writing
 
@@ -50,6 +50,7 @@ class Workshop:
     @contextmanager
     def locked(self) -> Iterator[Writer]:
         """Hold all locks of the store. What a dead writer left is not touched: it may be what is being healed."""
+        self.keeper.take_lock()
         with writing(self.context, *Shelf, graph=True, recovering=False) as writer:
             yield writer
 

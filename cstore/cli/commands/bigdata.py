@@ -8,6 +8,9 @@ from cstore.cli.session import Intent, Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import BufferedReader
+
+_PIECE = 1 << 20
 
 
 @command("list-layer-data", example="cstore list-layer-data base")
@@ -27,7 +30,7 @@ def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 
     FILE is touched only once the item has been found.
     """
-    write_out(session, session.open(Intent.RECORDS).layers.get_data(layer, item), file)
+    write_out(session, session.open(Intent.RECORDS).layers.open_data(layer, item), file)
 
 
 @command("set-layer-data", example="cstore set-layer-data -f sbom.json base sbom")
@@ -39,10 +42,7 @@ def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 
     It takes the place of one with the same name, in one step.
     """
-    from cstore.cli.files import read_whole
-
-    data = read_whole(file)
-    session.open(Intent.WRITE).layers.set_data(layer, item, data)
+    session.open(Intent.WRITE).layers.set_data(layer, item, file or 0)
 
 
 def show_items(session: Session, items: Sequence[str]) -> None:
@@ -55,9 +55,10 @@ def show_items(session: Session, items: Sequence[str]) -> None:
         session.lines(items)
 
 
-def write_out(session: Session, data: bytes, file: str) -> None:
+def write_out(session: Session, data: BufferedReader, file: str) -> None:
     """Write a data item to a file, or to standard output if there is none."""
     from cstore.cli.files import result_file
 
-    with result_file(file, sync=session.config.sync, binary=False) as sink:
-        sink.write(data)
+    with data, result_file(file, sync=session.config.sync, binary=False) as sink:
+        while piece := data.read(_PIECE):
+            sink.write(piece)

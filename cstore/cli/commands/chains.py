@@ -116,8 +116,9 @@ def export_chain(session: Session, /, named: str, file: str, quiet: bool, **sinc
 
 @command("release", example="cstore release sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")
 @words("named", "LAYER")
+@switch("-y", "--yes", help="Do not ask before, as is done on a terminal.")
 @json_option
-def release(session: Session, named: tuple[str, ...]) -> None:
+def release(session: Session, named: tuple[str, ...], yes: bool) -> None:
     """Delete layers that nothing holds any more.
 
     Those beneath that are free then go with them. LAYER is a ChainID, or the ID or name of a layer. Another layer
@@ -125,8 +126,11 @@ def release(session: Session, named: tuple[str, ...]) -> None:
     uppermost first.
     """
     from cstore.cli.output import docker as output
+    from cstore.cli.output.asking import may_delete
 
     layers = _layer_store(session)
+    if not may_delete("layer", named, yes=yes):
+        return
     freed = []
     for name in named:
         try:

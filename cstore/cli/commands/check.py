@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError, InvalidDuration, NotChecked
+from cstore.errors import CstoreError, InvalidDuration, NoStore, NotChecked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @texts("--layer", metavar="LAYER", help="Check this layer only; may be repeated.")
 @texts("--image", metavar="IMAGE", help="Check this image and its layers only; may be repeated.")
 @text("--max-duration", metavar="DURATION", help="Stop reading contents after so long; the next check goes on there.")
+@switch("--require-store", help="Fail with exit status 3 if there is no store, instead of finding nothing wrong.")
 @json_option
 def check(session: Session, /, **wanted: Any) -> None:
     """Look for damage in the store.
@@ -40,13 +41,13 @@ def check(session: Session, /, **wanted: Any) -> None:
     nothing uses. What something sound still needs stays. All of it can be brought back with `cstore repair --undo`.
     Nothing is taken out as long as a record file is damaged. `cstore repair` heals instead.
 
-    Exit status: 0 nothing was found that is more than cosmetic, 1 something was, 2 the command line made no sense,
-    3 the store could not be checked, so nothing can be said about it.
+    Exit status: 0 nothing was found that is more than cosmetic, 1 something was, or with --repair is still there, 2 the
+    command line made no sense, 3 the store could not be checked, so nothing can be said about it.
     """
     from cstore.cli.output import findings
 
     options = _options(wanted)
-    report = _checked(session, options)
+    report = _checked(session, options, required=bool(wanted["require_store"]))
     removed = _removed(session, report, wanted)
     if session.json:
         session.document(findings.document(report, removed))
@@ -57,7 +58,7 @@ def check(session: Session, /, **wanted: Any) -> None:
     if removed is None:
         _conclude(session, report)
     else:
-        _tell_removed(session, report, removed, containers=bool(wanted["force"]))
+        _tell_removed(session, report, removed)
 
 
 def _options(wanted: dict[str, Any]) -> CheckOptions:
@@ -76,8 +77,8 @@ def _options(wanted: dict[str, Any]) -> CheckOptions:
     return options
 
 
-def _checked(session: Session, options: CheckOptions) -> Report:
-    """Open the store and check it.
+def _checked(session: Session, options: CheckOptions, *, required: bool) -> Report:
+    """Open the store and check it. `required`: there has to be one.
 
     Raises:
         NotChecked: whatever went wrong with that.
@@ -89,6 +90,8 @@ def _checked(session: Session, options: CheckOptions) -> Report:
 
     try:
         store = session.open(Intent.CONTENT)
+        if required and not store.is_made:
+            raise NoStore(store.config.graph_root)
         if options.max_duration is not None:
             memory = place_of_memory(read_environment(), store.config.graph_root, store.driver_name)
             options = options.with_(memory=memory)
@@ -132,7 +135,7 @@ def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Remove
     return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
 
 
-def _tell_removed(session: Session, report: Report, removed: Removed, *, containers: bool) -> None:
+def _tell_removed(session: Session, report: Report, removed: Removed) -> None:
     """Say what stayed and why, and how it ended: well, if nothing that was found is there any more."""
     from cstore.cli.output.findings import counts
     from cstore.cli.output.streams import say
@@ -140,8 +143,7 @@ def _tell_removed(session: Session, report: Report, removed: Removed, *, contain
     for kind, identifier, error in removed.failed:
         session.report(error, f"deleting {kind} {identifier}")
     gone = set(removed.done)
-    subjects = [finding.subject for finding in report.serious if containers or finding.subject.kind != "container"]
-    left = [subject for subject in subjects if (subject.kind, subject.id) not in gone]
+    left = [subject for one in report.serious if ((subject := one.subject).kind, subject.id) not in gone]
     session.failed = session.failed or bool(removed.failed) or any(not _went(session, subject) for subject in left)
     if session.failed and not session.json:
         say(counts(report))

@@ -66,18 +66,22 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
 
 @command("release-image", example="cstore release-image app")
 @words("named", "IMAGE")
+@switch("-y", "--yes", help="Do not ask before, as is done on a terminal.")
 @json_option
-def release_image(session: Session, named: tuple[str, ...]) -> None:
+def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
     """Delete images, and layers that are free then.
 
     A line is printed for each name, image and ChainID that goes, as Docker prints them. Images that were made from an
     image are no obstacle; a container is.
     """
     from cstore.cli.output import docker as output
+    from cstore.cli.output.asking import may_delete
     from cstore.docker import ImageStore
 
     store = session.open(Intent.WRITE)
     images = ImageStore(store)
+    if not may_delete("image", named, yes=yes):
+        return
     done = []
     for word_ in named:
         try:

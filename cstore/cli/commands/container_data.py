@@ -24,7 +24,7 @@ def get_container_data(session: Session, container: str, item: str, file: str) -
 
     FILE is touched only once the item has been found.
     """
-    write_out(session, session.open(Intent.RECORDS).containers.get_data(container, item), file)
+    write_out(session, session.open(Intent.RECORDS).containers.open_data(container, item), file)
 
 
 @command("get-container-data-size", example="cstore get-container-data-size web config")
@@ -52,10 +52,7 @@ def set_container_data(session: Session, container: str, item: str, file: str) -
 
     It takes the place of one with the same name, in one step.
     """
-    from cstore.cli.files import read_whole
-
-    data = read_whole(file)
-    session.open(Intent.WRITE).containers.set_data(container, item, data)
+    session.open(Intent.WRITE).containers.set_data(container, item, file or 0)
 
 
 @command("get-container-dir", example="cstore get-container-dir web")

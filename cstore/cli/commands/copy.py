@@ -20,7 +20,8 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, qu
     """Copy files into a layer, or out of one.
 
     A file becomes the target itself; what is in a directory goes into the target. A path in a layer never leads out of
-    it, whatever links it meets. A PATH without LAYER is one of the host, for the target too.
+    it, whatever links it meets. A PATH without LAYER is one of the host, for the target too; so is one that begins with
+    / or . before its first colon.
     """
     from cstore.cli.output.progress import progress_bar
 
@@ -34,6 +35,8 @@ def _spot(text: str) -> Spot:
     from cstore.store import Spot
 
     layer, colon, path = text.partition(":")
+    if text.startswith(("/", "./", "../")):  # no tool gives a layer such a name
+        return Spot(path=text)
     return Spot(path=path, layer=layer) if colon else Spot(path=text)
 
 

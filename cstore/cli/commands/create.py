@@ -33,23 +33,29 @@ def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
 @word("parent", "PARENT", required=False)
 @layer_options
 @text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
+@text("--expect", metavar="DIGEST", help="Refuse an archive of another digest, compressed or uncompressed.")
+@switch("--reuse", help="Take a layer that has the same contents above the same parent already, if there is one.")
+@switch("--id-only", help="Print the ID alone.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
-def import_layer(session: Session, /, parent: str, file: str, quiet: bool, **wanted: Any) -> None:
+def import_layer(session: Session, /, parent: str, file: str, *, quiet: bool, id_only: bool, **wanted: Any) -> None:
     """Make a layer of a tar archive.
 
     The archive may be plain, or compressed with gzip, zstd, bzip2 or xz. It is applied on top of PARENT. If anything
-    goes wrong, no layer remains. The new ID is printed, and a line for each name.
+    goes wrong, no layer remains. The layer's ID is printed, and a line for each name.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
 
-    request = new_layer(parent, wanted)
+    request = new_layer(parent, wanted).with_(expect=wanted["expect"], reuse=wanted["reuse"])
     with archive_source(file) as source:
         store = session.open(Intent.WRITE)
         with progress_bar("importing", size_of(source), quiet=quiet) as progress:
             layer = store.layers.put(request, source, progress)
-    _show(session, layer)
+    if id_only and not session.json:
+        session.lines([layer.id])
+    else:
+        _show(session, layer)
 
 
 @command("create-storage-layer", example="cstore create-storage-layer --id scratch")

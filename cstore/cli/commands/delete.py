@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cstore import Container, Image, Layer
+    from cstore.store import Item
+
 
 @command("delete", example="cstore delete old-container old-image")
 @words("items", "ITEM")
@@ -20,7 +23,10 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
     Each ITEM is looked for among containers, images and layers, in this order. A container takes its layer with it, an
     image leaves its layers. What is mounted is unmounted first.
     """
-    _each(session, items, session.open(Intent.WRITE).delete)
+    from cstore.store.lookup import CONTAINER_FIRST
+
+    store = session.open(Intent.WRITE)
+    _each(session, items, store.delete, lambda item: _described(store.find(item, CONTAINER_FIRST)))
 
 
 @command("delete-layer", example="cstore delete-layer app base")
@@ -31,7 +37,8 @@ def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
 
     A layer that another layer, an image or a container still needs stays, and the error says which.
     """
-    _each(session, layers, session.open(Intent.WRITE).layers.delete)
+    store = session.open(Intent.WRITE)
+    _each(session, layers, store.layers.delete, lambda item: _said("layer", store.layers.find(item)))
 
 
 @command("delete-image", example="cstore delete-image --test debian\ncstore delete-image debian alpine")
@@ -51,6 +58,7 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
     results: dict[str, dict[str, object]] = {}
     for name in images:
         try:
+            gone = _said("image", store.images.find(name)) if session.styled else ""
             layers = store.images.delete(name, commit=not test)
         except CstoreError as error:
             results[name] = {"error": error.peer}
@@ -59,6 +67,8 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
         results[name] = {"deleted-layers": list(layers)} if layers else {}
         for layer in () if session.json else layers:
             say(f"{name}: {layer}")
+        if gone:
+            session.lines([f"{'would delete' if test else 'deleted'} {gone}"])
     if session.json:
         session.document(structured.mapping(results))
 
@@ -72,20 +82,38 @@ def delete_container(session: Session, containers: tuple[str, ...]) -> None:
     Its layer, data items and directories go with a container. CONTAINER may also be the ID of its layer. What is
     mounted is unmounted first.
     """
-    _each(session, containers, session.open(Intent.WRITE).containers.delete)
+    store = session.open(Intent.WRITE)
+    _each(session, containers, store.containers.delete, lambda item: _said("container", store.containers.find(item)))
 
 
-def _each(session: Session, items: tuple[str, ...], remove: Callable[[str], None]) -> None:
-    """Remove one item after another, whatever becomes of those before it."""
+def _each(
+    session: Session, items: tuple[str, ...], remove: Callable[[str], None], describe: Callable[[str], str]
+) -> None:
+    """Remove one item after another, whatever becomes of those before it; a person hears what each was."""
     from cstore.cli.output import structured
 
     results: dict[str, str] = {}
     for item in items:
         results[item] = ""
+        gone = describe(item) if session.styled else ""
         try:
             remove(item)
         except CstoreError as error:
             results[item] = error.peer
             session.report(error, item)
+        else:
+            session.lines([f"deleted {gone}"] if gone else ())
     if session.json:
         session.document(structured.mapping(results))
+
+
+def _described(item: Item | None) -> str:
+    return "" if item is None else f"{item.kind} {item.id}"
+
+
+def _said(kind: str, record: Layer | Image | Container | None) -> str:
+    """What is about to go, for a person: its kind, its ID and its names."""
+    if record is None:
+        return ""
+    names = f" ({', '.join(record.names)})" if record.names else ""
+    return f"{kind} {record.id}{names}"

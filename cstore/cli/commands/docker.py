@@ -162,10 +162,11 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
 def docker_import(session: Session, /, root: str, docker_driver: str, images: tuple[str, ...], **wanted: bool) -> None:
     """Import images from a Docker data root.
 
-    ROOT is the daemon's data root; the daemon need not run, and nothing is written there. IMAGE is a name, an ID,
-    or the beginning of one. Every layer is put together again and held to its digest; the result is as if Podman
-    had taken the image from the daemon. An image that cannot be imported leaves nothing behind, and the others are
-    imported all the same. A line is printed for each name, or for the ID of an image without one.
+    ROOT is the daemon's data root; the daemon need not run, and nothing is written there. IMAGE is a name, which
+    the image keeps, without its others; or an ID or the beginning of one, which brings all of its names. Every
+    layer is put together again and held to its digest; the result is as if Podman had taken the image from the
+    daemon. An image that cannot be imported leaves nothing behind, and the others are imported all the same. A line
+    is printed for each name, or for the ID of an image without one.
     """
     from cstore.cli.output import docker as output
 
@@ -173,9 +174,9 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
     chosen = _chosen(session, source, images, everything=wanted["all"])
     store = session.open(Intent.WRITE)
     done = []
-    for image in chosen:
+    for image, names in chosen:
         try:
-            imported = _import(source, image, store, **wanted)
+            imported = _import(source, image, names, store, **wanted)
         except CstoreError as error:
             session.complain(error, image.names[0] if image.names else image.id)
             continue
@@ -199,29 +200,41 @@ def _take_over_notes(source: DockerRoot, done: Sequence[Imported], store: Store)
 
 
 def _import(
-    source: DockerRoot, image: DockerImage, store: Store, *, podman_names: bool, quiet: bool, **_: bool
+    source: DockerRoot,
+    image: DockerImage,
+    names: Sequence[str],
+    store: Store,
+    *,
+    podman_names: bool,
+    quiet: bool,
+    **_: bool,
 ) -> Imported:
     from cstore.cli.output.progress import progress_bar
     from cstore.docker.root.importing import import_image
 
     with progress_bar("importing", None, quiet=quiet) as progress:
-        return import_image(source, image, store, podman_names=podman_names, progress=progress)
+        return import_image(source, image, store, names=names, podman_names=podman_names, progress=progress)
 
 
 def _chosen(
     session: Session, source: DockerRoot, words_: tuple[str, ...], *, everything: bool
-) -> Sequence[DockerImage]:
+) -> Sequence[tuple[DockerImage, Sequence[str]]]:
+    """Find images, and the names that each of them gets: those that it was asked for by, or all."""
+    from cstore.docker.root.imagedb import names_meant
+
     if everything == bool(words_):
         raise InvalidOption("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
     if everything:
-        return list(source.images.values())
-    found = []
-    for image in words_:
+        return [(image, image.names) for image in source.images.values()]
+    found: dict[str, list[str]] = {}
+    for word_ in words_:
         try:
-            found.append(source.image(image))
+            image = source.image(word_)
         except CstoreError as error:
-            session.complain(error, image)
-    return found
+            session.complain(error, word_)
+            continue
+        found.setdefault(image.id, []).extend(names_meant(image, word_) or image.names)
+    return [(source.images[image_id], tuple(dict.fromkeys(names))) for image_id, names in found.items()]
 
 
 def _opened(session: Session, root: str, driver: str) -> DockerRoot:

@@ -6,33 +6,77 @@ from cstore.cli.command import command, json_option, switch, text
 from cstore.cli.session import Intent, Session
 from cstore.errors import InvalidDuration
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
-@command("gc", example="cstore gc --dry-run\ncstore gc --verbose\ncstore gc --quarantine 720h")
+    from cstore import Store
+
+_MOST_NAMED = 5
+
+
+@command("gc", example="cstore gc --dry-run\ncstore gc --verbose\ncstore gc --foreign\ncstore gc --quarantine 720h")
 @switch("--dry-run", help="Remove nothing; list what would be removed.")
 @switch("-v", "--verbose", help="List what was removed. On a terminal, that is the default.")
 @switch("-q", "--quiet", help="List nothing, on a terminal too.")
+@switch("--foreign", help="Move what has a name that no tool gives into quarantine.")
 @text("--quarantine", metavar="AGE", help="Throw away what repairs took out of the store longer ago than AGE, too.")
+@switch("-y", "--yes", help="Do not ask before --foreign and --quarantine, as is done on a terminal.")
 @json_option
-def gc(session: Session, dry_run: bool, verbose: bool, quiet: bool, quarantine: str) -> None:
+def gc(session: Session, /, **wanted: Any) -> None:
     """Remove what no record owns.
 
-    That is what a process left that was killed while it made or removed something: directories, files, and layers that
-    never became whole. Nothing is unmounted.
+    That is what interrupted commands left behind: directories, files, links, data items that were never recorded, and
+    layers that never became whole. Nothing is unmounted. What has a name that no tool gives, such as a backup that
+    somebody made beside the layers, is named and left alone; with --foreign it goes into quarantine, from which
+    `cstore repair --undo` brings it back.
     """
     from cstore.cli.output import plain, structured
 
-    store = session.open(Intent.RECORDS if dry_run else Intent.WRITE)
-    age = _age(quarantine) if quarantine else None
-    found = store.gc(dry_run=dry_run, quarantine_age=age)
-    listed = dry_run or verbose
+    dry_run = bool(wanted["dry_run"])
+    store = session.open(Intent.CONTENT if dry_run else Intent.WRITE)
+    age = _age(str(wanted["quarantine"])) if wanted["quarantine"] else None
+    if not dry_run and not _agreed(store, age, wanted):
+        return
+    found = store.gc(dry_run=dry_run, quarantine_age=age, foreign=bool(wanted["foreign"]))
+    listed = dry_run or wanted["verbose"]
     if session.json:
         session.document(structured.leftovers(found) if listed else "")
-    elif session.styled and not quiet:
+    elif session.styled and not wanted["quiet"]:
         from cstore.cli.output import styled
 
         styled.leftovers(found, removed=not dry_run)
-    elif listed and not quiet:
+    elif listed and not wanted["quiet"]:
         session.lines(plain.leftovers(found))
+    if not (wanted["foreign"] or wanted["quiet"]):
+        _tell_foreign(session, store)
+
+
+def _agreed(store: Store, age: float | None, wanted: Mapping[str, Any]) -> bool:
+    """Ask a person about what was asked for beyond leftovers, with a list of it."""
+    from cstore.cli.output import plain
+    from cstore.cli.output.asking import agreed, can_ask
+    from cstore.cli.output.streams import say
+
+    if wanted["yes"] or not (wanted["foreign"] or age is not None) or not can_ask():
+        return True
+    found = store.gc(dry_run=True, quarantine_age=age, foreign=bool(wanted["foreign"]))
+    asked = [each for each in found if each.kind in {"foreign", "quarantine"}]
+    for line in plain.leftovers(asked):
+        say(line)
+    thrown = any(each.kind == "quarantine" for each in asked)
+    verb = "Delete what is in quarantine for good" if thrown else "Move these into quarantine"
+    return not asked or agreed(f"{verb}?")
+
+
+def _tell_foreign(session: Session, store: Store) -> None:
+    found = store.foreign()
+    if not found:
+        return
+    names = ", ".join(each.path for each in found[:_MOST_NAMED])
+    more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    session.warn([f"left alone, as no tool gives such a name: {names}{more} (cstore gc --foreign moves it aside)"])
 
 
 def _age(text: str) -> float:

@@ -24,7 +24,7 @@ def get_image_data(session: Session, image: str, item: str, file: str) -> None:
 
     FILE is touched only once the item has been found.
     """
-    write_out(session, session.open(Intent.RECORDS).images.get_data(image, item), file)
+    write_out(session, session.open(Intent.RECORDS).images.open_data(image, item), file)
 
 
 @command("get-image-data-size", example="cstore get-image-data-size debian manifest")
@@ -56,10 +56,7 @@ def set_image_data(session: Session, image: str, item: str, file: str) -> None:
     It takes the place of one with the same name. Items whose names begin with "manifest" are manifests, and their
     digests find the image.
     """
-    from cstore.cli.files import read_whole
-
-    data = read_whole(file)
-    session.open(Intent.WRITE).images.set_data(image, item, data)
+    session.open(Intent.WRITE).images.set_data(image, item, file or 0)
 
 
 @command("get-image-dir", example="cstore get-image-dir debian")

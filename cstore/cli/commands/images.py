@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def create_image(session: Session, /, layer: str, metadata: str, metadata_file: str, **wanted: Any) -> None:
     """Create an image of layers.
 
-    The image is what LAYER holds, with all layers below it, or nothing. Its ID is printed, and a line for each of its
-    names.
+    The image is what LAYER holds, with all layers below it, or nothing. It has no manifest yet, and podman images
+    refuses to list a store with such an image. Its ID is printed, and a line for each of its names.
     """
     from cstore import NewImage
     from cstore.cli.files import read_whole
@@ -36,6 +36,8 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
         metadata = read_whole(metadata_file).decode(errors="replace")
     request = NewImage(id=wanted["id"], names=wanted["name"], layer=layer, metadata=metadata, digest=wanted["digest"])
     image = session.open(Intent.WRITE).images.create(request)
+    warning = f"image {image.id} has no manifest, and podman images refuses to list a store with such an image"
+    session.warn([f"{warning} (cstore import makes a whole image of a tar)"])
     if session.json:
         session.document(structured.image(image))
     else:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, switch, words
+from cstore.cli.command import command, json_option, switch, text, words
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.store import Store
 
 
 @command("layers", example="cstore layers --tree\ncstore layers --json | jq -r '.[].id'")
 @switch("-t", "--tree", help="Show layers below their parents.")
 @switch("-q", "--quick", "--quiet", help="Print IDs only.")
+@text("--digest", metavar="DIGEST", help="List only layers whose archive has DIGEST, compressed or uncompressed.")
 @json_option
-def layers(session: Session, tree: bool, quick: bool) -> None:
+def layers(session: Session, *, tree: bool, quick: bool, digest: str) -> None:
     """List layers.
 
     Each comes with its names, and with the images and containers that it belongs to.
@@ -19,7 +24,9 @@ def layers(session: Session, tree: bool, quick: bool) -> None:
     from cstore.cli.output import plain, structured, views
 
     store = session.open(Intent.RECORDS)
-    if session.json:
+    if digest:
+        _of_digest(session, store, digest, tree=tree, quick=quick)
+    elif session.json:
         session.document(structured.layers(store.layers.list()))
     elif tree and session.styled:
         from cstore.cli.output import styled
@@ -35,6 +42,23 @@ def layers(session: Session, tree: bool, quick: bool) -> None:
         styled.layers(views.layer_rows(store))
     else:
         session.lines(plain.layers(store.layers.heads(), views.holders(store)))
+
+
+def _of_digest(session: Session, store: Store, digest: str, *, tree: bool, quick: bool) -> None:
+    """List the layers of a digest; a tree of them would have no branches."""
+    from cstore.cli.output import plain, structured, views
+
+    if tree:
+        from cstore.errors import InvalidOption
+
+        raise InvalidOption("--tree shows all layers, and --digest only some", hint="leave one of them out")
+    found = store.layers.by_digest(digest)
+    if session.json:
+        session.document(structured.layers(found))
+    elif quick:
+        session.lines(layer.id for layer in found)
+    else:
+        session.lines(plain.layers([(layer.id, layer.names) for layer in found], views.holders(store)))
 
 
 @command("layer", example="cstore layer base")

@@ -30,9 +30,9 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """Load images from an archive.
 
     PATH is a docker-archive (of any age), an OCI archive, plain or compressed, or the directory of an OCI layout;
-    without it, standard input is read. All images are loaded, each under the names that the archive gives it; every
-    part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed for each
-    name, or for the ID of an image without one.
+    without it, or with -, standard input is read. All images are loaded, each under the names that the archive gives
+    it; every part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed
+    for each name, or for the ID of an image without one.
 
     A file that is not compressed is read where it lies. Of anything else, layers go straight into the store if the
     archive says beforehand what they are for, as the OCI archives of cstore do; else they wait on the store's disk.
@@ -41,18 +41,31 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     from cstore.cli.output.archives import loaded, loaded_document
     from cstore.cli.output.progress import progress_bar
     from cstore.transfer import load as load_images
+    from cstore.transfer.opening import is_plain
 
     source_path = _one_path(path, wanted["input"])
     request = _request(wanted)
     with archive_source(source_path, directory=True) as source:
         store = session.open(Intent.WRITE)
-        with progress_bar("loading", size_of(source), quiet=quiet) as progress:
-            result = load_images(store, source, request, progress, shown=source_path or "standard input")
+        shown = source_path or "standard input"
+        # Of what is read as a stream nobody knows how much of it will have to be read again.
+        total = size_of(source) if is_plain(source, shown) else None
+        with progress_bar("loading", total, quiet=quiet) as progress:
+            result = load_images(store, source, request, progress, shown=shown)
     session.warn(result.warnings)
+    if result.waited and not quiet:
+        session.warn([_waited(result.waited, session.config.graph_root)])
     if session.json:
         session.document(loaded_document(result.images))
     else:
         session.lines(loaded(result.images))
+
+
+def _waited(size: int, directory: str) -> str:
+    return (
+        f"{size} bytes of layers had to wait in a file in {directory}: the archive names its layers after them "
+        "(one of cstore save --format oci-archive names them first; a file that is not compressed is read in place)"
+    )
 
 
 def _one_path(path: str, option: str) -> str:
@@ -60,7 +73,7 @@ def _one_path(path: str, option: str) -> str:
         from cstore.errors import InvalidOption
 
         raise InvalidOption("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
-    return path or option
+    return "" if (path or option) == "-" else path or option
 
 
 def _request(wanted: dict[str, Any]) -> LoadRequest:

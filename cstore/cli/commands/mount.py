@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError, ImageUnknown, LayerUnknown
+from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,15 +82,15 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
 
 
 def _unmount(store: Store, item: str, *, force: bool) -> bool:
-    """Unmount a layer or container, or else an image. Returns whether there is nothing to say of it."""
-    try:
-        return store.unmount(item, force=force)
-    except LayerUnknown as error:
-        try:
-            store.images.unmount(item, force=force)
-        except ImageUnknown:
-            raise error from None
-    return True
+    """Unmount a container, a layer or an image, or what is at a mount point. Returns whether nothing is to be said."""
+    from cstore.store.lookup import MOUNT_FIRST
+    from cstore.store.places import Shelf
+
+    found = store.find(item, MOUNT_FIRST)
+    if found is not None and found.shelf is Shelf.IMAGES:
+        store.images.unmount(item, force=force)
+        return True
+    return store.unmount(item, force=force)
 
 
 @command("mounted", example="cstore mounted base")

@@ -6,6 +6,11 @@ import sys
 
 from cstore.cli.command import command, json_option, texts, word, words
 from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore import Store
 
 
 @command("get-names", example="cstore get-names 3ede")
@@ -28,9 +33,20 @@ def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
     """Replace the names of an item.
 
     A name that another item of the same kind has moves here. An image of an additional store gets a record of this
-    store; its layers stay there.
+    store; its layers stay there. Without --name, all names are taken away, and standard error says which.
     """
-    _show(session, session.open(Intent.WRITE).set_names(_first(session, items), name))
+    item, store = _first(session, items), session.open(Intent.WRITE)
+    before = () if name else _names_now(store, item)
+    _show(session, store.set_names(item, name))
+    if before:
+        session.warn([f"{item} has no name now, as no --name was given; it had {', '.join(before)}"])
+
+
+def _names_now(store: Store, item: str) -> tuple[str, ...]:
+    try:
+        return store.names(item)
+    except CstoreError:
+        return ()  # whoever takes them away will hear of it
 
 
 @command("add-names", example="cstore add-names --name latest 3ede")

@@ -32,16 +32,21 @@ if TYPE_CHECKING:
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
 
-    The store is checked, and a plan is made: what will be done, in which order, why, and by which evidence; and what
-    cannot be healed. Then it is carried out, step by step, and the store is checked again, until nothing is left that
-    can be healed. Whatever a step takes out of the store or changes in it goes into a quarantine case below the graph
-    root, from which --undo brings it back. `cstore gc --quarantine AGE` throws old cases away.
+    The store is checked, and the plan is shown: what will be done, in which order, why, and by which evidence; and what
+    cannot be healed. Then it is carried out, step by step, and the store is checked again. What a damaged record file
+    describes can be judged only when that file is written again: the steps for it are shown, and asked for, as a plan
+    of their own. With --yes, each plan is printed before it is carried out. Whatever a step takes out of the store, and
+    each record that it changes, goes into a quarantine case below the graph root, from which --undo brings it back.
+    `cstore gc --quarantine AGE` throws old cases away.
 
     Records are made again from directories, manifests and configs; links and lists of the storage driver from records;
     layers from their own files, from other layers that have the same file, or from the sources that are given. Nothing
     that is sound is touched, and nothing is taken out unless that is asked for with --remove.
 
-    Exit status: 0 nothing is wrong any more that is more than a leftover, 1 something still is.
+    An ordinary user's store is examined and repaired inside the user's namespace, with --dry-run as without.
+
+    Exit status: 0 the store is sound (leftovers may remain), 1 damage remains, a step failed, or with --dry-run,
+    damage was found.
     """
     if wanted["list"]:
         _list(session)
@@ -65,7 +70,7 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
         agree=asked.agree,
         told=asked.told,
     )
-    store = session.open(Intent.RECORDS if options.dry_run else Intent.WRITE)
+    store = session.open(Intent.CONTENT if options.dry_run else Intent.WRITE)
     result = repair_store(store.context, options)
     session.failed = session.failed or not result.healed
     if session.json:
@@ -107,7 +112,10 @@ def _conclude(session: Session, result: Repaired, options: RepairOptions) -> Non
 
 
 class _Asking:
-    """Shows each plan, asks whether it shall be carried out, and tells of each step."""
+    """Shows each plan, asks whether it shall be carried out, and tells of each step.
+
+    Steps that only the ones before have brought to light are a plan of their own: they are shown, and asked for, again.
+    """
 
     def __init__(self, session: Session, *, yes: bool) -> None:
         self._session, self._yes = session, yes
@@ -122,13 +130,15 @@ class _Asking:
             if not self._yes:
                 raise NotAgreed(len(plan.steps))
             return True
-        if self._yes:
-            return True
         _show(self._session, plan)
+        if self._yes:
+            sys.stdout.flush()
+            return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise NotAgreed(len(plan.steps))
         sys.stdout.flush()
-        sys.stderr.write(f"carry out {len(plan.steps)} steps? [y/N] ")
+        question = "Apply this step?" if len(plan.steps) == 1 else f"Apply these {len(plan.steps)} steps?"
+        sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 

@@ -37,34 +37,37 @@ def save(session: Session, images: tuple[str, ...], output: str, format: str, co
     scratch = os.path.dirname(os.path.abspath(output)) if output and not output.startswith("/dev/") else ""
     request = SaveRequest(images, format or DOCKER_ARCHIVE, _compression(compress), scratch)
     if request.format == OCI_DIRECTORY:
-        _to_directory(session, request, output)
+        _to_directory(session, request, output, quiet=quiet)
     else:
         _to_file(session, request, output, quiet=quiet)
 
 
-def _to_directory(session: Session, request: SaveRequest, output: str) -> None:
+def _to_directory(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
+    from cstore.cli.output.progress import progress_bar
     from cstore.errors import InvalidOption
     from cstore.transfer import save_directory
+    from cstore.transfer.saving import check, size_of
 
     if not output:
         raise InvalidOption("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
-    save_directory(session.open(Intent.CONTENT), request, output)
+    store = session.open(Intent.CONTENT)
+    with progress_bar("saving", size_of(check(store, request)), quiet=quiet) as progress:
+        save_directory(store, request, output, progress)
 
 
 def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
     from cstore.transfer import save as save_images
-    from cstore.transfer.saving import check
+    from cstore.transfer.saving import check, size_of
 
     store = session.open(Intent.CONTENT)
-    images = check(store, request)
-    total = None if request.compression else sum(layer.diff_size for image in images for layer in image.layers)
+    total = size_of(check(store, request))
     with (
         result_file(output, sync=session.config.sync) as sink,
-        progress_bar("saving", total, quiet=quiet or not output) as sink.progress,
+        progress_bar("saving", total, quiet=quiet or not output) as progress,
     ):
-        save_images(store, request, sink)
+        save_images(store, request, sink, progress)
 
 
 def _compression(word: str) -> Compression | None:

@@ -1,8 +1,8 @@
-"""Facts: about the store, the configuration, and cstore itself."""
+"""Facts: about the store, and cstore itself."""
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, word
+from cstore.cli.command import command, json_option
 from cstore.cli.session import Intent, Session
 
 
@@ -26,24 +26,6 @@ def version(session: Session) -> None:
     from cstore import __version__
 
     _facts(session, [("Version", __version__)])
-
-
-@command("config", example="cstore config\ncstore config /etc/containers/storage.conf")
-@word("file", "FILE", required=False)
-def config(session: Session, file: str) -> None:
-    """Print the configuration as JSON.
-
-    It is the one in force: files, environment and options together. With FILE, it is what that file says by itself. No
-    store is opened.
-    """
-    from cstore.config import load_file, peer_view
-
-    if file:
-        loaded = load_file(file)
-        session.warn(loaded.warnings)
-    else:
-        loaded = session.config
-    session.document(peer_view(loaded))
 
 
 def _facts(session: Session, facts: list[tuple[str, str]]) -> None:

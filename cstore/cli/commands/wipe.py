@@ -13,8 +13,20 @@ def wipe(session: Session) -> None:
 
     What is mounted is unmounted first. Additional stores are not touched.
     """
-    session.open(Intent.WRITE).wipe()
+    store = session.open(Intent.WRITE)
+    counts = []
+    if session.styled:
+        counts = [len(store.containers.list()), len(store.images.list()), len(store.layers.ids())]
+    store.wipe()
     _done(session)
+    if counts:
+        session.lines([f"deleted {_counted(counts)}"])
+
+
+def _counted(counts: list[int]) -> str:
+    nouns = ("container", "image", "layer")
+    told = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in zip(counts, nouns, strict=True)]
+    return f"{told[0]}, {told[1]} and {told[2]}"
 
 
 @command("shutdown", example="cstore shutdown --force")

@@ -96,17 +96,21 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
 
 @command("delete-writable", example="cstore delete-writable scratch")
 @words("names", "NAME")
+@switch("-y", "--yes", help="Do not ask before, as is done on a terminal.")
 @json_option
-def delete_writable(session: Session, names: tuple[str, ...]) -> None:
+def delete_writable(session: Session, names: tuple[str, ...], yes: bool) -> None:
     """Delete writable layers, and what is free then.
 
     Mounts are no obstacle. The layers beneath go too, as release deletes them, down to the first that is held. The
     ChainIDs of those are printed, uppermost first.
     """
     from cstore.cli.output import docker as output
+    from cstore.cli.output.asking import may_delete
     from cstore.docker import LayerStore
 
     layers = LayerStore(session.open(Intent.WRITE)).writable
+    if not may_delete("writable layer", names, yes=yes):
+        return
     freed = []
     for name in names:
         try:

@@ -18,7 +18,7 @@ def warn(sentence: str) -> None:
 def complain(error: CstoreError, *, word: str = "", hint: str = "", as_json: bool = False) -> None:
     """Say an error. `word` is the argument it is about, where a command takes several; `hint` a better way out."""
     if as_json:
-        say(as_document(error, word))
+        say(as_document(error, word), json=True)
         return
     hint = hint or error.hint
     way_out = f" ({hint})" if hint else ""

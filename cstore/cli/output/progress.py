@@ -24,16 +24,23 @@ def progress_bar(label: str, total: int | None, *, quiet: bool = False) -> Itera
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        FileSizeColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     from cstore.cli.output.terminal import console
 
+    known = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        # Of what has no end that could be known, there is no part that is done.
+        *(known if total is not None else (FileSizeColumn(), TransferSpeedColumn())),
     )
     with Progress(*columns, console=console(stderr=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(label, total=total)

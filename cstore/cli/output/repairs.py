@@ -18,6 +18,8 @@ def plan(planned: Plan) -> Iterator[str]:
         yield f"\tbecause: {step.why}"
         if step.evidence:
             yield f"\tevidence: {step.evidence}"
+        if step.advice:
+            yield f"\tadvice: {step.advice}"
     for one in planned.hopeless:
         yield f"cannot be healed: {_subject(one)}"
         yield f"\tbecause: {one.why}"
@@ -27,8 +29,11 @@ def plan(planned: Plan) -> Iterator[str]:
     for path in planned.unused:
         yield f"not used: {path}"
         yield f"\treason: {_NOT_IT}"
+    if planned.steps and not planned.complete:
+        yield f"not planned yet: {_LATER}"
 
 
+_LATER = "steps for what the damaged record files describe; they are shown before they are done"
 _NOT_IT = "nothing in it has a digest that is looked for"
 
 
@@ -53,6 +58,8 @@ def styled_plan(planned: Plan) -> None:
         told.append(f"\n{visible(step.why)}", style="")
         if step.evidence:
             told.append(f"\nby {visible(step.evidence)}", style="dim")
+        if step.advice:
+            told.append(f"\n{visible(step.advice)}", style="yellow")
         table.add_row(Text(str(number), style="green"), told)
     for one in planned.hopeless:
         told = Text(f"{visible(_subject(one))} cannot be healed", style="bold red")
@@ -64,6 +71,8 @@ def styled_plan(planned: Plan) -> None:
         told = Text(f"{visible(path)} is not used", style="bold")
         told.append(f"\n{_NOT_IT}", style="")
         table.add_row(Text("-"), told)
+    if planned.steps and not planned.complete:
+        table.add_row(Text("-"), Text(f"not planned yet: {_LATER}", style="dim"))
     if table.row_count:
         out.print(table)
     else:
@@ -110,8 +119,9 @@ def case_document(case: Case) -> dict[str, Any]:
     """A quarantine case as JSON."""
     from cstore.store.quarantine import Kept
 
+    there = {entry.name for entry in case.kept}
     entries = [
-        {"path": entry.path, "why": entry.why, "there": entry in case.kept}
+        {"path": entry.path, "why": entry.why, "there": entry.name in there}
         if isinstance(entry, Kept)
         else {"record": entry.shelf.value, "before": entry.before, "after": entry.after, "why": entry.why}
         for entry in case.entries

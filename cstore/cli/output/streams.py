@@ -1,4 +1,8 @@
-"""The two standard streams: bytes go out whole, and a stream that fails is an error with a name."""
+"""The two standard streams: bytes go out whole, and a stream that fails is an error with a name.
+
+What a store holds may be anybody's. A terminal gets none of its control characters but tab and newline, which are
+spelled out here, for every command. A pipe gets the bytes.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,51 @@ from cstore.cli.output.text import encoded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import TextIO
+
+raw = False
+"""Whether the user wants control characters on a terminal as they are (--raw)."""
+
+
+def escapes(stream: TextIO) -> bool:
+    """Whether a stream leads to a terminal, which must not get control characters."""
+    return not raw and stream.isatty()
 
 
 def write_lines(lines: Iterable[str]) -> None:
     """Write lines to standard output."""
-    write_bytes(b"".join([encoded(line) + b"\n" for line in lines]))
+    if escapes(sys.stdout):
+        from cstore.cli.output.text import visible_lines
+
+        lines = map(visible_lines, lines)
+    _write(b"".join([encoded(line) + b"\n" for line in lines]))
 
 
-def write_bytes(data: bytes) -> None:
+def write_json(data: bytes) -> None:
+    """Write JSON text to standard output."""
+    if escapes(sys.stdout):
+        from cstore.cli.output.text import visible_json
+
+        data = encoded(visible_json(data.decode()))
+    _write(data)
+
+
+def escaping(write: Callable[[bytes], object]) -> Callable[[bytes], None]:
+    """Make a writer of contents whose control characters are spelled out. It is called with b"" at the end."""
+    from codecs import getincrementaldecoder
+
+    from cstore.cli.output.text import visible_lines
+
+    decoder = getincrementaldecoder("utf-8")("surrogateescape")
+
+    def write_escaped(data: bytes) -> None:
+        write(encoded(visible_lines(decoder.decode(data, final=not data))))
+
+    return write_escaped
+
+
+def _write(data: bytes) -> None:
     """Write bytes to standard output.
 
     Raises:
@@ -33,8 +73,12 @@ def write_bytes(data: bytes) -> None:
         raise SystemFailure("write", "standard output", error) from error
 
 
-def say(line: str) -> None:
-    """Write one line to standard error. If even that fails, there is nobody left to tell."""
+def say(line: str, *, json: bool = False) -> None:
+    """Write one line to standard error; `json`: it is a document. If even that fails, there is nobody left to tell."""
+    if escapes(sys.stderr):
+        from cstore.cli.output.text import visible_json, visible_lines
+
+        line = visible_json(line) if json else visible_lines(line)
     # The first one only to be flushed: both streams may end in one file, where the order of events matters.
     for stream, data in ((sys.stdout, b""), (sys.stderr, encoded(line) + b"\n")):
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.cli.output.streams import write_bytes
+from cstore.cli.output.streams import write_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def write_document(value: object) -> None:
     """Write one document and a newline to standard output."""
     from cstore.gojson import encode
 
-    write_bytes(encode(value).rstrip(b"\n") + b"\n")
+    write_json(encode(value).rstrip(b"\n") + b"\n")
 
 
 def layer(record: Layer) -> dict[str, Any]:

@@ -13,6 +13,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
 
@@ -35,9 +37,19 @@ def colour_wish() -> bool | None:
 
 def console(*, stderr: bool = False) -> Console:
     """A rich console for one of the standard streams."""
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    from cstore.cli.output.text import visible_lines
+
+    class SafeConsole(Console):
+        """Spells out control characters that came with a text; rich writes its own ones aside from the texts."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for part in super().render(renderable, options):
+                yield part if part.control else Segment(visible_lines(part.text), part.style)
 
     wish = colour_wish()
-    return Console(
+    return SafeConsole(
         stderr=stderr, no_color=wish is False, force_terminal=wish, highlight=False, markup=False, emoji=False
     )

@@ -24,14 +24,36 @@ def encoded(text: str) -> bytes:
 
 
 def visible(text: str) -> str:
-    """Spell out control characters: a name from a store or an archive must not steer the terminal."""
+    """Spell out control characters: a name from a store or an archive must not steer the terminal.
+
+    A byte that is no UTF-8 goes through, unless a terminal of eight bits would take it for a control character.
+    """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or "\udc80" <= char <= "\udcff" else _spelled(char) for char in text)
+    return "".join(char if char.isprintable() or "\udca0" <= char <= "\udcff" else _spelled(char) for char in text)
 
 
 def _spelled(char: str) -> str:
+    if "\udc80" <= char <= "\udc9f":
+        return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def visible_lines(text: str) -> str:
+    """Spell out control characters but tab and newline, which only lay a text out."""
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
+
+
+def visible_json(text: str) -> str:
+    """Spell out control characters of a JSON document, which stays one."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _spelled_in_json(char) for char in text)
+
+
+def _spelled_in_json(char: str) -> str:
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
 
 
 def short_id(item: str) -> str:

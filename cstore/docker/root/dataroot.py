@@ -10,16 +10,17 @@ from cstore.docker.root.imagedb import find_image, read_images
 from cstore.docker.root.layerdb import orphans, read_layers, read_mounts
 from cstore.docker.root.place import find_place, uses_containerd
 from cstore.errors import ChainUnknown, ContainerUnknown, ImageUnknown
+from cstore.store.ends import opened_sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cstore.archive.streams import Sink
     from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.imagedb import DockerImage
     from cstore.docker.root.layerdb import DockerLayer, DockerMount, Layers
     from cstore.errors import DockerRootDamaged
+    from cstore.store.ends import Target
 
 
 class DockerRoot:
@@ -150,21 +151,25 @@ class DockerRoot:
 
     # ── what is in it ──
 
-    def write_layer(self, chain_id: str, sink: Sink) -> None:
+    def write_layer(self, chain_id: str, sink: Target) -> None:
         """Write the archive that a layer came from, verified; see `contents.write_layer`."""
-        contents.write_layer(self._place, self.line(chain_id), sink)
+        line = self.line(chain_id)
+        with opened_sink(sink) as opened:
+            contents.write_layer(self._place, line, opened)
 
     def layer_length(self, chain_id: str) -> int:
         """How many bytes `write_layer` will write."""
         return contents.layer_length(self.line(chain_id)[-1])
 
-    def write_container(self, container: DockerContainer, sink: Sink) -> None:
+    def write_container(self, container: DockerContainer, sink: Target) -> None:
         """Write as a tar what a container changed; see `contents.write_container`.
 
         Raises:
             ContainerUnknown: it has no writable layer.
         """
-        contents.write_container(self._place, self._mount_of(container), self._beneath(container), sink)
+        mount, beneath = self._mount_of(container), self._beneath(container)
+        with opened_sink(sink) as opened:
+            contents.write_container(self._place, mount, beneath, opened)
 
     def container_size(self, container: DockerContainer) -> int:
         """Bytes that a container added or modified; 0 if it has no writable layer."""

@@ -5,22 +5,29 @@ from __future__ import annotations
 from cstore import gojson
 from cstore.archive.tar.writer import END, REGULAR, Entry, header_blocks, padding
 from cstore.docker.root.names import full_name
+from cstore.store.ends import opened_sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.streams import Sink
     from cstore.docker.root.dataroot import DockerRoot
     from cstore.docker.root.imagedb import DockerImage
+    from cstore.store.ends import Target
 
 _MODE = 0o444
 
 
-def write_image(root: DockerRoot, image: DockerImage, sink: Sink) -> None:
+def write_image(root: DockerRoot, image: DockerImage, sink: Target) -> None:
     """Write one image with its names: each layer once, the config, and what names them. The same bytes at each run.
 
     Raises:
         ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer is not what it was; what was written is no archive.
     """
+    with opened_sink(sink) as opened:
+        _write_image(root, image, opened)
+
+
+def _write_image(root: DockerRoot, image: DockerImage, sink: Sink) -> None:
     line = root.line(image.config.rootfs.chain_id)
     written: set[str] = set()
     for layer in line:

@@ -109,10 +109,15 @@ def find_image(images: Mapping[str, DockerImage], word: str) -> DockerImage | No
 
 
 def _named(images: Mapping[str, DockerImage], word: str) -> DockerImage | None:
+    return next((image for image in images.values() if names_meant(image, word)), None)
+
+
+def names_meant(image: DockerImage, word: str) -> tuple[str, ...]:
+    """Those of an image's names that `word` is, familiar or full; none if it is no name of it."""
     from cstore.docker.root.names import full_name
 
     try:
         wanted = full_name(word)
     except InvalidName:  # it may still be an ID
-        return None
-    return next((image for image in images.values() if wanted in map(full_name, image.names)), None)
+        return ()
+    return tuple(name for name in image.names if full_name(name) == wanted)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from cstore.docker.intake import nameless
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
 from cstore.docker.root.names import full_name
 from cstore.errors import IDTaken, LayerNotVerified, TopLayerDiffers
+from cstore.fs.nameless import nameless
 from cstore.oci.chain import next_layer_id
 from cstore.values import Value
 
@@ -38,6 +38,7 @@ def import_image(
     image: DockerImage,
     store: Store,
     *,
+    names: Sequence[str] | None = None,
     podman_names: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Imported:
@@ -50,6 +51,7 @@ def import_image(
         root: where it comes from; nothing is written there.
         image: one of its images.
         store: where it goes.
+        names: those of its names that it gets; None for all.
         podman_names: complete short names with `localhost/`, as Podman does, instead of `docker.io/library/`.
         progress: told the bytes of this image's layers that have been read.
 
@@ -60,19 +62,19 @@ def import_image(
     """
     intent = store.begin()
     bringing = _Bringing(root, store, progress, intent)
-    names = tuple(full_name(name, podman=podman_names) for name in image.names)
+    full = tuple(full_name(name, podman=podman_names) for name in (image.names if names is None else names))
     try:
         line = bringing.bring(root.line(image.config.rootfs.chain_id))
         _record(store, image, line, intent)
-        intent.note(of=image.id, names=list(names[::-1]))
+        intent.note(of=image.id, names=list(full[::-1]))
         intent.note(complete=True)
-        for name in names:
+        for name in full:
             store.add_names(image.id, [name])  # one by one, as others do: the last one comes first
     except BaseException:
         intent.give_up()
         raise
     intent.done()
-    return Imported(image.id, names, tuple(bringing.new))
+    return Imported(image.id, full, tuple(bringing.new))
 
 
 def import_notes(image: DockerImage, store: Store) -> None:

@@ -2,8 +2,7 @@
 
     HOME/                        0700
     ├── subvolumes/<layer>/            the layer, a subvolume           (subvolumes 0700)
-    ├── quotas/<layer>           0644  how much it may hold, in bytes   (quotas 0700, there only if any layer has one)
-    └── tempdirs/                0700  subvolumes being made or removed; there only while there are some
+    └── quotas/<layer>           0644  how much it may hold, in bytes   (quotas 0700, there only if any layer has one)
 
 A snapshot takes no space and no time, however large the layer is. Programs of this family bind the home to itself;
 cstore does not need that, and takes such a mount away at shutdown. (drivers 12.1, store-format 11.3)
@@ -33,14 +32,16 @@ class BtrfsDriver(WholeTrees):
     name = NAME
 
     def __init__(self, place: DriverPlace) -> None:
-        least = _read_options(place.options)
+        least, self._default_size = _read_options(place.options)
         _check_disk(place.home)
-        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes(), keep=False), sync=place.sync)
+        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes()), sync=place.sync)
         self._quotas = Quotas(place.home, least, sync=place.sync)
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`; the storage option `size` limits what the layer may hold, its parent's files included."""
         size = self._quotas.size_in(options.storage_options)
+        if not size and not options.read_only:
+            size = self._default_size
         return self._limited(super().stage(parent, options), size)
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
@@ -91,23 +92,21 @@ def _as_it_is(uid: int, gid: int) -> tuple[int, int]:
     return uid, gid
 
 
-def _read_options(options: Sequence[str]) -> int:
-    """Take the smallest limit from the driver options, 0 if there is none; refuse what btrfs does not know."""
-    from cstore.config.driver_options import parse_size, split_option
+def _read_options(options: Sequence[str]) -> tuple[int, int]:
+    """The smallest limit and that of read-write layers without one of their own, in bytes, 0 for none."""
+    from cstore.config.driver_options import options_for, parse_size
 
-    least = 0
-    for option in options:
-        key, value = split_option(option)
-        name = key.removeprefix(NAME).removeprefix(".")
+    sizes = {"min_space": 0, "size": 0}
+    for name, value, key in options_for(NAME, options):
         if name == "mountopt":
             raise no_mount_options(NAME)
-        if name != "min_space":
-            raise DriverError(NAME, f"it has no option {key!r}", peer=f'unknown option {key} ("{option}")')
+        if name not in sizes:
+            raise DriverError(NAME, f"it has no option {key!r}", peer=f'unknown option {key} ("{key}={value}")')
         try:
-            least = parse_size(value)
+            sizes[name] = parse_size(value)
         except ValueError as error:
             raise DriverError(NAME, f"option {name}: {error}") from None
-    return least
+    return sizes["min_space"], sizes["size"]
 
 
 def _check_disk(home: str) -> None:

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from cstore.drivers.btrfs.subvolume import NAME, opened
 from cstore.drivers.limits import limit_in
-from cstore.errors import DriverError, SystemFailure
+from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs import within
 from cstore.ids import check_part
 from cstore.kernel import btrfs
 
@@ -70,10 +71,10 @@ class Quotas:
         """Keep the limit of a staged tree, if it has one, as that of `layer`."""
         from cstore.fs.atomic import write_file
 
-        size = _read(os.path.join(staged.staging.path, _STAGED))
+        size = _read(staged.staging.path, _STAGED)
         if size:
             try:
-                os.makedirs(self._folder, 0o700, exist_ok=True)
+                within.make_directories(*os.path.split(self._folder))
             except OSError as error:
                 raise SystemFailure("make", self._folder, error) from error
             write_file(self._path(layer), b"%d" % size, mode=0o644, sync=self._sync)
@@ -82,20 +83,20 @@ class Quotas:
 
     def of(self, layer: str) -> int:
         """The limit of a layer, 0 if it has none."""
-        return _read(self._path(layer))
+        return _read(os.path.dirname(self._folder), f"quotas/{check_part(layer)}")
 
     def forget(self, layer: str) -> None:
         """Drop what is kept about a layer. The limit itself goes with the subvolume."""
-        with suppress(OSError):
-            os.unlink(self._path(layer))
+        home, path = os.path.split(self._folder)[0], f"quotas/{check_part(layer)}"
+        with suppress(OSError, CstoreError), within.parent_of(home, path) as (folder, name):
+            os.unlink(name, dir_fd=folder)
 
     def _path(self, layer: str) -> str:
         return os.path.join(self._folder, check_part(layer))
 
 
-def _read(path: str) -> int:
+def _read(top: str, relative: str) -> int:
     try:
-        with open(path, encoding="ascii") as file:
-            return int(file.read(32))
-    except (OSError, ValueError):
+        return int(within.read_small(top, relative))
+    except (OSError, CstoreError, ValueError):
         return 0

@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.directories import Directories, names_in
 from cstore.archive.names import join_name, split_name
 from cstore.archive.override import is_masked
+from cstore.archive.union import Lower, Union, opened
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, read_marks
@@ -30,100 +31,18 @@ if TYPE_CHECKING:
     from cstore.drivers.overlay.lower import Place
     from cstore.idmap import IDMap
 
-_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _SECOND = 1_000_000_000
-_DESCRIPTORS = 512
-"""How many to share among the directories beneath a layer."""
 
 
-class Beneath:
-    """What lies beneath a layer: its ancestors' directories, nearest first, seen as one."""
-
-    def __init__(self, lowers: Sequence[tuple[Directories, str]]) -> None:
-        """`lowers` come with the attribute that makes a directory in them opaque."""
-        self._opaque_xattrs = {id(lower): attribute for lower, attribute in lowers}
-        # Of the folder last asked about and those above it: the directories that are not hidden.
-        self._open: dict[bytes, list[Directories]] = {b"": [lower for lower, _ in lowers]}
-
-    def find(self, path: bytes) -> os.stat_result | None:
-        """What is at `path`; None if nothing is, or it was removed on the way up."""
-        folder, name = split_name(path)
-        for lower in self._holding(folder):
-            status = _status(lower, folder, name)
-            if status is not None:
-                return None if is_whiteout_device(status) else status
-        return None
-
-    def _holding(self, folder: bytes) -> list[Directories]:
-        """The directories in which something in `folder` may be seen."""
-        known = self._open.get(folder)
-        if known is None:
-            above, name = split_name(folder)
-            known = self._narrow(self._holding(above), above, name, folder)
-            self._forget_aside(above)
-            self._open[folder] = known
-        return known
-
-    def _forget_aside(self, above: bytes) -> None:
-        """Keep only what leads to a folder: the walk does not come back to its neighbours."""
-        for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
-            del self._open[path]
-
-    def _narrow(self, lowers: list[Directories], above: bytes, name: bytes, folder: bytes) -> list[Directories]:
-        found = []
-        for lower in lowers:
-            status = _status(lower, above, name)
-            if status is None:
-                continue
-            if not stat.S_ISDIR(status.st_mode):
-                break
-            found.append(lower)
-            if _is_opaque(lower, folder, self._opaque_xattrs[id(lower)]):
-                break
-        return found
-
-
-def _status(tree: Directories, folder: bytes, name: bytes) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=tree.descriptor(folder), follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return None
-        raise SystemFailure("read", tree.shown(join_name(folder, name)), error) from error
-
-
-def _is_opaque(tree: Directories, folder: bytes, attribute: str) -> bool:
-    place = f"/proc/self/fd/{tree.descriptor(folder)}"
-    try:
-        return os.getxattr(place, attribute) == OPAQUE_VALUE
-    except OSError as error:
-        if error.errno in {errno.ENODATA, errno.ENOTSUP}:
-            return False
-        raise SystemFailure("read", tree.shown(folder), error) from error
-
-
-Lower = tuple[str, str]
+Below = tuple[str, str]
 """A directory beneath a layer, and the attribute that makes a directory in it opaque."""
 
 
 @contextmanager
-def beneath(lowers: Sequence[Lower]) -> Iterator[Beneath]:
+def beneath(lowers: Sequence[Below]) -> Iterator[Union]:
     """Open the directories beneath a layer for as long as the context lasts."""
-    each = max(2, _DESCRIPTORS // max(len(lowers), 1))
-    _allow_descriptors(len(lowers) * (each + 1) + _DESCRIPTORS)
-    with ExitStack() as opened:
-        yield Beneath(
-            [(opened.enter_context(Directories(path, os.O_PATH, each)), attribute) for path, attribute in lowers]
-        )
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    with opened([path for path, _ in lowers], os.O_PATH) as trees:
+        yield Union([Lower(tree, (mark,)) for tree, (_, mark) in zip(trees, lowers, strict=True)])
 
 
 def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -> OwnChanges | None:
@@ -148,7 +67,7 @@ def changes_in(
     if own.needs_program or own.all & {*ELSEWHERE, WHITEOUT} or any(is_masked(path) for path in (diff, *below)):
         return None
     form = own.form(usual)
-    lowers: list[Lower] = []
+    lowers: list[Below] = []
     for path in below:
         marks = read_marks(path, files=False, named=named)
         if marks.program or marks.all & {REDIRECT, WHITEOUT}:
@@ -161,7 +80,7 @@ class OwnChanges(Value):
     """What the directory `diff` changes: marks in it have the form `form`, and `lowers` lie beneath, nearest first."""
 
     diff: str
-    lowers: tuple[Lower, ...]
+    lowers: tuple[Below, ...]
     form: WhiteoutForm
 
     def list(self) -> list[Change]:
@@ -188,7 +107,7 @@ class OwnChanges(Value):
 class _Scan:
     """One walk through a layer's own directory."""
 
-    def __init__(self, tree: Directories, below: Beneath, opaque_xattr: str) -> None:
+    def __init__(self, tree: Directories, below: Union, opaque_xattr: str) -> None:
         self._tree = tree
         self._below = below
         self._opaque_xattr = opaque_xattr
@@ -237,11 +156,19 @@ class _Scan:
         if below is None:
             return ChangeKind.ADD
         if stat.S_ISDIR(status.st_mode):
-            if _is_opaque(self._tree, path, self._opaque_xattr):
+            if self._is_opaque(path):
                 return ChangeKind.DELETE
             if stat.S_ISDIR(below.st_mode) and _same_directory(status, below):
                 return None
         return ChangeKind.MODIFY
+
+    def _is_opaque(self, folder: bytes) -> bool:
+        try:
+            return os.getxattr(self._tree.attributes_of(folder), self._opaque_xattr) == OPAQUE_VALUE
+        except OSError as error:
+            if error.errno in {errno.ENODATA, errno.ENOTSUP}:
+                return False
+            raise SystemFailure("read", self._tree.shown(folder), error) from error
 
     def _list_above(self, path: bytes) -> None:
         """List the directories that lead to an added or deleted path and are not listed yet, outermost first."""

@@ -8,9 +8,9 @@
     │   ├── work/, merged/       0700  the kernel's scratch directory, and where the layer is mounted
     │   └── empty/               0700  lies beneath a base layer, because something must
     ├── .has-mount-program             whether a program wrote the layers, in its own way
-    └── tempdirs/                      layers being made or removed; there only while there are some
+    └── staging/                       partial pulls of other tools; see drivers/staging.py for where layers are made
 
-A layer is made whole beside the others and gets its ID by one rename; its short link follows, and is mended by whoever
+A layer is made whole beside the home and gets its ID by one rename; its short link follows, and is mended by whoever
 misses it. (drivers 7, store-format 11.2)
 """
 
@@ -23,7 +23,8 @@ from functools import cached_property
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
-from cstore.errors import DriverError, SystemFailure, UnsafeID
+from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
+from cstore.fs import within
 from cstore.ids import check_part
 
 TYPE_CHECKING = False
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from cstore.drivers.overlay.mounting import Mounter
     from cstore.drivers.overlay.probe import Host
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.drivers.staging import HomeStaging
+    from cstore.fs.staging import StagingDirectory
     from cstore.idmap import IDMap
 
 
@@ -69,10 +71,10 @@ class OverlayDriver:
     def _form(self) -> WhiteoutForm:
         return self._mounter.form
 
-    def _staging(self, home: str) -> StagingRoot:
-        from cstore.fs.staging import StagingRoot
+    def _staging(self, home: str) -> HomeStaging:
+        from cstore.drivers.staging import HomeStaging
 
-        return StagingRoot(os.path.join(home, "tempdirs"), keep=False)
+        return HomeStaging(home, pulls="staging")
 
     # ── what is there ──
 
@@ -125,7 +127,7 @@ class OverlayDriver:
         refuse_not_read(below)
         if not below.link:
             mend_links(self._homes, below)
-        if not os.path.isdir(below.diff):
+        if not below.has_contents:
             raise contents_lost(below)
         self._homes.ancestors(below)
 
@@ -164,30 +166,34 @@ class OverlayDriver:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
-        """Say what lies beneath a staged tree, for who can make use of it: a program's marks nobody else reads."""
-        if staged.has_lower and staged.form.opaque_xattr:
-            made = os.path.dirname(staged.tree)
-            place = Place(os.path.dirname(made), os.path.basename(made))
-            ancestors = self._homes.known_ancestors(place)
-            lowers = (*place.rotated(), *(path for each in ancestors for path in (each.diff, *each.rotated())))
-            return staged.with_(lowers=lowers)
-        return staged
+        """Say what lies beneath a staged tree, as far as it can be read."""
+        made = os.path.dirname(staged.tree)
+        place = Place(os.path.dirname(made), os.path.basename(made))
+        lowers, unseen = place.rotated(), ""
+        for name in place.lower_names():
+            found = self._homes.behind(name) or self._homes.search(name)
+            form = form_not_read(found) if found is not None else ""
+            if found is None or form:
+                unseen = f"layer {found.layer}, which is {form}" if found is not None else "a layer that is missing"
+                break
+            lowers += [found.diff, *found.rotated()]
+        return staged.with_(lowers=tuple(lowers), unseen=unseen)
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.drivers.overlay.lower import RESERVED, make_link
-        from cstore.fs.rename import rename_tree
+        from cstore.fs.rename import rename_within
 
         del parent
         if check_part(layer) in RESERVED:
             raise DriverError(NAME, f"no layer can have the ID {layer!r}: the driver needs the name itself")
         made = os.path.dirname(staged.tree)
-        target = Place(os.path.dirname(os.path.dirname(staged.staging.path)), layer)
+        target = Place(next(home for home in self._homes.writable if self._staging(home).made(staged.staging)), layer)
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
         leftover = self.remove(layer)
         try:
             self._make_durable(made)
-            rename_tree(made, target.path)
+            rename_within(os.path.dirname(target.home), made, target.path)
             make_link(target, target.link)
             if self._sync:
                 self._sync_home(target.home)
@@ -206,14 +212,14 @@ class OverlayDriver:
 
     def _make_durable(self, folder: str) -> None:
         """Bring a layer's own files to the disk; its contents are there since it was filled."""
-        from cstore.fs.atomic import sync_directory
+        from cstore.fs.atomic import sync_directory, sync_file
 
         if not self._sync:
             return
         for name in ("link", "lower"):
             path = os.path.join(folder, name)
             if os.path.exists(path):
-                _sync_file(path)
+                sync_file(path)
         sync_directory(os.path.join(folder, "diff"))
         sync_directory(folder)
 
@@ -227,14 +233,14 @@ class OverlayDriver:
     def replace(self, staged: StagedTree, layer: str) -> Removal:
         """See `Driver.replace`."""
         from cstore.drivers.removal import StagedRemoval
-        from cstore.fs.rename import exchange_trees
+        from cstore.fs.rename import exchange_within
 
         place = self._writable(layer)
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:
             self._make_durable(made)
-            exchange_trees(made, place.path)
+            exchange_within(os.path.dirname(place.home), made, place.path)
             if self._sync:
                 self._sync_home(place.home)
         except OSError as error:
@@ -252,10 +258,9 @@ class OverlayDriver:
         link = place.link
         staging = self._staging(place.home).put_aside(place.path)
         # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
-        path = os.path.join(place.home, "l", link)
-        with suppress(OSError):
-            if link and os.readlink(path) == f"../{layer}/diff":
-                os.unlink(path)
+        with suppress(OSError, CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
+            if link and os.readlink(name, dir_fd=folder) == f"../{layer}/diff":
+                os.unlink(name, dir_fd=folder)
         return NoRemoval() if staging is None else StagedRemoval(staging)
 
     def _writable(self, layer: str) -> Place:
@@ -272,17 +277,17 @@ class OverlayDriver:
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`. A short link goes with the layer that it led to."""
-        from cstore.drivers.overlay.lower import drop_link_of_staged
+        from cstore.drivers.overlay.lower import drop_links_of_staged
 
-        for path in self.stale():
-            drop_link_of_staged(path)
-        return [path for home in self._homes.writable for path in self._staging(home).sweep().removed]
+        for home in self._homes.writable:
+            drop_links_of_staged(home, self._staging(home).stale())
+        return [path for home in self._homes.writable for path in self._staging(home).sweep()]
 
     def debris(self) -> list[str]:
-        """See `Driver.debris`: short links to layers that are gone, and files that were never renamed into place."""
-        from cstore.drivers.overlay.lower import dangling_links, unfinished_files
+        """See `Driver.debris`."""
+        from cstore.drivers.overlay.lower import unfinished_files
 
-        return [path for home in self._homes.writable for path in (*dangling_links(home), *unfinished_files(home))]
+        return unfinished_files(self._homes.writable)
 
     # ── using ──
 
@@ -387,11 +392,3 @@ class OverlayDriver:
 
 if TYPE_CHECKING:
     _: type[Driver] = OverlayDriver
-
-
-def _sync_file(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

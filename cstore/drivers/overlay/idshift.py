@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError
+from cstore.fs import within
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel import fsmount, mount
 from cstore.kernel.userns import mapped_namespace
@@ -63,17 +64,19 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
 
     Raises:
         DriverError: the kernel or a file system cannot do it.
+        ForeignThing: something else is in the place of `mapped`.
     """
+    within.require_directory(own, "mapped", missing=True)
     folder = os.path.join(own, "mapped")
     # Root's own home could not be walked through without root in the map: then each directory is shown for itself.
-    top_of, within = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
+    top_of, rest_of = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
     tops = dict.fromkeys(map(top_of, lowers))
     points: dict[str, str] = {}
     try:
         with _namespace(id_map) as namespace:
             for number, top in enumerate(tops):
                 points[top] = _show(top, os.path.join(folder, str(number)), namespace)
-        yield [os.path.join(points[top_of(lower)], within(lower)).rstrip("/") for lower in lowers]
+        yield [os.path.join(points[top_of(lower)], rest_of(lower)).rstrip("/") for lower in lowers]
     finally:
         release(folder)
 
@@ -100,7 +103,7 @@ def _within(lower: str) -> str:
 
 def _show(home: str, point: str, namespace: int) -> str:
     try:
-        os.makedirs(point, 0o700, exist_ok=True)
+        within.make_directories(*_split(point))
         with _shifted(home, namespace) as fd:
             fsmount.attach(fd, point)
     except (OSError, CstoreError) as error:
@@ -114,13 +117,20 @@ def _show(home: str, point: str, namespace: int) -> str:
     return point
 
 
+def _split(point: str) -> tuple[str, str]:
+    """A mount point `LAYER/mapped/N` as the layer's directory and the rest."""
+    folder, number = os.path.split(point)
+    layer, mapped = os.path.split(folder)
+    return layer, f"{mapped}/{number}"
+
+
 def release(folder: str) -> None:
     """Take away what is mounted in a layer's `mapped` directory, and the directory."""
-    with suppress(OSError):
-        for name in os.listdir(folder):
+    with suppress(OSError, CstoreError):
+        for name in within.list_directory(*os.path.split(folder)):
             point = os.path.join(folder, name)
             with suppress(OSError):
-                mount.unmount(point, mount.MNT_DETACH)
+                mount.unmount(point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
             with suppress(OSError):
                 os.rmdir(point)
         os.rmdir(folder)

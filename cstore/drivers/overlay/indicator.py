@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def _said(home: str) -> str:
     """What was said, "" if nothing."""
     path = os.path.join(home, _NAME)
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(16).strip()
+        return within.read_small(home, _NAME).decode("ascii", "replace").strip()
     except FileNotFoundError:
         return ""
     except OSError as error:

@@ -6,10 +6,11 @@ import os
 import stat
 
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
-from cstore.drivers.overlay.lower import RESERVED, Homes, Place
+from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import form_not_read
 from cstore.drivers.overlay.options import read_options
-from cstore.errors import CstoreError, DriverError
+from cstore.errors import CstoreError
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class OverlayInspector:
     def own_roots(self, layer: str) -> Sequence[str]:
         """See `Inspector.own_roots`."""
         place = self._homes.find(layer)
+        place.require_diff()
         return [place.diff, *place.rotated()]
 
     def not_read(self, layer: str) -> str:
@@ -40,8 +42,10 @@ class OverlayInspector:
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
         place = self._homes.look_up(layer)
-        if place is None or place.home not in self._homes.writable or form_not_read(place):
+        if place is None or form_not_read(place):
             return []
+        if place.home not in self._homes.writable:
+            return self._directory(place, "diff")  # the rest is for who opens it as a store of its own
         found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
 
@@ -54,14 +58,16 @@ class OverlayInspector:
     def _link(self, place: Place) -> list[Flaw]:
         path = os.path.join(place.path, "link")
         problem = _problem(path, stat.S_ISREG, NO_FILE)
-        name = "" if problem else _link_of(place)
+        name = "" if problem else link_of(place)
         if not name:
             return [Flaw(place.layer, "link", path, problem or WRONG, expected=self._name_of(place))]
         short, target = os.path.join(place.home, "l", name), f"../{place.layer}/diff"
         try:
-            found = os.readlink(short)
+            found = within.read_link(place.home, f"l/{name}")
         except FileNotFoundError:
             return [Flaw(place.layer, "short-link", short, MISSING, expected=target)]
+        except CstoreError as error:
+            return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
         except OSError:
             return [Flaw(place.layer, "short-link", short, WRONG, "it is no symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
@@ -81,9 +87,9 @@ class OverlayInspector:
             return [] if fine else [Flaw(place.layer, "lower", path, problem, expected=expected)]
         try:
             names = place.lower_names()
-        except DriverError:
+        except CstoreError:
             return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
-        right = runs_through([self._layer_behind(name) for name in names], ancestors)
+        right = runs_through([self._homes.owner_of(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
         return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]
 
@@ -92,12 +98,7 @@ class OverlayInspector:
             place = self._homes.look_up(layer)
         except CstoreError:
             return ""
-        return "" if place is None else _link_of(place)
-
-    def _layer_behind(self, name: str) -> str:
-        """The layer of a short link, even if the link itself, which is another finding, is gone; "" if none has it."""
-        found = self._homes.behind(name) or self._homes.search(name)
-        return "" if found is None else found.layer
+        return "" if place is None else link_of(place)
 
     def strays(self) -> list[Flaw]:
         """See `Inspector.strays`."""
@@ -106,10 +107,21 @@ class OverlayInspector:
             for name, target in _links(home):
                 parts = target.split("/")
                 layer = parts[1] if len(parts) == 3 and (parts[0], parts[2]) == ("..", "diff") else ""
-                known = bool(layer) and layer not in RESERVED and os.path.isdir(os.path.join(home, layer))
-                if not known or _link_of(Place(home, layer)) not in {name, ""}:
+                known = bool(layer) and layer not in RESERVED and within.is_directory(home, layer)
+                if not known or link_of(Place(home, layer)) not in {name, ""}:
                     found.append(Flaw("", "stray-link", os.path.join(home, "l", name), WRONG, target))
         return found
+
+    def bears_marks(self, layer: str) -> bool:
+        """See `Inspector.bears_marks`: a short link leads to it, and it knows that link."""
+        for home in self._homes.writable:
+            name = link_of(Place(home, layer))
+            try:
+                if name and within.read_link(home, f"l/{name}") == f"../{layer}/diff":
+                    return True
+            except (OSError, CstoreError):
+                continue
+        return False
 
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
         """See `Inspector.mounts`."""
@@ -147,24 +159,16 @@ def _problem(path: str, is_right: object, otherwise: str) -> str:
     return "" if callable(is_right) and is_right(mode) else otherwise
 
 
-def _link_of(place: Place) -> str:
-    try:
-        return place.link
-    except (CstoreError, ValueError):
-        return ""
-
-
 def _links(home: str) -> list[tuple[str, str]]:
     """Every symbolic link in the directory of short links, and what it says."""
-    folder = os.path.join(home, "l")
     try:
-        names = sorted(os.listdir(folder))
-    except OSError:
+        names = sorted(within.list_directory(home, "l"))
+    except (OSError, CstoreError):
         return []
     found = []
     for name in names:
         try:
-            found.append((name, os.readlink(os.path.join(folder, name))))
-        except OSError:
+            found.append((name, within.read_link(home, f"l/{name}")))
+        except (OSError, CstoreError):
             found.append((name, ""))
     return found

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cached_property
 
+from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError, SystemFailure
+from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX
+from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
 from cstore.values import Value
 
@@ -34,7 +38,7 @@ _RANDOM_BYTES = 17  # 136 bits, of which 26 characters take 130
 
 
 class Place(Value):
-    """The directory of one layer. `foreign`: not in the store's own home, and never to be written to."""
+    """The directory of one layer. `foreign`: not in the store's own home, or on read-only media; never written to."""
 
     home: str
     layer: str
@@ -53,12 +57,20 @@ class Place(Value):
     @property
     def has_contents(self) -> bool:
         """Whether what the layer changes is there; of a layer of an additional layer store it is somewhere else."""
-        return os.path.isdir(self.diff) or self.is_additional
+        return within.is_directory(self.home, f"{self.layer}/diff") or self.is_additional
 
     @property
     def is_additional(self) -> bool:
         """Whether the layer is one of an additional layer store: a file of that name says which."""
-        return os.path.lexists(os.path.join(self.path, "additionallayer"))
+        return within.is_file(self.home, f"{self.layer}/additionallayer")
+
+    def require_diff(self) -> None:
+        """Make sure that nothing else stands in the place of `diff`. That it is missing is for others to tell.
+
+        Raises:
+            ForeignThing: something does.
+        """
+        within.require_directory(self.home, f"{self.layer}/diff", missing=True)
 
     @property
     def merged(self) -> str:
@@ -68,7 +80,7 @@ class Place(Value):
     @property
     def link(self) -> str:
         """The name of the layer's short link, "" if its file is missing or holds something else."""
-        text = _read(os.path.join(self.path, "link")).rstrip("\n")
+        text = _read(self.home, f"{self.layer}/link").rstrip("\n")
         return text if _is_link_name(text) else ""
 
     def lower_names(self) -> list[str]:
@@ -77,7 +89,7 @@ class Place(Value):
         Raises:
             DriverError: the `lower` file holds something else.
         """
-        text = _read(os.path.join(self.path, "lower")).strip()
+        text = _read(self.home, f"{self.layer}/lower").strip()
         names = [part.removeprefix("l/") for part in text.split(":")] if text else []
         for name in names:
             if not _is_link_name(name):
@@ -92,17 +104,17 @@ class Place(Value):
     def short(self) -> str:
         """The path of the short link, "" if it does not lead to the layer."""
         link = self.link
-        path = os.path.join(self.home, "l", link)
         try:
-            return path if link and os.readlink(path) == f"../{self.layer}/diff" else ""
-        except OSError:
+            leads_here = bool(link) and within.read_link(self.home, f"l/{link}") == f"../{self.layer}/diff"
+        except (CstoreError, OSError):
             return ""
+        return os.path.join(self.home, "l", link) if leads_here else ""
 
     def rotated(self) -> list[str]:
         """Directories `diff1`, `diff2` …: what the layer was before its owners were rewritten."""
         found: list[str] = []
-        while os.path.isdir(path := f"{self.diff}{len(found) + 1}"):
-            found.append(path)
+        while within.is_directory(self.home, f"{self.layer}/diff{len(found) + 1}"):
+            found.append(f"{self.diff}{len(found) + 1}")
         return found
 
 
@@ -113,6 +125,11 @@ class Homes:
         self.own = own
         self.writable = [own, image_home] if image_home else [own]
         self._foreign = [os.path.join(store, NAME) for store in stores]
+
+    @cached_property
+    def _is_read_only(self) -> bool:
+        """Whether the own home is on read-only media, and so to be treated as somebody else's."""
+        return on_read_only_media(self.own)
 
     def __iter__(self) -> Iterator[str]:
         yield from self.writable
@@ -126,8 +143,8 @@ class Homes:
         """
         if check_part(layer) in RESERVED:
             return None
-        places = (Place(home, layer, home != self.own) for home in self)
-        return next((place for place in places if os.path.isdir(place.path)), None)
+        places = (Place(home, layer, home != self.own or self._is_read_only) for home in self)
+        return next((place for place in places if within.is_directory(place.home, place.layer)), None)
 
     def find(self, layer: str) -> Place:
         """Find a layer.
@@ -137,12 +154,8 @@ class Homes:
         """
         place = self.look_up(layer)
         if place is None:
-            raise DriverError(
-                NAME,
-                f"layer {layer} has no directory in {self.own}",
-                hint="its contents are lost; cstore delete-layer removes the record",
-                peer=f"stat {os.path.join(self.own, layer)}: no such file or directory",
-            )
+            own = os.path.join(self.own, layer)
+            raise directory_lost(NAME, layer, list(self), f"stat {own}: no such file or directory")
         return place
 
     def layers(self) -> list[str]:
@@ -163,14 +176,14 @@ class Homes:
         """
         for home in self:
             place = self._target(home, name)
-            if place is not None and place.link in {"", name} and place.has_contents:
+            if place is not None and link_of(place) in {"", name} and place.has_contents:
                 return place
         return None
 
     def _target(self, home: str, name: str) -> Place | None:
         try:
-            parts = os.readlink(os.path.join(home, "l", name)).split("/")
-        except OSError:
+            parts = within.read_link(home, f"l/{name}").split("/")
+        except (CstoreError, OSError):
             return None
         if len(parts) != 3 or (parts[0], parts[2]) != ("..", "diff"):
             return None
@@ -179,12 +192,22 @@ class Homes:
 
     def search(self, name: str) -> Place | None:
         """Find the layer whose `link` file holds `name`, though no link leads there. Slow, and writes nothing."""
+        return next((place for place in self._linked(name) if place.has_contents), None)
+
+    def owner_of(self, name: str) -> str:
+        """The layer that a short link stands for, whether or not its contents are there; "" if nothing tells."""
+        for home in self:
+            place = self._target(home, name)
+            if place is not None and link_of(place) in {"", name}:
+                return place.layer
+        return next((place.layer for place in self._linked(name)), "")
+
+    def _linked(self, name: str) -> Iterator[Place]:
         for home in self:
             for layer in _layers_in(home):
                 place = Place(home, layer, home != self.own)
-                if place.link == name and place.has_contents:
-                    return place
-        return None
+                if link_of(place) == name:
+                    yield place
 
     def ancestors(self, place: Place) -> list[Place]:
         """All layers beneath `place`, nearest first. Writes nothing; a missing link is got over.
@@ -208,7 +231,7 @@ class Homes:
             raise DriverError(
                 NAME,
                 f"layer {place.layer} lies on the short link {name}, and no layer has that link",
-                hint="run cstore repair; if an ancestor is lost, with --from ARCHIVE",
+                hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
                 peer=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
             )
         return found
@@ -226,6 +249,14 @@ class Homes:
         return found is not None and found.layer == base
 
 
+def link_of(place: Place) -> str:
+    """The name of a layer's short link, "" also if something else stands in the place of the file that holds it."""
+    try:
+        return place.link
+    except CstoreError:
+        return ""
+
+
 def _is_link_name(text: str) -> bool:
     return len(text) == _LINK_LENGTH and not text.strip(_LINK_LETTERS)
 
@@ -241,39 +272,38 @@ def make_link(place: Place, name: str) -> None:
     """Let the short link `name` lead to the layer, whatever had that name before.
 
     Raises:
+        ForeignThing: the directory of short links is something else.
         OSError: as symlink(2).
     """
-    folder = os.path.join(place.home, "l")
-    if not os.path.isdir(folder):
-        with suppress(FileExistsError):
-            os.mkdir(folder, 0o755)
-        os.chmod(folder, 0o755)  # noqa: S103  - the peer has it so, and the home above it is closed
-    path = os.path.join(folder, name)
     target = f"../{place.layer}/diff"
-    try:
-        os.symlink(target, path)
-    except FileExistsError:
-        if os.readlink(path) != target:
-            os.unlink(path)
-            os.symlink(target, path)
+    _make_folder(place.home)
+    with within.parent_of(place.home, f"l/{name}") as (folder, _):
+        try:
+            os.symlink(target, name, dir_fd=folder)
+        except FileExistsError:
+            if os.readlink(name, dir_fd=folder) != target:
+                os.unlink(name, dir_fd=folder)
+                os.symlink(target, name, dir_fd=folder)
 
 
-def dangling_links(home: str) -> list[str]:
-    """The short links of a home that lead to layers which are not there."""
+def _make_folder(home: str) -> None:
+    """Make the directory of short links, unless something is there."""
     folder = os.path.join(home, "l")
-    found = []
-    for name in _names_in(folder):
-        with suppress(OSError):
-            parts = os.readlink(os.path.join(folder, name)).split("/")
-            leads_here = len(parts) == 3 and (parts[0], parts[2]) == ("..", "diff")
-            if leads_here and parts[1] not in {"", ".", ".."} and not os.path.lexists(os.path.join(home, parts[1])):
-                found.append(os.path.join(folder, name))
-    return found
+    if os.path.lexists(folder):
+        return  # if it is no directory, whoever goes on will hear
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o755)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, 0o755)  # the peer has it so, and the home above it is closed
+        finally:
+            os.close(fd)
 
 
-def unfinished_files(home: str) -> list[str]:
-    """Temporary files of a home that never got their names: its own, and those in the directories of layers."""
-    folders = [home, *(os.path.join(home, layer) for layer in _layers_in(home))]
+def unfinished_files(homes: Sequence[str]) -> list[str]:
+    """Temporary files of homes that never got their names: their own, and those in the directories of layers."""
+    layers = (os.path.join(home, layer) for home in homes for layer in _layers_in(home))
+    folders = [*homes, *layers]
     paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
     return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
 
@@ -289,16 +319,20 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def drop_link_of_staged(staged: str) -> None:
-    """Remove the short links of layers that were moved to a staging directory, if nothing took their place."""
-    home = os.path.dirname(os.path.dirname(staged))
-    for name in _names_in(staged):
-        link = Place(staged, name).link
-        path = os.path.join(home, "l", link)
-        with suppress(OSError):
-            layer = os.readlink(path).split("/")[1:2] if link else []
-            if layer and not os.path.lexists(os.path.join(home, layer[0])):
-                os.unlink(path)
+def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
+    """Remove the short links of layers that were moved to staging directories, if nothing took their place."""
+    for place in [Place(staged, name) for staged in directories for name in _names_in(staged)]:
+        with suppress(OSError, CstoreError):
+            link = place.link
+            if link:
+                _drop_dangling(home, link)
+
+
+def _drop_dangling(home: str, link: str) -> None:
+    with within.parent_of(home, f"l/{link}") as (folder, name):
+        parts = os.readlink(name, dir_fd=folder).split("/")
+        if len(parts) == 3 and not os.path.lexists(os.path.join(home, parts[1])):
+            os.unlink(name, dir_fd=folder)
 
 
 def mend_links(homes: Homes, place: Place) -> None:
@@ -326,12 +360,17 @@ def write_link_file(place: Place) -> None:
     """Say again which short link is the layer's: the one that leads to it, or a new one."""
     from cstore.fs.atomic import write_file
 
-    folder = os.path.join(place.home, "l")
-    target = f"../{place.layer}/diff"
-    present = os.listdir(folder) if os.path.isdir(folder) else []
-    links = [name for name in sorted(present) if _is_link_name(name)]
-    known = [name for name in links if os.readlink(os.path.join(folder, name)) == target]
-    write_file(os.path.join(place.path, "link"), (known[0] if known else new_link_name()).encode(), mode=0o644)
+    name = next(links_to(place), "") or new_link_name()
+    write_file(os.path.join(place.path, "link"), name.encode(), mode=0o644)
+
+
+def links_to(place: Place) -> Iterator[str]:
+    """The short links that lead to a layer, whether or not it is there, sorted."""
+    present = within.list_directory(place.home, "l") if within.is_directory(place.home, "l") else []
+    for name in sorted(filter(_is_link_name, present)):
+        with suppress(OSError):
+            if within.read_link(place.home, f"l/{name}") == f"../{place.layer}/diff":
+                yield name
 
 
 def _layers_in(home: str) -> list[str]:
@@ -346,12 +385,11 @@ def _layers_in(home: str) -> list[str]:
         raise SystemFailure("list the layers in", home, error) from error
 
 
-def _read(path: str) -> str:
+def _read(home: str, relative: str) -> str:
     """Read a small text file; "" if there is none."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(1 << 20)
+        return within.read_small(home, relative).decode(errors="surrogateescape")
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise SystemFailure("read", path, error) from error
+        raise SystemFailure("read", os.path.join(home, relative), error) from error

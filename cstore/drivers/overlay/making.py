@@ -10,6 +10,7 @@ from cstore.drivers.contract import StagedTree
 from cstore.drivers.overlay.lower import DEEPEST, new_link_name
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mas
     try:
         os.mkdir(folder, 0o700)
         for name in ("link", "lower"):
-            text = _read(os.path.join(source.path, name))
+            text = _read(source, name)
             if text:
                 _write(os.path.join(folder, name), text)
         for name in _DIRECTORIES if os.path.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
@@ -137,9 +138,8 @@ def _write(path: str, text: str) -> None:
         os.close(fd)
 
 
-def _read(path: str) -> str:
+def _read(place: Place, name: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
+        return within.read_small(place.home, f"{place.layer}/{name}").decode("ascii")
     except FileNotFoundError:
         return ""

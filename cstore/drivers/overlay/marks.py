@@ -24,7 +24,8 @@ from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError, SystemFailure
+from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs import within
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -93,19 +94,19 @@ def form_not_read(place: Place) -> str:
     """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
     if place.is_additional:
         return "a layer of an additional layer store"
-    if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place.diff):
+    if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place):
         return "a composefs layer"
     return ""
 
 
-def _holds_contents(diff: str) -> bool:
-    """Whether a directory holds nothing but contents named after their digests: `xx/<62 digits>`."""
+def _holds_contents(place: Place) -> bool:
+    """Whether a layer's directory holds nothing but contents named after their digests: `xx/<62 digits>`."""
     try:
-        folders = os.listdir(diff)
+        folders = within.list_directory(place.home, f"{place.layer}/diff")
         if not folders or not all(_is_hex(name, 2) for name in folders):
             return False
-        names = os.listdir(os.path.join(diff, folders[0]))
-    except OSError:
+        names = within.list_directory(place.home, f"{place.layer}/diff/{folders[0]}")
+    except (OSError, CstoreError):
         return False
     return bool(names) and all(_is_hex(name, 62) for name in names)
 
@@ -119,6 +120,7 @@ def refuse_not_read(place: Place) -> None:
 
     Raises:
         DriverError: it is not.
+        ForeignThing: something else stands in the place of its directory.
     """
     form = form_not_read(place)
     if form:
@@ -127,6 +129,7 @@ def refuse_not_read(place: Place) -> None:
             f"layer {place.layer} is {form}, which cstore cannot read yet",
             hint="use Podman for it, or pull the image again without composefs and additional layer stores",
         )
+    place.require_diff()
 
 
 # ── marks ──

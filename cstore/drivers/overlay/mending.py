@@ -6,9 +6,10 @@ import os
 from contextlib import suppress
 
 from cstore.drivers.overlay.inspect import runs_through
-from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, make_link, write_link_file
+from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import write_file
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ class OverlayMender:
         except CstoreError:
             return None
         if not names:
-            return "" if os.path.isdir(os.path.join(place.path, "empty")) else None
+            return "" if within.is_directory(place.home, f"{layer}/empty") else None
         found = self._homes.behind(names[0]) or self._homes.search(names[0])
         return None if found is None else found.layer
 
@@ -53,8 +54,8 @@ class OverlayMender:
         folder = os.path.join(place.home, "l")
         target = f"../{layer}/diff"
         links = []
-        with suppress(OSError):
-            for name in sorted(os.listdir(folder)):
+        with suppress(OSError, CstoreError):
+            for name in sorted(within.list_directory(place.home, "l")):
                 path = os.path.join(folder, name)
                 if os.path.islink(path) and os.readlink(path) == target:
                     links.append(path)
@@ -65,8 +66,11 @@ class OverlayMender:
         return os.path.dirname(tree)
 
     def take_identity(self, tree: str, layer: str) -> None:
-        """See `Mender.take_identity`: children of the layer refer to it by its short link."""
-        link = self._own(layer).link
+        """See `Mender.take_identity`: children of the layer refer to it by its short link, which may outlive it."""
+        place = self._homes.look_up(layer)
+        places = [Place(home, layer) for home in self._homes.writable]
+        own = "" if place is None or place.home not in self._homes.writable else link_of(place)
+        link = own or next((name for each in places for name in links_to(each)), "")
         if link:
             write_file(os.path.join(os.path.dirname(tree), "link"), link.encode(), mode=_LINK_MODE, sync=self._sync)
 
@@ -74,6 +78,12 @@ class OverlayMender:
         """See `Mender.wrong_links`."""
         place = self._own(layer)
         path = os.path.join(place.path, "link")
+        folder = os.path.join(place.home, "l")
+        aside = [folder] if os.path.lexists(folder) and not within.is_directory(place.home, "l") else []
+        if not within.is_file(place.home, f"{layer}/link"):
+            return [*aside, path]
+        if aside:
+            return aside
         if not place.link or self._holder(place) not in {layer, ""}:
             return [path]
         short = os.path.join(place.home, "l", place.link)
@@ -121,9 +131,9 @@ class OverlayMender:
         return made
 
     def _lies_on(self, place: Place) -> list[str]:
-        """The ancestors that the layer's files name now; none if they name one that is not there."""
+        """The ancestors that the layer's files name now; "" for one of which nothing is left."""
         try:
-            return [ancestor.layer for ancestor in self._homes.ancestors(place)]
+            return [self._homes.owner_of(name) for name in place.lower_names()]
         except CstoreError:
             return []
 

@@ -6,13 +6,12 @@ import errno
 import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from itertools import pairwise
 
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import marks_beneath
+from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
@@ -20,17 +19,18 @@ from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, InvalidIDMap, SystemFailure
-from cstore.idmap import IDENTITY
+from cstore.fs import within
+from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingRoot
-    from cstore.idmap import IDMap, IDRange
+    from cstore.drivers.staging import HomeStaging
+    from cstore.idmap import IDMap
 
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
@@ -66,7 +66,7 @@ class Mounter:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
-    def check(self, staging: StagingRoot) -> None:
+    def check(self, staging: HomeStaging) -> None:
         """Make sure that this driver can work here, before the first thing is made or mounted.
 
         Raises:
@@ -165,7 +165,7 @@ class Mounter:
     def _empty(place: Place) -> str:
         """Something to lie beneath a base layer."""
         path = os.path.join(place.path, "empty")
-        return path if os.path.isdir(path) else os.path.join(place.path, "work")
+        return path if within.is_directory(place.home, f"{place.layer}/empty") else os.path.join(place.path, "work")
 
     # ── mounting ──
 
@@ -178,11 +178,17 @@ class Mounter:
         target = self._target(place)
         if self.is_mounted(target):
             return target
-        self._bind_home()
+        refuse_not_read(place)
+        for part in ("work", "merged", "empty"):
+            within.require_directory(place.home, f"{place.layer}/{part}", missing=True)
+        if not place.foreign:
+            self._bind_home()
         mend_links(self._homes, place)
         stack = self._stack(place, options)
         try:
-            os.makedirs(target, 0o700, exist_ok=True)
+            home = self._run_home if place.foreign else place.home
+            os.makedirs(home, 0o700, exist_ok=True)
+            within.make_directories(home, f"{place.layer}/merged")
             if stack.upper:
                 _clear_the_way(place)
         except OSError as error:
@@ -218,7 +224,7 @@ class Mounter:
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
         if self.program:
-            return _is_contiguous(id_map.uids) and _is_contiguous(id_map.gids)
+            return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self.rootless and self._host.shifting()
 
     def _target(self, place: Place) -> str:
@@ -269,7 +275,8 @@ class Mounter:
             SystemFailure: the kernel refuses.
         """
         target = self._target(place)
-        if not os.path.isdir(target):
+        home = self._run_home if place.foreign else place.home
+        if not within.is_directory(home, f"{place.layer}/merged"):
             return
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
@@ -353,15 +360,6 @@ def _give_root(upper: str, id_map: IDMap) -> None:
         raise SystemFailure("change the owner of", upper, error) from error
 
 
-def _is_contiguous(ranges: Sequence[IDRange]) -> bool:
-    """Whether ranges leave no hole, inside and outside."""
-    for key in ("container_id", "host_id"):
-        starts = sorted((getattr(part, key), part.size) for part in ranges)
-        if any(start + size != following for (start, size), (following, _) in pairwise(starts)):
-            return False
-    return True
-
-
 def _is_served(target: str) -> bool:
     """Whether a program serves what is mounted on `target`, or did until it died."""
     from cstore.kernel.statfs import is_fuse
@@ -376,11 +374,11 @@ def _clear_the_way(place: Place) -> None:
     """Make what a writable mount needs, and take away what would forbid it."""
     from cstore.fs.tree import remove_tree
 
-    stale = os.path.join(place.path, "work", "work", "incompat", "volatile")
-    if os.path.isdir(stale):
-        remove_tree(stale)
-    os.makedirs(os.path.join(place.path, "work"), 0o700, exist_ok=True)
-    if not os.path.isdir(place.diff):
+    stale = f"{place.layer}/work/work/incompat/volatile"
+    if within.is_directory(place.home, stale):
+        remove_tree(os.path.join(place.home, stale))
+    within.make_directories(place.home, f"{place.layer}/work")
+    if not place.has_contents:
         raise contents_lost(place)
 
 

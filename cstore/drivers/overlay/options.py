@@ -46,10 +46,9 @@ def read_options(options: Sequence[str]) -> Options:
     """
     result = Options()
     if options:
-        from cstore.config.driver_options import split_option
+        from cstore.config.driver_options import options_for
 
-        for key, value in map(split_option, options):
-            name = key.removeprefix("overlay.").removeprefix("overlay2.").removeprefix(".")
+        for name, value, key in options_for(NAME, options):
             reader = _READERS.get(name)
             if reader is None:
                 raise DriverError(NAME, f"it has no option {key!r}", peer=f"overlay: unknown option {key}")
@@ -78,7 +77,9 @@ def _mount_options(result: Options, _: str, value: str) -> None:
 
 
 def _stores(result: Options, _: str, value: str) -> None:
-    for path in filter(None, value.split(",")):
+    from cstore.config.driver_options import split_stores
+
+    for path in split_stores(value):
         if not os.path.isabs(path):
             raise DriverError(
                 NAME,
@@ -90,7 +91,7 @@ def _stores(result: Options, _: str, value: str) -> None:
             raise DriverError(
                 NAME,
                 f"the additional image store {path} is not a directory",
-                hint="correct its path, or make it first",
+                hint="mount its disk, correct its path, or remove it from additionalimagestores",
                 peer=f"overlay: can't stat imageStore dir {path}",
             )
         result.stores.append(path)
@@ -124,24 +125,18 @@ def _quota(result: Options, name: str, value: str) -> None:
     result.quotas = (*result.quotas, name)
 
 
-def _composefs(_: Options, name: str, value: str) -> None:
-    if _flag(name, value):
-        raise DriverError(NAME, "cstore does not make composefs layers", hint="take use_composefs out")
+def _sync(_: Options, name: str, value: str) -> None:
+    from cstore.config.driver_options import parse_sync
 
-
-def _layer_stores(_: Options, __: str, value: str) -> None:
-    if value:
-        raise DriverError(
-            NAME, "cstore does not use additional layer stores", hint="take additionallayerstores out, or use Podman"
-        )
+    _parsed(name, value, parse_sync)  # cstore makes every change durable by means of its own, whichever it is
 
 
 def _checked_flag(_: Options, name: str, value: str) -> None:
-    _flag(name, value)  # heeded by the store, for every driver alike
+    _flag(name, value)  # heeded by the store for every driver alike, or without effect on what cstore makes
 
 
 def _ignored(_: Options, __: str, ___: str) -> None:
-    """An option that has no effect any more."""
+    """An option without effect here. Additional layer stores are looked into by the library only."""
 
 
 def _flag(name: str, value: str) -> bool:
@@ -162,12 +157,13 @@ _READERS: dict[str, Callable[[Options, str, str], None]] = {
     "mountopt": _mount_options,
     "imagestore": _stores,
     "additionalimagestore": _stores,
-    "additionallayerstore": _layer_stores,
+    "additionallayerstore": _ignored,
     "mount_program": _program,
     "skip_mount_home": _skip_mount_home,
     "ignore_chown_errors": _checked_flag,
     "force_mask": _force_mask,
     "size": _quota,
     "inodes": _quota,
-    "use_composefs": _composefs,
+    "use_composefs": _checked_flag,
+    "sync": _sync,
 }

@@ -13,12 +13,13 @@ from contextlib import suppress
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverUnusable, SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.fs.staging import StagingRoot
+    from cstore.drivers.staging import HomeStaging
 
 _PARAMETERS = "/sys/module/overlay/parameters"
 _FIRST_FOR_USERS = (5, 11)  # the first that mounts overlay in a user namespace
@@ -50,27 +51,28 @@ class Cache:
     def known(self, feature: str) -> bool | None:
         """What was found out about a feature, None if nothing."""
         for answer in (True, False):
-            if os.path.exists(self._path(feature, answer)):
+            if within.is_file(self._folder, self._name(feature, answer)):
                 return answer
         return None
 
     def reason(self, feature: str) -> str:
         """Why a feature was found missing."""
         try:
-            with open(self._path(feature, False), encoding="utf-8", errors="replace") as file:
-                return file.read()
-        except OSError:
+            return within.read_small(self._folder, self._name(feature, False)).decode(errors="replace")
+        except (OSError, CstoreError):
             return ""
 
     def keep(self, feature: str, answer: bool, reason: str = "") -> None:
         """Keep an answer until the next reboot. That it cannot be kept costs time only."""
-        with suppress(OSError):
+        with suppress(OSError, CstoreError):
             os.makedirs(self._folder, 0o700, exist_ok=True)
-            with open(self._path(feature, answer), "w", encoding="utf-8") as file:
-                file.write(reason)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            with open(within.open_file(self._folder, self._name(feature, answer), flags, 0o644), "wb") as file:
+                file.write(reason.encode())
 
-    def _path(self, feature: str, answer: bool) -> str:
-        return os.path.join(self._folder, f"{feature.replace('/', '_')}-{'true' if answer else 'false'}")
+    @staticmethod
+    def _name(feature: str, answer: bool) -> str:
+        return f"{feature.replace('/', '_')}-{'true' if answer else 'false'}"
 
 
 class Host:
@@ -172,7 +174,7 @@ class Host:
 
     # ── before anything is made ──
 
-    def check(self, staging: StagingRoot) -> None:
+    def check(self, staging: HomeStaging) -> None:
         """Make sure that layers can be made and mounted here; tried out once per boot.
 
         Raises:

@@ -1,8 +1,14 @@
-"""Mounts by a program such as fuse-overlayfs (drivers 7.7, 7.8)."""
+"""Mounts by a program such as fuse-overlayfs (drivers 7.7, 7.8).
+
+fuse-overlayfs knows no escape for the colons, commas and backslashes of a path. So it runs in the driver's home and
+gets relative paths, in which there are none; what lies elsewhere it gets by descriptor. It makes the upper directory's
+path absolute before it splits at colons, so a colon in that is refused.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 from cstore.archive.override import ATTRIBUTE, PROGRAMS_ATTRIBUTE
 from cstore.drivers.overlay.options import NAME
@@ -10,10 +16,14 @@ from cstore.errors import DriverError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cstore.drivers.overlay.mount import Stack
     from cstore.idmap import IDMap
 
 _DISTRIBUTED, _ITS_OWN = os.fsdecode(ATTRIBUTE), os.fsdecode(PROGRAMS_ATTRIBUTE)
+_SPECIAL = frozenset(',:\\"')
+"""What the options of a program cannot hold."""
 _UNMOUNTERS = ("fusermount3", "fusermount")
 
 
@@ -27,14 +37,19 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map:
     """
     import subprocess
 
+    if ":" in os.path.realpath(stack.upper or home) and stack.upper:
+        raise _failed(program, stack, target, "it cannot write below a path with a colon")
     try:
-        done = subprocess.run(
-            [program, "-o", options_of(stack, id_map), target],
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        with ExitStack() as opened:
+            paths = {path: _named(path, home, opened) for path in (*stack.lowers, stack.upper, stack.work)}
+            done = subprocess.run(
+                [program, "-o", options_of(stack, id_map, paths), target],
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                pass_fds=[int(os.path.basename(path)) for path in paths.values() if path.startswith("/proc/self/fd/")],
+            )
     except OSError as error:
         raise _failed(program, stack, target, os.strerror(error.errno or 0)) from None
     if done.returncode or not os.path.ismount(target):
@@ -55,11 +70,21 @@ def cannot_be_upper(diff: str) -> bool:
         return False
 
 
-def options_of(stack: Stack, id_map: IDMap) -> str:
-    """All options of a mount as the program takes them."""
-    parts = [f"lowerdir={':'.join(stack.lowers)}"]
+def _named(path: str, home: str, opened: ExitStack) -> str:
+    """A path as the program takes it: relative in the home, else by a descriptor where it holds what has a meaning."""
+    within = path.removeprefix(f"{home}/")
+    if within == path and not _SPECIAL.isdisjoint(path):
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, fd)
+        return f"/proc/self/fd/{fd}"
+    return within
+
+
+def options_of(stack: Stack, id_map: IDMap, paths: Mapping[str, str]) -> str:
+    """All options of a mount as the program takes them; `paths` says how each directory is called."""
+    parts = [f"lowerdir={':'.join(paths[lower] for lower in stack.lowers)}"]
     if stack.upper:
-        parts += [f"upperdir={stack.upper}", f"workdir={stack.work}"]
+        parts += [f"upperdir={paths[stack.upper]}", f"workdir={paths[stack.work]}"]
     parts += [word for word in stack.words if word != "volatile"]
     for kind, ranges in (("uid", id_map.uids), ("gid", id_map.gids)):
         if len(ranges) == 1 and ranges[0].size == 1:

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 def contents_lost(place: Place) -> DriverError:
     """The error for a layer whose `diff` is missing."""
-    return DriverError(
-        NAME,
-        f"layer {place.layer} has no directory {place.diff}",
-        hint="its contents are lost; cstore repair --from ARCHIVE puts them back",
-    )
+    hint = "its contents are lost; cstore repair --from ARCHIVE puts them back"
+    if place.foreign:
+        hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
+    return DriverError(NAME, f"layer {place.layer} has no directory {place.diff}", hint=hint)
 
 
 def program_only(place: Place, program: str) -> DriverError:

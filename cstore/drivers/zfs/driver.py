@@ -3,7 +3,7 @@
     DATASET/<layer>              the layer, a file system that is not mounted by itself (mountpoint=legacy)
     DATASET/staged:<number>      one in the making, DATASET/removed:<number> one on its way out
     HOME/graph/<layer>/          where a layer is mounted, there only while it is
-    HOME/tempdirs/         0700  one directory for each dataset in the making or on its way out, with its lock
+    staging                      one directory for each dataset in the making or on its way out: see staging.py
 
 A tree is made as `staged:<number>` and gets its layer's name by one rename, while the layer lock is held. There is no
 exchange of two names: while a layer's contents are replaced its dataset bears for a moment neither the old name nor the
@@ -12,7 +12,6 @@ new, but says in a property which it was, and the next sweep gives it back. (dri
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager, suppress
 
 from cstore.drivers.whole_trees import make_root, remapper
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from cstore.archive.streams import Sink
     from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
     from cstore.drivers.registry import DriverPlace
-    from cstore.fs.staging import StagingDirectory, StagingRoot
+    from cstore.drivers.staging import HomeStaging
+    from cstore.fs.staging import StagingDirectory
     from cstore.idmap import IDMap
 
 
@@ -47,10 +47,10 @@ class ZfsDriver:
         self._mounts = Mounts(self._places, place.run_home, options.mount_options)
 
     @property
-    def _staging(self) -> StagingRoot:
-        from cstore.fs.staging import StagingRoot
+    def _staging(self) -> HomeStaging:
+        from cstore.drivers.staging import HomeStaging
 
-        return StagingRoot(os.path.join(self._places.home, "tempdirs"), keep=False, destroy=self._destroy)
+        return HomeStaging(self._places.home, renames=False, destroy=self._destroy)
 
     # ── what is there ──
 
@@ -215,7 +215,7 @@ class ZfsDriver:
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return self._staging.sweep().removed
+        return self._staging.sweep()
 
     def debris(self) -> list[str]:
         """See `Driver.debris`: data sets have nothing beside them."""

@@ -25,11 +25,10 @@ def read_options(options: Sequence[str]) -> Options:
     Raises:
         DriverError: an option that zfs does not know.
     """
-    from cstore.config.driver_options import split_option
+    from cstore.config.driver_options import options_for
 
     dataset, mount_options = "", ""
-    for key, value in map(split_option, options):
-        name = key.removeprefix(NAME).removeprefix(".")
+    for name, value, key in options_for(NAME, options):
         if name == "fsname":
             dataset = value.rstrip("/")
         elif name == "mountopt":

@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cstore.errors import IDNotMapped
+from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
 from cstore.fs.tree.copy_entries import Copier, Plan, failure
 from cstore.fs.tree.presence import is_there
@@ -32,11 +32,18 @@ _COUNT = 8
 
 
 def merge_tree(
-    path: str, source_fd: int, target_fd: int, owner: Owner, progress: Callable[[int], None] | None = None
+    path: str,
+    source_fd: int,
+    target_fd: int,
+    owner: Owner,
+    progress: Callable[[int], None] | None = None,
+    *,
+    spare: str | None = None,
 ) -> None:
     """Copy what is in one open directory into another.
 
     Directories that both have are merged and get the metadata of the source; whatever else is in the way is replaced.
+    With `spare`, only files are, and links by links: a device, say, ends the copy.
     Kept is what `copy_tree` keeps. The target's own metadata stays. Nothing is synced.
 
     Args:
@@ -45,8 +52,10 @@ def merge_tree(
         target_fd: where to.
         owner: maps user and group of a source file to those of its copy; it may raise a CstoreError.
         progress: called several times a second with the bytes in the files that were copied so far.
+        spare: the target, for messages, if it holds what was not made for the purpose.
 
     Raises:
+        InvalidOption: something that is to be spared is in the way.
         CstoreError: names the first thing that could not be copied. What was copied before it stays.
     """
     room = f".links-{os.urandom(8).hex()}"
@@ -59,7 +68,7 @@ def merge_tree(
         plan = _plan(path, source_fd, target_fd, links_fd, owner)
         with mmap.mmap(-1, _COUNT) as count:  # shared with the worker
             tick = None if progress is None else lambda: progress(int.from_bytes(count[:_COUNT], sys.byteorder))
-            run_workers([partial(_merge, plan, count)], {source_fd, target_fd, links_fd}, tick)
+            run_workers([partial(_merge, plan, count, spare)], {source_fd, target_fd, links_fd}, tick)
     finally:
         os.close(links_fd)
         remove_tree(xattr.entry(target_fd, room))
@@ -124,19 +133,19 @@ class _CountingCopier(Copier):
         self._count[:_COUNT] = self._bytes.to_bytes(_COUNT, sys.byteorder)
 
 
-def _merge(plan: Plan, count: mmap.mmap) -> None:
+def _merge(plan: Plan, count: mmap.mmap, spare: str | None) -> None:
     os.umask(0)
     source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
-    target = Trail("", open_again(plan.target_fd))
-    _Merge(_CountingCopier(plan, count), source, target).run()
+    target = Trail(spare or "", open_again(plan.target_fd))
+    _Merge(_CountingCopier(plan, count), source, target, spare=spare is not None).run()
 
 
 class _Merge:
     """The state of one walk: depth-first, a directory's metadata last, for making files in it changes them."""
 
-    def __init__(self, copier: Copier, source: Trail, target: Trail) -> None:
+    def __init__(self, copier: Copier, source: Trail, target: Trail, *, spare: bool) -> None:
         self._source, self._target = source, target
-        self._copier = copier
+        self._copier, self._spare = copier, spare
 
     def run(self) -> None:
         where = ""
@@ -166,7 +175,7 @@ class _Merge:
                 if is_directory:
                     directories.append(name)
                 else:
-                    self._make_way(target, name)
+                    self._make_way(source, target, name)
                     self._copy(source, target, name)
         except OSError as error:
             raise failure(self._source.where(name), error) from None
@@ -180,15 +189,32 @@ class _Merge:
         else:
             self._copier.copy_other(source, target, name)
 
-    @staticmethod
-    def _make_way(target: int, name: str) -> None:
+    def _make_way(self, source: int, target: int, name: str) -> None:
         """Remove what has the name, to be replaced."""
         try:
+            if self._spare:
+                wanted = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
+                self._see_replaceable(os.stat(name, dir_fd=target, follow_symlinks=False).st_mode, wanted, name)
             os.unlink(name, dir_fd=target)
         except FileNotFoundError:
             return
         except IsADirectoryError:
             remove_tree(xattr.entry(target, name))
+
+    def _see_replaceable(self, there: int, wanted: int, name: str) -> None:
+        """See that what is in the way was not put there for another purpose.
+
+        Raises:
+            InvalidOption: it was.
+        """
+        if (stat.S_ISREG(there) and not stat.S_ISDIR(wanted)) or (stat.S_ISLNK(there) and stat.S_ISLNK(wanted)):
+            return
+        kinds = {stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFREG: "file", stat.S_IFIFO: "pipe"}
+        kind = kinds.get(stat.S_IFMT(there), "socket" if stat.S_ISSOCK(there) else "device")
+        raise InvalidOption(
+            f"{self._target.where(name)} is a {kind}, and {self._source.where(name)} would take its place",
+            hint="remove it first, or copy to another directory",
+        )
 
     def _enter(self, name: str) -> None:
         """Go into a directory on both sides; what is in its way in the target and no directory is replaced."""
@@ -196,7 +222,10 @@ class _Merge:
         try:
             os.mkdir(name, 0o700, dir_fd=target)
         except FileExistsError:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=target, follow_symlinks=False).st_mode):
+            there = os.stat(name, dir_fd=target, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(there):
+                if self._spare:
+                    self._see_replaceable(there, stat.S_IFDIR, name)
                 os.unlink(name, dir_fd=target)
                 os.mkdir(name, 0o700, dir_fd=target)
         self._source.down(name)

@@ -3,7 +3,7 @@
     GRAPH/cstore-quarantine/            0700
     ├── lock                            0644  held by whoever takes out, brings back or throws away
     └── 20261121T113012-3f2a9c/         0700  a case: all that one run took out of the store or changed in it
-        ├── case.json                   0600  the journal: what, from where, why
+        ├── case.json                   0600  the journal: a line for the case, then one for each entry
         └── 0-layers.json, 1-3f2a…      the things themselves, numbered
 
 An entry is in the journal, on the disk, before its thing is moved. So after a crash each thing is either where it was

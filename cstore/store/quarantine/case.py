@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cstore.errors import CaseUnknown, CstoreError, QuarantineDamaged, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records.codec import decode_one
 from cstore.records.model import Container, Image, Layer
@@ -18,11 +19,15 @@ from cstore.store.places import Shelf
 from cstore.values import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cstore.records.model import Record
     from cstore.store.context import Context
 
 JOURNAL = "case.json"
-_VERSION = 1
+_VERSION = 2
+"""A journal of this version has a line for the case and one for each entry, and grows at its end. In one of version 1,
+which cstore 0.1 wrote, everything is one document."""
 _RAW = "hex:"
 """What a path begins with in the journal that is written as its bytes; any other begins with a slash."""
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
@@ -95,13 +100,9 @@ class Case(Value):
         """
         from cstore.gojson import encode
 
-        document = {
-            "version": _VERSION,
-            "created": self.created,
-            "by": self.by,
-            "entries": [_written(entry) for entry in self.entries],
-        }
-        write_file(os.path.join(self.directory, JOURNAL), encode(document), sync=sync)
+        head = {"version": _VERSION, "created": self.created, "by": self.by}
+        lines = [encode(head), *map(line_of, self.entries)]
+        write_file(os.path.join(self.directory, JOURNAL), b"".join(line + b"\n" for line in lines), sync=sync)
 
 
 def cases(context: Context) -> list[Case]:
@@ -112,6 +113,7 @@ def cases(context: Context) -> list[Case]:
     """
     top = context.layout.quarantine
     try:
+        within.require_directory(*os.path.split(top))
         with os.scandir(top) as entries:
             folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         names = sorted(name for name in folders if _NAME.fullmatch(name))
@@ -158,11 +160,13 @@ def read_case(directory: str) -> Case:
     """Read the journal in a directory; what is wrong with it is in `flaw`."""
     name = os.path.basename(directory)
     try:
-        document = load(read_file(os.path.join(directory, JOURNAL))[0])
-        if document["version"] != _VERSION:
-            return Case(name, directory, flaw=f"its journal is of version {document['version']}")
-        entries = tuple(map(_read, document["entries"]))
-        return Case(name, directory, str(document["created"]), str(document["by"]), entries)
+        lines = read_file(os.path.join(directory, JOURNAL))[0].split(b"\n")
+        head = load(lines[0])
+        if head["version"] not in {1, _VERSION}:
+            return Case(name, directory, flaw=f"its journal is of version {head['version']}")
+        # What is behind the last end of a line was being written: what it tells of had not begun.
+        rows = head["entries"] if head["version"] == 1 else map(load, lines[1:-1])
+        return Case(name, directory, str(head["created"]), str(head["by"]), _entries(rows))
     except CstoreError as error:
         return Case(name, directory, flaw=f"its journal cannot be read: {error.message}")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -178,6 +182,34 @@ def readable(case: Case) -> Case:
     if case.flaw:
         raise QuarantineDamaged(case.id, case.directory, case.flaw)
     return case
+
+
+def _entries(rows: Iterable[dict[str, Any]]) -> tuple[Kept | Recorded, ...]:
+    """Read entries; a row that names an earlier one by its number tells what came into that one's place."""
+    found: list[Kept | Recorded] = []
+    for row in rows:
+        if "entry" not in row:
+            found.append(_read(row))
+            continue
+        number, successor = row["entry"], row["successor"]
+        if not (isinstance(successor, str) and 0 <= number < len(found)):
+            raise ValueError("a line tells of no entry")
+        found[number] = found[number].with_(successor=successor)
+    return tuple(found)
+
+
+def line_of(entry: Kept | Recorded) -> bytes:
+    """Write an entry as a line of the journal."""
+    from cstore.gojson import encode
+
+    return encode(_written(entry))
+
+
+def line_of_successor(number: int, successor: str) -> bytes:
+    """Write the line that tells what came into the place of an earlier entry."""
+    from cstore.gojson import encode
+
+    return encode({"entry": number, "successor": successor})
 
 
 def _written(entry: Kept | Recorded) -> dict[str, str]:

@@ -6,18 +6,21 @@ import errno
 import os
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from cstore.errors import SystemFailure
+from cstore.errors import ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.rename import exchange_within, rename_within
 from cstore.records.codec import encode, now
-from cstore.store.quarantine.case import Case, Kept, Recorded
+from cstore.store.ownership import leave_to_its_user
+from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, line_of, line_of_successor
+from cstore.store.way import require_way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.records.model import Record
     from cstore.records.table import Location
@@ -37,7 +40,10 @@ def quarantine_lock(context: Context) -> Iterator[None]:
 
     Raises:
         LockTimeout: somebody else held it for longer than the store's patience.
+        Unsupported: root is about to write into another user's store.
     """
+    leave_to_its_user(context.layout)
+    within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
     with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(context.patience):
         yield
 
@@ -49,18 +55,66 @@ def keeping(context: Context, by: str) -> Iterator[Keeper]:
     Raises:
         LockTimeout: another repair is at work.
     """
-    with quarantine_lock(context):
-        yield Keeper(context, by)
+    with ExitStack() as stack:
+        keeper = Keeper(context, by, lambda: stack.enter_context(quarantine_lock(context)))
+        if not _in_the_way(context):
+            keeper.take_lock()
+        try:
+            yield keeper
+        finally:
+            keeper.close()
+
+
+def _in_the_way(context: Context) -> list[str]:
+    """What stands in the place of the quarantine, or of its lock, and is neither."""
+    top = context.layout.quarantine
+    if os.path.lexists(top) and not within.is_directory(*os.path.split(top)):
+        return [top]
+    lock = os.path.join(top, "lock")
+    return [lock] if os.path.lexists(lock) and not within.is_file(top, "lock") else []
 
 
 class Keeper:
     """Takes things out of the store into one case."""
 
-    def __init__(self, context: Context, by: str) -> None:
-        """Use `keeping`."""
+    def __init__(self, context: Context, by: str, take_lock: Callable[[], None]) -> None:
+        """Use `keeping`. The lock is taken at once; where something is in its place, when the first step is made."""
         self._context = context
+        self._take_lock = take_lock
+        self._locked = False
         self._by = by
-        self.case: Case | None = None
+        self._case: Case | None = None
+        self._entries: list[Kept | Recorded] = []
+        self._without: dict[str, int] = {}
+        self._journal = -1
+
+    @property
+    def case(self) -> Case | None:
+        """The case with all its entries; None as long as nothing was taken out."""
+        return self._case.with_(entries=tuple(self._entries)) if self._case else None
+
+    def take_lock(self) -> None:
+        """Take the lock of the quarantine, before any other; what stands in its place is renamed, beside it.
+
+        Raises:
+            SystemFailure: it cannot be.
+            LockTimeout: another repair is at work.
+        """
+        if self._locked:
+            return
+        for path in _in_the_way(self._context):
+            try:
+                os.rename(path, f"{self._context.layout.quarantine}.aside-{os.urandom(3).hex()}")
+            except OSError as error:
+                raise SystemFailure("move", path, error) from None
+        self._take_lock()
+        self._locked = True
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._journal >= 0:
+            os.close(self._journal)
+            self._journal = -1
 
     def keep(self, path: str, why: str, successor: str = "") -> bool:
         """Take a file or a tree out of the store; call it with the lock held that protects it.
@@ -73,7 +127,8 @@ class Keeper:
         Raises:
             SystemFailure: it could not be moved, and is where it was.
         """
-        if not os.path.lexists(path):
+        self.take_lock()
+        if not os.path.lexists(path) or path == self._context.layout.quarantine:
             return False
         case = self._opened()
         kept = self._named(path, why).with_(successor=successor)
@@ -119,7 +174,7 @@ class Keeper:
 
     def _copy(self, path: str, target: str) -> None:
         try:
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            with open(within.open_file(*os.path.split(path)), "rb") as file:
                 write_file(target, iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
         except OSError as error:
             raise SystemFailure("read", path, error) from None
@@ -151,44 +206,71 @@ class Keeper:
             OSError: there is nothing.
         """
         where, mark = os.path.abspath(path), mark_of(path)
-        entries = list(self._opened().entries)
-        for number, entry in enumerate(entries):
-            if isinstance(entry, Kept) and entry.path == where and not entry.successor:
-                entries[number] = entry.with_(successor=mark)
-                self._write(tuple(entries))
-                return
-        self._note(Kept(where, "", why, mark))
+        number = self._without.get(where, -1)
+        if number < 0:
+            self._note(Kept(where, "", why, mark))
+            return
+        self._append(line_of_successor(number, mark))
+        self._entries[number] = self._entries[number].with_(successor=mark)
+        del self._without[where]
 
     def changed(self, shelf: Shelf, location: Location, before: Record | None, after: Record | None, why: str) -> None:
         """Note a record that is about to be removed (no `after`), made (no `before`) or changed."""
         self._note(Recorded(shelf, location.value, _text(before), _text(after), why))
 
     def _named(self, path: str, why: str) -> Kept:
-        """Give a thing a name in the case that every file system and every terminal can bear."""
+        """Give a thing a name in the case that every file system and every terminal can bear.
+
+        Raises:
+            ForeignThing: a link on the way to it would lead elsewhere.
+        """
+        require_way(self._context.layout, path)
         base = os.fsencode(os.path.basename(path.rstrip("/"))).decode("ascii", "ignore")
-        name = "".join(filter(str.isprintable, f"{len(self._opened().entries)}-{base}"))
+        name = "".join(filter(str.isprintable, f"{len(self._entries)}-{base}"))
         return Kept(os.path.abspath(path), name[:_LONGEST], why)
 
     def _note(self, entry: Kept | Recorded) -> None:
-        self._write((*self._opened().entries, entry))
+        self._append(line_of(entry))
+        if isinstance(entry, Kept) and not entry.successor:
+            self._without.setdefault(entry.path, len(self._entries))
+        self._entries.append(entry)
 
-    def _write(self, entries: tuple[Kept | Recorded, ...]) -> None:
-        self.case = self._opened().with_(entries=entries)
-        self.case.write(sync=self._context.sync)
+    def _append(self, line: bytes) -> None:
+        """Add a line to the journal, on the disk before anything is moved; or leave the journal as it was.
+
+        Raises:
+            SystemFailure: it could not be written.
+        """
+        path = os.path.join(self._opened().directory, JOURNAL)
+        try:
+            if self._journal < 0:
+                self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            length = os.fstat(self._journal).st_size
+            try:
+                rest = memoryview(line + b"\n")
+                while rest:
+                    rest = rest[os.write(self._journal, rest) :]
+                if self._context.sync:
+                    os.fdatasync(self._journal)
+            except OSError:
+                os.ftruncate(self._journal, length)
+                raise
+        except OSError as error:
+            raise SystemFailure("write", path, error) from None
 
     def _opened(self) -> Case:
-        if self.case is None:
+        if self._case is None:
             name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
             directory = os.path.join(self._context.layout.quarantine, name)
             try:
                 make_directories(directory)
             except OSError as error:
                 raise SystemFailure("make the directory", directory, error) from None
-            self.case = Case(name, directory, now(), self._by)
-            self.case.write(sync=self._context.sync)
+            self._case = Case(name, directory, now(), self._by)
+            self._case.write(sync=self._context.sync)
             if self._context.sync:
                 sync_directory(self._context.layout.quarantine)
-        return self.case
+        return self._case
 
 
 def mark_of(path: str) -> str:
@@ -217,11 +299,9 @@ def digest_of(path: str) -> str:
     from hashlib import file_digest
 
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            return ""
-        with open(path, "rb") as file:
+        with open(within.open_file(*os.path.split(path)), "rb") as file:
             return file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ForeignThing):
         return ""
 
 

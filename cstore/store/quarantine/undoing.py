@@ -17,6 +17,7 @@ from cstore.store.places import Shelf
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_empty
 from cstore.store.quarantine.keeping import TREE, digest_of, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
+from cstore.store.way import require_way, way_to
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def undo(context: Context, word: str) -> Undone:
                 else:
                     what = f"the record of {entry.shelf.value} {_id_of(entry)} is as it was"
                     progress.note(entry, what, partial(_restore, writer, entry))
-        _close(case, tuple(progress.remaining), sync=context.sync)
+        _close(case, progress.remaining, sync=context.sync)
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
 
 
@@ -69,7 +70,12 @@ class _Progress:
     def __init__(self, entries: list[Kept | Recorded]) -> None:
         self.done: list[str] = []
         self.left: list[str] = []
-        self.remaining = entries
+        self._remaining = {id(entry): entry for entry in entries}
+
+    @property
+    def remaining(self) -> tuple[Kept | Recorded, ...]:
+        """What could not be undone, in the journal's order."""
+        return tuple(self._remaining.values())
 
     def note(self, entry: Kept | Recorded, what: str, act: Callable[[], str]) -> None:
         """Do one thing; `act` returns why it cannot be done, or ""."""
@@ -80,7 +86,7 @@ class _Progress:
         if reason:
             self.left.append(f"{entry.path if isinstance(entry, Kept) else what.partition(' is ')[0]}: {reason}")
             return
-        self.remaining.remove(entry)
+        del self._remaining[id(entry)]
         self.done.append(what)
 
 
@@ -125,10 +131,10 @@ def _take_away(kept: Kept) -> str:
 
 def _is_of_store(context: Context, path: str) -> bool:
     """Whether a path is below a root of the store: a journal is a file, and may say anything."""
-    roots = filter(None, (context.layout.graph_root, context.layout.image_store, context.layout.run_root))
-    # A layer may have a link where the journal names a directory; it would lead out.
-    where = os.path.join(os.path.realpath(os.path.dirname(os.path.normpath(path))), "")
-    return any(where.startswith(os.path.join(os.path.realpath(root), "")) for root in roots)
+    if way_to(context.layout, path) is None:
+        return False
+    require_way(context.layout, path)  # a layer may have a link where the journal names a directory
+    return True
 
 
 def _was_never_replaced(source: str, kept: Kept) -> bool:

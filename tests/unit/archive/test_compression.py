@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from cstore.archive.compression import Compression, open_decoder, open_encoder, sniff
+from cstore.archive.compression import Compression, largest_window, open_decoder, open_encoder, sniff
 from cstore.archive.streams import fill
-from cstore.errors import ArchiveError, ArchiveTruncated, CompressionFailed, InvalidOption, SystemFailure
+from cstore.archive.tar.reader import ReaderWindows, TarReader
+from cstore.archive.zstd import ZstdDecoder
+from cstore.errors import (
+    ArchiveError,
+    ArchiveForeign,
+    ArchiveTruncated,
+    CompressionFailed,
+    InvalidOption,
+    SystemFailure,
+)
 from tests.builders import compress
 
 if TYPE_CHECKING:
@@ -68,9 +77,9 @@ def test_magic(kind: Compression) -> None:
     assert sniff(head[: magic - 1]) is Compression.NONE
 
 
-@pytest.mark.parametrize("head", [b"", b"\0", b"usr/bin/", SKIPPABLE[:10]])
+@pytest.mark.parametrize("head", [b"", b"\0", b"usr/bin/", b"P*M"])
 def test_no_magic(head: bytes) -> None:
-    """Anything else is not compressed; a skippable zstd frame at the front is not recognised either."""
+    """Anything else is not compressed."""
     assert sniff(head) is Compression.NONE
 
 
@@ -183,10 +192,42 @@ def test_zstd_cut_in_a_skippable_frame() -> None:
 
 
 def test_zstd_window() -> None:
-    """A frame whose header asks for gigabytes of memory is refused."""
-    huge_window = b"\x28\xb5\x2f\xfd" + b"\x00" + b"\xa8" + b"\x01\0\0"
-    with pytest.raises(CompressionFailed):
-        decode(Compression.ZSTD, huge_window)
+    """A frame that asks for more memory than there is for its window is refused, and the sentence says so."""
+    two_gibibytes, four_gibibytes = (b"\x28\xb5\x2f\xfd\0" + size + b"\x01\0\0" for size in (b"\xa8", b"\xb0"))
+    with pytest.raises(CompressionFailed, match="its window needs more memory than"):
+        decode(Compression.ZSTD, four_gibibytes)
+    with pytest.raises(CompressionFailed, match="its window needs more memory than"):
+        ZstdDecoder(Drip(two_gibibytes), 1 << 27, 1 << 18).readinto(memoryview(bytearray(10)))
+
+
+@pytest.mark.skipif(largest_window() < 1 << 31, reason="less than 2 GiB of memory are free")
+def test_largest_zstd_window() -> None:
+    """The largest window that any zstd stream has is taken where there is memory for it."""
+    assert decode(Compression.ZSTD, b"\x28\xb5\x2f\xfd\0\xa8\x01\0\0") == b""
+
+
+def test_skippable_frame_first() -> None:
+    """What begins with a skippable frame, as pzstd writes it, is zstd, unless lz4 follows."""
+    assert sniff(SKIPPABLE) is Compression.ZSTD
+    assert decode(Compression.ZSTD, SKIPPABLE + compress(TEXT, "zstd")) == TEXT
+    with pytest.raises(ArchiveForeign, match="lz4"):
+        decode(Compression.ZSTD, SKIPPABLE + b"\x04\x22\x4d\x18" + bytes(20))
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"PK\x03\x04", "zip"), (b"070701", "cpio"), (b"!<arch>\ndebian-binary   ", "Debian package"),
+        (b"!<arch>\nother.o/", "ar archive"), (b"\x04\x22\x4d\x18", "lz4"), (b"\x5d\0\0\x80", "lzma"),
+        (b"LZIP\x01", "lzip"), (b"\x1f\x9d\x90", "compress"), (b"\x1f\x8b\x08", "gzip"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [40, 5000])
+def test_other_formats(head: bytes, name: str, size: int) -> None:
+    """What is no tar is named for what it is, be it shorter than a header or longer."""
+    with pytest.raises(ArchiveForeign, match=name) as caught:
+        TarReader(ReaderWindows(Drip(head + b"x" * size)), lambda _raw: None).next()
+    assert caught.value.hint
 
 
 @each

@@ -40,3 +40,19 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         write_half()
 
     assert os.listdir(tmp_path) == []
+
+
+def test_a_link_to_what_the_shell_has_opened_is_written_through(tmp_path: Path) -> None:
+    """A rename would leave the shell's file empty, and put another one in its place."""
+    opened = os.open(tmp_path / "opened", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.symlink(f"/proc/self/fd/{opened}", tmp_path / "out")
+        before = os.stat(tmp_path / "opened").st_ino
+        with result_file(str(tmp_path / "out"), sync=False) as sink:
+            sink.write(b"result")
+    finally:
+        os.close(opened)
+
+    assert (tmp_path / "opened").read_bytes() == b"result"
+    assert os.stat(tmp_path / "opened").st_ino == before
+    assert os.path.islink(tmp_path / "out")

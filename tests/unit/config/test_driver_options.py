@@ -8,6 +8,8 @@ import pytest
 
 from cstore.config.driver_options import (
     additional_image_stores,
+    older_options,
+    options_for,
     parse_flag,
     parse_mask,
     parse_size,
@@ -47,58 +49,43 @@ def options(machine: Machine, text: str) -> list[str]:
     return list(machine.load().driver_options)
 
 
-def test_example_of_the_specification(machine: Machine) -> None:
-    """General options come first, then the driver's own list, filled from the general ones."""
-    text = """
-    [storage]
-    driver = "overlay"
-    [storage.options]
-    size = "1G"
-    mountopt = "nodev"
-    additionalimagestores = ["/a1", "/a2"]
-    [storage.options.overlay]
-    mountopt = "o2"
+def test_general_options_are_bare_and_come_once(machine: Machine) -> None:
+    """General options come first, without a driver's name; the tables of all drivers follow in order of their names.
+
+    Tools up to 1.60 print general ones with the driver's name, and some of them twice.
     """
+    text = EVERYTHING.format(driver="vfs") + "[storage.options.btrfs]\nmin_space='1G'\nsize='2G'\n"
 
     assert options(machine, text) == [
-        "overlay.imagestore=/a1",
-        "overlay.imagestore=/a2",
-        "overlay.size=1G",
-        "overlay.mountopt=nodev",
+        "imagestore=/a1",
+        "imagestore=/a2",
+        "additionallayerstore=/l1:ref",
+        "size=1G",
+        "mount_program=/bin/true",
+        "skip_mount_home=true",
+        "ignore_chown_errors=1",
+        "force_mask=755",
+        "mountopt=nodev",
+        "use_composefs=false",
+        "btrfs.min_space=1G",
+        "btrfs.size=2G",
         "overlay.mountopt=o2",
-        "overlay.size=1G",
+        "overlay.inodes=5",
+        "zfs.fsname=pool/x",
     ]
-
-
-def test_overlay_is_given_all_of_its_options_in_order(machine: Machine) -> None:
-    """The whole list, with the mask in octal both times."""
-    assert options(machine, EVERYTHING.format(driver="overlay")) == [
+    config = machine.load(overrides=Overrides(driver="overlay"))
+    assert older_options(config.choice.settings, "overlay")[:3] == [
         "overlay.imagestore=/a1",
         "overlay.imagestore=/a2",
         "overlay.additionallayerstore=/l1:ref",
-        "overlay.size=1G",
-        "overlay.mount_program=/bin/true",
-        "overlay.skip_mount_home=true",
-        "overlay.ignore_chown_errors=1",
-        "overlay.force_mask=755",
-        "overlay.mountopt=nodev",
-        "overlay.ignore_chown_errors=1",
-        "overlay.mount_program=/bin/true",
-        "overlay.mountopt=o2",
-        "overlay.size=1G",
-        "overlay.inodes=5",
-        "overlay.skip_mount_home=true",
-        "overlay.force_mask=755",
-        "overlay.use_composefs=false",
     ]
 
 
 @pytest.mark.parametrize(
-    ("driver", "expected", "ignored"),
+    ("driver", "ignored"),
     [
         (
             "vfs",
-            ["vfs.imagestore=/a1", "vfs.imagestore=/a2", "vfs.ignore_chown_errors=1", "vfs.ignore_chown_errors=1"],
             {
                 "additionallayerstores",
                 "size",
@@ -111,7 +98,6 @@ def test_overlay_is_given_all_of_its_options_in_order(machine: Machine) -> None:
         ),
         (
             "zfs",
-            ["zfs.mountopt=nodev", "zfs.fsname=pool/x", "zfs.mountopt=nodev"],
             {
                 "additionalimagestores",
                 "additionallayerstores",
@@ -125,11 +111,9 @@ def test_overlay_is_given_all_of_its_options_in_order(machine: Machine) -> None:
         ),
         (
             "btrfs",
-            [],
             {
                 "additionalimagestores",
                 "additionallayerstores",
-                "size",
                 "mount_program",
                 "skip_mount_home",
                 "ignore_chown_errors",
@@ -140,44 +124,49 @@ def test_overlay_is_given_all_of_its_options_in_order(machine: Machine) -> None:
         ),
     ],
 )
-def test_driver_is_given_only_what_it_knows(
-    machine: Machine, driver: str, expected: list[str], ignored: set[str]
-) -> None:
-    """What the driver would refuse is left out, and told once with its line."""
+def test_general_option_that_the_driver_does_not_have_is_told(machine: Machine, driver: str, ignored: set[str]) -> None:
+    """What the driver passes over of the general options is told once with its line."""
     machine.write("etc/storage.conf", EVERYTHING.format(driver=driver))
 
     config = machine.load()
 
-    assert list(config.driver_options) == expected
     assert {text.split("storage.options.")[1].split(":")[0] for text in config.warnings} == ignored
     assert len(config.warnings) == len(ignored)
     assert all(", line " in text and f"the {driver} driver has no such option" in text for text in config.warnings)
 
 
-def test_quota_tables_that_the_drivers_refuse_are_left_out(machine: Machine) -> None:
-    """`size` of btrfs and zfs is documented and refused by their drivers; it must not keep the store shut."""
-    for driver in ("btrfs", "zfs"):
-        assert options(machine, f"[storage]\ndriver='{driver}'\n[storage.options.{driver}]\nsize='1G'\n") == []
+def test_what_concerns_a_driver(machine: Machine) -> None:
+    """A driver sees its own options and general ones that it has; those of other drivers are passed over."""
+    given = ["btrfs.size=2G", "size=1G", "overlay.mountopt=o", "mountopt=n", ".ignore_chown_errors=1"]
+    given.append("overlay2.size=3G")
+
+    assert [name for name, _, _ in options_for("vfs", given)] == ["ignore_chown_errors"]
+    assert [(name, value) for name, value, _ in options_for("btrfs", given)] == [
+        ("size", "2G"),
+        ("size", "1G"),
+    ]
+    assert [value for name, value, _ in options_for("overlay", given) if name == "size"] == ["1G", "3G"]
+    assert list(options_for("zfs", ["zfs.size=1G"])) == []
+    with pytest.raises(InvalidOption, match="no driver's name"):
+        list(options_for("overlay", ["bogus.size=1G"]))
 
 
-def test_least_space_of_btrfs_ends_its_list(machine: Machine) -> None:
-    """Where `min_space` is set it is all that btrfs is told."""
-    text = "[storage]\ndriver='btrfs'\n[storage.options.btrfs]\nmin_space='1G'\nsize='2G'\n"
-
-    assert options(machine, text) == ["btrfs.min_space=1G"]
+def test_size_that_zfs_does_not_have_keeps_no_store_shut(machine: Machine) -> None:
+    """It is told and passed over; `size` of btrfs counts beside `min_space`."""
+    options(machine, "[storage]\ndriver='zfs'\n[storage.options.zfs]\nsize='1G'\n")
+    assert "the zfs driver has no such option" in machine.load().warnings[0]
+    options(machine, "[storage]\ndriver='btrfs'\n[storage.options.btrfs]\nmin_space='1G'\nsize='2G'\n")
     assert machine.load().warnings == ()
 
 
-def test_unknown_driver_is_left_to_judge_for_itself(machine: Machine) -> None:
-    """For a driver that this room does not know, the general options are made and nothing else."""
-    assert options(machine, "[storage]\ndriver='new'\n[storage.options]\nsize='1G'\n") == ["new.size=1G"]
+def test_composefs_is_told_to_those_who_write(machine: Machine) -> None:
+    """use_composefs stops nothing; commands that change the store say once that new layers are plain."""
+    options(machine, "[storage]\ndriver='overlay'\n[storage.options.overlay]\nuse_composefs='true'\n")
+    config = with_driver(machine.load(), "overlay")
 
-
-def test_old_name_of_overlay_keeps_its_prefix(machine: Machine) -> None:
-    """`overlay2` becomes overlay; general options keep the prefix as written, which the driver takes as well."""
-    found = options(machine, "[storage]\ndriver='overlay2'\n[storage.options]\nsize='1G'\n")
-
-    assert found == ["overlay2.size=1G", "overlay.size=1G"]
+    assert config.warnings == ()
+    assert "makes new layers plain" in config.write_warnings[0]
+    assert with_driver(machine.load(overrides=Overrides(driver="vfs")), "vfs").write_warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -201,28 +190,28 @@ def test_value_that_the_driver_would_refuse_is_named(machine: Machine, lines: st
     assert machine.load(machine.system(STORAGE_DRIVER="vfs")).driver == "vfs"
 
 
-def test_flag_chooses_which_options_are_made(machine: Machine) -> None:
-    """With another driver on the command line, the file's options are those of that driver."""
+def test_flag_adds_to_the_options_of_all_drivers(machine: Machine) -> None:
+    """Options of the overlay table stay with another driver on the command line, which passes over them."""
     machine.write("etc/storage.conf", "[storage]\ndriver='overlay'\n[storage.options.overlay]\nmountopt='nodev'\n")
 
     config = machine.load(overrides=Overrides(driver="vfs", driver_options=("vfs.imagestore=/x",)))
 
-    assert config.driver_options == ("vfs.imagestore=/x",)
+    assert config.driver_options == ("overlay.mountopt=nodev", "vfs.imagestore=/x")
     assert config.warnings == ()
 
 
 def test_options_are_made_again_for_a_chosen_driver(machine: Machine) -> None:
-    """A store that chose its driver itself gets that driver's options, its own table included, and the warnings."""
+    """A store that chose its driver itself gets the warnings of that driver; the options are the same for all."""
     machine.write("etc/storage.conf", EVERYTHING.format(driver=""))
     config = machine.load(overrides=Overrides(driver_options=("x=y",)))
-    assert config.driver_options[0] == ".imagestore=/a1"
+    assert config.driver_options[0] == "imagestore=/a1"
 
     overlay, vfs = with_driver(config, "overlay"), with_driver(config, "vfs")
 
     assert "overlay.inodes=5" in overlay.driver_options
     assert overlay.driver_options[-1] == "x=y"
     assert overlay.warnings == config.warnings
-    assert vfs.driver_options[0] == "vfs.imagestore=/a1"
+    assert vfs.driver_options == overlay.driver_options
     assert len(vfs.warnings) > len(config.warnings)
     assert with_driver(vfs, "vfs") is vfs
 
@@ -237,10 +226,10 @@ def test_options_of_the_environment_survive_the_choice_of_a_driver(machine: Mach
 
 
 def test_additional_image_stores_are_collected() -> None:
-    """Both names, any prefix, several at once, in order; layer stores are something else."""
-    given = "overlay.imagestore=/a,/b size=1 .additionalimagestore=/c overlay.additionallayerstore=/l x.imagestore="
+    """Both names, bare or with the driver's name, several at once, in order; not those of others."""
+    given = "overlay.imagestore=/a,/b size=1 .additionalimagestore=/c overlay.additionallayerstore=/l vfs.imagestore=/v"
 
-    assert additional_image_stores(given.split()) == ("/a", "/b", "/c")
+    assert additional_image_stores(given.split(), "overlay") == ("/a", "/b", "/c")
 
 
 def test_option_without_equals_sign_is_refused() -> None:

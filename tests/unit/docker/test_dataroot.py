@@ -70,6 +70,28 @@ def snapshot(path: str) -> dict[str, object]:
     return found
 
 
+def test_what_is_read_and_written_goes_to_any_sink_and_from_any_source(
+    root: DataRoot, store: Store, tmp_path: Path
+) -> None:
+    """A path, which appears whole or not at all, memory, a file; a layer is registered from each of them."""
+    from cstore.docker.root.exporting import write_image
+
+    seen, memory = DockerRoot(root.path), bytearray()
+    seen.write_layer(root.chains[0], tmp_path / "layer.tar")
+    seen.write_layer(root.chains[0], memory)
+    write_image(seen, seen.image("app:1"), tmp_path / "image.tar")
+
+    assert (tmp_path / "layer.tar").read_bytes() == memory == ONE
+    assert tarfile.is_tarfile(tmp_path / "image.tar")
+    layers = LayerStore(store)
+    for source in (tmp_path / "layer.tar", bytes(memory), io.BytesIO(memory)):
+        assert layers.register(source).diff_id == digest(ONE)
+    shutil.rmtree(root.tree(root.cache_id(root.chains[1])))
+    with pytest.raises(CstoreError):
+        seen.write_layer(root.chains[1], tmp_path / "damaged.tar")
+    assert not (tmp_path / "damaged.tar").exists()
+
+
 def test_what_is_there(root: DataRoot) -> None:
     """Images with names, notes and sizes; layers; containers."""
     seen = DockerRoot(root.path)

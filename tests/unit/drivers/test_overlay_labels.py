@@ -37,9 +37,11 @@ def test_in_one_text_a_label_is_quoted() -> None:
 
 def test_a_program_gets_it_in_quotes_too() -> None:
     """As the peer hands it over."""
-    text = options_of(stack(), IDENTITY)
+    paths = {"/h/l/B": "l/B", "/h/a/diff": "a/diff", "/h/a/work": "a/work"}
 
-    assert text == f'lowerdir=/h/l/B,upperdir=/h/a/diff,workdir=/h/a/work,context="{LABEL}"'
+    text = options_of(stack(), IDENTITY, paths)
+
+    assert text == f'lowerdir=l/B,upperdir=a/diff,workdir=a/work,context="{LABEL}"'
 
 
 def test_a_label_among_the_options_wins() -> None:

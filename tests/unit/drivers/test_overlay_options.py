@@ -34,7 +34,8 @@ def test_every_spelling_of_a_key(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("option", "peer"),
     [
-        ("overlay.sync=true", "overlay: unknown option overlay.sync"),
+        ("overlay.bogus=true", "overlay: unknown option overlay.bogus"),
+        ("overlay.sync=true", "option sync: 'true' is neither \"filesystem\" nor \"none\""),
         ("overlay.imagestore=relative", 'overlay: image path "relative" is not absolute.  Can not be relative'),
         ("overlay.mount_program=/nonexistent/p", 'overlay: can\'t stat program "/nonexistent/p"'),
         ("overlay.imagestore=/nonexistent/store", "overlay: can't stat imageStore dir /nonexistent/store"),

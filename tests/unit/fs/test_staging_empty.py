@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cstore.fs.staging import StagingRoot
+from cstore.fs.staging import GUARD, StagingRoot, is_held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,34 @@ def test_a_sweep_removes_an_empty_one(tmp_path: Path) -> None:
     os.makedirs(os.path.join(root.path, "strange"))
     root.sweep()
     assert os.listdir(root.path) == ["strange"]
+
+
+def test_it_goes_with_those_above_it(tmp_path: Path) -> None:
+    """As many as were asked for, if nothing else is in them; also if somebody died in the midst of it."""
+    root = StagingRoot(str(tmp_path / "ours" / "home"), keep=False, levels=2)
+    other = StagingRoot(str(tmp_path / "ours" / "other"), keep=False, levels=2)
+    with root.reserve(), other.reserve():
+        pass
+    assert os.listdir(tmp_path) == []
+
+    staging = root.reserve()
+    with other.reserve():
+        staging.remove()
+        assert os.listdir(tmp_path / "ours") == ["other"]
+    os.mkdir(tmp_path / "ours")
+    root.sweep()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_guarded_one_is_locked_while_something_is_in_it(tmp_path: Path) -> None:
+    """So whoever removes what nobody holds the lock of leaves it alone."""
+    root = StagingRoot(str(tmp_path / "ours"), keep=False, guarded=True)
+    guard = str(tmp_path / "ours" / GUARD)
+    one, other = root.reserve(), root.reserve()
+    one.remove()
+    assert is_held(guard, missing=False)
+    other.remove()
+    assert os.listdir(tmp_path) == []
 
 
 def test_others_may_remove_it_at_any_moment(tmp_path: Path) -> None:

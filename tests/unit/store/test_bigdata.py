@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.errors import ContainerUnknown, DataItemUnknown, ImageUnknown, InvalidDataName, InvalidDigest, LayerUnknown
+from cstore.errors import (
+    ContainerUnknown,
+    DataItemUnknown,
+    ImageUnknown,
+    InvalidDataName,
+    InvalidDigest,
+    LayerUnknown,
+    SystemFailure,
+)
 from cstore.store import NewImage, NewLayer, Store
-from cstore.store.bigdata import data_digest, data_names, data_size, get_data, set_data
+from cstore.store.bigdata import data_digest, data_names, data_size, get_data, open_data, set_data
 from cstore.store.places import Shelf
-from tests.builders import digest
+from tests.builders import digest, listing
 from tests.unit.store.test_removal import write_records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cstore.store.context import Context
 
 VALUE = bytes(range(256))
@@ -102,3 +113,54 @@ def test_a_bad_digest_is_refused(context: Context, store: Store) -> None:
     with pytest.raises(InvalidDigest):
         set_data(context, Shelf.IMAGES, "it", "manifest", b"", "sha256:short")
     assert store.images.data_names("it") == ()
+
+
+BIG = bytes(range(256)) * 20_000
+"""More than is kept in memory."""
+
+
+@pytest.mark.parametrize("value", [b"", VALUE, BIG[: 1 << 20], BIG])
+@pytest.mark.parametrize("shelf", Shelf)
+def test_data_is_streamed_both_ways(context: Context, shelf: Shelf, value: bytes, tmp_path: Path) -> None:
+    """From a path, a file or a pipe, and out again; size and digest are those of what came."""
+    (tmp_path / "value").write_bytes(value)
+    for key, source in (("path", tmp_path / "value"), ("file", io.BytesIO(value))):
+        set_data(context, shelf, "it", key, source)
+        with open_data(context, shelf, "it", key) as file:
+            assert file.read() == value
+        assert data_size(context, shelf, "it", key) == len(value)
+        assert data_digest(context, shelf, "it", key) == digest(value)
+
+
+def test_a_source_that_breaks_changes_nothing(context: Context) -> None:
+    """The old item stays, and nothing waits beside the store."""
+
+    class Breaks(io.BytesIO):
+        def readinto(self, buffer: object, /) -> int:
+            if self.tell() > 3_000_000:
+                raise OSError(5, "Input/output error")
+            return super().readinto(buffer)  # type: ignore[arg-type]
+
+    set_data(context, Shelf.LAYERS, "it", "key", b"old")
+    before = listing(context.layout.graph_root)
+    with pytest.raises(SystemFailure):
+        set_data(context, Shelf.LAYERS, "it", "key", Breaks(BIG))
+    assert get_data(context, Shelf.LAYERS, "it", "key") == b"old"
+    assert listing(context.layout.graph_root) == before
+
+
+def test_large_data_costs_little_memory(context: Context, tmp_path: Path) -> None:
+    """A fifth of the item at most, which would otherwise be there once at least."""
+    import tracemalloc
+
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(20 << 20)
+    tracemalloc.start()
+    set_data(context, Shelf.IMAGES, "it", "large", path)
+    with open_data(context, Shelf.IMAGES, "it", "large") as stream:
+        while stream.read(1 << 16):
+            pass
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5 << 20

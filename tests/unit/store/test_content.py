@@ -127,7 +127,7 @@ def test_two_diffs_applied_at_once_do_not_lose_one(
 
     thread = threading.Thread(target=slowly)
     thread.start()
-    while not list(tmp_path.glob("graph/vfs/tempdirs/temp-dir-*/tree")):
+    while not list(tmp_path.glob("graph/cstore-staging/vfs/temp-dir-*/tree")):
         time.sleep(0.01)
     apply("it", second)
     os.write(writing, first[512:])

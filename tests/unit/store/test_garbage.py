@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.errors import RecordsDamaged
-from cstore.store import NewLayer, Store
+from cstore.errors import ConfigError, RecordsDamaged
+from cstore.kernel.locks import try_lock
+from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
+from cstore.store.quarantine import cases, undo
 from tests.builders import typical_tar
 from tests.unit.store.conftest import kept
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.store.conftest import Import
+
+
+STRAY = "e" * 64
+"""An ID as every tool makes them."""
 
 
 def records_path(graph: str) -> str:
@@ -35,10 +41,10 @@ def rewrite(graph: str, change: Callable[[list[dict[str, object]]], None]) -> No
 def test_a_tree_without_a_record_is_a_leftover(store: Store) -> None:
     """A dry run names it, a run removes it, and there is nothing left to do."""
     store.layers.create(NewLayer(id="kept"))
-    store.layers.create_tree(NewLayer(id="stray"))
+    store.layers.create_tree(NewLayer(id=STRAY))
 
-    assert [(os.path.basename(item.path), item.kind) for item in store.gc(dry_run=True)] == [("stray", "layer")]
-    assert store.layers.trees() == ["kept", "stray"]
+    assert [(os.path.basename(item.path), item.kind) for item in store.gc(dry_run=True)] == [(STRAY, "layer")]
+    assert store.layers.trees() == [STRAY, "kept"]
     assert len(store.gc()) == 1
     assert store.layers.trees() == ["kept"]
     assert store.gc() == []
@@ -79,6 +85,89 @@ def test_an_unfinished_layer_that_is_needed_stays(store: Store, graph: str) -> N
     assert store.layers.trees() == ["base", "child", "new"]
 
 
+def test_an_unfinished_layer_is_named_by_who_removes_it(store: Store, put: Import, graph: str) -> None:
+    """By a dry run and by a run, with all that it takes, its unfinished child first."""
+    put(typical_tar(), id="base")
+    store.layers.create(NewLayer(id="child", parent="base"))
+
+    def flag_all(records: list[dict[str, object]]) -> None:
+        for record in records:
+            record.update(flags={"incomplete": True})
+
+    rewrite(graph, flag_all)
+
+    expected = [("child", "incomplete"), ("base", "incomplete")]
+    dry = store.gc(dry_run=True)
+    assert [(os.path.basename(item.path), item.kind) for item in dry] == expected
+    assert store.gc() == dry
+    assert dry[1].bytes > 0
+    assert store.layers.trees() == []
+    assert store.gc(dry_run=True) == []
+
+
+def test_an_unfinished_layer_whose_lock_is_held_may_be_finished_yet(store: Store, graph: str) -> None:
+    """A dry run does not call it a leftover; so it does once the lock is free."""
+    store.layers.create(NewLayer(id="it"))
+    rewrite(graph, lambda records: records[0].update(flags={"incomplete": True}))
+    with open(os.path.join(graph, "vfs-layers", "layers.lock"), "r+b") as lock:
+        assert try_lock(lock.fileno(), exclusive=True)
+        assert store.gc(dry_run=True) == []
+    assert [item.kind for item in store.gc(dry_run=True)] == ["incomplete"]
+
+
+def test_a_data_item_that_no_record_names_is_a_leftover(store: Store, graph: str) -> None:
+    """Nor is a file that was never renamed into place; what is named stays, and so does an engine's directory."""
+    store.layers.create(NewLayer(id="l1", data={"Known": b"1"}))
+    store.images.create(NewImage(id="i1", layer="l1", data={"known": b"2"}))
+    store.containers.create(NewContainer(id="c1", image="i1", data={"known": b"3"}))
+    folders = [os.path.join(graph, place) for place in ("vfs-layers/l1", "vfs-images/i1", "vfs-containers/c1")]
+    before = kept(graph)
+    for folder in folders:
+        for name in ("=b3JwaGFu", ".tmp-known123"):
+            with open(os.path.join(folder, name), "w", encoding="utf-8"):
+                pass
+        os.makedirs(os.path.join(folder, "userdata", "config"))
+
+    dry = store.gc(dry_run=True)
+    assert sorted(item.kind for item in dry) == ["item"] * 3 + ["temporary"] * 3
+    assert store.gc() == dry
+    assert {path for path in kept(graph) if "userdata" not in path} == set(before)
+    assert all(os.path.isdir(os.path.join(folder, "userdata", "config")) for folder in folders)
+
+
+def test_what_has_a_name_that_no_tool_gives_is_left_alone(store: Store, graph: str, put: Import) -> None:
+    """A backup of a layer beside it, an administrator's notes: named by `foreign`, and only then moved aside."""
+    put(typical_tar(), id="it")
+    trees = os.path.join(graph, "vfs", "dir")
+    places = [os.path.join(trees, "it.bak"), os.path.join(trees, "lost+found")]
+    places += [os.path.join(graph, f"vfs-{kind}", "notes") for kind in ("layers", "images", "containers")]
+    for place in places:
+        os.makedirs(place)
+    os.mkdir(os.path.join(graph, "vfs-images", ".snapshots"))
+
+    assert store.gc(dry_run=True) == store.gc() == []
+    assert [item.path for item in store.foreign()] == places
+    assert [item.path for item in store.gc(dry_run=True, foreign=True)] == places
+    assert all(map(os.path.isdir, places))
+
+    assert [item.path for item in store.gc(foreign=True)] == places
+    assert not any(map(os.path.lexists, places))
+    assert store.foreign() == []
+    undo(store.context, cases(store.context)[0].id)
+    assert all(map(os.path.isdir, places))
+    assert [layer.id for layer in store.layers.list()] == ["it"]
+
+
+def test_wipe_takes_leftovers_and_leaves_what_no_tool_made(store: Store, graph: str) -> None:
+    store.layers.create(NewLayer(id="it"))
+    store.layers.create_tree(NewLayer(id=STRAY))
+    os.mkdir(os.path.join(graph, "vfs", "dir", "backup"))
+
+    store.wipe()
+
+    assert store.layers.trees() == ["backup"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"\0" * 200, b'[{"id":"a"', b"{}", b"[null]", b"[1]"])
 def test_a_suspect_index_is_damage_not_emptiness(store: Store, put: Import, graph: str, damage: bytes) -> None:
     """No writer goes on, nothing is removed, the file stays as it is."""
@@ -116,8 +205,42 @@ def test_readers_list_what_they_can_and_say_what_they_cannot(store: Store, put: 
     with open(records_path(graph), "wb") as file:
         file.write(b"[{")
 
-    assert [layer.id for layer in store.layers.list()] == ["volatile"]
-    assert [flaw.path for flaw in store.flaws] == [records_path(graph)]
+    degraded = open_store(store.config, degraded=True)
+    assert [layer.id for layer in degraded.layers.list()] == ["volatile"]
+    assert [flaw.path for flaw in degraded.flaws] == [records_path(graph)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[{", b'[{"id":"it","created":"2026-01-01T00:00:00Z","parent":7}]'],
+)
+def test_damaged_records_raise_where_nobody_asked_for_what_can_be_known(
+    put: Import, graph: str, reopen: Callable[[], Store], damage: bytes
+) -> None:
+    """Whether a layer is listed, looked for or read: an empty list would be a lie."""
+    put(typical_tar(), id="it")
+    with open(records_path(graph), "wb") as file:
+        file.write(damage)
+
+    reads: list[Callable[[Store], object]] = [
+        lambda store: store.layers.list(),
+        lambda store: store.layers.get("it"),
+        lambda store: store.names("it"),
+        lambda store: store.mounted("it"),
+    ]
+    for read in reads:
+        with pytest.raises(RecordsDamaged) as caught:
+            read(reopen())
+        assert records_path(graph) in str(caught.value)
+    degraded = open_store(reopen().config, degraded=True)
+    degraded.layers.list()
+    assert [flaw.path for flaw in degraded.flaws] == [records_path(graph)]
+
+
+def test_an_empty_graph_root_is_refused(store: Store) -> None:
+    """It would be the working directory, whatever that is."""
+    with pytest.raises(ConfigError, match="graph root is empty"):
+        open_store(store.config.with_(graph_root=""))
 
 
 def test_a_replacement_that_was_interrupted_is_concluded(
@@ -230,8 +353,9 @@ def test_a_lost_index_stops_every_writer_before_it_makes_a_new_one(
 
     with pytest.raises(RecordsDamaged, match="missing"):
         put(typical_tar(), id="new")
-    assert store.layers.list() == []
-    assert [flaw.path for flaw in store.flaws] == [records_path(graph)]
+    degraded = open_store(store.config, degraded=True)
+    assert degraded.layers.list() == []
+    assert [flaw.path for flaw in degraded.flaws] == [records_path(graph)]
     assert not os.path.exists(records_path(graph))
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cstore.config import Overrides, load_config
-from cstore.errors import ImageUnknown, InvalidDigest, InvalidOption, LayerMissing, LayerUnknown, NotAnImage, NotAnItem
+from cstore.errors import (
+    ImageUnknown,
+    InvalidDigest,
+    InvalidOption,
+    LayerMissing,
+    LayerUnknown,
+    NotAnImage,
+    NotAnItem,
+    RecordsDamaged,
+)
 from cstore.idmap import IDMap, IDRange
 from cstore.store import NewImage, NewLayer, Store, open_store
 from tests.builders import digest, listing, make_tar, regular
@@ -59,9 +68,12 @@ def test_an_image_with_a_bad_digest_is_still_shown(store: Store, graph: str) -> 
     broken = {"id": "i1", "big-data-digests": {"manifest": "sha256:1", "manifest-2": digest(b"2")}}
     write_records(graph, "image", [{**broken, "created": "2026-01-01T00:00:00Z"}])
 
-    assert store.images.digests(store.images.get("i1")) == (digest(b"2"),)
-    assert [image.id for image in store.images.by_digest(digest(b"2"))] == ["i1"]
-    assert "invalid checksum digest length" in store.flaws[0].message
+    degraded = open_store(store.config, degraded=True)
+    assert degraded.images.digests(degraded.images.get("i1")) == (digest(b"2"),)
+    assert [image.id for image in degraded.images.by_digest(digest(b"2"))] == ["i1"]
+    assert "invalid checksum digest length" in degraded.flaws[0].message
+    with pytest.raises(RecordsDamaged, match="invalid checksum digest length"):
+        store.images.get("i1")
 
 
 # ── measured ──
@@ -297,8 +309,9 @@ def test_a_damaged_image_of_another_store_is_not_taken_over(above: Store, tmp_pa
 
     with pytest.raises(InvalidDigest):
         above.add_names("i1", ["new"])
-    assert above.images.find("new") is None
-    assert above.images.read_only("i1")
+    degraded = open_store(above.config, degraded=True)
+    assert degraded.images.find("new") is None
+    assert degraded.images.read_only("i1")
 
 
 def test_a_container_of_another_store_is_no_reason(above: Store, tmp_path: Path) -> None:

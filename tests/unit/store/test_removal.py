@@ -133,7 +133,7 @@ def test_wipe_takes_everything(store: Store, put: Import, graph: str) -> None:
     """Layers, images, containers, and trees without a record."""
     put(typical_tar(), id="base")
     store.layers.create(NewLayer(id="child", parent="base"))
-    store.layers.create_tree(NewLayer(id="stray"))
+    store.layers.create_tree(NewLayer(id="e" * 64))
     write_records(graph, "image", [{"id": "i1", "layer": "base", "created": "2026-01-01T00:00:00Z"}])
     store.wipe()
 

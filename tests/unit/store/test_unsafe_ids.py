@@ -49,7 +49,7 @@ def precious(store: Store, graph: str, tmp_path: Path, put: Import) -> Callable[
         return {
             path: kind
             for path, kind in found.items()
-            if not path.endswith((".json", ".lock", "/tmp", "/tempdirs", "archive")) and "run" not in path.split("/")
+            if not path.endswith((".json", ".lock", "/tmp", "archive")) and "run" not in path.split("/")
         }
 
     return there

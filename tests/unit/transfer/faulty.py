@@ -285,17 +285,18 @@ def _nested(depth: int) -> Members:
 
 
 fault("config outside of the archive", "../../etc/passwd", "no member")(lambda: docker(item(Config="../../etc/passwd")))
-fault("config with an absolute name", "/etc/passwd", "no member")(lambda: docker(item(Config="/etc/passwd")))
+fault("config with an absolute name", "etc/passwd", "no such member")(lambda: docker(item(Config="/etc/passwd")))
 fault("layer outside of the archive", "../x.tar", "no member")(
     lambda: docker(item(Layers=["../x.tar", f"{sha(CHANGE)[7:]}.tar"]))
 )
 fault("member climbs", "../evil", "leads out")(lambda: make_tar(regular("../evil", b"x")))
 fault("member climbs and comes back", "a/../../a", "leads out")(lambda: make_tar(regular("a/../../a", b"x")))
-fault("absolute member", "/evil", "leads out")(lambda: make_tar(regular("/evil", b"x")))
 fault("link out of the archive", "l", "leads out")(lambda: make_tar(symlink("l", "../../etc/passwd")))
-fault("absolute link", "l", "leads out")(lambda: make_tar(symlink("l", "/etc/passwd")))
-fault("link to a link", "manifest.json", "no file of the archive")(
-    lambda: make_tar(symlink("manifest.json", "b"), symlink("b", "c"), regular("c", b"[]"))
+fault("absolute link", "manifest.json", "no file of the archive")(
+    lambda: make_tar(symlink("manifest.json", "/etc/passwd"))
+)
+fault("links in a ring", "manifest.json", "in a ring")(
+    lambda: make_tar(symlink("manifest.json", "b"), symlink("b", "manifest.json"))
 )
 fault("link to nothing", "manifest.json", "no file of the archive")(lambda: make_tar(symlink("manifest.json", "b")))
 fault("a device for a document", "manifest.json", "regular file")(lambda: make_tar(node("manifest.json", b"3", (1, 5))))

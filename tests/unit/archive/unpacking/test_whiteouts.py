@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.errors import ArchiveHostile
+from cstore.errors import ArchiveHostile, EntryFailed
 from tests.builders import Entry, directory, hardlink, make_tree, node, regular, symlink, whiteout
 
 if TYPE_CHECKING:
@@ -83,11 +83,61 @@ def test_whiteout_of_own_file(unpack: Unpacker, lower: str) -> None:
     assert unpacked.read("own") == b"1"
 
 
-def test_whiteout_through_link(unpack: Unpacker, lower: str) -> None:
-    """A whiteout's directory may be a link inside the layer; what is removed is named by where that leads."""
-    unpacked = unpack(regular("lnk/via", b"1"), whiteout("lnk/old"), into=lower, has_lower=True)
+def test_whiteout_through_own_link(unpack: Unpacker, lower: str) -> None:
+    """A whiteout's directory may be a link of the archive; what is removed is named by where that leads."""
+    unpacked = unpack(symlink("new", "foo"), regular("new/via", b"1"), whiteout("new/old"), into=lower, has_lower=True)
 
-    assert unpacked.names() == ["bar", "empty", "foo", "foo/sub", "foo/sub/deep", "foo/via", "lnk"]
+    assert unpacked.names() == ["bar", "empty", "foo", "foo/sub", "foo/sub/deep", "foo/via", "lnk", "new"]
+
+
+def test_whiteout_through_lower_link(unpack: Unpacker, lower: str) -> None:
+    """A link of a layer beneath is no directory: in it there is nothing to remove."""
+    names = unpack(whiteout("lnk/old"), into=lower, has_lower=True).names()
+
+    assert names == ["bar", "empty", "foo", "foo/old", "foo/sub", "foo/sub/deep", "lnk"]
+
+
+@pytest.mark.parametrize("way", ["lnk", "bar"])
+def test_below_what_is_no_directory(unpack: Unpacker, lower: str, way: str) -> None:
+    """A link or a file of a layer beneath gives way to a directory that an entry needs, and what it led to stays."""
+    unpacked = unpack(regular(f"{way}/new", b"1"), into=lower, has_lower=True)
+
+    assert os.listdir(unpacked.path(way)) == ["new"]
+    assert not os.path.islink(unpacked.path(way))
+    assert sorted(os.listdir(unpacked.path("foo"))) == ["old", "sub"]
+
+
+def test_implied_directories_stay_as_they_are(unpack: Unpacker, lower: str) -> None:
+    """A directory that no entry lists keeps everything, its time too; one that is listed has what its entry says."""
+    for name in ("foo", "foo/sub", "empty"):
+        path = os.path.join(lower, name)
+        os.setxattr(path, "user.kept", b"yes")
+        os.chown(path, 1000, 1001)
+        os.chmod(path, 0o700)
+        os.utime(path, ns=(5, 7))
+    unpacked = unpack(
+        regular("foo/new", b"1"), whiteout("foo/sub/deep"), directory("empty"), into=lower, has_lower=True
+    )
+
+    for name in ("foo", "foo/sub"):
+        found = os.stat(unpacked.path(name))
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (1000, 1001, 0o700, 7)
+        assert os.listxattr(unpacked.path(name)) == ["user.kept"]
+    assert os.listxattr(unpacked.path("empty")) == []
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([whiteout("foo"), regular("foo/sub/new", b"1")])))
+def test_a_removed_directory_hands_nothing_down(unpack: Unpacker, lower: str, order: list[Entry]) -> None:
+    """A directory that is removed, and that something new is in, is a new one, wherever the whiteout stands."""
+    for name in ("foo", "foo/sub"):
+        os.chmod(os.path.join(lower, name), 0o700)
+        os.setxattr(os.path.join(lower, name), "user.old", b"1")
+    unpacked = unpack(*order, into=lower, has_lower=True)
+
+    assert unpacked.names() == ["bar", "empty", "foo", "foo/sub", "foo/sub/new", "lnk"]
+    for name in ("foo", "foo/sub"):
+        assert stat.S_IMODE(os.stat(unpacked.path(name)).st_mode) == 0o755
+        assert os.listxattr(unpacked.path(name)) == []
 
 
 def test_lower_is_replaced(unpack: Unpacker, lower: str) -> None:
@@ -146,6 +196,22 @@ def test_aufs_metadata(unpack: Unpacker, lower: str) -> None:
 # ── parts of a union ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.fixture
+def union(tmp_path: Path) -> dict[str, Any]:
+    """What makes an archive a layer above another one."""
+    below = {
+        "foo/old": b"1",
+        "foo/sub/deep": b"2",
+        "a/b/c": b"3",
+        "a/x": b"4",
+        "no/such/y": b"5",
+        "x": b"6",
+        "bar": b"",
+    }
+    lower = make_tree(str(tmp_path / "below"), below)
+    return {"form": WhiteoutForm.OVERLAY, "has_lower": True, "lowers": (lower,)}
+
+
 def is_mark(path: str) -> bool:
     """Whether a file stands for what is gone."""
     found = os.lstat(path)
@@ -161,9 +227,9 @@ def is_opaque(path: str, form: WhiteoutForm = WhiteoutForm.OVERLAY) -> bool:
 
 
 @pytest.mark.parametrize("form", [WhiteoutForm.OVERLAY, WhiteoutForm.OVERLAY_USER])
-def test_marks(unpack: Unpacker, form: WhiteoutForm) -> None:
+def test_marks(unpack: Unpacker, union: dict[str, Any], form: WhiteoutForm) -> None:
     """A whiteout becomes a device 0:0 with its entry's owner, an opaque marker an attribute; no `.wh.` file stays."""
-    unpacked = unpack(whiteout("x", uid=4, gid=5), whiteout("no/such/y"), OPAQUE, form=form, has_lower=True)
+    unpacked = unpack(whiteout("x", uid=4, gid=5), whiteout("no/such/y"), OPAQUE, **{**union, "form": form})
 
     assert unpacked.names() == ["foo", "no", "no/such", "no/such/y", "x"]
     assert is_mark(unpacked.path("x"))
@@ -177,9 +243,9 @@ def test_marks(unpack: Unpacker, form: WhiteoutForm) -> None:
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([whiteout("foo"), directory("foo", uid=3), regular("foo/new", b"1")]))
 )
-def test_replaced_directory_of_a_union(unpack: Unpacker, order: list[Entry]) -> None:
+def test_replaced_directory_of_a_union(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
     """A directory that is removed and brought anew is opaque, in whatever order that is said."""
-    unpacked = unpack(*order, form=WhiteoutForm.OVERLAY, has_lower=True)
+    unpacked = unpack(*order, **union)
 
     assert unpacked.names() == ["foo", "foo/new"]
     assert is_opaque(unpacked.path("foo"))
@@ -187,15 +253,15 @@ def test_replaced_directory_of_a_union(unpack: Unpacker, order: list[Entry]) -> 
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([whiteout("foo"), regular("foo", b"1")])))
-def test_replaced_file_of_a_union(unpack: Unpacker, order: list[Entry]) -> None:
+def test_replaced_file_of_a_union(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
     """A file that is removed and brought anew needs no mark."""
-    assert unpack(*order, form=WhiteoutForm.OVERLAY, has_lower=True).read("foo") == b"1"
+    assert unpack(*order, **union).read("foo") == b"1"
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([whiteout("a"), whiteout("a/b")])))
-def test_whiteout_below_a_whiteout(unpack: Unpacker, order: list[Entry]) -> None:
+def test_whiteout_below_a_whiteout(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
     """What is removed with its directory needs no mark of its own."""
-    unpacked = unpack(*order, form=WhiteoutForm.OVERLAY, has_lower=True)
+    unpacked = unpack(*order, **union)
 
     assert unpacked.names() == ["a"]
     assert is_mark(unpacked.path("a"))
@@ -204,26 +270,124 @@ def test_whiteout_below_a_whiteout(unpack: Unpacker, order: list[Entry]) -> None
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([whiteout("a"), regular("a/b/c", b"1"), whiteout("a/x")]))
 )
-def test_new_contents_below_a_whiteout(unpack: Unpacker, order: list[Entry]) -> None:
+def test_new_contents_below_a_whiteout(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
     """A directory that nobody lists, and that is removed and filled, is opaque."""
-    unpacked = unpack(*order, form=WhiteoutForm.OVERLAY, has_lower=True)
+    unpacked = unpack(*order, **union)
 
     assert unpacked.read("a/b/c") == b"1"
     assert is_opaque(unpacked.path("a"))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([node("foo", b"3"), regular("foo", b"1")])))
-def test_device_that_is_a_whiteout(unpack: Unpacker, order: list[Entry]) -> None:
+def test_device_that_is_a_whiteout(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
     """A device 0:0 in the archive is a whiteout there, and treated as one."""
-    unpacked = unpack(*order, node("bar", b"3"), form=WhiteoutForm.OVERLAY, has_lower=True)
+    unpacked = unpack(*order, node("bar", b"3"), **union)
 
     assert unpacked.read("foo") == b"1"
     assert is_mark(unpacked.path("bar"))
     assert unpacked.listed() == [b"foo"]
 
 
-def test_forged_marks(unpack: Unpacker) -> None:
+def test_forged_marks(unpack: Unpacker, union: dict[str, Any]) -> None:
     """The attribute that makes a directory opaque cannot be had from the archive."""
     pax = {b"SCHILY.xattr.trusted.overlay.opaque": b"y"}
 
-    assert not is_opaque(unpack(directory("foo", pax=pax), form=WhiteoutForm.OVERLAY, has_lower=True).path("foo"))
+    assert not is_opaque(unpack(directory("foo", pax=pax), **union).path("foo"))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param((whiteout("none"), whiteout("none/deeper")), id="nothing-there"),
+        pytest.param((directory("new"), whiteout("new/x")), id="new-directory"),
+        pytest.param((directory("foo"), OPAQUE, whiteout("foo/old")), id="opaque-before"),
+        pytest.param((directory("foo"), whiteout("foo/old"), OPAQUE), id="opaque-after"),
+        pytest.param((whiteout("foo"), directory("foo"), whiteout("foo/old")), id="removed-before"),
+        pytest.param((directory("foo"), whiteout("foo/old"), whiteout("foo")), id="removed-after"),
+        pytest.param((directory("x"), whiteout("x/y")), id="in-the-place-of-a-file"),
+        pytest.param((directory("foo"), regular("foo/old", b"n"), whiteout("foo/old")), id="its-own-file"),
+    ],
+)
+def test_no_mark_where_nothing_is_hidden(unpack: Unpacker, union: dict[str, Any], entries: tuple[Entry, ...]) -> None:
+    """A mark that has nothing to hide would show as a broken device, so there is none."""
+    unpacked = unpack(*entries, **union)
+
+    assert [name for name in unpacked.names() if is_mark(unpacked.path(name))] == []
+
+
+def test_first_layer_has_no_marks(unpack: Unpacker) -> None:
+    """Under the first layer there is nothing to hide."""
+    unpacked = unpack(whiteout("x"), regular("d/f", b"1"), whiteout("d/g"), OPAQUE_ROOT, form=WhiteoutForm.OVERLAY)
+
+    assert unpacked.names() == ["d", "d/f"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([OPAQUE_ROOT, directory("foo"), regular("a/n", b"1")])))
+def test_opaque_root_of_a_union(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
+    """The kernel ignores the mark at the top, so each name beneath is hidden by itself."""
+    unpacked = unpack(*order, regular("x", b"new"), **union)
+
+    assert unpacked.names() == ["a", "a/n", "bar", "foo", "no", "x"]
+    assert [name for name in ("bar", "no") if is_mark(unpacked.path(name))] == ["bar", "no"]
+    assert is_opaque(unpacked.path("foo"))
+    assert is_opaque(unpacked.path("a"))
+    assert unpacked.read("x") == b"new"
+
+
+def test_a_file_between_two_directories_hides_the_old_one(unpack: Unpacker, union: dict[str, Any]) -> None:
+    """A directory in the place of the archive's own file has nothing of what the file had hidden."""
+    assert is_opaque(unpack(regular("foo", b"1"), directory("foo"), **union).path("foo"))
+
+
+def test_implied_directories_of_a_union(unpack: Unpacker, union: dict[str, Any]) -> None:
+    """A directory that no entry lists is like the one beneath, in all but the marks of overlay itself."""
+    lower = union["lowers"][0]
+    for name in ("", "foo", "foo/sub"):
+        path = os.path.join(lower, name)
+        os.setxattr(path, "user.kept", b"yes")
+        os.setxattr(path, "trusted.overlay.origin", b"not this")
+        os.chown(path, 1000, 1001)
+        os.chmod(path, 0o2700)
+        os.utime(path, ns=(5, 7))
+    unpacked = unpack(regular("foo/sub/new", b"1"), whiteout("foo/old"), **union)
+
+    for name in ("foo", "foo/sub"):
+        found = os.stat(unpacked.path(name))
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (1000, 1001, 0o2700, 7)
+        assert os.listxattr(unpacked.path(name)) == ["user.kept"]
+    assert os.stat(unpacked.tree).st_mtime_ns == 7
+    assert os.listxattr(unpacked.tree) == ["user.kept"]
+
+
+@pytest.mark.parametrize("mark", ["trusted.overlay.opaque", "user.overlay.opaque"])
+def test_what_a_layer_in_between_hides(unpack: Unpacker, union: dict[str, Any], tmp_path: Path, mark: str) -> None:
+    """Only what is seen beneath counts, whoever hid the rest."""
+    between = make_tree(str(tmp_path / "between"), {"foo": None, "bar/file": b"in a directory"})
+    os.setxattr(os.path.join(between, "foo"), mark, b"y")
+    os.mknod(os.path.join(between, "x"), stat.S_IFCHR, 0)
+    union["lowers"] = (between, *union["lowers"])
+    unpacked = unpack(whiteout("foo/old"), whiteout("x"), whiteout("bar/file"), whiteout("a/x"), **union)
+
+    assert [name for name in unpacked.names() if is_mark(unpacked.path(name))] == ["a/x", "bar/file"]
+
+
+def test_renamed_directories_beneath_are_followed(unpack: Unpacker, union: dict[str, Any], tmp_path: Path) -> None:
+    """What a renamed directory holds is found where it was."""
+    between = make_tree(str(tmp_path / "between"), {"moved": None, "deep/beside": None})
+    os.setxattr(os.path.join(between, "moved"), "trusted.overlay.redirect", b"/foo/sub")
+    union["lowers"] = (between, *union["lowers"])
+    unpacked = unpack(whiteout("moved/deep"), whiteout("moved/none"), **union)
+
+    assert unpacked.names() == ["moved", "moved/deep"]
+
+
+def test_what_cannot_be_seen_is_asked_for_only_if_needed(unpack: Unpacker, union: dict[str, Any]) -> None:
+    """A layer that cannot be read is in nobody's way until something depends on what is in it."""
+    union["unseen"] = "layer 1234, which is a composefs layer"
+    assert unpack(regular("foo/new", b"1"), whiteout("foo"), directory("new"), **union).names() == [
+        "foo",
+        "foo/new",
+        "new",
+    ]
+    with pytest.raises(EntryFailed, match=r"none.*composefs"):
+        unpack(whiteout("none"), **union)

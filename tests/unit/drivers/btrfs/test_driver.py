@@ -213,7 +213,8 @@ def test_limits_that_make_no_sense(home: str, option: str, message: str) -> None
     ("option", "peer"),
     [
         ("btrfs.mountopt=nodev", "btrfs driver does not support mount options"),
-        ("btrfs.size=1G", 'unknown option btrfs.size ("btrfs.size=1G")'),
+        ("btrfs.bogus=1G", 'unknown option btrfs.bogus ("btrfs.bogus=1G")'),
+        ("btrfs.size=much", "'much' is not a size"),
         ("btrfs.min_space=much", "'much' is not a size"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_base_layer_is_created_and_renamed(driver: ZfsDriver, zfs_pool: str) -
 
     assert calls_of(zfs_pool, "create", "rename", "mount") == [
         "zfs create -o mountpoint=legacy -o cstore:layer=yes -o quota=1073741824 pool/store/staged:N",
-        "mount -t zfs pool/store/staged:N /graph/zfs/tempdirs/temp-dir-N/tree",
+        "mount -t zfs pool/store/staged:N /graph/cstore-staging/zfs/temp-dir-N/tree",
         "zfs rename pool/store/staged:N pool/store/base",
     ]
 
@@ -170,7 +170,7 @@ def test_status_speaks_of_the_pool(driver: ZfsDriver) -> None:
 
 @pytest.mark.parametrize(
     ("option", "peer"),
-    [("zfs.size=1g", "unknown option zfs.size"), ("zfs.imagestore=/x", "unknown option zfs.imagestore")],
+    [("zfs.inodes=1", "unknown option zfs.inodes"), ("zfs.imagestore=/x", "unknown option zfs.imagestore")],
 )
 def test_options_that_it_does_not_have(tmp_path: Path, option: str, peer: str) -> None:
     """The peer refuses the same ones."""

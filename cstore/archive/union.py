@@ -1,0 +1,286 @@
+"""What lies beneath a layer: the directories of its ancestors, nearest first, seen as one, without a mount.
+
+A name is looked for as whoever mounts the layers would: a file, a whiteout or an opaque directory hides everything
+deeper, and a renamed directory goes on under its old name. What a user's mounts wrote counts as root's does, because a
+chain holds marks of one of them only; a mount program's marks count where one shows the chain.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from cstore.archive.directories import Directories, names_in, open_quietly
+from cstore.archive.names import join_name, split_name
+from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
+from cstore.errors import SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+_NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EPERM})
+OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+_REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
+_PROGRAMS_OPAQUE = "user.fuseoverlayfs.opaque"
+PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
+_DESCRIPTORS = 512
+"""How many to share among the directories beneath a layer."""
+
+
+class Lower(NamedTuple):
+    """A directory beneath a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
+
+    tree: Directories
+    opaque: Sequence[str] = OPAQUE
+
+
+class _Spot(NamedTuple):
+    """Where something may be seen: a folder in one of the directories, of that number."""
+
+    number: int
+    folder: bytes
+
+
+class OutOfSight(Exception):
+    """What was asked for may lie in a layer that is not read; the text says in which."""
+
+
+class Union:
+    """Directories, nearest first, as one.
+
+    `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies beneath
+    the last of them and is not read; "" for nothing.
+    """
+
+    def __init__(self, lowers: Sequence[Lower], *, files: bool = False, unseen: str = "") -> None:
+        self._lowers, self._files, self._unseen = lowers, files, unseen
+        # Of the folder last asked about and those above it: where it is not hidden.
+        self._end = len(lowers) + bool(unseen)
+        self._open: dict[bytes, list[_Spot]] = {b"": [_Spot(number, b"") for number in range(self._end)]}
+
+    def find(self, path: bytes) -> os.stat_result | None:
+        """What is at `path`; None if nothing is, or it was removed on the way up.
+
+        Raises:
+            OutOfSight: that cannot be known.
+            SystemFailure: a directory cannot be read.
+        """
+        found = self._nearest(path)
+        return found[1] if found is not None else None
+
+    def holder(self, path: bytes) -> int:
+        """A descriptor of the directory that holds what `find` found at `path`, good until the next call of anything.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+        """
+        found = self._nearest(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        spot, _ = found
+        return self._lowers[spot.number].tree.descriptor(spot.folder)
+
+    def directory(self, path: bytes) -> int:
+        """A descriptor of the nearest directory at `path`, the root included, good until the next call of anything.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        for number, folder in self._holding(path):
+            return self._tree(number).descriptor(folder)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    def names(self, folder: bytes) -> list[bytes]:
+        """What can be seen in a directory, sorted.
+
+        Raises:
+            OutOfSight: that cannot be known.
+            SystemFailure: a directory cannot be read.
+        """
+        listed: set[bytes] = set()
+        for number, place in self._holding(folder):
+            tree = self._tree(number)
+            try:
+                with _listing(tree.descriptor(place)) as fd:
+                    listed.update(name for name, _ in names_in(fd))
+            except OSError as error:
+                raise SystemFailure("read", tree.shown(place), error) from error
+        if self._files:
+            listed = {name for name in listed if not name.startswith(WHITEOUT_PREFIX)}
+        return sorted(name for name in listed if self.find(join_name(folder, name)) is not None)
+
+    def namesakes(self, path: bytes) -> Iterator[bytes]:
+        """The other names of the file at `path` that can be seen. Reads all of the directory that has it.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            OSError: a directory cannot be read.
+        """
+        found = self._nearest(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        spot, status = found
+        tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
+        while pending and left:
+            folder = pending.pop()
+            with _listing(tree.descriptor(folder)) as fd, os.scandir(fd) as entries:
+                listed = [
+                    (os.fsencode(each.name), each.inode(), each.is_dir(follow_symlinks=False)) for each in entries
+                ]
+            for name, inode, is_directory in listed:
+                other = join_name(folder, name)
+                if is_directory:
+                    pending.append(other)
+                elif inode == status.st_ino and other != path:
+                    left -= 1
+                    seen = self.find(other)
+                    if seen is not None and os.path.samestat(seen, status):
+                        yield other
+
+    def _nearest(self, path: bytes) -> tuple[_Spot, os.stat_result] | None:
+        folder, name = split_name(path)
+        for spot in self._holding(folder):
+            status = self._status(spot, name)
+            if status is not None:
+                return None if is_whiteout_device(status) else (spot, status)
+        return None
+
+    def _tree(self, number: int) -> Directories:
+        if number == len(self._lowers):
+            raise OutOfSight(self._unseen)
+        return self._lowers[number].tree
+
+    # ── which directories ──
+
+    def _holding(self, folder: bytes) -> list[_Spot]:
+        """The directories in which something in `folder` may be seen."""
+        known = self._open.get(folder)
+        if known is None:
+            above, name = split_name(folder)
+            known = self._narrow(self._holding(above), name)
+            self._forget_aside(above)
+            self._open[folder] = known
+        return known
+
+    def _forget_aside(self, above: bytes) -> None:
+        """Keep only what leads to a folder: a walk does not come back to its neighbours."""
+        for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
+            del self._open[path]
+
+    def _narrow(self, spots: Sequence[_Spot], name: bytes) -> list[_Spot]:
+        """Go one name further in each of `spots`, as far as nothing is hidden."""
+        found: list[_Spot] = []
+        pending = list(spots)[::-1]
+        while pending:
+            spot = pending.pop()
+            if spot.number == len(self._lowers):
+                found.append(spot)
+                break
+            status = self._status(spot, name)
+            if status is None:
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                break
+            inside = _Spot(spot.number, join_name(spot.folder, name))
+            found.append(inside)
+            if self._hides(spot, name, inside):
+                break
+            renamed = self._attribute(inside, _REDIRECT)
+            if renamed.startswith(b"/"):
+                folder, name = split_name(renamed.strip(b"/"))
+                pending = [_Spot(number, folder) for number in range(spot.number + 1, self._end)][::-1]
+            elif renamed:
+                name = renamed
+        return found
+
+    def _status(self, spot: _Spot, name: bytes) -> os.stat_result | None:
+        """What one directory says of a name; None for nothing. A whiteout is a device 0:0, however it is written."""
+        tree = self._tree(spot.number)
+        try:
+            return os.stat(name, dir_fd=tree.descriptor(spot.folder), follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise SystemFailure("read", tree.shown(join_name(spot.folder, name)), error) from error
+        if self._files and self._has(spot, whiteout_name(name)):
+            return os.stat_result((stat.S_IFCHR, *[0] * 9), {"st_rdev": 0})
+        return None
+
+    def _has(self, spot: _Spot, name: bytes) -> bool:
+        try:
+            os.stat(name, dir_fd=self._tree(spot.number).descriptor(spot.folder), follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def _hides(self, spot: _Spot, name: bytes, inside: _Spot) -> bool:
+        """Whether a directory hides what is deeper."""
+        if self._attribute(inside, self._lowers[inside.number].opaque) == OPAQUE_VALUE:
+            return True
+        if not self._files:
+            return False
+        if self._attribute(inside, (_PROGRAMS_OPAQUE,)) == OPAQUE_VALUE or self._has(spot, whiteout_name(name)):
+            return True
+        return any(self._has(inside, marker) for marker in PROGRAMS_MARKERS)
+
+    def _attribute(self, spot: _Spot, names: Sequence[str]) -> bytes:
+        """The first of these attributes that a directory has; b"" if it has none."""
+        tree = self._tree(spot.number)
+        try:
+            target = tree.attributes_of(spot.folder)
+            for name in names:
+                value = _value(target, name)
+                if value:
+                    return value
+        except OSError as error:
+            raise SystemFailure("read", tree.shown(spot.folder), error) from error
+        return b""
+
+
+@contextmanager
+def _listing(directory: int) -> Iterator[int]:
+    """Open for listing what may only be open to pass through."""
+    fd = open_quietly(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, directory)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def is_opaque(target: int | str) -> bool:
+    """Whether a directory hides what is deeper, by the kernel's marks. Raises OSError."""
+    return any(_value(target, name) == OPAQUE_VALUE for name in OPAQUE)
+
+
+def _value(target: int | str, name: str) -> bytes:
+    try:
+        return os.getxattr(target, name)
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTE:
+            return b""
+        raise
+
+
+@contextmanager
+def opened(paths: Sequence[str], access: int) -> Iterator[list[Directories]]:
+    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
+
+    Raises:
+        SystemFailure: one cannot be opened.
+    """
+    each = max(2, _DESCRIPTORS // max(len(paths), 1))
+    _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    with ExitStack() as stack:
+        yield [stack.enter_context(Directories(path, access, each)) for path in paths]
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

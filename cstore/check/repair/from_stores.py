@@ -1,0 +1,119 @@
+"""Layers and images that a source store has under the very ID that is missing here: made again as they are there.
+
+So heals a store that lay on an additional store which is not configured any more, or has lost what was built upon. A
+layer is believed by its digest, if the other store has recorded one, and by its ID, which nobody gives twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cstore.check.findings import Subject
+from cstore.check.repair.plan import Action, Step
+from cstore.errors import ContentDamaged, SourceUnusable
+from cstore.records.model import ZERO_TIME
+from cstore.store.creation import NewLayer, put_layer
+from cstore.store.image_creation import NewImage, create_image
+from cstore.store.reading import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.apply import Applied
+    from cstore.check.findings import Finding
+    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.sources import StoredImage, StoredLayer
+    from cstore.check.repair.workshop import Workshop
+
+
+def layers_from_store(patient: Patient, finding: Finding, layer: str) -> Iterator[Step]:
+    """A layer, and what is missing of its ancestors, lowest first; nothing if the sources have not all of them."""
+    for stored in _chain(patient, layer):
+        subject, what = Subject("layer", stored.record.id), f"make layer {stored.record.id} again"
+        evidence = f"the store {stored.given} has a layer of that ID"
+        yield Step(Action.ADD_LAYER, subject, what, finding.sentence, evidence, partial(_put, stored))
+
+
+def can_be_made(patient: Patient, layer: str) -> bool:
+    """Whether a layer that is missing will be made again: from a store that has it, or from its archive."""
+    if _chain(patient, layer):
+        return True
+    standing = patient.survivors.standings.get(layer)
+    return standing is not None and patient.sources.has_layer(standing.diff_id)
+
+
+def _chain(patient: Patient, layer: str) -> Sequence[StoredLayer]:
+    found: dict[str, StoredLayer] = {}
+    while layer and layer not in patient.census.all_layers:
+        stored = patient.sources.stored_layer(layer)
+        if stored is None or layer in found:
+            return ()
+        found[layer] = stored
+        layer = stored.record.parent
+    return tuple(reversed(found.values()))
+
+
+def _put(stored: StoredLayer, shop: Workshop) -> None:
+    record = stored.record
+
+    def accept(applied: Applied) -> Applied:
+        if record.diff_digest and applied.diff_digest != record.diff_digest:
+            raise ContentDamaged(record.id, "the archive", f"has the digest {applied.diff_digest}")
+        return applied
+
+    tables = Reader(shop.context)
+    if record.id in tables.layers:
+        return
+    request = NewLayer(
+        id=record.id,
+        parent=record.parent,
+        names=tuple(name for name in record.names if tables.layers.named(name) is None),
+        mount_label=record.mount_label,
+        metadata=record.metadata,
+        id_map=record.id_map or None,
+        data={key: stored.store.layers.get_data(record.id, key) for key in record.data_names},
+    )
+    with shop.sources.spooled(stored.store, record.id) as fd:
+        put_layer(shop.context, request, fd, accept=accept)
+
+
+def image_from_store(patient: Patient, finding: Finding, image: str) -> Iterator[Step]:
+    """An image with the layers that are missing; nothing if the sources have not all of it."""
+    stored = patient.sources.stored_image(image)
+    if stored is None:
+        return
+    top = stored.record.layer
+    layers = list(layers_from_store(patient, finding, top))
+    if top and top not in patient.census.all_layers and not layers:
+        return
+    yield from layers
+    evidence = f"the store {stored.given} has an image of that ID"
+    subject, what = Subject("image", image), f"make image {image} again"
+    yield Step(Action.ADD_IMAGE, subject, what, finding.sentence, evidence, partial(_make_image, stored))
+
+
+def _make_image(stored: StoredImage, shop: Workshop) -> None:
+    record, tables = stored.record, Reader(shop.context)
+    if record.id in tables.images:
+        return
+    data = {key: stored.store.images.get_data(record.id, key) for key in record.data_names}
+    for key, digest in record.data_digests.items():
+        if key in data and digest.startswith("sha256:") and f"sha256:{hashlib.sha256(data[key]).hexdigest()}" != digest:
+            raise SourceUnusable(stored.given, f"data item {key!r} of its image {record.id} has another digest")
+    create_image(
+        shop.context,
+        NewImage(
+            id=record.id,
+            names=tuple(name for name in record.names if tables.images.named(name) is None),
+            layer=record.layer,
+            metadata=record.metadata,
+            digest=record.digest,
+            created="" if record.created == ZERO_TIME else record.created,
+            names_history=record.names_history,
+            flags=record.flags,
+            data=data,
+            data_digests={key: digest for key, digest in record.data_digests.items() if key in data},
+        ),
+    )

@@ -1,0 +1,103 @@
+"""Files and directories of a store, below its top directories, in whose place something of another type stands."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.check.findings import Finding, of_store
+from cstore.errors import ForeignThing
+from cstore.fs import within
+from cstore.ids import flaw_of_part
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.check.census import Census
+
+_JOURNAL = ".replacing.json"
+_PARTS = ("merged", "empty", "mapped", "work/work")
+"""Directories of a layer of overlay; other findings tell of `diff` and `work`."""
+
+
+def thing_findings(census: Census) -> Iterator[Finding]:
+    """Everything of another type than it must be; none of it is opened. Other findings tell of records and locks."""
+    for top, name in _folders(census):
+        yield from _folder(top, name)
+    for top, name in _files(census):
+        yield from _file(top, name)
+
+
+def _folders(census: Census) -> Iterator[tuple[str, str]]:
+    layout, homes = census.layout, _homes(census)
+    yield os.path.split(layout.quarantine)
+    yield from ((layout.quarantine, name) for name in _cases(census))
+    for home in homes:
+        yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
+    yield layout.layers, "tmp"
+    for layer in census.layers.ids():
+        if not flaw_of_part(layer):
+            yield layout.layers, layer
+            yield from ((home, layer) for home in homes)
+            yield from ((home, f"{folder}/{layer}") for home in homes for folder in ("dir", "subvolumes"))
+            yield from ((home, f"{layer}/{part}") for home in homes for part in _PARTS)
+    for top, items in ((layout.images, census.images.ids()), (layout.containers, census.containers.ids())):
+        run = os.path.join(layout.run_root, os.path.basename(top))
+        for item in items:
+            if not flaw_of_part(item):
+                yield from ((place, name) for place in (top, run) for name in (item, f"{item}/userdata"))
+
+
+def _files(census: Census) -> Iterator[tuple[str, str]]:
+    layout = census.layout
+    yield layout.driver_home, ".has-mount-program"
+    yield os.path.split(layout.container_journal)
+    yield layout.graph_root, f"{os.path.basename(layout.quarantine)}/lock"
+    yield from ((layout.layers, name) for name in _names(layout.layers, "") if name.endswith(_JOURNAL))
+    for top, folder in (*((home, "tempdirs") for home in _homes(census)), (layout.layers, "tmp")):
+        yield from ((top, f"{folder}/{name}") for name in _names(top, folder) if name.startswith("lock-"))
+    yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(census))
+
+
+def _cases(census: Census) -> list[str]:
+    return [name for name in _names(*os.path.split(census.layout.quarantine)) if name != "lock"]
+
+
+def _homes(census: Census) -> list[str]:
+    layout = census.layout
+    name = os.path.basename(layout.driver_home)
+    return [layout.driver_home, *([os.path.join(layout.image_store, name)] if layout.image_store else [])]
+
+
+def _names(top: str, relative: str) -> list[str]:
+    try:
+        return sorted(within.list_directory(top, relative) if relative else os.listdir(top))
+    except (OSError, ForeignThing):
+        return []
+
+
+def _folder(top: str, name: str) -> Iterator[Finding]:
+    try:
+        within.require_directory(top, name, missing=True)
+    except ForeignThing as error:
+        if error.path == os.path.join(top, name):  # what is on the way to it is a finding of its own
+            yield _finding(error)
+    except OSError:
+        return  # another finding tells of its top directory
+
+
+def _file(top: str, name: str) -> Iterator[Finding]:
+    try:
+        fd = within.open_file(top, name, limit=within.SMALL)
+    except ForeignThing as error:
+        odd = name.endswith(_JOURNAL) and error.found == "a directory"  # the data of a layer with such an ID
+        if error.path == os.path.join(top, name) and not odd:
+            yield _finding(error)
+    except OSError:
+        return
+    else:
+        os.close(fd)
+
+
+def _finding(error: ForeignThing) -> Finding:
+    return of_store("thing-wrong", error.path, f"it is {error.found}, and should be {error.wanted}", found=error.found)

@@ -1,0 +1,145 @@
+"""What a mount shows of a layer of changes, against what its archive says: where programs that unpack one differ.
+
+The Go tools write the marks of overlay from the archive alone, without a look at the layers beneath. What they made is
+as they meant it, so it is no damage; but of some layers it shows something else than on a driver of whole trees.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.union import PROGRAMS_MARKERS, is_opaque
+from cstore.archive.whiteout import is_whiteout_device, whiteout_name
+from cstore.errors import InvalidIDMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.archive.directories import Directories
+    from cstore.check.compare import Problem
+    from cstore.check.expected import ExpectedTree, Looks
+    from cstore.check.shown import Shown
+    from cstore.check.tolerance import Tolerance
+    from cstore.idmap import IDMap
+
+_NAMED = 3
+
+
+class View:
+    """The directory `place` of a layer, which lies above what is `shown` of others."""
+
+    def __init__(
+        self, tree: ExpectedTree, place: Directories, shown: Shown, id_map: IDMap, tolerance: Tolerance
+    ) -> None:
+        self._tree, self._place, self._shown = tree, place, shown
+        self._id_map, self._tolerance = id_map, tolerance
+
+    def problems(self) -> Iterator[Problem]:
+        """One, if there is any difference.
+
+        Raises:
+            SystemFailure: a directory cannot be read.
+        """
+        found = list(islice(self._differences(), _NAMED + 1))
+        if found:
+            more = ", and more" if len(found) > _NAMED else ""
+            sentence = f"a mount does not show quite what its archive says: {'; '.join(found[:_NAMED])}{more}"
+            yield "layer-view", "", sentence, {"differs": found[:_NAMED]}, ""
+
+    def _differences(self) -> Iterator[str]:
+        yield from self._not_hidden()
+        yield from self._broken()
+        if not (self._tolerance.masked or self._tolerance.owners or self._tolerance.users):
+            yield from self._implied()
+            yield from self._root()
+
+    def _not_hidden(self) -> Iterator[str]:
+        """What the archive removes, and other layers still show."""
+        emptied = b"" in self._tree.opaque and not self._has_marker(b"")
+        for path in (*(self._shown.names() if emptied else ()), *sorted(self._tree.replaced)):
+            beneath = self._shown.find(path)
+            if beneath is None or self._shown.is_hidden(path, root=False):
+                continue
+            own, folder = self._status(path), split_name(path)[0]
+            if self._status(join_name(folder, whiteout_name(split_name(path)[1]))) is not None:
+                continue  # a mount program's mark
+            if own is None:
+                yield f"{_shown(path)} is removed, and still there"
+            elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(beneath.st_mode) and not self._is_opaque(path):
+                yield f"{_shown(path)} has what was in it before"
+
+    def _broken(self) -> Iterator[str]:
+        """Marks in directories that no other layer has: they are listed as devices, and are not there."""
+        for path in sorted(self._tree.removed):
+            folder = split_name(path)[0]
+            own = self._status(path) if folder else None
+            if own is None or not is_whiteout_device(own):
+                continue
+            beneath = self._shown.find(folder)
+            merges = beneath is not None and stat.S_ISDIR(beneath.st_mode) and not self._shown.is_hidden(folder)
+            if not merges or self._is_opaque(folder):
+                yield f"{_shown(path)} is listed as a broken device"
+
+    def _implied(self) -> Iterator[str]:
+        """Directories that no entry lists, and that are not as the ones beneath."""
+        for path in sorted(self._tree.implied):
+            beneath, own = self._shown.find(path), self._status(path)
+            if beneath is None or own is None or not stat.S_ISDIR(own.st_mode) or not stat.S_ISDIR(beneath.st_mode):
+                continue
+            if not self._shown.is_hidden(path) and not self._is_new(path):
+                yield from _unlike(path, own, (stat.S_IMODE(beneath.st_mode), beneath.st_uid, beneath.st_gid))
+
+    def _root(self) -> Iterator[str]:
+        if self._tree.root is not None:
+            own = os.fstat(self._place.descriptor(b""))
+            looks = self._looks(self._tree.root)
+            if looks is not None:
+                yield from _unlike(b"", own, looks)
+
+    def _looks(self, looks: Looks) -> tuple[int, int, int] | None:
+        mode, *owner, _ = looks
+        try:
+            uid, gid = self._id_map.to_host(*owner)
+        except InvalidIDMap:
+            return None
+        return mode, uid, gid
+
+    def _is_new(self, path: bytes) -> bool:
+        """Whether the layer removes a directory and brings it anew, by itself or with one above."""
+        while path:
+            if path in self._tree.replaced:
+                return True
+            path = split_name(path)[0]
+        return False
+
+    def _status(self, path: bytes) -> os.stat_result | None:
+        folder, base = split_name(path)
+        try:
+            return os.stat(base, dir_fd=self._place.descriptor(folder), follow_symlinks=False)
+        except OSError:
+            return None
+
+    def _is_opaque(self, path: bytes) -> bool:
+        try:
+            return is_opaque(self._place.attributes_of(path)) or self._has_marker(path)
+        except OSError:
+            return False
+
+    def _has_marker(self, folder: bytes) -> bool:
+        """Whether a mount program's marker says that a directory hides what is deeper."""
+        return any(self._status(join_name(folder, marker)) is not None for marker in PROGRAMS_MARKERS)
+
+
+def _unlike(path: bytes, own: os.stat_result, wanted: tuple[int, int, int]) -> Iterator[str]:
+    found = stat.S_IMODE(own.st_mode), own.st_uid, own.st_gid
+    if found != wanted:
+        now, was = ("mode {:04o} and owner {}:{}".format(*each) for each in (found, wanted))
+        yield f"{_shown(path)} has {now} instead of {was}"
+
+
+def _shown(path: bytes) -> str:
+    return repr("/" + show_name(path))

@@ -1,0 +1,214 @@
+"""The configuration: printed, explained, checked and written."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.cli.command import command, json_option, switch, text, words
+from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
+from cstore.errors import ConfigError, InvalidOption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.config.origins import Origin
+
+_OWN_NAME = "50-cstore.conf"
+
+
+@command(
+    "config",
+    example="cstore config\ncstore config --sources\ncstore config set driver overlay\n"
+    "cstore config explain overlay.mountopt\ncstore config check /etc/containers/storage.conf",
+)
+@words("what", "FILE|set KEY VALUE|unset KEY|init|explain KEY|check FILE", required=False)
+@switch("--sources", help="Show where each value comes from, and what was overridden or passed over.")
+@text("--format", metavar="VERSION", help="Print what the Go library of VERSION prints: 1.63 or 1.60.")
+@switch("--system", help="Write for the whole system (the default for root).")
+@switch("--user", help="Write for this user (the default for other users).")
+@switch("--main", help="Write into the main file, which tools up to 1.60 read too.")
+@json_option
+def config(
+    session: Session,
+    what: tuple[str, ...],
+    sources: bool,
+    format: str,  # noqa: A002  - the option's name
+    system: bool,
+    user: bool,
+    main: bool,
+) -> None:
+    """Print, explain, check or change the configuration.
+
+    Alone, it prints the configuration in force as JSON: files, environment and options together. With FILE, it prints
+    what that file says by itself. No store is opened.
+
+    set and unset change one key in a drop-in of cstore's own, storage.conf.d/50-cstore.conf, which Podman 6 and its kin
+    read after the main file; older tools read the main file only (--main). init writes that drop-in with every key in a
+    comment. Where --config or CONTAINERS_STORAGE_CONF names a file, that file is changed. The result is checked before
+    it is written; other lines and other files stay as they are.
+    """
+    first, *rest = what or ("",)
+    flags = {"--system": system, "--user": user, "--main": main, "--sources": sources, "--json": session.json}
+    while rest and (given := next((one for one in flags if one in rest), "")):  # options end at the first word
+        flags[given] = True
+        rest.remove(given)
+    session.json = flags["--json"]
+    place = (flags["--system"], flags["--user"], flags["--main"])
+    verbs: dict[str, tuple[int, Callable[[list[str]], None]]] = {
+        "set": (2, lambda rest: _write(session, _target(session, *place), rest[0], rest[1])),
+        "unset": (1, lambda rest: _write(session, _target(session, *place), rest[0], None)),
+        "init": (0, lambda _: _init(session, _target(session, *place))),
+        "explain": (1, lambda rest: _explain(session, rest[0])),
+        "check": (1, lambda rest: _check(session, rest[0])),
+    }
+    if first in verbs:
+        count, act = verbs[first]
+        if len(rest) != count:
+            raise InvalidOption(f"config {first} takes {count} words, not {len(rest)}", hint="see cstore config --help")
+        act(rest)
+    elif rest:
+        raise InvalidOption(f"there is no command config {first}", hint="see cstore config --help")
+    elif flags["--sources"]:
+        _sources(session)
+    else:
+        _print(session, first, format)
+
+
+def _print(session: Session, file: str, generation: str) -> None:
+    from cstore.config import load_file, peer_view
+    from cstore.config.peer_view import FORMATS
+
+    generation = generation or FORMATS[0]
+    if generation not in FORMATS:
+        raise InvalidOption(f"there is no format {generation}", hint=f"choose one of: {', '.join(FORMATS)}")
+    if file:
+        loaded = load_file(file)
+        session.warn(loaded.warnings)
+    else:
+        loaded = session.config
+    session.document(peer_view(loaded, generation))
+
+
+def _sources(session: Session) -> None:
+    from cstore.config.origins import origins
+
+    found, skipped = origins(session.config), session.config.passed_over
+    said = [*session.config.notes, *session.config.write_warnings]
+    if session.json:
+        session.document(
+            {
+                "values": [one.document() for one in found],
+                "passed_over": [{"path": path, "reason": reason} for path, reason in skipped],
+                "notes": said,
+            }
+        )
+        return
+    lines = [line for one in found for line in _lines_of(one)]
+    lines += [f"passed over: {path}: {reason}" for path, reason in skipped]
+    session.lines([*lines, *(f"note: {one}" for one in said)])
+
+
+def _lines_of(one: Origin) -> list[str]:
+    told = [f"{one.key} = {one.value}  ({one.place})"]
+    return told + [f"    overrides {value}  ({place})" for value, place in one.overridden]
+
+
+def _explain(session: Session, written: str) -> None:
+    from cstore.config import keys
+    from cstore.config.editing import full_key
+    from cstore.config.keys import KEYS
+    from cstore.config.meanings import default_of, meaning_of, since
+    from cstore.config.origins import origins
+
+    key = full_key(written)
+    known = key if key in KEYS else keys.PULL_OPTIONS
+    here = next((one for one in origins(session.config) if one.key == known), None)
+    facts = {
+        "key": key,
+        "meaning": meaning_of(known),
+        "takes": KEYS[known],
+        "default": default_of(known),
+        "value": here.value if here else default_of(known),
+        "source": here.place if here else "the default",
+        "since": since(known),
+    }
+    if session.json:
+        session.document(facts)
+    else:
+        session.lines([f"{label}: {fact}" for label, fact in facts.items()])
+
+
+def _check(session: Session, file: str) -> None:
+    from cstore.config import Overrides, load_config
+    from cstore.config.editing import check_options
+
+    loaded = load_config(Overrides(config_file=file))
+    check_options(loaded.choice.settings)
+    session.failed = bool(loaded.warnings)
+    session.warn(loaded.warnings)
+
+
+def _target(session: Session, system: bool, user: bool, main: bool) -> str:
+    """The file that is written.
+
+    Raises:
+        InvalidOption: both --system and --user are given.
+        ConfigError: the user has no home.
+    """
+    from cstore.config.environment import read_environment
+    from cstore.config.files import DROP_INS, MAIN, user_directory
+    from cstore.config.rootless import Places, rootless_identity
+
+    if system and user:
+        raise InvalidOption("--system and --user contradict each other", hint="give one of them")
+    environment, identity = read_environment(), rootless_identity()
+    named = session.settings.get("config") or environment.config_file
+    if named and not (system or user):
+        return str(named)
+    above = os.path.dirname(Places().administrator_file)
+    if user or (identity.per_user and not system):
+        own = user_directory(environment, identity)
+        if own is None:
+            raise ConfigError("HOME", "is not set", hint="set it, or write for the system with --system")
+        above = own
+    return os.path.join(above, MAIN) if main else os.path.join(above, DROP_INS, _OWN_NAME)
+
+
+def _write(session: Session, path: str, written: str, value: str | None) -> None:
+    from cstore.config.editing import full_key, value_of, with_value, without
+    from cstore.store.settings_file import read_settings_text
+
+    key, before = full_key(written), read_settings_text(path)
+    after = without(path, before, key) if value is None else with_value(path, before, key, value_of(key, value))
+    _publish(session, path, after, "" if value is None else key)
+
+
+def _init(session: Session, path: str) -> None:
+    from cstore.config.meanings import starting_text
+
+    if os.path.lexists(path):
+        raise ConfigError(path, "exists already", hint="change it with cstore config set KEY VALUE, or with an editor")
+    _publish(session, path, starting_text(), "")
+
+
+def _publish(session: Session, path: str, changed: str, key: str) -> None:
+    """Check what the file would lead to, write it, and say where `key` does not come from it even then."""
+    from cstore.cli.output.streams import say
+    from cstore.config import keys, load_config
+    from cstore.store.settings_file import write_settings_text
+
+    config = load_config(session.overrides, planned=(path, changed))
+    write_settings_text(path, changed)
+    if session.json:
+        session.document({"file": path})
+    else:
+        session.lines([path])
+    settings = config.choice.settings
+    inner = key if key in keys.KEYS else keys.PULL_OPTIONS
+    if path not in {part.source for part in settings.parts}:
+        say(f"cstore: this run reads other files than {path}; cstore config --sources lists them")
+    elif key and (place := settings.place(inner)) and settings.file(inner) != path:
+        say(f"cstore: {path} does not decide {key}: it comes from {place}")
+    if os.path.basename(path) == _OWN_NAME:
+        say("cstore: Podman up to 5 and Buildah up to 1 read no drop-ins; --main writes into storage.conf for them too")

@@ -1,0 +1,32 @@
+"""Questions before something goes that nobody can bring back; scripts are never asked."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def can_ask() -> bool:
+    """Whether there is a person to ask: standard input and standard error are terminals."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agreed(question: str) -> bool:
+    """Ask a person; anything but a yes is a no."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def may_delete(kind: str, items: Sequence[str], *, yes: bool) -> bool:
+    """Whether items may go: `yes` was given, nobody is there to ask, or a person agrees."""
+    from cstore.cli.output.text import visible
+
+    if yes or not can_ask():
+        return True
+    noun = kind if len(items) == 1 else f"{kind}s"
+    return agreed(f"Delete {noun} {', '.join(map(visible, items))}, and what is free then?")

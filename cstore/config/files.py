@@ -1,0 +1,194 @@
+"""Which configuration files count, in which order: a main file, drop-ins, and files that the environment names.
+
+The rules are those of the Go library from 1.61 on (Podman 6). A main file is never merged with another main file;
+drop-ins are merged over it, key by key, and a file that CONTAINERS_STORAGE_CONF_OVERRIDE names comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from cstore.config import keys
+from cstore.config.keys import Kind
+from cstore.config.options import Appended, FileSettings
+from cstore.config.parse import read_file, read_settings
+from cstore.config.rootless import home_directory
+from cstore.errors import ConfigError
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cstore.config.environment import Environment
+    from cstore.config.rootless import Identity, Places
+
+MAIN = "storage.conf"
+DROP_INS = "storage.conf.d"
+_SUFFIX = ".conf"
+
+
+class Found(Value):
+    """The files of one run.
+
+    Attributes:
+        main: the main file's path, "" for none.
+        own: whether the files that count name a store on the user's own behalf: by the environment or in the home.
+        files: every file that counts, in the order in which they are read.
+        passed_over: files and directories that do not count, and why.
+    """
+
+    main: str = ""
+    own: bool = False
+    files: tuple[str, ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+
+def find_files(environment: Environment, identity: Identity, places: Places, planned: str = "") -> Found:
+    """Find the files that count for the newest generation of tools; `planned` is one that is going to be written.
+
+    Raises:
+        ConfigError: a directory of drop-ins cannot be listed.
+    """
+    passed: list[tuple[str, str]] = []
+    own = user_directory(environment, identity)
+    named, override = environment.config_file, environment.override_file
+    if named:
+        main, dropped, is_own = named, [], True
+    else:
+        main = _first(_main_files(own, places), passed, planned)
+        is_own = own is not None and main == os.path.join(own, MAIN)
+        dropped = _drop_ins(_directories(own, identity, places), passed, planned)
+    files = (*([main] if main else []), *dropped, *([override] if override else []))
+    return Found(main, is_own, files, tuple(passed))
+
+
+def user_directory(environment: Environment, identity: Identity) -> str | None:
+    """The directory of the user's own configuration; None for root without a home.
+
+    XDG_CONFIG_HOME that is set and empty gives a relative path, as in the Go library.
+
+    Raises:
+        ConfigError: an ordinary user has no home.
+    """
+    if environment.config_home is not None:
+        return os.path.join(environment.config_home, "containers")
+    try:
+        return os.path.join(home_directory(environment, identity), ".config", "containers")
+    except ConfigError:
+        if identity.per_user:
+            raise
+        return None
+
+
+def combine(parts: Iterable[FileSettings], source: str = "") -> FileSettings:
+    """Merge files in their order, key by key: a later value replaces an earlier one, or adds to it if it says so."""
+    values: dict[str, object] = {}
+    read = tuple(parts)
+    for part in read:
+        for key, value in part.values.items():
+            before = values.get(key)
+            if isinstance(value, Appended) and isinstance(before, list):
+                values[key] = [*before, *value]
+            elif keys.KEYS[key] == Kind.TEXT_TABLE and isinstance(before, dict) and isinstance(value, dict):
+                values[key] = {**before, **value}
+            else:
+                values[key] = value
+    remarks = tuple(remark for part in read for remark in part.remarks)
+    return FileSettings(source or (read[0].source if read else ""), read[0].text if read else "", values, remarks, read)
+
+
+def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
+    """Read every file that counts and merge them. `planned` is the path and text of one that is going to be written.
+
+    Raises:
+        ConfigError: one of them cannot be read or makes no sense.
+    """
+    path, text = planned
+    return combine([read_settings(path, text) if one == path else read_file(one) for one in found.files], found.main)
+
+
+def _main_files(own: str | None, places: Places) -> Iterator[str]:
+    if own is not None:
+        yield os.path.join(own, MAIN)
+    yield places.administrator_file
+    yield places.distribution_file
+
+
+def _first(paths: Iterable[str], passed: list[tuple[str, str]], planned: str) -> str:
+    chosen = ""
+    for path in paths:
+        if path != planned and not is_there(path):
+            continue
+        if chosen:
+            passed.append((path, f"{chosen} is the main file"))
+        chosen = chosen or path
+    return chosen
+
+
+def _directories(own: str | None, identity: Identity, places: Places) -> Iterator[str]:
+    for main in (places.distribution_file, places.administrator_file):
+        above = os.path.dirname(main)
+        yield os.path.join(above, DROP_INS)
+        special = os.path.join(above, f"storage.root{'less' if identity.per_user else 'ful'}.conf.d")
+        yield special
+        if identity.per_user:
+            yield os.path.join(special, str(identity.uid))
+    if own is not None:
+        yield os.path.join(own, DROP_INS)
+
+
+def _drop_ins(directories: Iterable[str], passed: list[tuple[str, str]], planned: str) -> list[str]:
+    """The drop-ins that count, sorted by name; of one name, the one in the latest directory."""
+    found: dict[str, str] = {}
+    for directory in directories:
+        names = _names(directory)
+        if planned and os.path.dirname(planned) == directory:
+            names = sorted({*names, os.path.basename(planned)})
+        for name in names:
+            path = os.path.join(directory, name)
+            if not name.endswith(_SUFFIX):
+                passed.append((path, f"its name does not end in {_SUFFIX}"))
+                continue
+            if path != planned and (reason := _irregular(path)):
+                passed.append((path, reason))
+                continue
+            if name in found:
+                passed.append((found[name], f"{path} takes its place"))
+            found[name] = path
+    return [found[name] for name in sorted(found, key=os.fsencode)]
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        reason = f"cannot be listed: {os.strerror(error.errno or 0)}"
+        raise ConfigError(directory, reason, hint="make the directory readable, or remove it") from error
+
+
+def _irregular(path: str) -> str:
+    """Why `path` is no drop-in; "" if it is one."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        return f"cannot be examined: {os.strerror(error.errno or 0)}"
+    if stat.S_ISREG(mode):
+        return ""
+    if stat.S_ISLNK(mode):
+        return "it is a symbolic link"
+    return "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file"
+
+
+def is_there(path: str) -> bool:
+    """Whether there is anything of that name; what cannot be told is taken for there, and reading it tells more."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True

@@ -1,0 +1,227 @@
+"""What a caller may give as the source or the sink of bytes: a path, bytes, a descriptor, or an object with methods."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, cast
+
+from cstore.archive.streams import FileSink
+from cstore.errors import InvalidOption, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeAlias
+
+    from cstore.archive.streams import ReadInto, Sink
+
+
+class Readable(Protocol):
+    """Something that gives bytes when it is asked for some."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return at most `size` bytes; none at the end."""
+
+
+class _FillsBuffers(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+if TYPE_CHECKING:
+    Source: TypeAlias = int | str | os.PathLike[str] | bytes | bytearray | memoryview | ReadInto | Readable | io.IOBase
+    """A descriptor, a path, the bytes themselves, or anything with `readinto` or `read`; all but paths stay open."""
+    Target: TypeAlias = int | str | os.PathLike[str] | bytearray | Sink | io.IOBase
+    """A descriptor, a path, a bytearray to be extended, or anything with `write`; all but paths stay open."""
+
+
+class _Bytes:
+    """Reads what is in memory."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._rest = memoryview(data).cast("B")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give the next bytes."""
+        count = min(len(self._rest), len(buffer))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+class _Filling:
+    """Reads an object with `readinto`, of which some return None where nothing is there yet."""
+
+    def __init__(self, source: _FillsBuffers, name: str) -> None:
+        self._source, self._name = source, name
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give the next bytes.
+
+        Raises:
+            SystemFailure: it cannot be read, or does not wait for what is to come.
+        """
+        try:
+            count = self._source.readinto(buffer)
+        except OSError as error:
+            raise SystemFailure("read", self._name, error) from error
+        return _waited(count, self._name)
+
+
+class _Reading:
+    """Reads an object with `read` alone."""
+
+    def __init__(self, source: Readable, name: str) -> None:
+        self._source, self._name = source, name
+        self._rest = memoryview(b"")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Give the next bytes.
+
+        Raises:
+            SystemFailure: it cannot be read, or does not wait for what is to come.
+            InvalidOption: it gives something else than bytes.
+        """
+        if not self._rest and buffer:
+            try:
+                data = self._source.read(len(buffer))
+            except OSError as error:
+                raise SystemFailure("read", self._name, error) from error
+            if data is not None and not isinstance(data, (bytes, bytearray, memoryview)):
+                raise _no_bytes(self._name, "gives", data)
+            _waited(None if data is None else 0, self._name)
+            self._rest = memoryview(data or b"")
+        count = min(len(self._rest), len(buffer))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _waited(count: int | None, name: str) -> int:
+    if count is None:
+        raise SystemFailure("read", name, BlockingIOError(11, os.strerror(11)), hint="give an object that waits")
+    return count
+
+
+def _no_bytes(name: str, verb: str, found: object) -> InvalidOption:
+    return InvalidOption(f"{name} {verb} {type(found).__name__}, not bytes", hint="open files in binary mode")
+
+
+@contextmanager
+def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> Iterator[int | ReadInto]:
+    """Give a descriptor, or a reader that fills buffers, of what a caller gave.
+
+    Args:
+        source: what it gave; a path is opened here, and closed at the end.
+        name: what to call it in messages, unless it is a path.
+        flags: further ones for opening a path.
+
+    Raises:
+        InvalidOption: nothing can be read from it, or no bytes.
+        SystemFailure: the path cannot be opened.
+    """
+    if isinstance(source, int):
+        yield source
+    elif isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        except OSError as error:
+            raise SystemFailure("open", path, error) from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+    else:
+        yield as_reader(source, name)
+
+
+def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.IOBase, name: str) -> ReadInto:
+    """Give a reader that fills buffers of bytes or an object.
+
+    Raises:
+        InvalidOption: nothing can be read from it, or no bytes.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _Bytes(source)
+    if isinstance(source, io.TextIOBase):
+        raise _no_bytes(name, "gives", "")
+    if isinstance(source, io.IOBase) and hasattr(source, "readinto"):
+        return _Filling(cast("_FillsBuffers", source), name)
+    if hasattr(source, "readinto"):
+        return cast("ReadInto", source)
+    if hasattr(source, "read"):
+        return _Reading(cast("Readable", source), name)
+    raise InvalidOption(
+        f"{name} cannot be read from an object of type {type(source).__name__}",
+        hint="give a path, bytes, a descriptor, or an object with read or readinto",
+    )
+
+
+# ── sinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Extending:
+    """Appends to what is in memory."""
+
+    def __init__(self, data: bytearray) -> None:
+        self._data = data
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Append all of `data`."""
+        self._data += data
+
+
+class _Raw:
+    """Writes to an unbuffered file, which may take less than it is given."""
+
+    def __init__(self, file: io.RawIOBase, name: str) -> None:
+        self._file, self._name = file, name
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Write all of `data`.
+
+        Raises:
+            SystemFailure: it cannot be written.
+        """
+        rest = memoryview(data).cast("B")
+        try:
+            while rest:
+                rest = rest[_waited(self._file.write(rest), self._name) :]
+        except OSError as error:
+            raise SystemFailure("write", self._name, error) from error
+
+
+@contextmanager
+def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) -> Iterator[Sink]:
+    """Give a sink for what a caller gave.
+
+    Args:
+        target: what it gave. A file that is named by a path has its name once everything is in it, not before.
+        name: what to call it in messages, unless it is a path.
+        sync: whether a named file must survive a power cut once this returns.
+
+    Raises:
+        InvalidOption: nothing can be written to it, or no bytes.
+        SystemFailure: the file cannot be made or written.
+    """
+    if isinstance(target, int):
+        yield FileSink(target, name)
+    elif isinstance(target, (str, os.PathLike)):
+        from cstore.store.result_files import result_at
+
+        with result_at(os.fspath(target), sync=sync) as fd:
+            yield FileSink(fd, os.fspath(target))
+    elif isinstance(target, bytearray):
+        yield _Extending(target)
+    elif isinstance(target, io.TextIOBase):
+        raise _no_bytes(name, "takes", "")
+    elif isinstance(target, io.RawIOBase):
+        yield _Raw(target, name)
+    elif hasattr(target, "write"):
+        yield cast("Sink", target)
+    else:
+        raise InvalidOption(
+            f"{name} cannot be written to an object of type {type(target).__name__}",
+            hint="give a path, a bytearray, a descriptor, or an object with write",
+        )

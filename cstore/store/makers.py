@@ -1,0 +1,53 @@
+"""Which tool made a container, told by what each keeps with it: its own command removes all that it has elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from contextlib import suppress
+
+from cstore.errors import UnsafeID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.records.model import Container
+    from cstore.store.context import Context
+
+
+def removal_command(context: Context, container: Container) -> str:
+    """The command that removes a container: `podman rm NAME`, or that of the tool which made it."""
+    word = _word(container)
+    command = {"podman": "podman rm", "buildah": "buildah rm", "crio": "crictl rm"}.get(_maker(context, container))
+    return f"{command or 'cstore delete-container'} {word}"
+
+
+def stop_command(context: Context, container: Container) -> str:
+    """The command that ends what runs in a container; "" if no tool of ours knows one."""
+    command = {"podman": "podman stop", "crio": "crictl stop"}.get(_maker(context, container), "")
+    return command and f"{command} {_word(container)}"
+
+
+def _word(container: Container) -> str:
+    """A name to type: nobody shall copy what was not meant for a shell."""
+    return shlex.quote(container.names[0] if container.names else container.id)
+
+
+def _maker(context: Context, container: Container) -> str:
+    facts = _facts(container.metadata)
+    if facts.get("pod-id"):
+        return "crio"
+    with suppress(UnsafeID):
+        if os.path.lexists(os.path.join(context.layout.container_directory(container.id), "buildah.json")):
+            return "buildah"
+    return "podman" if facts.keys() & {"image-name", "image-id", "created-at"} else ""
+
+
+def _facts(metadata: str) -> dict[str, Any]:
+    try:
+        found = json.loads(metadata) if metadata else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,102 @@
+"""What lies beside a store, or should: stores of other drivers, image stores whose disk is not mounted.
+
+A store that is not there looks like an empty one. Whoever opens a store is therefore told of what is missing, or passed
+over, next to it. Looking costs a few stat(2) calls and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import Unsupported
+from cstore.layout import Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterator[str]:
+    """Say what a user of the store should know of its neighbours.
+
+    Args:
+        layout: the store.
+        named: the additional image stores in the configuration.
+        used: those of them that are looked into.
+    """
+    for store in named:
+        if store not in used:
+            yield f"the additional image store {store} is in use already; remove it from additionalimagestores"
+    yield from _image_store_gone(layout)
+    for store in used:
+        yield from _additional_store_gone(store, layout)
+
+
+def command_in(layout: Layout, command: str) -> str:
+    """A cstore command line that works on another store than the open one, whatever is configured here."""
+    from shlex import quote
+
+    program, _, rest = command.partition(" ")
+    return f"{program} --graph {quote(layout.graph_root)} --storage-driver {layout.driver} {rest}"
+
+
+def passed_over(layout: Layout) -> Iterator[str]:
+    """Say which stores of other drivers in the same root a check of this one passes over."""
+    if _has_records(layout):
+        for way in _others(layout.graph_root, layout, "cstore check"):
+            yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"
+
+
+def require_image_store(layout: Layout) -> None:
+    """Make sure that nothing is taken out for want of what is in an image store that is not mounted.
+
+    Raises:
+        Unsupported: the image store is not there.
+    """
+    for sentence in _image_store_gone(layout):
+        raise Unsupported(sentence, hint="if it is lost for good, open the store without it, and repair that")
+
+
+def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
+    """The stores of other drivers in a root, each with the command that looks into it."""
+    from cstore.config import drivers_with_records
+    from cstore.drivers.registry import DRIVERS
+
+    for name in drivers_with_records(root):
+        if name != layout.driver:
+            other = Layout(root, layout.run_root, name)
+            way = f"look into it with: {command_in(other, command)}" if name in DRIVERS else "cstore cannot read it"
+            yield f"a {name} store; {way}"
+
+
+def _image_store_gone(layout: Layout) -> Iterator[str]:
+    """The separate image store, if the layers were once kept together with it and it is not there any more.
+
+    Every process that locks the layers makes lock files in both places.
+    """
+    lock = layout.image_store and layout.image_store_layers_lock
+    if not lock or os.path.lexists(lock) or os.path.lexists(layout.images) or not os.path.lexists(layout.layers_lock):
+        return
+    problem = "holds no store" if os.path.isdir(layout.image_store) else "does not exist"
+    yield (
+        f"the image store {layout.image_store} {problem}, so its images and layers are missing; "
+        "if its disk is not mounted, mount it before anything is written"
+    )
+
+
+def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
+    if any(os.path.lexists(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
+        return
+    ways = list(_others(store, layout, "cstore images"))
+    for way in ways:
+        yield f"the additional image store {store} is not used: it has no {layout.driver} store, but {way}"
+    if not ways:
+        problem = f"holds no {layout.driver} store" if os.path.isdir(store) else "does not exist"
+        yield (
+            f"the additional image store {store} {problem}; "
+            "if its disk is not mounted, mount it, or remove it from additionalimagestores"
+        )
+
+
+def _has_records(layout: Layout) -> bool:
+    return any(map(os.path.lexists, (layout.stable_layers, layout.stable_images, layout.stable_containers)))

@@ -1,0 +1,112 @@
+"""Who lives in a container: a process whose root or directory is in it, or a mount namespace that has it mounted.
+
+A mount count says nothing of that: it outlives a process that was killed, and one more `podman mount` is no occupant.
+Whoever asks, and the processes that started it, do not count.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.errors import ContainerOccupied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.kernel.mountinfo import MountInfo
+    from cstore.records.model import Container
+    from cstore.store.context import Context
+
+
+def refuse_occupied(context: Context, container: Container) -> None:
+    """See that a container can go without anybody losing the ground under their feet.
+
+    Raises:
+        ContainerOccupied: a process lives in it, or another mount namespace holds it.
+    """
+    from cstore.store.makers import stop_command
+
+    found = next(_occupants(context, container.layer), None)
+    if found is not None:
+        pid, how = found
+        occupant = f"process {pid}{_name_of(pid)} {how}"
+        raise ContainerOccupied(container.id, pid, occupant, stop_command(context, container))
+
+
+def _occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
+    """Name processes, and what they have to do with the layer. What cannot be looked at is somebody else's."""
+    from cstore.kernel.mountinfo import read_mounts
+
+    place = _Place(os.path.realpath(context.driver.path_of(layer)))
+    with suppress(OSError):
+        place.devices |= {each.device for each in read_mounts() if place.is_its(each)}
+    own, ours = _own_line(), _namespace("self")
+    seen = {ours, ""}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if pid not in own and place.is_home_of(pid):
+            yield pid, "lives in it"
+        namespace = _namespace(pid)
+        if namespace not in seen:
+            seen.add(namespace)
+            with suppress(OSError, ValueError):
+                if any(place.is_its(each) for each in read_mounts(pid)):
+                    yield pid, "is in a mount namespace that has it mounted"
+
+
+class _Place:
+    """Where a layer is: its directory, which may itself be the root of processes, and what is mounted of it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.devices: set[int] = set()
+        self._tree: os.stat_result | None = None
+        with suppress(OSError):
+            self._tree = os.stat(path)
+
+    def is_its(self, mount: MountInfo) -> bool:
+        """Whether a mount shows the layer: at its place in the store, or wherever a container's processes see it."""
+        options = mount.super_options.split(",")
+        at_place = mount.mount_point == self._path or mount.mount_point.startswith(self._path + "/")
+        return at_place or mount.device in self.devices or f"upperdir={self._path}/diff" in options
+
+    def is_home_of(self, pid: int) -> bool:
+        """Whether a process has its root or its directory in the layer."""
+        for link in ("root", "cwd"):
+            with suppress(OSError):
+                status = os.stat(f"/proc/{pid}/{link}")
+                if status.st_dev in self.devices or (self._tree and os.path.samestat(status, self._tree)):
+                    return True
+                if os.readlink(f"/proc/{pid}/{link}").startswith(self._path + "/"):
+                    return True
+        return False
+
+
+def _own_line() -> set[int]:
+    """This process and those that started it."""
+    line, pid = set[int](), os.getpid()
+    while pid > 0 and pid not in line:
+        line.add(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return line
+
+
+def _namespace(pid: int | str) -> str:
+    """What tells a process's mount namespace from others; "" if that may not be known."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
+
+
+def _name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return f" ({file.read().strip()})"
+    except OSError:
+        return ""

@@ -1,0 +1,57 @@
+"""Whose a store is: what root makes in another user's store, that user could not read any more."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.layout import Layout
+
+
+def leave_to_its_user(layout: Layout) -> None:
+    """Make sure that root does not write into an ordinary user's store. Reading it is fine.
+
+    A store is the user's who owns its directories. A graph root without any is nobody's store yet, whoever owns it:
+    that is how a user's directory is given to a container as the place of root's store.
+
+    Raises:
+        Unsupported: the store is another user's.
+    """
+    if os.geteuid() != 0:
+        return
+    owner = _owner(layout)
+    if owner is None or not _sees_every_user():
+        return
+    from cstore.store.rootless import login_name
+
+    uid, gid = owner
+    name = login_name(uid)
+    known = not name.isdecimal()
+    user = f"{name} (UID {uid})" if known else f"UID {uid}"
+    way = f"runuser -u {name} -- cstore" if known else f"setpriv --reuid={uid} --regid={gid} --clear-groups cstore"
+    raise Unsupported(
+        f"the store at {layout.graph_root} belongs to {user}, who could not use what root writes in it",
+        hint=f"run the command as its owner: {way} …",
+    )
+
+
+def _owner(layout: Layout) -> tuple[int, int] | None:
+    """The first user and group other than root that own a directory of the store."""
+    for path in (layout.driver_home, layout.layers, layout.images, layout.containers):
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        if status.st_uid != 0:
+            return status.st_uid, status.st_gid
+    return None
+
+
+def _sees_every_user() -> bool:
+    """Whether this is root of the machine: in a user namespace, owners are what the namespace says."""
+    from cstore.config.rootless import current_process
+
+    return current_process().whole_map

@@ -1,0 +1,129 @@
+"""A file that a result goes to: it appears whole or not at all, or is written as it is if it is no regular file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+
+from cstore.errors import SystemFailure
+from cstore.fs.atomic import sync_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_LINKS = 40
+"""As many as the kernel follows."""
+
+
+@contextmanager
+def result_at(path: str, *, sync: bool) -> Iterator[int]:
+    """Open the file that a result goes to; gives a descriptor.
+
+    Args:
+        path: a regular file is replaced when the block ends, and keeps its mode; if it raises, the old one stays.
+        sync: whether the result must survive a power cut once this returns.
+
+    Raises:
+        SystemFailure: the file cannot be made or written.
+    """
+    if is_replaceable(path):
+        with _replacement(os.path.realpath(path), sync=sync) as descriptor:
+            yield descriptor
+    else:
+        with _in_place(path) as descriptor:
+            yield descriptor
+
+
+def is_replaceable(path: str) -> bool:
+    """Whether `path` is, or shall be, a regular file with a name of its own.
+
+    Nothing in /dev or /proc is, nor what a link leads to there: /dev/stdout means what the shell has opened. /dev/shm
+    is for files.
+
+    Raises:
+        SystemFailure: nobody can tell.
+    """
+    place = path
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(place)
+        place = os.path.join(os.path.realpath(folder), name)
+        if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
+            return False
+        if not os.path.islink(place):
+            break
+        place = os.path.join(os.path.dirname(place), os.readlink(place))
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+
+
+@contextmanager
+def _in_place(path: str) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _replacement(path: str, *, sync: bool) -> Iterator[int]:
+    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
+    descriptor = _nameless(os.path.dirname(path))
+    named = descriptor < 0
+    try:
+        if named:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise SystemFailure("create", path, error) from error
+    try:
+        yield descriptor
+        _publish(descriptor, beside, path, named=named, sync=sync)
+    except BaseException:
+        with suppress(FileNotFoundError):  # it may have its name already, or never had one
+            os.unlink(beside)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _nameless(folder: str) -> int:
+    """Open a file that is gone when its writer is killed; -1 where the system has no such files."""
+    if not os.path.isdir("/proc/self/fd"):  # it could not be given a name in the end
+        return -1
+    try:
+        return os.open(folder or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return -1
+
+
+def _give_name(descriptor: int, name: str) -> None:
+    here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
+    finally:
+        os.close(here)
+
+
+def _publish(descriptor: int, beside: str, path: str, *, named: bool, sync: bool) -> None:
+    """Give a finished file its name."""
+    try:
+        if os.path.exists(path):
+            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
+        if sync:
+            os.fsync(descriptor)
+        if not named:
+            _give_name(descriptor, beside)
+        os.rename(beside, path)
+        if sync:
+            sync_directory(os.path.dirname(path) or ".")
+    except OSError as error:
+        raise SystemFailure("write", path, error) from error

@@ -1,0 +1,50 @@
+"""The way from one of a store's top directories to a path that a journal, or a finding, names."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.fs import within
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.layout import Layout
+
+
+def way_to(layout: Layout, path: str) -> tuple[str, str] | None:
+    """Split a path into a top directory of the store and the rest; None if it is not below any.
+
+    The roots may be named otherwise than the store was opened: it is looked at which directories they are.
+    """
+    roots = [os.stat(root) for root in _roots(layout) if os.path.isdir(root)]
+    parts = os.path.normpath(path).split("/")
+    for end in range(1, len(parts)):
+        above = "/".join(parts[:end]) or "/"
+        with suppress(OSError):
+            status = os.stat(above)
+            if any(os.path.samestat(status, root) for root in roots):
+                top = 1 if parts[end] in _tops(layout) and end + 1 < len(parts) else 0
+                return "/".join(parts[: end + top]) or "/", "/".join(parts[end + top :])
+    return None
+
+
+def require_way(layout: Layout, path: str) -> None:
+    """Make sure that no symbolic link, nor anything else that is no directory, is on the way to a path in the store.
+
+    Raises:
+        ForeignThing: something is.
+        OSError: it cannot be looked at.
+    """
+    way = way_to(layout, path)
+    if way is not None:
+        with suppress(FileNotFoundError), within.parent_of(*way):
+            pass
+
+
+def _roots(layout: Layout) -> list[str]:
+    return [root for root in (layout.graph_root, layout.run_root, layout.image_store) if root]
+
+
+def _tops(layout: Layout) -> set[str]:
+    return {os.path.basename(path) for path in (layout.driver_home, layout.layers, layout.images, layout.containers)}

@@ -1,0 +1,161 @@
+"""The tar of a root file system into the store, as an image that can be run (docker import, podman import).
+
+Layer ID, manifest, names and config are those that Podman gives to the same tar.
+"""
+
+from __future__ import annotations
+
+from cstore import gojson
+from cstore.digests import digest_of
+from cstore.errors import CstoreError, ImageInvalid, InvalidOption
+from cstore.oci.config import parse_config
+from cstore.oci.instructions import changed
+from cstore.oci.names import LOCAL, parse_name
+from cstore.oci.platforms import host_platform, parse_platform
+from cstore.records.codec import now
+from cstore.store import NewImage, NewLayer
+from cstore.transfer import media
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from cstore.records.model import Image, Layer
+    from cstore.store import Store
+    from cstore.store.ends import Source
+
+METADATA = "{}"
+_MESSAGE = "imported from a tarball"
+
+
+class ImportRequest(Value):
+    """What a caller asks for.
+
+    Attributes:
+        name: of the image, completed with `localhost` and `latest`; "" for none.
+        changes: instructions such as `CMD /bin/sh`.
+        config: an image config, or the run config in one, to begin with; b"" for an empty one.
+        message: what the history of the image says of this step.
+        platform: OS/ARCHITECTURE[/VARIANT]; "" takes what the config says, else this machine's.
+        expect: the digest that the tar must have, compressed or uncompressed; "" takes any.
+    """
+
+    name: str = ""
+    changes: tuple[str, ...] = ()
+    config: bytes = b""
+    message: str = _MESSAGE
+    platform: str = ""
+    expect: str = ""
+
+
+def import_image(
+    store: Store, source: Source, request: ImportRequest, progress: Callable[[int], None] | None = None
+) -> Image:
+    """Make an image of a root file system.
+
+    Args:
+        store: where it goes.
+        source: the tar, compressed or not: a path, bytes, a descriptor, a file.
+        request: what is asked for.
+        progress: called now and then with the bytes read so far.
+
+    Raises:
+        ArchiveError: the tar cannot be a layer, or is empty; nothing of it remains.
+        InvalidOption, InvalidName, ImageInvalid: the request makes no sense; nothing has been read then.
+    """
+    name = str(parse_name(request.name, home=LOCAL)) if request.name else ""
+    if "@" in name:
+        raise InvalidOption(f"{request.name!r} has a digest, which no image has before it is made")
+    document = _document(request)
+    before = {layer.id for layer in store.layers.list()}
+    wanted = NewLayer(by_contents=True, reuse=True, expect=request.expect, refuse_empty=True)
+    layer = store.layers.put(wanted, source, progress)
+    image = ""
+    try:
+        made = _create(store, layer, document, request.message)
+        image = made.id
+        if name:
+            store.add_names(image, (name,))
+    except BaseException:
+        _undo(store, image, "" if layer.id in before else layer.id)
+        raise
+    return store.images.get(image)
+
+
+def _undo(store: Store, image: str, layer: str) -> None:
+    from contextlib import suppress
+
+    with suppress(CstoreError):
+        if image:
+            store.images.delete(image)
+    with suppress(CstoreError):
+        if layer:
+            store.layers.delete(layer)
+
+
+def _document(request: ImportRequest) -> dict[str, Any]:
+    """Make the config, but for what the layer will tell."""
+    given = _given(request.config)
+    platform = parse_platform(request.platform) if request.platform else host_platform()
+    said = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
+    kept = {key: value for key, value in given.items() if key not in {"rootfs", "history", "created"}}
+    if not request.platform and kept.get("os") and kept.get("architecture"):
+        said = {}
+    elif request.platform:
+        kept = {key: value for key, value in kept.items() if key not in {"variant", "os.version", "os.features"}}
+    document = {**kept, **{key: value for key, value in said.items() if value}}
+    config = document.pop("config", None) or {}
+    if not isinstance(config, dict):
+        raise ImageInvalid("'config' in its config is not an object")
+    document["config"] = changed(config, request.changes)
+    return document
+
+
+def _given(raw: bytes) -> dict[str, Any]:
+    """Read the config that a caller has: that of an image, or only what is under `config` in one."""
+    if not raw:
+        return {}
+    import json
+
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ImageInvalid(f"its config is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ImageInvalid("its config is not a JSON object")
+    whole = {"config", "rootfs", "architecture", "os", "history"} & found.keys()
+    return found if whole or not found else {"config": found}
+
+
+def _create(store: Store, layer: Layer, document: dict[str, Any], message: str) -> Image:
+    created = now()
+    step = {
+        "created": created,
+        "created_by": f"/bin/sh -c #(nop) ADD file:{layer.diff_digest.partition(':')[2]} in /",
+        "comment": message,
+    }
+    config = parse_config(
+        gojson.encode(
+            {
+                "created": created,
+                **document,
+                "rootfs": {"type": "layers", "diff_ids": [layer.diff_digest]},
+                "history": [{key: value for key, value in step.items() if value}],
+            }
+        )
+    )
+    manifest = gojson.encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": media.OCI_MANIFEST,
+            "config": {"mediaType": media.OCI_CONFIG, "digest": config.digest, "size": len(config.raw)},
+            "layers": [{"mediaType": media.OCI_LAYER, "digest": layer.diff_digest, "size": layer.diff_size}],
+        }
+    )
+    digest = digest_of(manifest)
+    data = {config.digest: config.raw, f"manifest-{digest}": manifest, "manifest": manifest}
+    return store.images.create(
+        NewImage(id=config.id, layer=layer.id, metadata=METADATA, digest=digest, created=created, data=data)
+    )

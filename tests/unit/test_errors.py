@@ -1,0 +1,101 @@
+"""Every error of cstore can be handed from process to process, and says its sentence wherever it arrives."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from multiprocessing import get_context
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import cstore
+from cstore import errors
+from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+for _found in walk_packages(cstore.__path__, "cstore."):
+    if not _found.name.endswith("__main__"):
+        import_module(_found.name)  # errors that a room keeps to itself belong to the family, too
+
+
+def _family(parent: type[CstoreError] = CstoreError) -> Iterator[type[CstoreError]]:
+    yield parent
+    for child in parent.__subclasses__():
+        yield from _family(child)
+
+
+def _made(kind: type[CstoreError]) -> CstoreError:
+    """An error of that class, whatever its constructor takes."""
+    arguments: list[Any] = []
+    for parameter in list(inspect.signature(kind.__init__).parameters.values())[1:]:
+        wanted = str(parameter.annotation)
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            continue
+        if "OSError" in wanted:
+            arguments.append(OSError(2, "No such file or directory"))
+        elif wanted == "CstoreError":
+            arguments.append(LayerUnknown("base"))
+        elif "Sequence" in wanted or "Iterable" in wanted:
+            arguments.append(["one", "two"])
+        else:
+            arguments.append(7 if wanted in {"int", "float"} else "layer")
+    maker: Callable[..., CstoreError] = kind
+    return maker(*arguments)
+
+
+def _through_pickle(error: CstoreError) -> CstoreError:
+    there: CstoreError = pickle.loads(pickle.dumps(error))  # noqa: S301  - our own bytes
+    return there
+
+
+FAMILY = sorted(set(_family()), key=lambda kind: kind.__qualname__)
+
+
+@pytest.mark.parametrize("way", [_through_pickle, copy.copy, copy.deepcopy], ids=["pickle", "copy", "deepcopy"])
+@pytest.mark.parametrize("kind", FAMILY, ids=lambda kind: kind.__name__)
+def test_an_error_keeps_its_class_its_sentence_and_its_parts(
+    kind: type[CstoreError], way: Callable[[CstoreError], CstoreError]
+) -> None:
+    error = _made(kind)
+    there = way(error)
+    assert type(there) is kind
+    assert (str(there), vars(there)) == (str(error), vars(error))
+
+
+@pytest.mark.parametrize("kind", FAMILY, ids=lambda kind: kind.__name__)
+def test_an_error_as_text_is_its_sentence(kind: type[CstoreError]) -> None:
+    error = _made(kind)
+    assert str(error) == error.message
+
+
+def test_an_error_whose_sentence_was_changed_says_the_new_one() -> None:
+    error = LayerUnknown("base").only_in("/store", "layer")
+    assert "/store" in str(error)
+    assert str(_through_pickle(error)) == str(error)
+    assert str(ImageWithoutLayers("debian")) == "image debian has no layer"
+
+
+def _fail(number: int) -> None:
+    raise SystemFailure("read", f"/file-{number}", OSError(5, "Input/output error"), hint="look at the disk")
+
+
+def test_a_process_pool_hands_over_the_error_of_its_worker() -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+        error = pool.submit(_fail, 3).exception()
+    assert isinstance(error, SystemFailure)
+    assert (str(error), error.hint, error.errno) == (
+        "cannot read /file-3: Input/output error", "look at the disk", 5
+    )  # fmt: skip
+
+
+def test_notes_on_an_error_travel_with_it() -> None:
+    error = errors.ConfigError("storage.conf", "no", line=3)
+    error.add_note("while opening the store")
+    assert _through_pickle(error).__notes__ == ["while opening the store"]
