@@ -23,7 +23,9 @@ _EVENT = re.compile(r"^\d+ +(?P<call>\w+)\((?P<rest>.*)\) += (?P<value>-?\d+)")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _OPEN_FILE = re.compile(r"^\d+<([^>]*)>")
 _AT_FD = re.compile(r'(?:AT_FDCWD(?:<[^>]*>)?|\d+<(?P<at>[^>]*)>), "(?P<name>[^"]*)"')
-_PASSING = re.compile(r"/tempdirs(/|$)|-layers/tmp(/|$)|/\.tmp-|/cstore-reserve|\.lock$|/lock-|/\.has-mount-program$")
+_PASSING = re.compile(
+    r"/(tempdirs|cstore-staging|cstore-reserve)(/|$)|-layers/tmp(/|$)|/\.tmp-|\.lock$|/lock-|/\.has-mount-program$"
+)
 """What a power cut may take: what is being made or removed, locks, and space that is kept back."""
 
 
