@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def leave_to_its_user(layout: Layout) -> None:
     """Make sure that root does not write into an ordinary user's store. Reading it is fine.
 
-    A store is the user's who owns its directories. A graph root without any is nobody's store yet, whoever owns it:
-    that is how a user's directory is given to a container as the place of root's store.
+    A store is the user's who owns most of its directories. A graph root without any is nobody's store yet, whoever
+    owns it: that is how a user's directory is given to a container as the place of root's store.
 
     Raises:
         Unsupported: the store is another user's.
@@ -39,15 +39,19 @@ def leave_to_its_user(layout: Layout) -> None:
 
 
 def _owner(layout: Layout) -> tuple[int, int] | None:
-    """The first user and group other than root that own a directory of the store."""
+    """The user and group who own most directories of the store; None if that is root, or there are none.
+
+    A single one that is somebody else's is damage, which root may repair.
+    """
+    owners = []
     for path in (layout.driver_home, layout.layers, layout.images, layout.containers):
         try:
             status = os.stat(path)
         except OSError:
             continue
-        if status.st_uid != 0:
-            return status.st_uid, status.st_gid
-    return None
+        owners.append((status.st_uid, status.st_gid))
+    others = [owner for owner in owners if owner[0] != 0]
+    return max(others, key=others.count) if others and 2 * len(others) >= len(owners) else None
 
 
 def _sees_every_user() -> bool:
