@@ -9,7 +9,7 @@ DEMO   := .demo
 CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver vfs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test faults lint bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of
 
 test: $(VENV)/.dev-ready ## install into .venv and run all tests that this machine allows
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+faults: $(VENV)/.dev-ready ## try every fault of every command (as root, with strace; some hours), or FAULTS_ARGS="--sample 5"
+	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
 
 lint: $(VENV)/.dev-ready ## check style and types
 	$(BIN)/python -m ruff check cstore tests

@@ -14,7 +14,7 @@ LONGEST_ID = 200
 """Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
 
 _OF_THE_RECORDS = frozenset(
-    {"tmp", "container.json"}
+    {"tmp", "container.json", "item.json"}
     | {f"{kind}.{end}" for kind in ("layers", "images", "containers") for end in ("lock", "json")}
     | {f"volatile-{kind}.json" for kind in ("layers", "containers")}
 )

@@ -14,6 +14,8 @@
     │   └── tmp/                            0700  being made or removed, see fs/staging.py
     ├── cstore-staging/DRIVER/              0700  trees being made or removed (in IMAGES, too)
     ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
+    ├── cstore-reserve/                     0700  space kept back for deletions on a full disk
+    ├── cstore-intents/                     0700  what is being made or removed in several steps
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  the same, and volatile-containers.json
 
@@ -83,6 +85,16 @@ class Layout(Value):
     def quarantine(self) -> str:
         """Where what repair takes out of the store is kept."""
         return join(self.graph_root, "cstore-quarantine")
+
+    @property
+    def reserve(self) -> str:
+        """Where space is kept back for deletions on a full disk."""
+        return join(self.graph_root, "cstore-reserve")
+
+    @property
+    def intents(self) -> str:
+        """Where work of several steps is noted before it begins."""
+        return join(self.graph_root, "cstore-intents")
 
     # ── layers ──
 

@@ -110,10 +110,9 @@ class PipelinedSink:
     def _pass_on(self) -> None:
         """Queue the current buffer and take a free one, waiting for it if need be."""
         if self._thread is None:
-            import threading
+            from cstore.kernel.threads import start_thread
 
-            self._thread = threading.Thread(target=self._drain, name="cstore-sink", daemon=True)
-            self._thread.start()
+            self._thread = start_thread("cstore-sink", self._drain)
         self._filled.put((self._current, self._used))
         self._current = self._free.get()
         self._view = memoryview(self._current)

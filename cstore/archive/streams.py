@@ -224,10 +224,9 @@ class HashingSink:
             if self._sink is not None:
                 self._sink.write(data)
             return
-        import threading
+        from cstore.kernel.threads import start_thread
 
-        hashing = threading.Thread(target=self._hash.update, args=(data,), name="cstore-hash", daemon=True)
-        hashing.start()
+        hashing = start_thread("cstore-hash", self._hash.update, data)
         try:
             self._sink.write(data)
         finally:

@@ -122,10 +122,11 @@ class SplitFile:
     """
 
     def __init__(self, path: str, *, sync: bool) -> None:
-        import threading
         from queue import Queue
 
         from isal import isal_zlib
+
+        from cstore.kernel.threads import start_thread
 
         self._path = path
         self._sync = sync
@@ -137,8 +138,11 @@ class SplitFile:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise SystemFailure("create", path, error) from error
-        self._thread = threading.Thread(target=self._drain, name="cstore-tar-split", daemon=True)
-        self._thread.start()
+        try:
+            self._thread = start_thread("cstore-tar-split", self._drain)
+        except SystemFailure:
+            os.close(self._fd)
+            raise
 
     def write(self, lines: list[bytes]) -> None:
         """Take lines.
@@ -162,7 +166,13 @@ class SplitFile:
                 self._raise_failure()
                 self._finish()
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        try:
             os.close(self._fd)
+        except OSError as error:  # what was written is not on the disk, and some file systems say so only here
+            raise SystemFailure("write", self._path, error) from error
 
     def _raise_failure(self) -> None:
         if isinstance(self._failure, OSError):

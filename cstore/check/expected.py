@@ -212,6 +212,9 @@ class ExpectedTree:
                 continue
             if node is not None:
                 node.checksum = checksum
+        every = tuple({looks for node in self.outside.values() for looks in node.looks})
+        for node in self.outside.values() if len(self.outside) > 1 else ():
+            node.looks = (*node.looks, *every)  # what they link to may be one file in the layers beneath
         self.replaced = {path for path in self.removed if path in self.nodes or path in self.implied}
         self.removed -= self.replaced
         self.vague |= bool(self.replaced)

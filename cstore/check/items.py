@@ -10,13 +10,17 @@ from cstore.digests import check_digest
 from cstore.errors import CstoreError, DataItemUnknown, InvalidDigest, UnsafeID
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
+from cstore.store.item_journal import item_directory, path_of_new
 from cstore.store.lookup import layout_of_image
+from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from cstore.check.census import Census
+    from cstore.layout import Layout
+    from cstore.records.model import Container, Image, Layer
 
 _BLOCK = 1 << 20
 
@@ -26,16 +30,16 @@ def item_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterato
     for layer, read_only in census.all_layers.values():
         if layer.data_names and wanted("layer", layer.id):
             owner = _Owner("layer", layer.id, {}, {}, read_only=read_only)
-            yield from _look(owner, layer.data_names, census.layout_of(layer.id).layer_data)
+            yield from _look(owner, layer, census.layout_of(layer.id))
     for image, read_only in census.all_images.values():
         if wanted("image", image.id):
             owner = _Owner("image", image.id, image.data_sizes, image.data_digests, read_only=read_only)
             layout = layout_of_image(census, census.layout, image.id)
-            yield from _look(owner, image.data_names, layout.image_data)
+            yield from _look(owner, image, layout)
     for container in census.containers:
         if wanted("container", container.id):
             owner = _Owner("container", container.id, container.data_sizes, container.data_digests, read_only=False)
-            yield from _look(owner, container.data_names, census.layout.container_data)
+            yield from _look(owner, container, census.layout)
 
 
 class _Owner:
@@ -56,14 +60,16 @@ class _Owner:
         return Finding(kind, subject, f"its data item {key!r} {sentence}", found, line, read_only=self.read_only)
 
 
-def _look(owner: _Owner, names: tuple[str, ...], directory_of: Callable[[str], str]) -> Iterator[Finding]:
+def _look(owner: _Owner, record: Layer | Image | Container, layout: Layout) -> Iterator[Finding]:
+    shelf = Shelf(owner.noun)
     try:
-        directory = directory_of(owner.id)
+        directory = item_directory(layout, shelf, owner.id)
     except UnsafeID:
         return  # a finding of its own
-    for key in dict.fromkeys(names):
+    for key in dict.fromkeys(record.data_names):
         try:
-            descriptor = bigdata.open_item(directory, key, noun=owner.noun)
+            path = path_of_new(layout, shelf, record, key)
+            descriptor = bigdata.open_item(directory, key, noun=owner.noun, path=path)
         except DataItemUnknown:
             yield owner.finding("missing", key, "is missing", f"{owner.noun} data item is missing")
         except CstoreError as error:

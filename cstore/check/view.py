@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 _NAMED = 3
+_MODE = 0o7777
 
 
 class View:
@@ -98,7 +99,9 @@ class View:
         if self._tree.root is not None:
             own = self._place.root_status()
             looks = self._looks(self._tree.root)
-            if looks is not None:
+            # Those tools make it 0555, whatever the archive says; that root may not write there means nothing.
+            differs = 0 if looks is None else (looks[0] ^ own.st_mode) & _MODE & ~stat.S_IWUSR
+            if looks is not None and (differs or _moved(own, looks)):
                 yield from _unlike(b"", own, looks)
 
     def _looks(self, looks: Looks) -> tuple[int, int, int] | None:
@@ -134,6 +137,10 @@ class View:
     def _has_marker(self, folder: bytes) -> bool:
         """Whether a mount program's marker says that a directory hides what is deeper."""
         return any(self._status(join_name(folder, marker)) is not None for marker in PROGRAMS_MARKERS)
+
+
+def _moved(own: os.stat_result, wanted: tuple[int, int, int]) -> bool:
+    return (own.st_uid, own.st_gid) != wanted[1:]
 
 
 def _unlike(path: bytes, own: os.stat_result, wanted: tuple[int, int, int]) -> Iterator[str]:

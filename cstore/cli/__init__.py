@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from cstore.cli.session import Session
 
 INTERRUPTED = 130
+_TROUBLES = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN,
+        errno.ESTALE, errno.ENOLCK, errno.EINTR, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+    }
+)  # fmt: skip
+"""What is wrong with the machine, and not with what it was asked."""
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -95,6 +102,7 @@ def _explain(error: Exception, session: Session) -> int:
 
     if isinstance(error, SystemFailure) and error.errno == errno.EPIPE:
         return _reader_went_away()
+    error = _as_failure(error)
     if isinstance(error, CstoreError):
         session.complain(error)
         if isinstance(error, UnknownItem):
@@ -102,6 +110,19 @@ def _explain(error: Exception, session: Session) -> int:
         return error.exit_code
     internal_error(error, traceback=session.debug)
     return 1
+
+
+def _as_failure(error: Exception) -> Exception:
+    """Make an error of the system, wherever it came from, a sentence: a disk that fails is no bug of ours."""
+    from cstore.errors import SystemFailure
+
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    if not isinstance(error, OSError) or error.errno not in _TROUBLES:
+        return error
+    hint = "free some space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+    path = error.filename if isinstance(error.filename, str) else "files"
+    return SystemFailure("work with", path, error, hint=hint)
 
 
 def _say_interrupted() -> int:

@@ -169,6 +169,12 @@ class Driver(Protocol):
     def sweep(self) -> list[str]:
         """Remove what `stale` names, as far as possible; return what is gone. Needs no lock."""
 
+    def debris(self) -> list[str]:
+        """Files in the driver's home that a killed process left, and that nothing uses. Needs no lock, changes nothing.
+
+        Without the lock of the layers, one may be there that is just being made.
+        """
+
     def status(self) -> list[tuple[str, str]]:
         """Facts for `cstore status`, after the common ones."""
 

@@ -24,7 +24,7 @@ from contextlib import suppress
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import reaches
-from cstore.fs.staging import GUARD, StagingRoot, is_held
+from cstore.fs.staging import GUARD, StagingRoot, is_held, put_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class HomeStaging:
         with suppress(OSError):  # what is made in it shall have the security label that it would have in the home
             os.setxattr(directory.path, _LABEL, os.getxattr(self.home, _LABEL))
         return directory
+
+    def put_aside(self, path: str) -> StagingDirectory | None:
+        """Move a tree out of sight, or delete it where it is; see `StagingRoot.put_aside`."""
+        return put_aside(path, self.reserve, self._beside.destroy)
 
     def made(self, directory: StagingDirectory) -> bool:
         """Whether a staging directory is one of this home's."""

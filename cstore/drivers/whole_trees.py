@@ -232,13 +232,8 @@ class WholeTrees:
         target = home.tree(layer)
         if not home.occupied(layer):
             return NoRemoval()
-        staging = home.staging.reserve()
-        try:
-            staging.take(target)
-        except BaseException:
-            staging.remove()
-            raise
-        return StagedRemoval(staging)
+        staging = home.staging.put_aside(target)
+        return NoRemoval() if staging is None else StagedRemoval(staging)
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
@@ -247,6 +242,10 @@ class WholeTrees:
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
         return [path for home in self._own_homes() for path in home.staging.sweep()]
+
+    def debris(self) -> list[str]:
+        """See `Driver.debris`: trees have nothing beside them."""
+        return []
 
     def _own_homes(self) -> list[TreeHome]:
         return [self._home] if self._image_home is self._home else [self._home, self._image_home]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from cstore.errors import SystemFailure
 
@@ -22,14 +23,18 @@ if TYPE_CHECKING:
 TEMPORARY_PREFIX = ".tmp-"
 _LONGEST_NAME = 255
 _NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the kernel says when a file system, or somebody's share of it, is full."""
 
 
 class PendingFile:
     """A file that is being written and does not have its name yet.
 
     Leaving the context without `commit` removes it. `fd` is open for reading and writing and may be used directly.
+    `published` is the status of the new file once it has its name, though the sync after that may have failed.
     """
+
+    published: os.stat_result | None = None
 
     def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
         """Create the temporary file next to `path`; it ends with exactly the bits of `mode`, whatever the umask.
@@ -72,16 +77,16 @@ class PendingFile:
             SystemFailure: nothing was replaced. Only if syncing the directory fails, the new file is in place already.
         """
         try:
+            os.fchmod(self.fd, self.mode)
             if self.sync:
                 os.fdatasync(self.fd)
-            os.fchmod(self.fd, self.mode)
             status = os.fstat(self.fd)
             self._close()  # before the rename: a network file system reports its last errors here
             os.rename(self._temporary, self.path)
         except OSError as error:
             self.discard()
             raise _failure("write", self.path, error) from None
-        self._temporary = ""
+        self._temporary, self.published = "", status
         if self.sync:
             # Without this, a power cut may bring the old file back under the name.
             sync_directory(self._directory or ".")
@@ -98,12 +103,17 @@ class PendingFile:
                 raise _failure("remove", self._temporary, error) from None
             finally:
                 self._temporary = ""
-                self._close()
+                self._abandon()
 
     def _close(self) -> None:
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)
+
+    def _abandon(self) -> None:
+        """Let go of the descriptor of a file that nobody shall see: what the disk says of it then is of no interest."""
+        with suppress(OSError):
+            self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +175,15 @@ def sync_directory(path: str) -> None:
             raise _failure("sync", path, error) from None
 
 
+def sync_file(path: str) -> None:
+    """Make the bytes of a file survive a power cut. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_filesystem(path: str) -> None:
     """Make everything on the file system that holds the directory `path` survive a power cut.
 
@@ -184,5 +203,5 @@ def sync_filesystem(path: str) -> None:
 
 
 def _failure(action: str, path: str, error: OSError) -> SystemFailure:
-    full = error.errno in _NO_SPACE
+    full = error.errno in NO_ROOM
     return SystemFailure(action, path, error, hint=f"free some space for {path} and try again" if full else "")

@@ -15,12 +15,13 @@ waits for ever like any other conflict. Several locks are taken in the order tha
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import stat
 import struct
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs import within
@@ -30,7 +31,6 @@ from cstore.kernel import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
 
     from cstore.fs.patience import Patience
@@ -98,7 +98,7 @@ class LockFile:
             yield HeldLock(self.path, fd)
         finally:
             if fd >= 0:
-                os.close(fd)
+                _let_go(fd)
 
     @contextmanager
     def exclusive(self, patience: Patience = FOREVER) -> Iterator[HeldLock]:
@@ -112,7 +112,7 @@ class LockFile:
         try:
             yield HeldLock(self.path, fd)
         finally:
-            os.close(fd)
+            _let_go(fd)
 
     def _acquire(self, patience: Patience, *, exclusive: bool) -> int:
         started = time.monotonic()
@@ -176,47 +176,70 @@ class _Wait:
             self._error = error
 
     def _watch(self, patience: Patience, started: float) -> None:
-        """Let a thread stand in the kernel's queue, as the peers do, and look at the clock meanwhile.
+        """Let a process stand in the kernel's queue, as the Go tools do, and look at the clock meanwhile.
 
-        Asking again and again instead would lose every race against peers who wait in the queue. A thread that is no
-        longer wanted cannot be called back; it has a descriptor of its own, and closes it as soon as it has got the
-        lock. That gives the lock up if we have closed ours by then, and keeps it if not.
+        Asking again and again instead would lose every race against those who wait in the queue. A thread that is no
+        longer wanted could not be called back. The process shares our open file, so what it locks is ours.
         """
-        import threading
-
-        done = threading.Event()
-        waiter = self._start_waiter(done)
-        deadline = _NEVER if patience.timeout is None else started + patience.timeout
-        notice_at = started + patience.notice_after if patience.notice else _NEVER
-        if notice_at < deadline and not _wait_until(done, notice_at) and patience.notice:
-            patience.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
-        if not _wait_until(done, deadline):
-            raise LockTimeout(self._path, patience.timeout or 0, holder_of(self._path, exclusive=self._exclusive))
-        waiter.join()
-
-    def _start_waiter(self, done: threading.Event) -> threading.Thread:
-        import threading
-
-        own = -1
-
-        def stand_in_queue() -> None:
-            self._queue(own)
-            os.close(own)
-            done.set()
-
-        waiter = threading.Thread(target=stand_in_queue, name="cstore-lock", daemon=True)
         try:
-            own = os.dup(self._fd)
-            waiter.start()
-        except (OSError, RuntimeError) as error:
-            if own >= 0:
-                os.close(own)
-            raise SystemFailure("wait for", self._path, OSError(str(error))) from None
-        return waiter
+            waiter = _Waiter(self._fd, exclusive=self._exclusive)
+        except OSError as error:
+            raise SystemFailure("wait for", self._path, error) from None
+        try:
+            deadline = _NEVER if patience.timeout is None else started + patience.timeout
+            notice_at = started + patience.notice_after if patience.notice else _NEVER
+            if notice_at < deadline and not waiter.is_done_by(notice_at) and patience.notice:
+                patience.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
+            if not waiter.is_done_by(deadline):
+                raise LockTimeout(self._path, patience.timeout or 0, holder_of(self._path, exclusive=self._exclusive))
+        finally:
+            code = waiter.end()
+        if code:
+            raise SystemFailure("lock", self._path, OSError(code, os.strerror(code)))
 
 
-def _wait_until(done: threading.Event, deadline: float) -> bool:
-    return done.wait(None if deadline == _NEVER else max(0.0, deadline - time.monotonic()))
+class _Waiter:
+    """A process that waits for a lock. `end` it always."""
+
+    def __init__(self, fd: int, *, exclusive: bool) -> None:
+        from cstore.kernel.process import spawn
+
+        def stand_in_queue() -> int:
+            try:
+                locks.wait_lock(fd, exclusive=exclusive)
+            except OSError as error:
+                return error.errno or errno.EIO
+            return 0
+
+        self._ended, living = os.pipe()  # the end of the process is the end of what can be read here
+        try:
+            self._pid = spawn(stand_in_queue, {fd, living})
+        except BaseException:
+            os.close(self._ended)
+            raise
+        finally:
+            os.close(living)
+
+    def is_done_by(self, moment: float) -> bool:
+        """Wait for it until then, by the monotonic clock; say whether it has ended."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._ended, select.POLLIN)
+        rest = None if moment == _NEVER else max(0.0, moment - time.monotonic()) * 1000
+        return bool(poll.poll(rest))
+
+    def end(self) -> int:
+        """Call it off if it still waits. Returns 0 if it has the lock or was called off, or the number of its error."""
+        import signal
+
+        done = self.is_done_by(time.monotonic())
+        if not done:
+            os.kill(self._pid, signal.SIGKILL)
+        status = os.waitpid(self._pid, 0)[1]
+        os.close(self._ended)
+        code = os.waitstatus_to_exitcode(status)
+        return 0 if not done else errno.EINTR if code < 0 else code
 
 
 def _try(fd: int, path: str, *, exclusive: bool) -> bool:
@@ -224,6 +247,17 @@ def _try(fd: int, path: str, *, exclusive: bool) -> bool:
         return locks.try_lock(fd, exclusive=exclusive)
     except OSError as error:
         raise SystemFailure("lock", path, error) from None
+
+
+def _let_go(fd: int) -> None:
+    """Give a lock up and close its file; neither has anything to lose by failing.
+
+    It is given up first, because a process that has come by a copy of the descriptor would hold it on.
+    """
+    with suppress(OSError):
+        locks.unlock(fd)
+    with suppress(OSError):
+        os.close(fd)
 
 
 def _still_at(path: str, fd: int) -> bool:

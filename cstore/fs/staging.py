@@ -21,6 +21,7 @@ from contextlib import suppress
 
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
+from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree, rename_within
 from cstore.fs.tree.remove import remove_tree
@@ -71,7 +72,7 @@ class StagingRoot:
         self._keep = keep
         self._levels = levels
         self._guarded = guarded
-        self._destroy = destroy or _remove_with_mounts
+        self.destroy = destroy or _remove_with_mounts
 
     def reserve(self) -> StagingDirectory:
         """Make a staging directory of our own.
@@ -99,6 +100,16 @@ class StagingRoot:
         except OSError as error:
             raise SystemFailure("make a staging directory in", self.path, error) from None
         raise SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
+
+    def put_aside(self, path: str) -> StagingDirectory | None:
+        """Move `path` out of sight; None if that needs space that is not there, and `path` was deleted where it was.
+
+        Nothing may need it any more when this is called, whether it is there, or half of it.
+
+        Raises:
+            SystemFailure: it cannot be moved or deleted.
+        """
+        return put_aside(path, self.reserve, self.destroy)
 
     def _made(self) -> bool:
         """Make the place; say whether it is there. Somebody may find it empty, and remove it, while it is made."""
@@ -217,7 +228,7 @@ class StagingRoot:
 
     def _remove(self, path: str, aside: str, result: SweepResult) -> None:
         try:
-            self._destroy(path)
+            self.destroy(path)
         except CstoreError:
             if path != aside:
                 try:
@@ -231,6 +242,25 @@ class StagingRoot:
 
     def _name(self, kind: str, number: str) -> str:
         return os.path.join(self.path, kind + number)
+
+
+def put_aside(
+    path: str, reserve: Callable[[], StagingDirectory], destroy: Callable[[str], None]
+) -> StagingDirectory | None:
+    """Move `path` into a new staging directory, or destroy it where it is; see `StagingRoot.put_aside`."""
+    try:
+        staging = reserve()
+    except SystemFailure as error:
+        if error.errno not in NO_ROOM:
+            raise
+        destroy(path)
+        return None
+    try:
+        staging.take(path)
+    except BaseException:
+        staging.remove()
+        raise
+    return staging
 
 
 def is_held(path: str, *, missing: bool) -> bool:

@@ -143,7 +143,9 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
         close_all_but(keep | {answer})
         message: tuple[int, Any] = (_DONE, job())
     except errors.CstoreError as error:
-        message = (_REFUSED, (type(error).__name__, error.args, vars(error)))
+        message = _refused(error)
+    except OSError as error:
+        message = _refused(errors.SystemFailure("work on", os.fsdecode(error.filename or "files"), error))
     except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
         message = (_BROKEN, _traceback())
     try:
@@ -152,6 +154,10 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
             data = data[os.write(answer, data) :]
     finally:
         os._exit(message[0])
+
+
+def _refused(error: errors.CstoreError) -> tuple[int, Any]:
+    return _REFUSED, (type(error).__name__, error.args, vars(error))
 
 
 def _traceback() -> str:

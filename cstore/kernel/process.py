@@ -1,19 +1,61 @@
-"""What a forked worker does to itself: die with its parent, let go of files that are not its own, lock itself in."""
+"""Forked processes, and what one does to itself: die with its parent, let go of what is not its own, and so on."""
 
 from __future__ import annotations
 
 import os
 import signal
+import warnings
 
-from cstore.kernel.libc import call
+from cstore.kernel.libc import call, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _STANDARD_STREAMS = frozenset({0, 1, 2})
+
+
+_INTERRUPTS = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+def spawn(work: Callable[[], int], keep: AbstractSet[int]) -> int:
+    """Fork a process that does some work, which gives its exit status; return its ID.
+
+    It has no descriptors but those in `keep` and the standard streams, so it holds no lock of ours either; it ends with
+    the thread that forks it; and it leaves Ctrl-C to its parent, who reaps it.
+
+    Raises:
+        OSError: no process may be started.
+    """
+    load()  # before the fork: the child shall load nothing
+    parent = os.getpid()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 and later warn if the caller has threads. The child takes no lock that one of them could hold.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _do(work, keep, parent)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _do(work: Callable[[], int], keep: AbstractSet[int], parent: int) -> None:
+    status = 1
+    try:
+        die_with_parent(parent)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+        close_all_but(keep)
+        status = work()
+    finally:
+        os._exit(status)
 
 
 def die_with_parent(parent: int = 0) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
-from cstore.kernel.libc import call, load
+from cstore.kernel.libc import call
+from cstore.kernel.process import spawn
 
 if TYPE_CHECKING:
     from cstore.idmap import IDMap, IDRange
@@ -22,13 +24,18 @@ def mapped_namespace(id_map: IDMap) -> int:
     Raises:
         SystemFailure: user namespaces are forbidden, or the map is not ours to give.
     """
-    load()
-    ready, inside = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _enter_and_wait(ready, inside)
     try:
+        ready, inside = os.pipe()
+    except OSError as error:
+        raise SystemFailure("make", "a user namespace", error) from None
+    try:
+        pid = spawn(partial(_enter_and_wait, inside), {inside})
+    except OSError as error:
+        os.close(ready)
+        raise SystemFailure("make", "a user namespace", error) from None
+    finally:
         os.close(inside)
+    try:
         if os.read(ready, 1) != b"1":
             raise PermissionError(1, os.strerror(1))
         _write_map(f"/proc/{pid}/uid_map", id_map.uids)
@@ -42,15 +49,12 @@ def mapped_namespace(id_map: IDMap) -> int:
         os.waitpid(pid, 0)
 
 
-def _enter_and_wait(ready: int, inside: int) -> None:
+def _enter_and_wait(inside: int) -> int:
     """Be the process that the namespace needs at its birth."""
-    try:
-        os.close(ready)
-        call("unshare", _CLONE_NEWUSER)
-        os.write(inside, b"1")
-        signal.pause()
-    finally:
-        os._exit(1)
+    call("unshare", _CLONE_NEWUSER)
+    os.write(inside, b"1")
+    signal.pause()
+    return 0
 
 
 def _write_map(path: str, ranges: tuple[IDRange, ...]) -> None:

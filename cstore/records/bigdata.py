@@ -71,17 +71,18 @@ def _flaw_of(name: str, noun: str) -> str:
     return ""
 
 
-def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
+def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> int:
     """Open an item for reading and return its descriptor, which the caller closes.
 
-    The owner's list of names is not asked: a file that is there is readable, as with the peer.
+    The owner's list of names is not asked: a file that is there is readable, as with the peer. `path` is where the item
+    is if it does not have its name yet.
 
     Raises:
         InvalidDataName: there can be no such item.
         DataItemUnknown: there is none.
         SystemFailure: it cannot be opened, or is not a regular file.
     """
-    path = os.path.join(directory, file_name(key, noun))
+    path = path or os.path.join(directory, file_name(key, noun))
     try:
         top, item = os.path.split(directory)
         return within.open_file(top, f"{item}/{os.path.basename(path)}")
@@ -91,8 +92,8 @@ def open_item(directory: str, key: str, *, noun: str = "layer") -> int:
         raise SystemFailure("read the data item", path, error) from None
 
 
-def read_item(directory: str, key: str, *, noun: str = "layer") -> bytes:
-    """Read an item whole.
+def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> bytes:
+    """Read an item whole; otherwise as `open_item`.
 
     Raises:
         InvalidDataName: there can be no such item.
@@ -100,8 +101,8 @@ def read_item(directory: str, key: str, *, noun: str = "layer") -> bytes:
         SystemFailure: it cannot be read.
         ForeignThing: it is no file, or too large to be held in memory.
     """
-    path = os.path.join(directory, file_name(key, noun))
-    fd = open_item(directory, key, noun=noun)
+    path = path or os.path.join(directory, file_name(key, noun))
+    fd = open_item(directory, key, noun=noun, path=path)
     try:
         size = os.fstat(fd).st_size
         if size > LARGEST:

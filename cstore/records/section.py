@@ -239,9 +239,13 @@ class Section(Generic[R]):
 
     def establish(self, *, sync: bool) -> None:
         """Put an empty list where there is no file, or one without bytes. Only before anything is changed."""
+        before = self.identity
         if not (self._base or self._rows or self.flaws):
-            self.identity = _write(self.path, [b"[]"], sync=sync)
-            self._start_from(b"[]", [])
+            try:
+                self._write([b"[]"], sync=sync)
+            finally:
+                if self.identity is not None and self.identity != before:
+                    self._start_from(b"[]", [])
 
     def save(self, *, sync: bool) -> None:
         """Replace the file on disk, if anything was changed.
@@ -249,7 +253,8 @@ class Section(Generic[R]):
         Raises:
             RecordsDamaged: what was read could not be trusted; it stays as it is.
             RecordsChanged: somebody wrote the file meanwhile.
-            SystemFailure: it could not be written; the old file is untouched.
+            SystemFailure: it could not be written; the old file is untouched. If only the sync of the directory failed,
+                the new one is there, and this section tells of that.
         """
         if not self.changed:
             return
@@ -264,7 +269,15 @@ class Section(Generic[R]):
         base = b"[" + b",".join(texts) if self._base_changed else self._kept_base()
         comma = b"," if tail and len(base) > 1 else b""
         parts = [base, comma + b",".join(tail) + b"]"]
-        self.identity = _write(self.path, parts, sync=sync)
+        before = self.identity
+        try:
+            self._write(parts, sync=sync)
+        finally:
+            if self.identity != before:  # also if only the sync failed: who takes it back changes what is there now
+                self._take_note(texts, tail, parts)
+
+    def _take_note(self, texts: list[bytes], tail: list[bytes], parts: list[bytes | memoryview]) -> None:
+        """Remember what the file on disk holds now."""
         rows: list[R | Head | None] = [row for row in self._rows if row is not None]
         if self._base_changed:
             self._start_from(b"".join(parts), rows)
@@ -274,6 +287,23 @@ class Section(Generic[R]):
             self._settle()
         else:
             self._tail, self._originals = tail, {}
+
+    def _write(self, parts: Sequence[bytes | memoryview], *, sync: bool) -> None:
+        """Replace the file. Whatever is raised, `identity` is that of the file which is there then."""
+        from cstore.fs.atomic import PendingFile, sync_directory
+
+        directory = os.path.dirname(self.path)
+        make_directory(directory, sync=sync)
+        if sync and self.identity is None:
+            sync_directory(os.path.dirname(directory))  # whoever made the directory may not have
+        with PendingFile(self.path, sync=sync) as pending:
+            for part in parts:
+                pending.write(part)
+            try:
+                pending.commit()
+            finally:
+                if pending.published is not None:
+                    self.identity = identity_of(pending.published)
 
     def _kept_base(self) -> bytes | memoryview:
         """The first rows as they were read, up to the closing bracket.
@@ -306,16 +336,6 @@ class Section(Generic[R]):
 
 def _id_of(row: R | Head) -> str:
     return row[0] if isinstance(row, tuple) else row.id
-
-
-def _write(path: str, parts: Sequence[bytes | memoryview], *, sync: bool) -> Identity:
-    from cstore.fs.atomic import PendingFile
-
-    make_directory(os.path.dirname(path), sync=sync)
-    with PendingFile(path, sync=sync) as pending:
-        for part in parts:
-            pending.write(part)
-        return identity_of(pending.commit())
 
 
 def make_directory(path: str, *, sync: bool = True) -> None:

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink, fill
 from cstore.digests import digest_from, digest_of, new_hash
-from cstore.errors import DataItemUnknown, InvalidDataName, SystemFailure
+from cstore.errors import CstoreError, DataItemUnknown, InvalidDataName, SystemFailure
 from cstore.fs import within
 from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, open_item, write_item
 from cstore.records.images import with_digest
 from cstore.records.model import Image, Layer
+from cstore.store.item_journal import begin, conclude, item_directory, path_of_new
 from cstore.store.kinds import KINDS
 from cstore.store.lookup import (
     get_container,
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
 
 
 class _Owner(Value):
-    """A record and the directory of its data items."""
+    """A record and the store that has its data items."""
 
     record: Layer | Image | Container
-    directory: str
+    layout: Layout
 
 
 def data_names(context: Context, shelf: Shelf, word: str) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def data_digest(context: Context, shelf: Shelf, word: str, key: str) -> str:
 
 
 def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, digest: str = "") -> None:
-    """Set a data item: the file first, then the record, if that says anything else than before.
+    """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
 
     What is no `bytes` is read to its end before anything is locked; nobody shall wait for a pipe.
 
@@ -128,9 +129,22 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, 
     with _gathered(context, data) as item, writing(context, shelf) as writer:
         record = _get_own(writer, shelf, word)
         changed = with_item(record, key, item.size, digest or item.digest)
-        _write(_directory(context.layout, shelf, record.id), key, item.pieces(), shelf, sync=context.sync)
-        writer.table(shelf).replace(changed)
-        writer.save(shelf)
+        directory = item_directory(context.layout, shelf, record.id)
+        if changed == record:
+            _write(directory, key, item.pieces(), shelf, sync=context.sync)
+            return
+        top, own = os.path.split(directory)
+        if within.is_directory(top, f"{own}/{file_name(key, shelf.value)}"):
+            raise InvalidDataName(shelf.value, key, "a directory has that name")
+        begin(writer, shelf, changed, key, item.pieces())
+        try:
+            writer.table(shelf).replace(changed)
+            writer.save(shelf)
+        except BaseException:
+            with suppress(CstoreError):  # the first error is the one to tell
+                conclude(writer, shelf)
+            raise
+        conclude(writer, shelf)
 
 
 class _Item(Value):
@@ -215,7 +229,7 @@ def store_items(writer: Writer, shelf: Shelf, owner: str, data: Mapping[str, byt
         InvalidDataName: no file name can be made from a key.
         SystemFailure: a file could not be written.
     """
-    directory = _directory(writer.layout, shelf, owner)
+    directory = item_directory(writer.layout, shelf, owner)
     for key in data:
         file_name(key, shelf.value)
     clear_items(writer, shelf, owner)
@@ -236,7 +250,7 @@ def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
     """
     from cstore.store.removal import discard
 
-    directory = _directory(writer.layout, shelf, owner)
+    directory = item_directory(writer.layout, shelf, owner)
     top, item = os.path.split(directory)
     if shelf is not Shelf.IMAGES or not within.is_directory(top, f"{item}/{CALLERS_DIRECTORY}"):
         discard(writer, directory)
@@ -261,7 +275,7 @@ def _owner(context: Context, shelf: Shelf, word: str) -> _Owner:
         layout = layout_of_image(tables, layout, record.id)
     else:
         record = get_container(tables, word)
-    return _Owner(record, _directory(layout, shelf, record.id))
+    return _Owner(record, layout)
 
 
 def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
@@ -270,17 +284,12 @@ def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
     return finders[shelf](tables, word)
 
 
-def _directory(layout: Layout, shelf: Shelf, owner: str) -> str:
-    paths = {Shelf.LAYERS: layout.layer_data, Shelf.IMAGES: layout.image_data, Shelf.CONTAINERS: layout.container_data}
-    return paths[shelf](owner)
-
-
 def _read(owner: _Owner, shelf: Shelf, key: str) -> bytes:
     with _open(owner, shelf, key) as file:
         try:
             return file.read()
         except OSError as error:
-            path = os.path.join(owner.directory, file_name(key, shelf.value))
+            path = os.path.join(item_directory(owner.layout, shelf, owner.record.id), file_name(key, shelf.value))
             raise SystemFailure("read the data item", path, error) from None
 
 
@@ -289,7 +298,9 @@ def _open(owner: _Owner, shelf: Shelf, key: str) -> BufferedReader:
     if not key:
         raise DataItemUnknown(noun, owner.record.id, key)
     try:
-        return open(open_item(owner.directory, key, noun=noun), "rb")
+        directory = item_directory(owner.layout, shelf, owner.record.id)
+        path = path_of_new(owner.layout, shelf, owner.record, key)
+        return open(open_item(directory, key, noun=noun, path=path), "rb")
     except InvalidDataName:
         raise DataItemUnknown(noun, owner.record.id, key) from None
 

@@ -275,13 +275,11 @@ def _publish(
 
 def _withdraw(writer: Writer, container: str, layer: str) -> None:
     """Take back a container that could not be finished."""
-    from cstore.store.removal import discard_container_data, take_out
+    from cstore.store.removal import discard_container_data, withdraw
 
     if container in writer.containers:
         writer.containers.remove(container)
-        writer.save(Shelf.CONTAINERS)
-    if layer in writer.layers:
-        take_out(writer, layer)
-        writer.save(Shelf.LAYERS)
+    writer.save(Shelf.CONTAINERS)
+    withdraw(writer, layer)
     discard_container_data(writer, container)
     journal.end(writer)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cstore.errors import CstoreError, NotAContainer, SystemFailure
+from cstore.errors import CstoreError, NotAContainer
 from cstore.store import container_journal as journal
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
-from cstore.store.removal import DISK_FULL, discard_container_data, remove_layer
+from cstore.store.removal import discard_container_data, is_whole, remove_layer
 from cstore.store.session import is_made, writing
 
 if TYPE_CHECKING:
     from cstore.records.model import Container
+    from cstore.records.table import Location
     from cstore.store.context import Context
     from cstore.store.session import Writer
 
@@ -27,7 +29,7 @@ def delete_container(context: Context, word: str, *, force: bool = False) -> Non
     """
     if not is_made(context.layout):
         raise NotAContainer(word)
-    with writing(context, Shelf.LAYERS, Shelf.CONTAINERS) as writer:
+    with writing(context, Shelf.LAYERS, Shelf.CONTAINERS, freeing=True) as writer:
         container = writer.containers.resolve(word)
         if container is None:
             raise NotAContainer(word)
@@ -46,27 +48,27 @@ def remove_container(writer: Writer, container: Container) -> None:
         _forget(writer, container)
         discard_container_data(writer, container.id)
         return
+    location = writer.containers.location(container.id)
+    journal.begin(writer, journal.Pair(container=container.id, layer=container.layer))
     try:
-        journal.begin(writer, journal.Pair(container=container.id, layer=container.layer))
-        _remove_both(writer, container)
-    except SystemFailure as error:
-        if error.errno not in DISK_FULL:
-            raise
-        remove_layer(writer, container.layer, lambda: _forget(writer, container))  # that makes room first
+        _forget(writer, container)
+        remove_layer(writer, container.layer)
+    except CstoreError:
+        _restore(writer, container, location)
+        raise
     discard_container_data(writer, container.id)
     journal.end(writer)
 
 
-def _remove_both(writer: Writer, container: Container) -> None:
-    location = writer.containers.location(container.id)
-    _forget(writer, container)
-    try:
-        remove_layer(writer, container.layer)
-    except CstoreError:
+def _restore(writer: Writer, container: Container, location: Location) -> None:
+    """Take a removal back, if the layer still is whole. If not, or if that fails, the journal tells the next writer."""
+    if not is_whole(writer, container.layer):
+        return
+    if container.id not in writer.containers:
         writer.containers.add(container, location)
+    with suppress(CstoreError):  # the first error is the one to tell
         writer.save(Shelf.CONTAINERS)
         journal.end(writer)
-        raise
 
 
 def _forget(writer: Writer, container: Container) -> None:

@@ -103,10 +103,15 @@ def copy(
         for source in sources:
             with _source_side(context, source, target, into) as out_of:
                 _copy(source, out_of, target, _Making(into, owner, progress))
-        if context.sync and target.layer:
+        if context.sync:
             from cstore.fs.atomic import sync_filesystem
 
-            sync_filesystem(f"/proc/self/fd/{into.root_fd}/.")
+            sync_filesystem(f"/proc/self/fd/{into.root_fd}/." if target.layer else _directory_of(target.path))
+
+
+def _directory_of(path: str) -> str:
+    """The directory on the host that a copy went into."""
+    return path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
 
 
 # ── the two sides ──

@@ -26,6 +26,7 @@ from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
+from cstore.store.removal import withdraw
 from cstore.store.session import Writer, writing
 from cstore.values import Value
 
@@ -197,7 +198,7 @@ def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> 
     names = unique_names(request.names)
     for name in names:
         holder = tables.layers.named(name)
-        if holder is not None:
+        if holder is not None and not _passes(tables, holder):
             raise NameTaken("layer", name, holder.id)
     return _Plan(chosen_id, names, parent, template, layer_map(request, parent, driver))
 
@@ -205,8 +206,7 @@ def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> 
 def check_new_id(tables: Tables, wanted: str) -> str:
     """Return an ID that no layer has: the wanted one, or a random one.
 
-    One that is just being made or removed, or that a dead process left, is no obstacle before the lock is held: then,
-    it has become whole or is gone.
+    One that is unfinished is no obstacle before the lock is held: then, it has become whole or is gone.
 
     Raises:
         InvalidID: the wanted ID could leave its directory.
@@ -215,10 +215,14 @@ def check_new_id(tables: Tables, wanted: str) -> str:
     if not wanted:
         return new_id(lambda candidate: tables.layers.get(candidate) is not None)
     holder = tables.layers.get(check_id(wanted))
-    passing = holder is not None and holder.incomplete and not isinstance(tables, Writer)
-    if (holder is not None and not passing) or wanted in tree_names(tables.layers):
+    if (holder is not None and not _passes(tables, holder)) or wanted in tree_names(tables.layers):
         raise IDTaken("layer", wanted)
     return wanted
+
+
+def _passes(tables: Tables, holder: Layer) -> bool:
+    """Whether a layer that is in the way is one that is just being made or removed, or that a dead process left."""
+    return holder.incomplete and not isinstance(tables, Writer)
 
 
 def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
@@ -240,14 +244,14 @@ def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedT
             raise LayerUnknown(request.template or request.parent)
         record = _record(request, plan)
         writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), _location(context, request))
-        writer.save(Shelf.LAYERS)
         try:
+            writer.save(Shelf.LAYERS)
             whole = _attach(writer, record, request, plan, staged, filling)
             writer.layers.replace(whole)
             writer.save(Shelf.LAYERS)
         except BaseException:
             with suppress(CstoreError):  # the first error is the one to tell; what stays is flagged for the next writer
-                _withdraw(writer, record.id)
+                withdraw(writer, record.id)
             raise
         return whole
 
@@ -309,11 +313,3 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
     except OSError as error:
         raise SystemFailure("read", source, error) from None
     return record.with_(metadata=template.metadata, **contents_of(template))
-
-
-def _withdraw(writer: Writer, layer: str) -> None:
-    """Take back a layer that could not be finished."""
-    from cstore.store.removal import take_out
-
-    take_out(writer, layer)
-    writer.save(Shelf.LAYERS)

@@ -146,10 +146,8 @@ def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.
         return _Bytes(source)
     if isinstance(source, io.TextIOBase):
         raise _no_bytes(name, "gives", "")
-    if isinstance(source, io.IOBase) and hasattr(source, "readinto"):
-        return _Filling(cast("_FillsBuffers", source), name)
     if hasattr(source, "readinto"):
-        return cast("ReadInto", source)
+        return _Filling(cast("_FillsBuffers", source), name)
     if hasattr(source, "read"):
         return _Reading(cast("Readable", source), name)
     raise InvalidOption(

@@ -29,6 +29,7 @@ from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
 from cstore.store.context import driver_place
 from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
+from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import Shelf
@@ -80,7 +81,7 @@ def collect(
     staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
     with ExitStack() as stack:
         keeper = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
-        writer = stack.enter_context(writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS))
+        writer = stack.enter_context(writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True))
         swept = [each for layer, each in unfinished if layer not in writer.layers]  # by any writer, before it begins
         found = list(_unrecorded(context, writer) if foreign else leftovers(context, writer))
         failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper))]
@@ -180,9 +181,12 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     for flaw in inspector.strays():
         if kept.isdisjoint(flaw.found.split("/")):
             yield from _leftover(flaw.path, "link")
+    for path in context.driver.debris():
+        yield from _leftover(path, "temporary")
     yield from _layer_files(context, kept, set(trees))
-    yield from _item_directories(layout.images, set(tables.images.ids()))
+    images = set(tables.images.ids())
     containers = set(tables.containers.ids()) | transient_containers(layout)
+    yield from _item_directories(layout.images, images)
     yield from _item_directories(layout.containers, containers)
     for shelf in Shelf:
         yield from _loose_items(context, tables, shelf)
@@ -240,22 +244,17 @@ def _loose_items(context: Context, tables: Tables, shelf: Shelf) -> Iterator[Lef
     """
     from cstore.records.bigdata import file_name
 
-    layout = context.layout
-    directory_of = {
-        Shelf.LAYERS: layout.layer_data,
-        Shelf.IMAGES: layout.image_data,
-        Shelf.CONTAINERS: layout.container_data,
-    }[shelf]
     for record in table_of(tables, shelf):
         named: set[str] = set()
         for key in record.data_names:
             with suppress(InvalidDataName):
                 named.add(file_name(key, shelf.value))
         with suppress(UnsafeID):
-            directory = directory_of(record.id)
+            directory = item_directory(context.layout, shelf, record.id)
+            aside = aside_of(context.layout, shelf, record.id)  # which the next writer of that item concludes
             for name in _names(directory):
                 path = os.path.join(directory, name)
-                if name not in named and not os.path.isdir(path):
+                if name not in named and path != aside and not os.path.isdir(path):
                     yield from _leftover(path, "temporary" if name.startswith(TEMPORARY_PREFIX) else "item")
 
 

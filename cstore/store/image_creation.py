@@ -7,8 +7,10 @@ and data in the store itself, while its layers stay where they are. (store-forma
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cstore.digests import check_digest
-from cstore.errors import IDTaken, InvalidTime, NameTaken
+from cstore.errors import CstoreError, IDTaken, InvalidTime, NameTaken
 from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.images import digests, with_digest
@@ -173,10 +175,25 @@ def _publish(writer: Writer, plan: _Plan) -> Image:
             image = writer.images.assign_names(image.id, plan.moved)
         writer.save(Shelf.IMAGES)
     except BaseException:
-        if writer.images.is_current():  # else the record may have reached the disk, and shall not be there without data
-            clear_items(writer, Shelf.IMAGES, image.id)
+        with suppress(CstoreError):  # the first error is the one to tell; a record that stays shall keep its data
+            _withdraw(writer, plan, image.id)
         raise
     return image
+
+
+def _withdraw(writer: Writer, plan: _Plan, image: str) -> None:
+    """Take back an image that could not be finished: its record first.
+
+    If it has taken names from others, and reached the disk, it stays: they could not be given back in the same step.
+    """
+    from cstore.store.reading import load_table
+
+    if image in load_table(writer.context, Shelf.IMAGES, degraded=False):
+        if plan.moved:
+            return
+        writer.images.remove(image)
+        writer.save(Shelf.IMAGES)
+    clear_items(writer, Shelf.IMAGES, image)
 
 
 def pull_up(writer: Writer, image: str, rename: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Image | None:

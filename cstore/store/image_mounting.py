@@ -55,7 +55,7 @@ def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not (is_made(context.layout) or context.additional):
         raise ImageUnknown(word)
-    with mounting(context) as writer, writer.mounts() as mounts:
+    with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
         layer = _mounted_layer(writer, _with_layers(get_image(writer, word)))
         return count_down(context, mounts, layer.id, force=force)
 

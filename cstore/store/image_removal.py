@@ -1,8 +1,7 @@
 """Images out, with the layers that nothing else needs.
 
-The record goes first, in one step, then the data, then the layers. Broken off in between, what is left is whole layers
-that belong to no image, which `check` names and the next pull of the image takes up again; never an image without its
-layers. (semantics 12.3)
+The record goes first, in one step, then the data, then the layers; before all of them, a note of what is to go, by
+which the next writer concludes it (intents.py). Never is there an image without its layers. (semantics 12.3)
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
-from cstore.errors import ImageUsedByContainer, NotAnImage, SystemFailure, UnsafeID
+from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
+from cstore.store.intents import Intent
 from cstore.store.lookup import WAYS, children_of_layer, nowhere
 from cstore.store.places import Shelf
-from cstore.store.removal import DISK_FULL, discard, make_room, remove_layers
+from cstore.store.removal import discard, remove_layers
 from cstore.store.session import Trusted, is_made, writing
 from cstore.values import Value
 
@@ -47,13 +47,20 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         tables = Trusted(context)
         images = [tables.images, *map(_load, _graph_root_images(context))]
         return _doomed(tables, images, _found(tables, images, word)[1])
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer, _older_images(writer) as older:
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer, _older_images(writer) as older:
         shelves = [_Shelf(writer.images, writer.layout, lambda: writer.save(Shelf.IMAGES)), *older]
         images = [shelf.table for shelf in shelves]
         place, image = _found(writer, images, word)
         doomed = _doomed(writer, images, image)
-        _remove_record(writer, shelves[place], image.id, doomed)
-        remove_layers(writer, doomed)
+        intent = Intent(context)
+        try:
+            intent.note(layers=list(doomed), data=image.id)
+            _remove_record(writer, shelves[place], image.id)
+            remove_layers(writer, doomed)
+        except BaseException:
+            intent.leave()  # the next writer sees how far this came
+            raise
+        intent.done()
         return doomed
 
 
@@ -145,17 +152,10 @@ def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
     return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
 
 
-def _remove_record(writer: Writer, shelf: _Shelf, image: str, doomed: tuple[str, ...]) -> None:
+def _remove_record(writer: Writer, shelf: _Shelf, image: str) -> None:
     """Save the records without the image, and take its data out of sight."""
     shelf.table.remove(image)
-    try:
-        shelf.save()
-    except SystemFailure as error:
-        if error.errno not in DISK_FULL:
-            raise
-        for layer in doomed:
-            make_room(writer, layer)
-        shelf.save()
+    shelf.save()
     with suppress(UnsafeID):
         for path in (shelf.layout.image_data(image), shelf.layout.image_run_data(image)):
             discard(writer, path)

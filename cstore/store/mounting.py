@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from cstore.drivers.contract import MountOptions
 from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY
+from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.reading import Reader
 from cstore.store.session import is_made, mounting
@@ -47,11 +48,12 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
     from cstore.store.rootless import alone
 
     if not alone():
-        path = mount(context, layer)
+        intent = Intent(context)
         try:
-            yield path
+            yield _mounted_for(context, layer, intent)
         finally:
             unmount(context, layer)
+            intent.done()
         return
     with mounting(context) as writer:
         record = layer_or_container_layer(writer, context.layout, layer)
@@ -59,8 +61,17 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
     try:
         yield path
     finally:
-        with mounting(context):
+        with mounting(context, freeing=True):
             context.driver.unmount(layer)
+
+
+def _mounted_for(context: Context, layer: str, intent: Intent) -> str:
+    """Mount a layer for somebody who will unmount it, and note that, should it come to nothing."""
+    with mounting(context) as writer, writer.mounts() as mounts:
+        record = layer_or_container_layer(writer, context.layout, layer)
+        recorded = mounts.get(record.id)
+        intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
+        return count_up(context, mounts, record.id, lambda: _options(context, writer, record, "", ()))
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
@@ -108,7 +119,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not is_made(context.layout):
         raise LayerUnknown(word)
-    with mounting(context) as writer, writer.mounts() as mounts:
+    with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
         return count_down(context, mounts, layer.id, force=force)
 
@@ -204,7 +215,7 @@ def shutdown(context: Context, *, force: bool = False) -> None:
     """
     if not is_made(context.layout):
         return
-    with mounting(context) as writer:
+    with mounting(context, freeing=True) as writer:
         with writer.mounts() as mounts:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
             busy = list(dict.fromkeys((*counted, *_found_mounted(context))))

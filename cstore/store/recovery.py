@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cstore.errors import CstoreError, RecordsDamaged
 from cstore.fs.staging import StagingRoot
 from cstore.records.layers import incomplete
@@ -10,6 +12,8 @@ from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
     from cstore.store.session import Writer
@@ -33,6 +37,15 @@ def recover(writer: Writer) -> None:
         _drop_unfinished(writer, flagged)
     if writer.layers.repair_names():
         writer.save(Shelf.LAYERS)
+
+
+def finish_items(writer: Writer, shelves: Sequence[Shelf]) -> None:
+    """Finish or take back data items that a dead process was setting, of the kinds whose locks are held."""
+    from cstore.store.item_journal import conclude
+
+    for shelf in shelves:
+        with suppress(CstoreError):  # it shall not keep all from everything
+            conclude(writer, shelf)
 
 
 def unfinished(tables: Tables) -> list[str]:

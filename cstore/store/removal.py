@@ -7,7 +7,6 @@ flagged that every program's next writer removes. (store-format 2.4, semantics 1
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import suppress
 
@@ -35,16 +34,15 @@ from cstore.store.lookup import (
     nowhere,
 )
 from cstore.store.places import Shelf
+from cstore.store.reserve import given_up
 from cstore.store.session import Trusted, Writer, is_made, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from cstore.records.model import Layer
     from cstore.store.context import Context
-
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def delete_layer(context: Context, word: str) -> None:
@@ -56,7 +54,7 @@ def delete_layer(context: Context, word: str) -> None:
     """
     if not is_made(context.layout):
         raise NotALayer(word)
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:
             raise nowhere(writer, word, NotALayer(word))
@@ -113,7 +111,7 @@ def delete_item(context: Context, word: str) -> None:
         Shelf.IMAGES: (Shelf.IMAGES,),
         Shelf.CONTAINERS: (Shelf.LAYERS, Shelf.CONTAINERS),
     }[item.shelf]
-    with writing(context, *shelves) as writer:
+    with writing(context, *shelves, freeing=True) as writer:
         if find_own_item(writer, item.id, (item.shelf,)) is None:
             raise LayerUnknown(word)
         _REMOVERS[item.shelf](writer, item)
@@ -149,48 +147,56 @@ _REMOVERS = {
 }
 
 
-def remove_layer(writer: Writer, layer: str, before_record: Callable[[], None] | None = None) -> None:
+def remove_layer(writer: Writer, layer: str) -> None:
     """Unmount and remove a layer, whoever uses it; see `remove_layers`."""
-    remove_layers(writer, (layer,), before_record)
+    remove_layers(writer, (layer,))
 
 
-def remove_layers(writer: Writer, layers: Sequence[str], before_record: Callable[[], None] | None = None) -> None:
+def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     """Unmount and remove layers, children before parents, whoever uses them. Saves the layer records twice.
 
-    What else shall go with them goes `before_record`: a crash leaves both the layers' records, flagged, and their
-    user's, or only the first, and the next delete or the next writer concludes. A container without a layer could not
-    be deleted.
-
-    On a full disk even that needs space, so there the layers' files are deleted before their records are flagged: they
-    are what shall go, and a second delete concludes what a crash in between leaves.
+    Once the records are flagged on the disk, it is decided: what cannot be concluded then, the next writer concludes.
 
     Raises:
         LayerUnknown: there is no such layer; nothing was changed.
-        CstoreError: a tree could not be moved; its layer, and all that come after it, are as they were.
+        CstoreError: a record could not be flagged, or a tree not be moved; its layer, and all that come after it, are
+            as they were, unless their records cannot be changed back.
     """
     records = [_record(writer, layer) for layer in layers]
     try:
-        _unmount(writer, layers)
         for record in records:
             writer.layers.replace(record.with_(flags={**record.flags, "incomplete": True}))
         writer.save(Shelf.LAYERS)
-    except SystemFailure as error:
-        if error.errno not in DISK_FULL:
-            raise
-        for layer in layers:
-            make_room(writer, layer)
         _unmount(writer, layers)
-        writer.save(Shelf.LAYERS)
+    except BaseException:
+        for record in records:
+            writer.layers.replace(record)
+        with suppress(CstoreError):  # the first error is the one to tell; what stays flagged is for the next writer
+            writer.save(Shelf.LAYERS)
+        raise
     gone, failure = _take_trees(writer, layers)
     for spared in records[len(gone) :]:  # nothing has happened to it, so nobody shall finish it off
         writer.layers.replace(spared)
-    if failure is None and before_record is not None:
-        before_record()
     for layer in gone:
         _take_rest(writer, layer)
-    writer.save(Shelf.LAYERS)
+    with suppress(SystemFailure):
+        writer.save(Shelf.LAYERS)
     if failure is not None:
         raise failure
+
+
+def is_whole(writer: Writer, layer: str) -> bool:
+    """Whether the disk has a layer's whole record: what counts after a save that failed.
+
+    If that cannot be told either, it may have.
+    """
+    from cstore.store.reading import load_table
+
+    try:
+        record = load_table(writer.context, Shelf.LAYERS, degraded=False).get(layer)
+    except CstoreError:
+        return True
+    return record is not None and not record.incomplete
 
 
 def _record(writer: Writer, layer: str) -> Layer:
@@ -220,20 +226,35 @@ def _unmount(writer: Writer, layers: Sequence[str]) -> None:
                 mounts.drop(layer)
 
 
-def make_room(writer: Writer, layer: str) -> None:
-    """Delete a layer's files where they are: the last resort on a full disk."""
-    from cstore.fs.tree import remove_tree
+def withdraw(writer: Writer, layer: str) -> None:
+    """Take back a layer that could not be finished: its record first, then all else.
 
-    layout = writer.layout
-    with suppress(UnsafeID):
-        for path in (writer.driver.path_of(layer), layout.layer_data(layer), layout.tar_split(layer)):
-            remove_tree(path)
+    Raises:
+        SystemFailure: the record cannot be changed. Then the tree stays, unless the record on the disk is flagged.
+    """
+    if layer in writer.layers:
+        writer.layers.remove(layer)
+    try:
+        with given_up(writer.layout):
+            writer.save(Shelf.LAYERS)
+    except SystemFailure:
+        if is_whole(writer, layer) or not _is_recorded(writer, layer):
+            raise  # what was renamed and not synced may be whole after a power cut
+    _take_tree(writer, layer)
+    _take_files(writer, layer)
+
+
+def _is_recorded(writer: Writer, layer: str) -> bool:
+    from cstore.store.reading import load_table
+
+    return layer in load_table(writer.context, Shelf.LAYERS, degraded=False)
 
 
 def take_out(writer: Writer, layer: str) -> None:
     """Rename all that a layer has out of sight and drop its record, unsaved. What is missing is no error.
 
-    Of an ID that cannot be part of a path, only the record goes: nothing in the store is rightly its own.
+    The record on the disk must be flagged. Of an ID that cannot be part of a path, only the record goes: nothing in the
+    store is rightly its own.
 
     Raises:
         SystemFailure: something could not be moved; the record is still there.
@@ -248,10 +269,14 @@ def _take_tree(writer: Writer, layer: str) -> None:
 
 
 def _take_rest(writer: Writer, layer: str) -> None:
+    _take_files(writer, layer)
+    writer.layers.remove(layer)
+
+
+def _take_files(writer: Writer, layer: str) -> None:
     with suppress(UnsafeID):
         for path in (writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
             discard(writer, path)
-    writer.layers.remove(layer)
 
 
 def discard_image_data(writer: Writer, image: str) -> None:
@@ -286,6 +311,6 @@ def discard(writer: Writer, path: str) -> None:
     if elsewhere:
         remove_tree(path)
         return
-    staging = StagingRoot(writer.layout.layers_staging).reserve()
-    writer.afterwards(StagedRemoval(staging))
-    staging.take(path)
+    staging = StagingRoot(writer.layout.layers_staging).put_aside(path)
+    if staging is not None:
+        writer.afterwards(StagedRemoval(staging))

@@ -70,7 +70,8 @@ def replace_contents(writer: Writer, record: Layer, staged: StagedTree, filling:
     try:
         old = writer.driver.replace(staged, record.id)
     except BaseException:
-        _drop(base)
+        if not _exchanged(writer, journal):  # else only its sync failed, and the next writer concludes it
+            _drop(base)
         raise
     writer.afterwards(old)
     _conclude(writer, journal)
@@ -97,16 +98,26 @@ def _written(journal: _Journal) -> bytes:
 
 
 def _read(path: str) -> _Journal | None:
-    """Read a journal; one that is not whole was never acted upon."""
+    """Read a journal; one that is not whole was never acted upon.
+
+    Raises:
+        SystemFailure: nobody can tell what it says.
+    """
     try:
         with open(within.open_file(*os.path.split(path), limit=within.SMALL), "rb") as stream:
-            journal = load(stream.read())
-        record, inode, volume = from_row(Layer, journal["record"]), journal["inode"], journal.get("volume", 0)
+            data = stream.read()
+    except FileNotFoundError:
+        return None
     except ForeignThing as error:
         if error.found == "a directory":
             return None  # the data of a layer with an odd ID
         raise
-    except (OSError, ValueError, LookupError, TypeError):
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    try:
+        journal = load(data)
+        record, inode, volume = from_row(Layer, journal["record"]), journal["inode"], journal.get("volume", 0)
+    except (ValueError, LookupError, TypeError):
         return None
     known = isinstance(inode, int) and isinstance(volume, int)
     return _Journal(record, inode, volume) if record is not None and known else None

@@ -15,12 +15,14 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from cstore.errors import SystemFailure
+from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.records.mounts import MountTable
 from cstore.store.extra_stores import ExtraStore
 from cstore.store.places import Shelf
 from cstore.store.reading import load_table
+from cstore.store.reserve import given_up, kept_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,8 +156,12 @@ class Writer(Trusted):
 
 
 @contextmanager
-def writing(context: Context, *shelves: Shelf, graph: bool = False, recovering: bool = True) -> Iterator[Writer]:
+def writing(
+    context: Context, *shelves: Shelf, graph: bool = False, recovering: bool = True, freeing: bool = False
+) -> Iterator[Writer]:
     """Hold the exclusive locks of `shelves`, with `graph` the graph lock too, and give a view to change records.
+
+    What makes room, `freeing`, may use the space that is kept back for it.
 
     What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
@@ -163,30 +169,45 @@ def writing(context: Context, *shelves: Shelf, graph: bool = False, recovering: 
         LockTimeout: somebody else held a lock for longer than the store's patience.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
-    from cstore.store.recovery import recover, sweep
+    from cstore.store import intents
+    from cstore.store.recovery import finish_items, recover, sweep
 
     make_roots(context.layout)
     sweep(context)
+    reserve = given_up(context.layout) if freeing else kept_back(context.layout)
     held: dict[Shelf, list[HeldLock]] = {}
     writer = Writer(context, held)
+    left = recovering and intents.are_left(context.layout)
+    if left:
+        shelves, graph = (*shelves, Shelf.LAYERS, Shelf.IMAGES), True
+    with reserve, _finished(writer), ExitStack() as stack:
+        if graph:
+            writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
+        for shelf in Shelf:
+            if shelf in shelves:
+                locks = [LockFile(path) for path in context.places[shelf].locks]
+                held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
+        if recovering and Shelf.LAYERS in shelves:
+            recover(writer)
+        if recovering:
+            finish_items(writer, shelves)
+        if left:
+            intents.conclude(writer)
+        yield writer
+
+
+@contextmanager
+def _finished(writer: Writer) -> Iterator[None]:
+    """Do what a writer puts off, whatever happens before."""
     try:
-        with ExitStack() as stack:
-            if graph:
-                writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
-            for shelf in Shelf:
-                if shelf in shelves:
-                    locks = [LockFile(path) for path in context.places[shelf].locks]
-                    held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
-            if recovering and Shelf.LAYERS in shelves:
-                recover(writer)
-            yield writer
+        yield
     finally:
         writer.finish()
 
 
 @contextmanager
-def mounting(context: Context) -> Iterator[Writer]:
-    """Hold the locks to mount and unmount layers.
+def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
+    """Hold the locks to mount and unmount layers; see `writing` for `freeing`.
 
     A graph root on read-only media has no lock files to write to, and nothing in it changes for this mount of it. The
     locks that are there are shared then; mounts and their counts are in the run root.
@@ -197,7 +218,7 @@ def mounting(context: Context) -> Iterator[Writer]:
         SystemFailure: the run root cannot be made.
     """
     if not on_read_only_media(context.layout.graph_root):
-        with writing(context, Shelf.LAYERS, graph=True) as writer:
+        with writing(context, Shelf.LAYERS, graph=True, freeing=freeing) as writer:
             yield writer
         return
     _make_root(context.layout.run_root)
@@ -225,10 +246,13 @@ def make_roots(layout: Layout) -> None:
 
 
 def _make_root(path: str) -> None:
+    new = not os.path.isdir(path)
     try:
         make_directories(path)
     except OSError as error:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
+    if new:
+        sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def is_made(layout: Layout) -> bool:

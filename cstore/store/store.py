@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
+    from cstore.store.intents import Intent
     from cstore.store.places import Shelf
 
 
@@ -238,6 +239,14 @@ class Store:
         from cstore.store import copying
 
         copying.copy(self._context, sources, target, owner, progress)
+
+    # ── work of several steps ──
+
+    def begin(self) -> Intent:
+        """Begin to make several items, of which all or none shall be there; see `intents.begin`."""
+        from cstore.store import intents
+
+        return intents.begin(self._context)
 
     # ── mounts ──
 

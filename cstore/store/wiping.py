@@ -30,7 +30,7 @@ def wipe(context: Context) -> None:
     """
     if not is_made(context.layout):
         return
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True) as writer:
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True, freeing=True) as writer:
         for shelf in Shelf:
             writer.table(shelf).verify()
         for container in writer.containers:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
     from cstore.records.model import Layer
     from cstore.store import Store
+    from cstore.store.intents import Intent
     from cstore.transfer.formats import Wanted
     from cstore.transfer.members import Catalogue, Members, Part
     from cstore.transfer.plan import ImagePlan, LayerPlan
@@ -53,13 +54,14 @@ class LayerIntake:
         waited: bytes of layers that were written to a file before they could be used.
     """
 
-    def __init__(self, store: Store, wanted: Wanted, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, store: Store, wanted: Wanted, progress: Callable[[int], None] | None, intent: Intent) -> None:
         self.made: list[str] = []
         self.oddities: list[str] = []
         self.waited = 0
         self._store = store
         self._wanted = wanted
         self._progress = progress
+        self._intent = intent
         self._streaming = False
         self._read = 0
         self._done = 0
@@ -116,15 +118,11 @@ class LayerIntake:
             self._store.layers.delete(layer)
             self.made.remove(layer)
 
-    def undo(self) -> None:
-        """Remove what this run has made. What somebody else has begun to use stays."""
-        for layer in reversed(self.made):
-            with suppress(CstoreError):
-                self._store.layers.delete(layer)
-
     def _take(self, use: _Use, source: ReadInto) -> None:
         """Make a layer, or see that what the archive has in its place is what the store has."""
         layer, delivery = use.layer, Delivery(source, use.layer)
+        if self._known(use) is not None:
+            self._intent.note(uses=use.id)
         try:
             if self._known(use) is not None or not self._made(use, delivery):
                 verify(source, layer)
@@ -137,6 +135,7 @@ class LayerIntake:
     def _made(self, use: _Use, delivery: Delivery) -> bool:
         """Make a layer, or find that somebody else has just made it; False if nothing of the archive was read then."""
         request = NewLayer(id=use.id, parent=use.below)
+        self._intent.note(layers=[use.id])
         try:
             made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)
         except IDTaken:

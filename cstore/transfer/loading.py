@@ -2,15 +2,13 @@
 
 What comes of it is what skopeo and Podman would have made: the same layer IDs, records, data items, digests and names.
 Layers come first, bottom up; then the images, with their manifests; and names last, when everything else is there. If
-anything goes wrong, what this run made is removed again.
+anything goes wrong, what this run made is removed again; if it is killed, the next writer sees to that.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from cstore.digests import digest_of
-from cstore.errors import CstoreError, IDTaken, InvalidOption, TopLayerDiffers
+from cstore.errors import IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.oci.schema2 import made_up_manifest
 from cstore.store import NewImage
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Image
     from cstore.store import Store
     from cstore.store.ends import Source
+    from cstore.store.intents import Intent
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
 
@@ -81,28 +80,30 @@ def load(
     check(request)
     if request.tag:
         parse_name(request.tag)
-    layers = LayerIntake(store, request, progress)
-    loading = _Loading(store, request, layers)
+    intent = store.begin()
+    layers = LayerIntake(store, request, progress, intent)
+    loading = _Loading(store, request, layers, intent)
     try:
         with (
             opened_source(source, shown) as opened,
             open_members(store, opened, shown, layers, layers.tell) as members,
         ):
-            return loading.run(members)
+            result = loading.run(members)
     except BaseException:
-        loading.undo()
-        layers.undo()
+        intent.give_up()
         raise
+    intent.done()
+    return result
 
 
 class _Loading:
     """One run."""
 
-    def __init__(self, store: Store, request: LoadRequest, layers: LayerIntake) -> None:
+    def __init__(self, store: Store, request: LoadRequest, layers: LayerIntake, intent: Intent) -> None:
         self._store = store
         self._request = request
         self._layers = layers
-        self._images: list[str] = []
+        self._intent = intent
 
     def run(self, members: Members) -> LoadResult:
         """Take everything in."""
@@ -114,17 +115,14 @@ class _Loading:
         images = [self._bring_image(plan) for plan in plans]
         self._layers.drop_unused(plans)
         for plan in plans:
+            self._intent.note(of=plan.config.id, names=list(plan.names[::-1]))
+        self._intent.note(complete=True)
+        for plan in plans:
             if plan.names:
                 # Others add one name after the other, and so the last one stands first.
                 self._store.add_names(plan.config.id, plan.names[::-1])
         oddities = tuple(dict.fromkeys((*warnings, *self._layers.oddities)))
         return LoadResult(tuple(images), oddities, self._layers.waited)
-
-    def undo(self) -> None:
-        """Remove the images that this run has made, but none of their layers: some may have been there before."""
-        for image in self._images:
-            with suppress(CstoreError):
-                self._store.delete(image)
 
     def _named(self, plans: list[ImagePlan]) -> list[ImagePlan]:
         """Give the one image the name that was asked for."""
@@ -171,13 +169,13 @@ class _Loading:
         """Make an image; False if it is there, or somebody else has made it meanwhile."""
         if self._check_image(plan) is not None:
             return False
+        self._intent.note(image=request.id)
         try:
             self._store.images.create(request)
         except IDTaken:
             if self._check_image(plan) is None:
                 raise
             return False
-        self._images.append(request.id)
         return True
 
     def _data(self, plan: ImagePlan) -> dict[str, bytes]:

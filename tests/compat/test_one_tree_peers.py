@@ -5,6 +5,7 @@ umoci applies an archive as the image specification says. GNU tar does so with a
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.builders import Fact
-    from tests.conftest import RunnerMaker
+    from tests.conftest import Runner, RunnerMaker
 
 pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("needs_root")]
 
@@ -108,3 +109,40 @@ def test_gnu_tar_unpacks_the_same_tree(chain: str, driver: str, run_on: RunnerMa
     theirs = tree_manifest(str(tree))
 
     assert differences(timeless(ours(run_on, top, driver, *archives)), timeless(theirs)) == []
+
+
+def found_in(run: Runner) -> dict[str, list[tuple[str, str]]]:
+    """What a check finds, by layer."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for finding in json.loads(run("check", "--json").ok().stdout)["Findings"]:
+        found.setdefault(finding["subject"]["id"], []).append((finding["kind"], finding["severity"]))
+    return found
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+def test_what_cstore_makes_is_as_it_should_be(driver: str, run_on: RunnerMaker, top: Path) -> None:
+    """A check has nothing to say of any of these layers, and each archive comes out as it went in."""
+    run = run_on(StoreRoots(str(top / "graph"), str(top / "run"), driver=driver))
+    run("import-layer", "--id", "base", stdin=BASE).ok()
+    for number, archive in enumerate({**ADDING, **REMOVING}.values()):
+        run("import-layer", "--id", f"layer{number}", "base", stdin=archive).ok()
+        assert run("diff", "--uncompressed", f"layer{number}").ok().output == archive
+
+    assert found_in(run) == {}
+
+
+def test_what_a_peer_shows_otherwise_is_cosmetic(run_on: RunnerMaker, peer_on: RunnerMaker, top: Path) -> None:
+    """Its overlay writes marks without a look at what is beneath: as it means to, so no damage, and not quite right."""
+    roots = StoreRoots(str(top / "graph"), str(top / "run"), driver="overlay")
+    peer = peer_on(roots)
+    peer("import-layer", "--id", "base", stdin=BASE).ok()
+    for name in ("opaque at the top", "implied directories", "removed and brought anew", "opaque below"):
+        peer("import-layer", "--id", name.replace(" ", "-"), "base", stdin={**ADDING, **REMOVING}[name]).ok()
+    broken = make_tar(directory("new"), whiteout("new/none"))
+    peer("import-layer", "--id", "broken-device", "base", stdin=broken).ok()
+    view = [("layer-view", "cosmetic")]
+
+    found = found_in(run_on(roots))
+    assert found == dict.fromkeys(
+        ("opaque-at-the-top", "implied-directories", "removed-and-brought-anew", "broken-device"), view
+    )

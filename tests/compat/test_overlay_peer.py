@@ -291,6 +291,7 @@ def test_a_real_layer_is_written_as_the_peer_writes_it(
     run_on(roots)("import-layer", "--id", "real", "--file", archive).ok()
     peer_on(theirs)("import-layer", "--id", "real", "--file", archive).ok()
     mine, other = tree_manifest(roots.tree("real")), tree_manifest(theirs.tree("real"))
+    del mine[b"."], other[b"."]  # the peer passes over what an archive says of the root, on overlay alone
     assert differences(mine, other) == []
     for number, run in enumerate((run_on(roots), peer_on(roots), run_on(theirs))):
         out = str(tmp_path / f"{number}.tar")

@@ -95,6 +95,8 @@ def test_the_go_tools_store(specimen: Specimen) -> None:
             file.write(archive)
         _run(*peer, "import-layer", "--id", name, "-f", path, *parent)
 
-    assert [finding.document() for finding in specimen.check().findings] == []
+    # On overlay they leave a mark in a directory that is opaque: it shows as a broken device, which is no damage.
+    found = [(finding.kind, finding.subject.id) for finding in specimen.check().findings]
+    assert found == ([("layer-view", "upper")] if specimen.driver == "overlay" else [])
     os.truncate(specimen.tree("lower", "etc/a"), 3)
     assert "file-changed" in {finding.kind for finding in specimen.check().findings}

@@ -52,6 +52,10 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     try:
         _confine(parent, {incoming, outgoing, root_fd, *(lower.hold() for lower in terms.lowers)}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
+    except OSError as error:
+        message = (SYSTEM, error.errno or 0)
+    except MemoryError:
+        message = (SYSTEM, errno.ENOMEM)
     except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
         message = (BROKEN, _describe_failure())
     finally:

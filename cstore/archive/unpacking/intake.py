@@ -81,12 +81,12 @@ class Intake:
 
     def start(self) -> None:
         """Begin to read. From here on the process has threads."""
+        from cstore.kernel.threads import start_thread
+
         for slot in range(SLOTS):
             self._free.put(slot)
         for work, name in ((self._read, "cstore-reader"), (self._hash_all, "cstore-hasher")):
-            thread = threading.Thread(target=work, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._threads.append(start_thread(name, work))
 
     def next(self) -> tuple[int, int] | None:
         """Wait for the next filled slot.

@@ -266,6 +266,8 @@ class Paths:
 
     def _owner_of_missing(self, path: bytes) -> tuple[int, int]:
         owner = self._terms.missing_owner
+        if owner is None and self._is_shown(path):
+            return os.geteuid(), self._own_group  # until it gets that of the one beneath
         if owner is None:
             reason = "it is missing in the archive, and the ID map has no owner for it: no range covers 0:0"
             raise EntryFailed(show_name(path), reason)

@@ -55,10 +55,9 @@ class Worker:
 
     def listen(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
         """Start the thread that hears answers: `release` is told of each free slot of the ring, `gone` of the end."""
-        import threading
+        from cstore.kernel.threads import start_thread
 
-        self._listener = threading.Thread(target=self._hear, args=(release, gone), name="cstore-answers", daemon=True)
-        self._listener.start()
+        self._listener = start_thread("cstore-answers", self._hear, release, gone)
 
     def send(self, batch: list[Order]) -> None:
         """Give orders.
@@ -73,6 +72,8 @@ class Worker:
                 rest = rest[os.write(self._orders, rest) :]
         except BrokenPipeError:
             self.fail()
+        except OSError as error:
+            raise errors.SystemFailure("unpack into", self._tree, error) from error
 
     def finish(self) -> AtticReport:
         """Wait until all orders are carried out.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
 from cstore.docker.root.names import full_name
-from cstore.errors import CstoreError, IDTaken, LayerNotVerified, TopLayerDiffers
+from cstore.errors import IDTaken, LayerNotVerified, TopLayerDiffers
 from cstore.fs.nameless import nameless
 from cstore.oci.chain import next_layer_id
 from cstore.values import Value
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from cstore.docker.root.layerdb import DockerLayer
     from cstore.records.model import Image, Layer
     from cstore.store import Store
+    from cstore.store.intents import Intent
 
 
 class Imported(Value):
@@ -60,16 +60,20 @@ def import_image(
         ArchiveError: a layer holds what no layer here may hold.
         TopLayerDiffers: the store has an image of that ID with other layers.
     """
-    bringing = _Bringing(root, store, progress)
+    intent = store.begin()
+    bringing = _Bringing(root, store, progress, intent)
+    full = tuple(full_name(name, podman=podman_names) for name in (image.names if names is None else names))
     try:
         line = bringing.bring(root.line(image.config.rootfs.chain_id))
-        _record(store, image, line)
+        _record(store, image, line, intent)
+        intent.note(of=image.id, names=list(full[::-1]))
+        intent.note(complete=True)
+        for name in full:
+            store.add_names(image.id, [name])  # one by one, as others do: the last one comes first
     except BaseException:
-        bringing.take_back()
+        intent.give_up()
         raise
-    full = tuple(full_name(name, podman=podman_names) for name in (image.names if names is None else names))
-    for name in full:
-        store.add_names(image.id, [name])  # one by one, as others do: the last one comes first
+    intent.done()
     return Imported(image.id, full, tuple(bringing.new))
 
 
@@ -90,10 +94,11 @@ def import_notes(image: DockerImage, store: Store) -> None:
         facts.set_built_locally(image.id)
 
 
-def _record(store: Store, image: DockerImage, line: Sequence[Layer]) -> None:
+def _record(store: Store, image: DockerImage, line: Sequence[Layer], intent: Intent) -> None:
     top = line[-1].id if line else ""
     known = _known(store, image.id)
     if known is None:
+        intent.note(image=image.id)
         try:
             make_image(store, image.config, line)
         except IDTaken:  # somebody else was faster
@@ -109,11 +114,12 @@ def _known(store: Store, image: str) -> Image | None:
 class _Bringing:
     """The layers of one image on their way. `new` are the IDs of those that were made."""
 
-    def __init__(self, root: DockerRoot, store: Store, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, root: DockerRoot, store: Store, progress: Callable[[int], None] | None, intent: Intent) -> None:
         self._root = root
         self._store = store
         self._layers = LayerStore(store)
         self._progress = progress
+        self._intent = intent
         self._before = 0
         self.new: list[str] = []
 
@@ -123,7 +129,11 @@ class _Bringing:
         present = self._layers.present()
         for layer in line:
             canonical_id = next_layer_id(canonical_id, layer.diff_id)
-            below = present.get(layer.chain_id) or self._make(layer, below, canonical_id)
+            if layer.chain_id in present:
+                below = present[layer.chain_id]
+                self._intent.note(uses=below)
+            else:
+                below = self._make(layer, below, canonical_id)
         return self._layers.look(line[-1].chain_id).records if line else ()
 
     def _make(self, layer: DockerLayer, parent: str, canonical_id: str) -> str:
@@ -139,6 +149,7 @@ class _Bringing:
             self._root.write_layer(layer.chain_id, FileSink(copy, "the copy of a layer"))
             os.lseek(copy, 0, os.SEEK_SET)
             request = NewLayer(id=canonical_id, parent=parent)
+            self._intent.note(layers=[canonical_id])
             try:
                 made = self._store.layers.put(request, copy, self._advance, accept)
             except IDTaken:
@@ -153,9 +164,3 @@ class _Bringing:
     def _advance(self, done: int) -> None:
         if self._progress is not None:
             self._progress(self._before + done)
-
-    def take_back(self) -> None:
-        """Delete what was made here and nothing else."""
-        for layer in reversed(self.new):
-            with suppress(CstoreError):  # in use by somebody who was quick, or the first error is the one to tell
-                self._store.layers.delete(layer)

@@ -213,14 +213,14 @@ class OverlayDriver:
 
     def _make_durable(self, folder: str) -> None:
         """Bring a layer's own files to the disk; its contents are there since it was filled."""
-        from cstore.fs.atomic import sync_directory
+        from cstore.fs.atomic import sync_directory, sync_file
 
         if not self._sync:
             return
         for name in ("link", "lower"):
             path = os.path.join(folder, name)
             if os.path.exists(path):
-                _sync_file(path)
+                sync_file(path)
         sync_directory(os.path.join(folder, "diff"))
         sync_directory(folder)
 
@@ -257,17 +257,12 @@ class OverlayDriver:
             return NoRemoval()
         self._mounter.unmount(place)
         link = place.link
-        staging = self._staging(place.home).reserve()
-        try:
-            staging.take(place.path)
-        except BaseException:
-            staging.remove()
-            raise
+        staging = self._staging(place.home).put_aside(place.path)
         # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
         with suppress(OSError, CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
             if link and os.readlink(name, dir_fd=folder) == f"../{layer}/diff":
                 os.unlink(name, dir_fd=folder)
-        return StagedRemoval(staging)
+        return NoRemoval() if staging is None else StagedRemoval(staging)
 
     def _writable(self, layer: str) -> Place:
         place = self._homes.find(layer)
@@ -282,8 +277,18 @@ class OverlayDriver:
         return [path for home in self._homes.writable for path in self._staging(home).stale()]
 
     def sweep(self) -> list[str]:
-        """See `Driver.sweep`."""
+        """See `Driver.sweep`. A short link goes with the layer that it led to."""
+        from cstore.drivers.overlay.lower import drop_links_of_staged
+
+        for home in self._homes.writable:
+            drop_links_of_staged(home, self._staging(home).stale())
         return [path for home in self._homes.writable for path in self._staging(home).sweep()]
+
+    def debris(self) -> list[str]:
+        """See `Driver.debris`."""
+        from cstore.drivers.overlay.lower import unfinished_files
+
+        return unfinished_files(self._homes.writable)
 
     # ── using ──
 
@@ -388,11 +393,3 @@ class OverlayDriver:
 
 if TYPE_CHECKING:
     _: type[Driver] = OverlayDriver
-
-
-def _sync_file(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -18,6 +18,7 @@ from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
+from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
 from cstore.layout import COMPOSEFS_IMAGE
@@ -308,6 +309,41 @@ def _make_folder(home: str) -> None:
             os.fchmod(fd, 0o755)  # the peer has it so, and the home above it is closed
         finally:
             os.close(fd)
+
+
+def unfinished_files(homes: Sequence[str]) -> list[str]:
+    """Temporary files of homes that never got their names: their own, and those in the directories of layers."""
+    layers = (os.path.join(home, layer) for home in homes for layer in _layers_in(home))
+    folders = [*homes, *layers]
+    paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
+    return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(TEMPORARY_PREFIX)
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
+    """Remove the short links of layers that were moved to staging directories, if nothing took their place."""
+    for place in [Place(staged, name) for staged in directories for name in _names_in(staged)]:
+        with suppress(OSError, CstoreError):
+            link = place.link
+            if link:
+                _drop_dangling(home, link)
+
+
+def _drop_dangling(home: str, link: str) -> None:
+    with within.parent_of(home, f"l/{link}") as (folder, name):
+        parts = os.readlink(name, dir_fd=folder).split("/")
+        if len(parts) == 3 and not os.path.lexists(os.path.join(home, parts[1])):
+            os.unlink(name, dir_fd=folder)
 
 
 def mend_links(homes: Homes, place: Place) -> None:

@@ -217,6 +217,10 @@ class ZfsDriver:
         """See `Driver.sweep`."""
         return self._staging.sweep()
 
+    def debris(self) -> list[str]:
+        """See `Driver.debris`: data sets have nothing beside them."""
+        return []
+
     # ── using ──
 
     def mount(self, layer: str, options: MountOptions) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cstore.errors import CaseUnknown, CstoreError, QuarantineDamaged, SystemFailure
@@ -120,7 +121,27 @@ def cases(context: Context) -> list[Case]:
         return []
     except OSError as error:
         raise SystemFailure("read", top, error) from None
-    return [read_case(os.path.join(top, name)) for name in names]
+    paths = [os.path.join(top, name) for name in names]
+    return [read_case(path) for path in paths if not _is_empty(path)]
+
+
+def remove_empty(context: Context) -> list[str]:
+    """Remove the directories of cases that were ended, or not begun, when somebody was killed; return their IDs."""
+    top = context.layout.quarantine
+    names = sorted(filter(_NAME.fullmatch, os.listdir(top))) if os.path.isdir(top) else []
+    gone = []
+    for name in names:
+        with suppress(OSError):  # it is not empty
+            os.rmdir(os.path.join(top, name))
+            gone.append(name)
+    return gone
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
 
 
 def find_case(context: Context, word: str) -> Case:

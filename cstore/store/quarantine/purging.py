@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import calendar
 import math
+import os
 import time
 from typing import TYPE_CHECKING
 
-from cstore.store.quarantine.case import Case, cases
+from cstore.store.quarantine.case import Case, cases, remove_empty
 from cstore.store.quarantine.keeping import quarantine_lock
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def purge(context: Context, age: float, *, dry_run: bool = False) -> list[Case]:
 
     if dry_run:
         return _old(context, age)
-    if not cases(context):
+    if not os.path.isdir(context.layout.quarantine):
         return []
     with quarantine_lock(context):
+        remove_empty(context)
         old = _old(context, age)
         for case in old:
             remove_tree(case.directory)

@@ -14,7 +14,7 @@ from cstore.fs.tree import remove_tree
 from cstore.records.codec import encode
 from cstore.records.table import Location
 from cstore.store.places import Shelf
-from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable
+from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_empty
 from cstore.store.quarantine.keeping import TREE, digest_of, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
 from cstore.store.way import require_way, way_to
@@ -47,6 +47,9 @@ def undo(context: Context, word: str) -> Undone:
         RecordsDamaged: record files that cannot be trusted stand in the way of records.
     """
     with quarantine_lock(context):
+        ended = [name for name in remove_empty(context) if word and name.startswith(word)]
+        if len(ended) == 1:
+            return Undone(ended[0], (), ())  # everything was back when this was broken off
         case = readable(find_case(context, word))
         progress = _Progress(list(case.entries))
         for entry in reversed(case.entries):
@@ -100,7 +103,10 @@ def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
             remove_tree(source)
             return ""
         if not _is_successor(kept):
-            return "something else is there now"
+            if not _is_exchanged(source, kept):
+                return "something else is there now"
+            remove_tree(source)
+            return ""
         if kept.successor.startswith(TREE) and (mounted := _mounted(writer)):
             return f"layer {mounted} is mounted; unmount it first"
         _exchange(context, source, kept.path)
@@ -154,6 +160,11 @@ def _is_successor(kept: Kept) -> bool:
     return bool(kept.successor) and mark_of(kept.path) == kept.successor
 
 
+def _is_exchanged(source: str, kept: Kept) -> bool:
+    """Whether an undoing that was broken off had put the thing back already, and its successor into the case."""
+    return bool(kept.successor) and mark_of(source) == kept.successor
+
+
 def _exchange(context: Context, one: str, other: str) -> None:
     try:
         exchange_within(context.layout.graph_root, one, other)
@@ -181,7 +192,7 @@ def _restore(writer: Writer, entry: Recorded) -> str:
         return f"its journal entry is no record ({error})"
     table = writer.table(entry.shelf)
     present = table.get(_id_of(entry))
-    if _same(present, before):
+    if _same(present, before) or (before is not None and _same(present, _without_taken_names(table, before))):
         return ""
     if not _same(present, after):
         return "it was changed since" if present is not None else "it went since"

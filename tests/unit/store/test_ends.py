@@ -119,12 +119,18 @@ def test_a_source_that_fails_is_told(store: Store, tmp_path: Path) -> None:
                 raise self._answer
             return self._answer
 
+    class BrokenToo(Broken):
+        def readinto(self, _: memoryview, /) -> object:
+            return self.read(0)
+
     for source, failure in (
         (tmp_path / "absent", SystemFailure),
         (Broken(OSError(5, "Input/output error")), SystemFailure),
         (Broken("text"), InvalidOption),
         (Broken(None), SystemFailure),
         (Broken(b"no tar"), CstoreError),
+        (BrokenToo(OSError(5, "Input/output error")), SystemFailure),
+        (BrokenToo(None), SystemFailure),
     ):
         with pytest.raises(failure):
             store.layers.put(NewLayer(), source)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
-PLACES = {"vfs", "vfs-layers", "vfs-images", "vfs-containers", "storage.lock"}
+PLACES = {"vfs", "vfs-layers", "vfs-images", "vfs-containers", "storage.lock", "cstore-intents", "cstore-reserve"}
 """What a store consists of."""
 
 IDS = layer_ids([sha(BASE), sha(CHANGE)])

@@ -1,0 +1,291 @@
+"""Work that makes or removes several items, one after the other, noted before it begins: all of it is done, or nothing.
+
+    GRAPH/cstore-intents/<number>     0600  a line of JSON for each step; locked for as long as its owner lives
+
+Containers with their layers have a journal of their own, as they come and go under one lock. Here, other work goes on
+between the steps. An intent whose lock is free has lost its owner, and the next writer concludes it:
+
+    {"layers": [ID, ...]}             go, unless something needs them, or a living owner counts on them
+    {"uses": ID}                      a layer that the owner counts on and did not make
+    {"image": ID}                     made by the owner: goes, unless somebody has named it, or uses it
+    {"data": ID}                      the data of an image that was to go: they go, if its record has gone
+    {"mounted": ID, "count": N}       a layer that the owner mounted for itself, when N mounts of it were counted
+    {"names": [...], "of": ID}        to be given to the image, once there is
+    {"complete": true}                all items are there: nothing of them goes, and the names are given
+
+Other programs do not know of it. What they leave alone, and what they take up, is for them to say: nothing that
+anything refers to is ever removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.atomic import sync_directory
+from cstore.kernel.locks import conflicting_process, try_lock
+from cstore.records.section import make_directory
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from cstore.layout import Layout
+    from cstore.store.context import Context
+    from cstore.store.session import Writer
+
+
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Intent:
+    """What one run is about to do. Whoever dies without `done` leaves it to the next writer.
+
+    There is nothing on the disk before the first step is noted.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._path, self._fd = "", -1
+
+    def note(self, **step: Any) -> None:
+        """Add a step, before it is taken.
+
+        Raises:
+            SystemFailure: it cannot be written; do not take it.
+        """
+        from cstore.gojson import encode
+
+        if self._fd < 0:
+            self._begin()
+        line = encode(step).rstrip(b"\n") + b"\n"
+        try:
+            written = os.write(self._fd, line)
+            if self._context.sync:
+                os.fdatasync(self._fd)
+        except OSError as error:
+            raise SystemFailure("write", self._path, error) from None
+        if written < len(line):
+            raise SystemFailure("write", self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def _begin(self) -> None:
+        directory = self._context.layout.intents
+        make_directory(directory, sync=self._context.sync)
+        while self._fd < 0:
+            self._path = os.path.join(directory, str(int.from_bytes(os.urandom(4), "little")))
+            try:
+                fd = os.open(self._path, _OPEN | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise SystemFailure("write", self._path, error) from None
+            if _is_ours(self._path, fd):
+                self._fd = fd
+        if self._context.sync:
+            sync_directory(directory)
+
+    def give_up(self) -> None:
+        """Take back what was done so far, or finish it if it is complete; what resists is left to the next writer."""
+        from cstore.store.session import writing
+
+        if self._fd >= 0:
+            self.leave()
+            with suppress(CstoreError), writing(self._context, Shelf.LAYERS, Shelf.IMAGES, freeing=True):
+                pass  # whoever writes next concludes it, and that is us
+
+    def done(self) -> None:
+        """Forget it: everything is there, or nothing."""
+        if self._fd >= 0:
+            with suppress(OSError):
+                os.unlink(self._path)  # one that stays, or that a power cut brings back, finds nothing to do
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave it to the next writer."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            with suppress(OSError):
+                os.close(fd)
+
+
+def _is_ours(path: str, fd: int) -> bool:
+    """Lock a file; close it if somebody took it for one that lost its owner, or if it went away."""
+    ours = False
+    try:
+        ours = try_lock(fd, exclusive=True) and os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except OSError:
+        ours = False
+    finally:
+        if not ours:
+            os.close(fd)
+    return ours
+
+
+def begin(context: Context) -> Intent:
+    """Begin work of several steps. What others left undone is concluded first, as nobody shall count on what goes."""
+    from cstore.store.session import writing
+
+    if are_left(context.layout):
+        with writing(context, Shelf.LAYERS, Shelf.IMAGES):
+            pass
+    return Intent(context)
+
+
+class _Found(Value):
+    """An intent of somebody: its file and its steps; `fd` locks it, or is -1 if its owner lives."""
+
+    path: str
+    fd: int
+    steps: tuple[dict[str, Any], ...]
+
+    def values(self, key: str) -> list[str]:
+        """What its steps say under `key`."""
+        return [str(step[key]) for step in self.steps if key in step]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that it is about."""
+        lists = (step.get("layers") for step in self.steps)
+        return [str(layer) for found in lists if isinstance(found, list) for layer in found]
+
+
+def are_left(layout: Layout) -> bool:
+    """Whether there is an intent without an owner. Cheap, and needs no lock."""
+    return any(map(_has_no_owner, _paths(layout)))
+
+
+def _has_no_owner(path: str) -> bool:
+    try:
+        fd = os.open(path, _OPEN)
+    except OSError:
+        return False
+    try:
+        return conflicting_process(fd, exclusive=True) is None
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def conclude(writer: Writer) -> None:
+    """Conclude what dead owners began. Under the locks of layers and images. What resists is for the next writer."""
+    found = _find(writer.layout)
+    try:
+        claimed = {layer for each in found if each.fd < 0 for layer in (*each.layers, *each.values("uses"))}
+        for each in found:
+            if each.fd >= 0:
+                with suppress(CstoreError):
+                    _settle(writer, each, claimed)
+                    with suppress(OSError):
+                        os.unlink(each.path)
+    finally:
+        for each in found:
+            _close(each)
+
+
+def _paths(layout: Layout) -> list[str]:
+    try:
+        names = sorted(os.listdir(layout.intents))
+    except OSError:
+        return []
+    return [os.path.join(layout.intents, name) for name in names if name.isdigit()]
+
+
+def _find(layout: Layout) -> list[_Found]:
+    found = []
+    for path in _paths(layout):
+        try:
+            fd = os.open(path, _OPEN)
+        except OSError:
+            continue
+        try:
+            steps = _steps(fd)
+        except OSError:
+            os.close(fd)  # nobody can tell what it says, now
+            continue
+        found.append(_Found(path, fd if _is_ours(path, fd) else -1, steps))
+    return found
+
+
+def _steps(fd: int) -> tuple[dict[str, Any], ...]:
+    """Read steps, up to the first that is not whole: it was not taken."""
+    from cstore.records.scanner import load
+
+    steps = []
+    with suppress(ValueError):
+        for line in os.pread(fd, 1 << 24, 0).split(b"\n")[:-1]:
+            step = load(line)
+            if not isinstance(step, dict):
+                break
+            steps.append(step)
+    return tuple(steps)
+
+
+def _close(found: _Found) -> None:
+    if found.fd >= 0:
+        os.close(found.fd)
+
+
+def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
+    from cstore.store.removal import discard_image_data
+
+    _unmount(writer, intent.steps)
+    if intent.values("complete"):
+        _give_names(writer, intent.steps)
+        return
+    for image in intent.values("image"):
+        _drop_image(writer, image)
+    for image in (*intent.values("image"), *intent.values("data")):
+        if image not in writer.images:
+            discard_image_data(writer, image)
+    _drop_unneeded(writer, [layer for layer in intent.layers if layer not in claimed])
+
+
+def _unmount(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
+    """Take back mounts, unless the count says that they were taken back, or never made."""
+    from cstore.store.mounting import count_down
+
+    for step in (step for step in steps if "mounted" in step):
+        layer = str(step["mounted"])
+        with writer.mounts() as mounts:
+            recorded = mounts.get(layer)
+            if recorded is None or recorded.count >= int(step.get("count", 1)):
+                count_down(writer.context, mounts, layer, force=False)
+
+
+def _give_names(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
+    from cstore.ids import unique_names
+
+    for step in steps:
+        image = writer.images.get(str(step.get("of", "")))
+        names = step.get("names")
+        if image is not None and isinstance(names, list):
+            writer.images.assign_names(image.id, unique_names((*map(str, names), *image.names)))
+    writer.save(Shelf.IMAGES)
+
+
+def _drop_image(writer: Writer, image: str) -> None:
+    record = writer.images.get(image)
+    if record is None or record.names or any(container.image == image for container in writer.containers):
+        return
+    writer.images.remove(image)
+    writer.save(Shelf.IMAGES)
+
+
+def _drop_unneeded(writer: Writer, layers: Sequence[str]) -> None:
+    """Remove those of some layers that nothing needs, and then those that only these needed."""
+    from cstore.store.lookup import referenced
+    from cstore.store.removal import remove_layer
+
+    elsewhere = [image for extra in writer.additional for image in extra.images]
+    tops = {top for image in elsewhere for top in (image.layer, *image.mapped_layers)}
+    rest = [layer for layer in dict.fromkeys(layers) if layer in writer.layers and layer not in tops]
+    while going := [layer for layer in rest if layer not in referenced(writer)]:
+        for layer in going:
+            rest.remove(layer)
+            remove_layer(writer, layer)

@@ -1,0 +1,166 @@
+"""A data item and what its record says of it change together, though they are two files.
+
+The new bytes are put beside the old ones, under a name that nobody takes for an item; then a journal says what the
+record is going to tell of them; then the record is saved, and decides; then the bytes get their name:
+
+    bytes aside ──► journal ──► record ──► bytes in place ──► journal gone
+
+There is one journal for a kind, for whoever writes it holds the lock of its records. A reader who finds one has the
+item where the record says it is. (store-format 6)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from hashlib import sha256
+
+from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.atomic import TEMPORARY_PREFIX, sync_directory, write_file
+from cstore.records.bigdata import file_name
+from cstore.records.model import Layer
+from cstore.records.section import make_directory
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from cstore.layout import Layout
+    from cstore.records.model import Container, Image
+    from cstore.store.session import Writer
+
+
+class _Entry(Value):
+    """Whose item it is, and what its record is going to say of it; a layer's says nothing but its key."""
+
+    owner: str
+    key: str
+    size: int
+    digest: str
+
+    def told_by(self, record: Layer | Image | Container) -> bool:
+        """Whether the record says it already."""
+        if isinstance(record, Layer):
+            return self.key in record.data_names
+        return (record.data_sizes.get(self.key), record.data_digests.get(self.key)) == (self.size, self.digest)
+
+
+def item_directory(layout: Layout, shelf: Shelf, owner: str) -> str:
+    """Where the data items of an item are."""
+    paths = {Shelf.LAYERS: layout.layer_data, Shelf.IMAGES: layout.image_data, Shelf.CONTAINERS: layout.container_data}
+    return paths[shelf](owner)
+
+
+def begin(
+    writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key: str, data: Iterable[bytes]
+) -> None:
+    """Put the bytes of an item aside, and note that `changed` is going to be the record that tells of them.
+
+    Raises:
+        SystemFailure: nothing has begun.
+    """
+    from cstore.gojson import encode
+
+    layout, sync = writer.layout, writer.context.sync
+    directory = item_directory(layout, shelf, changed.id)
+    make_directory(directory, sync=sync)
+    sizes, digests = ({}, {}) if isinstance(changed, Layer) else (changed.data_sizes, changed.data_digests)
+    entry = _Entry(changed.id, key, sizes.get(key, 0), digests.get(key, ""))
+    make_directory(os.path.dirname(_journal(layout, shelf)), sync=sync)
+    try:
+        write_file(_aside(directory, key), data, sync=sync)
+        write_file(_journal(layout, shelf), encode(entry.as_dict()), sync=sync)
+    except BaseException:
+        with suppress(CstoreError):
+            conclude(writer, shelf)
+        _forget(directory, key)
+        raise
+
+
+def conclude(writer: Writer, shelf: Shelf) -> None:
+    """Finish what was begun, or take it back: as the record on the disk says. What resists is for the next writer."""
+    journal = _journal(writer.layout, shelf)
+    if not os.path.lexists(journal):
+        return
+    entry = _read(journal)
+    if entry is not None:
+        _settle(writer, shelf, entry)
+    with suppress(OSError):
+        os.unlink(journal)
+
+
+def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
+    from cstore.store.reading import load_table
+
+    directory = item_directory(writer.layout, shelf, entry.owner)
+    record = load_table(writer.context, shelf, degraded=False).get(entry.owner)
+    if record is None or not entry.told_by(record):
+        _forget(directory, entry.key)
+        return
+    target = os.path.join(directory, file_name(entry.key, shelf.value))
+    try:
+        os.rename(_aside(directory, entry.key), target)
+    except FileNotFoundError:
+        return  # it has its name already
+    except OSError as error:
+        raise SystemFailure("write", target, error) from None
+    if writer.context.sync:
+        sync_directory(directory)
+
+
+def path_of_new(layout: Layout, shelf: Shelf, record: Layer | Image | Container, key: str) -> str:
+    """Where an item is that its record tells of, and that does not have its name yet; "" if it has."""
+    entry = _read(_journal(layout, shelf))
+    if entry is None or (entry.owner, entry.key) != (record.id, key) or not entry.told_by(record):
+        return ""
+    path = _aside(item_directory(layout, shelf, record.id), key)
+    return path if os.path.lexists(path) else ""
+
+
+def aside_of(layout: Layout, shelf: Shelf, owner: str) -> str:
+    """Where an item of somebody is put aside until the next writer concludes what was begun; "" if nothing was."""
+    entry = _read(_journal(layout, shelf))
+    return "" if entry is None or entry.owner != owner else _aside(item_directory(layout, shelf, owner), entry.key)
+
+
+def _journal(layout: Layout, shelf: Shelf) -> str:
+    directories = {Shelf.LAYERS: layout.layers, Shelf.IMAGES: layout.images, Shelf.CONTAINERS: layout.containers}
+    return os.path.join(directories[shelf], "item.json")
+
+
+def _aside(directory: str, key: str) -> str:
+    """The name of an item's new bytes: that of a temporary file, which no key can have."""
+    return os.path.join(directory, f"{TEMPORARY_PREFIX}item-{sha256(os.fsencode(key)).hexdigest()}")
+
+
+def _forget(directory: str, key: str) -> None:
+    """Remove what was put aside, and the directory if it was made for that."""
+    with suppress(OSError):
+        os.unlink(_aside(directory, key))
+    with suppress(OSError):
+        os.rmdir(directory)
+
+
+def _read(path: str) -> _Entry | None:
+    """Read a journal; one that is not whole was never acted upon.
+
+    Raises:
+        SystemFailure: nobody can tell what it says.
+    """
+    from cstore.records.scanner import load
+
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    try:
+        found: Any = load(data)
+        return _Entry(str(found["owner"]), str(found["key"]), int(found["size"]), str(found["digest"]))
+    except (ValueError, LookupError, TypeError):
+        return None

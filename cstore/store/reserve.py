@@ -1,0 +1,103 @@
+"""Space kept back, and given up on a full disk by what makes room: a deletion writes records before it frees anything.
+
+    GRAPH/cstore-reserve/    0700
+    ├── space                0600  of SIZE bytes, and twice the record files; cut to nothing when it is needed
+    └── 1 … INODES           0600  empty: where files are limited in number, these are given up
+
+Nobody locks it: giving up and keeping back again can be done twice, or half. It is cut and not only unlinked because
+XFS frees the space of an unlinked file when it likes, but that of a cut one at once.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.layout import Layout
+
+SIZE = 1 << 20
+INODES = 24
+_PLENTY = 4
+"""How many times the reserve must be free before it is made."""
+
+
+@contextmanager
+def kept_back(layout: Layout) -> Iterator[None]:
+    """Make the reserve first, where there is none and there is room enough. It is missed on a full disk only."""
+    with suppress(OSError):
+        if not _is_there(layout) and not _short(layout, _PLENTY):
+            _fill(layout)
+    yield
+
+
+@contextmanager
+def given_up(layout: Layout) -> Iterator[None]:
+    """Let what is done meanwhile have the reserve if the disk is full. What it makes free is kept back again."""
+    used = False
+    with suppress(OSError):
+        used = _short(layout, 1)
+        if used:
+            _empty(layout)
+    try:
+        yield
+    finally:
+        if used:
+            with suppress(OSError):
+                _fill(layout)
+
+
+def _is_there(layout: Layout) -> bool:
+    try:
+        return os.stat(_space(layout)).st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _space(layout: Layout) -> str:
+    return os.path.join(layout.reserve, "space")
+
+
+def _names(layout: Layout) -> list[str]:
+    return [os.path.join(layout.reserve, str(number)) for number in range(1, INODES + 1)]
+
+
+def _wanted(layout: Layout) -> int:
+    """How many bytes to keep back."""
+    records = 0
+    for path in (layout.stable_layers, layout.stable_images, layout.stable_containers):
+        with suppress(OSError):
+            records = max(records, os.stat(path).st_size)
+    return SIZE + 2 * records
+
+
+def _short(layout: Layout, times: int) -> bool:
+    """Whether less than so many times the reserve is free."""
+    free = os.statvfs(layout.graph_root)
+    inodes = bool(free.f_files) and free.f_favail < times * INODES
+    return inodes or free.f_bavail * free.f_frsize < times * _wanted(layout)
+
+
+def _empty(layout: Layout) -> None:
+    with suppress(OSError):
+        os.truncate(_space(layout), 0)
+    for path in _names(layout):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _fill(layout: Layout) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(layout.reserve, 0o700)
+    for path in (_space(layout), *_names(layout)):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    fd = os.open(_space(layout), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(fd, 0, _wanted(layout))
+    except OSError:
+        os.ftruncate(fd, 0)  # all or nothing: what is left may just do for what somebody else is at
+    finally:
+        os.close(fd)

@@ -1,0 +1,50 @@
+"""`python -m tests.faults`: every fault of every command, on both drivers, or a seeded sample; says what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+
+from tests.disk import fresh_disk
+from tests.faults.commands import COMMANDS
+from tests.faults.lab import Laboratory
+
+
+def main() -> int:
+    """Run what was asked for. Returns 1 if anything was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sample", type=int, default=0, help="how many faults of each command (0: all)")
+    parser.add_argument("--driver", action="append", choices=["overlay", "vfs"])
+    parser.add_argument("commands", nargs="*", default=[])
+    given = parser.parse_args()
+    tried = bad = 0
+    began = time.monotonic()
+    choice = random.Random(given.seed)
+    for driver in given.driver or ["overlay", "vfs"]:
+        with fresh_disk() as disk:
+            os.mkdir(work := os.path.join(disk, driver))
+            lab = Laboratory(work, driver)
+            for command in given.commands or COMMANDS:
+                cases = lab.cases(command)
+                chosen = choice.sample(cases, min(given.sample, len(cases))) if given.sample else cases
+                for case in chosen:
+                    try:
+                        wrong = lab.trial(case)
+                    except subprocess.TimeoutExpired:
+                        wrong = ["it does not end"]
+                    tried += 1
+                    bad += bool(wrong)
+                    for line in wrong:
+                        print(f"{case}: {line}", flush=True)
+                print(f"{driver} {command}: {len(chosen)} of {len(cases)} faults", file=sys.stderr, flush=True)
+    print(f"{tried} faults, {bad} with something wrong, {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

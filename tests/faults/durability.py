@@ -1,0 +1,167 @@
+"""What a power cut would leave, told from the order of system calls: a model of what is on the disk for sure."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CALLS = (
+    "openat,write,pwrite64,ftruncate,rename,renameat,renameat2,mkdir,symlink,link,linkat,fsync,fdatasync,syncfs,unlink,"
+    "chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
+)
+_ATTRIBUTES = frozenset(
+    {"chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr"}
+)
+RECORDS = frozenset({"layers.json", "images.json", "containers.json"})
+_EVENT = re.compile(r"^\d+ +(?P<call>\w+)\((?P<rest>.*)\) += (?P<value>-?\d+)")
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_OPEN_FILE = re.compile(r"^\d+<([^>]*)>")
+_AT_FD = re.compile(r'(?:AT_FDCWD(?:<[^>]*>)?|\d+<(?P<at>[^>]*)>), "(?P<name>[^"]*)"')
+_PASSING = re.compile(
+    r"/(tempdirs|cstore-staging|cstore-reserve)(/|$)|-layers/tmp(/|$)|/\.tmp-|\.lock$|/lock-|/\.has-mount-program$"
+)
+"""What a power cut may take: what is being made or removed, locks, and space that is kept back."""
+
+
+@dataclass
+class Disk:
+    """The model. `wrong` has what a power cut could have made half."""
+
+    graph: str
+    dirty: set[str] = field(default_factory=set)
+    entries: set[str] = field(default_factory=set)
+    published: set[str] = field(default_factory=set)
+    marked: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+    def written(self, path: str) -> None:
+        """A file has new bytes; those of a lock file are the token of its directory."""
+        if path.endswith(".lock"):
+            self.marked.add(os.path.dirname(path))
+        self.dirty.add(path)
+
+    def added(self, path: str) -> None:
+        """A directory has a new entry."""
+        self.entries.add(path)
+        if not _PASSING.search(path):
+            self.published.add(path)
+
+    def synced(self, path: str) -> None:
+        """A file or directory is on the disk."""
+        self.dirty.discard(path)
+        self.entries = {entry for entry in self.entries if os.path.dirname(entry) != path}
+
+    def synced_below(self, path: str) -> None:
+        """A file system is on the disk. The driver's home may have one of its own, and only that is counted on."""
+        home = os.path.join(self.graph, path.removeprefix(self.graph).strip("/").partition("/")[0]) + "/"
+        self.dirty = {path for path in self.dirty if not path.startswith(home)}
+        self.entries = {path for path in self.entries if not path.startswith(home)}
+
+    def renamed(self, old: str, new: str) -> None:
+        """Something has another name."""
+        inside = sorted(path for path in self.dirty | self.entries if path == old or path.startswith(old + "/"))
+        if not _PASSING.search(new):
+            unsafe = [path for path in inside if path in self.dirty or path != old]
+            self.wrong += [f"{new} gets its name before {path} is on the disk" for path in unsafe]
+        if os.path.basename(new) in RECORDS:
+            self._committed(new)
+        for group in (self.dirty, self.entries, self.published):
+            moved = {path for path in group if path == old or path.startswith(old + "/")}
+            group.difference_update(moved)
+            group.update(new + path.removeprefix(old) for path in moved if not _PASSING.search(new))
+        self.added(new)
+
+    def _committed(self, path: str) -> None:
+        """A record file takes effect: what it tells of must be there, and the token must tell of it."""
+        folder = os.path.dirname(path)
+        if folder not in self.marked:
+            self.wrong.append(f"{path} is replaced without a new token")
+        self.marked.discard(folder)
+        self.check(f"before {path} is replaced")
+
+    def check(self, when: str) -> None:
+        """See that all that has its name would be found after a power cut."""
+        for path in sorted(self.published):
+            above = path
+            while above.startswith(self.graph):
+                if above in self.entries:
+                    self.wrong.append(f"{when}, the name {above} is not on the disk")
+                above = os.path.dirname(above)
+            if path in self.dirty:
+                self.wrong.append(f"{when}, the bytes of {path} are not on the disk")
+
+
+def traced(words: list[str], environment: dict[str, str], trace: str) -> None:
+    """Run a command that must succeed, and take down its calls."""
+    command = ["strace", "-f", "-y", "-qq", "-s", "4096", "-o", trace, "-e", f"trace={CALLS}", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def judge(trace: str, graph: str) -> list[str]:
+    """What was not safe at any moment of a trace."""
+    disk = Disk(graph)
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        for line in _whole(file):
+            event = _EVENT.match(line)
+            if event is None or int(event["value"]) < 0:
+                continue
+            _take(disk, event["call"], event["rest"])
+    disk.check("in the end")
+    return list(dict.fromkeys(disk.wrong))
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """Join calls that strace tells of in two lines, because another thread's came between."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        number = line.partition(" ")[0]
+        if line.endswith("<unfinished ...>\n"):
+            begun[number] = line.removesuffix("<unfinished ...>\n").rstrip()
+        elif " resumed>" in line and number in begun:
+            yield begun.pop(number) + line.partition(" resumed>")[2]
+        else:
+            yield line
+
+
+def _take(disk: Disk, call: str, rest: str) -> None:
+    opened = _OPEN_FILE.match(rest)
+    if call == "syncfs":
+        disk.synced_below("" if opened is None else opened[1])
+    elif call in _ATTRIBUTES:
+        names = [opened[1]] if opened is not None and call.startswith("f") else _STRING.findall(rest)[:1]
+        disk.dirty.update(name for name in names if name.startswith(disk.graph) and not name.endswith(".lock"))
+    elif call in {"fsync", "fdatasync", "write", "pwrite64", "ftruncate"}:
+        path = "" if opened is None else opened[1]
+        if path.startswith(disk.graph):
+            (disk.synced if call.startswith("f") and call != "ftruncate" else disk.written)(path)
+    elif call == "openat":
+        found = _AT_FD.search(rest)
+        if found is not None and "O_CREAT" in rest:
+            path = os.path.join(found["at"] or "/", found["name"])
+            if path.startswith(disk.graph) and ("O_EXCL" in rest or not _PASSING.search(path)):
+                disk.added(path)
+                disk.written(path)
+    else:
+        names = [bytes(name, "latin-1").decode("unicode_escape") for name in _STRING.findall(rest)]
+        at = [found["at"] for found in _AT_FD.finditer(rest)]
+        paths = [os.path.join(base or "/", name) for base, name in zip([*at, *[""] * len(names)], names, strict=False)]
+        _named(disk, call, paths)
+
+
+def _named(disk: Disk, call: str, paths: list[str]) -> None:
+    if not paths[-1].startswith(disk.graph):
+        return
+    if call.startswith("rename"):
+        disk.renamed(*paths[:2])
+    elif call == "unlink":
+        for group in (disk.dirty, disk.entries, disk.published):
+            group.discard(paths[0])
+    else:
+        disk.added(paths[-1])

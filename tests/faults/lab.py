@@ -1,0 +1,284 @@
+"""The laboratory: one system call of one command fails, or is the last; then the store is the old one or the new one.
+
+A command is traced once, to learn its calls that name the store or its scratch. Equal calls on equal kinds of path are
+one class, and are tried once, each with every error that it may meet and with a kill. strace counts the calls of every
+thread and process by itself, so that "the third write" may be one of several: all of them are hit then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cstore.check import CheckOptions, check_store
+from cstore.config import Overrides, load_config
+from cstore.errors import CstoreError
+from cstore.store import open_store
+from tests.faults.commands import COMMANDS, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.store import Store
+
+FULL, BROKEN, DESCRIPTORS, MEMORY, AGAIN = "ENOSPC", "EIO", "EMFILE", "ENOMEM", "EAGAIN"
+KILLED = "SIGKILL"
+_CHANGES = (FULL, BROKEN, KILLED)
+FAULTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("write", "pwrite64", "writev", "ftruncate", "fallocate", "copy_file_range", "sendfile"), _CHANGES),
+    **dict.fromkeys(("rename", "renameat", "renameat2", "mkdir", "mkdirat", "symlink", "symlinkat"), _CHANGES),
+    **dict.fromkeys(("link", "linkat", "mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr"), _CHANGES),
+    **dict.fromkeys(("rmdir", "unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "fchown", "fchownat", "lchown"),
+                    (BROKEN, KILLED)),
+    **dict.fromkeys(("fsync", "fdatasync", "syncfs"), (BROKEN, KILLED)),
+    **dict.fromkeys(("open", "openat", "openat2"), (FULL, BROKEN, DESCRIPTORS, MEMORY, KILLED)),
+    **dict.fromkeys(("read", "pread64", "getdents64", "close", "mount", "umount2", "move_mount"), (BROKEN,)),
+    **dict.fromkeys(("clone", "clone3", "fork", "vfork"), (AGAIN, KILLED)),
+}  # fmt: skip
+"""Each call, and what may become of it."""
+
+_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
+_TIME = 120.0
+_STRAYS = (
+    (re.compile(r"[0-9a-f]{64}"), "ID"),
+    (re.compile(r"\b[A-Z2-7]{26}\b"), "LINK"),
+    (re.compile(r"[0-9]+"), "#"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault: the nth call of that name, of a command on a store of that driver."""
+
+    driver: str
+    command: str
+    call: str
+    number: int
+    fault: str
+
+    def __str__(self) -> str:
+        return f"{self.driver} {self.command}: {self.call} {self.number} {self.fault}"
+
+    @property
+    def killed(self) -> bool:
+        """Whether the process ends there."""
+        return self.fault == KILLED
+
+    @property
+    def injection(self) -> str:
+        """The words for strace."""
+        how = f"signal={KILLED}" if self.killed else f"error={self.fault}"
+        return f"inject={self.call}:{how}:when={self.number}"
+
+
+class Laboratory:
+    """A store to begin with, made once for a driver, and copied for every case."""
+
+    def __init__(self, work: str, driver: str) -> None:
+        self.work, self.driver = work, driver
+        self._original = os.path.join(work, "original")
+        self._store = os.path.join(work, "store")
+        self._traces = os.path.join(work, "traces")
+        self._new: dict[str, dict[str, Any]] = {}
+        config = os.path.join(work, "storage.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[storage]\ndriver = "{driver}"\n')
+        scratch = os.path.join(self._store, "tmp")
+        self._environment = {**os.environ, "CONTAINERS_STORAGE_CONF": config, "TMPDIR": scratch, "HOME": work}
+        os.makedirs(scratch)
+        prepare(self._opened(), self._inputs)
+        os.rename(self._store, self._original)
+        self._restore()
+        self.before = self._state()
+
+    @property
+    def _inputs(self) -> str:
+        os.makedirs(path := os.path.join(self.work, "inputs"), exist_ok=True)
+        return path
+
+    def _opened(self) -> Store:
+        overrides = Overrides(
+            graph_root=os.path.join(self._store, "graph"), run_root=os.path.join(self._store, "run"), driver=self.driver
+        )
+        return open_store(load_config(overrides, environ={"HOME": self.work}))
+
+    def _restore(self) -> None:
+        unmount_all(self._store)
+        shutil.rmtree(self._store, ignore_errors=True)
+        subprocess.run(["cp", "-a", self._original, self._store], check=True)
+
+    def _words(self, command: str) -> list[str]:
+        roots = [f"--graph={self._store}/graph", f"--run={self._store}/run", "--storage-driver", self.driver]
+        words = [word.format(inputs=self._inputs) for word in COMMANDS[command]]
+        return [sys.executable, "-m", "cstore", *roots, *words]
+
+    def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
+            env=self._environment, timeout=_TIME,
+        )  # fmt: skip
+
+    def command(self, command: str) -> tuple[list[str], dict[str, str], str]:
+        """The words of a command on a fresh copy of the store, its environment, and the graph root."""
+        self._restore()
+        return self._words(command), self._environment, os.path.join(self._store, "graph")
+
+    # ── which faults ──
+
+    def cases(self, command: str) -> list[Case]:
+        """Every class of call of a command, once with each fault."""
+        self._restore()
+        shutil.rmtree(self._traces, ignore_errors=True)
+        os.mkdir(self._traces)
+        calls = ",".join(f"?{call}" for call in FAULTS)
+        trace = ["strace", "-ff", "-y", "-qq", "-o", os.path.join(self._traces, "of"), "-e", f"trace={calls}"]
+        done = self._run([*trace, *self._words(command)])
+        assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
+        self._conclude()
+        self._new[command] = self._state()
+        found: dict[tuple[str, str], Case] = {}
+        for call, number, kind in self._events():
+            for fault in FAULTS[call]:
+                case = Case(self.driver, command, call, number, fault)
+                found.setdefault((f"{call} {kind}", fault), case)
+        return list(dict.fromkeys(found.values()))
+
+    def _events(self) -> Iterator[tuple[str, int, str]]:
+        """Each call that names the store: its name, its number in its thread, and the kind of its paths."""
+        for name in sorted(os.listdir(self._traces)):
+            counts: dict[str, int] = {}
+            with open(os.path.join(self._traces, name), encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    call, _, rest = line.partition("(")
+                    if call not in FAULTS:
+                        continue
+                    counts[call] = counts.get(call, 0) + 1
+                    if call in _FORKS or self._store in rest:
+                        yield call, counts[call], self._kind(rest) if call not in _FORKS else str(counts[call])
+
+    def _kind(self, text: str) -> str:
+        paths = re.findall(re.escape(self._store) + r"[^\">]*", text)
+        kinds = " ".join(path.removeprefix(self._store) for path in paths)
+        for pattern, instead in _STRAYS:
+            kinds = pattern.sub(instead, kinds)
+        return kinds + (" O_CREAT" if "O_CREAT" in text else "")
+
+    # ── what comes of one ──
+
+    def trial(self, case: Case) -> list[str]:
+        """Let a case happen; return what is wrong after it."""
+        self._restore()
+        words = self._words(case.command)
+        tracing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={case.call}", "-e", case.injection]
+        done = self._run([*tracing, *words])
+        wrong = [] if case.killed else said_badly(done)
+        wrong += self._damage("at once")
+        again = self._run(words)
+        wrong += said_badly(again, case.killed)
+        self._conclude()
+        wrong += self._damage("after the next try")
+        state, new = self._state(), self._new[case.command]
+        if state not in (self.before, new):
+            wrong.append(f"neither old nor new: {difference(state, self.before)}; {difference(state, new)}")
+        if again.returncode != 0 and state != new:
+            wrong.append(f"cannot be run again: {again.stderr.strip()}")
+        wrong += self._leftovers()
+        return wrong
+
+    def _conclude(self) -> None:
+        """Let a writer conclude what there is, and gc take the rest."""
+        try:
+            self._opened().gc()
+        except CstoreError as error:
+            raise AssertionError(f"gc fails: {error}") from error
+
+    def _damage(self, when: str) -> list[str]:
+        try:
+            store = self._opened()
+            report = check_store(store._context, CheckOptions(workers=1))
+        except CstoreError as error:
+            return [f"{when}, check fails: {error}"]
+        bad = [finding for finding in report.findings if finding.severity.value in {"data", "records"}]
+        return [f"{when}, check finds: {finding.kind}: {finding.sentence}" for finding in bad]
+
+    def _leftovers(self) -> list[str]:
+        found = []
+        for folder, folders, files in os.walk(self._store):
+            left = [name for name in (*files, *folders) if name.startswith((".tmp-", "temp-dir-", "stuck-"))]
+            found += [os.path.join(folder, name) for name in left]
+        intents = os.path.join(self._store, "graph", "cstore-intents")
+        found += [os.path.join(intents, name) for name in (os.listdir(intents) if os.path.isdir(intents) else [])]
+        return [f"left: {path.removeprefix(self._store)}" for path in found]
+
+    def _state(self) -> dict[str, Any]:
+        """All that a user can get out of the store, but for dates and random IDs."""
+        store = self._opened()
+        own = {container.layer for container in store.containers.list()}
+        state: dict[str, Any] = {}
+        for layer in store.layers.list():
+            name = "of a container" if layer.id in own else layer.id
+            items = {key: digest(store.layers.get_data(layer.id, key)) for key in layer.data_names}
+            held = contents(store, layer.id) if layer.diff_digest else str(store.layers.changes(layer.id))
+            state[f"layer {name}"] = layer.names, layer.parent, layer.metadata, items, held, store.mounted(layer.id)
+        for image in store.images.list():
+            items = {key: digest(store.images.get_data(image.id, key)) for key in image.data_names}
+            told = dict(image.data_digests), dict(image.data_sizes)
+            state[f"image {image.id}"] = image.names, image.layer, image.metadata, items, told
+        for container in store.containers.list():
+            items = {key: digest(store.containers.get_data(container.id, key)) for key in container.data_names}
+            told = dict(container.data_digests), dict(container.data_sizes)
+            there = any(layer.id == container.layer for layer in store.layers.list())
+            state[f"container {container.id}"] = container.names, container.image, there, items, told
+        return state
+
+
+def digest(data: bytes) -> str:
+    """What tells bytes from others."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def contents(store: Store, layer: str) -> str:
+    """What tells the archive of a layer from others, or why there is none."""
+    from cstore.archive.compression import Compression
+    from cstore.archive.streams import FileSink
+
+    path = os.path.join(store.config.graph_root, os.pardir, "exported")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        store.layers.diff(layer, FileSink(fd, "an archive"), compression=Compression.NONE)
+        with open(fd, "rb", closefd=False) as stream:
+            stream.seek(0)
+            return digest(stream.read())
+    except CstoreError as error:
+        return f"cannot be read: {error}"
+    finally:
+        os.close(fd)
+        os.unlink(path)
+
+
+def said_badly(done: subprocess.CompletedProcess[str], may_be_silent: bool = False) -> list[str]:
+    """What is wrong with what a command said."""
+    found = [line for line in done.stderr.splitlines() if re.search("internal error|Traceback|Fatal Python", line)]
+    if done.returncode != 0 and not done.stderr.strip() and not may_be_silent:
+        found.append(f"exit {done.returncode} without a word")
+    return [f"says {line}" for line in found]
+
+
+def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """In which items two states differ."""
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    return ", ".join(f"{key}: {one.get(key)} and not {other.get(key)}" for key in keys)
+
+
+def unmount_all(path: str) -> None:
+    """Unmount what a killed command has left mounted below a directory."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        points = [line.split()[1] for line in file]
+    for point in reversed([point for point in points if point.startswith(path + "/")]):
+        subprocess.run(["umount", "-l", point], check=False)

@@ -1,0 +1,69 @@
+"""Success means durable: contents before their names, names before the record, a token before every record file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults import durability
+from tests.faults.durability import Disk
+from tests.faults.lab import Laboratory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
+
+COMMANDS = (
+    "import-layer", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item", "layer-item",
+    "delete-image", "create-container", "delete-container", "set-names", "load", "wipe",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["overlay", "vfs"])
+def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """One for each driver."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    work = tmp_path_factory.mktemp("durable")
+    yield Laboratory(str(work), request.param)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, command: str) -> None:
+    """Nothing gets its name before its bytes are on the disk, and no record is saved before all it tells of."""
+    words, environment, graph = laboratory.command(command)
+    trace = os.path.join(laboratory.work, "trace")
+
+    durability.traced(words, environment, trace)
+
+    assert durability.judge(trace, graph) == []
+
+
+def test_the_model_knows_what_is_missing() -> None:
+    """Each step that is left out is told: the sync of a file, of a directory, of a new directory, and the token."""
+    steps = [
+        ("written", "/g/l/layers.lock"),
+        ("added", "/g/l"),
+        ("synced", "/g"),
+        ("added", "/g/l/.tmp-1"),
+        ("written", "/g/l/.tmp-1"),
+        ("synced", "/g/l/.tmp-1"),
+        ("renamed", "/g/l/.tmp-1", "/g/l/layers.json"),
+        ("synced", "/g/l"),
+    ]
+
+    def wrong(left_out: int) -> list[str]:
+        disk = Disk("/g")
+        for number, (call, *paths) in enumerate(steps):
+            if number != left_out:
+                getattr(disk, call)(*paths)
+        disk.check("in the end")
+        return disk.wrong
+
+    assert wrong(-1) == []
+    assert all(wrong(number) for number in (0, 2, 5, 7))

@@ -1,0 +1,69 @@
+"""A system call that fails, or is the last: the store is the old one or the new one, and everything goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.commands import COMMANDS
+from tests.faults.lab import Case, Laboratory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
+
+SEED = 20261129
+SHARE = 1
+"""How many faults of each command are tried here; `make faults` tries all."""
+
+
+@pytest.fixture(scope="module", params=["overlay", "vfs"])
+def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """One for each driver."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    work: Path = tmp_path_factory.mktemp("faults")
+    yield Laboratory(str(work), request.param)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_sample_of_faults(laboratory: Laboratory, command: str) -> None:
+    """Whatever is hit: a sentence, the old store or the new one, the command works again, and gc leaves nothing."""
+    cases = laboratory.cases(command)
+    choice = random.Random(f"{SEED} {laboratory.driver} {command} {os.environ.get('FAULTS_SEED', '')}")
+
+    wrong = {str(case): said for case in choice.sample(cases, SHARE) if (said := laboratory.trial(case))}
+
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "fault"),
+    [
+        ("import-layer", "rename", "SIGKILL"),
+        ("import-layer", "fsync", "EIO"),
+        ("create-container", "fsync", "EIO"),
+        ("set-item", "rename", "ENOSPC"),
+        ("set-item", "rename", "SIGKILL"),
+        ("container-item", "rename", "SIGKILL"),
+        ("delete-image", "rename", "SIGKILL"),
+        ("load", "rename", "SIGKILL"),
+        ("load", "rename", "ENOSPC"),
+    ],
+)
+def test_each_step_that_makes_something_visible(laboratory: Laboratory, command: str, call: str, fault: str) -> None:
+    """All steps between which there once was something half: names that block, records without trees, lost digests."""
+    numbers = {case.number for case in laboratory.cases(command) if case.call == call}
+    assert numbers
+    cases = [Case(laboratory.driver, command, call, number, fault) for number in sorted(numbers)]
+
+    wrong = {str(case): said for case in cases if (said := laboratory.trial(case))}
+
+    assert not wrong

@@ -1,0 +1,95 @@
+"""What a killed process leaves beside the trees of overlay: found, and gone with the next collection."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import make_tar, regular
+from tests.conftest import Runner, RunnerMaker, StoreRoots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("needs_root")
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> StoreRoots:
+    """Roots of an overlay store."""
+    return StoreRoots(str(tmp_path / "graph"), str(tmp_path / "run"), "overlay")
+
+
+@pytest.fixture
+def run(roots: StoreRoots, run_on: RunnerMaker) -> Runner:
+    """A store with a layer and its child."""
+    runner = run_on(roots)
+    runner("import-layer", "--id", "below", stdin=make_tar(regular("f"))).ok()
+    runner("import-layer", "--id", "child", "below", stdin=make_tar(regular("g"))).ok()
+    return runner
+
+
+def links(roots: StoreRoots) -> dict[str, str]:
+    """The short links and where they lead."""
+    folder = os.path.join(roots.graph, "overlay", "l")
+    return {name: os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)}
+
+
+def test_a_link_to_nothing_goes(run: Runner, roots: StoreRoots) -> None:
+    """Collection removes short links whose layer is gone, and keeps those in use; check finds nothing then."""
+    before = links(roots)
+    os.symlink("../gone/diff", os.path.join(roots.graph, "overlay", "l", "A" * 26))
+
+    assert "A" * 26 in run("gc", "--dry-run").ok().stdout
+    assert len(links(roots)) == len(before) + 1
+    run("gc").ok()
+
+    assert links(roots) == before
+    run("check").ok()
+    run("diff", "child").ok()
+
+
+def test_a_link_goes_with_the_layer_that_a_dead_process_was_removing(run: Runner, roots: StoreRoots) -> None:
+    """The next writer, whatever it does, deletes the tree that was moved aside, and the link that led to it."""
+    home = os.path.join(roots.graph, "overlay")
+    with open(os.path.join(home, "child", "link"), encoding="ascii") as file:
+        name = file.read()
+    run("delete-layer", "child").ok()
+    os.makedirs(os.path.join(home, "tempdirs", "temp-dir-1", "0-child", "diff"))
+    with open(os.path.join(home, "tempdirs", "temp-dir-1", "0-child", "link"), "w", encoding="ascii") as file:
+        file.write(name)
+    os.symlink("../child/diff", os.path.join(home, "l", name))
+
+    run("create-layer", "--id", "next").ok()
+
+    assert name not in links(roots)
+    assert len(links(roots)) == 2
+
+
+@pytest.mark.parametrize("place", ["overlay", "overlay/below", "overlay-layers/below", "overlay-images/image"])
+def test_a_file_that_never_got_its_name_goes(run: Runner, roots: StoreRoots, place: str) -> None:
+    """Wherever files are renamed into place, also beside the data items of what is there."""
+    run("set-layer-data", "below", "item", stdin=b"data").ok()
+    run("create-image", "--id", "image", "below").ok()
+    run("set-image-data", "image", "item", stdin=b"data").ok()
+    path = os.path.join(roots.graph, place, ".tmp-item123")
+    with open(path, "wb"):
+        pass
+
+    run("gc").ok()
+
+    assert not os.path.exists(path)
+    assert run("get-layer-data", "below", "item").ok().output == b"data"
+    assert run("get-image-data", "image", "item").ok().output == b"data"
+
+
+def test_wipe_leaves_no_link(run: Runner, roots: StoreRoots) -> None:
+    """Nor any that led to nothing before."""
+    os.symlink("../gone/diff", os.path.join(roots.graph, "overlay", "l", "A" * 26))
+
+    run("wipe").ok()
+
+    assert links(roots) == {}
+    run("check").ok()
