@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import stat
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
@@ -152,15 +153,19 @@ class Directories:
         return os.stat(self._root)
 
     def attributes(self, path: bytes) -> dict[bytes, bytes]:
-        """The extended attributes of anything; no link is followed.
+        """The extended attributes of a directory or a regular file, by its descriptor: there may be no /proc here.
 
         Raises:
             OSError: they cannot be read.
         """
         folder, _, name = path.rpartition(b"/")
-        place = b"/proc/self/fd/%d/%b" % (self.descriptor(folder), name or b".")
-        names = os.listxattr(place, follow_symlinks=False)
-        return {os.fsencode(each): os.getxattr(place, each, follow_symlinks=False) for each in names}
+        if not path or stat.S_ISDIR(self.status(folder, name).st_mode):
+            return _attributes(self.attributes_of(path))
+        fd = self.open_file(folder, name)
+        try:
+            return _attributes(fd)
+        finally:
+            os.close(fd)
 
     def attribute(self, path: bytes, name: str) -> bytes:
         """An extended attribute of a directory.
@@ -205,6 +210,10 @@ class Directories:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _attributes(target: int | str) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.getxattr(target, name) for name in os.listxattr(target)}
 
 
 def open_quietly(name: bytes | str, flags: int, directory: int | None = None) -> int:

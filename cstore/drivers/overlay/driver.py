@@ -278,7 +278,7 @@ class OverlayDriver:
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`. A short link goes with the layer that it led to."""
-        from cstore.drivers.overlay.lower import drop_links_of_staged
+        from cstore.drivers.overlay.leftovers import drop_links_of_staged
 
         for home in self._homes.writable:
             drop_links_of_staged(home, self._staging(home).stale())
@@ -286,7 +286,7 @@ class OverlayDriver:
 
     def debris(self) -> list[str]:
         """See `Driver.debris`."""
-        from cstore.drivers.overlay.lower import unfinished_files
+        from cstore.drivers.overlay.leftovers import unfinished_files
 
         return unfinished_files(self._homes.writable)
 

@@ -18,7 +18,6 @@ from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
-from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
 from cstore.layout import COMPOSEFS_IMAGE
@@ -177,7 +176,7 @@ class Homes:
         """
         found: set[str] = set()
         for home in self.writable:
-            found.update(_layers_in(home))
+            found.update(layers_in(home))
         return sorted(found)
 
     def behind(self, name: str) -> Place | None:
@@ -215,7 +214,7 @@ class Homes:
 
     def _linked(self, name: str) -> Iterator[Place]:
         for home in self:
-            for layer in _layers_in(home):
+            for layer in layers_in(home):
                 place = Place(home, layer, home != self.own)
                 if link_of(place) == name:
                     yield place
@@ -311,41 +310,6 @@ def _make_folder(home: str) -> None:
             os.close(fd)
 
 
-def unfinished_files(homes: Sequence[str]) -> list[str]:
-    """Temporary files of homes that never got their names: their own, and those in the directories of layers."""
-    layers = (os.path.join(home, layer) for home in homes for layer in _layers_in(home))
-    folders = [*homes, *layers]
-    paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
-    return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(TEMPORARY_PREFIX)
-
-
-def _names_in(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
-def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
-    """Remove the short links of layers that were moved to staging directories, if nothing took their place."""
-    for place in [Place(staged, name) for staged in directories for name in _names_in(staged)]:
-        with suppress(OSError, CstoreError):
-            link = place.link
-            if link:
-                _drop_dangling(home, link)
-
-
-def _drop_dangling(home: str, link: str) -> None:
-    with within.parent_of(home, f"l/{link}") as (folder, name):
-        parts = os.readlink(name, dir_fd=folder).split("/")
-        if len(parts) == 3 and not os.path.lexists(os.path.join(home, parts[1])):
-            os.unlink(name, dir_fd=folder)
-
-
 def mend_links(homes: Homes, place: Place) -> None:
     """Make what is missing of the short links between a layer and its ancestors. Only links of own homes are made.
 
@@ -384,7 +348,12 @@ def links_to(place: Place) -> Iterator[str]:
                 yield name
 
 
-def _layers_in(home: str) -> list[str]:
+def layers_in(home: str) -> list[str]:
+    """The names of the directories of layers in a home, unsorted; none if there is no home.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
     try:
         with os.scandir(home) as entries:
             return [

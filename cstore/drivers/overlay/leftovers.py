@@ -1,0 +1,50 @@
+"""What writers of layers left unfinished in the homes: temporary files, and short links that lead to nothing."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.drivers.overlay.lower import Place, layers_in
+from cstore.errors import CstoreError
+from cstore.fs import within
+from cstore.fs.atomic import TEMPORARY_PREFIX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def unfinished_files(homes: Sequence[str]) -> list[str]:
+    """Temporary files of homes that never got their names: their own, and those in the directories of layers."""
+    layers = (os.path.join(home, layer) for home in homes for layer in layers_in(home))
+    folders = [*homes, *layers]
+    paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
+    return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(TEMPORARY_PREFIX)
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
+    """Remove the short links of layers that were moved to staging directories, if nothing took their place."""
+    for place in [Place(staged, name) for staged in directories for name in _names_in(staged)]:
+        with suppress(OSError, CstoreError):
+            link = place.link
+            if link:
+                _drop_dangling(home, link)
+
+
+def _drop_dangling(home: str, link: str) -> None:
+    with within.parent_of(home, f"l/{link}") as (folder, name):
+        parts = os.readlink(name, dir_fd=folder).split("/")
+        if len(parts) == 3 and not os.path.lexists(os.path.join(home, parts[1])):
+            os.unlink(name, dir_fd=folder)
