@@ -29,6 +29,7 @@ PREPARED = {
     "cstore create-layer --name app base": "cstore delete-layer app",
     "import-layer": "cstore delete-layer app base",
     "create-image": "cstore delete web debian",
+    "tar -C root": "mkdir root && tar -C root -xzf rootfs.tar.gz",
     "delete-image": "cstore delete-container web old-container",
     "create-container": "cstore delete-container web",
     "applydiff-using-staging-dir": "cstore wipe; sed -i s/vfs/overlay/ storage.conf; cstore create-layer --name app",

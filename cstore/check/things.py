@@ -7,7 +7,7 @@ import os
 from cstore.check.findings import Finding, of_store
 from cstore.errors import ForeignThing
 from cstore.fs import within
-from cstore.ids import flaw_of_part
+from cstore.ids import flaw_of_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _folders(census: Census) -> Iterator[tuple[str, str]]:
         yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
     yield layout.layers, "tmp"
     for layer in census.layers.ids():
-        if not flaw_of_part(layer):
+        if not flaw_of_id(layer):
             yield layout.layers, layer
             yield from ((home, layer) for home in homes)
             yield from ((home, f"{folder}/{layer}") for home in homes for folder in ("dir", "subvolumes"))
@@ -44,7 +44,7 @@ def _folders(census: Census) -> Iterator[tuple[str, str]]:
     for top, items in ((layout.images, census.images.ids()), (layout.containers, census.containers.ids())):
         run = os.path.join(layout.run_root, os.path.basename(top))
         for item in items:
-            if not flaw_of_part(item):
+            if not flaw_of_id(item):
                 yield from ((place, name) for place in (top, run) for name in (item, f"{item}/userdata"))
 
 

@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import ContainerOccupied
+from cstore.ids import flaw_of_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def refuse_occupied(context: Context, container: Container) -> None:
     """
     from cstore.store.makers import stop_command
 
+    if flaw_of_part(container.layer):
+        return  # such a layer has no directory that anybody could be in
     found = next(_occupants(context, container.layer), None)
     if found is not None:
         pid, how = found

@@ -258,11 +258,15 @@ def test_a_mount_that_nobody_would_see_is_refused(user: User, driver: str) -> No
     assert user.cstore("unshare", *user.program, "mount", "base").ok().lines[0].endswith("/merged")
 
 
-def test_a_store_is_found_again_with_its_driver(user: User) -> None:
-    """What was made with vfs stays vfs, though overlay would be chosen for a new store."""
+def test_a_store_of_vfs_is_not_passed_over_in_silence(user: User) -> None:
+    """Podman would choose overlay beside it: so does cstore, and says how to reach the store that is there."""
     user.cstore("import-layer", "-s", "vfs", "--name", "base", stdin=BASE).ok()
-    assert "Driver Name: vfs" in user.cstore("status").ok().stderr.splitlines()
-    assert user.cstore("exists", "base").code == 0
+
+    done = user.cstore("status").ok()
+
+    assert "Driver Name: overlay" in done.stderr.splitlines()
+    assert "holds a store of vfs" in done.stderr
+    assert user.cstore("exists", "-s", "vfs", "base").code == 0
     assert not os.path.exists(os.path.join(user.graph, "overlay"))
 
 
