@@ -134,7 +134,7 @@ def test_killed_and_undone(name: str, fresh: Maker, originals: Maker, tmp_path: 
             if not case.flaw:
                 assert (step, undo(specimen.open().context, case.id).left) == (step, ())
         changed = (path for path in differences(before, facts(specimen)) if "/.tmp-" not in path)
-        assert (step, {path for path in changed if "/cstore-staging" not in path}) == (step, set())  # which are for gc
+        assert (step, {path for path in changed if not path.startswith("cstore-staging")}) == (step, set())  # for gc
         with open(specimen.records("images"), "rb") as file:
             assert file.read() == raw
 
@@ -262,7 +262,8 @@ def test_a_hostile_journal(where: str, fresh: Maker, tmp_path: Path) -> None:
 
     undone = undo(specimen.open().context, case)
 
-    assert [sentence.rpartition(": ")[2] for sentence in undone.left] == ["it was not in this store"]
+    (sentence,) = undone.left
+    assert sentence.endswith(("it was not in this store", "/door is a symbolic link, and should be a directory"))
     assert os.listdir(outside) == []
     assert not os.path.lexists(target)
 
