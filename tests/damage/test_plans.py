@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from cstore.store.container_creation import NewContainer
 from cstore.store.quarantine import cases, keeping, undo
 from tests.builders import make_tar, regular
 from tests.damage.healing import differences, facts, records, repair
-from tests.damage.specimen import BASE, CONTAINER, IMAGE, TOP, Specimen, put
+from tests.damage.specimen import BASE, CONTAINER, IMAGE, MIDDLE, TOP, Specimen, put
 from tests.damage.test_repairing import do, serious
 
 if TYPE_CHECKING:
@@ -312,3 +313,34 @@ def test_an_image_with_what_is_no_digest(field: str, fresh: Maker) -> None:
     assert (result.healed, repair(specimen).case) == (True, "")
     assert after[IMAGE]["digest"] == before[IMAGE]["digest"]
     assert {**after[IMAGE], field: None} == {**before[IMAGE], field: None}
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+@pytest.mark.parametrize(("layer", "parent"), [(MIDDLE, ""), (TOP, BASE)])
+def test_a_record_with_a_wrong_parent(driver: str, layer: str, parent: str, fresh: Maker) -> None:
+    """The layers are sound, and stay as they are: the record is mended, by what the image's config says."""
+    specimen = fresh(driver)
+    before = facts(specimen)
+    specimen.edit("layers", lambda rows: [{**row, "parent": parent} if row["id"] == layer else row for row in rows])
+
+    result = repair(specimen)
+
+    assert ([step.action for step in result.done], result.healed) == ([Action.SET_PARENT], True)
+    assert differences(before, facts(specimen)) == set()
+    assert repair(specimen).case == ""
+
+
+def test_a_sound_tree_is_left_alone_whatever_its_record_says(fresh: Maker) -> None:
+    """No image tells who the parent is; but what the layer's archive does not have is just what the base has."""
+    specimen = fresh("vfs")
+    specimen.open().containers.delete(CONTAINER)
+    for image in records(specimen)["images"]:
+        shutil.rmtree(specimen.beside("images", image))
+    specimen.edit("images", lambda _: [])
+    specimen.edit("layers", lambda rows: [{**row, "parent": ""} if row["id"] == MIDDLE else row for row in rows])
+    before = sorted(os.listdir(specimen.tree(MIDDLE)))
+
+    result = repair(specimen)
+
+    assert (result.healed, result.case) == (False, "")
+    assert sorted(os.listdir(specimen.tree(MIDDLE))) == before
