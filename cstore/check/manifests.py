@@ -93,7 +93,7 @@ class _Look:
             return
         for top in filter(None, dict.fromkeys((self._image.layer, *self._image.mapped_layers))):
             recorded = self._diff_ids(top)
-            if recorded is not None and not _fit(named, recorded):
+            if recorded is not None and not fit(named, recorded):
                 sentence = f"its config names {len(named)} layers by digest, and layer {top} is made of others"
                 yield self._finding("image-layers-differ", sentence, part=top, layer=top, config=named, found=recorded)
         if named and not self._image.layer:
@@ -108,7 +108,7 @@ class _Look:
         return [found[0].diff_digest for found in reversed(records) if found]
 
 
-def _fit(named: list[str], recorded: list[str]) -> bool:
+def fit(named: list[str], recorded: list[str]) -> bool:
     """Whether these can be the same layers. One whose digest nobody recorded may be any; so may an empty one more."""
     return len(named) == len(recorded) and all(
         not found or found == wanted for wanted, found in zip(named, recorded, strict=True)

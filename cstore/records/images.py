@@ -47,6 +47,14 @@ def with_digest(image: Image) -> Image:
     return image.with_(digest=found[0]) if found else image
 
 
+def with_valid_digests(image: Image) -> Image:
+    """Leave out every digest for which an image would be found, and that is none."""
+    keys = image.data_digests.items()
+    data = {key: text for key, text in keys if not key.startswith(MANIFEST) or _is_digest(text)}
+    own = image.digest if _is_digest(image.digest) else ""
+    return with_digest(image.with_(digest=own, data_digests=data))
+
+
 def with_names(image: Image, names: tuple[str, ...]) -> Image:
     """Give an image other names: each is pushed to the front of the history in turn (semantics 9)."""
     history = tuple(dict.fromkeys((*reversed(names), *image.names_history)))

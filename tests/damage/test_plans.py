@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ from cstore.check.repair import RepairOptions, repair_store
 from cstore.check.repair.plan import Action
 from cstore.errors import NotAgreed
 from cstore.store import NewLayer
+from cstore.store.container_creation import NewContainer
 from cstore.store.quarantine import cases, keeping, undo
 from tests.builders import make_tar, regular
 from tests.damage.healing import differences, facts, records, repair
-from tests.damage.specimen import BASE, CONTAINER, IMAGE, TOP, Specimen, put
+from tests.damage.specimen import BASE, CONTAINER, IMAGE, MIDDLE, TOP, Specimen, put
 from tests.damage.test_repairing import do, serious
 
 if TYPE_CHECKING:
@@ -272,3 +274,73 @@ def test_a_case_of_version_0_1_is_undone(tmp_path: Path) -> None:
         assert [(row["id"], row["image"]) for row in json.load(file)] == [(CONTAINER, "9" * 64)]
     assert "records-damaged" in serious(specimen)
     assert not os.path.exists(os.path.dirname(journal))
+
+
+@pytest.mark.parametrize(
+    ("kind", "indent"), [("layers", None), ("images", None), ("containers", None), ("layers", 2), ("images", 2)]
+)
+def test_records_behind_one_that_is_broken(kind: str, indent: int | None, fresh: Maker) -> None:
+    """Nothing is wrong with them, and not a field of theirs is lost: names, which nothing else tells, least of all."""
+    specimen = fresh("overlay")
+    if kind == "containers":
+        specimen.open().containers.create(NewContainer(id="9" * 64, image=IMAGE, names=("other",)))
+    with open(specimen.records(kind), encoding="utf-8") as file:
+        rows = json.load(file)
+    before = {row["id"]: row for row in rows[1:]}
+    text = json.dumps([{**rows[0], "flags": {"odd": "ODD"}}, *rows[1:]], indent=indent, separators=(",", ":"))
+    with open(specimen.records(kind), "w", encoding="utf-8") as file:
+        file.write(text.replace('"ODD"', "nul"))
+
+    plan = (result := repair(specimen)).plans[0]
+
+    after = records(specimen)[kind]
+    assert f"with {len(before)} records that can be read and 1 made again" in plan.steps[0].what
+    assert (result.healed, {identifier: after.get(identifier) for identifier in before}) == (True, before)
+    assert rows[0]["id"] in after
+
+
+@pytest.mark.parametrize("field", ["digest", "big-data-digests"])
+def test_an_image_with_what_is_no_digest(field: str, fresh: Maker) -> None:
+    """No Go tool loads such a file. It is written without that, once, and the image keeps all else."""
+    specimen = fresh("vfs")
+    before = records(specimen)["images"]
+    wrong = {"digest": "none", "big-data-digests": {"manifest": "none"}}[field]
+    specimen.edit("images", lambda rows: [{**row, field: wrong} if row["id"] == IMAGE else row for row in rows])
+
+    result = repair(specimen)
+
+    after = records(specimen)["images"]
+    assert (result.healed, repair(specimen).case) == (True, "")
+    assert after[IMAGE]["digest"] == before[IMAGE]["digest"]
+    assert {**after[IMAGE], field: None} == {**before[IMAGE], field: None}
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+@pytest.mark.parametrize(("layer", "parent"), [(MIDDLE, ""), (TOP, BASE)])
+def test_a_record_with_a_wrong_parent(driver: str, layer: str, parent: str, fresh: Maker) -> None:
+    """The layers are sound, and stay as they are: the record is mended, by what the image's config says."""
+    specimen = fresh(driver)
+    before = facts(specimen)
+    specimen.edit("layers", lambda rows: [{**row, "parent": parent} if row["id"] == layer else row for row in rows])
+
+    result = repair(specimen)
+
+    assert ([step.action for step in result.done], result.healed) == ([Action.SET_PARENT], True)
+    assert differences(before, facts(specimen)) == set()
+    assert repair(specimen).case == ""
+
+
+def test_a_sound_tree_is_left_alone_whatever_its_record_says(fresh: Maker) -> None:
+    """No image tells who the parent is; but what the layer's archive does not have is just what the base has."""
+    specimen = fresh("vfs")
+    specimen.open().containers.delete(CONTAINER)
+    for image in records(specimen)["images"]:
+        shutil.rmtree(specimen.beside("images", image))
+    specimen.edit("images", lambda _: [])
+    specimen.edit("layers", lambda rows: [{**row, "parent": ""} if row["id"] == MIDDLE else row for row in rows])
+    before = sorted(os.listdir(specimen.tree(MIDDLE)))
+
+    result = repair(specimen)
+
+    assert (result.healed, result.case) == (False, "")
+    assert sorted(os.listdir(specimen.tree(MIDDLE))) == before

@@ -85,6 +85,9 @@ def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         reason = f"it is the own layer of container {container}, and what is in it is that container's work"
         yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
         return
+    if misplaced := _misplaced(patient, layer):
+        yield Hopeless(finding.subject, finding.sentence, misplaced, finding.remedy.sentence)
+        return
     if finding.evidence.get("type") in _DEVICES and in_user_namespace():
         reason = "it is a device, which nobody but the host's root can make; a layer made anew here would lack it too"
         yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
@@ -133,6 +136,8 @@ def _doubt(patient: Patient, layer: str) -> str:
     """
     if any(container.layer == layer for container in patient.census.containers):
         return "it is a container's own layer, and what is in it is that container's work"
+    if misplaced := _misplaced(patient, layer):
+        return misplaced
     chain = patient.census.chain(layer) if patient.census.inspector.whole else [layer]
     for each in chain:
         record, read_only = patient.census.all_layers.get(each, (None, False))
@@ -142,6 +147,23 @@ def _doubt(patient: Patient, layer: str) -> str:
         if record is None or facts is None or facts.digest != record.diff_digest:
             who = "its own archive" if each == layer else f"the archive of layer {each}, beneath it,"
             return f"{who} cannot be put together, so nobody can tell what should be there"
+    return ""
+
+
+def _misplaced(patient: Patient, layer: str) -> str:
+    """Say that a record names another parent than the store tells of; "" if none does.
+
+    Where a directory holds all that is beneath, too, what is sound would seem to be damaged then.
+    """
+    if not patient.census.inspector.whole:
+        return ""
+    for each in patient.census.chain(layer):
+        record, _ = patient.census.all_layers.get(each, (None, False))
+        told, _ = patient.census.all_layers.get(patient.true_parent(each) or "", (None, False))
+        named, _ = patient.census.all_layers.get(record.parent if record else "", (None, False))
+        if record and told and told.id != record.parent and (not named or named.diff_digest != told.diff_digest):
+            who = record.parent or "nothing"
+            return f"the record of layer {each} names {who} as its parent, and all else tells of {told.id}"
     return ""
 
 

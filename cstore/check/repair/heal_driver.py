@@ -51,7 +51,10 @@ def _make_links(layer: str, shop: Workshop) -> None:
     for path in shop.mender.wrong_links(layer):
         shop.keeper.keep(path, _WHY)
     for path in shop.mender.mend_links(layer):
-        shop.keeper.succeed(path, _WHY)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shop.keeper.made_folder(path, _WHY)  # that of all short links
+        else:
+            shop.keeper.succeed(path, _WHY)
 
 
 def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:

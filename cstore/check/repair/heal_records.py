@@ -6,8 +6,9 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore.check.findings import Subject
+from cstore.check.manifests import fit
 from cstore.check.repair.container_records import writable_layers
-from cstore.check.repair.family import find_parent
 from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
@@ -191,26 +192,23 @@ def wrong_parent(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
     if parent and any(one.record.id == parent for one in patient.rebuilding.made[Shelf.LAYERS]):
         yield from lost_record(patient, finding)
         return
-    told = true_parent(patient, layer)
+    told = patient.true_parent(layer)
     if told is None or told == parent or (told and told not in patient.census.all_layers):
         yield _give_up(finding, "its parent is gone" if told else "nothing in the store tells what its parent was")
         return
+    yield _parent_again(patient, finding, layer, told)
 
+
+def _parent_again(patient: Patient, finding: Finding, layer: str, told: str) -> Step:
     record = patient.census.layers.get(layer)
 
     def set_parent(found: Layer) -> Layer:
         return found.with_(parent=told) if record and found.parent == record.parent else found
 
     act = partial(_change, Shelf.LAYERS, layer, set_parent)
-    yield _step(
-        finding, Action.SET_PARENT, f"name {told or 'nothing'} as its parent", "config, driver or ID tell so", act,
-    )  # fmt: skip
-
-
-def true_parent(patient: Patient, layer: str) -> str | None:
-    """Who a layer's parent is, by whatever tells but its record; None if nothing does."""
-    containers: dict[str, Container | None] = {one.layer: one for one in patient.census.containers}
-    return find_parent(patient.survivors, layer, containers)
+    what = f"name {told or 'nothing'} as the parent of layer {layer}"
+    evidence = "config, driver or ID tell so"
+    return Step(Action.SET_PARENT, Subject("layer", layer), what, finding.sentence, evidence, act)
 
 
 def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
@@ -287,7 +285,10 @@ def image_layers(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
     layers = {identifier: layer for identifier, (layer, _) in patient.census.all_layers.items()}
     top = top_layer(files.diff_ids, layers) if files else ""
     if not top:
-        yield _give_up(finding, "no layer in the store fits the config")
+        steps = list(_parents_again(patient, finding))
+        yield from steps
+        if not steps:
+            yield _give_up(finding, "no layer in the store fits the config")
         return
 
     record = patient.census.images.get(image)
@@ -303,6 +304,23 @@ def image_layers(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless
         finding, Action.SET_LAYER, f"name {top} as its top layer",
         "its layers have the digests that the config names", act,
     )  # fmt: skip
+
+
+def _parents_again(patient: Patient, finding: Finding) -> Iterator[Step]:
+    """The parents that the store tells of, where records name others, if the layers are those of the config then."""
+    layer, known = str(finding.evidence["layer"]), patient.census.all_layers
+    wrong: list[tuple[str, str]] = []
+    chain: dict[str, str] = {}
+    while layer in known and layer not in chain:
+        record, read_only = known[layer]
+        chain[layer], parent = record.diff_digest, patient.true_parent(layer)
+        if parent is None or parent == record.parent or read_only:
+            parent = record.parent
+        else:
+            wrong.append((layer, parent))
+        layer = parent
+    if not layer and fit(list(finding.evidence["config"]), list(chain.values())[::-1]):
+        yield from (_parent_again(patient, finding, *one) for one in wrong)
 
 
 HEALERS = {

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.census import Census
+from cstore.check.repair.family import find_parent
 from cstore.check.repair.heal_record_files import Rebuilding
 from cstore.check.repair.layer_records import LayerRecords
 from cstore.check.repair.survivors import Survivors
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from cstore.check.repair.plan import Step
     from cstore.check.repair.sources import Sources
+    from cstore.records.model import Container
     from cstore.store.context import Context
 
 
@@ -34,6 +36,7 @@ class Patient:
         self.context, self.sources, self.names, self.remove = context, sources, names, remove
         self.remakes: dict[str, Step | str] = {}
         """Of layers that have to be made anew: how, or why that cannot be."""
+        self._parents: dict[str, str | None] = {}
 
     @cached_property
     def census(self) -> Census:
@@ -49,6 +52,13 @@ class Patient:
     def rebuilding(self) -> Rebuilding:
         """The lost records that can be made again."""
         return Rebuilding(self.survivors, self.names)
+
+    def true_parent(self, layer: str) -> str | None:
+        """Who a layer's parent is, by whatever tells but its record; None if nothing does."""
+        if layer not in self._parents:
+            containers: dict[str, Container | None] = {one.layer: one for one in self.census.containers}
+            self._parents[layer] = find_parent(self.survivors, layer, containers)
+        return self._parents[layer]
 
     def contents(self, layer: str) -> dict[str, Any]:
         """What a record should say of a layer's archive, as the store itself tells."""

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from cstore.errors import CstoreError
 from cstore.records import codec, lenient
+from cstore.records.images import flaw, with_valid_digests
+from cstore.records.model import Image
 from cstore.records.snapshot import read_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cstore.records.model import Record
 
 
+_SEAM = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*(?=\{[ \t\r\n]*"id"[ \t\r\n]*:)')
+"""Where one record ends and the next begins, as every writer has it; within a text its quotes would be escaped."""
+
+
 def sound_records(path: str, kind: type[Record]) -> list[tuple[Any, bytes]]:
-    """Read every record of a file that is sound, each with its own bytes, in their order."""
+    """Read every record of a file that is sound, each with its own bytes, in their order; also those behind a break.
+
+    Of an image, what should be a digest and is none is left out: no Go tool loads a file that has it.
+    """
     try:
         data, _ = read_file(path)
     except CstoreError:
         return []
     found: list[tuple[Any, bytes]] = []
-    for element in lenient.scan(data).elements:
+    for raw in _elements(data):
         try:
-            found.append((codec.decode_one(kind, element.raw), element.raw))
+            record: Any = codec.decode_one(kind, raw)
         except ValueError:
             continue
+        if isinstance(record, Image) and flaw(record):
+            valid = with_valid_digests(record)
+            record, raw = valid, codec.rewrite(raw, record, valid)  # noqa: PLW2901  - the pair that belongs together
+        found.append((record, raw))
     return found
+
+
+def _elements(data: bytes) -> Iterator[bytes]:
+    """Cut a file into what may be its records."""
+    scan = lenient.scan(data)
+    yield from (element.raw for element in scan.elements)
+    if scan.flaw is None:
+        return
+    last = scan.elements[-1] if scan.elements else None
+    _, *pieces = _SEAM.split(data[last.offset + len(last.raw) if last else 0 :])  # the first one is broken
+    if pieces:
+        pieces[-1] = pieces[-1].rstrip().removesuffix(b"]").rstrip().removesuffix(b"}")
+    yield from (piece + b"}" for piece in pieces)

@@ -12,6 +12,7 @@ from cstore.drivers.mending import open_mender
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.records import bigdata
+from cstore.records.section import make_directory
 from cstore.store.context import driver_place
 from cstore.store.places import Shelf
 from cstore.store.session import writing
@@ -106,6 +107,9 @@ class Workshop:
     def item(self, directory: str, key: str, data: bytes, noun: str) -> None:
         """Put a data item in the place of what is there, which goes into quarantine. Call it with the locks held."""
         path = os.path.join(directory, bigdata.file_name(key, noun))
+        if not os.path.lexists(directory):
+            make_directory(directory, sync=self.context.sync)
+            self.keeper.made_folder(directory, "it was missing")
         self.keeper.keep_old(path, "it was damaged", sha256(data).hexdigest())
         bigdata.write_item(directory, key, data, noun=noun, sync=self.context.sync)
 

@@ -104,6 +104,8 @@ class OverlayMender:
                 write_link_file(place)
                 made.append(os.path.join(place.path, "link"))
             short = os.path.join(place.home, "l", place.link)
+            if not os.path.lexists(folder := os.path.dirname(short)):
+                made.append(folder)  # as the link is made
             if not os.path.islink(short) or os.readlink(short) != f"../{layer}/diff":
                 make_link(place, place.link)
                 made.append(short)

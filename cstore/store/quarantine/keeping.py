@@ -32,6 +32,8 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 _BLOCK = 1 << 20
 TREE = "tree "
 """How the mark of a tree begins."""
+FOLDER = "folder "
+"""How the mark of a directory begins that was made for other things to be put into, and goes only when it is empty."""
 
 
 @contextmanager
@@ -205,7 +207,17 @@ class Keeper:
         Raises:
             OSError: there is nothing.
         """
-        where, mark = os.path.abspath(path), mark_of(path)
+        self._succeed(os.path.abspath(path), mark_of(path), why)
+
+    def made_folder(self, path: str, why: str = "") -> None:
+        """Note a directory that was made for other things to be put into; others may put theirs there, too.
+
+        Raises:
+            OSError: there is none.
+        """
+        self._succeed(os.path.abspath(path), folder_mark(path), why)
+
+    def _succeed(self, where: str, mark: str, why: str) -> None:
         number = self._without.get(where, -1)
         if number < 0:
             self._note(Kept(where, "", why, mark))
@@ -292,6 +304,15 @@ def tree_mark(path: str) -> str:
         OSError: there is none.
     """
     return f"{TREE}{os.lstat(path).st_ino}"  # the device may have another number after a reboot
+
+
+def folder_mark(path: str) -> str:
+    """Say which directory it is that was made for other things.
+
+    Raises:
+        OSError: there is none.
+    """
+    return f"{FOLDER}{os.lstat(path).st_ino}"
 
 
 def digest_of(path: str) -> str:

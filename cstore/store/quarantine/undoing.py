@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from cstore.records.codec import encode
 from cstore.records.table import Location
 from cstore.store.places import Shelf
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_empty
-from cstore.store.quarantine.keeping import TREE, digest_of, mark_of, quarantine_lock, tree_mark
+from cstore.store.quarantine.keeping import FOLDER, TREE, digest_of, folder_mark, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
 from cstore.store.way import require_way, way_to
 from cstore.values import Value
@@ -107,16 +108,31 @@ def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
                 return "something else is there now"
             remove_tree(source)
             return ""
+        if kept.successor.startswith(FOLDER):
+            return _give_way(kept.path) or _come_back(context, source, kept.path)
         if kept.successor.startswith(TREE) and (mounted := _mounted(writer)):
             return f"layer {mounted} is mounted; unmount it first"
         _exchange(context, source, kept.path)
         remove_tree(source)
         return ""
+    return _come_back(context, source, kept.path)
+
+
+def _come_back(context: Context, source: str, path: str) -> str:
     try:
-        make_directories(os.path.dirname(kept.path))
+        make_directories(os.path.dirname(path))
     except OSError as error:
-        raise SystemFailure("make the directory", os.path.dirname(kept.path), error) from None
-    _move(context, source, kept.path)
+        raise SystemFailure("make the directory", os.path.dirname(path), error) from None
+    _move(context, source, path)
+    return ""
+
+
+def _give_way(folder: str) -> str:
+    """Remove a directory that was made for other things; say why not, if it holds any."""
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        return "other things are in it by now" if error.errno == errno.ENOTEMPTY else os.strerror(error.errno or 0)
     return ""
 
 
@@ -125,6 +141,8 @@ def _take_away(kept: Kept) -> str:
     if os.path.lexists(kept.path):
         if not _is_successor(kept):
             return "something else is there now"
+        if kept.successor.startswith(FOLDER):
+            return _give_way(kept.path)
         remove_tree(kept.path)
     return ""
 
@@ -144,8 +162,11 @@ def _was_never_replaced(source: str, kept: Kept) -> bool:
     """
     if kept.successor.startswith(TREE):
         return tree_mark(source) == kept.successor
-    if os.path.samestat(os.lstat(source), os.lstat(kept.path)):
+    old, present = os.lstat(source), os.lstat(kept.path)
+    if os.path.samestat(old, present):
         return True
+    if old.st_size != present.st_size:
+        return False  # and nobody waits until a monster has been read
     return bool(found := digest_of(source)) and found == digest_of(kept.path)  # or a copy, where no second name can be
 
 
@@ -157,6 +178,8 @@ def _mounted(writer: Writer) -> str:
 
 def _is_successor(kept: Kept) -> bool:
     """Whether what is at the path is what was put there when the thing was taken out."""
+    if kept.successor.startswith(FOLDER):
+        return folder_mark(kept.path) == kept.successor
     return bool(kept.successor) and mark_of(kept.path) == kept.successor
 
 
