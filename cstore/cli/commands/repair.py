@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 @switch("--remove", help="Take out what cannot be healed, into quarantine.")
 @switch("--list", help="List what repairs have taken out or changed.")
 @text("--undo", metavar="CASE", help="Bring back what a repair has taken out, and records as they were.")
+@text(
+    "--search-time",
+    metavar="DURATION",
+    help="How long to look for the archive of each layer that has lost its tar-split (default 1m; 0: not at all).",
+)
 @json_option
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
@@ -57,6 +62,7 @@ def repair(session: Session, /, **wanted: Any) -> None:
 
 
 def _repair(session: Session, wanted: dict[str, Any]) -> None:
+    from cstore.check.durations import parse_duration
     from cstore.check.repair import RepairOptions, repair_store
     from cstore.cli.output import repairs
 
@@ -70,6 +76,8 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
         agree=asked.agree,
         told=asked.told,
     )
+    if wanted["search_time"]:
+        options = options.with_(search_time=parse_duration(wanted["search_time"]))
     store = session.open(Intent.CONTENT if options.dry_run else Intent.WRITE)
     result = repair_store(store.context, options)
     session.failed = session.failed or not result.healed
