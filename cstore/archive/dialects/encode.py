@@ -71,9 +71,10 @@ def _octal(value: int, width: int) -> bytes:
 
 def _spaced(value: int, width: int) -> bytes:
     """The same as libarchive does, with a space behind."""
-    if not 0 <= value < 8 ** (width - 2):
+    digits, end = (6, b" \0") if width == 8 else (width - 1, b" ")
+    if not 0 <= value < 8**digits:
         raise ValueError(f"{value} has no room")
-    return b"%0*o \0" % (width - 2, value) if width == 8 else b"%0*o " % (width - 1, value)
+    return b"%0*o%b" % (digits, value, end)
 
 
 def _block(
