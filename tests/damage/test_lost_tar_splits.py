@@ -5,10 +5,13 @@ Layers are made afresh by the programs themselves. What the search cannot know s
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 import subprocess
 import tarfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,7 @@ import pytest
 from cstore.archive.compression import Compression
 from cstore.archive.streams import HashingSink
 from cstore.store import NewLayer
-from tests.damage.healing import repair
+from tests.damage.healing import facts, repair
 from tests.damage.specimen import Specimen, put
 from tests.mounts import detach_all
 
@@ -133,3 +136,154 @@ def test_the_archive_of_python_is_found(form: int, store: Callable[[str], Specim
 
     assert repair(specimen).serious == []
     assert digest(specimen) == recorded(specimen)
+
+
+def podman_like(program: str, specimen: Specimen, *arguments: str, text: str = "") -> str:
+    """Run Buildah or Podman on the specimen's store."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    roots = ["--root", specimen.graph, "--runroot", specimen.run, "--storage-driver", specimen.driver]
+    done = subprocess.run([program, *roots, *arguments], check=True, capture_output=True, text=True, input=text)
+    return done.stdout.strip()
+
+
+def lose_all(specimen: Specimen) -> list[str]:
+    """Lose the tar-splits of all imported layers; give the layers."""
+    lost = [layer.id for layer in specimen.open().layers.list() if layer.diff_digest]
+    for layer in lost:
+        with suppress(FileNotFoundError):
+            os.unlink(specimen.tar_split(layer))
+    return lost
+
+
+def change(place: str) -> None:
+    """Change a mounted tree: files added, changed and removed, a directory emptied and filled again."""
+    shutil.rmtree(os.path.join(place, "etc/conf.d"))
+    os.unlink(os.path.join(place, "sbin"))
+    os.unlink(os.path.join(place, "bin/same"))
+    os.mkdir(os.path.join(place, "etc/conf.d"), 0o750)
+    for name in ("etc/conf.d/new", "etc/hosts", "srv/added"):
+        with open(os.path.join(place, name), "a", encoding="ascii") as file:
+            file.write(f"more in {name}\n" * 99)
+
+
+def test_layers_of_buildah_are_found(store: Callable[[str], Specimen], tree: str) -> None:
+    """A base layer, and one above it with whiteouts and an opaque directory, whose times are searched for."""
+    specimen = store("overlay")
+    first = podman_like("buildah", specimen, "from", "scratch")
+    podman_like("buildah", specimen, "copy", first, tree, "/")
+    podman_like("buildah", specimen, "commit", "--rm", first, "localhost/base")
+    second = podman_like("buildah", specimen, "from", "--pull-never", "localhost/base")
+    change(podman_like("buildah", specimen, "mount", second))
+    podman_like("buildah", specimen, "umount", second)
+    podman_like("buildah", specimen, "commit", "--rm", second, "localhost/app")
+    lost = lose_all(specimen)
+
+    result = repair(specimen)
+
+    assert len(lost) == 2
+    assert result.serious == []
+    assert [digest(specimen, layer) for layer in lost] == [recorded(specimen, layer) for layer in lost]
+
+
+def test_layers_of_podman_are_found(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+    """An imported root file system, and what a container has changed above it."""
+    specimen = store("overlay")
+    archive = tmp_path / "x.tar"
+    written_by("GNU tar, sorted", tree, archive)
+    podman_like("podman", specimen, "import", "--quiet", str(archive), "localhost/base")
+    container = podman_like("podman", specimen, "create", "localhost/base", "/bin/tool")
+    change(podman_like("podman", specimen, "mount", container))
+    podman_like("podman", specimen, "umount", container)
+    podman_like("podman", specimen, "commit", "--quiet", container, "localhost/app")
+    podman_like("podman", specimen, "rm", container)
+    lost = lose_all(specimen)
+
+    result = repair(specimen)
+
+    assert len(lost) == 2
+    assert result.serious == []
+    assert [digest(specimen, layer) for layer in lost] == [recorded(specimen, layer) for layer in lost]
+
+
+def test_layers_of_umoci_are_found(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+    """The first repacked layer has an entry for the root; the second one removes, with whiteouts of 1970."""
+    if shutil.which("umoci") is None:
+        pytest.skip("umoci is not installed")
+    layout = str(tmp_path / "layout")
+    subprocess.run(["umoci", "init", "--layout", layout], check=True, capture_output=True)
+    subprocess.run(["umoci", "new", "--image", f"{layout}:0"], check=True, capture_output=True)
+    for number, act in enumerate((lambda root: copy_into(tree, root), change)):
+        bundle = str(tmp_path / f"bundle{number}")
+        subprocess.run(["umoci", "unpack", "--image", f"{layout}:{number}", bundle], check=True, capture_output=True)
+        act(os.path.join(bundle, "rootfs"))
+        image = f"{layout}:{number + 1}"
+        subprocess.run(["umoci", "repack", "--image", image, bundle], check=True, capture_output=True)
+    specimen, parent = store("overlay"), ""
+    for number, archive in enumerate(layers_of(layout, "2")):
+        put(specimen.open(), NewLayer(id=str(number) * 64, parent=parent), archive, specimen.root)
+        parent = str(number) * 64
+    lost = lose_all(specimen)
+
+    result = repair(specimen)
+
+    assert len(lost) == 2
+    assert result.serious == []
+    assert [digest(specimen, layer) for layer in lost] == [recorded(specimen, layer) for layer in lost]
+
+
+def copy_into(tree: str, root: str) -> None:
+    """Copy a tree with everything that belongs to its files."""
+    subprocess.run(["cp", "-a", tree + "/.", root], check=True)
+
+
+def layers_of(layout: str, tag: str) -> list[bytes]:
+    """The plain archives of an image's layers in an OCI layout."""
+
+    def blob(digest: str) -> bytes:
+        with open(os.path.join(layout, "blobs", *digest.split(":")), "rb") as file:
+            return file.read()
+
+    with open(os.path.join(layout, "index.json"), "rb") as file:
+        index = json.load(file)
+    name = "org.opencontainers.image.ref.name"
+    found = next(one for one in index["manifests"] if one["annotations"][name] == tag)
+    return [gzip.decompress(blob(one["digest"])) for one in json.loads(blob(found["digest"]))["layers"]]
+
+
+def test_what_nothing_shows_is_left_as_it_is(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+    """With times of access in its headers no archive can be made again: a finding below damage, and nothing is done."""
+    specimen = store("overlay")
+    subprocess.run([*GNU, str(tmp_path / "x.tar"), "--format=posix", "."], cwd=tree, check=True)
+    lose(specimen, (tmp_path / "x.tar").read_bytes())
+    before = facts(specimen)
+
+    result = repair(specimen, search_time=5)
+
+    assert [(one.kind, one.severity.value) for one in result.serious] == [("tar-split-missing", "export")]
+    assert result.done == ()
+    assert not specimen.check().clean
+    assert "neither proven nor refuted" in result.plans[-1].hopeless[0].reason
+    assert facts(specimen) == before
+
+
+def test_a_layer_with_a_changed_file_is_not_healed(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+    """Only the recorded digest counts: a tar-split that fits what is there now would hide the damage."""
+    specimen = store("overlay")
+    lose(specimen, written_by("GNU tar, sorted", tree, tmp_path / "x.tar"))
+    with open(specimen.tree(LAYER, "etc/hosts"), "r+b") as file:
+        file.write(b"!")
+
+    result = repair(specimen, search_time=5)
+
+    assert (result.done, [one.kind for one in result.serious]) == ((), ["tar-split-missing"])
+    assert not os.path.exists(specimen.tar_split(LAYER))
+
+
+def test_without_time_nothing_is_searched(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+    """A search may be long, and may be left out."""
+    specimen = store("overlay")
+    lose(specimen, written_by("GNU tar, sorted", tree, tmp_path / "x.tar"))
+
+    assert [one.kind for one in repair(specimen, search_time=0).serious] == ["tar-split-missing"]
+    assert repair(specimen).serious == []

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1 << 20
 
+_NOT_SHOWN = "no known writer makes the recorded archive of its files, which are neither proven nor refuted by that"
+
 Donors = dict[bytes, str]
 """Names in an archive → the file with their contents."""
 
@@ -65,7 +67,7 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
             evidence = f"its files, written as {archive.dialect.name} does, have the recorded digest"
             act = partial(remake, layer, expected, archive)
         else:
-            return f"it takes the archive {expected}"
+            return f"{_NOT_SHOWN}; it takes the archive {expected}"
         return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
     donors = find_donors(patient, layer, {problem.name for problem in facts.problems})
     lacking = [problem for problem in facts.problems if problem.name not in donors]

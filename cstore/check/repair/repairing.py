@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.check.checking import check_store
-from cstore.check.findings import Severity
 from cstore.check.options import CheckOptions
 from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
@@ -77,7 +76,7 @@ class Repaired(Value):
     @property
     def serious(self) -> list[Finding]:
         """What is still wrong that is more than a leftover."""
-        return [item for item in self.left.findings if item.severity in {Severity.DATA, Severity.RECORDS}]
+        return [item for item in self.left.findings if item.severity.is_serious]
 
     @property
     def lost(self) -> list[Hopeless]:

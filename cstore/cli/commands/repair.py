@@ -48,9 +48,14 @@ def repair(session: Session, /, **wanted: Any) -> None:
     layers from their own files, from other layers that have the same file, or from the sources that are given. Nothing
     that is sound is touched, and nothing is taken out unless that is asked for with --remove.
 
+    For a layer whose tar-split is lost, its files are written as the programs that make layers would have written them,
+    until the digest is the recorded one. If none is within --search-time, the layer stays as it is: it works, but only
+    its original archive, with --from, lets it be exported byte for byte again.
+
     An ordinary user's store is examined and repaired inside the user's namespace, with --dry-run as without.
 
-    Exit status: 0 the store is sound (leftovers may remain), 1 damage remains, a step failed, or with --dry-run,
+    Exit status: 0 the store is sound (leftovers may remain), 1 damage or a layer that cannot be exported
+    byte for byte remains, a step failed, or with --dry-run,
     damage was found.
     """
     if wanted["list"]:
