@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-from contextlib import suppress
+import tempfile
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,10 @@ import pytest
 from cstore.archive.compression import Compression
 from cstore.archive.streams import HashingSink
 from cstore.store import NewLayer
+from tests.builders import make_tar, regular
 from tests.damage.healing import facts, repair
 from tests.damage.specimen import Specimen, put
+from tests.dockerd import docker_daemon
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
@@ -50,12 +53,11 @@ WRITERS: dict[str, list[str]] = {
 
 
 @pytest.fixture
-def store(tmp_path: Path, needs_root: None) -> Iterator[Callable[[str], Specimen]]:
-    """An empty store of a driver."""
-    place = tmp_path / "store"
-    place.mkdir()
-    yield lambda driver: Specimen(driver, str(place))
-    detach_all(str(tmp_path))
+def store(needs_root: None) -> Iterator[Callable[[str], Specimen]]:
+    """An empty store of a driver, its directory short enough for Podman."""
+    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as place:
+        yield lambda driver: Specimen(driver, place)
+        detach_all(place)
 
 
 @pytest.fixture
@@ -219,8 +221,53 @@ def test_layers_of_umoci_are_found(store: Callable[[str], Specimen], tree: str, 
         act(os.path.join(bundle, "rootfs"))
         image = f"{layout}:{number + 1}"
         subprocess.run(["umoci", "repack", "--image", image, bundle], check=True, capture_output=True)
-    specimen, parent = store("overlay"), ""
-    for number, archive in enumerate(layers_of(layout, "2")):
+    assert_found_again(store("overlay"), layers_of(layout, "2"))
+
+
+def test_layers_of_docker_are_found(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+    """What `docker cp` put into an image, and what was changed above it."""
+    archive = tmp_path / "x.tar"
+    written_by("GNU tar, sorted", tree, archive)
+    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
+        with docker_daemon(folder, "overlay2") as docker:
+            docker("import", str(archive), "base:1")
+            container = docker("create", "base:1", "/bin/tool")
+            data = json.loads(docker("inspect", "--format", "{{json .GraphDriver.Data}}", container))
+            with mounted(data, tmp_path) as place:
+                change(place)
+            docker("commit", container, "app:1")
+            docker("save", "-o", str(tmp_path / "saved.tar"), "app:1")
+        detach_all(folder)
+    with tarfile.open(tmp_path / "saved.tar") as saved:
+        names = json.loads(member(saved, "manifest.json"))[0]["Layers"]
+        archives = [member(saved, name) for name in names]
+    assert_found_again(store("overlay"), archives)
+
+
+@contextmanager
+def mounted(data: dict[str, str], tmp_path: Path) -> Iterator[str]:
+    """Mount a container of Docker's that does not run."""
+    place = tmp_path / "merged"
+    place.mkdir()
+    options = f"lowerdir={data['LowerDir']},upperdir={data['UpperDir']},workdir={data['WorkDir']}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(place)], check=True)
+    try:
+        yield str(place)
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def member(archive: tarfile.TarFile, name: str) -> bytes:
+    """A file in an archive."""
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def assert_found_again(specimen: Specimen, archives: list[bytes]) -> None:
+    """Import layers, one above the other; each loses its tar-split, and gives back its archive after a repair."""
+    parent = ""
+    for number, archive in enumerate(archives):
         put(specimen.open(), NewLayer(id=str(number) * 64, parent=parent), archive, specimen.root)
         parent = str(number) * 64
     lost = lose_all(specimen)
@@ -287,3 +334,20 @@ def test_without_time_nothing_is_searched(store: Callable[[str], Specimen], tree
 
     assert [one.kind for one in repair(specimen, search_time=0).serious] == ["tar-split-missing"]
     assert repair(specimen).serious == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "another layer's"])
+def test_a_tar_split_that_is_cut_or_wrong(
+    damage: str, store: Callable[[str], Specimen], tree: str, tmp_path: Path
+) -> None:
+    """It does not matter how it was lost; a wrong one does not make sound files suspect."""
+    specimen = store("overlay")
+    put(specimen.open(), NewLayer(id=LAYER), written_by("GNU tar, sorted", tree, tmp_path / "x.tar"), specimen.root)
+    if damage == "cut":
+        os.truncate(specimen.tar_split(LAYER), os.path.getsize(specimen.tar_split(LAYER)) // 2)
+    else:
+        put(specimen.open(), NewLayer(id="2" * 64), make_tar(regular("other", b"file")), specimen.root)
+        shutil.copy(specimen.tar_split("2" * 64), specimen.tar_split(LAYER))
+
+    assert repair(specimen).serious == []
+    assert digest(specimen) == recorded(specimen)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _MOST_SECONDS = 600
 """How far before the change of its directory a whiteout may have been made."""
-_MOST_ROOTS = 200
+_MOST_ROOTS = 800
+_NEAR = 60
+"""Seconds between a root and the last of its directories: whoever made the tree made both."""
 _ROOT_MODES = (0o755, 0o555, 0o700, 0o1777)
 
 
@@ -175,13 +177,11 @@ class Search:
         """What the root's own entry may have said, which most programs do not keep when they unpack."""
         nodes, root = self._scan.nodes, self._scan.root
         top = {node.seconds for node in nodes if b"/" not in node.path}
-        folders = {node.seconds for node in nodes if node.is_directory}
+        folders = sorted({node.seconds for node in nodes if node.is_directory}, reverse=True)
         usual = Counter(node.seconds for node in nodes).most_common(5)
-        times = [
-            root.seconds,
-            *sorted(top, reverse=True),
-            *sorted(folders, reverse=True)[:20],
-            *(at for at, _ in usual),
-        ]
+        times = [root.seconds, *sorted(top, reverse=True), *folders[:20], *(at for at, _ in usual)]
+        own = [node.seconds for node in nodes if node.is_directory and b"/" not in node.path]
+        latest = max(own, default=root.seconds)
+        times += [latest + sign * away for away in range(1, _NEAR) for sign in (-1, 1)]
         modes = dict.fromkeys((*_ROOT_MODES[:2], root.status.st_mode & 0o7777, *_ROOT_MODES[2:]))
         yield from ((mode, at) for at in dict.fromkeys(times) for mode in modes)
