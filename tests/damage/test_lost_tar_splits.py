@@ -224,7 +224,8 @@ def test_layers_of_umoci_are_found(store: Callable[[str], Specimen], tree: str, 
     assert_found_again(store("overlay"), layers_of(layout, "2"))
 
 
-def test_layers_of_docker_are_found(store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+def test_layers_of_docker_are_found(driver: str, store: Callable[[str], Specimen], tree: str, tmp_path: Path) -> None:
     """What `docker cp` put into an image, and what was changed above it."""
     archive = tmp_path / "x.tar"
     written_by("GNU tar, sorted", tree, archive)
@@ -241,7 +242,7 @@ def test_layers_of_docker_are_found(store: Callable[[str], Specimen], tree: str,
     with tarfile.open(tmp_path / "saved.tar") as saved:
         names = json.loads(member(saved, "manifest.json"))[0]["Layers"]
         archives = [member(saved, name) for name in names]
-    assert_found_again(store("overlay"), archives)
+    assert_found_again(store(driver), archives)
 
 
 @contextmanager

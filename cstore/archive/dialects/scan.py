@@ -10,7 +10,8 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cstore.archive.names import join_name
+from cstore.archive.changes import Change, ChangeKind
+from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
 from cstore.archive.xattrs import inside
 from cstore.kernel.files import birth_time
@@ -60,7 +61,7 @@ class Node:
     @property
     def is_directory(self) -> bool:
         """Whether it is one."""
-        return stat.S_ISDIR(self.status.st_mode)
+        return not self.whiteout and stat.S_ISDIR(self.status.st_mode)
 
 
 class Scan:
@@ -72,14 +73,16 @@ class Scan:
         nodes: all others, in the order in which the file system lists them, sockets left out.
     """
 
-    def __init__(self, tree: str, below: Sequence[str], id_map: IDMap, only: Collection[bytes] | None = None) -> None:
+    def __init__(
+        self, tree: str, below: Sequence[str], id_map: IDMap, changes: Collection[Change] | None = None
+    ) -> None:
         """Walk through `tree`.
 
         Args:
             tree: the layer's own directory.
             below: those of the layers beneath, nearest first.
             id_map: which owners inside containers the owners on disk are.
-            only: what of the tree is the layer's, where the tree has all that is beneath, too.
+            changes: what the layer changes, where the tree has all that is beneath, too.
 
         Raises:
             OSError: something cannot be read.
@@ -88,10 +91,11 @@ class Scan:
         self.tree = os.fsencode(tree)
         self._below = [os.fsencode(path) for path in below]
         self._map = id_map
-        self._only = only
+        self._only = None if changes is None else _with_folders(changes)
         self.nodes: list[Node] = []
         self.root = self._node(b"", None)
         self._walk(self.root)
+        self._add_removals({change.path[1:] for change in changes or () if change.kind is ChangeKind.DELETE})
 
     def _walk(self, root: Node) -> None:
         stack = [(root, iter(self._names(root)))]
@@ -109,6 +113,16 @@ class Scan:
                 self.nodes.append(node)
             if node.is_directory:
                 stack.append((node, iter(self._names(node))))
+
+    def _add_removals(self, paths: Collection[bytes]) -> None:
+        """Add whiteouts for what is not in a tree that is whole; nothing is left of them but their directories."""
+        folders = {node.path: node for node in (self.root, *self.nodes)}
+        for path in sorted(paths):
+            parent = folders.get(split_name(path)[0])
+            if parent is not None:
+                self.nodes.append(
+                    Node(path, parent.status, (0, 0), whiteout=True, listed=len(self.nodes), parent=parent)
+                )
 
     def _names(self, folder: Node) -> list[bytes]:
         with os.scandir(self.place(folder)) as entries:
@@ -143,6 +157,19 @@ class Scan:
             except OSError:
                 continue
         return False
+
+
+def _with_folders(changes: Collection[Change]) -> set[bytes]:
+    """The paths of changes, and of all directories that lead to them."""
+    found: set[bytes] = set()
+    for change in changes:
+        path = change.path[1:]
+        if change.kind is ChangeKind.DELETE:
+            path = split_name(path)[0]
+        while path and path not in found:
+            found.add(path)
+            path = split_name(path)[0]
+    return found
 
 
 def _attribute_names(place: bytes) -> list[str]:

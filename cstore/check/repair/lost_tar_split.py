@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cstore.archive.composefs import is_blob
 from cstore.archive.tarsplit import Segment, read_lines
 from cstore.errors import CstoreError
+from cstore.idmap import IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,14 +45,18 @@ def _search(patient: Patient, layer: str, expected: str) -> Archive | None:
     census = patient.census
     record = census.layers.get(layer)
     roots = census.inspector.own_roots(layer)
-    whole_above = census.inspector.whole and record is not None and bool(record.parent)
-    if record is None or patient.search_time <= 0 or len(roots) != 1 or is_blob(roots[0]) or whole_above:
+    if record is None or patient.search_time <= 0 or len(roots) != 1 or is_blob(roots[0]):
         return None
+    changes = None
+    if census.inspector.whole and record.parent:
+        parent = census.layers.get(record.parent)
+        below_map = IDENTITY if parent is None else parent.id_map
+        changes = census.context.driver.changes(layer, record.parent, record.id_map, below_map)
     below: list[str] = []
     for ancestor in census.chain(layer)[1:]:
         with suppress(OSError, CstoreError):
             below += census.inspector.own_roots(ancestor)
-    scan = Scan(roots[0], below, record.id_map)
+    scan = Scan(roots[0], below, record.id_map, changes)
     size = record.diff_size if record.diff_size > 0 else -1
     return Search(scan, Wanted(expected, size), patient.search_time, _ranked(patient, layer)).run()
 
