@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,13 @@ class Scan:
     """
 
     def __init__(
-        self, tree: str, below: Sequence[str], id_map: IDMap, changes: Collection[Change] | None = None
+        self,
+        tree: str,
+        below: Sequence[str],
+        id_map: IDMap,
+        changes: Collection[Change] | None = None,
+        *,
+        emptied: bool = False,
     ) -> None:
         """Walk through `tree`.
 
@@ -83,6 +90,7 @@ class Scan:
             below: those of the layers beneath, nearest first.
             id_map: which owners inside containers the owners on disk are.
             changes: what the layer changes, where the tree has all that is beneath, too.
+            emptied: directories among them whose former contents are all gone were removed and made again.
 
         Raises:
             OSError: something cannot be read.
@@ -95,7 +103,8 @@ class Scan:
         self.nodes: list[Node] = []
         self.root = self._node(b"", None)
         self._walk(self.root)
-        self._add_removals({change.path[1:] for change in changes or () if change.kind is ChangeKind.DELETE})
+        removed = {change.path[1:] for change in changes or () if change.kind is ChangeKind.DELETE}
+        self._add_removals(self._without_emptied(removed) if emptied else removed)
 
     def _walk(self, root: Node) -> None:
         stack = [(root, iter(self._names(root)))]
@@ -113,6 +122,19 @@ class Scan:
                 self.nodes.append(node)
             if node.is_directory:
                 stack.append((node, iter(self._names(node))))
+
+    def _without_emptied(self, removed: set[bytes]) -> set[bytes]:
+        """Make directories opaque of which all that was beneath is removed; give the other removals."""
+        left = set(removed)
+        folders = {split_name(path)[0] for path in removed}
+        for node in self.nodes:
+            if node.path in folders and node.is_directory:
+                with suppress(OSError), os.scandir(join_name(self._below[0], node.path)) as entries:
+                    every = {join_name(node.path, entry.name) for entry in entries}
+                    if every <= removed:
+                        node.opaque = True
+                        left -= every
+        return left
 
     def _add_removals(self, paths: Collection[bytes]) -> None:
         """Add whiteouts for what is not in a tree that is whole; nothing is left of them but their directories."""

@@ -56,9 +56,16 @@ def _search(patient: Patient, layer: str, expected: str) -> Archive | None:
     for ancestor in census.chain(layer)[1:]:
         with suppress(OSError, CstoreError):
             below += census.inspector.own_roots(ancestor)
-    scan = Scan(roots[0], below, record.id_map, changes)
-    size = record.diff_size if record.diff_size > 0 else -1
-    return Search(scan, Wanted(expected, size), patient.search_time, _ranked(patient, layer)).run()
+    wanted = Wanted(expected, record.diff_size if record.diff_size > 0 else -1)
+    ranked = _ranked(patient, layer)
+    if changes is None:
+        return Search(Scan(roots[0], below, record.id_map), wanted, patient.search_time, ranked).run()
+    for emptied in (True, False):
+        scan = Scan(roots[0], below, record.id_map, changes, emptied=emptied)
+        found = Search(scan, wanted, patient.search_time / 2, ranked).run()
+        if found is not None:
+            return found
+    return None
 
 
 def _ranked(patient: Patient, layer: str) -> Sequence[Dialect]:
