@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.check.findings import REPAIR, REPAIR_FROM, Remedy, Severity
+from cstore.check.findings import REPAIR, REPAIR_FROM, Remedy
 from cstore.store.neighbours import command_in
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def notes(findings: Sequence[Finding]) -> Iterator[str]:
     damaged = {
         finding.store: finding.remedy.command
         for finding in findings
-        if finding.store and finding.severity in {Severity.DATA, Severity.RECORDS}
+        if finding.store and finding.severity.is_serious
     }
     missing = sum(finding.kind in _MISSING and finding.advice.command == REPAIR_FROM for finding in findings)
     if missing:

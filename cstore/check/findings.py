@@ -5,6 +5,7 @@ evidence there is; the same evidence is enough to repair by. Severities, worst f
 
     data      bytes that somebody stored are gone or changed
     records   what is known about these bytes is gone, wrong or in contradiction
+    export    a layer cannot be exported byte for byte; its contents are neither proven nor refuted
     leftover  something lies there that belongs to nothing, or is used by nothing
     cosmetic  nothing is lost and nothing is in the way; the store counts as clean
 """
@@ -26,10 +27,11 @@ GC = "cstore gc"
 
 
 class Severity(Enum):
-    """How bad it is. Members stand worst first."""
+    """How bad it is. Members stand worst first; the first two are damage."""
 
     DATA = "data"
     RECORDS = "records"
+    EXPORT = "export"
     LEFTOVER = "leftover"
     COSMETIC = "cosmetic"
 
@@ -37,6 +39,11 @@ class Severity(Enum):
     def rank(self) -> int:
         """0 for the worst."""
         return list(Severity).index(self)
+
+    @property
+    def is_serious(self) -> bool:
+        """Whether it is more than something left over: damage, or a layer that cannot be exported."""
+        return self.rank <= Severity.EXPORT.rank
 
 
 class Remedy(Value):
@@ -70,6 +77,7 @@ class Kind(Value):
 
 _REBUILD = Remedy("the record can be built again from what lies in the store", REPAIR)
 _REFILL = Remedy("fetch the lost bytes from an archive, or from another store that has the layer", REPAIR_FROM)
+_REWRITE = Remedy("what known writers make of its files is tried; otherwise it takes the archive", REPAIR)
 _RESTORE = Remedy("what the archive says can be set again", REPAIR)
 _RELINK = Remedy("the driver's own files can be written again from the records", REPAIR)
 _SNAPSHOT = Remedy("it can be made a subvolume with the same files", REPAIR)
@@ -84,7 +92,7 @@ def _kind(word: str, severity: Severity, meaning: str, remedy: Remedy) -> tuple[
     return word, Kind(word, severity, meaning, remedy)
 
 
-_DATA, _RECORDS, _LEFTOVER, _COSMETIC = Severity
+_DATA, _RECORDS, _EXPORT, _LEFTOVER, _COSMETIC = Severity
 
 KINDS: dict[str, Kind] = dict(
     (
@@ -108,8 +116,8 @@ KINDS: dict[str, Kind] = dict(
         _kind("layer-unfinished-in-use", _RECORDS, "a layer counts as never finished, yet something uses it", _REBUILD),
         _kind("layer-data-missing", _DATA, "a data item of a layer is missing", _REFILL),
         _kind("layer-data-unreadable", _DATA, "a data item of a layer cannot be read", _REFILL),
-        _kind("tar-split-missing", _RECORDS, "a layer cannot be given back byte for byte: no tar-split", _REBUILD),
-        _kind("tar-split-damaged", _RECORDS, "a layer's tar-split is cut, unreadable or no archive", _REBUILD),
+        _kind("tar-split-missing", _EXPORT, "a layer cannot be given back byte for byte: no tar-split", _REWRITE),
+        _kind("tar-split-damaged", _EXPORT, "a layer's tar-split is cut, unreadable or no archive", _REWRITE),
         _kind("layer-digest", _RECORDS, "all files are as imported, but the archive has another digest", _REBUILD),
         _kind("layer-size", _RECORDS, "the archive has another length than the record says", _REBUILD),
         _kind("layer-unreadable", _DATA, "a layer's directory cannot be read", _REFILL),

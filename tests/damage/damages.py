@@ -447,20 +447,20 @@ CONTENTS = (
         TOP,
         ("overlay",),
     ),
-    Damage("a tar-split is gone", lambda it: os.unlink(it.tar_split(BASE)), (("tar-split-missing", "records"),), BASE),
+    Damage("a tar-split is gone", lambda it: os.unlink(it.tar_split(BASE)), (("tar-split-missing", "export"),), BASE),
     Damage(
         "a tar-split is cut",
         lambda it: os.truncate(it.tar_split(BASE), os.path.getsize(it.tar_split(BASE)) // 2),
-        (("tar-split-damaged", "records"),),
+        (("tar-split-damaged", "export"),),
         BASE,
     ),
     Damage(
-        "a tar-split is empty", lambda it: os.truncate(it.tar_split(BASE), 0), (("tar-split-damaged", "records"),), BASE
+        "a tar-split is empty", lambda it: os.truncate(it.tar_split(BASE), 0), (("tar-split-damaged", "export"),), BASE
     ),
     Damage(
         "a tar-split is a fifo",
         lambda it: (os.unlink(it.tar_split(BASE)), os.mkfifo(it.tar_split(BASE))),
-        (("tar-split-damaged", "records"),),
+        (("tar-split-damaged", "export"),),
         BASE,
     ),
     Damage(
@@ -478,7 +478,7 @@ CONTENTS = (
     Damage(
         "a line of a tar-split is garbage",
         lambda it: _rewrite_split(it, lambda text: flip_byte(text, 3)),
-        (("tar-split-damaged", "records"),),
+        (("tar-split-damaged", "export"),),
         BASE,
     ),
     Damage(

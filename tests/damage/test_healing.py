@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.check import Severity
 from tests.damage.damages import DAMAGES, Damage, cases
 from tests.damage.healing import (
     ARCHIVES,
@@ -147,7 +146,7 @@ def laboratory(
 
 
 def _serious(specimen: Specimen) -> list[Finding]:
-    return [one for one in specimen.check().findings if one.severity in {Severity.DATA, Severity.RECORDS}]
+    return [one for one in specimen.check().findings if one.severity.is_serious]
 
 
 def _same_container(specimen: Specimen) -> bool:

@@ -101,7 +101,7 @@ def test_a_separate_image_store(driver: str, tmp_path: Path) -> None:
 
     assert specimen.check().findings == ()
     os.unlink(specimen.tar_split("below"))
-    assert [finding.kind for finding in specimen.check().findings if finding.severity.value == "records"] != []
+    assert [finding.kind for finding in specimen.check().findings if finding.severity.value == "export"] != []
 
 
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])

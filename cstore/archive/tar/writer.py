@@ -134,7 +134,7 @@ def _seal(block: bytes) -> bytes:
 
 def _extended_header(entry: Entry) -> bytes:
     """Build the PAX header with what the main header cannot hold."""
-    body = b"".join(_record(key, value) for key, value in sorted(_records(entry).items()))
+    body = b"".join(pax_record(key, value) for key, value in sorted(_records(entry).items()))
     if len(body) > _LARGEST_PAX:
         raise Unsupported(
             f"{entry.name!r} cannot be written to a tar: its name and extended attributes take {len(body)} bytes",
@@ -157,11 +157,11 @@ def _records(entry: Entry) -> dict[bytes, bytes]:
     if entry.size >= _LONG_LIMIT:
         records[b"size"] = b"%d" % entry.size
     if entry.nanoseconds or not 0 <= entry.mtime < _LONG_LIMIT:
-        records[b"mtime"] = _time(entry.mtime, entry.nanoseconds)
+        records[b"mtime"] = pax_time(entry.mtime, entry.nanoseconds)
     return records
 
 
-def _record(key: bytes, value: bytes) -> bytes:
+def pax_record(key: bytes, value: bytes) -> bytes:
     """Build one record; its length counts its own digits."""
     if b"=" in key:
         raise Unsupported(
@@ -175,7 +175,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %b=%b\n" % (total, key, value)
 
 
-def _time(seconds: int, nanoseconds: int) -> bytes:
+def pax_time(seconds: int, nanoseconds: int) -> bytes:
     """Write a time as decimal seconds; the fraction counts away from zero, unlike the arguments."""
     if not nanoseconds:
         return b"%d" % seconds

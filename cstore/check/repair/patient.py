@@ -14,6 +14,7 @@ from cstore.check.repair.survivors import Survivors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cstore.archive.dialects.layout import Archive
     from cstore.check.repair.plan import Step
     from cstore.check.repair.sources import Sources
     from cstore.records.model import Container
@@ -28,12 +29,23 @@ class Patient:
         sources: where lost bytes may be had from.
         names: names that a person gave to images, by ID.
         remove: whether what cannot be healed shall be taken out.
+        search_time: how long to look for the archive of a layer that has lost its tar-split, in seconds.
+        searched: what came of that, by layer and digest; a repair has it in common for all its rounds.
     """
 
     def __init__(
-        self, context: Context, sources: Sources, names: Mapping[str, Sequence[str]], *, remove: bool = False
+        self,
+        context: Context,
+        sources: Sources,
+        names: Mapping[str, Sequence[str]],
+        *,
+        remove: bool = False,
+        search_time: float = 0.0,
+        searched: dict[tuple[str, str], Archive | None] | None = None,
     ) -> None:
         self.context, self.sources, self.names, self.remove = context, sources, names, remove
+        self.search_time = search_time
+        self.searched = {} if searched is None else searched
         self.remakes: dict[str, Step | str] = {}
         """Of layers that have to be made anew: how, or why that cannot be."""
         self._parents: dict[str, str | None] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.check.findings import Severity
 from cstore.check.repair import heal_contents, heal_driver, heal_items, heal_records, missing_layers
 from cstore.check.repair.heal_record_files import heal_record_files
 from cstore.check.repair.plan import Action, Hopeless, Phase, Plan, Step
@@ -47,7 +46,8 @@ def make_plan(patient: Patient, findings: Sequence[Finding]) -> Plan:
         outcomes = [*heal_record_files(patient.survivors, whys, patient.names)]
         own = [finding for finding in own if finding.kind in _FIRST]
     else:
-        outcomes = [_of_another_store(finding) for finding in findings if finding.read_only and _is_damage(finding)]
+        foreign = (finding for finding in findings if finding.read_only)
+        outcomes = [_of_another_store(finding) for finding in foreign if finding.severity.is_serious]
     groups: dict[tuple[GroupHealer, str], list[Finding]] = {}
     for finding in own:
         if (together := GROUP_HEALERS.get(finding.kind)) is not None:
@@ -65,13 +65,9 @@ def _judged(patient: Patient, finding: Finding, found: list[Step | Hopeless]) ->
     if patient.remove and (not found or any(isinstance(one, Hopeless) for one in found)):
         aside = list(put_aside(patient, finding))
         return aside or found
-    if not found and _is_damage(finding):
+    if not found and finding.severity.is_serious:
         return [Hopeless(finding.subject, finding.sentence, "a person must decide", finding.remedy.sentence)]
     return found
-
-
-def _is_damage(finding: Finding) -> bool:
-    return finding.severity in {Severity.DATA, Severity.RECORDS}
 
 
 def _of_another_store(finding: Finding) -> Hopeless:

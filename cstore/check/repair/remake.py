@@ -16,6 +16,7 @@ from cstore.archive.composefs import open_tree
 from cstore.archive.names import clean_name, split_name
 from cstore.archive.streams import FileSink
 from cstore.archive.tarsplit import FileEntry, read_lines
+from cstore.check.repair.lost_tar_split import find_archive
 from cstore.check.repair.plan import Action, Step
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import ContentDamaged, CstoreError, LayersMounted, LayerUnknown
@@ -28,6 +29,7 @@ from cstore.store.quarantine.keeping import digest_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from cstore.archive.dialects.layout import Archive
     from cstore.archive.streams import Sink
     from cstore.check.findings import Finding
     from cstore.check.repair.patient import Patient
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1 << 20
+
+_NOT_SHOWN = "no known writer makes the recorded archive of its files, which are neither proven nor refuted by that"
 
 Donors = dict[bytes, str]
 """Names in an archive → the file with their contents."""
@@ -56,10 +60,14 @@ def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str
     facts = patient.survivors.facts(layer)
     record = patient.census.layers.get(layer)
     if facts is None or facts.digest not in {"", expected} or (record and facts.size != record.diff_size >= 0):
-        if packed_digest(patient.context, layer) != expected:
-            return f"it takes the archive {expected}"
-        evidence = "packing its files gives the recorded digest"
-        act = partial(remake, layer, expected, None)
+        if packed_digest(patient.context, layer) == expected:
+            evidence = "packing its files gives the recorded digest"
+            act = partial(remake, layer, expected, None)
+        elif (archive := find_archive(patient, layer, expected)) is not None:
+            evidence = f"its files, written as {archive.dialect.name} does, have the recorded digest"
+            act = partial(remake, layer, expected, archive)
+        else:
+            return f"{_NOT_SHOWN}; it takes the archive {expected}"
         return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
     donors = find_donors(patient, layer, {problem.name for problem in facts.problems})
     lacking = [problem for problem in facts.problems if problem.name not in donors]
@@ -180,11 +188,11 @@ def _find(entry: FileEntry, roots: Sequence[str]) -> int:
     raise ContentDamaged("", os.fsdecode(entry.name), "is missing")
 
 
-def remake(layer: str, expected: str, donors: Donors | None, shop: Workshop) -> None:
+def remake(layer: str, expected: str, donors: Donors | Archive | None, shop: Workshop) -> None:
     """Make a layer anew whose DiffID is `expected`, and exchange it for the one that is there.
 
     The archive comes from a source; else it is put together from the tar-split, the layer's files and those of
-    `donors`; or without `donors` packed from the layer's files.
+    `donors`; or it is the archive that was found for its files; or without either packed from the layer's files.
 
     Raises:
         LayerUnknown: it has no record any more.
@@ -213,14 +221,17 @@ def remake(layer: str, expected: str, donors: Donors | None, shop: Workshop) -> 
         staged.staging.remove()
 
 
-def _filled(shop: Workshop, record: Layer, expected: str, staged: Any, donors: Donors | None) -> Filling:
+def _filled(shop: Workshop, record: Layer, expected: str, staged: Any, donors: Donors | Archive | None) -> Filling:
     context = shop.context
     with shop.sources.layer(expected) as fd:
         if fd is not None:
             return fill(context, staged, fd, record.id_map, None)
-    if donors is None:
+    if not isinstance(donors, dict):
         with tempfile.TemporaryFile(dir=context.layout.graph_root) as file:
-            _pack(context, record.id, FileSink(file.fileno()))
+            if donors is None:
+                _pack(context, record.id, FileSink(file.fileno()))
+            else:
+                donors.write(FileSink(file.fileno()))
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             return fill(context, staged, file.fileno(), record.id_map, None)
     roots = context.driver.content_roots(record.id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.check.checking import check_store
-from cstore.check.findings import Severity
 from cstore.check.options import CheckOptions
 from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
@@ -20,6 +19,7 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cstore.archive.dialects.layout import Archive
     from cstore.check.findings import Finding
     from cstore.check.repair.plan import Hopeless, Plan, Step
     from cstore.check.report import Report
@@ -40,6 +40,7 @@ class RepairOptions(Value):
         by: what is noted in the journal as the one who asked.
         agree: asked before a plan is carried out; None agrees to everything.
         told: told of each step when it is done, with the error if it failed.
+        search_time: how long to look for the archive of each layer that has lost its tar-split, in seconds.
         workers, progress: as of a check.
     """
 
@@ -50,6 +51,7 @@ class RepairOptions(Value):
     by: str = "cstore repair"
     agree: Callable[[Plan], bool] | None = None
     told: Callable[[Step, CstoreError | None], None] | None = None
+    search_time: float = 60.0
     workers: int = 0
     progress: Callable[[int, int], None] | None = None
 
@@ -74,7 +76,7 @@ class Repaired(Value):
     @property
     def serious(self) -> list[Finding]:
         """What is still wrong that is more than a leftover."""
-        return [item for item in self.left.findings if item.severity in {Severity.DATA, Severity.RECORDS}]
+        return [item for item in self.left.findings if item.severity.is_serious]
 
     @property
     def lost(self) -> list[Hopeless]:
@@ -116,6 +118,7 @@ class _Repair:
     def __init__(self, context: Context, options: RepairOptions, sources: Sources) -> None:
         self._context, self._options, self._sources = context, options, sources
         self._plans: list[Plan] = []
+        self._searched: dict[tuple[str, str], Archive | None] = {}
         self._done: list[Step] = []
         self._failed: list[tuple[Step, CstoreError]] = []
 
@@ -143,7 +146,15 @@ class _Repair:
         return check_store(self._context, CheckOptions(workers=self._options.workers, progress=self._options.progress))
 
     def _plan(self, report: Report) -> Plan:
-        patient = Patient(self._context, self._sources, self._options.names, remove=self._options.remove)
+        options = self._options
+        patient = Patient(
+            self._context,
+            self._sources,
+            options.names,
+            remove=options.remove,
+            search_time=options.search_time,
+            searched=self._searched,
+        )
         plan = make_plan(patient, report.findings)
         self._plans.append(plan)
         return plan

@@ -33,9 +33,10 @@ def check(session: Session, /, **wanted: Any) -> None:
     """Look for damage in the store.
 
     Everything is looked at: records, data items, the storage driver's own files, and every file of every layer, which
-    is held against the archive that it came from. A finding is data that is damaged, records that are, a leftover, or
-    cosmetic. Nothing is written, not even in a store that others are changing; what is found is looked for again under
-    their locks before it is reported. What is cosmetic is shown on a terminal and in JSON only.
+    is held against the archive that it came from. A finding is data that is damaged, records that are, a layer that
+    cannot be exported byte for byte, a leftover, or cosmetic. Nothing is written, not even in a store that others are
+    changing; what is found is looked for again under their locks before it is reported. What is cosmetic is shown on a
+    terminal and in JSON only.
 
     With --repair, damaged images go with the layers that they alone have, then layers that are left, and layers that
     nothing uses. What something sound still needs stays. All of it can be brought back with `cstore repair --undo`.

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 @switch("--remove", help="Take out what cannot be healed, into quarantine.")
 @switch("--list", help="List what repairs have taken out or changed.")
 @text("--undo", metavar="CASE", help="Bring back what a repair has taken out, and records as they were.")
+@text(
+    "--search-time",
+    metavar="DURATION",
+    help="How long to look for the archive of each layer that has lost its tar-split (default 1m; 0: not at all).",
+)
 @json_option
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
@@ -43,9 +48,14 @@ def repair(session: Session, /, **wanted: Any) -> None:
     layers from their own files, from other layers that have the same file, or from the sources that are given. Nothing
     that is sound is touched, and nothing is taken out unless that is asked for with --remove.
 
+    For a layer whose tar-split is lost, its files are written as the programs that make layers would have written them,
+    until the digest is the recorded one. If none is within --search-time, the layer stays as it is: it works, but only
+    its original archive, with --from, lets it be exported byte for byte again.
+
     An ordinary user's store is examined and repaired inside the user's namespace, with --dry-run as without.
 
-    Exit status: 0 the store is sound (leftovers may remain), 1 damage remains, a step failed, or with --dry-run,
+    Exit status: 0 the store is sound (leftovers may remain), 1 damage or a layer that cannot be exported
+    byte for byte remains, a step failed, or with --dry-run,
     damage was found.
     """
     if wanted["list"]:
@@ -57,6 +67,7 @@ def repair(session: Session, /, **wanted: Any) -> None:
 
 
 def _repair(session: Session, wanted: dict[str, Any]) -> None:
+    from cstore.check.durations import parse_duration
     from cstore.check.repair import RepairOptions, repair_store
     from cstore.cli.output import repairs
 
@@ -70,6 +81,8 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
         agree=asked.agree,
         told=asked.told,
     )
+    if wanted["search_time"]:
+        options = options.with_(search_time=parse_duration(wanted["search_time"]))
     store = session.open(Intent.CONTENT if options.dry_run else Intent.WRITE)
     result = repair_store(store.context, options)
     session.failed = session.failed or not result.healed

@@ -74,7 +74,7 @@ def styled(report: Report) -> None:
     out.print(Text(_summary(report), style="bold" if report.findings else "green"))
 
 
-_STYLES = {"data": "bold red", "records": "red", "leftover": "yellow", "cosmetic": "dim"}
+_STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover": "yellow", "cosmetic": "dim"}
 
 
 def _shown(finding: Finding) -> str:

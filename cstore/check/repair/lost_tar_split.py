@@ -1,0 +1,105 @@
+"""A lost tar-split found again: the layer's files, written as the programs that make layers would have written them.
+
+Only an archive with the recorded digest counts, and it proves the files whole, too. That none was found says nothing
+of them: order, names of owners and times of access are kept nowhere else.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cstore.archive.composefs import is_blob
+from cstore.archive.tarsplit import Segment, read_lines
+from cstore.errors import CstoreError
+from cstore.idmap import IDENTITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.dialects.layout import Archive
+    from cstore.archive.dialects.table import Dialect
+    from cstore.check.repair.patient import Patient
+
+_SIBLINGS = 16
+"""Layers whose headers are looked at for who wrote them."""
+_HEADERS = 64
+_BLOCK = 512
+
+
+def find_archive(patient: Patient, layer: str, expected: str) -> Archive | None:
+    """Look for the archive of a layer whose DiffID is `expected`, for as long as the repair was told to."""
+    key = layer, expected
+    if key not in patient.searched:
+        patient.searched[key] = None
+        with suppress(OSError, CstoreError):
+            patient.searched[key] = _search(patient, layer, expected)
+    return patient.searched[key]
+
+
+def _search(patient: Patient, layer: str, expected: str) -> Archive | None:
+    from cstore.archive.dialects import Search, Wanted
+    from cstore.archive.dialects.scan import Scan
+
+    census = patient.census
+    record = census.layers.get(layer)
+    roots = census.inspector.own_roots(layer)
+    if record is None or patient.search_time <= 0 or len(roots) != 1 or is_blob(roots[0]):
+        return None
+    changes = None
+    if census.inspector.whole and record.parent:
+        parent = census.layers.get(record.parent)
+        below_map = IDENTITY if parent is None else parent.id_map
+        changes = census.context.driver.changes(layer, record.parent, record.id_map, below_map)
+    below: list[str] = []
+    for ancestor in census.chain(layer)[1:]:
+        with suppress(OSError, CstoreError):
+            below += census.inspector.own_roots(ancestor)
+    wanted = Wanted(expected, record.diff_size if record.diff_size > 0 else -1)
+    ranked = _ranked(patient, layer)
+    if changes is None:
+        return Search(Scan(roots[0], below, record.id_map), wanted, patient.search_time, ranked).run()
+    for emptied in (True, False):
+        scan = Scan(roots[0], below, record.id_map, changes, emptied=emptied)
+        found = Search(scan, wanted, patient.search_time / 2, ranked).run()
+        if found is not None:
+            return found
+    return None
+
+
+def _ranked(patient: Patient, layer: str) -> Sequence[Dialect]:
+    """All dialects, those first that are most like the headers of the store's other layers."""
+    from cstore.archive.dialects.table import DIALECTS
+
+    headers = list(_headers_of_siblings(patient, layer))
+    return sorted(DIALECTS, key=lambda dialect: -sum(_likeness(dialect, header) for header in headers))
+
+
+def _headers_of_siblings(patient: Patient, layer: str) -> Iterator[bytes]:
+    others = (other for other in patient.census.all_layers if other != layer)
+    for other in islice(others, _SIBLINGS):
+        with suppress(OSError, CstoreError):
+            lines = read_lines(patient.census.layout_of(other).tar_split(other))
+            payloads = (line.payload for line in lines if isinstance(line, Segment))
+            for payload in islice(payloads, _HEADERS):
+                if len(payload) >= _BLOCK and payload[257:262] == b"ustar":
+                    yield payload[:_BLOCK]
+
+
+def _likeness(dialect: Dialect, header: bytes) -> int:
+    """How many of the marks of a dialect a header bears."""
+    from cstore.archive.dialects.encode import Form
+    from cstore.archive.dialects.table import Owners
+
+    is_gnu = dialect.form in {Form.GNU, Form.PYTHON_GNU}
+    is_bsd = dialect.form in {Form.BSD_PAX, Form.BSD_USTAR}
+    return sum(
+        (
+            4 * (is_gnu == (header[257:265] == b"ustar  \0")),
+            4 * (is_bsd == (header[106:107] == b" ")),
+            2 * (dialect.type_bits == (header[100:107] > b"0010000")),
+            2 * ((dialect.owners is not Owners.NONE) == (header[265:266] != b"\0")),
+            2 * (dialect.prefix == (b"./" if header.startswith(b"./") else b"")),
+        )
+    )
