@@ -127,8 +127,11 @@ class Driver(Protocol):
         already, if that matters; what is made or renamed here follows them there.
         """
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
-        """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock."""
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
+        """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock.
+
+        A tree that a mount holds on to is refused, or with `in_use` changed where it is, in as many steps as it takes.
+        """
 
     def remove(self, layer: str) -> Removal:
         """Take `layer`'s tree out of sight. Under the lock. A layer without a tree is no error."""

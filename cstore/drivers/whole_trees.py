@@ -209,8 +209,9 @@ class WholeTrees:
     def _home_of_staged(self, staged: StagedTree) -> TreeHome:
         return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
-        """See `Driver.replace`."""
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
+        """See `Driver.replace`: nothing is mounted, so nothing holds on."""
+        del in_use
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.atomic import sync_directory
         from cstore.fs.rename import exchange_within

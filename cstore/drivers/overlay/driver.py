@@ -231,12 +231,17 @@ class OverlayDriver:
         sync_directory(os.path.join(home, "l"))
         sync_directory(home)
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
         place = self._writable(layer)
+        if in_use and self._mounter.is_mounted(place.merged):
+            from cstore.drivers.overlay.in_place import change_in_place
+
+            change_in_place(place.diff, staged.tree, sync=self._sync)
+            return StagedRemoval(staged.staging)
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:

@@ -12,6 +12,7 @@ from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
+from cstore.drivers.overlay.leftovers import put_strays_aside
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
@@ -289,10 +290,12 @@ class Mounter:
             self._take_away(target)
         release_images(place.path)
         try:
+            strays = put_strays_aside(target)
             if place.foreign:
                 os.rmdir(target)
-                os.rmdir(os.path.dirname(target))
-            elif mounted:
+                if not strays:
+                    os.rmdir(os.path.dirname(target))
+            elif mounted and not strays:
                 _renew(target)
         except OSError as error:
             raise SystemFailure("replace the mount point", target, error) from error

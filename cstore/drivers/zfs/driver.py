@@ -152,8 +152,9 @@ class ZfsDriver:
             command.rename(dataset, self._places.aside(REMOVED, staged.staging.path))
             command.rename(made, dataset)
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`. The new dataset is a clone of the old one, which shall go first: they swap roles."""
+        del in_use  # a dataset that is mounted is never changed by halves
         from cstore.drivers.removal import StagedRemoval
 
         if self._mounts.is_mounted(layer):
