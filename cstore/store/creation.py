@@ -24,7 +24,7 @@ from cstore.store.filling import Filling, archive_fields, contents_of, fill
 from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.removal import withdraw
 from cstore.store.session import Writer, writing
@@ -278,7 +278,7 @@ def _record(request: NewLayer, plan: _Plan) -> Layer:
 
 def _location(context: Context, request: NewLayer) -> Location:
     if request.volatile:
-        return Location.VOLATILE
+        return volatile_location(context.layout, Shelf.LAYERS)
     return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE
 
 

@@ -183,6 +183,7 @@ class OverlayDriver:
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.drivers.overlay.lower import RESERVED, make_link
+        from cstore.drivers.overlay.making import sync_home, sync_layer
         from cstore.fs.rename import rename_within
 
         del parent
@@ -193,11 +194,12 @@ class OverlayDriver:
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
         leftover = self.remove(layer)
         try:
-            self._make_durable(made)
+            if self._sync:
+                sync_layer(made)
             rename_within(os.path.dirname(target.home), made, target.path)
             make_link(target, target.link)
             if self._sync:
-                self._sync_home(target.home)
+                sync_home(target.home)
         except OSError as error:
             raise SystemFailure("create the layer directory", target.path, error) from error
         finally:
@@ -211,28 +213,9 @@ class OverlayDriver:
                 NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with a parent that stays"
             )
 
-    def _make_durable(self, folder: str) -> None:
-        """Bring a layer's own files to the disk; its contents are there since it was filled."""
-        from cstore.fs.atomic import sync_directory, sync_file
-
-        if not self._sync:
-            return
-        for name in ("link", "lower"):
-            path = os.path.join(folder, name)
-            if os.path.exists(path):
-                sync_file(path)
-        sync_directory(os.path.join(folder, "diff"))
-        sync_directory(folder)
-
-    @staticmethod
-    def _sync_home(home: str) -> None:
-        from cstore.fs.atomic import sync_directory
-
-        sync_directory(os.path.join(home, "l"))
-        sync_directory(home)
-
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
+        from cstore.drivers.overlay.making import sync_home, sync_layer
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
@@ -245,10 +228,11 @@ class OverlayDriver:
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:
-            self._make_durable(made)
+            if self._sync:
+                sync_layer(made)
             exchange_within(os.path.dirname(place.home), made, place.path)
             if self._sync:
-                self._sync_home(place.home)
+                sync_home(place.home)
         except OSError as error:
             raise SystemFailure("replace the layer directory", place.path, error) from error
         return StagedRemoval(staged.staging)
