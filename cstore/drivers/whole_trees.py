@@ -277,6 +277,16 @@ class WholeTrees:
         """See `Driver.content_roots`."""
         return (self._path(layer),)
 
+    def far_side(self, digest: str, reference: str) -> str:
+        """See `Driver.far_side`: a whole tree is nowhere else."""
+        del digest, reference
+        raise DriverError(self.name, "it has no additional layer stores", hint="use the driver overlay")
+
+    def far_blob(self, layer: str) -> str:
+        """See `Driver.far_blob`."""
+        del layer
+        return ""
+
     def tree_of(self, layer: str) -> AbstractContextManager[str]:
         """See `Driver.tree_of`."""
         from contextlib import nullcontext

@@ -140,6 +140,11 @@ def write_diff(
     compared = _compared(context, word, reference)
     layer, base = compared.layer, compared.base
     chosen = _recorded_compression(layer) if compression is None else compression
+    if base == (layer.parent or None) and (blob := context.driver.far_blob(layer.id)):
+        from cstore.store.far_layers import write_blob
+
+        write_blob(layer, blob, sink, chosen)
+        return
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
         if base == (layer.parent or None) and os.path.exists(tar_split):

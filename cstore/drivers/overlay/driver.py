@@ -21,8 +21,9 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from cstore.archive.composefs import is_blob
+from cstore.drivers.overlay.far import find_far, link_to_far
 from cstore.drivers.overlay.lower import Homes, Place
-from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
+from cstore.drivers.overlay.marks import blob_of, form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
 from cstore.fs import within
@@ -115,7 +116,9 @@ class OverlayDriver:
             check_mask(options, self._mounter.program)
         with self._reserved(home) as staging:
             staged = make_layer(staging, below, options.id_map, self._form, mask)
-            if below is not None and options.parent_map != options.id_map:
+            if options.far:
+                link_to_far(staged.tree, options.far, options.id_map)
+            elif below is not None and options.parent_map != options.id_map:
                 self._rewrite(staged, below, options)
                 staged = staged.with_(copied=True)
             return self._with_lowers(staged)
@@ -259,6 +262,8 @@ class OverlayDriver:
             raise DriverError(
                 NAME, f"layer {layer} is in the additional store {place.home}, which is only read", hint="copy it first"
             )
+        if place.is_additional:
+            raise DriverError(NAME, f"layer {layer} is kept in {place.far}, which is only read", hint="make a child")
         return place
 
     def stale(self) -> list[str]:
@@ -355,10 +360,18 @@ class OverlayDriver:
         if self._homes.is_parent(place, base):
             from cstore.fs.tree import usage
 
-            return usage(place.diff).bytes
+            return usage(place.tree if place.is_additional else place.diff).bytes
         from cstore.drivers.tree_diff import tree_diff_size
 
         return tree_diff_size(self, layer, base, layer_map, base_map)
+
+    def far_side(self, digest: str, reference: str) -> str:
+        """See `Driver.far_side`."""
+        return find_far(self._options.layer_stores, digest, reference)
+
+    def far_blob(self, layer: str) -> str:
+        """See `Driver.far_blob`."""
+        return blob_of(self._homes.find(layer))
 
     def status(self) -> list[tuple[str, str]]:
         """See `Driver.status`."""

@@ -117,7 +117,8 @@ def sync_layer(folder: str) -> None:
         path = os.path.join(folder, name)
         if os.path.exists(path):
             sync_file(path)
-    sync_directory(os.path.join(folder, "diff"))
+    if not os.path.islink(os.path.join(folder, "diff")):
+        sync_directory(os.path.join(folder, "diff"))
     sync_directory(folder)
 
 

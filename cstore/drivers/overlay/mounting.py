@@ -97,7 +97,8 @@ class Mounter:
     @staticmethod
     def directories_of(place: Place, *, short: bool = True) -> list[str]:
         """The directories of one layer, nearest first, by its short link if it has one."""
-        own = place.tree if place.is_composefs else (short and place.short) or place.diff
+        ordinary = not (place.is_composefs or place.is_additional)
+        own = ((short and place.short) or place.diff) if ordinary else place.tree
         return [own, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
@@ -152,7 +153,7 @@ class Mounter:
         program, words = way.program, way.words
         masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
-        read_only = read_only or (masked and cannot_be_upper(place.diff))
+        read_only = read_only or place.is_additional or (masked and cannot_be_upper(place.diff))
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:

@@ -246,6 +246,16 @@ class ZfsDriver:
         """See `Driver.content_roots`. They are there for as long as this driver object, or until the layer changes."""
         return (self._mounts.held(layer, self._dataset(layer)),)
 
+    def far_side(self, digest: str, reference: str) -> str:
+        """See `Driver.far_side`: a dataset is nowhere else."""
+        del digest, reference
+        raise DriverError(NAME, "it has no additional layer stores", hint="use the driver overlay")
+
+    def far_blob(self, layer: str) -> str:
+        """See `Driver.far_blob`."""
+        del layer
+        return ""
+
     @contextmanager
     def tree_of(self, layer: str) -> Iterator[str]:
         """See `Driver.tree_of`."""
