@@ -11,6 +11,7 @@ from cstore.ids import flaw_of_part
 from cstore.records.model import ZERO_TIME
 from cstore.store.lookup import referenced, tree_names
 from cstore.store.places import Shelf
+from cstore.store.recovery import unfinished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def _cycle(census: Census, layer: Layer) -> list[str] | None:
 
 
 def _unfinished(census: Census) -> Iterator[Finding]:
-    needed = referenced(census) | census.needed_elsewhere
+    going = set(unfinished(census)) - census.needed_elsewhere
     for layer in census.layers:
-        if layer.incomplete and layer.id in needed:
+        if layer.incomplete and layer.id not in going:
             sentence = "it counts as never finished, yet something uses it: the Go tools would remove it"
             yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=census.has_tree(layer.id))
         elif layer.incomplete:

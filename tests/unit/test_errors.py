@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from concurrent.futures import ProcessPoolExecutor
+import subprocess
+import sys
 from importlib import import_module
-from multiprocessing import get_context
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ import pytest
 
 import cstore
 from cstore import errors
-from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown, SystemFailure
+from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 for _found in walk_packages(cstore.__path__, "cstore."):
     if not _found.name.endswith("__main__"):
@@ -82,17 +83,31 @@ def test_an_error_whose_sentence_was_changed_says_the_new_one() -> None:
     assert str(ImageWithoutLayers("debian")) == "image debian has no layer"
 
 
-def _fail(number: int) -> None:
+_POOL = """
+from concurrent.futures import ProcessPoolExecutor
+
+from cstore.errors import SystemFailure
+
+
+def fail(number):
     raise SystemFailure("read", f"/file-{number}", OSError(5, "Input/output error"), hint="look at the disk")
 
 
-def test_a_process_pool_hands_over_the_error_of_its_worker() -> None:
-    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
-        error = pool.submit(_fail, 3).exception()
-    assert isinstance(error, SystemFailure)
-    assert (str(error), error.hint, error.errno) == (
-        "cannot read /file-3: Input/output error", "look at the disk", 5
-    )  # fmt: skip
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1) as pool:
+        error = pool.submit(fail, 3).exception()
+    print(type(error).__name__, error, error.hint, error.errno, sep="|")
+"""
+
+
+def test_a_process_pool_hands_over_the_error_of_its_worker(tmp_path: Path) -> None:
+    """In a program of its own: a pool may leave servers, for the pools to come, until its program ends."""
+    program = tmp_path / "pool.py"
+    program.write_text(_POOL)
+
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "SystemFailure|cannot read /file-3: Input/output error|look at the disk|5\n", done.stderr
 
 
 def test_notes_on_an_error_travel_with_it() -> None:
