@@ -43,8 +43,7 @@ class Change:
 def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY) -> list[Change]:
     """List what turns `old` into `new`, depth-first; the roots themselves are not compared.
 
-    Without `old` everything is new. Owners are compared as they are inside containers if `new_map` has ranges, else as
-    they are on disk.
+    Without `old` everything is new. Owners are compared as they are inside containers, if either map has ranges.
 
     Raises:
         SystemFailure: something in a tree cannot be read.
@@ -196,7 +195,7 @@ class _Comparison:
             raise SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
 
     def _attributes_differ(self, new: xattrs.Attributes, old: xattrs.Attributes) -> bool:
-        if new == old or not self._maps[0]:
+        if new == old or not any(self._maps):
             return new != old
         try:
             return xattrs.inside(new, self._maps[0]) != xattrs.inside(old, self._maps[1])
@@ -216,12 +215,12 @@ def _times_differ(new: int, old: int) -> bool:
 
 
 def _owner_test(new_map: IDMap, old_map: IDMap) -> Callable[[os.stat_result, os.stat_result], bool]:
-    """A comparison of owners: inside the container where the new side's map covers them, else on disk."""
+    """A comparison of owners: inside the container where the maps cover them, else on disk."""
     known: dict[tuple[int, int, int, int], bool] = {}
 
     def same(new: os.stat_result, old: os.stat_result) -> bool:
         key = (new.st_uid, new.st_gid, old.st_uid, old.st_gid)
-        if not new_map:
+        if not (new_map or old_map):
             return key[:2] == key[2:]
         answer = known.get(key)
         if answer is None:

@@ -119,9 +119,11 @@ class Census:
 
     @cached_property
     def transient(self) -> dict[str, Layer]:
-        """Layers of transient containers by ID, recorded in the run root whether or not the store was opened so."""
-        path = os.path.join(self.layout.run_layers, "volatile-layers.json")
-        return {layer.id: layer for layer in Table.load(LAYERS, {Location.VOLATILE: path}, degraded=True)}
+        """Layers of volatile containers by ID, also those that a store opened as this one is does not show."""
+        places = [self.layout.run_layers, *([self.layout.layers] if self.layout.transient else [])]
+        paths = [os.path.join(place, "volatile-layers.json") for place in places]
+        tables = [Table.load(LAYERS, {Location.VOLATILE: path}, degraded=True) for path in paths]
+        return {layer.id: layer for table in tables for layer in table}
 
     @cached_property
     def needed_elsewhere(self) -> set[str]:

@@ -37,6 +37,7 @@ class TreeOptions(Value):
     """How a new tree is made.
 
     `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be.
+    With `far`, there is none: an additional layer store keeps it there.
     """
 
     id_map: IDMap = IDENTITY
@@ -44,6 +45,7 @@ class TreeOptions(Value):
     mount_label: str = ""
     storage_options: Mapping[str, str] = {}
     read_only: bool = False
+    far: str = ""
 
 
 class MountOptions(Value):
@@ -127,8 +129,11 @@ class Driver(Protocol):
         already, if that matters; what is made or renamed here follows them there.
         """
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
-        """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock."""
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
+        """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock.
+
+        A tree that a mount holds on to is refused, or with `in_use` changed where it is, in as many steps as it takes.
+        """
 
     def remove(self, layer: str) -> Removal:
         """Take `layer`'s tree out of sight. Under the lock. A layer without a tree is no error."""
@@ -159,6 +164,16 @@ class Driver(Protocol):
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
         """Bytes in added and modified non-directories, hard links once."""
+
+    def far_side(self, digest: str, reference: str) -> str:
+        """The directory in which an additional layer store keeps a layer, by the digest of it or of its contents.
+
+        Raises:
+            DriverError: none has it, or the driver knows no such stores.
+        """
+
+    def far_blob(self, layer: str) -> str:
+        """The archive of a layer that an additional layer store keeps, as it was pushed; "" for any other layer."""
 
     def tree_of(self, layer: str) -> AbstractContextManager[str]:
         """The whole file system of `layer` as a directory to read, for as long as the context lasts."""

@@ -209,8 +209,9 @@ class WholeTrees:
     def _home_of_staged(self, staged: StagedTree) -> TreeHome:
         return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
-        """See `Driver.replace`."""
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
+        """See `Driver.replace`: nothing is mounted, so nothing holds on."""
+        del in_use
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.atomic import sync_directory
         from cstore.fs.rename import exchange_within
@@ -275,6 +276,16 @@ class WholeTrees:
     def content_roots(self, layer: str) -> Sequence[str]:
         """See `Driver.content_roots`."""
         return (self._path(layer),)
+
+    def far_side(self, digest: str, reference: str) -> str:
+        """See `Driver.far_side`: a whole tree is nowhere else."""
+        del digest, reference
+        raise DriverError(self.name, "it has no additional layer stores", hint="use the driver overlay")
+
+    def far_blob(self, layer: str) -> str:
+        """See `Driver.far_blob`."""
+        del layer
+        return ""
 
     def tree_of(self, layer: str) -> AbstractContextManager[str]:
         """See `Driver.tree_of`."""

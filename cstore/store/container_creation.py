@@ -23,7 +23,7 @@ from cstore.store import container_journal as journal
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.lookup import find_layer, get_image
 from cstore.store.maps import map_fields, map_on_disk
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, make_roots, writing
 from cstore.values import Value
@@ -250,20 +250,23 @@ def _publish(
 ) -> Container:
     """Give the tree its ID and record and then the container its own, or raise and leave the records as they were.
 
-    What is volatile is recorded where everything is, unless the store is transient: older peers know no other place,
-    and would take the image from under a container that they do not see.
+    What is volatile is recorded as `volatile_location` says.
     """
-    location = Location.VOLATILE if writer.layout.transient else Location.STABLE
+    volatile = container.flags.get("Volatile") is True
+    of_layer, of_container = (
+        volatile_location(writer.layout, shelf) if volatile else Location.STABLE
+        for shelf in (Shelf.LAYERS, Shelf.CONTAINERS)
+    )
     container = with_items(container, request.data)
     journal.begin(writer, journal.Pair(container=container.id, layer=layer.id))
     try:
-        writer.layers.add(layer.with_(flags={"incomplete": True}), location)
+        writer.layers.add(layer.with_(flags={"incomplete": True}), of_layer)
         writer.save(Shelf.LAYERS)
         writer.driver.adopt(staged, layer.id, layer.parent or None)
         store_items(writer, Shelf.CONTAINERS, container.id, request.data)
         writer.layers.replace(layer)
         writer.save(Shelf.LAYERS)
-        writer.containers.add(container, location)
+        writer.containers.add(container, of_container)
         writer.save(Shelf.CONTAINERS)
     except BaseException:
         with suppress(CstoreError):  # the first error is the one to tell; the journal tells the next writer the rest

@@ -34,7 +34,8 @@ def apply_diff(
     """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
 
     The layer's own tree is untouched until the whole archive is on disk beside it. What somebody writes meanwhile into
-    the layer, if it is mounted, would be lost with the old tree: then nothing is applied.
+    the layer, if it is mounted, would be lost with the old tree: then nothing is applied. A tree that a mount holds on
+    to is changed where it is, and only then can a crash leave half of it.
 
     Raises:
         LayerUnknown: there is no such layer, or it went away meanwhile.
@@ -73,7 +74,8 @@ def _apply(
                     raise LayerUnknown(word)
                 if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
                     raise LayerChanged(layer.id)
-                replace_contents(writer, current.with_(**archive_fields(filling.applied)), staged, filling)
+                record = current.with_(**archive_fields(filling.applied))
+                replace_contents(writer, record, staged, filling, in_use=keep)
         finally:
             filling.staging.remove()
     finally:
@@ -138,6 +140,11 @@ def write_diff(
     compared = _compared(context, word, reference)
     layer, base = compared.layer, compared.base
     chosen = _recorded_compression(layer) if compression is None else compression
+    if base == (layer.parent or None) and (blob := context.driver.far_blob(layer.id)):
+        from cstore.store.far_layers import write_blob
+
+        write_blob(layer, blob, sink, chosen)
+        return
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
         if base == (layer.parent or None) and os.path.exists(tar_split):

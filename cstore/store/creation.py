@@ -24,7 +24,7 @@ from cstore.store.filling import Filling, archive_fields, contents_of, fill
 from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.removal import withdraw
 from cstore.store.session import Writer, writing
@@ -49,7 +49,8 @@ class NewLayer(Value):
 
     `storage_options` are for the driver, such as a limit of the layer's size. The rest is for archives: `expect` is the
     digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
-    the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would.
+    the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
+    where an additional layer store keeps it (far_layers.py).
     """
 
     parent: str = ""
@@ -70,6 +71,7 @@ class NewLayer(Value):
     refuse_empty: bool = False
     reuse: bool = False
     by_contents: bool = False
+    far: str = ""
 
 
 class _Plan(Value):
@@ -233,6 +235,7 @@ def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
         mount_label=request.mount_label,
         read_only=request.read_only,
         storage_options=request.storage_options,
+        far=request.far,
     )
 
 
@@ -278,7 +281,7 @@ def _record(request: NewLayer, plan: _Plan) -> Layer:
 
 def _location(context: Context, request: NewLayer) -> Location:
     if request.volatile:
-        return Location.VOLATILE
+        return volatile_location(context.layout, Shelf.LAYERS)
     return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE
 
 
@@ -296,6 +299,10 @@ def _attach(
     if filling is not None:
         filling.publish(layout.tar_split(record.id), sync=sync)
         return record.with_(**archive_fields(filling.applied))
+    if request.far:
+        from cstore.store.far_layers import far_fields
+
+        return record.with_(**far_fields(request.far))
     return record if plan.template is None else _like(writer, record, plan.template)
 
 

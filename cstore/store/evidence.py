@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from cstore.layout import Layout
+    from cstore.records import model
     from cstore.store.context import Context
 
 TAR_SPLIT = ".tar-split.gz"
@@ -66,15 +67,31 @@ def _has_lost_trees(context: Context, path: str, known: Container[str]) -> bool:
 
 
 def transient_layers(layout: Layout) -> set[str]:
-    """Layers recorded under the run root: alive, whether or not this store was opened as a transient one."""
-    path = os.path.join(layout.run_layers, "volatile-layers.json")
-    return set(Table.load(LAYERS, {Location.VOLATILE: path}).ids())
+    """Layers in volatile records that this store, opened as it is, does not show: alive all the same."""
+    return {
+        layer
+        for place in _hidden(layout, layout.run_layers, layout.layers)
+        for layer in Table.load(LAYERS, {Location.VOLATILE: os.path.join(place, "volatile-layers.json")}).ids()
+    }
 
 
 def transient_containers(layout: Layout) -> set[str]:
-    """Containers recorded there."""
-    path = os.path.join(layout.run_containers, "volatile-containers.json")
-    return set(Table.load(CONTAINERS, {Location.VOLATILE: path}).ids())
+    """The IDs of `hidden_containers`."""
+    return {container.id for container in hidden_containers(layout)}
+
+
+def hidden_containers(layout: Layout) -> list[model.Container]:
+    """Containers in volatile records that this store, opened as it is, does not show: alive all the same."""
+    return [
+        container
+        for place in _hidden(layout, layout.run_containers, layout.containers)
+        for container in Table.load(CONTAINERS, {Location.VOLATILE: os.path.join(place, "volatile-containers.json")})
+    ]
+
+
+def _hidden(layout: Layout, transient: str, ordinary: str) -> tuple[str, ...]:
+    """Where volatile records are looked for: a transient store does not show those in the graph root."""
+    return (transient, ordinary) if layout.transient else (transient,)
 
 
 def _item_directories(directory: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
+from cstore.store.evidence import hidden_containers
 from cstore.store.intents import Intent
 from cstore.store.lookup import WAYS, children_of_layer, nowhere
 from cstore.store.places import Shelf
@@ -118,13 +119,14 @@ def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[
     Raises:
         ImageUsedByContainer: a container came from it.
     """
-    users = [container for container in tables.containers if container.image == image.id]
+    containers = [*hidden_containers(tables.context.layout), *tables.containers]
+    users = [container for container in containers if container.image == image.id]
     if users:
         from cstore.store.makers import removal_command
 
         user = users[-1]  # of several the Go tool names the last, too
         raise ImageUsedByContainer(image.id, user.id, removal_command(tables.context, user))
-    own_layers = {container.layer for container in tables.containers}
+    own_layers = {container.layer for container in containers}
     others = _top_layers_of_others(images, image)
     going: dict[str, None] = {}
 

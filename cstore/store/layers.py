@@ -103,6 +103,12 @@ class Layers:
         with opened_source(source) as opened:
             return creation.put_layer(self._context, request, opened, progress, accept)
 
+    def from_additional_store(self, digest: str, reference: str, request: NewLayer) -> Layer:
+        """Make a layer that an additional layer store keeps; see `far_layers.from_additional_store`."""
+        from cstore.store import far_layers
+
+        return far_layers.from_additional_store(self._context, digest, reference, request)
+
     def delete(self, word: str) -> None:
         """Delete a layer that nothing uses; see `removal.delete_layer`."""
         from cstore.store import removal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 
 from cstore.records.table import Location
@@ -37,6 +38,16 @@ def places(layout: Layout) -> dict[Shelf, Place]:
             (layout.containers_lock,),
         ),
     }
+
+
+def volatile_location(layout: Layout, shelf: Shelf) -> Location:
+    """Where a new volatile record of a kind goes: to the volatile file if there is one, else to the stable one.
+
+    The Go tools know the volatile file from 1.45 on. An older one would not see what is recorded there, and would take
+    the image from under a container; where the file is, none that old can be at work. A transient store has it always.
+    """
+    path = layout.volatile_layers if shelf is Shelf.LAYERS else layout.volatile_containers
+    return Location.VOLATILE if layout.transient or os.path.isfile(path) else Location.STABLE
 
 
 def _layers(layout: Layout) -> Place:

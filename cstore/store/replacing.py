@@ -61,14 +61,19 @@ def _known_by(tree: str) -> tuple[int, int]:
     return inode, os.statvfs(tree).f_fsid if filesystem_name(tree) in _OWN_VOLUMES else 0
 
 
-def replace_contents(writer: Writer, record: Layer, staged: StagedTree, filling: Filling) -> None:
-    """Make `staged`, `filling` and `record` the layer's tree, tar-split and record. Saves the records."""
+def replace_contents(
+    writer: Writer, record: Layer, staged: StagedTree, filling: Filling, *, in_use: bool = False
+) -> None:
+    """Make `staged`, `filling` and `record` the layer's tree, tar-split and record. Saves the records.
+
+    With `in_use`, a tree that is mounted is changed where it is; the journal cannot conclude that after a crash.
+    """
     base = os.path.join(writer.layout.layers, record.id)
     filling.publish(base + _TAR_SPLIT, sync=writer.context.sync)
     journal = _Journal(record, *_known_by(staged.tree))
     write_file(base + _JOURNAL, _written(journal), sync=writer.context.sync)
     try:
-        old = writer.driver.replace(staged, record.id)
+        old = writer.driver.replace(staged, record.id, in_use=in_use)
     except BaseException:
         if not _exchanged(writer, journal):  # else only its sync failed, and the next writer concludes it
             _drop(base)

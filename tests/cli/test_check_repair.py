@@ -123,3 +123,16 @@ def test_nothing_goes_while_a_record_file_is_damaged(
     assert told.code == 1
     assert "cstore repair" in told.err
     assert {path for path in listing(store_roots.graph) if "quarantine" not in path} >= set(before)
+
+
+def test_what_no_item_stands_for_is_left(harmed: CommandLine, store_roots: StoreRoots) -> None:
+    """A tar-split that belongs to no layer is nothing that is taken out: the store is not clean afterwards."""
+    stray = os.path.join(store_roots.graph, "vfs-layers", f"{'e' * 64}.tar-split.gz")
+    with open(stray, "wb") as file:
+        file.write(b"x")
+
+    assert harmed("check", "-r").code == 1
+    assert harmed("layers", "-q").lines == ["base"]
+
+    os.unlink(stray)
+    assert harmed("check", "-r").code == 0

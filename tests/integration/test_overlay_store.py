@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.config import Overrides, load_config
-from cstore.errors import LayersMounted
+from cstore.errors import ArchiveError, LayersMounted
 from cstore.kernel import mount
 from cstore.store import NewLayer, Store, open_store
 from cstore.store.copying import Spot
@@ -203,3 +203,63 @@ def test_a_whiteout_of_nothing_is_in_nobodys_way(store: Store, reopen: Callable[
     store.copy([Spot("/d", "top")], Spot(str(tmp_path / "copied")))
 
     assert os.listdir(tmp_path / "copied") == ["here"]
+
+
+# ── a layer that is changed while it is mounted ──
+
+
+def test_an_archive_is_applied_to_a_mounted_layer(store: Store, reopen: Callable[..., Store], tmp_path: Path) -> None:
+    """Its users go on in the same directories: they see what is new, and what they write and wrote is kept."""
+    store.layers.create(NewLayer(id="box", parent="base"))
+    point = store.mount("box")
+    os.makedirs(f"{point}/data/old")
+    for name in ("data/log", "data/gone", "data/same"):
+        (tmp_path / "graph/overlay/box/merged" / name).write_text("first\n", encoding="utf-8")
+    users = os.open(f"{point}/data", os.O_RDONLY)
+    log = os.open(f"{point}/data/same", os.O_WRONLY | os.O_APPEND)
+    members = (regular("data/log", b"second"), whiteout("data/gone"), whiteout("data/old"), regular("data/new", b"new"))
+    with archive(tmp_path, make_tar(*members)) as source:
+        reopen().layers.apply_diff("box", source.fileno())
+    os.write(log, b"more\n")
+    os.close(log)
+
+    assert store.mounted("box")
+    assert sorted(os.listdir(users)) == ["log", "new", "same"]
+    store.unmount("box")
+    os.close(users)
+    diff = tmp_path / "graph/overlay/box/diff/data"
+    texts = {path.name: path.read_bytes() for path in diff.iterdir()}
+    assert texts == {"log": b"second", "new": b"new", "same": b"first\nmore\n"}
+    assert not (tmp_path / "graph/cstore-staging").exists()
+
+
+def test_a_broken_archive_leaves_a_mounted_layer_alone(store: Store, tmp_path: Path) -> None:
+    """All of it was read before anything is changed."""
+    point = store.mount("base")
+    before = listing(point)
+    with archive(tmp_path, make_tar(regular("new", b"text" * 500))[:1500]) as source, pytest.raises(ArchiveError):
+        store.layers.apply_diff("base", source.fileno())
+
+    assert listing(point) == before
+    assert store.mounted("base")
+
+
+@pytest.mark.parametrize("beneath", [True, False])
+def test_files_in_a_mount_point_go_aside(store: Store, tmp_path: Path, beneath: bool) -> None:
+    """They were written while nothing was mounted: before the mount, or after somebody took it away from outside."""
+    point = str(tmp_path / "graph/overlay/base/merged")
+    if not beneath:
+        store.mount("base")
+        mount.unmount(point, mount.MNT_DETACH)
+    os.makedirs(point, exist_ok=True)
+    (tmp_path / "graph/overlay/base/merged/notes").write_text("mine", encoding="utf-8")
+    if beneath:
+        store.mount("base")
+
+    assert store.unmount("base") is False
+
+    assert os.listdir(point) == []
+    assert (tmp_path / "graph/overlay/base/merged.strays-1/notes").read_text(encoding="utf-8") == "mine"
+    assert not store.mounted("base")
+    assert len(os.listdir(store.mount("base"))) > 0
+    store.unmount("base")

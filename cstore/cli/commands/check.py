@@ -59,7 +59,7 @@ def check(session: Session, /, **wanted: Any) -> None:
     if removed is None:
         _conclude(session, report)
     else:
-        _tell_removed(session, report, removed)
+        _tell_removed(session, report, removed, options)
 
 
 def _options(wanted: dict[str, Any]) -> CheckOptions:
@@ -136,20 +136,39 @@ def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Remove
     return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
 
 
-def _tell_removed(session: Session, report: Report, removed: Removed) -> None:
-    """Say what stayed and why, and how it ended: well, if nothing that was found is there any more."""
+def _tell_removed(session: Session, report: Report, removed: Removed, options: CheckOptions) -> None:
+    """Say what stayed and why, and how it ended: well, if nothing is wrong in the store any more."""
     from cstore.cli.output.findings import counts
     from cstore.cli.output.streams import say
 
     for kind, identifier, error in removed.failed:
         session.report(error, f"deleting {kind} {identifier}")
-    gone = set(removed.done)
-    left = [subject for one in report.serious if ((subject := one.subject).kind, subject.id) not in gone]
-    session.failed = session.failed or bool(removed.failed) or any(not _went(session, subject) for subject in left)
+    if _left(session, report, removed, options):
+        session.failed = True
     if session.failed and not session.json:
         say(counts(report))
     if removed.case and not session.json:
         session.warn([f"what was taken out is in quarantine; undo with: cstore repair --undo {removed.case}"])
+
+
+def _left(session: Session, report: Report, removed: Removed, options: CheckOptions) -> bool:
+    """Whether anything is wrong still, or only now. What comes to light only now is said.
+
+    The contents of layers are not read again: nothing has changed those that stayed.
+    """
+    from cstore.check import CheckOptions, check_store
+
+    if removed.failed or not removed.done:
+        return bool(removed.failed) or not report.clean
+    known = {(one.kind, one.subject) for one in report.findings}
+    again = CheckOptions(max_age=options.max_age, max_duration=0.0)
+    now = check_store(session.open(Intent.CONTENT).context, again).serious
+    new = [one for one in now if (one.kind, one.subject) not in known and not (options.layers or options.images)]
+    session.warn(f"only now: {one.sentence}" for one in new)
+    gone = set(removed.done)
+    stayed = [subject for one in report.serious if ((subject := one.subject).kind, subject.id) not in gone]
+    still = any((one.kind, one.subject) in known for one in now)
+    return bool(new) or still or any(not _went(session, subject) for subject in stayed)
 
 
 def _went(session: Session, subject: Subject) -> bool:

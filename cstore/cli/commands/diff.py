@@ -95,12 +95,19 @@ def _compression(forms: dict[str, bool]) -> Compression | None:
 def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
     """Apply a tar archive to a layer.
 
-    All of it, or nothing: if anything goes wrong, the layer is as it was.
+    All of it, or nothing: if anything goes wrong, the layer is as it was. A layer that is mounted is changed under its
+    users, with a warning; only a crash in the middle of that can leave half of it.
     """
+    import os
+
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
 
     with archive_source(file) as source:
         store = session.open(Intent.WRITE)
+        found = store.layers.find(layer)
+        point = store.layers.mount_point(found.id) if found else ""
+        if point and os.path.ismount(point):  # with drivers that do not mount, nobody holds on to the old tree
+            session.warn([f"layer {layer} is mounted on {point}: its users may see old and new files side by side"])
         with progress_bar("applying", size_of(source), quiet=quiet) as progress:
             store.layers.apply_diff(layer, source, progress)

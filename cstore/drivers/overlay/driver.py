@@ -21,8 +21,9 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from cstore.archive.composefs import is_blob
+from cstore.drivers.overlay.far import find_far, link_to_far
 from cstore.drivers.overlay.lower import Homes, Place
-from cstore.drivers.overlay.marks import form_not_read, marks_of, mask_of, refuse_not_read
+from cstore.drivers.overlay.marks import blob_of, form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
 from cstore.fs import within
@@ -115,7 +116,9 @@ class OverlayDriver:
             check_mask(options, self._mounter.program)
         with self._reserved(home) as staging:
             staged = make_layer(staging, below, options.id_map, self._form, mask)
-            if below is not None and options.parent_map != options.id_map:
+            if options.far:
+                link_to_far(staged.tree, options.far, options.id_map)
+            elif below is not None and options.parent_map != options.id_map:
                 self._rewrite(staged, below, options)
                 staged = staged.with_(copied=True)
             return self._with_lowers(staged)
@@ -183,6 +186,7 @@ class OverlayDriver:
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """See `Driver.adopt`."""
         from cstore.drivers.overlay.lower import RESERVED, make_link
+        from cstore.drivers.overlay.making import sync_home, sync_layer
         from cstore.fs.rename import rename_within
 
         del parent
@@ -193,11 +197,12 @@ class OverlayDriver:
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
         leftover = self.remove(layer)
         try:
-            self._make_durable(made)
+            if self._sync:
+                sync_layer(made)
             rename_within(os.path.dirname(target.home), made, target.path)
             make_link(target, target.link)
             if self._sync:
-                self._sync_home(target.home)
+                sync_home(target.home)
         except OSError as error:
             raise SystemFailure("create the layer directory", target.path, error) from error
         finally:
@@ -211,39 +216,26 @@ class OverlayDriver:
                 NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with a parent that stays"
             )
 
-    def _make_durable(self, folder: str) -> None:
-        """Bring a layer's own files to the disk; its contents are there since it was filled."""
-        from cstore.fs.atomic import sync_directory, sync_file
-
-        if not self._sync:
-            return
-        for name in ("link", "lower"):
-            path = os.path.join(folder, name)
-            if os.path.exists(path):
-                sync_file(path)
-        sync_directory(os.path.join(folder, "diff"))
-        sync_directory(folder)
-
-    @staticmethod
-    def _sync_home(home: str) -> None:
-        from cstore.fs.atomic import sync_directory
-
-        sync_directory(os.path.join(home, "l"))
-        sync_directory(home)
-
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
+        from cstore.drivers.overlay.making import sync_home, sync_layer
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
         place = self._writable(layer)
+        if in_use and self._mounter.is_mounted(place.merged):
+            from cstore.drivers.overlay.in_place import change_in_place
+
+            change_in_place(place.diff, staged.tree, sync=self._sync)
+            return StagedRemoval(staged.staging)
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:
-            self._make_durable(made)
+            if self._sync:
+                sync_layer(made)
             exchange_within(os.path.dirname(place.home), made, place.path)
             if self._sync:
-                self._sync_home(place.home)
+                sync_home(place.home)
         except OSError as error:
             raise SystemFailure("replace the layer directory", place.path, error) from error
         return StagedRemoval(staged.staging)
@@ -270,6 +262,8 @@ class OverlayDriver:
             raise DriverError(
                 NAME, f"layer {layer} is in the additional store {place.home}, which is only read", hint="copy it first"
             )
+        if place.is_additional:
+            raise DriverError(NAME, f"layer {layer} is kept in {place.far}, which is only read", hint="make a child")
         return place
 
     def stale(self) -> list[str]:
@@ -366,10 +360,18 @@ class OverlayDriver:
         if self._homes.is_parent(place, base):
             from cstore.fs.tree import usage
 
-            return usage(place.diff).bytes
+            return usage(place.tree if place.is_additional else place.diff).bytes
         from cstore.drivers.tree_diff import tree_diff_size
 
         return tree_diff_size(self, layer, base, layer_map, base_map)
+
+    def far_side(self, digest: str, reference: str) -> str:
+        """See `Driver.far_side`."""
+        return find_far(self._options.layer_stores, digest, reference)
+
+    def far_blob(self, layer: str) -> str:
+        """See `Driver.far_blob`."""
+        return blob_of(self._homes.find(layer))
 
     def status(self) -> list[tuple[str, str]]:
         """See `Driver.status`."""

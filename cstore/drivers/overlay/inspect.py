@@ -38,7 +38,9 @@ class OverlayInspector:
     def not_read(self, layer: str) -> str:
         """See `Inspector.not_read`."""
         place = self._homes.look_up(layer)
-        return "" if place is None or not place.is_additional else form_not_read(place)
+        if place is None or not place.is_additional:
+            return ""
+        return form_not_read(place) or f"a layer of an additional layer store, which keeps it in {place.far}"
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
@@ -49,8 +51,11 @@ class OverlayInspector:
             lost = not place.is_additional and place.home in self._homes.writable
             return [Flaw(place.layer, "diff", os.path.join(place.path, COMPOSEFS_IMAGE), MISSING)] if lost else []
         if place.home not in self._homes.writable:
+            if place.is_additional:
+                return []
             return self._directory(place, "diff")  # the rest is for who opens it as a store of its own
-        found = [*self._directory(place, "diff"), *self._directory(place, "work"), *self._link(place)]
+        own = () if place.is_additional else self._directory(place, "diff")
+        found = [*own, *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
 
     @staticmethod

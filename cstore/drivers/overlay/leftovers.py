@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from itertools import count
 
 from cstore.drivers.overlay.lower import Place, layers_in
 from cstore.errors import CstoreError
@@ -21,6 +22,22 @@ def unfinished_files(homes: Sequence[str]) -> list[str]:
     folders = [*homes, *layers]
     paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
     return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+
+
+def put_strays_aside(point: str) -> bool:
+    """Put a fresh directory in the place of a mount point that holds files; say whether there were any.
+
+    Somebody wrote them while nothing was mounted there, and would not see them again: they are kept beside it.
+
+    Raises:
+        OSError: as rename(2).
+    """
+    if not _names_in(point):
+        return False
+    free = next(name for number in count(1) if not os.path.lexists(name := f"{point}.strays-{number}"))
+    os.rename(point, free)
+    os.mkdir(point, 0o700)
+    return True
 
 
 def _is_temporary(name: str) -> bool:

@@ -56,8 +56,15 @@ class Place(Value):
 
     @property
     def tree(self) -> str:
-        """What the layer changes, by name: its image if it is a composefs layer, else its `diff`."""
-        return os.path.join(self.path, COMPOSEFS_IMAGE) if self.is_composefs else self.diff
+        """What the layer changes, by name: its image if it is a composefs layer, else its `diff`, here or far away."""
+        if self.is_composefs:
+            return os.path.join(self.path, COMPOSEFS_IMAGE)
+        return os.path.join(self.far, "diff") if self.is_additional else self.diff
+
+    @property
+    def far(self) -> str:
+        """Where a layer of an additional layer store is kept, "" for any other."""
+        return _read(self.home, f"{self.layer}/additionallayer").rstrip("\n")
 
     @property
     def is_composefs(self) -> bool:

@@ -109,6 +109,27 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mas
     return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True, force_mask=mask)
 
 
+def sync_layer(folder: str) -> None:
+    """Bring a layer's own files to the disk; its contents are there since it was filled."""
+    from cstore.fs.atomic import sync_directory, sync_file
+
+    for name in ("link", "lower"):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            sync_file(path)
+    if not os.path.islink(os.path.join(folder, "diff")):
+        sync_directory(os.path.join(folder, "diff"))
+    sync_directory(folder)
+
+
+def sync_home(home: str) -> None:
+    """Bring to the disk which layers and short links there are in a home."""
+    from cstore.fs.atomic import sync_directory
+
+    sync_directory(os.path.join(home, "l"))
+    sync_directory(home)
+
+
 def _lower_of(parent: Place) -> str:
     """The `lower` file of a child: its parent, and what lies beneath that."""
     link = parent.link

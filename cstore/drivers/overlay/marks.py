@@ -1,7 +1,7 @@
 """How layers were written, read from the layers themselves: the one reading that everything goes by.
 
     composefs-data/, diff/xx/<62 digits>         a composefs layer; without its image, a form that is not read
-    additionallayer                              a link into an additional layer store: another one
+    additionallayer                              a link into an additional layer store, see far.py
     user.containers.override_stat                owners and modes are in attributes; a mount program shows them
     trusted.overlay.*                            the marks of root's mounts
     user.overlay.*                               those of mounts in a user namespace, which need `userxattr`
@@ -23,6 +23,7 @@ from cstore.archive.directories import Directories, Kind, names_in
 from cstore.archive.names import join_name
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
+from cstore.drivers.overlay.far import far_problem
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
@@ -98,7 +99,8 @@ class Marks(Value):
 def form_not_read(place: Place) -> str:
     """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
     if place.is_additional:
-        return "a layer of an additional layer store"
+        problem = far_problem(place.far)
+        return f"a layer of an additional layer store, and {problem}" if problem else ""
     if place.is_composefs:
         return ""
     if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place):
@@ -134,8 +136,21 @@ def refuse_not_read(place: Place) -> None:
         reason = f"layer {place.layer} is {form}"
         if not place.is_additional:
             raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE makes it anew, or pull the image again")
-        raise DriverError(NAME, f"{reason}, which cstore cannot read yet", hint="pull the image without that store")
-    place.require_diff()
+        raise DriverError(NAME, reason, hint="mount that store, or pull the image again without it")
+    if not place.is_additional:
+        place.require_diff()
+
+
+def blob_of(place: Place) -> str:
+    """The archive that an additional layer store keeps of a layer; "" for any other layer.
+
+    Raises:
+        DriverError: the far side is not mounted.
+    """
+    if not place.is_additional:
+        return ""
+    refuse_not_read(place)
+    return os.path.join(place.far, "blob")
 
 
 # ── marks ──

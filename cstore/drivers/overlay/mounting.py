@@ -12,6 +12,7 @@ from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
+from cstore.drivers.overlay.leftovers import put_strays_aside
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
@@ -96,7 +97,8 @@ class Mounter:
     @staticmethod
     def directories_of(place: Place, *, short: bool = True) -> list[str]:
         """The directories of one layer, nearest first, by its short link if it has one."""
-        own = place.tree if place.is_composefs else (short and place.short) or place.diff
+        ordinary = not (place.is_composefs or place.is_additional)
+        own = ((short and place.short) or place.diff) if ordinary else place.tree
         return [own, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
@@ -151,7 +153,7 @@ class Mounter:
         program, words = way.program, way.words
         masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
-        read_only = read_only or (masked and cannot_be_upper(place.diff))
+        read_only = read_only or place.is_additional or (masked and cannot_be_upper(place.diff))
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
@@ -289,10 +291,12 @@ class Mounter:
             self._take_away(target)
         release_images(place.path)
         try:
+            strays = put_strays_aside(target)
             if place.foreign:
                 os.rmdir(target)
-                os.rmdir(os.path.dirname(target))
-            elif mounted:
+                if not strays:
+                    os.rmdir(os.path.dirname(target))
+            elif mounted and not strays:
                 _renew(target)
         except OSError as error:
             raise SystemFailure("replace the mount point", target, error) from error

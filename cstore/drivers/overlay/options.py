@@ -27,6 +27,7 @@ class Options:
         skip_mount_home: whether the home is left as it is mounted.
         force_mask: the mode that every file gets; -1 for its own.
         quotas: those of `size` and `inodes` that were given.
+        layer_stores: additional layer stores, as written. Who looks into them judges them.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Options:
         self.skip_mount_home = False
         self.force_mask = -1
         self.quotas: tuple[str, ...] = ()
+        self.layer_stores: tuple[str, ...] = ()
 
 
 def read_options(options: Sequence[str]) -> Options:
@@ -135,8 +137,12 @@ def _checked_flag(_: Options, name: str, value: str) -> None:
     _flag(name, value)  # heeded by the store for every driver alike, or without effect on what cstore makes
 
 
+def _layer_stores(result: Options, _: str, value: str) -> None:
+    result.layer_stores += tuple(filter(None, value.split(",")))
+
+
 def _ignored(_: Options, __: str, ___: str) -> None:
-    """An option without effect here. Additional layer stores are looked into by the library only."""
+    """An option without effect here."""
 
 
 def _flag(name: str, value: str) -> bool:
@@ -157,7 +163,7 @@ _READERS: dict[str, Callable[[Options, str, str], None]] = {
     "mountopt": _mount_options,
     "imagestore": _stores,
     "additionalimagestore": _stores,
-    "additionallayerstore": _ignored,
+    "additionallayerstore": _layer_stores,
     "mount_program": _program,
     "skip_mount_home": _skip_mount_home,
     "ignore_chown_errors": _checked_flag,

@@ -152,8 +152,9 @@ class ZfsDriver:
             command.rename(dataset, self._places.aside(REMOVED, staged.staging.path))
             command.rename(made, dataset)
 
-    def replace(self, staged: StagedTree, layer: str) -> Removal:
+    def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`. The new dataset is a clone of the old one, which shall go first: they swap roles."""
+        del in_use  # a dataset that is mounted is never changed by halves
         from cstore.drivers.removal import StagedRemoval
 
         if self._mounts.is_mounted(layer):
@@ -244,6 +245,16 @@ class ZfsDriver:
     def content_roots(self, layer: str) -> Sequence[str]:
         """See `Driver.content_roots`. They are there for as long as this driver object, or until the layer changes."""
         return (self._mounts.held(layer, self._dataset(layer)),)
+
+    def far_side(self, digest: str, reference: str) -> str:
+        """See `Driver.far_side`: a dataset is nowhere else."""
+        del digest, reference
+        raise DriverError(NAME, "it has no additional layer stores", hint="use the driver overlay")
+
+    def far_blob(self, layer: str) -> str:
+        """See `Driver.far_blob`."""
+        del layer
+        return ""
 
     @contextmanager
     def tree_of(self, layer: str) -> Iterator[str]:

@@ -100,7 +100,7 @@ def test_forms_that_are_not_read(part: str, tmp_path: Path) -> None:
         path.touch()
 
     assert form_not_read(place)
-    with pytest.raises(DriverError, match=r"composefs layer without its image|cannot read yet"):
+    with pytest.raises(DriverError, match=r"composefs layer without its image|additional layer store"):
         marks_beneath(place, [])
 
 

@@ -13,6 +13,7 @@ from cstore.errors import (
     DriverError,
     IDTaken,
     ImageUnknown,
+    ImageUsedByContainer,
     InvalidDataName,
     InvalidID,
     InvalidIDMap,
@@ -25,7 +26,7 @@ from cstore.errors import (
     RecordsDamaged,
 )
 from cstore.idmap import IDMap, IDRange
-from cstore.store import NewContainer, NewImage
+from cstore.store import NewContainer, NewImage, open_store
 from tests.builders import make_tar, regular
 from tests.unit.store.conftest import kept
 
@@ -322,3 +323,53 @@ def test_unknown_keys_of_a_record_are_kept(store: Store, graph: str, reopen: Cal
 
     with open(records, encoding="utf-8") as file:
         assert json.load(file)[0]["from-the-future"] == [1, {"a": None}]
+
+
+VOLATILE = "vfs-containers/volatile-containers.json", "vfs-layers/volatile-layers.json"
+
+
+@pytest.mark.usefixtures("image")
+def test_volatile_containers_are_where_old_tools_see_them(store: Store, graph: str) -> None:
+    """Unless a newer tool has made the files for them: then no older one can be at work."""
+    store.containers.create(NewContainer(id="seen", image="image", volatile=True))
+    assert not any(os.path.exists(os.path.join(graph, name)) for name in VOLATILE)
+
+    make_volatile_files(graph)
+    store.containers.create(NewContainer(id="apart", image="image", volatile=True))
+    store.containers.create(NewContainer(id="lasting", image="image"))
+
+    found = {}
+    for name in (*VOLATILE, "vfs-containers/containers.json"):
+        with open(os.path.join(graph, name), encoding="utf-8") as file:
+            found[name] = [row["id"] for row in json.load(file)]
+    layer = store.containers.get("apart").layer
+    assert list(found.values()) == [["apart"], [layer], ["seen", "lasting"]]
+    flags = [store.containers.get(word).flags.get("Volatile") for word in ("seen", "apart", "lasting")]
+    assert flags == [True, True, None]
+    with pytest.raises(ImageUsedByContainer):
+        store.images.delete("image")
+
+
+@pytest.mark.usefixtures("image")
+@pytest.mark.parametrize("transient", [True, False])
+def test_an_image_under_a_container_of_the_other_way_stays(store: Store, graph: str, transient: bool) -> None:
+    """Transient and ordinary stores do not show each other's volatile containers, and do not harm them either."""
+    if not transient:
+        make_volatile_files(graph)
+    maker, other = (open_store(store.config.with_(transient_store=way)) for way in (transient, not transient))
+    layer = maker.containers.create(NewContainer(id="box", image="image", volatile=True)).layer
+
+    assert other.containers.find("box") is None
+    with pytest.raises(ImageUsedByContainer, match="box"):
+        other.images.delete("image")
+    assert other.gc() == []
+    assert layer in maker.layers.trees()
+    assert maker.containers.get("box").image == "image"
+
+
+def make_volatile_files(graph: str) -> None:
+    """What a newer Go tool leaves when its last volatile container is gone."""
+    for name in VOLATILE:
+        os.makedirs(os.path.dirname(os.path.join(graph, name)), exist_ok=True)
+        with open(os.path.join(graph, name), "w", encoding="ascii") as file:
+            file.write("[]")

@@ -201,6 +201,8 @@ def test_a_lost_index_is_damage_too(store: Store, put: Import, graph: str) -> No
 def test_readers_list_what_they_can_and_say_what_they_cannot(store: Store, put: Import, graph: str) -> None:
     """Damage in one file does not hide another."""
     put(typical_tar(), id="it")
+    with open(os.path.join(graph, "vfs-layers", "volatile-layers.json"), "w", encoding="ascii") as file:
+        file.write("[]")
     store.layers.create(NewLayer(id="volatile", volatile=True))
     with open(records_path(graph), "wb") as file:
         file.write(b"[{")

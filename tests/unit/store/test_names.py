@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,8 +34,13 @@ def test_a_name_moves_from_its_holder(store: Store, reopen: Callable[[], Store])
     assert reopen().names("old") == ("other",)
 
 
-def test_a_name_stays_moved_between_stable_and_volatile_layers(store: Store, reopen: Callable[[], Store]) -> None:
+def test_a_name_stays_moved_between_stable_and_volatile_layers(
+    store: Store, reopen: Callable[[], Store], graph: str
+) -> None:
     """Both record files are saved; the peer saves one, and its next load takes the name back."""
+    store.layers.create(NewLayer(id="first"))
+    with open(os.path.join(graph, "vfs-layers", "volatile-layers.json"), "w", encoding="ascii") as file:
+        file.write("[]")
     store.layers.create(NewLayer(id="volatile", names=("name",), volatile=True))
     store.layers.create(NewLayer(id="stable"))
     store.set_names("stable", ["name"])

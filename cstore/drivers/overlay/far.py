@@ -1,0 +1,99 @@
+"""Layers of additional layer stores: what is kept of them elsewhere, by a program or on a disk of its own.
+
+    STORE/[base64 of the image's reference/]<digest of the layer or of its table of contents>/
+    ├── diff/    the layer's directory, often a mount
+    ├── info     what its record says, as JSON
+    └── blob     its archive, as it was pushed
+
+A layer's directory here holds a link to that `diff` in place of its own, and a file `additionallayer` with the path of
+the directory above it, the far side. It is only read. (drivers 7.13)
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from cstore.drivers.far_info import read_info
+from cstore.drivers.overlay.options import NAME
+from cstore.errors import DriverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.idmap import IDMap
+
+_EMPTY_ARCHIVE = 1024
+"""Bytes of an archive without entries."""
+
+
+def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
+    """The far side of a layer in one of the configured stores, `DIR` or `DIR:ref`.
+
+    Raises:
+        DriverError: none has it, or none can be looked into; says which and why.
+    """
+    reasons = []
+    for store in stores:
+        path, _, word = store.rpartition(":") if store.endswith(":ref") else (store, "", "")
+        if not os.path.isabs(path):
+            reasons.append(f"{path} is no absolute path")
+        elif not os.path.isdir(path):
+            reasons.append(f"{path} is no directory")
+        else:
+            far = os.path.join(path, base64.b64encode(reference.encode()).decode() if word else "", digest)
+            reason = far_problem(far)
+            if not reason:
+                return far
+            reasons.append(reason)
+    told = "; ".join(reasons) or "no additional layer store is configured"
+    raise DriverError(
+        NAME,
+        f"no additional layer store has the layer {digest}: {told}",
+        hint="see additionallayerstores in storage.conf, and mount what is not mounted",
+        peer=f'additional layer ("{digest}", "{reference}") not found: unknown layer',
+    )
+
+
+def far_problem(far: str) -> str:
+    """Why a far side cannot be read, in words; "" if it can.
+
+    An empty directory is what a mount leaves that is gone, unless the layer is an empty one.
+    """
+    if not os.path.isabs(far) or os.path.normpath(far) != far:
+        return f"{far!r} is no path of a layer"
+    try:
+        with os.scandir(os.path.join(far, "diff")) as entries:
+            empty = next(entries, None) is None
+        for name in ("info", "blob"):
+            if not os.path.isfile(os.path.join(far, name)):
+                return f"{far} has no file {name}"
+        if empty and not os.path.ismount(os.path.join(far, "diff")) and _holds_something(far):
+            return f"{far}/diff is empty: what should be mounted there is not"
+    except (OSError, ValueError) as error:
+        return f"{far} is not mounted or cannot be read: {error}"
+    return ""
+
+
+def _holds_something(far: str) -> bool:
+    size = read_info(far).get("diff-size")
+    return not (isinstance(size, int) and 0 < size <= _EMPTY_ARCHIVE)
+
+
+def link_to_far(tree: str, far: str, id_map: IDMap) -> None:
+    """Put a link to a far side in the place of the empty directory `tree`, and say in a file beside it what it is.
+
+    Raises:
+        DriverError: the layer is to have other owners than it has there.
+        OSError: it cannot be made.
+    """
+    if id_map:
+        raise DriverError(NAME, f"{far} is only read, and no layer made of it has an ID map", hint="leave the map out")
+    os.rmdir(tree)
+    os.symlink(os.path.join(far, "diff"), tree)
+    fd = os.open(os.path.join(os.path.dirname(tree), "additionallayer"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(far)
+        file.flush()
+        os.fsync(fd)
