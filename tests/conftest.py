@@ -43,7 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TZ", "LANGUAGE"):
         os.environ.pop(name, None)
     os.environ.update(LC_ALL="C.UTF-8", HOME="/nonexistent", PYTHONPATH=ROOT)
-    os.umask(0o022)
 
 
 def pytest_report_header() -> list[str]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from cstore.errors import ArchiveForeign
+from typing import TYPE_CHECKING
+
+from cstore.errors import ArchiveForeign, ArchiveMalformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _UNPACK = "bsdtar -cf NEW.tar @FILE makes a tar of it"
 _DEB = "dpkg-deb --fsys-tarfile FILE gives its files as a tar"
 _TWICE = "decompress it once"
+_MOUNT = "mount -o ro,loop FILE DIR, then tar -C DIR -c . gives its files as a tar"
+_PARTS = "losetup --find --show --partscan FILE shows its partitions as devices to mount"
+_RAW = "qemu-img convert -O raw FILE DISK makes a disk image of it"
 
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive", _UNPACK),
@@ -29,7 +37,15 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (b"\xed\xab\xee\xdb", "an RPM package", "rpm2archive FILE gives its files as a tar"),
     (b"Rar!\x1a\x07", "a rar archive", _UNPACK),
-    (b"hsqs", "a squashfs image", "sqfstar and unsquashfs convert it"),
+    (b"hsqs", "a squashfs image", _MOUNT),
+    (b"XFSB", "an xfs image", _MOUNT),
+    (b"\x45\x3d\xcd\x28", "a cramfs image", _MOUNT),
+    (b"QFI\xfb", "a qcow2 disk image", _RAW),
+    (b"KDMV", "a vmdk disk image", _RAW),
+    (b"vhdxfile", "a vhdx disk image", _RAW),
+    (b"MSCF\0\0\0\0", "a cabinet archive", _UNPACK),
+    (b"xar!", "a xar archive", _UNPACK),
+    (b"\x7fELF", "a program", ""),
     (b"\x1f\x8b", "compressed twice, the inner stream being gzip", _TWICE),
     (b"BZh", "compressed twice, the inner stream being bzip2", _TWICE),
     (b"\xfd7zXZ\x00", "compressed twice, the inner stream being xz", _TWICE),
@@ -40,9 +56,47 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
 """First bytes, what has them, what helps. A stream that is compressed once never gets here."""
 
 
+_IMAGES: tuple[tuple[int, bytes, str, str], ...] = (
+    (0x438, b"\x53\xef", "an ext2, ext3 or ext4 image", _MOUNT),
+    (0x400, b"\xe2\xe1\xf5\xe0", "an EROFS image", _MOUNT),
+    (0x400, b"\x10\x20\xf5\xf2", "an f2fs image", _MOUNT),
+    (0x8001, b"CD001", "an ISO 9660 image", _UNPACK),
+    (0x10040, b"_BHRfS_M", "a btrfs image", _MOUNT),
+    (0x1FE, b"\x55\xaa", "a disk image", _PARTS),
+)
+"""Where the mark of an image of a file system or disk is, the mark, what has it, what helps."""
+
+_IMAGE_HEAD = 0x10048
+"""Bytes at the beginning that hold the marks of all images."""
+
+
 def foreign(head: bytes) -> ArchiveForeign | None:
     """Tell what begins with `head`, of which a tar header could not be made; None if it is nothing known."""
     for magic, kind, hint in _KINDS:
         if head.startswith(magic):
             return ArchiveForeign(kind, hint)
+    for at, magic, kind, hint in _IMAGES:
+        if head.startswith(magic, at):
+            return ArchiveForeign(kind, hint)
     return None
+
+
+def nothing_but_zeros(pieces: Iterable[memoryview], before: int) -> Iterator[memoryview]:
+    """Pass on what follows the `before` zeros of an archive without entries, as long as it is zeros too.
+
+    File systems leave room for a boot loader at their beginning, which looks like the end of a tar.
+
+    Raises:
+        ArchiveForeign: it is an image of a file system or disk.
+        ArchiveMalformed: it is something else.
+    """
+    head = bytearray(before)
+    zeros = True
+    for piece in pieces:
+        head += piece[: max(0, _IMAGE_HEAD - len(head))]
+        zeros = zeros and not bytes(piece).strip(b"\0")
+        if not zeros and len(head) >= _IMAGE_HEAD:
+            break
+        yield piece
+    if not zeros:
+        raise foreign(bytes(head)) or ArchiveMalformed("it begins with blocks of zeros, and then comes data", 0)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = "standard output"
 
+LARGEST_WHOLE = 1 << 26
+"""Bytes in the largest file that is read into memory as one piece: a config, or the metadata of an item."""
+
 
 @contextmanager
 def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
@@ -57,12 +60,15 @@ def read_whole(path: str) -> bytes:
     """Read a file, or standard input if `path` is "".
 
     Raises:
-        SystemFailure: it cannot be read.
+        SystemFailure: it cannot be read, or is larger than any such file, perhaps without an end.
     """
     source = _opened(path) if path else 0
     try:
         with open(source, "rb", closefd=bool(path)) as file:
-            return file.read()
+            data = file.read(LARGEST_WHOLE + 1)
+        if len(data) > LARGEST_WHOLE:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return data
     except OSError as error:
         raise SystemFailure("read", path or "standard input", error) from error
 

@@ -53,6 +53,9 @@ def scan_tar(fd: int, shown: str) -> Catalogue:
         reader = TarReader(_PartWindows(fd, at, shown), _ignore)
         entry = reader.next()
         if entry is None:
+            if at == start:
+                for _ in reader.new_rest():
+                    pass
             return found
         at += reader.offset
         if at + entry.stored > size:
@@ -117,6 +120,6 @@ def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) ->
             piece = tar.take(tar.left)
             if entry.type == REGULAR:
                 sink.write(piece)
-    for _ in tar.rest():
+    for _ in tar.new_rest():
         pass
     return found

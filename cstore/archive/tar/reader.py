@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from cstore.archive.foreign import foreign
+from cstore.archive.foreign import foreign, nothing_but_zeros
 from cstore.archive.tar.header import (
     BLOCK,
     CONTIGUOUS,
@@ -267,6 +267,15 @@ class TarReader:
             piece = self._view[self.at :]
             self.at = self._limit
             yield piece
+
+    def new_rest(self) -> Iterator[memoryview]:
+        """Give the rest of an archive that no store holds yet: where there was no entry, nothing but zeros.
+
+        Raises:
+            ArchiveForeign: it is an image of a file system or disk.
+            ArchiveMalformed: it is something else that begins with zeros.
+        """
+        return nothing_but_zeros(self.rest(), self.offset) if self.offset <= 2 * BLOCK else self.rest()
 
     def _collect(self, count: int) -> bytes:
         """Copy the next `count` bytes, fewer only at the end of the stream."""

@@ -115,7 +115,7 @@ class Dispatcher:
                 write_line(name, size, checksum_of(body))
             else:
                 self._write_long_file(entry, head, body)
-        for piece in reader.rest():
+        for piece in reader.new_rest():
             packer.segment(piece)
         windows.flush()
 

@@ -119,7 +119,7 @@ class Ground:
                 show_name(path), reason, hint=hint, owner=(uid, gid), needs="the user namespace"
             ) from None
         reason = f"this process may not give it to its owner {uid}:{gid}"
-        hint = "run it as root or in a user namespace that has this ID"
+        hint = "run the program as root, or with cstore unshare PROGRAM"
         raise EntryFailed(show_name(path), reason, hint=hint) from None
 
     def set_xattrs(self, fd: int, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> None:

@@ -19,6 +19,7 @@ from cstore.archive.zstd import ZstdDecoder
 from cstore.errors import (
     ArchiveError,
     ArchiveForeign,
+    ArchiveMalformed,
     ArchiveTruncated,
     CompressionFailed,
     InvalidOption,
@@ -219,7 +220,8 @@ def test_skippable_frame_first() -> None:
     [
         (b"PK\x03\x04", "zip"), (b"070701", "cpio"), (b"!<arch>\ndebian-binary   ", "Debian package"),
         (b"!<arch>\nother.o/", "ar archive"), (b"\x04\x22\x4d\x18", "lz4"), (b"\x5d\0\0\x80", "lzma"),
-        (b"LZIP\x01", "lzip"), (b"\x1f\x9d\x90", "compress"), (b"\x1f\x8b\x08", "gzip"),
+        (b"LZIP\x01", "lzip"), (b"\x1f\x9d\x90", "compress"), (b"\x1f\x8b\x08", "gzip"), (b"hsqs", "squashfs"),
+        (b"XFSB", "xfs"), (b"QFI\xfb\0\0\0\3", "qcow2"), (b"xar!\0\x1c", "xar"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [40, 5000])
@@ -228,6 +230,31 @@ def test_other_formats(head: bytes, name: str, size: int) -> None:
     with pytest.raises(ArchiveForeign, match=name) as caught:
         TarReader(ReaderWindows(Drip(head + b"x" * size)), lambda _raw: None).next()
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("at", "mark", "name"),
+    [
+        (0x438, b"\x53\xef", "ext4"), (0x400, b"\xe2\xe1\xf5\xe0", "EROFS"), (0x8001, b"CD001", "ISO 9660"),
+        (0x10040, b"_BHRfS_M", "btrfs"), (5000, b"x", "begins with blocks of zeros"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [0x10050, 1 << 20])
+def test_image_of_a_file_system(at: int, mark: bytes, name: str, size: int) -> None:
+    """An image that begins with zeros is no empty tar: it is named for what it is."""
+    image = bytearray(size)
+    image[at : at + len(mark)] = mark
+    reader = TarReader(ReaderWindows(Drip(bytes(image))), lambda _raw: None)
+    assert reader.next() is None
+    with pytest.raises((ArchiveForeign, ArchiveMalformed), match=name):
+        list(reader.new_rest())
+
+
+def test_empty_tar() -> None:
+    """Zeros alone are a tar without entries, however many there are."""
+    reader = TarReader(ReaderWindows(Drip(bytes(1 << 20))), lambda _raw: None)
+    assert reader.next() is None
+    assert sum(map(len, reader.new_rest())) == (1 << 20) - 1024
 
 
 @each
