@@ -102,7 +102,7 @@ _cstore() {
         heads) flags=' -j --json --help -h ' kind=nothing ;;
         history) flags=' -j --json --help -h ' kind=images ;;
         check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration --require-store -j --json --help -h ' valued=' -m --max --layer --image --max-duration ' listed=' --layer:layers; --image:images;' kind=nothing ;;
-        repair) flags=' --dry-run -y --yes --from --name --remove --list --undo -j --json --help -h ' valued=' --from --name --undo ' filed=' --from ' kind=nothing ;;
+        repair) flags=' --dry-run -y --yes --from --name --remove --list --undo --search-time -j --json --help -h ' valued=' --from --name --undo --search-time ' filed=' --from ' kind=nothing ;;
         gc) flags=' --dry-run -v --verbose -q --quiet --foreign --quarantine -y --yes -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
         status) flags=' -j --json --help -h ' kind=nothing ;;
         config) flags=' --sources --format --system --user --main -j --json --help -h ' valued=' --format ' kind=nothing ;;

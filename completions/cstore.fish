@@ -487,6 +487,7 @@ complete -c cstore -n '__cstore_is repair' -l name -x -d 'Name an image whose na
 complete -c cstore -n '__cstore_is repair' -l remove -d 'Take out what cannot be healed, into quarantine.'
 complete -c cstore -n '__cstore_is repair' -l list -d 'List what repairs have taken out or changed.'
 complete -c cstore -n '__cstore_is repair' -l undo -x -d 'Bring back what a repair has taken out, and records as they were.'
+complete -c cstore -n '__cstore_is repair' -l search-time -x -d 'How long to look for the archive of each layer that has lost its tar-split (default 1m; 0: not at all).'
 complete -c cstore -n '__cstore_is repair' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is repair' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is gc' -l dry-run -d 'Remove nothing; list what would be removed.'

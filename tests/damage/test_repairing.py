@@ -133,11 +133,7 @@ def test_killed_and_undone(name: str, fresh: Maker, originals: Maker, tmp_path: 
             if not case.flaw:
                 assert (step, undo(specimen.open().context, case.id).left) == (step, ())
         changed = (path for path in differences(before, facts(specimen)) if "/.tmp-" not in path)
-<<<<<<< HEAD
         assert (step, {path for path in changed if not path.startswith("cstore-staging")}) == (step, set())  # for gc
-=======
-        assert (step, {path for path in changed if "cstore-staging" not in path}) == (step, set())  # which are for gc
->>>>>>> wt-b
         with open(specimen.records("images"), "rb") as file:
             assert file.read() == raw
 
