@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 LONGEST_ID = 200
 """Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
 
+_LONGEST_PART = 255
+"""Bytes of a file's name, on every file system that a store may be on."""
+
 _OF_THE_RECORDS = frozenset(
     {"tmp", "container.json", "item.json"}
     | {f"{kind}.{end}" for kind in ("layers", "images", "containers") for end in ("lock", "json")}
@@ -32,7 +35,9 @@ def flaw_of_part(text: str) -> str:
         return "it names a directory"
     if "/" in text:
         return "it contains '/'"
-    return "it contains a NUL character" if "\0" in text else ""
+    if "\0" in text:
+        return "it contains a NUL character"
+    return "it is longer than the name of a file" if len(text.encode(errors="replace")) > _LONGEST_PART else ""
 
 
 def check_part(text: str) -> str:

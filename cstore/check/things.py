@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.check.findings import Finding, of_store
+from cstore.drivers.staging import OWN
 from cstore.errors import ForeignThing
 from cstore.fs import within
 from cstore.ids import flaw_of_id
@@ -32,6 +33,8 @@ def _folders(census: Census) -> Iterator[tuple[str, str]]:
     layout, homes = census.layout, _homes(census)
     yield os.path.split(layout.quarantine)
     yield from ((layout.quarantine, name) for name in _cases(census))
+    for root in filter(None, (layout.graph_root, layout.image_store)):
+        yield from ((root, name) for name in (OWN, f"{OWN}/{os.path.basename(layout.driver_home)}"))
     for home in homes:
         yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
     yield layout.layers, "tmp"

@@ -171,8 +171,8 @@ class StagingRoot:
     def _numbers(self) -> set[str]:
         try:
             names = within.list_directory(*os.path.split(self.path))
-        except (FileNotFoundError, ForeignThing):
-            return set()
+        except (FileNotFoundError, NotADirectoryError, ForeignThing):
+            return set()  # what stands there, or above it, is a finding of its own
         except OSError as error:
             raise SystemFailure("read", self.path, error) from None
         return {name.removeprefix(kind) for name in names for kind in (_LOCK, _TREE, _STUCK) if name.startswith(kind)}

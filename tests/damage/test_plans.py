@@ -344,3 +344,19 @@ def test_a_sound_tree_is_left_alone_whatever_its_record_says(fresh: Maker) -> No
 
     assert (result.healed, result.case) == (False, "")
     assert sorted(os.listdir(specimen.tree(MIDDLE))) == before
+
+
+@pytest.mark.parametrize("kind", ["layers", "images", "containers"])
+def test_an_id_that_is_no_name_of_a_file(kind: str, fresh: Maker) -> None:
+    """It is found and said, like any other ID that cannot be used, and all else is checked and healed."""
+    specimen = fresh("overlay")
+    long = "9" * 256
+    specimen.edit(kind, lambda rows: [*rows, {**rows[0], "id": long, "names": []}])
+    do("lower is garbage", specimen)
+
+    found = {finding.kind: finding.subject.id for finding in specimen.check().findings}
+    repair(specimen)
+
+    assert found["unsafe-id"] == long
+    assert "overlay-lower" in found
+    assert "overlay-lower" not in serious(specimen)

@@ -115,3 +115,21 @@ def test_a_monstrous_record_file_is_back_at_once(kind: str, fresh: Maker) -> Non
 
     assert undone.left == ()
     assert _all(specimen) == before
+
+
+@pytest.mark.parametrize("by", [_fifo, _link])
+@pytest.mark.parametrize("place", ["overlay/staging", "cstore-staging", "cstore-staging/overlay"])
+def test_something_else_where_trees_are_staged(place: str, by: Callable[[str], None], fresh: Maker) -> None:
+    """It ends no check: it is found, put aside, and comes back."""
+    specimen = fresh("overlay")
+    path = os.path.join(specimen.graph, place)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    by(path)
+    before = _all(specimen)
+
+    found = [(finding.kind, finding.subject.path) for finding in specimen.check().findings]
+    result = repair(specimen)
+
+    assert (found, result.healed, os.path.lexists(path)) == ([("thing-wrong", path)], True, False)
+    assert undo(specimen.open().context, result.case).left == ()
+    assert _all(specimen) == before
