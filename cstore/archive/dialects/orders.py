@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from itertools import islice, permutations, product
+from itertools import islice, pairwise, permutations, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cstore.archive.dialects.table import Order
@@ -44,6 +44,9 @@ def _by_birth(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     seen: set[tuple[int, ...]] = set()
     for births in _births(nodes):
         for found in _sorted(nodes, births):
+            times = [births[node] for node in found]
+            if any(one > other for one, other in pairwise(times)):
+                continue  # it was not unpacked in this order; the last of them always passes
             mark = tuple(node.listed for node in found)
             if mark not in seen:
                 seen.add(mark)

@@ -54,9 +54,8 @@ def repair(session: Session, /, **wanted: Any) -> None:
 
     An ordinary user's store is examined and repaired inside the user's namespace, with --dry-run as without.
 
-    Exit status: 0 the store is sound (leftovers may remain), 1 damage or a layer that cannot be exported
-    byte for byte remains, a step failed, or with --dry-run,
-    damage was found.
+    Exit status: 0 the store is sound (leftovers may remain), 1 damage, or a layer that cannot be exported byte for
+    byte, remains, a step failed, or with --dry-run, damage was found.
     """
     if wanted["list"]:
         _list(session)
