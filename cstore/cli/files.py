@@ -66,11 +66,11 @@ def read_whole(path: str) -> bytes:
     try:
         with open(source, "rb", closefd=bool(path)) as file:
             data = file.read(LARGEST_WHOLE + 1)
-        if len(data) > LARGEST_WHOLE:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        return data
     except OSError as error:
         raise SystemFailure("read", path or "standard input", error) from error
+    if len(data) > LARGEST_WHOLE:
+        raise SystemFailure("read", path or "standard input", OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+    return data
 
 
 def _opened(path: str, *, directory: bool = False) -> int:
