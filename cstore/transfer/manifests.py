@@ -66,9 +66,11 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
         return Index(raw, kind, _descriptors(document, "manifests", member))
     config = _descriptor(document.get("config"), f"{member}: config")
     if config.media_type not in media.CONFIGS:
+        named = document.get("artifactType")
+        kind_of_artifact = named if isinstance(named, str) and named else config.media_type
         raise NoImage(
             member,
-            f"it is no image but an artifact of type {config.media_type!r}",
+            f"it is no image but an artifact of type {kind_of_artifact!r}",
             peer=f'unsupported image-specific operation on artifact with type "{config.media_type}"',
         )
     layers = _descriptors(document, "layers", member)

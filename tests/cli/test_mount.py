@@ -34,6 +34,15 @@ def test_mount_prints_an_empty_line_for_a_failure(two: CommandLine, store_roots:
     assert told.err == "nope: no layer is known as 'nope' (see cstore layers)\n"
 
 
+def test_mount_of_an_image_says_how(two: CommandLine) -> None:
+    """Images are mounted by another option, which the hint gives; it works."""
+    two("create-image", "--name", "app", "base").ok()
+
+    assert "cstore mount --read-only" in two("mount", "app").err
+    two("mount", "--read-only", "app").ok()
+    two("unmount", "app").ok()
+
+
 def test_mount_in_json(two: CommandLine, store_roots: StoreRoots) -> None:
     """One list, errors in the peer's words."""
     told = two("mount", "--json", "base", "nope")

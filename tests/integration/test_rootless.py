@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -256,6 +257,26 @@ def test_a_mount_that_nobody_would_see_is_refused(user: User, driver: str) -> No
     assert "cstore unshare" in done.stderr
     assert user.cstore("mounted", "-s", driver, "base").ok().output == b""
     assert user.cstore("unshare", *user.program, "mount", "base").ok().lines[0].endswith("/merged")
+
+
+def test_the_python_of_the_readme_needs_a_namespace_and_runs_in_one(user: User) -> None:
+    """The hint of the failure outside is the command that works; a root file system has files of several owners."""
+    user.write("rootfs.tar.gz", BASE)
+    script = user.write(
+        "program.py",
+        b"from cstore import NewLayer, Overrides, load_config, open_store\n"
+        b"store = open_store(load_config(Overrides(graph_root='graph', run_root='run', driver='vfs')))\n"
+        b"with open('rootfs.tar.gz', 'rb') as archive:\n"
+        b"    print(store.layers.put(NewLayer(names=('base',)), archive.fileno()).names[0])\n",
+    )
+    python = user.program[0] if len(user.program) > 1 else sys.executable
+
+    outside = user.run(python, script)
+    assert "0:0" in outside.stderr
+    inside = user.cstore("unshare", python, script)
+    assert inside.code == 0, inside.stderr
+    assert inside.lines == ["base"]
+    user.cstore("--graph", "graph", "--run", "run", "wipe").ok()
 
 
 def test_a_store_of_vfs_is_not_passed_over_in_silence(user: User) -> None:

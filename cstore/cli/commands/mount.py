@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, UnknownItem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
 def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
     from cstore.store.rootless import refuse_unseen
 
-    path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
+    try:
+        path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
+    except UnknownItem as error:
+        if not read_only and store.images.find(item) is not None:
+            error.hint = "it is an image: use cstore mount --read-only, or make a container of it"
+        raise
     try:
         refuse_unseen(item, path)
     except CstoreError:
