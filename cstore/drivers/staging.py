@@ -74,7 +74,7 @@ class HomeStaging:
             make_directories(self.home)
         except OSError as error:
             raise SystemFailure("make the driver's home", self.home, error) from None
-        beside = not self._renames or reaches(self._root, self.home)
+        beside = not self._renames or (self._is_in_its_root() and reaches(self._root, self.home))
         place = self._beside if beside else self._inside
         if self._leads_away(place):
             raise SystemFailure(
@@ -85,6 +85,11 @@ class HomeStaging:
         with suppress(OSError):  # what is made in it shall have the security label that it would have in the home
             os.setxattr(directory.path, _LABEL, os.getxattr(self.home, _LABEL))
         return directory
+
+    def _is_in_its_root(self) -> bool:
+        """Whether the home is where its name says. What a link leads to may become a mount of its own at any moment."""
+        name = os.path.basename(self.home)
+        return os.path.realpath(self.home) == os.path.join(os.path.realpath(self._root), name)
 
     def put_aside(self, path: str) -> StagingDirectory | None:
         """Move a tree out of sight, or delete it where it is; see `StagingRoot.put_aside`."""

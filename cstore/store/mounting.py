@@ -70,7 +70,8 @@ def _mounted_for(context: Context, layer: str, intent: Intent) -> str:
     with mounting(context) as writer, writer.mounts() as mounts:
         record = layer_or_container_layer(writer, context.layout, layer)
         recorded = mounts.get(record.id)
-        intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
+        if os.access(context.layout.graph_root, os.W_OK):  # media that are only read bear no note
+            intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
         return count_up(context, mounts, record.id, lambda: _options(context, writer, record, "", ()))
 
 

@@ -45,6 +45,6 @@ def test_root_leaves_its_repair_to_the_user(fresh: Callable[[str], Specimen]) ->
     before = look(store.graph)
 
     repair_store(store.open().context, RepairOptions(dry_run=True))
-    with pytest.raises(Unsupported, match="belongs to 54321"):
+    with pytest.raises(Unsupported, match="belongs to UID 54321"):
         repair_store(store.open().context, RepairOptions())
     assert look(store.graph) == before

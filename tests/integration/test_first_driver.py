@@ -58,7 +58,8 @@ def test_where_overlay_cannot_be_used_the_next_one_is(on_overlay: str) -> None:
     assert b"uses vfs instead" in again.stderr
     asked = cstore(on_overlay, "--storage-driver", "vfs", "diff", "--uncompressed", "layer")
     assert (asked.stdout, asked.stderr) == (again.stdout, b"")
-    assert sorted(os.listdir(os.path.join(on_overlay, "graph"))) == ["vfs", "vfs-layers"]
+    there = {name for name in os.listdir(os.path.join(on_overlay, "graph")) if name != "cstore-reserve"}
+    assert there == {"vfs", "vfs-layers"}
 
 
 def test_a_store_of_vfs_alone_is_passed_over_with_a_warning(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class OverlayMender:
             return [*aside, path]
         if aside:
             return aside
-        if not place.link or self._holder(place) not in {layer, ""}:
+        if not link_of(place) or self._holder(place) not in {layer, ""}:
             return [path]
         short = os.path.join(place.home, "l", place.link)
         leads_here = os.path.islink(short) and os.readlink(short) == f"../{layer}/diff"
