@@ -102,7 +102,7 @@ def test_the_tour_of_the_readme_can_be_taken(empty: World, tmp_path: Path) -> No
     done = world.run(tour + damage)
 
     assert done.returncode == 0, done.stderr
-    assert len(tour.splitlines()) == 10
+    assert len(tour.splitlines()) == 11
 
 
 def test_the_python_of_the_readme_runs(empty: World, tmp_path: Path) -> None:
