@@ -7,6 +7,7 @@ import os
 from cstore.check.findings import Finding, Subject, of_layer, of_store
 from cstore.check.references import lost_records
 from cstore.errors import RecordsDamaged
+from cstore.fs import within
 from cstore.store.evidence import transient_containers
 from cstore.store.garbage import collect, foreign
 from cstore.store.places import Shelf
@@ -76,6 +77,6 @@ def _lost_items(census: Census) -> Iterator[Finding]:
 
 def _directories(directory: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(directory) if os.path.isdir(os.path.join(directory, name)))
+        return sorted(name for name in os.listdir(directory) if within.is_directory(directory, name))
     except OSError:
         return []

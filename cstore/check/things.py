@@ -33,6 +33,7 @@ def _folders(census: Census) -> Iterator[tuple[str, str]]:
     layout, homes = census.layout, _homes(census)
     yield os.path.split(layout.quarantine)
     yield from ((layout.quarantine, name) for name in _cases(census))
+    yield from (os.path.split(place) for place in (layout.reserve, layout.intents))
     for root in filter(None, (layout.graph_root, layout.image_store)):
         yield from ((root, name) for name in (OWN, f"{OWN}/{os.path.basename(layout.driver_home)}"))
     for home in homes:
@@ -56,27 +57,20 @@ def _files(census: Census) -> Iterator[tuple[str, str]]:
     yield layout.driver_home, ".has-mount-program"
     yield os.path.split(layout.container_journal)
     yield layout.graph_root, f"{os.path.basename(layout.quarantine)}/lock"
-    yield from ((layout.layers, name) for name in _names(layout.layers, "") if name.endswith(_JOURNAL))
+    yield from ((layout.layers, name) for name in within.names_in(layout.layers) if name.endswith(_JOURNAL))
     for top, folder in (*((home, "tempdirs") for home in _homes(census)), (layout.layers, "tmp")):
-        yield from ((top, f"{folder}/{name}") for name in _names(top, folder) if name.startswith("lock-"))
+        yield from ((top, f"{folder}/{name}") for name in within.names_in(top, folder) if name.startswith("lock-"))
     yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(census))
 
 
 def _cases(census: Census) -> list[str]:
-    return [name for name in _names(*os.path.split(census.layout.quarantine)) if name != "lock"]
+    return [name for name in within.names_in(*os.path.split(census.layout.quarantine)) if name != "lock"]
 
 
 def _homes(census: Census) -> list[str]:
     layout = census.layout
     name = os.path.basename(layout.driver_home)
     return [layout.driver_home, *([os.path.join(layout.image_store, name)] if layout.image_store else [])]
-
-
-def _names(top: str, relative: str) -> list[str]:
-    try:
-        return sorted(within.list_directory(top, relative) if relative else os.listdir(top))
-    except (OSError, ForeignThing):
-        return []
 
 
 def _folder(top: str, name: str) -> Iterator[Finding]:

@@ -167,6 +167,14 @@ def list_directory(top: str, relative: str) -> list[str]:
         os.close(fd)
 
 
+def names_in(top: str, relative: str = "") -> list[str]:
+    """List a directory below `top`, or `top` itself, sorted; nothing if it is no directory, or cannot be read."""
+    try:
+        return sorted(list_directory(top, relative) if relative else os.listdir(top))
+    except (OSError, ForeignThing):
+        return []
+
+
 def read_link(top: str, relative: str) -> str:
     """Read the symbolic link `relative` below `top`, without going where it leads.
 

@@ -23,7 +23,8 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from cstore.drivers.inspection import open_inspector
-from cstore.errors import CstoreError, InvalidDataName, SystemFailure, UnsafeID
+from cstore.errors import CstoreError, ForeignThing, InvalidDataName, SystemFailure, UnsafeID
+from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
@@ -244,6 +245,7 @@ def _loose_items(context: Context, tables: Tables, shelf: Shelf) -> Iterator[Lef
     """
     from cstore.records.bigdata import file_name
 
+    aside = aside_of(context.layout, shelf)  # which the next writer of that item concludes
     for record in table_of(tables, shelf):
         named: set[str] = set()
         for key in record.data_names:
@@ -251,20 +253,20 @@ def _loose_items(context: Context, tables: Tables, shelf: Shelf) -> Iterator[Lef
                 named.add(file_name(key, shelf.value))
         with suppress(UnsafeID):
             directory = item_directory(context.layout, shelf, record.id)
-            aside = aside_of(context.layout, shelf, record.id)  # which the next writer of that item concludes
-            for name in _names(directory):
+            for name in _names(*os.path.split(directory)):
                 path = os.path.join(directory, name)
                 if name not in named and path != aside and not os.path.isdir(path):
                     yield from _leftover(path, "temporary" if name.startswith(TEMPORARY_PREFIX) else "item")
 
 
-def _names(directory: str) -> list[str]:
+def _names(top: str, relative: str = "") -> list[str]:
+    """List a directory of the store; what stands in its place, or above it, is a finding of its own."""
     try:
-        return sorted(os.listdir(directory))
-    except (FileNotFoundError, NotADirectoryError):
+        return sorted(within.list_directory(top, relative) if relative else os.listdir(top))
+    except (FileNotFoundError, NotADirectoryError, ForeignThing):
         return []
     except OSError as error:
-        raise SystemFailure("read", directory, error) from None
+        raise SystemFailure("read", os.path.join(top, relative), error) from None
 
 
 def _leftover(path: str, kind: str) -> Iterator[Leftover]:

@@ -23,7 +23,8 @@ import errno
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.kernel.locks import conflicting_process, try_lock
 from cstore.records.section import make_directory
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from cstore.layout import Layout
     from cstore.store.context import Context
     from cstore.store.session import Writer
-
-
-_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Intent:
@@ -79,7 +77,7 @@ class Intent:
         while self._fd < 0:
             self._path = os.path.join(directory, str(int.from_bytes(os.urandom(4), "little")))
             try:
-                fd = os.open(self._path, _OPEN | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+                fd = _open(self._path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
             except FileExistsError:
                 continue
             except OSError as error:
@@ -161,8 +159,8 @@ def are_left(layout: Layout) -> bool:
 
 def _has_no_owner(path: str) -> bool:
     try:
-        fd = os.open(path, _OPEN)
-    except OSError:
+        fd = _open(path)
+    except (OSError, ForeignThing):
         return False
     try:
         return conflicting_process(fd, exclusive=True) is None
@@ -189,19 +187,21 @@ def conclude(writer: Writer) -> None:
 
 
 def _paths(layout: Layout) -> list[str]:
-    try:
-        names = sorted(os.listdir(layout.intents))
-    except OSError:
-        return []
+    names = within.names_in(*os.path.split(layout.intents))
     return [os.path.join(layout.intents, name) for name in names if name.isdigit()]
+
+
+def _open(path: str, flags: int = 0) -> int:
+    top, folder = os.path.split(os.path.dirname(path))
+    return within.open_file(top, f"{folder}/{os.path.basename(path)}", os.O_RDWR | flags)
 
 
 def _find(layout: Layout) -> list[_Found]:
     found = []
     for path in _paths(layout):
         try:
-            fd = os.open(path, _OPEN)
-        except OSError:
+            fd = _open(path)
+        except (OSError, ForeignThing):
             continue
         try:
             steps = _steps(fd)

@@ -15,7 +15,8 @@ import os
 from contextlib import suppress
 from hashlib import sha256
 
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, SystemFailure, UnsafeID
+from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX, sync_directory, write_file
 from cstore.records.bigdata import file_name
 from cstore.records.model import Layer
@@ -120,10 +121,12 @@ def path_of_new(layout: Layout, shelf: Shelf, record: Layer | Image | Container,
     return path if os.path.lexists(path) else ""
 
 
-def aside_of(layout: Layout, shelf: Shelf, owner: str) -> str:
-    """Where an item of somebody is put aside until the next writer concludes what was begun; "" if nothing was."""
+def aside_of(layout: Layout, shelf: Shelf) -> str:
+    """Where an item is put aside until the next writer concludes what was begun; "" if nothing was."""
     entry = _read(_journal(layout, shelf))
-    return "" if entry is None or entry.owner != owner else _aside(item_directory(layout, shelf, owner), entry.key)
+    with suppress(UnsafeID):  # a journal is a file, and may say anything
+        return "" if entry is None else _aside(item_directory(layout, shelf, entry.owner), entry.key)
+    return ""
 
 
 def _journal(layout: Layout, shelf: Shelf) -> str:
@@ -153,8 +156,7 @@ def _read(path: str) -> _Entry | None:
     from cstore.records.scanner import load
 
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
+        data = within.read_small(*os.path.split(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

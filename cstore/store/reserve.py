@@ -13,6 +13,9 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
+from cstore.errors import ForeignThing
+from cstore.fs import within
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 SIZE = 1 << 20
 INODES = 24
+_SPACE, _NUMBERS = "space", [str(number) for number in range(1, INODES + 1)]
 _PLENTY = 4
 """How many times the reserve must be free before it is made."""
 
@@ -28,7 +32,7 @@ _PLENTY = 4
 @contextmanager
 def kept_back(layout: Layout) -> Iterator[None]:
     """Make the reserve first, where there is none and there is room enough. It is missed on a full disk only."""
-    with suppress(OSError):
+    with suppress(OSError, ForeignThing):
         if not _is_there(layout) and not _short(layout, _PLENTY):
             _fill(layout)
     yield
@@ -46,23 +50,20 @@ def given_up(layout: Layout) -> Iterator[None]:
         yield
     finally:
         if used:
-            with suppress(OSError):
+            with suppress(OSError, ForeignThing):
                 _fill(layout)
 
 
 def _is_there(layout: Layout) -> bool:
+    top, name = os.path.split(layout.reserve)
     try:
-        return os.stat(_space(layout)).st_size > 0
+        fd = within.open_file(top, f"{name}/{_SPACE}")
     except FileNotFoundError:
         return False
-
-
-def _space(layout: Layout) -> str:
-    return os.path.join(layout.reserve, "space")
-
-
-def _names(layout: Layout) -> list[str]:
-    return [os.path.join(layout.reserve, str(number)) for number in range(1, INODES + 1)]
+    try:
+        return os.fstat(fd).st_size > 0
+    finally:
+        os.close(fd)
 
 
 def _wanted(layout: Layout) -> int:
@@ -82,19 +83,24 @@ def _short(layout: Layout, times: int) -> bool:
 
 
 def _empty(layout: Layout) -> None:
-    with suppress(OSError):
-        os.truncate(_space(layout), 0)
-    for path in _names(layout):
-        with suppress(OSError):
-            os.unlink(path)
+    top, folder = os.path.split(layout.reserve)
+    with suppress(OSError, ForeignThing):
+        fd = within.open_file(top, f"{folder}/{_SPACE}", os.O_WRONLY)
+        try:
+            os.ftruncate(fd, 0)
+        finally:
+            os.close(fd)
+    for number in _NUMBERS:
+        with suppress(OSError, ForeignThing), within.parent_of(top, f"{folder}/{number}") as (place, name):
+            os.unlink(name, dir_fd=place)
 
 
 def _fill(layout: Layout) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(layout.reserve, 0o700)
-    for path in (_space(layout), *_names(layout)):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    fd = os.open(_space(layout), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    top, folder = os.path.split(layout.reserve)
+    within.make_directories(top, folder)
+    for number in _NUMBERS:
+        os.close(within.open_file(top, f"{folder}/{number}", os.O_WRONLY | os.O_CREAT))
+    fd = within.open_file(top, f"{folder}/{_SPACE}", os.O_WRONLY | os.O_CREAT)
     try:
         os.posix_fallocate(fd, 0, _wanted(layout))
     except OSError:

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def unfinished_files(homes: Sequence[str]) -> list[str]:
     """Temporary files of homes that never got their names: their own, and those in the directories of layers."""
-    layers = (os.path.join(home, layer) for home in homes for layer in layers_in(home))
-    folders = [*homes, *layers]
-    paths = (os.path.join(folder, name) for folder in folders for name in _names_in(folder) if _is_temporary(name))
-    return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+    folders = [(home, folder) for home in homes for folder in ("", *layers_in(home))]
+    return [
+        os.path.join(home, folder, name)
+        for home, folder in folders
+        for name in within.names_in(home, folder)
+        if _is_temporary(name) and within.is_file(home, os.path.join(folder, name))
+    ]
 
 
 def put_strays_aside(point: str) -> bool:
@@ -32,7 +35,7 @@ def put_strays_aside(point: str) -> bool:
     Raises:
         OSError: as rename(2).
     """
-    if not _names_in(point):
+    if not within.names_in(*os.path.split(point)):
         return False
     free = next(name for number in count(1) if not os.path.lexists(name := f"{point}.strays-{number}"))
     os.rename(point, free)
@@ -44,16 +47,9 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(TEMPORARY_PREFIX)
 
 
-def _names_in(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
 def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
     """Remove the short links of layers that were moved to staging directories, if nothing took their place."""
-    for place in [Place(staged, name) for staged in directories for name in _names_in(staged)]:
+    for place in [Place(staged, name) for staged in directories for name in within.names_in(*os.path.split(staged))]:
         with suppress(OSError, CstoreError):
             link = place.link
             if link:
