@@ -12,15 +12,15 @@ import errno
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Directories, Kind, Listing
 from cstore.archive.names import join_name, split_name
+from cstore.fs.closing import Closing
 from cstore.layout import COMPOSEFS_IMAGE
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
-    from types import TracebackType
 
     from cstore.archive.erofs import Image, Node
 
@@ -74,7 +74,7 @@ def is_hiding(path: bytes, node: Node) -> bool:
     return len(path) == 2 and stat.S_ISCHR(node.mode) and not node.device
 
 
-class BlobTree:
+class BlobTree(Closing):
     """See `Directories`."""
 
     def __init__(self, path: str) -> None:
@@ -190,14 +190,6 @@ class BlobTree:
             self.image.close()
         if "_contents" in vars(self):
             self._contents.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 Tree = Directories | BlobTree

@@ -12,21 +12,21 @@ import os
 import stat
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
+from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _OPEN_AT_ONCE = 128
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Directories:
+class Directories(Closing):
     """The directories beneath `root`, by relative path; the root itself is b"".
 
     `access` is `os.O_RDONLY` for directories that shall be listed, `os.O_PATH` where passing through is enough;
@@ -202,14 +202,6 @@ class Directories:
             os.close(descriptor)
         self._open.clear()
         os.close(self._root)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _attributes(target: int | str) -> dict[bytes, bytes]:

@@ -14,14 +14,14 @@ import mmap
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from cstore.errors import ArchiveError, SystemFailure
+from cstore.fs.closing import Closing
 from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _SUPERBLOCK_AT = 1024
 _MAGIC = 0xE0F5E1E2
@@ -73,7 +73,7 @@ class Node(Value):
         return os.stat_result(plain, {**times, "st_rdev": self.device})
 
 
-class Image:
+class Image(Closing):
     """An image, open for reading. Used as a context manager."""
 
     def __init__(self, path: str) -> None:
@@ -181,10 +181,6 @@ class Image:
         """The text of a symbolic link."""
         return self.data(node, _LONGEST_LINK)
 
-    def has_data(self, node: Node) -> bool:
-        """Whether the contents of a file are in the image itself."""
-        return node.layout != _CHUNKED
-
     # ── attributes ──
 
     def attributes(self, node: Node) -> dict[bytes, bytes]:
@@ -274,11 +270,3 @@ class Image:
     def close(self) -> None:
         """Close it."""
         self._data.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

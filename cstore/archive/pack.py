@@ -39,13 +39,6 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-_TYPES = {
-    stat.S_IFLNK: writer.SYMLINK,
-    stat.S_IFCHR: writer.CHARACTER,
-    stat.S_IFBLK: writer.BLOCK,
-    stat.S_IFIFO: writer.FIFO,
-}
 _DISGUISED = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
 """What may be kept as an empty file with an attribute."""
 
@@ -250,7 +243,7 @@ class _Packing:
 
     def _add_other(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
         """Write an entry for what cannot be opened without consequences: a link, a device, a fifo."""
-        kind = _TYPES[stat.S_IFMT(status.st_mode)]
+        kind = writer.TYPES[stat.S_IFMT(status.st_mode)]
         entry = self._entry(path, kind, status)
         entry.xattrs = xattrs.archived(xattrs.place_of(self._tree, folder, name))
         if kind == writer.SYMLINK:
@@ -283,7 +276,7 @@ class _Packing:
             entry.mode, owner = meant.mode, (meant.uid, meant.gid)
             entry.uid, entry.gid = self._inside(owner) if self._id_map else owner
         if entry.type == writer.REGULAR and meant.kind in _DISGUISED:
-            entry.type, entry.device = _TYPES[meant.kind], meant.device
+            entry.type, entry.device = writer.TYPES[meant.kind], meant.device
         return meant.kind != stat.S_IFSOCK
 
     def _inside(self, owner: tuple[int, int]) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree, rename_within
 from cstore.fs.tree.remove import remove_tree
-from cstore.kernel.locks import conflicting_process, try_lock
+from cstore.kernel.locks import conflicting_process, take
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -204,15 +204,7 @@ class StagingRoot:
             if self._keep:
                 raise
             return -1  # somebody found the place empty and removed it
-        ours = False
-        try:
-            ours = try_lock(fd, exclusive=True) and os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
-        except FileNotFoundError:
-            return -1
-        finally:
-            if not ours:
-                os.close(fd)
-        return fd if ours else -1
+        return fd if take(fd, path) else -1
 
     def _clear(self, number: str, lock: int, result: SweepResult) -> None:
         """Remove what belongs to a number whose lock we hold, and the lock with it."""
@@ -286,20 +278,11 @@ def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> i
         OSError: it cannot be opened or locked.
         ForeignThing: something else stands in its place.
     """
-    path = os.path.join(place, GUARD)
-    ours = False
     try:
         fd = within.open_file(place, GUARD, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
     except FileNotFoundError:
         return -1
-    try:
-        ours = try_lock(fd, exclusive=exclusive) and os.path.samestat(os.fstat(fd), os.lstat(path))
-    except FileNotFoundError:
-        return -1
-    finally:
-        if not ours:
-            os.close(fd)
-    return fd if ours else -1
+    return fd if take(fd, os.path.join(place, GUARD), exclusive=exclusive) else -1
 
 
 def _drop_guard(place: str) -> None:

@@ -33,6 +33,25 @@ def try_lock(fd: int, *, exclusive: bool) -> bool:
     return True
 
 
+def take(fd: int, path: str, *, exclusive: bool = True) -> bool:
+    """Lock an open file if it is free and still the one at `path`; say whether. Else, or after an error, it is closed.
+
+    Whoever sweeps may have had the file in hand between our opening and our locking it, and have removed it.
+
+    Raises:
+        OSError: as `try_lock`, or as lstat(2).
+    """
+    ours = False
+    try:
+        ours = try_lock(fd, exclusive=exclusive) and os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
+    finally:
+        if not ours:
+            os.close(fd)
+    return ours
+
+
 def wait_lock(fd: int, *, exclusive: bool) -> None:
     """Take the lock, waiting in the kernel's queue with all others. Only a signal handler that raises ends it early.
 

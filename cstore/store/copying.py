@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, InvalidOption, LayerUnknown, SystemFailure
+from cstore.fs.closing import opened
 from cstore.fs.scoped import open_in_root
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, find_layer, get_layer
@@ -120,10 +121,10 @@ def _directory_of(path: str) -> str:
 @contextmanager
 def _opened(context: Context, spot: Spot, *, writing: bool) -> Iterator[_Side]:
     if not spot.layer:
-        with _root("/") as root_fd:
+        with opened("/", _FOLDER) as root_fd:
             yield _Side(root_fd, "", IDENTITY)
         return
-    with _tree(context, spot.layer, writing=writing) as (path, id_map), _root(path) as root_fd:
+    with _tree(context, spot.layer, writing=writing) as (path, id_map), opened(path, _FOLDER) as root_fd:
         yield _Side(root_fd, f"{spot.layer}:", id_map)
 
 
@@ -143,18 +144,6 @@ def _same_layer(context: Context, one: str, other: str) -> bool:
     found = (find_layer(Reader(context), word) for word in (one, other))
     first, second = (None if layer is None else layer.id for layer in found)
     return first is not None and first == second
-
-
-@contextmanager
-def _root(path: str) -> Iterator[int]:
-    try:
-        fd = os.open(path, _FOLDER)
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 @contextmanager
@@ -263,7 +252,7 @@ def _copied_through(source_fd: int, name: str, target: Spot, owner: Owner) -> bo
         return True
     if is_link:
         folder, last = os.path.split(os.path.realpath(path))
-        with _root(folder) as folder_fd:
+        with opened(folder, _FOLDER) as folder_fd:
             place_file(name, source_fd, folder_fd, last, owner)
     return is_link
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from cstore.archive.streams import FileSink
 from cstore.errors import InvalidOption, SystemFailure
+from cstore.fs.closing import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,15 +124,8 @@ def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> 
     if isinstance(source, int):
         yield source
     elif isinstance(source, (str, os.PathLike)):
-        path = os.fspath(source)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-        except OSError as error:
-            raise SystemFailure("open", path, error) from error
-        try:
+        with opened(os.fspath(source), os.O_RDONLY | flags) as fd:
             yield fd
-        finally:
-            os.close(fd)
     else:
         yield as_reader(source, name)
 

@@ -26,7 +26,7 @@ from contextlib import suppress
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
-from cstore.kernel.locks import conflicting_process, try_lock
+from cstore.kernel.locks import conflicting_process, take
 from cstore.records.section import make_directory
 from cstore.store.places import Shelf
 from cstore.values import Value
@@ -78,12 +78,12 @@ class Intent:
             self._path = os.path.join(directory, str(int.from_bytes(os.urandom(4), "little")))
             try:
                 fd = _open(self._path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
+                if take(fd, self._path):
+                    self._fd = fd
             except FileExistsError:
                 continue
             except OSError as error:
                 raise SystemFailure("write", self._path, error) from None
-            if _is_ours(self._path, fd):
-                self._fd = fd
         if self._context.sync:
             sync_directory(directory)
 
@@ -109,19 +109,6 @@ class Intent:
             fd, self._fd = self._fd, -1
             with suppress(OSError):
                 os.close(fd)
-
-
-def _is_ours(path: str, fd: int) -> bool:
-    """Lock a file; close it if somebody took it for one that lost its owner, or if it went away."""
-    ours = False
-    try:
-        ours = try_lock(fd, exclusive=True) and os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
-    except OSError:
-        ours = False
-    finally:
-        if not ours:
-            os.close(fd)
-    return ours
 
 
 def begin(context: Context) -> Intent:
@@ -208,7 +195,10 @@ def _find(layout: Layout) -> list[_Found]:
         except OSError:
             os.close(fd)  # nobody can tell what it says, now
             continue
-        found.append(_Found(path, fd if _is_ours(path, fd) else -1, steps))
+        free = False
+        with suppress(OSError):
+            free = take(fd, path)
+        found.append(_Found(path, fd if free else -1, steps))
     return found
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 from cstore.errors import SystemFailure
 from cstore.fs.atomic import sync_directory
+from cstore.fs.closing import opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
         with _replacement(os.path.realpath(path), sync=sync) as descriptor:
             yield descriptor
     else:
-        with _in_place(path) as descriptor:
+        with opened(path, os.O_WRONLY) as descriptor:
             yield descriptor
 
 
@@ -60,18 +61,6 @@ def is_replaceable(path: str) -> bool:
         return True
     except OSError as error:
         raise SystemFailure("open", path, error) from error
-
-
-@contextmanager
-def _in_place(path: str) -> Iterator[int]:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SystemFailure("open", path, error) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 _BLOCK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_TYPES = {
-    stat.S_IFDIR: writer.DIRECTORY,
-    stat.S_IFREG: writer.REGULAR,
-    stat.S_IFLNK: writer.SYMLINK,
-    stat.S_IFCHR: writer.CHARACTER,
-    stat.S_IFBLK: writer.BLOCK,
-    stat.S_IFIFO: writer.FIFO,
-}
-
 
 class Guess(NamedTuple):
     """What the layer does not tell: the root's mode and time, the time of its whiteouts in seconds."""
@@ -154,7 +145,7 @@ class _Layout:
         if node.parent is None and self._guess.root is not None:
             mode = mode & ~0o7777 | self._guess.root[0]
             seconds, nanoseconds = self._guess.root[1], 0
-        entry = Named(self._name(node), _TYPES[stat.S_IFMT(status.st_mode)], mode, *node.owner, 0, seconds)
+        entry = Named(self._name(node), writer.TYPES[stat.S_IFMT(status.st_mode)], mode, *node.owner, 0, seconds)
         entry.nanoseconds = nanoseconds if dialect.time is Time.EXACT else 0
         entry.user, entry.group = _names(dialect.owners, *node.owner)
         entry.numeric = dialect.owners is Owners.NONE

@@ -114,27 +114,20 @@ _GO = (
     replace(_UMOCI, name="umoci insert", end=CUT_END, given_only=True),
     replace(_UMOCI, name="umoci insert", end=CUT_END, given_only=True, order=Order.WALK),
 )
+_KANIKO = Dialect(
+    "kaniko",
+    order=Order.PATH,
+    time=Time.ROUND,
+    attributes=Attributes.NONE,
+    whiteout_zero=True,
+    whiteouts_first=True,
+)
 _OTHERS = (
     Dialect("containerd", whiteout_zero=True, order=Order.PATH),
     Dialect("containerd", whiteout_zero=True),
     Dialect("containerd", whiteout_zero=True, owners=Owners.HOST),
-    Dialect(
-        "kaniko",
-        order=Order.PATH,
-        time=Time.ROUND,
-        attributes=Attributes.NONE,
-        whiteout_zero=True,
-        whiteouts_first=True,
-        link_prefix=b"/",
-    ),
-    Dialect(
-        "kaniko",
-        order=Order.PATH,
-        time=Time.ROUND,
-        attributes=Attributes.NONE,
-        whiteout_zero=True,
-        whiteouts_first=True,
-    ),
+    replace(_KANIKO, link_prefix=b"/"),
+    _KANIKO,
     Dialect("apko", time=Time.ROUND, attributes=Attributes.ALL, owners=Owners.HOST, slash=False),
     Dialect("Go", time=Time.ROUND, attributes=Attributes.NONE),
     Dialect("Go", time=Time.ROUND, attributes=Attributes.NONE, owners=Owners.HOST),

@@ -6,6 +6,7 @@ wherever it can hold an entry; else a PAX header precedes it with just the value
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import adler32
@@ -20,6 +21,15 @@ END = bytes(2 * BLOCK_SIZE)
 """What an archive ends with; there is no rounding to larger records."""
 
 REGULAR, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+TYPES = {
+    stat.S_IFREG: REGULAR,
+    stat.S_IFDIR: DIRECTORY,
+    stat.S_IFLNK: SYMLINK,
+    stat.S_IFCHR: CHARACTER,
+    stat.S_IFBLK: BLOCK,
+    stat.S_IFIFO: FIFO,
+}
+"""By the type bits of a mode; sockets have none."""
 _EXTENDED = b"x"
 
 _NAME_SIZE, _PREFIX_SIZE = 100, 155

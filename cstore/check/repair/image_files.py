@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from cstore.oci.config import ImageConfig
 
-_CALLERS = "userdata"
 
 
 class ImageFiles:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore.fs.closing import Closing
 from cstore.kernel import files
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
 _MOST_OPEN = 64
 """Per trail. A deeper way keeps the deepest ones and finds back by `..`: a process may be allowed few descriptors."""
@@ -40,7 +38,7 @@ def open_again(fd: int, *, quiet: bool = True) -> int:
         return os.open(".", _FLAGS, dir_fd=fd)
 
 
-class Trail:
+class Trail(Closing):
     """Where a walk is. Starts at the root; goes `down` into one directory at a time and `up` again.
 
     All methods raise OSError; `where` says for which path. A directory that somebody moves while the walk is inside is
@@ -147,14 +145,6 @@ class Trail:
         self._identities.pop()
         self._fds[-2] = fd
         self._first_open -= 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _open_on_same_mount(dir_fd: int, name: str, flags: int) -> int:

@@ -1,0 +1,45 @@
+"""What is opened for a while, and closed at the end of a block, whatever happens in it."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+
+from cstore.errors import SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+
+@contextmanager
+def opened(path: str, flags: int) -> Iterator[int]:
+    """Open a path, never for the programs that are started meanwhile; gives a descriptor.
+
+    Raises:
+        SystemFailure: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, flags | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemFailure("open", path, error) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+class Closing(ABC):
+    """Something with a `close`, which leaving its context calls."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
