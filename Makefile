@@ -9,7 +9,7 @@ DEMO   := .demo
 CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver vfs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint bench clean
+.PHONY: help demo test faults lint try-package bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,16 @@ faults: $(VENV)/.dev-ready ## try every fault of every command (as root, with st
 lint: $(VENV)/.dev-ready ## check style and types
 	$(BIN)/python -m ruff check cstore tests
 	$(BIN)/python -m mypy
+
+try-package: ## use the cstore that was installed below INSTALLED: an import and an export, the manual, the completions
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cd "$$scratch" && mkdir files && echo hello > files/file && \
+		tar -cf layer.tar -C files . && \
+		set -- --graph "$$scratch/graph" --run "$$scratch/run" --storage-driver vfs && \
+		"$(INSTALLED)/bin/cstore" "$$@" import-layer --name base --file layer.tar > id && \
+		"$(INSTALLED)/bin/cstore" "$$@" diff base | cmp - layer.tar && \
+		"$(INSTALLED)/bin/cstore" "$$@" check > report && \
+		"$(INSTALLED)/bin/cstore" completion bash | cmp - "$(INSTALLED)/share/bash-completion/completions/cstore.bash" && \
+		test -s "$(INSTALLED)/share/man/man1/cstore.1" && test -s "$(INSTALLED)/share/man/man5/cstore-storage.conf.5"
 
 bench: $(VENV)/.dev-ready ## measure against containers-storage, in the same run (as root, where it is installed)
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cstore.store.layers import Layers
     from cstore.store.userns import AutoMap
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AutoMap",

@@ -456,10 +456,14 @@ class InvalidOption(Refused):
     """An option of a call or command that contradicts another or has no meaning here."""
 
 
-class InvalidDuration(InvalidOption):
-    """A duration that is none. Known before anything is done, so it is a mistake of usage."""
+class UsageMistake(InvalidOption):
+    """What was asked for makes no sense, whatever is in the store: nothing was looked at or done."""
 
     exit_code = 2
+
+
+class InvalidDuration(UsageMistake):
+    """A duration that is none."""
 
     def __init__(self, text: str, reason: str = "", *, peer: str = "") -> None:
         self.text = text

@@ -145,7 +145,7 @@ def zsh_offers(line: str, path: str = "") -> set[str]:
     script = """
         compdef() { : }
         compset() { : }
-        compadd() { shift; print -rl -- ${(M)@:#$word*} }
+        compadd() { while [[ $1 != -- ]] { shift }; shift; print -rl -- ${(M)@:#$word*} }
         _describe() { local -a found=(${(P)4}); found=(${found%%:*}); print -rl -- ${(M)found:#$word*} }
         _files() { local -a found=(*(N)); print -rl -- ${(M)found:#$word*} }
         source completions/_cstore
@@ -208,6 +208,28 @@ def test_completions_ask_the_store_on_the_line(
     options = f"--graph{joint}{store_roots.graph} --run{joint}{store_roots.run}"
 
     assert OFFERS[name](f"cstore {options} diff xl", folder) == {"xlayer"}
+
+
+def test_completions_offer_names_before_ids(run: Runner, store_roots: StoreRoots, tmp_path: object) -> None:
+    """Somebody who presses TAB looks for a name; the IDs follow."""
+    shell("bash")
+    for one in ("b", "a"):
+        run("create-layer", "--id", f"0{one}", "--name", f"name-{one}").ok()
+    program = cstore_on(store_roots, f"{tmp_path}/bin")
+    script = "source completions/cstore.bash; _cstore_items layers"
+    environment = {**os.environ, "PATH": os.pathsep.join((program, os.environ["PATH"]))}
+    listed = subprocess.check_output(["bash", "-c", script], text=True, env=environment, cwd=ROOT)
+
+    assert listed.split() == ["name-b", "name-a", "0b", "0a"]
+
+
+@pytest.mark.parametrize(("name", "path"), [("bash", "cstore.bash"), ("zsh", "_cstore"), ("fish", "cstore.fish")])
+def test_the_program_prints_its_completions(run: Runner, name: str, path: str) -> None:
+    """They are the files that are shipped; of another shell it knows nothing."""
+    assert run("completion", name).ok().stdout == FILES[f"completions/{path}"]
+    refused = run("completion", "tcsh")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "bash, zsh, fish" in refused.stderr
 
 
 def cstore_on(roots: StoreRoots, folder: str) -> str:

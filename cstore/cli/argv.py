@@ -1,8 +1,8 @@
-"""The manners of writing options: those of Go's flag parsers, which the peer has.
+"""The manners of writing options: those of Go's flag parsers, which the Go tool has, and options behind words too.
 
-Options end at the first word that is none, or at `--`. `-i=V` gives a short option its value, while `-iV` bundles two;
-a switch may be told its value, `--json=false`, and never takes the next word; one pair of quotes around a value after
-`=` goes away. (cli spec, 1.2)
+Options end at `--`; for the program itself, and where another program's words follow, at the first word. `-i=V` gives
+a short option its value, while `-iV` bundles two; a switch may be told its value, `--json=false`, and never takes the
+next word; one pair of quotes around a value after `=` goes away. (cli spec, 1.2)
 """
 
 from __future__ import annotations
@@ -28,19 +28,27 @@ class Misspelt(Exception):
         self.option = option
 
 
-def split_options(words: Sequence[str], options: Iterable[Option]) -> tuple[list[tuple[Option, str | bool]], list[str]]:
-    """Take the options from the front of a command line.
+def split_options(
+    words: Sequence[str], options: Iterable[Option], *, anywhere: bool = False
+) -> tuple[list[tuple[Option, str | bool]], list[str]]:
+    """Take the options from a command line: from its front, or with `anywhere` also from between the words.
 
     Returns:
-        Each option as often as it was given, with its text, or whether it was switched on; and the words behind them.
+        Each option as often as it was given, with its text, or whether it was switched on; and the other words.
 
     Raises:
-        Misspelt: the peer would not understand it either. Without a sentence: there is no such option.
+        Misspelt: the Go tool would not understand it either. Without a sentence: there is no such option.
     """
     by_spelling = {spelling: option for option in options for spelling in option.spellings}
     rest = list(words)
+    passed: list[str] = []
     given: list[tuple[Option, str | bool]] = []
-    while rest and len(rest[0]) > 1 and rest[0].startswith("-"):
+    while rest:
+        if len(rest[0]) < 2 or not rest[0].startswith("-"):
+            if not anywhere:
+                break
+            passed.append(rest.pop(0))
+            continue
         word = rest.pop(0)
         if word == "--":
             break
@@ -49,7 +57,7 @@ def split_options(words: Sequence[str], options: Iterable[Option]) -> tuple[list
             if option is None:
                 raise Misspelt(option=word.partition("=")[0])
             given.append((option, _value(option, spelling, value, rest)))
-    return given, rest
+    return given, passed + rest
 
 
 def _spellings(word: str) -> list[tuple[str, str | None]]:

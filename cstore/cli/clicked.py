@@ -16,7 +16,7 @@ from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS, Option
 from cstore.cli.output.streams import say
 from cstore.cli.reading import Line
-from cstore.cli.root import GLOBAL_OPTIONS, SECTIONS, entries, find, targets
+from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,7 +105,7 @@ def global_options() -> list[click.Option]:
     return _global_options
 
 
-def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context) -> list[str]:
+def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context, *, anywhere: bool) -> list[str]:
     """Write every option of a command line in full.
 
     Raises:
@@ -113,7 +113,7 @@ def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context
     """
     options = list(options)
     try:
-        given, rest = split_options(words, options)
+        given, rest = split_options(words, options, anywhere=anywhere)
     except Misspelt as error:
         raise _usage_error(error, options, ctx) from None
     written: list[str] = []
@@ -162,23 +162,18 @@ class StoreCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
         options = (*self.declaration.options, *GLOBAL_OPTIONS, HELP)
-        written = _unless_half_typed(args, options, ctx)
-        late = any(word.startswith("-") for word in _words_of(written))
-        try:
-            return super().parse_args(ctx, written)
-        except click.UsageError as error:
-            if late and type(error) is click.UsageError:  # not one of its kinds: there are too many words
-                raise click.UsageError(f"{error.message}. Options stand before the first word.", ctx) from None
-            raise
+        written = _unless_half_typed(args, options, ctx, anywhere=self.declaration.options_anywhere)
+        return super().parse_args(ctx, written)
 
     def invoke(self, ctx: click.Context) -> Line:
         """Say what was understood, instead of doing it."""
         return _line(self.declaration, ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first and the ones that all commands share after them."""
+        """Write the command's own options, and where to read of the ones that all commands share."""
         _write_options("Options", [*self.own_params, self.get_help_option(ctx)], ctx, formatter)
-        _write_options("Global options", _global_options, ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text("Every command also takes the global options: see cstore --help.")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
         """Write the example."""
@@ -187,13 +182,11 @@ class StoreCommand(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
-def _words_of(written: list[str]) -> list[str]:
-    return written[written.index("--") + 1 :] if "--" in written else []
-
-
-def _unless_half_typed(args: list[str], options: Iterable[Option], ctx: click.Context) -> list[str]:
+def _unless_half_typed(
+    args: list[str], options: Iterable[Option], ctx: click.Context, *, anywhere: bool = False
+) -> list[str]:
     try:
-        return _in_full(args, options, ctx)
+        return _in_full(args, options, ctx, anywhere=anywhere)
     except click.UsageError:
         if ctx.resilient_parsing:  # a line that waits to be completed is no mistake
             return args
@@ -250,10 +243,16 @@ class Root(click.Group):
             ctx.fail(_no_such_command(args[0]))
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands first, because that is what most readers look for."""
+        self.format_commands(ctx, formatter)
+        _write_options("Global options", self.get_params(ctx), ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
-        """Write the table by section."""
+        """Write the commands that most people need, then the table by section."""
         width = max(len(entry.name) for entry in entries())
-        for title, rows in SECTIONS:
+        by_name = {entry.name: entry for entry in entries()}
+        for title, rows in (("Common commands", [by_name[name] for name in COMMON]), *SECTIONS):
             with formatter.section(title):
                 formatter.write_dl([(entry.name.ljust(width), entry.help) for entry in rows])
 
@@ -261,6 +260,8 @@ class Root(click.Group):
 def _no_such_command(name: str) -> str:
     from difflib import get_close_matches
 
+    if name in BORROWED:
+        return f"There is no command {name!r}; {BORROWED[name]}"
     near = get_close_matches(name, list(targets()), n=2)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"There is no command {name!r}.{guess}"

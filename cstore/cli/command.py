@@ -73,12 +73,13 @@ def _seconds(text: str) -> float:
 
 
 class Word(Value, kw_only=True):
-    """A positional word, or with `many` all that are left."""
+    """A positional word, or with `many` all that are left. What follows the first one of `verbatim` is no option."""
 
     name: str
     metavar: str
     required: bool = True
     many: bool = False
+    verbatim: bool = False
 
 
 class Command(Value, kw_only=True):
@@ -89,6 +90,11 @@ class Command(Value, kw_only=True):
     example: str
     options: tuple[Option, ...]
     words: tuple[Word, ...]
+
+    @property
+    def options_anywhere(self) -> bool:
+        """Whether options may stand behind words."""
+        return not any(word.verbatim for word in self.words)
 
 
 def command(name: str, *, example: str) -> Callable[[Callable[..., None]], Command]:
@@ -124,6 +130,11 @@ def word(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
 def words(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
     """Declare positional words, one or more if they are required, given as a tuple."""
     return _declaring(Word(name=name, metavar=metavar, required=required, many=True))
+
+
+def program(name: str, metavar: str) -> Callable[[F], F]:
+    """Declare the command line of another program, given as a tuple: options behind its name are that program's."""
+    return _declaring(Word(name=name, metavar=metavar, required=False, many=True, verbatim=True))
 
 
 def switch(*spellings: str, help: str) -> Callable[[F], F]:  # noqa: A002  - reads best where it is used

@@ -32,6 +32,9 @@ _ELSEWHERE = {"ROOT"}
 """A directory whose items the words behind it name: those cannot be listed, and are not the store's."""
 _NOTICE = "Written by cstore.cli.reference from the command tree; change that, not this."
 
+_NAMES_FIRST = r"/^\t/!H; s/^\tname: //p; ${x; s/^\n//p}"
+"""What sed does with a listing: print the names at once, and the IDs, which few people type, at the end."""
+
 _SCAN = """\
     for ((i = {first}; i < {current}; i++)); do
         case ${{{words}[i]}} in
@@ -59,7 +62,7 @@ _BASH = """\
 
 _cstore_items() {{
     local listing
-    for listing in $1; do command cstore "${{@:2}}" "$listing" 2>/dev/null; done | sed -n 's/^\\tname: //p; /^\\t/!p'
+    for listing in $1; do command cstore "${{@:2}}" "$listing" 2>/dev/null; done | sed -n '{namesfirst}'
 }}
 
 _cstore() {{
@@ -84,6 +87,7 @@ _cstore() {{
             ;;
         nothing) ;;
         *)
+            compopt -o nosort 2>/dev/null
             # compgen -W would expand the names, and anybody may have named an item.
             while IFS= read -r item; do
                 [[ $item == "$word"* ]] && COMPREPLY+=("$(printf %q "$item")")
@@ -101,7 +105,7 @@ _ZSH = """\
 
 _cstore_items() {{
     local listing
-    for listing in ${{=1}}; do command cstore "${{@:2}}" $listing 2>/dev/null; done | sed -n 's/^\\tname: //p; /^\\t/!p'
+    for listing in ${{=1}}; do command cstore "${{@:2}}" $listing 2>/dev/null; done | sed -n '{namesfirst}'
 }}
 
 _cstore() {{
@@ -126,7 +130,7 @@ _cstore() {{
             ;;
         files) _files ;;
         nothing) ;;
-        *) compadd -- ${{(f)"$(_cstore_items "$kind" $globals)"}} ;;
+        *) compadd -V items -- ${{(f)"$(_cstore_items "$kind" $globals)"}} ;;
     esac
 }}
 
@@ -174,7 +178,7 @@ function __cstore_items -d 'IDs and names that these commands list'
     end
     for listing in $argv
         command cstore $globals $listing 2>/dev/null
-    end | sed -n 's/^\\tname: //p; /^\\t/!p'
+    end | sed -n '{namesfirst}'
 end
 
 complete -c cstore -f
@@ -185,14 +189,15 @@ complete -c cstore -f
 def bash(commands: Sequence[Described]) -> str:
     """The completion file for bash."""
     scan = _scan(commands, words="COMP_WORDS", first=1, current="COMP_CWORD")
-    return _BASH.format(notice=_NOTICE, scan=scan, commands=" ".join(one.entry.name for one in commands))
+    names = " ".join(one.entry.name for one in commands)
+    return _BASH.format(notice=_NOTICE, namesfirst=_NAMES_FIRST, scan=scan, commands=names)
 
 
 def zsh(commands: Sequence[Described]) -> str:
     """The completion file for zsh, to be put where `fpath` leads."""
     scan = _scan(commands, words="words", first=2, current="CURRENT")
     rows = "\n".join(f"                {_quoted(f'{one.entry.name}:{one.entry.help}')}" for one in commands)
-    return _ZSH.format(notice=_NOTICE, scan=scan, commands=rows)
+    return _ZSH.format(notice=_NOTICE, namesfirst=_NAMES_FIRST, scan=scan, commands=rows)
 
 
 def fish(commands: Sequence[Described]) -> str:
@@ -206,9 +211,13 @@ def fish(commands: Sequence[Described]) -> str:
         if kind == "files":
             lines.append(f"{here} -F")
         elif kind != "nothing":
-            lines.append(f"{here} -a '(__cstore_items {kind})'")
+            lines.append(f"{here} -k -a '(__cstore_items {kind})'")
     valued = " ".join(_spellings(option for option in _global() if not option.is_flag))
-    return _FISH.format(notice=_NOTICE, valued=valued, lines="\n".join(lines))
+    return _FISH.format(notice=_NOTICE, namesfirst=_NAMES_FIRST, valued=valued, lines="\n".join(lines))
+
+
+SCRIPTS = {"bash": bash, "zsh": zsh, "fish": fish}
+"""What writes the file for each shell."""
 
 
 def _fish_option(option: click.Option) -> str:

@@ -29,16 +29,16 @@ def _bundle(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 id_map_options = _bundle(
     switch("--hostuidmap", help="Map no user IDs."),
     switch("--hostgidmap", help="Map no group IDs."),
-    text("--uidmap", metavar="C:H:SIZE[:...]", help="Map user IDs: container, host, how many."),
-    text("--gidmap", metavar="C:H:SIZE[:...]", help="Map group IDs: container, host, how many."),
-    text("--subuidmap", metavar="USER", help="Map to the ranges of USER in /etc/subuid; ALL takes every range."),
-    text("--subgidmap", metavar="GROUP", help="Map to the ranges of GROUP in /etc/subgid; ALL takes every range."),
+    text("--uidmap", metavar="C:H:SIZE[:...]", help="Map user IDs: container ID, host ID, count."),
+    text("--gidmap", metavar="C:H:SIZE[:...]", help="Map group IDs: container ID, host ID, count."),
+    text("--subuidmap", metavar="USER", help="Map to USER's ranges in /etc/subuid; ALL uses every range."),
+    text("--subgidmap", metavar="GROUP", help="Map to GROUP's ranges in /etc/subgid; ALL uses every range."),
 )
 
 tree_options = _bundle(
-    text("-i", "--id", help="ID of the new layer, instead of a random one."),
+    text("-i", "--id", help="ID of the new layer (default: random)."),
     text("-l", "--label", help="SELinux label for its mounts."),
-    switch("-r", "--readonly", help="Never to be changed: with an image store, it goes there."),
+    switch("-r", "--readonly", help="Make it read-only; stored in the image store if there is one."),
     id_map_options,
 )
 

@@ -39,7 +39,8 @@ def read(words: Sequence[str]) -> Line | None:
         command = find(rest[0]) if rest else None
         if command is None:
             return None
-        after, rest = split_options(rest[1:], (*command.options, *GLOBAL_OPTIONS))
+        options = (*command.options, *GLOBAL_OPTIONS)
+        after, rest = split_options(rest[1:], options, anywhere=command.options_anywhere)
         values = _assigned(rest, command.words)
         values |= {option.name: option.absent for option in command.options if option.tells == COMMAND}
         for option, text in (*before, *after):

@@ -26,38 +26,35 @@ OVERVIEW = """
 cstore keeps container storage: layers, images and containers, in the very store that Podman, Buildah, skopeo and CRI-O
 use, and safely beside them.
 
-A layer is a file tree that says what it changes of its parent, another layer. An image is a layer with those below it,
+A layer is a file tree that says what it changes in its parent, another layer. An image is a layer with those below it,
 and data that tells what it is for: a manifest, a configuration. A container is a writable layer on top of an image.
 Each of the three has an ID, may have names, one text called metadata, and data items, which are files under a name.
 
-A terminal is shown tables, trees and colour; a pipe gets plain lines; --json gets one JSON document. Warnings, errors
+A terminal is shown tables, trees and color; a pipe gets plain lines; --json gets one JSON document. Warnings, errors
 and progress go to standard error.
 
-Options end at the first word that is none, or at --. Long options are written --name=VALUE or --name VALUE, short ones
--n=VALUE or -n VALUE; short switches can be bundled, as in -tq. A switch can be told its value, as in --json=false. The
-last value wins.
+Options may stand anywhere before --, except after the program of cstore unshare. Long options are written
+--name=VALUE or --name VALUE, short ones -n=VALUE or -n VALUE; short switches can be bundled, as in -tq. A switch can
+be told its value, as in --json=false. The last value wins.
 
 An item is a layer, an image or a container. It is named by its ID, by one of its names, or by the first digits of its
 ID, as many as are unique.
 """
 
 EXIT_CODES = (
-    ("0", "Done."),
-    (
-        "1",
-        "It failed, or a part of it; what was asked for is not there; a check found something, or a repair left it.",
-    ),
-    ("2", "The command line made no sense; nothing was done."),
-    ("3", "The store could not be checked, so nothing can be said about it."),
-    ("126, 127", "The program that cstore unshare was to run cannot be run, or is not there. Other codes are its own."),
+    ("0", "Success."),
+    ("1", "The command or a part of it failed, an item does not exist, or a check has findings."),
+    ("2", "Usage error; nothing was done."),
+    ("3", "The store could not be checked."),
+    ("126, 127", "cstore unshare: the program cannot be run, or does not exist. Other codes are the program's."),
     ("130", "Interrupted; nothing is left half-done."),
 )
 
 ENVIRONMENT = (
     ("CONTAINERS_STORAGE_CONF", "The configuration file, instead of the usual ones."),
     ("STORAGE_DRIVER, STORAGE_OPTS", "Storage driver and its options, over those of the file."),
-    ("NO_COLOR, CLICOLOR=0", "No colour."),
-    ("CLICOLOR_FORCE=1", "Tables and colour wherever the output goes."),
+    ("NO_COLOR, CLICOLOR=0", "No color."),
+    ("CLICOLOR_FORCE=1", "Tables and color even if the output is not a terminal."),
 )
 
 FILES = (
@@ -131,7 +128,7 @@ def command_page(one: Described) -> str:
         ("OPTIONS", [*_options(one.options, one.context), ".PP", "Global options are listed in \\fBcstore\\fR(1)."]),
         ("EXAMPLE", [".nf", *(_escaped(line) for line in one.command.example.splitlines()), ".fi"]),
         *_MORE.get(one.entry.name, tuple)(),
-        ("EXIT STATUS", _EXIT_STATUS.get(one.entry.name, ["As in \\fBcstore\\fR(1): 0 done, 1 failed, 2 usage."])),
+        ("EXIT STATUS", _EXIT_STATUS.get(one.entry.name, [_USUAL])),
         ("SEE ALSO", [_also(one.entry.name)]),
     )
 
@@ -147,11 +144,14 @@ def _findings() -> tuple[tuple[str, list[str]], ...]:
 
 _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}
 """Sections that only one command's page has."""
+_USUAL = r"As in \fBcstore\fR(1). 0: success. 1: failure. 2: usage error."
 _EXIT_STATUS: dict[str, list[str]] = {
-    "check": ["0 nothing was found that is more than cosmetic, 1 something was, 2 usage, 3 it could not be checked."],
-    "repair": ["0 nothing is wrong any more that is more than a leftover, 1 something still is, 2 usage."],
-    "exists": ["0 all that was asked for is there, 1 something is not, 2 usage."],
-    "mounted": ["0 all that was asked for is known, whether mounted or not, 1 something is not, 2 usage."],
+    "check": [
+        "0: nothing above cosmetic was found. 1: there are findings. 2: usage error. 3: the store could not be checked."
+    ],
+    "repair": ["0: the store is sound (leftovers may remain). 1: damage remains. 2: usage error."],
+    "exists": ["0: all items exist. 1: an item does not exist. 2: usage error."],
+    "mounted": ["0: all items are known, mounted or not. 1: an item is unknown. 2: usage error."],
     "unshare": ["That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."],
 }
 """What the exit status of a command tells, where that is more than done, failed or misused."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from cstore.errors import InvalidOption
+from cstore.errors import UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
     """Return a run config with changes made to it, one after the other.
 
     Raises:
-        InvalidOption: one of them is no instruction, or not one for a config.
+        UsageMistake: one of them is no instruction, or not one for a config.
     """
     result: Config = dict(config)
     for change in changes:
@@ -29,13 +29,13 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
         instruction = _INSTRUCTIONS.get(keyword)
         if instruction is None:
             known = ", ".join(sorted(_INSTRUCTIONS))
-            raise InvalidOption(f"{change!r} is not a change of an image", hint=f"begin it with one of: {known}")
+            raise UsageMistake(f"{change!r} is not a change of an image", hint=f"begin it with one of: {known}")
         if not value:
-            raise InvalidOption(f"{change!r} says nothing", hint=f"write it as: {keyword} VALUE")
+            raise UsageMistake(f"{change!r} says nothing", hint=f"write it as: {keyword} VALUE")
         try:
             instruction(result, value)
         except ValueError as error:
-            raise InvalidOption(f"{change!r} cannot be read: {error}") from None
+            raise UsageMistake(f"{change!r} cannot be read: {error}") from None
     return result
 
 

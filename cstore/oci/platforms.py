@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import InvalidOption
+from cstore.errors import UsageMistake
 from cstore.oci.config import Platform
 
 TYPE_CHECKING = False
@@ -41,11 +41,11 @@ def parse_platform(text: str) -> Platform:
     """Read `OS/ARCHITECTURE[/VARIANT]`.
 
     Raises:
-        InvalidOption: it is not of that form.
+        UsageMistake: it is not of that form.
     """
     parts = text.split("/")
     if not 2 <= len(parts) <= _MOST_PARTS or not all(parts):
-        raise InvalidOption(
+        raise UsageMistake(
             f"{text!r} is not a platform", hint="write it as OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: linux/arm64"
         )
     os_name, architecture, variant = (*parts, "")[:_MOST_PARTS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cstore.errors import CstoreError, ImageArchiveError, InvalidOption
+from cstore.errors import CstoreError, ImageArchiveError, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.oci.platforms import host_platform, parse_platform, show_platform, suits
 from cstore.transfer import docker_archive, oci_layout, v1_archive
@@ -53,7 +53,7 @@ def read_plans(
 
     Raises:
         ArchiveError: the archive is in no known format, or a document is not what it should be.
-        InvalidOption: it does not hold what is wanted.
+        UsageMistake: it does not hold what is wanted.
     """
     home = LOCAL if wanted.podman_names else DOCKER
     naming = Naming(wanted.names, home, bool(wanted.tag))
@@ -84,12 +84,12 @@ def check(wanted: Wanted) -> None:
     """Find mistakes in a request before anything is read.
 
     Raises:
-        InvalidOption, InvalidName: there is one.
+        UsageMistake, InvalidName: there is one.
     """
     if wanted.format not in _FORMATS:
-        raise InvalidOption(f"there is no format {wanted.format!r}", hint="choose docker or oci")
+        raise UsageMistake(f"there is no format {wanted.format!r}", hint="choose docker or oci")
     if wanted.platform and wanted.all_platforms:
-        raise InvalidOption(
+        raise UsageMistake(
             "one platform and all platforms cannot both be wanted", hint="leave out --platform or --all"
         )
     for name in wanted.names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.archive.compression import Compression
 from cstore.archive.streams import compressed
-from cstore.errors import InvalidOption
+from cstore.errors import UsageMistake
 from cstore.store.ends import opened_sink
 from cstore.transfer.docker_writer import write_docker
 from cstore.transfer.oci_writer import write_oci
@@ -58,11 +58,11 @@ def save(
         ImageUnknown: there is no such image.
         ImageInvalid: it has no config, or its layers are not those of its config.
         ContentDamaged: a layer has changed since it was imported; what was written so far is not to be used.
-        InvalidOption: the format is no archive's.
+        UsageMistake: the format is no archive's.
     """
     images = check(store, request)
     if request.format == OCI_DIRECTORY:
-        raise InvalidOption(f"{request.format} is a directory", hint="say which, with --output")
+        raise UsageMistake(f"{request.format} is a directory", hint="say which, with --output")
     layers = LayerWriter(store, progress)
     outside = (request.compression or Compression.NONE) if request.format == DOCKER_ARCHIVE else Compression.NONE
     with opened_sink(sink, sync=store.config.sync) as opened, compressed(opened, outside) as outer:
@@ -100,9 +100,9 @@ def check(store: Store, request: SaveRequest) -> list[StoredImage]:
         CstoreError: as `save`.
     """
     if request.format not in FORMATS:
-        raise InvalidOption(f"there is no format {request.format!r}", hint=f"choose one of: {', '.join(FORMATS)}")
+        raise UsageMistake(f"there is no format {request.format!r}", hint=f"choose one of: {', '.join(FORMATS)}")
     if not request.words:
-        raise InvalidOption("no image is named", hint="see cstore images")
+        raise UsageMistake("no image is named", hint="see cstore images")
     return distinct([take_apart(store, word) for word in request.words])
 
 

@@ -66,6 +66,23 @@ def test_options_are_split_off(words: list[str], expected: list[tuple[str, str |
 
 
 @pytest.mark.parametrize(
+    ("words", "expected", "rest"),
+    [
+        pytest.param(["a", "-t"], ["tree"], ["a"], id="behind a word"),
+        pytest.param(["a", "-i", "v", "b", "-j"], ["id", "json"], ["a", "b"], id="between words"),
+        pytest.param(["a", "-t", "--", "-j", "b"], ["tree"], ["a", "-j", "b"], id="two dashes end options"),
+        pytest.param(["a", "-", "", "-t"], ["tree"], ["a", "-", ""], id="a lone dash is a word"),
+    ],
+)
+def test_options_are_found_anywhere(words: list[str], expected: list[str], rest: list[str]) -> None:
+    """Where a command's words are nobody else's."""
+    given, behind = split_options(words, OPTIONS, anywhere=True)
+
+    assert [option.spellings[1][2:] for option, _ in given] == expected
+    assert behind == rest
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["--bogus"],

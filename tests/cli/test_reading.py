@@ -119,7 +119,8 @@ def sound_lines(draw: st.DrawFn) -> list[str]:
         value = "1.5" if option.takes == "seconds" else draw(st.sampled_from(["v", "", "a=b", "-x"]))
         written.append(option.spellings[-1] + ("" if option.takes == SWITCH else f"={value}"))
     count = len(command.words) + (draw(st.integers(0, 2)) if any(word.many for word in command.words) else 0)
-    return [name, *written, *["w"] * count]
+    given = ["w"] * count
+    return [name, *given, *written] if command.options_anywhere and draw(st.booleans()) else [name, *written, *given]
 
 
 @settings(deadline=None)

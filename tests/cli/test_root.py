@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 
+from cstore import __version__
 from cstore.cli.clicked import root
-from cstore.cli.root import SECTIONS, Entry, entries
+from cstore.cli.reading import read
+from cstore.cli.root import BORROWED, SECTIONS, Entry, entries, targets
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
@@ -98,7 +101,7 @@ def test_usage_errors_do_not_touch_the_store(cli: CommandLine, store_roots: Stor
 
 def test_version_option(bare_cli: CommandLine) -> None:
     """`--version` prints and stops."""
-    assert bare_cli("--version").ok().out == "cstore 0.1.0\n"
+    assert bare_cli("--version").ok().out == f"cstore {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -135,13 +138,6 @@ def test_a_switch_before_can_be_taken_back_after(bare_cli: CommandLine) -> None:
 
     assert on["transient_store"] is True
     assert "transient_store" not in off
-
-
-def test_words_after_the_first_word_are_words(cli: CommandLine) -> None:
-    """Options end at the first word: what follows is looked up, dashes or not."""
-    told = cli("exists", "x", "--json")
-
-    assert told.lines == ["x: false", "--json: false"]
 
 
 def test_unknown_driver_is_an_error_with_a_way_out(bare_cli: CommandLine, tmp_path: object) -> None:
@@ -243,9 +239,45 @@ def test_a_word_that_is_missing_is_a_usage_error(cli: CommandLine, words: list[s
     assert "Missing argument" in told.err
 
 
-def test_options_after_the_words_are_told_from_words(bare_cli: CommandLine) -> None:
-    """Somebody who writes them last, as other programs allow, is told where they belong."""
-    late = bare_cli("import-layer", "base", "--file", "rootfs.tar")
-    assert late.code == 2
-    assert late.err.endswith("(--file rootfs.tar). Options stand before the first word.\n")
-    assert "Options stand" not in bare_cli("version", "word").err
+def test_options_may_stand_behind_words(cli: CommandLine) -> None:
+    """As in the programs that people come from; what is no option there is named as one."""
+    cli("create-layer", "--name", "base").ok()
+
+    assert cli("layer", "base", "--json").ok().json[0]["names"] == ["base"]
+    assert cli("exists", "base", "-q").ok().out == ""
+    assert cli("exists", "base", "--", "--quiet").code == 1
+    wrong = cli("exists", "base", "--bogus")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "--bogus" in wrong.err
+
+
+def test_what_follows_a_program_is_the_programs(bare_cli: CommandLine) -> None:
+    """Options behind the first word of `unshare` are not read."""
+    line = read(["unshare", "-D", "env", "--help", "-D"])
+
+    assert line is not None
+    assert line.values == {"command": ("env", "--help", "-D")}
+    assert bare_cli("version", "word").code == 2
+
+
+@pytest.mark.parametrize("name", BORROWED)
+def test_commands_of_other_programs_are_answered_with_ones_there_are(bare_cli: CommandLine, name: str) -> None:
+    """Each answer names a command, and every command of cstore that it names exists."""
+    told = bare_cli(name)
+
+    assert told.code == 2
+    assert BORROWED[name] in told.err
+    assert name not in targets()
+    named = re.findall(r"cstore ([a-z-]+)", BORROWED[name])
+    assert named or re.search(r"(podman|buildah) [a-z]+ [A-Z]+", BORROWED[name])
+    assert set(named) <= set(targets())
+
+
+def test_help_leads_with_what_most_people_need(bare_cli: CommandLine) -> None:
+    """Some ten commands, then all by group; the global options come once, at the end, and not with each command."""
+    told = bare_cli("--help").ok().out
+    titles = re.findall(r"^([A-Z][^\n]*):$", told, re.MULTILINE)
+
+    assert titles == ["Common commands", *(title for title, _ in SECTIONS), "Global options"]
+    assert "--lock-timeout" in told
+    assert "--lock-timeout" not in bare_cli("layers", "--help").ok().out

@@ -97,20 +97,22 @@ def test_a_layer_that_has_changed_is_not_passed_off_as_sound(
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    ("words", "reason", "code"),
     [
-        (["absent"], "no image is known as 'absent'"),
-        (["--format", "vhd", NAME], "no format 'vhd'"),
-        (["--compress", "lzma", NAME], "no compression 'lzma'"),
-        (["--format", "oci-dir", NAME], "name it with --output"),
-        (["--format", "oci-dir", "-o", "/", NAME], "not an empty directory"),
+        (["absent"], "no image is known as 'absent'", 1),
+        (["--format", "vhd", NAME], "no format 'vhd'", 2),
+        (["--compress", "lzma", NAME], "no compression 'lzma'", 2),
+        (["--format", "oci-dir", NAME], "name it with --output", 2),
+        (["--format", "oci-dir", "-o", "/", NAME], "not an empty directory", 1),
     ],
 )
-def test_requests_that_make_no_sense_are_explained(words: list[str], reason: str, loaded: CommandLine) -> None:
-    """In a sentence, with exit code 1."""
+def test_requests_that_make_no_sense_are_explained(
+    words: list[str], reason: str, code: int, loaded: CommandLine
+) -> None:
+    """In a sentence; with exit code 2 if no store and no file could make sense of them."""
     told = loaded("save", *words)
 
-    assert told.code == 1
+    assert told.code == code
     assert reason in told.err
 
 

@@ -24,11 +24,11 @@ def list_layer_data(session: Session, layer: str) -> None:
 @command("get-layer-data", example="cstore get-layer-data -f sbom.json base sbom")
 @word("layer", "LAYER")
 @word("item", "NAME")
-@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE instead of standard output.")
 def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
-    """Write out a data item of a layer.
+    """Write a data item of a layer.
 
-    FILE is touched only once the item has been found.
+    FILE is written only if the item exists.
     """
     write_out(session, session.open(Intent.RECORDS).layers.open_data(layer, item), file)
 
@@ -36,11 +36,11 @@ def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 @command("set-layer-data", example="cstore set-layer-data -f sbom.json base sbom")
 @word("layer", "LAYER")
 @word("item", "NAME")
-@text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
+@text("-f", "--file", metavar="FILE", help="Read from FILE instead of standard input.")
 def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
     """Store a data item with a layer.
 
-    It takes the place of one with the same name, in one step.
+    An item of the same name is replaced atomically.
     """
     session.open(Intent.WRITE).layers.set_data(layer, item, file or 0)
 

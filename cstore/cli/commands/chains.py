@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError, InvalidOption
+from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
 )
 @word("parent", "PARENT", required=False)
-@text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
-@text("--max-depth", metavar="N", help="Refuse chains of more than N layers; 125, as Docker, if not given.")
+@text("-f", "--file", metavar="FILE", help="Read the archive from FILE instead of standard input.")
+@text("--max-depth", metavar="N", help="Fail for chains of more than N layers (default: 125, as Docker).")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def register(session: Session, parent: str, file: str, max_depth: str, quiet: bool) -> None:
     """Register a tar archive as a layer by ChainID.
 
-    The ChainID names the archive together with all that lies beneath. If a layer has it already, that one is taken and
-    nothing is unpacked; else a layer is made on top of PARENT, with the ID that Podman and skopeo would give it. PARENT
-    is a ChainID, or the ID or name of a layer.
+    The ChainID identifies the archive together with the layers below it. If a layer with that ChainID exists, it is
+    used and nothing is unpacked; otherwise a layer is created on top of PARENT, with the ID that Podman and skopeo
+    would give it. PARENT is a ChainID, or the ID or name of a layer.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output import docker as output
@@ -50,19 +50,19 @@ def register(session: Session, parent: str, file: str, max_depth: str, quiet: bo
 def _depth(written: str) -> int:
     if written.isascii() and written.isdecimal() and int(written):
         return int(written)
-    raise InvalidOption(f"--max-depth is a number of layers from 1 upward, not {written!r}")
+    raise UsageMistake(f"--max-depth is a number of layers from 1 upward, not {written!r}")
 
 
 @command("chains", example="cstore chains")
 @words("named", "LAYER", required=False)
-@switch("--size", help="Tell sizes too, in bytes: of the layer's files, and of those of the whole chain.")
+@switch("--size", help="Print sizes too, in bytes: of the layer's files and of the whole chain.")
 @json_option
 def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
     """List layers by ChainID.
 
-    Each ChainID is followed by a line with the DiffID and one with the layer's ID. LAYER is a ChainID, or the ID or
-    name of a layer; without any, all layers that have a ChainID are listed. Writable layers have none, nor have
-    layers on top of them.
+    Prints each ChainID, then a line with the DiffID and one with the layer's ID. LAYER is a ChainID, or the ID or name
+    of a layer; without LAYER, all layers with a ChainID are listed. Writable layers, and layers on top of them, have no
+    ChainID.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import LayerStore
@@ -83,22 +83,22 @@ def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
     "cstore export-chain --from base -f changes.tar app",
 )
 @word("named", "LAYER")
-@text("--from", metavar="ANCESTOR", help="Write what changed since this layer, which is beneath LAYER.")
-@switch("--whole", help="Write the whole tree: what changed since nothing.")
-@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@text("--from", metavar="ANCESTOR", help="Write the changes since ANCESTOR, a layer below LAYER.")
+@switch("--whole", help="Write the whole tree.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE instead of standard output.")
 @switch("-q", "--quiet", help="Show no progress.")
 def export_chain(session: Session, /, named: str, file: str, quiet: bool, **since: Any) -> None:
-    """Write a layer, or a chain of layers, as a tar.
+    """Write a layer, or a chain of layers, as a tar archive.
 
-    LAYER is a ChainID, or the ID or name of a layer that has one. Without options it comes out byte for byte as it was
-    registered, and is held to its DiffID at the end. With --from or --whole the archive is made from the trees.
+    LAYER is a ChainID, or the ID or name of a layer that has one. Without options the layer is written byte for byte as
+    it was registered and verified against its DiffID. With --from or --whole the archive is generated from the files.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
     from cstore.docker import LayerStore
 
     if since["from"] and since["whole"]:
-        raise InvalidOption("since a layer and since nothing cannot both be meant", hint="leave out --from or --whole")
+        raise UsageMistake("since a layer and since nothing cannot both be meant", hint="leave out --from or --whole")
     layers = LayerStore(session.open(Intent.CONTENT))
     layer = layers.look(layers.chain_of(named))
     made_up = since["whole"] or since["from"]
@@ -116,13 +116,13 @@ def export_chain(session: Session, /, named: str, file: str, quiet: bool, **sinc
 
 @command("release", example="cstore release sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef")
 @words("named", "LAYER")
-@switch("-y", "--yes", help="Do not ask before, as is done on a terminal.")
+@switch("-y", "--yes", help="Do not ask for confirmation on a terminal.")
 @json_option
 def release(session: Session, named: tuple[str, ...], yes: bool) -> None:
-    """Delete layers that nothing holds any more.
+    """Delete layers that nothing uses.
 
-    Those beneath that are free then go with them. LAYER is a ChainID, or the ID or name of a layer. Another layer
-    on top, an image, a container, a mount or a name holds a layer. The ChainIDs of what was deleted are printed,
+    Layers below that become unused are deleted as well. LAYER is a ChainID, or the ID or name of a layer. A layer is in
+    use by a layer on top, an image, a container, a mount or a name. Prints the ChainIDs of the deleted layers,
     uppermost first.
     """
     from cstore.cli.output import docker as output

@@ -20,30 +20,33 @@ if TYPE_CHECKING:
     example="cstore check\ncstore check --quick --json | jq -r '.Findings[].sentence'\n"
     "cstore check --image alpine\ncstore check --max-duration 10m",
 )
-@switch("-q", "--quick", help="Read and hash all layers, but do not compare their directories file by file.")
-@switch("-r", "--repair", help="Take out damaged images and layers, into quarantine. To heal, use cstore repair.")
-@switch("-f", "--force", help="Take out damaged containers, too; implies --repair.")
-@text("-m", "--max", metavar="DURATION", help="How long a layer may go unused before that is a finding (24h).")
+@switch("-q", "--quick", help="Read and hash all layers, but do not compare directories file by file.")
+@switch("-r", "--repair", help="Move damaged images and layers into quarantine. To heal them, use cstore repair.")
+@switch("-f", "--force", help="Move damaged containers into quarantine too; implies --repair.")
+@text("-m", "--max", metavar="DURATION", help="Report layers unused for longer than this (default: 24h).")
 @texts("--layer", metavar="LAYER", help="Check this layer only; may be repeated.")
 @texts("--image", metavar="IMAGE", help="Check this image and its layers only; may be repeated.")
-@text("--max-duration", metavar="DURATION", help="Stop reading contents after so long; the next check goes on there.")
-@switch("--require-store", help="Fail with exit status 3 if there is no store, instead of finding nothing wrong.")
+@text(
+    "--max-duration", metavar="DURATION", help="Stop reading contents after this time; the next check continues there."
+)
+@switch("--require-store", help="Exit with status 3 if there is no store.")
 @json_option
 def check(session: Session, /, **wanted: Any) -> None:
-    """Look for damage in the store.
+    """Check the store for damage.
 
-    Everything is looked at: records, data items, the storage driver's own files, and every file of every layer, which
-    is held against the archive that it came from. A finding is data that is damaged, records that are, a layer that
-    cannot be exported byte for byte, a leftover, or cosmetic. Nothing is written, not even in a store that others are
-    changing; what is found is looked for again under their locks before it is reported. What is cosmetic is shown on a
-    terminal and in JSON only.
+    Checks records, data items, the storage driver's own files, and every file of every layer against the archive that
+    it came from. Nothing is written, not even in a store that others are changing; a finding is confirmed under the
+    store's locks before it is reported.
 
-    With --repair, damaged images go with the layers that they alone have, then layers that are left, and layers that
-    nothing uses. What something sound still needs stays. All of it can be brought back with `cstore repair --undo`.
-    Nothing is taken out as long as a record file is damaged. `cstore repair` heals instead.
+    Each finding has a severity: data, export, records, leftover or cosmetic. Cosmetic findings are shown on a terminal
+    and in JSON only. cstore-damage(7) explains them.
 
-    Exit status: 0 nothing was found that is more than cosmetic, 1 something was, or with --repair is still there, 2 the
-    command line made no sense, 3 the store could not be checked, so nothing can be said about it.
+    With --repair, damaged images are removed together with the layers that only they use, then damaged layers, then
+    layers that nothing uses. What a sound item needs is kept. `cstore repair --undo` brings everything back. Nothing is
+    removed while a record file is damaged. To heal instead, use `cstore repair`.
+
+    Exit status: 0: nothing above cosmetic was found. 1: findings, or with --repair findings that remain. 2: usage
+    error. 3: the store could not be checked.
     """
     from cstore.cli.output import findings
 

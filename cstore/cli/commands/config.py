@@ -6,7 +6,7 @@ import os
 
 from cstore.cli.command import command, json_option, switch, text, words
 from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
-from cstore.errors import ConfigError, InvalidOption
+from cstore.errors import ConfigError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _OWN_NAME = "50-cstore.conf"
     "cstore config explain overlay.mountopt\ncstore config check /etc/containers/storage.conf",
 )
 @words("what", "FILE|set KEY VALUE|unset KEY|init|explain KEY|check FILE", required=False)
-@switch("--sources", help="Show where each value comes from, and what was overridden or passed over.")
+@switch("--sources", help="Show where each value comes from, and what was overridden or ignored.")
 @text("--format", metavar="VERSION", help="Print what the Go library of VERSION prints: 1.63 or 1.60.")
 @switch("--system", help="Write for the whole system (the default for root).")
 @switch("--user", help="Write for this user (the default for other users).")
@@ -65,10 +65,10 @@ def config(
     if first in verbs:
         count, act = verbs[first]
         if len(rest) != count:
-            raise InvalidOption(f"config {first} takes {count} words, not {len(rest)}", hint="see cstore config --help")
+            raise UsageMistake(f"config {first} takes {count} words, not {len(rest)}", hint="see cstore config --help")
         act(rest)
     elif rest:
-        raise InvalidOption(f"there is no command config {first}", hint="see cstore config --help")
+        raise UsageMistake(f"there is no command config {first}", hint="see cstore config --help")
     elif flags["--sources"]:
         _sources(session)
     else:
@@ -81,7 +81,7 @@ def _print(session: Session, file: str, generation: str) -> None:
 
     generation = generation or FORMATS[0]
     if generation not in FORMATS:
-        raise InvalidOption(f"there is no format {generation}", hint=f"choose one of: {', '.join(FORMATS)}")
+        raise UsageMistake(f"there is no format {generation}", hint=f"choose one of: {', '.join(FORMATS)}")
     if file:
         loaded = load_file(file)
         session.warn(loaded.warnings)
@@ -153,7 +153,7 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
     """The file that is written.
 
     Raises:
-        InvalidOption: both --system and --user are given.
+        UsageMistake: both --system and --user are given.
         ConfigError: the user has no home.
     """
     from cstore.config.environment import read_environment
@@ -161,7 +161,7 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
     from cstore.config.rootless import Places, rootless_identity
 
     if system and user:
-        raise InvalidOption("--system and --user contradict each other", hint="give one of them")
+        raise UsageMistake("--system and --user contradict each other", hint="give one of them")
     environment, identity = read_environment(), rootless_identity()
     named = session.settings.get("config") or environment.config_file
     if named and not (system or user):

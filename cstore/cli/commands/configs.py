@@ -31,16 +31,16 @@ def image_id(store: Store, word: str) -> str:
     example="cstore register-image --name app:2 -f image.json\ncstore register-image --parent debian -f image.json",
 )
 @text("-f", "--file", metavar="FILE", help="Read the config from FILE, not from standard input.")
-@texts("-n", "--name", metavar="NAME", help="Give it this name; may be repeated.")
-@text("--parent", metavar="IMAGE", help="Note that it was made from IMAGE.")
-@switch("--built-locally", help="Note that it was built here.")
+@texts("-n", "--name", metavar="NAME", help="Name of the image; may be repeated.")
+@text("--parent", metavar="IMAGE", help="Record IMAGE as its parent.")
+@switch("--built-locally", help="Record that it was built here.")
 @json_option
 def register_image(session: Session, /, file: str, name: tuple[str, ...], parent: str, built_locally: bool) -> None:
-    """Make an image of its config, by its digest.
+    """Create an image from a config JSON; its digest becomes the ID.
 
-    The config is an image's JSON. The layers that it names must be there, as register makes them; its history may not
-    tell of more. The digest of its bytes is the image's ID, which is printed. Of an image that is there already, only
-    what the options say is changed. A short NAME is completed as Docker does: app is docker.io/library/app:latest.
+    The layers that the config lists must exist, as register creates them; its history may not list more. Prints the
+    image's ID, the digest of the config. If the image exists, only what the options say is changed. A short NAME is
+    completed as Docker completes it: app becomes docker.io/library/app:latest.
     """
     from cstore.cli.files import read_whole
     from cstore.docker import ImageStore
@@ -66,13 +66,13 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
 
 @command("release-image", example="cstore release-image app")
 @words("named", "IMAGE")
-@switch("-y", "--yes", help="Do not ask before, as is done on a terminal.")
+@switch("-y", "--yes", help="Do not ask for confirmation on a terminal.")
 @json_option
 def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
-    """Delete images, and layers that are free then.
+    """Delete images and layers that become unused.
 
-    A line is printed for each name, image and ChainID that goes, as Docker prints them. Images that were made from an
-    image are no obstacle; a container is.
+    Prints a line for each name, image and ChainID that is deleted, as Docker does. An image with children can be
+    deleted; one that a container uses cannot.
     """
     from cstore.cli.output import docker as output
     from cstore.cli.output.asking import may_delete
@@ -99,15 +99,15 @@ def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
 
 @command("lineage", example="cstore lineage app\ncstore lineage --set-parent debian app")
 @word("image", "IMAGE")
-@text("--set-parent", metavar="IMAGE", help="Note first that it was made from this image.")
-@switch("--set-updated", help="Note first that it was given a name now.")
-@switch("--set-built", help="Note first that it was built here.")
+@text("--set-parent", metavar="IMAGE", help="Record IMAGE as its parent first.")
+@switch("--set-updated", help="Record the current time as its time of tagging first.")
+@switch("--set-built", help="Record that it was built here first.")
 @json_option
 def lineage(session: Session, image: str, set_parent: str, set_updated: bool, set_built: bool) -> None:
-    """Show what Docker notes of an image.
+    """Show an image's parent, children and build notes.
 
-    That is: the image it was made from, those made from it, when it was last given a name, and whether it was built
-    here. Images that were only loaded have no notes.
+    These are Docker's notes: the image it was built from, those built from it, when it was last tagged, and whether it
+    was built here. Images that were loaded have no notes.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import ImageStore

@@ -18,11 +18,11 @@ def list_container_data(session: Session, container: str) -> None:
 @command("get-container-data", example="cstore get-container-data -f config.json web config")
 @word("container", "CONTAINER")
 @word("item", "NAME")
-@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE instead of standard output.")
 def get_container_data(session: Session, container: str, item: str, file: str) -> None:
-    """Write out a data item of a container.
+    """Write a data item of a container.
 
-    FILE is touched only once the item has been found.
+    FILE is written only if the item exists.
     """
     write_out(session, session.open(Intent.RECORDS).containers.open_data(container, item), file)
 
@@ -46,11 +46,11 @@ def get_container_data_digest(session: Session, container: str, item: str) -> No
 @command("set-container-data", example="cstore set-container-data -f config.json web config")
 @word("container", "CONTAINER")
 @word("item", "NAME")
-@text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
+@text("-f", "--file", metavar="FILE", help="Read from FILE instead of standard input.")
 def set_container_data(session: Session, container: str, item: str, file: str) -> None:
     """Store a data item with a container.
 
-    It takes the place of one with the same name, in one step.
+    An item of the same name is replaced atomically.
     """
     session.open(Intent.WRITE).containers.set_data(container, item, file or 0)
 
@@ -58,9 +58,10 @@ def set_container_data(session: Session, container: str, item: str, file: str) -
 @command("get-container-dir", example="cstore get-container-dir web")
 @word("container", "CONTAINER")
 def get_container_dir(session: Session, container: str) -> None:
-    """Find a container's own directory.
+    """Print a container's own directory.
 
-    It is there for whoever runs the container, is made when it is asked for, and goes when the container goes.
+    The directory is for the program that runs the container. It is created on the first call and removed with the
+    container.
     """
     session.lines([session.open(Intent.WRITE).containers.directory(container)])
 
@@ -68,8 +69,8 @@ def get_container_dir(session: Session, container: str) -> None:
 @command("get-container-run-dir", example="cstore get-container-run-dir web")
 @word("container", "CONTAINER")
 def get_container_run_dir(session: Session, container: str) -> None:
-    """Find a container's own run-time directory.
+    """Print a container's own run-time directory.
 
-    It is made when it is asked for, and goes when the container goes, or at the next reboot.
+    It is created on the first call and removed with the container, or by a reboot.
     """
     session.lines([session.open(Intent.WRITE).containers.run_directory(container)])

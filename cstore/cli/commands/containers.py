@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     "cstore create-container --name mapped --uidmap 0:100000:65536 --gidmap 0:100000:65536 debian",
 )
 @word("image", "IMAGE")
-@text("-i", "--id", help="ID of the new container, instead of a random one.")
+@text("-i", "--id", help="ID of the new container (default: random).")
 @texts("-n", "--name", metavar="NAME", help="Name of the new container; may be repeated.")
 @text("-m", "--metadata", help="Metadata.")
-@text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; this wins over --metadata.")
-@switch("--volatile", help="A power cut may take what the container writes: its layer is mounted so.")
+@text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; overrides --metadata.")
+@switch("--volatile", help="Mount the layer without syncing: a power cut may lose the container's writes.")
 @id_map_options
 @json_option
 def create_container(session: Session, /, image: str, metadata_file: str, **wanted: Any) -> None:
-    """Create a container of an image.
+    """Create a container from an image.
 
-    The container gets a writable layer of its own on top of the image's. IMAGE may be "", for a container without one.
-    Its ID is printed, and a line for each of its names.
+    The container gets its own writable layer on top of the image's layers. An IMAGE of "" makes a container without an
+    image. Prints the container's ID, then a line for each name.
     """
     from cstore import NewContainer
     from cstore.cli.files import read_whole
@@ -60,7 +60,7 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
 def containers(session: Session, quiet: bool) -> None:
     """List containers.
 
-    Each comes with its names and its data items; on a terminal, with its image.
+    Each container is listed with its names and data items; on a terminal, also with its image.
     """
     from cstore.cli.output import plain, structured
 
@@ -82,7 +82,7 @@ def containers(session: Session, quiet: bool) -> None:
 @words("containers", "CONTAINER")
 @json_option
 def container(session: Session, containers: tuple[str, ...]) -> None:
-    """Show what is recorded of containers.
+    """Show container records.
 
     The size counts what only the container has: the changes in its layer, its data items, and the files in its two
     directories.
@@ -120,10 +120,10 @@ def _size(store: Store, container: Container) -> int | str:
 @words("containers", "CONTAINER")
 @json_option
 def container_parent_owners(session: Session, containers: tuple[str, ...]) -> None:
-    """List owners above containers not in their maps.
+    """List owners of parent directories that a container's ID map lacks.
 
-    These are the users and groups that own a directory above the mount point and are none of the layer's own. A
-    container whose layer has ID maps must be mounted.
+    These users and groups own a directory above the mount point, and the ID map of the container's layer does not
+    contain them. A container with an ID map must be mounted.
     """
     from cstore.cli.output import plain, structured
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @command("copy", example="cstore copy --chown 0:0 ./site app:/srv/www\ncstore copy base:/etc/passwd app:/etc/passwd")
 @words("sources", "[LAYER:]PATH")
 @word("target", "LAYER:PATH")
-@text("--chown", "-o", metavar="UID[:GID]", help="Owner of all that is made; one number stands for both.")
+@text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number is both.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, quiet: bool) -> None:

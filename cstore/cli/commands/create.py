@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
     """Create a layer.
 
-    The new layer holds what PARENT holds, or nothing. Its ID is printed, and a line for each of its names.
+    The new layer has the contents of PARENT, or is empty. Prints its ID, then a line for each name.
     """
     request = new_layer(parent, wanted)
     _show(session, session.open(Intent.WRITE).layers.create(request))
@@ -32,17 +32,17 @@ def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
 )
 @word("parent", "PARENT", required=False)
 @layer_options
-@text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
-@text("--expect", metavar="DIGEST", help="Refuse an archive of another digest, compressed or uncompressed.")
-@switch("--reuse", help="Take a layer that has the same contents above the same parent already, if there is one.")
-@switch("--id-only", help="Print the ID alone.")
+@text("-f", "--file", metavar="FILE", help="Read the archive from FILE instead of standard input.")
+@text("--expect", metavar="DIGEST", help="Fail unless the archive, compressed or uncompressed, has DIGEST.")
+@switch("--reuse", help="Use an existing layer with the same DiffID and parent, if there is one.")
+@switch("--id-only", help="Print only the ID.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def import_layer(session: Session, /, parent: str, file: str, *, quiet: bool, id_only: bool, **wanted: Any) -> None:
-    """Make a layer of a tar archive.
+    """Create a layer from a tar archive.
 
-    The archive may be plain, or compressed with gzip, zstd, bzip2 or xz. It is applied on top of PARENT. If anything
-    goes wrong, no layer remains. The layer's ID is printed, and a line for each name.
+    The archive may be plain or compressed with gzip, zstd, bzip2 or xz, and is applied on top of PARENT. If the import
+    fails, no layer remains. Prints the layer's ID, then a line for each name.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
@@ -65,8 +65,8 @@ def import_layer(session: Session, /, parent: str, file: str, *, quiet: bool, id
 def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> None:
     """Create a tree in the storage driver only.
 
-    PARENT is an ID that the driver knows. There is no record, so no other command sees the tree, except
-    storage-layers, which lists it, and gc and wipe, which remove it.
+    PARENT is an ID that the driver knows. No record is written: only storage-layers lists the tree, and gc and wipe
+    remove it.
     """
     tree = session.open(Intent.WRITE).layers.create_tree(new_layer(parent, wanted))
     if session.json:

@@ -7,16 +7,16 @@ from cstore.cli.session import Intent, Session
 
 
 @command("dedup", example="cstore dedup --dry-run\ncstore dedup --hash-method sha256 --verbose")
-@text("--hash-method", metavar="METHOD", help="How equal files are found: crc (the default), size or sha256.")
-@switch("--dry-run", help="Change nothing; say what would be saved.")
-@switch("-v", "--verbose", help="Say, too, how many files there were and what was saved.")
+@text("--hash-method", metavar="METHOD", help="How to find equal files: crc (the default), size or sha256.")
+@switch("--dry-run", help="Change nothing; print what would be saved.")
+@switch("-v", "--verbose", help="Also print the number of files and the space saved.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def dedup(session: Session, hash_method: str, dry_run: bool, verbose: bool, quiet: bool) -> None:
-    """Let equal files of images share their space.
+    """Share the space of equal files.
 
-    This works on file systems that can (btrfs, and xfs with reflinks); on others nothing happens. The kernel compares
-    the files once more before they share, so it is safe beside everything else.
+    Works on file systems with reflinks (btrfs, and xfs with reflinks); elsewhere nothing happens. The kernel compares
+    the files again before they share space, so this is safe while others use the store.
     """
     from cstore.cli.output import savings
     from cstore.cli.output.progress import progress_bar

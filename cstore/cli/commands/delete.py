@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @words("items", "ITEM")
 @json_option
 def delete(session: Session, items: tuple[str, ...]) -> None:
-    """Delete items, whether in use or not.
+    """Delete items even if they are in use.
 
-    Each ITEM is looked for among containers, images and layers, in this order. A container takes its layer with it, an
-    image leaves its layers. What is mounted is unmounted first.
+    Each ITEM is looked up among containers, images and layers, in this order. A container is deleted with its layer, an
+    image without its layers. A mounted item is unmounted first.
     """
     from cstore.store.lookup import CONTAINER_FIRST
 
@@ -33,9 +33,9 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
 @words("layers", "LAYER")
 @json_option
 def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
-    """Delete layers on which nothing builds.
+    """Delete unused layers.
 
-    A layer that another layer, an image or a container still needs stays, and the error says which.
+    A layer that another layer, an image or a container needs is kept; the error names what needs it.
     """
     store = session.open(Intent.WRITE)
     _each(session, layers, store.layers.delete, lambda item: _said("layer", store.layers.find(item)))
@@ -43,13 +43,13 @@ def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
 
 @command("delete-image", example="cstore delete-image --test debian\ncstore delete-image debian alpine")
 @words("images", "IMAGE")
-@switch("-t", "--test", help="Delete nothing; only say what would be deleted.")
+@switch("-t", "--test", help="Delete nothing; print what would be deleted.")
 @json_option
 def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
-    """Delete images, and layers that only they need.
+    """Delete images and the layers only they use.
 
-    An image that a container came from stays, and the error says which. The layers that are removed are listed on
-    standard error, a line each after the IMAGE, as containers-storage does.
+    An image that a container uses is kept; the error names the container. Standard error lists the IMAGE and then each
+    deleted layer, as containers-storage does.
     """
     from cstore.cli.output import structured
     from cstore.cli.output.streams import say
@@ -77,10 +77,10 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
 @words("containers", "CONTAINER")
 @json_option
 def delete_container(session: Session, containers: tuple[str, ...]) -> None:
-    """Delete containers, with all that is theirs.
+    """Delete containers.
 
-    Its layer, data items and directories go with a container. CONTAINER may also be the ID of its layer. What is
-    mounted is unmounted first.
+    A container's layer, data items and directories are deleted with it. CONTAINER may also be the ID of its layer. A
+    mounted container is unmounted first.
     """
     store = session.open(Intent.WRITE)
     _each(session, containers, store.containers.delete, lambda item: _said("container", store.containers.find(item)))

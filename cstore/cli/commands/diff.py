@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @word("reference", "REFERENCE", required=False)
 @json_option
 def changes(session: Session, layer: str, reference: str) -> None:
-    """List what a layer adds, modifies and deletes.
+    """List the files that a layer adds, modifies and deletes.
 
-    It is compared with its parent, or with REFERENCE.
+    The layer is compared with its parent, or with REFERENCE.
     """
     from cstore.cli.output import plain, structured
 
@@ -36,10 +36,10 @@ def changes(session: Session, layer: str, reference: str) -> None:
 @word("layer", "LAYER")
 @word("reference", "REFERENCE", required=False)
 def diffsize(session: Session, layer: str, reference: str) -> None:
-    """Add up the sizes of what a layer changes.
+    """Print the size of a layer's changes.
 
-    Files that LAYER adds or modifies against its parent, or against REFERENCE, count in bytes; directories and the
-    overhead of a tar archive do not.
+    Counts the bytes of the files that LAYER adds or modifies, compared with its parent or with REFERENCE. Directories
+    and tar headers do not count.
     """
     session.lines([str(session.open(Intent.CONTENT).layers.diff_size(layer, reference))])
 
@@ -47,7 +47,7 @@ def diffsize(session: Session, layer: str, reference: str) -> None:
 @command("diff", example="cstore diff -u base > base.tar\ncstore diff --zstd -f app.tar.zst app")
 @word("layer", "LAYER")
 @word("reference", "REFERENCE", required=False)
-@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE instead of standard output.")
 @switch("-u", "--uncompressed", help="Do not compress.")
 @switch("-c", "--gzip", help="Compress with gzip.")
 @switch("--zstd", help="Compress with zstd.")
@@ -57,8 +57,8 @@ def diffsize(session: Session, layer: str, reference: str) -> None:
 def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool, **forms: bool) -> None:
     """Write a layer as a tar archive.
 
-    An imported layer comes out byte for byte as it went in, and is compressed as it was unless an option says
-    otherwise. With REFERENCE, the archive holds what LAYER changes against that layer instead of against its parent.
+    An imported layer is written byte for byte as it was imported, in its original compression unless an option chooses
+    another. With REFERENCE, the archive contains the changes against REFERENCE instead of the parent.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
@@ -90,13 +90,13 @@ def _compression(forms: dict[str, bool]) -> Compression | None:
 
 @command("applydiff", example="cstore applydiff -f update.tar.gz app")
 @word("layer", "LAYER")
-@text("-f", "--file", metavar="FILE", help="Read the archive from FILE, not from standard input.")
+@text("-f", "--file", metavar="FILE", help="Read the archive from FILE instead of standard input.")
 @switch("-q", "--quiet", help="Show no progress.")
 def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
     """Apply a tar archive to a layer.
 
-    All of it, or nothing: if anything goes wrong, the layer is as it was. A layer that is mounted is changed under its
-    users, with a warning; only a crash in the middle of that can leave half of it.
+    The archive is applied as a whole: on failure the layer stays as it was. A mounted overlay layer is changed in
+    place, with a warning; only there can a crash leave half of the change.
     """
     import os
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import AmbiguousImageID, CstoreError, ImageUnknown, InvalidOption
+from cstore.errors import AmbiguousImageID, CstoreError, ImageUnknown, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def _of_a_root(function: F) -> F:
     """Declare what every command here takes: the root, and the driver if there are several."""
-    choice = text("--docker-driver", metavar="NAME", help="Docker's driver, if the root has images of several.")
+    choice = text("--docker-driver", metavar="NAME", help="Docker's storage driver, if ROOT has images of several.")
     return word("root", "ROOT")(choice(function))
 
 
@@ -33,8 +33,8 @@ def _of_a_root(function: F) -> F:
 def docker_images(session: Session, root: str, docker_driver: str) -> None:
     """List the images in a Docker data root.
 
-    Each image's ID is followed by a line for each of its names. ROOT is the daemon's data root, usually
-    /var/lib/docker. The daemon need not run, and nothing is written there.
+    Prints each image's ID, then a line for each name. ROOT is the daemon's data root, usually /var/lib/docker. The
+    daemon need not run, and nothing is written to ROOT.
     """
     from cstore.cli.output import docker as output
 
@@ -55,8 +55,7 @@ def docker_images(session: Session, root: str, docker_driver: str) -> None:
 def docker_layers(session: Session, root: str, docker_driver: str) -> None:
     """List the layers in a Docker data root.
 
-    A line has a layer's ChainID, its DiffID and its size in bytes, separated by tabs. What belongs to no layer and was
-    left behind by the daemon is warned of.
+    Prints a layer's ChainID, DiffID and size in bytes, separated by tabs. Warns of directories that belong to no layer.
     """
     from cstore.cli.output import docker as output
 
@@ -78,8 +77,8 @@ def docker_layers(session: Session, root: str, docker_driver: str) -> None:
 def docker_containers(session: Session, root: str, docker_driver: str) -> None:
     """List the containers in a Docker data root.
 
-    A line has a container's ID, its name, its state when the daemon last wrote, the ID of its image, and the bytes that
-    it added or modified, separated by tabs.
+    Prints a container's ID, name, last recorded state, image ID, and the bytes that it added or modified, separated by
+    tabs.
     """
     from cstore.cli.output import docker as output
 
@@ -109,14 +108,14 @@ def _size(session: Session, source: DockerRoot, container: DockerContainer) -> i
 )
 @_of_a_root
 @word("item", "ITEM")
-@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE instead of standard output.")
 @switch("-q", "--quiet", help="Show no progress.")
 def docker_export(session: Session, root: str, docker_driver: str, item: str, file: str, quiet: bool) -> None:
-    """Write a tar of an image, layer or container.
+    """Write an image, layer or container of a Docker data root as a tar archive.
 
-    ROOT is a Docker data root. ITEM is looked for among layers (by ChainID), images and containers, in this order.
-    A layer comes out as the tar archive that it once was, byte for byte; an image as a docker-archive, as docker
-    save writes them, with every layer held to its digest; of a container, a tar archive of what it changed.
+    ROOT is a Docker data root. ITEM is looked up among layers (by ChainID), images and containers, in this order. A
+    layer is written byte for byte as its original tar archive; an image as a docker-archive like that of docker save,
+    every layer verified against its digest; a container as a tar archive of its changes.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
@@ -155,18 +154,18 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
 @_of_a_root
 @words("images", "IMAGE", required=False)
 @switch("-a", "--all", help="Import all images.")
-@switch("--notes", help="Take over what Docker notes of an image: its parent, when it was tagged, built here or not.")
+@switch("--notes", help="Import Docker's notes too: parent, time of tagging, built here or not.")
 @switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def docker_import(session: Session, /, root: str, docker_driver: str, images: tuple[str, ...], **wanted: bool) -> None:
     """Import images from a Docker data root.
 
-    ROOT is the daemon's data root; the daemon need not run, and nothing is written there. IMAGE is a name, which
-    the image keeps, without its others; or an ID or the beginning of one, which brings all of its names. Every
-    layer is put together again and held to its digest; the result is as if Podman had taken the image from the
-    daemon. An image that cannot be imported leaves nothing behind, and the others are imported all the same. A line
-    is printed for each name, or for the ID of an image without one.
+    ROOT is the daemon's data root; the daemon need not run, and nothing is written to ROOT. An image given by name is
+    imported under that name only; one given by ID, or the beginning of an ID, under all of its names. Every layer is
+    verified against its digest; the result is the same as if Podman had pulled the image from the daemon. An image that
+    cannot be imported leaves nothing behind, and the others are imported. Prints a line for each name, or the ID of an
+    image without a name.
     """
     from cstore.cli.output import docker as output
 
@@ -223,7 +222,7 @@ def _chosen(
     from cstore.docker.root.imagedb import names_meant
 
     if everything == bool(words_):
-        raise InvalidOption("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
+        raise UsageMistake("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
     if everything:
         return [(image, image.names) for image in source.images.values()]
     found: dict[str, list[str]] = {}

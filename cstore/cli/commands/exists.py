@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @command("exists", example="cstore exists --quiet base && echo there")
 @words("items", "ITEM")
-@switch("-q", "--quiet", help="Print nothing; the exit code says it all.")
+@switch("-q", "--quiet", help="Print nothing; only set the exit status.")
 @switch("-l", "--layer", help="Count layers only.")
 @switch("-i", "--image", help="Count images only.")
 @switch("-c", "--container", help="Count containers only.")
 @json_option
 def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, image: bool, container: bool) -> None:
-    """Say whether layers, images or containers exist.
+    """Check whether layers, images or containers exist.
 
-    The exit code is 0 if all of them do. With several of --layer, --image and --container, each ITEM has to be all
-    of these at once.
+    The exit status is 0 if all items exist. With several of --layer, --image and --container, each ITEM must be all of
+    these kinds.
     """
     from cstore.cli.output import structured
 

@@ -18,19 +18,18 @@ _MOST_NAMED = 5
 
 @command("gc", example="cstore gc --dry-run\ncstore gc --verbose\ncstore gc --foreign\ncstore gc --quarantine 720h")
 @switch("--dry-run", help="Remove nothing; list what would be removed.")
-@switch("-v", "--verbose", help="List what was removed. On a terminal, that is the default.")
-@switch("-q", "--quiet", help="List nothing, on a terminal too.")
-@switch("--foreign", help="Move what has a name that no tool gives into quarantine.")
-@text("--quarantine", metavar="AGE", help="Throw away what repairs took out of the store longer ago than AGE, too.")
-@switch("-y", "--yes", help="Do not ask before --foreign and --quarantine, as is done on a terminal.")
+@switch("-v", "--verbose", help="List what was removed (the default on a terminal).")
+@switch("-q", "--quiet", help="List nothing, even on a terminal.")
+@switch("--foreign", help="Move foreign files into quarantine.")
+@text("--quarantine", metavar="AGE", help="Delete quarantine cases older than AGE, too.")
+@switch("-y", "--yes", help="Do not ask for confirmation of --foreign and --quarantine.")
 @json_option
 def gc(session: Session, /, **wanted: Any) -> None:
-    """Remove what no record owns.
+    """Remove what interrupted commands left behind.
 
-    That is what interrupted commands left behind: directories, files, links, data items that were never recorded, and
-    layers that never became whole. Nothing is unmounted. What has a name that no tool gives, such as a backup that
-    somebody made beside the layers, is named and left alone; with --foreign it goes into quarantine, from which
-    `cstore repair --undo` brings it back.
+    Removes directories, files, links and data items without a record, and layers that were never completed. Nothing is
+    unmounted. Files with names that no tool creates, such as a backup beside the layers, are listed and kept; --foreign
+    moves them into quarantine, from which `cstore repair --undo` brings them back.
     """
     from cstore.cli.output import plain, structured
 

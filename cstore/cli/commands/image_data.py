@@ -18,11 +18,11 @@ def list_image_data(session: Session, image: str) -> None:
 @command("get-image-data", example="cstore get-image-data -f manifest.json debian manifest")
 @word("image", "IMAGE")
 @word("item", "NAME")
-@text("-f", "--file", metavar="FILE", help="Write to FILE, not to standard output.")
+@text("-f", "--file", metavar="FILE", help="Write to FILE instead of standard output.")
 def get_image_data(session: Session, image: str, item: str, file: str) -> None:
-    """Write out a data item of an image.
+    """Write a data item of an image.
 
-    FILE is touched only once the item has been found.
+    FILE is written only if the item exists.
     """
     write_out(session, session.open(Intent.RECORDS).images.open_data(image, item), file)
 
@@ -33,7 +33,7 @@ def get_image_data(session: Session, image: str, item: str, file: str) -> None:
 def get_image_data_size(session: Session, image: str, item: str) -> None:
     """Print the size of a data item of an image.
 
-    It is the number of bytes.
+    The size is in bytes.
     """
     session.lines([str(session.open(Intent.RECORDS).images.data_size(image, item))])
 
@@ -49,12 +49,12 @@ def get_image_data_digest(session: Session, image: str, item: str) -> None:
 @command("set-image-data", example="cstore set-image-data -f manifest.json debian manifest")
 @word("image", "IMAGE")
 @word("item", "NAME")
-@text("-f", "--file", metavar="FILE", help="Read from FILE, not from standard input.")
+@text("-f", "--file", metavar="FILE", help="Read from FILE instead of standard input.")
 def set_image_data(session: Session, image: str, item: str, file: str) -> None:
     """Store a data item with an image.
 
-    It takes the place of one with the same name. Items whose names begin with "manifest" are manifests, and their
-    digests find the image.
+    An item of the same name is replaced. Items whose names begin with "manifest" are manifests: the image is found by
+    their digests.
     """
     session.open(Intent.WRITE).images.set_data(image, item, file or 0)
 
@@ -62,9 +62,9 @@ def set_image_data(session: Session, image: str, item: str, file: str) -> None:
 @command("get-image-dir", example="cstore get-image-dir debian")
 @word("image", "IMAGE")
 def get_image_dir(session: Session, image: str) -> None:
-    """Find an image's own directory.
+    """Print an image's own directory.
 
-    It is there for whoever asks for it, is made when it is asked for, and goes when the image goes.
+    The directory is for the program that uses the image. It is created on the first call and removed with the image.
     """
     session.lines([session.open(Intent.WRITE).images.directory(image)])
 
@@ -72,8 +72,8 @@ def get_image_dir(session: Session, image: str) -> None:
 @command("get-image-run-dir", example="cstore get-image-run-dir debian")
 @word("image", "IMAGE")
 def get_image_run_dir(session: Session, image: str) -> None:
-    """Find an image's own run-time directory.
+    """Print an image's own run-time directory.
 
-    It is made when it is asked for, and goes when the image goes, or at the next reboot.
+    It is created on the first call and removed with the image, or by a reboot.
     """
     session.lines([session.open(Intent.WRITE).images.run_directory(image)])

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @command("create-image", example="cstore create-image --name debian base\ncstore create-image --name empty")
 @word("layer", "LAYER", required=False)
-@text("-i", "--id", help="ID of the new image, instead of a random one.")
+@text("-i", "--id", help="ID of the new image (default: random).")
 @texts("-n", "--name", metavar="NAME", help="Name of the new image; may be repeated.")
 @text("-d", "--digest", help="Digest of the image.")
 @text("-m", "--metadata", help="Metadata.")
-@text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; this wins over --metadata.")
+@text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; overrides --metadata.")
 @json_option
 def create_image(session: Session, /, layer: str, metadata: str, metadata_file: str, **wanted: Any) -> None:
-    """Create an image of layers.
+    """Create an image from a layer.
 
-    The image is what LAYER holds, with all layers below it, or nothing. It has no manifest yet, and podman images
-    refuses to list a store with such an image. Its ID is printed, and a line for each of its names.
+    The image consists of LAYER and all layers below it, or is empty. It has no manifest yet: `podman images` fails in a
+    store that contains an image without one. Prints the image's ID, then a line for each name.
     """
     from cstore import NewImage
     from cstore.cli.files import read_whole
@@ -50,7 +50,7 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
 def images(session: Session, quiet: bool) -> None:
     """List images.
 
-    Each comes with its names, its digests and its data items; on a terminal, with the size of its layers.
+    Each image is listed with its names, digests and data items; on a terminal, also with the size of its layers.
     """
     from cstore.cli.output import structured
 
@@ -69,7 +69,7 @@ def images(session: Session, quiet: bool) -> None:
 def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
     """List the images that have a digest.
 
-    It may be the image's own, or that of one of its manifests. If there is none, nothing is printed.
+    DIGEST is the digest of an image or of one of its manifests. Prints nothing if no image has it.
     """
     from cstore.cli.output import structured
 
@@ -98,9 +98,9 @@ def _show(session: Session, store: Store, found: Sequence[Image], *, quiet: bool
 @words("images", "IMAGE")
 @json_option
 def image(session: Session, images: tuple[str, ...]) -> None:
-    """Show what is recorded of images.
+    """Show image records.
 
-    The size counts each layer once, with the data items. Layers of which no size is recorded are measured.
+    The size counts each layer once, plus the data items. A layer without a recorded size is measured.
     """
     from cstore.cli.output import plain, structured, views
 

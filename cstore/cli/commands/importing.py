@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 )
 @word("rootfs", "ROOTFS")
 @word("name", "NAME", required=False)
-@texts("-c", "--change", metavar="INSTRUCTION", help="Change the config as a Containerfile does; may be repeated.")
-@text("--image-config", metavar="FILE", help="Begin with the config of an image in FILE, a JSON file.")
-@text("-m", "--message", metavar="TEXT", help="Say TEXT of this step in the image's history.")
-@text("--platform", metavar="OS/ARCH", help="Say what the image runs on, if it is not this machine.")
-@text("--expect", metavar="DIGEST", help="Refuse an archive of another digest, compressed or uncompressed.")
+@texts(
+    "-c", "--change", metavar="INSTRUCTION", help="Apply a Containerfile instruction to the config; may be repeated."
+)
+@text("--image-config", metavar="FILE", help="Start from the image config in FILE (JSON).")
+@text("-m", "--message", metavar="TEXT", help="Comment for the image's history.")
+@text("--platform", metavar="OS/ARCH", help="Platform of the image (default: this machine's).")
+@text("--expect", metavar="DIGEST", help="Fail unless the archive, compressed or uncompressed, has DIGEST.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def import_(session: Session, /, rootfs: str, name: str, *, quiet: bool, **wanted: Any) -> None:
-    """Make an image of a root file system's tar archive.
+    """Create an image from a root file system archive.
 
-    ROOTFS is a tar archive, plain or compressed with gzip, zstd, bzip2 or xz; with -, standard input is read. The image
-    is called NAME, completed as Podman does: app is localhost/app:latest. INSTRUCTION is CMD, ENTRYPOINT, ENV, EXPOSE,
-    LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR, and what follows it in a Containerfile. The new ID is printed.
-    Podman lists and runs the image at once. If anything goes wrong, nothing of it remains.
+    ROOTFS is a tar archive, plain or compressed with gzip, zstd, bzip2 or xz; - reads standard input. NAME is completed
+    as Podman completes it: app becomes localhost/app:latest. INSTRUCTION is CMD, ENTRYPOINT, ENV, EXPOSE, LABEL,
+    ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR with its value, as in a Containerfile. Prints the image's ID. Podman
+    can list and run the image at once. If the import fails, nothing remains.
     """
     from cstore.cli.files import archive_source, read_whole, size_of
     from cstore.cli.output.progress import progress_bar

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 @command("layers", example="cstore layers --tree\ncstore layers --json | jq -r '.[].id'")
-@switch("-t", "--tree", help="Show layers below their parents.")
+@switch("-t", "--tree", help="Show layers as a tree.")
 @switch("-q", "--quick", "--quiet", help="Print IDs only.")
 @text("--digest", metavar="DIGEST", help="List only layers whose archive has DIGEST, compressed or uncompressed.")
 @json_option
 def layers(session: Session, *, tree: bool, quick: bool, digest: str) -> None:
     """List layers.
 
-    Each comes with its names, and with the images and containers that it belongs to.
+    Each layer is listed with its names, and with the images and containers that use it.
     """
     from cstore.cli.output import plain, structured, views
 
@@ -49,9 +49,9 @@ def _of_digest(session: Session, store: Store, digest: str, *, tree: bool, quick
     from cstore.cli.output import plain, structured, views
 
     if tree:
-        from cstore.errors import InvalidOption
+        from cstore.errors import UsageMistake
 
-        raise InvalidOption("--tree shows all layers, and --digest only some", hint="leave one of them out")
+        raise UsageMistake("--tree shows all layers, and --digest only some", hint="leave one of them out")
     found = store.layers.by_digest(digest)
     if session.json:
         session.document(structured.layers(found))
@@ -65,7 +65,7 @@ def _of_digest(session: Session, store: Store, digest: str, *, tree: bool, quick
 @words("layers", "LAYER")
 @json_option
 def layer(session: Session, layers: tuple[str, ...]) -> None:
-    """Show what is recorded of layers."""
+    """Show layer records."""
     from cstore.cli.output import plain, structured
 
     store = session.open(Intent.RECORDS)
@@ -90,9 +90,9 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
 @command("storage-layers", example="cstore storage-layers")
 @json_option
 def storage_layers(session: Session) -> None:
-    """List the trees that the storage driver knows.
+    """List the trees in the storage driver.
 
-    Trees of recorded layers are among them, and those that no record owns.
+    Includes the trees of recorded layers and those without a record.
     """
     trees = session.open(Intent.RECORDS).layers.trees()
     if session.json:
@@ -105,10 +105,10 @@ def storage_layers(session: Session) -> None:
 @words("layers", "LAYER")
 @json_option
 def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
-    """List owners above layers not in their maps.
+    """List owners of parent directories that a layer's ID map lacks.
 
-    These are the users and groups that own a directory above the mount point and are none of the layer's own. A layer
-    with ID maps must be mounted.
+    These users and groups own a directory above the mount point, and the layer's ID map does not contain them. A layer
+    with an ID map must be mounted.
     """
     from cstore.cli.output import plain, structured
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 @words("terms", "ID")
 @json_option
 def search(session: Session, terms: tuple[str, ...]) -> None:
-    """Find an image by the beginning of its ID.
+    """Find an image by an ID prefix.
 
-    One digit is enough if no other image's ID begins with it. `sha256:` may stand in front. If several do, the error
-    says so. The full ID is printed, and a line for each name.
+    One digit is enough if it is unique; `sha256:` may precede it. If several images match, the error lists them. Prints
+    the full ID, then a line for each name.
     """
     from cstore.docker import ImageStore
 
@@ -37,9 +37,9 @@ def search(session: Session, terms: tuple[str, ...]) -> None:
 @word("image", "IMAGE")
 @json_option
 def children(session: Session, image: str) -> None:
-    """List the images that were made from an image.
+    """List the images built from an image.
 
-    These are the images for which it was recorded as the parent, by the library or by an import that does so.
+    These are the images that record IMAGE as their parent.
     """
     from cstore.docker import ImageStore
 
@@ -50,7 +50,7 @@ def children(session: Session, image: str) -> None:
 @command("heads", example="cstore heads")
 @json_option
 def heads(session: Session) -> None:
-    """List the images from which no other was made."""
+    """List the images without children."""
     from cstore.docker import ImageStore
 
     _show(session, ImageStore(session.open(Intent.RECORDS)).heads())
@@ -60,10 +60,10 @@ def heads(session: Session) -> None:
 @word("image", "IMAGE")
 @json_option
 def history(session: Session, image: str) -> None:
-    """Show how an image came to be.
+    """Show the build steps of an image.
 
-    The newest step comes first. A line has the ID of the image that the step made (if it is here), the size of its
-    layer in bytes, when it was made, and by what, separated by tabs.
+    The newest step comes first. Prints the ID of the image that the step created (if it exists here), the size of its
+    layer in bytes, its time and its command, separated by tabs.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import ImageStore

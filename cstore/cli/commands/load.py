@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     example="cstore load -i image.tar\npodman save app | cstore load\ncstore load --platform linux/arm64 layout/",
 )
 @word("path", "PATH", required=False)
-@text("-i", "--input", metavar="PATH", help="Read the archive from PATH, as PATH without an option does.")
-@texts("-n", "--name", metavar="NAME", help="Load only the image of this name; may be repeated.")
-@text("-t", "--tag", metavar="NAME", help="Give the one image this name instead of its own.")
-@text("--platform", metavar="OS/ARCH", help="Load the image for this platform, not the one for this machine.")
+@text("-i", "--input", metavar="PATH", help="Read the archive from PATH; the same as the argument PATH.")
+@texts("-n", "--name", metavar="NAME", help="Load only the image with this name; may be repeated.")
+@text("-t", "--tag", metavar="NAME", help="Name for the image, instead of its own; for one image.")
+@text("--platform", metavar="OS/ARCH", help="Load the image for this platform (default: this machine's).")
 @switch("-a", "--all", help="Load the images for all platforms.")
-@text("--format", metavar="FORMAT", help="Read an archive that is both docker and oci as one of them.")
+@text("--format", metavar="FORMAT", help="Read an archive that is both as docker or as oci.")
 @switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """Load images from an archive.
 
-    PATH is a docker-archive (of any age), an OCI archive, plain or compressed, or the directory of an OCI layout;
-    without it, or with -, standard input is read. All images are loaded, each under the names that the archive gives
-    it; every part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed
-    for each name, or for the ID of an image without one.
+    PATH is a docker-archive (of any version), an OCI archive, plain or compressed, or the directory of an OCI layout.
+    Without PATH, or with -, the archive is read from standard input. All images are loaded under the names that the
+    archive gives them, and every part is verified against its digest and size. If anything is wrong, the store stays as
+    it was. Prints a line for each name, or the ID of an image without a name.
 
-    A file that is not compressed is read where it lies. Of anything else, layers go straight into the store if the
-    archive says beforehand what they are for, as the OCI archives of cstore do; else they wait on the store's disk.
+    An uncompressed file is read in place. From a pipe or a compressed file, layers are unpacked directly if the archive
+    describes them before they come, as the OCI archives of cstore do; otherwise they are spooled on the store's disk.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.archives import loaded, loaded_document
@@ -70,9 +70,9 @@ def _waited(size: int, directory: str) -> str:
 
 def _one_path(path: str, option: str) -> str:
     if path and option:
-        from cstore.errors import InvalidOption
+        from cstore.errors import UsageMistake
 
-        raise InvalidOption("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
+        raise UsageMistake("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
     return "" if (path or option) == "-" else path or option
 
 

@@ -33,7 +33,7 @@ def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
 @command("set-metadata", example="cstore set-metadata --metadata 'built nightly' base")
 @word("item", "ITEM")
 @text("-m", "--metadata", metavar="TEXT", help="New metadata.")
-@text("-f", "--metadata-file", metavar="FILE", help="Read it from FILE; this wins over --metadata.")
+@text("-f", "--metadata-file", metavar="FILE", help="Read it from FILE; overrides --metadata.")
 def set_metadata(session: Session, item: str, metadata: str, metadata_file: str) -> None:
     """Replace the metadata of an item.
 

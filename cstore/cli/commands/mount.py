@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 @command("mount", example="cstore mount base\ncstore mount --read-only debian")
 @words("items", "ITEM")
-@switch("-r", "--read-only", "--ro", help="Mount images: each ITEM is an image, which nobody can write to.")
+@switch("-r", "--read-only", "--ro", help="Mount images read-only: each ITEM is an image.")
 @text("-l", "--label", help="SELinux label, instead of the recorded one.")
 @texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as by containers-storage.")
 @json_option
 def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str) -> None:
-    """Mount layers or containers; images read-only.
+    """Mount layers or containers, or images read-only.
 
-    The mount points are printed, an empty line for each that failed. Every mount counts: it takes as many unmounts.
+    Prints each mount point, and an empty line for each item that failed. Mounts are counted: each needs its own
+    unmount.
 
-    Mounts of an ordinary user are seen inside a user namespace only, and end with it: see the command unshare.
+    Mounts of an ordinary user exist only inside a user namespace and end with it: see cstore unshare.
     """
     store = session.open(Intent.WRITE)
     results = []
@@ -61,13 +62,13 @@ def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
 
 @command("unmount", example="cstore unmount base")
 @words("items", "ITEM")
-@switch("-f", "--force", help="Unmount at once, however often it was mounted.")
+@switch("-f", "--force", help="Unmount whatever the mount count.")
 @json_option
 def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
     """Unmount layers, containers or images.
 
-    An ITEM may also be a mount point. What others still count on stays mounted, and nothing is printed; nor is it for
-    an image.
+    ITEM may also be a mount point. An item that others still have mounted stays mounted, and its ID is not printed; the
+    ID of an image is never printed.
     """
     store = session.open(Intent.WRITE)
     results = []
@@ -102,9 +103,9 @@ def _unmount(store: Store, item: str, *, force: bool) -> bool:
 @words("items", "ITEM")
 @json_option
 def mounted(session: Session, items: tuple[str, ...]) -> None:
-    """Say which layers or containers are mounted.
+    """List the given layers or containers that are mounted.
 
-    Those that are get a line each. Not being mounted is no failure; not being known is.
+    An item that is not mounted is not an error; an unknown item is.
     """
     store = session.open(Intent.RECORDS)
     results: list[dict[str, Any]] = []

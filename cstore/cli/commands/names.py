@@ -27,13 +27,13 @@ def get_names(session: Session, item: str) -> None:
 
 @command("set-names", example="cstore set-names --name base --name debian 3ede")
 @words("items", "ITEM")
-@texts("-n", "--name", metavar="NAME", help="New name; may be repeated. None at all takes every name away.")
+@texts("-n", "--name", metavar="NAME", help="New name; may be repeated. Without any, all names are removed.")
 @json_option
 def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Replace the names of an item.
 
-    A name that another item of the same kind has moves here. An image of an additional store gets a record of this
-    store; its layers stay there. Without --name, all names are taken away, and standard error says which.
+    A name that another item of the same kind has moves to this one. An image of an additional store gets a record in
+    this store; its layers stay there. Without --name, all names are removed, and standard error lists them.
     """
     item, store = _first(session, items), session.open(Intent.WRITE)
     before = () if name else _names_now(store, item)
@@ -56,20 +56,20 @@ def _names_now(store: Store, item: str) -> tuple[str, ...]:
 def add_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
     """Add names to an item.
 
-    A name that another item of the same kind has moves here. An image of an additional store gets a record of this
-    store; its layers stay there.
+    A name that another item of the same kind has moves to this one. An image of an additional store gets a record in
+    this store; its layers stay there.
     """
     _show(session, session.open(Intent.WRITE).add_names(_first(session, items), name))
 
 
 @command("remove-names", example="cstore remove-names --name latest 3ede")
 @words("items", "ITEM")
-@texts("-n", "--name", metavar="NAME", help="Name to take away; may be repeated.")
+@texts("-n", "--name", metavar="NAME", help="Name to remove; may be repeated.")
 @json_option
 def remove_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -> None:
-    """Take names from an item.
+    """Remove names from an item.
 
-    Names that it does not have are ignored.
+    Names that the item does not have are ignored.
     """
     _show(session, session.open(Intent.WRITE).remove_names(_first(session, items), name))
 

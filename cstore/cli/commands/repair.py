@@ -6,7 +6,7 @@ import sys
 
 from cstore.cli.command import command, json_option, switch, text, texts
 from cstore.cli.session import Intent, Session
-from cstore.errors import InvalidOption, NotAgreed
+from cstore.errors import NotAgreed, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,41 +21,44 @@ if TYPE_CHECKING:
     "repair",
     example="cstore repair --dry-run\ncstore repair --yes\ncstore repair --yes --from image.tar\ncstore repair --list",
 )
-@switch("--dry-run", help="Plan only: say what would be done, why, and what cannot be healed.")
-@switch("-y", "--yes", help="Do not ask before the plan is carried out.")
-@texts("--from", metavar="PATH", help="Take lost bytes from an archive, an image archive or another store; repeatable.")
+@switch("--dry-run", help="Show the plan, and do nothing.")
+@switch("-y", "--yes", help="Apply the plan without asking.")
+@texts(
+    "--from",
+    metavar="PATH",
+    help="Recover lost data from a layer archive, an image archive or another store; may be repeated.",
+)
 @texts("--name", metavar="ID=NAME", help="Name an image whose name is lost; may be repeated.")
-@switch("--remove", help="Take out what cannot be healed, into quarantine.")
-@switch("--list", help="List what repairs have taken out or changed.")
-@text("--undo", metavar="CASE", help="Bring back what a repair has taken out, and records as they were.")
+@switch("--remove", help="Move what cannot be healed into quarantine.")
+@switch("--list", help="List the quarantine cases of earlier repairs.")
+@text("--undo", metavar="CASE", help="Restore what a repair moved into quarantine, and the records it changed.")
 @text(
     "--search-time",
     metavar="DURATION",
-    help="How long to look for the archive of each layer that has lost its tar-split (default 1m; 0: not at all).",
+    help="Time limit per layer for rebuilding a lost tar-split (default: 1m; 0: do not try).",
 )
 @json_option
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
 
-    The store is checked, and the plan is shown: what will be done, in which order, why, and by which evidence; and what
-    cannot be healed. Then it is carried out, step by step, and the store is checked again. What a damaged record file
-    describes can be judged only when that file is written again: the steps for it are shown, and asked for, as a plan
-    of their own. With --yes, each plan is printed before it is carried out. Whatever a step takes out of the store, and
-    each record that it changes, goes into a quarantine case below the graph root, from which --undo brings it back.
-    `cstore gc --quarantine AGE` throws old cases away.
+    Checks the store and shows the plan: each step, its reason and its evidence, and what cannot be healed. Then applies
+    the plan and checks again. What a damaged record file describes can be judged only when that file is rebuilt: the
+    steps for it form a second plan, which is shown and confirmed separately. With --yes, each plan is printed before it
+    is applied. Whatever a step removes, and each record that it changes, is kept in a quarantine case below the graph
+    root; --undo restores it, and `cstore gc --quarantine AGE` deletes old cases.
 
-    Records are made again from directories, manifests and configs; links and lists of the storage driver from records;
-    layers from their own files, from other layers that have the same file, or from the sources that are given. Nothing
-    that is sound is touched, and nothing is taken out unless that is asked for with --remove.
+    Records are rebuilt from directories, manifests and configs; the storage driver's links and lists from records;
+    layers from their own files, from other layers with the same file, or from the sources given with --from. Sound data
+    is never touched, and nothing is removed without --remove.
 
-    For a layer whose tar-split is lost, its files are written as the programs that make layers would have written them,
-    until the digest is the recorded one. If none is within --search-time, the layer stays as it is: it works, but only
-    its original archive, with --from, lets it be exported byte for byte again.
+    A layer whose tar-split is lost is written as the programs that make layers would have written it, until the digest
+    matches the recorded one. If none matches within --search-time, the layer stays as it is: it works, but it cannot be
+    exported byte for byte without its original archive (--from).
 
-    An ordinary user's store is examined and repaired inside the user's namespace, with --dry-run as without.
+    An ordinary user's store is checked and repaired inside the user's namespace, with --dry-run as well.
 
-    Exit status: 0 the store is sound (leftovers may remain), 1 damage, or a layer that cannot be exported byte for
-    byte, remains, a step failed, or with --dry-run, damage was found.
+    Exit status: 0: the store is sound (leftovers may remain). 1: damage, or a layer that cannot be exported byte for
+    byte, remains; a step failed; or, with --dry-run, damage was found. 2: usage error.
     """
     if wanted["list"]:
         _list(session)
@@ -98,7 +101,7 @@ def _names(given: Sequence[str]) -> dict[str, list[str]]:
     for each in given:
         image, equals, name = each.partition("=")
         if not (image and equals and name):
-            raise InvalidOption(f"{each!r} names no image: write --name ID=NAME")
+            raise UsageMistake(f"{each!r} names no image: write --name ID=NAME")
         names.setdefault(image, []).append(name)
     return names
 

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     "cstore save app | podman load",
 )
 @words("images", "IMAGE")
-@text("-o", "--output", metavar="PATH", help="Write to PATH, not to standard output.")
+@text("-o", "--output", metavar="PATH", help="Write to PATH instead of standard output.")
 @text("--format", metavar="FORMAT", help="docker-archive (the default), oci-archive or oci-dir.")
-@text("--compress", metavar="HOW", help="gzip, zstd or none: the layers of OCI formats, else the whole archive.")
+@text(
+    "--compress", metavar="HOW", help="gzip, zstd or none: for the layers of OCI formats, or the docker-archive."
+)
 @switch("-q", "--quiet", help="Show no progress.")
 def save(session: Session, images: tuple[str, ...], output: str, format: str, compress: str, quiet: bool) -> None:  # noqa: A002  - the option's name
     """Write images to an archive.
 
-    Each layer comes out byte for byte as it was imported, and the archive is the same on every run. An image that is
-    named is written under that name, one that is given by its ID without a name. The layers of OCI formats are
-    compressed with gzip unless --compress says otherwise; a docker-archive is not compressed. A file or directory
-    appears only when it is complete.
+    Each layer is written byte for byte as it was imported, and the archive is the same on every run. An image given by
+    name is saved under that name; one given by ID is saved without a name. Layers of OCI formats are compressed with
+    gzip unless --compress chooses otherwise; a docker-archive is not compressed. The output appears only when it is
+    complete.
     """
     from cstore.transfer import SaveRequest
     from cstore.transfer.saving import DOCKER_ARCHIVE, OCI_DIRECTORY
@@ -44,12 +46,12 @@ def save(session: Session, images: tuple[str, ...], output: str, format: str, co
 
 def _to_directory(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
     from cstore.cli.output.progress import progress_bar
-    from cstore.errors import InvalidOption
+    from cstore.errors import UsageMistake
     from cstore.transfer import save_directory
     from cstore.transfer.saving import check, size_of
 
     if not output:
-        raise InvalidOption("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
+        raise UsageMistake("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
     store = session.open(Intent.CONTENT)
     with progress_bar("saving", size_of(check(store, request)), quiet=quiet) as progress:
         save_directory(store, request, output, progress)
@@ -71,9 +73,9 @@ def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool
 
 
 def _compression(word: str) -> Compression | None:
-    from cstore.errors import InvalidOption
+    from cstore.errors import UsageMistake
     from cstore.transfer.saving import COMPRESSIONS
 
     if word and word not in COMPRESSIONS:
-        raise InvalidOption(f"there is no compression {word!r} here", hint=f"choose one of: {', '.join(COMPRESSIONS)}")
+        raise UsageMistake(f"there is no compression {word!r} here", hint=f"choose one of: {', '.join(COMPRESSIONS)}")
     return COMPRESSIONS[word] if word else None

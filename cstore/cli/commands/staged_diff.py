@@ -10,9 +10,9 @@ from cstore.cli.session import Intent, Session
 @word("layer", "LAYER")
 @word("directory", "DIRECTORY")
 def applydiff_using_staging_dir(session: Session, layer: str, directory: str) -> None:
-    """Let a layer hold what a directory holds.
+    """Replace a layer's contents with a directory's.
 
-    What LAYER changed before is replaced as a whole; if there is no such layer, one of that ID is made, without a
-    parent. This needs the overlay driver, and enable_partial_images = "true" among the pull_options in storage.conf.
+    If there is no LAYER, a layer of that ID is created without a parent. Needs the overlay driver, and
+    enable_partial_images = "true" among the pull_options in storage.conf.
     """
     session.open(Intent.WRITE).layers.put_directory(layer, directory)

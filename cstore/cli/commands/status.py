@@ -9,7 +9,7 @@ from cstore.cli.session import Intent, Session
 @command("status", example="cstore status --json")
 @json_option
 def status(session: Session) -> None:
-    """Show where the store is, and its driver.
+    """Show the store's location and driver.
 
     The lines go to standard error, as those of containers-storage do; JSON goes to standard output.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, words
+from cstore.cli.command import command, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 @command("unshare", example="cstore unshare id\ncstore unshare sh -c 'ls \"$(cstore mount base)\"'")
-@words("command", "COMMAND", required=False)
+@program("command", "COMMAND")
 def unshare(session: Session, command: tuple[str, ...]) -> None:
-    """Run a program in a user namespace of one's own.
+    """Run a program in your user namespace.
 
-    You are root inside, and have the users and groups that /etc/subuid and /etc/subgid set aside for you. What is
-    mounted inside is seen there only, and is unmounted when the last program inside ends. Without COMMAND, your shell
-    is run. The exit status is that of COMMAND: 127 if there is no such program, 126 if it cannot be run.
+    Inside, you are root and have the users and groups that /etc/subuid and /etc/subgid assign to you. Mounts made
+    inside are visible only there, and are unmounted when the last program inside ends. Without COMMAND, your shell is
+    run. The exit status is that of COMMAND: 127 if it does not exist, 126 if it cannot be run.
     """
     from cstore.store import rootless
 

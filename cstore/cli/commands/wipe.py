@@ -11,7 +11,7 @@ from cstore.cli.session import Intent, Session
 def wipe(session: Session) -> None:
     """Delete all layers, images and containers.
 
-    What is mounted is unmounted first. Additional stores are not touched.
+    Mounted items are unmounted first. Additional stores are not touched.
     """
     store = session.open(Intent.WRITE)
     counts = []
@@ -33,9 +33,9 @@ def _counted(counts: list[int]) -> str:
 @switch("-f", "--force", help="Unmount layers first.")
 @json_option
 def shutdown(session: Session, force: bool) -> None:
-    """Release what the storage driver holds.
+    """Unmount the storage driver.
 
-    Mounted layers are in the way, unless --force unmounts them.
+    Fails while layers are mounted, unless --force unmounts them.
     """
     session.open(Intent.WRITE).shutdown(force=force)
     _done(session)

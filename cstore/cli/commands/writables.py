@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 @word("name", "NAME")
 @word("parent", "PARENT", required=False)
 @text("-l", "--label", help="SELinux label for its mounts.")
-@text("--size", metavar="SIZE", help="Let it hold no more than this, such as 10G; few drivers can.")
-@switch("--init", help="Put beneath it what Docker puts beneath containers, such as /etc/hosts, for mounts.")
+@text("--size", metavar="SIZE", help="Limit the layer's size, such as 10G, if the driver supports it.")
+@switch("--init", help="Add the files that Docker adds below containers, such as /etc/hosts.")
 @json_option
 def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) -> None:
-    """Create a writable layer by name.
+    """Create a named writable layer.
 
-    It lies on top of PARENT, which is a ChainID, or the ID or name of a layer that has one; or on nothing. mount,
-    unmount, changes, diff, diffsize and applydiff take NAME. What --init puts beneath it shows when it is mounted, and
-    in none of its changes. The ID of the layer is printed.
+    The layer is created on top of PARENT, which is a ChainID, or the ID or name of a layer that has one; or empty.
+    mount, unmount, changes, diff, diffsize and applydiff accept NAME. The files that --init adds are visible when the
+    layer is mounted, and are not among its changes. Prints the layer's ID.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import LayerStore, engine_files
@@ -48,8 +48,8 @@ def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) 
 def writables(session: Session) -> None:
     """List writable layers.
 
-    A line has a layer's name, its ID, and the ChainID of what it lies on, separated by tabs. Layers of containers that
-    Podman and its like made are not among them.
+    Prints a layer's name, its ID, and the ChainID of its parent, separated by tabs. The layers of containers are not
+    listed.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import LayerStore
@@ -67,15 +67,16 @@ def writables(session: Session) -> None:
 @command("commit", example="cstore commit --name app:2 work app")
 @word("writable", "WRITABLE")
 @word("image", "IMAGE")
-@texts("-n", "--name", metavar="NAME", help="Give the new image this name; may be repeated.")
-@text("--author", help="Who made it.")
-@text("--comment", help="What was done.")
+@texts("-n", "--name", metavar="NAME", help="Name of the new image; may be repeated.")
+@text("--author", help="Author of the image.")
+@text("--comment", help="Comment for the image's history.")
 @json_option
 def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...], author: str, comment: str) -> None:
-    """Make an image of a writable layer.
+    """Create an image from a writable layer.
 
-    The new image is IMAGE with one layer more: what was changed in WRITABLE, which lies on the layers of IMAGE and
-    stays as it is. Its ID is printed. A short NAME is completed as Docker does: app is docker.io/library/app:latest.
+    The new image is IMAGE plus one layer with the changes of WRITABLE, which must be based on the layers of IMAGE and
+    is not changed. Prints the image's ID. A short NAME is completed as Docker completes it: app becomes
+    docker.io/library/app:latest.
     """
     from cstore.docker import ImageStore, LayerStore
     from cstore.docker.tagging import full_tag
@@ -96,13 +97,13 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
 
 @command("delete-writable", example="cstore delete-writable scratch")
 @words("names", "NAME")
-@switch("-y", "--yes", help="Do not ask before, as is done on a terminal.")
+@switch("-y", "--yes", help="Do not ask for confirmation on a terminal.")
 @json_option
 def delete_writable(session: Session, names: tuple[str, ...], yes: bool) -> None:
-    """Delete writable layers, and what is free then.
+    """Delete writable layers and layers that become unused.
 
-    Mounts are no obstacle. The layers beneath go too, as release deletes them, down to the first that is held. The
-    ChainIDs of those are printed, uppermost first.
+    A mounted layer is unmounted. The layers below are deleted as by release, down to the first that is in use. Prints
+    their ChainIDs, uppermost first.
     """
     from cstore.cli.output import docker as output
     from cstore.cli.output.asking import may_delete

@@ -47,7 +47,7 @@ def layers(rows: Sequence[LayerRow]) -> None:
 
 
 def tree(branches: Iterable[Branch]) -> None:
-    """Show layers below their parents."""
+    """Show layers as a tree."""
     way: list[Tree] = []
     roots: list[Tree] = []
     for branch in branches:
