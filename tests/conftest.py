@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -38,13 +39,18 @@ _SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLIC
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Scrub the environment once, before any fixture: no setting of the machine or the user may reach a test."""
+    """Scrub the environment once, before any fixture: no setting of the machine or the user may reach a test.
+
+    Ctrl-C is obeyed again, if whoever started the run had it ignored: some tests are about it.
+    """
     del config
     for name in [name for name in os.environ if name.startswith(_SCRUBBED)]:
         del os.environ[name]
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TZ", "LANGUAGE"):
         os.environ.pop(name, None)
     os.environ.update(LC_ALL="C.UTF-8", HOME="/nonexistent", PYTHONPATH=ROOT)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script, and then for all programs
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
