@@ -6,7 +6,9 @@ The header of a run names the powers it lacks.
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tests import processes
 from tests.disk import can_make_disks, fresh_disk
 from tests.loops import loop_disk
 from tests.zfs_on_directories import install
@@ -36,13 +39,39 @@ _SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLIC
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Scrub the environment once, before any fixture: no setting of the machine or the user may reach a test."""
+    """Scrub the environment once, before any fixture: no setting of the machine or the user may reach a test.
+
+    Ctrl-C is obeyed again, if whoever started the run had it ignored: some tests are about it.
+    """
     del config
     for name in [name for name in os.environ if name.startswith(_SCRUBBED)]:
         del os.environ[name]
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TZ", "LANGUAGE"):
         os.environ.pop(name, None)
     os.environ.update(LC_ALL="C.UTF-8", HOME="/nonexistent", PYTHONPATH=ROOT)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script, and then for all programs
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what this suite is run with."""
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the files, and the tests of each, in an order drawn from SEED"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle; before pytest itself puts together what shares a costly fixture.
+
+    Every process of a parallel run draws the same order from the seed.
+    """
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        order = random.Random(seed)
+        ranks = {path: order.random() for path in sorted({item.path for item in items})}
+        places = {item: (ranks[item.path], order.random()) for item in items}
+        items.sort(key=places.__getitem__)
 
 
 def pytest_report_header() -> list[str]:
@@ -58,6 +87,12 @@ def pytest_report_header() -> list[str]:
         "powers: " + ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in powers.items()),
         "peers: " + ("all present" if not absent else "ABSENT: " + ", ".join(absent)),
     ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let a test that looks for processes left behind know which are older than itself."""
+    processes.begin()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
@@ -93,6 +128,14 @@ def _can_reflink() -> bool:
 def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give the run a home of its own."""
     os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """Give the test umask 022, whatever the run was started with: it compares modes that the umask decides on."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

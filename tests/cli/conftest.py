@@ -61,6 +61,8 @@ def bare_cli(
 ) -> Iterator[CommandLine]:
     """A runner that adds nothing to the words."""
     monkeypatch.setenv("CONTAINERS_STORAGE_CONF", private_config)
+    umask = os.umask(0)
+    os.umask(umask)
 
     def run(*words: str) -> Told:
         capfd.readouterr()
@@ -69,7 +71,7 @@ def bare_cli(
         return Told(code, out, err)
 
     yield run
-    os.umask(0o022)
+    os.umask(umask)
 
 
 @pytest.fixture

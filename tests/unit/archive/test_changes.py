@@ -77,7 +77,7 @@ def rewrite(path: Path) -> None:
     "deed",
     [
         rewrite,
-        lambda path: path.chmod(0o600),
+        lambda path: path.chmod(0o604),
         lambda path: path.chmod(0o4644),
         lambda path: os.utime(path, (5, 5)),
         lambda path: os.utime(path, ns=(0, os.stat(path).st_mtime_ns // 10**9 * 10**9 + 1)),

@@ -32,6 +32,7 @@ def lock(tmp_path: Path) -> LockFile:
     return LockFile(str(tmp_path / "store" / "layers" / "layers.lock"))
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_exclusive_makes_file_and_directories(lock: LockFile) -> None:
     """File 0644, every new directory 0700."""
     with lock.exclusive():

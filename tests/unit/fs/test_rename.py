@@ -51,7 +51,8 @@ def test_an_ordinary_user_exchanges_read_only_directories(
 
 def test_what_fails_leaves_modes_alone(tmp_path: Path) -> None:
     """The error is the kernel's."""
-    (tmp_path / "tree").mkdir(mode=0o555)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree").chmod(0o555)
     with pytest.raises(FileNotFoundError):
         rename_tree(str(tmp_path / "tree"), str(tmp_path / "nowhere" / "tree"))
     with pytest.raises(FileNotFoundError):

@@ -125,6 +125,7 @@ def test_beneath(root: int, path: bytes, expected: bytes) -> None:
     assert content(scoped.open_beneath, root, path) == expected
 
 
+@pytest.mark.usefixtures("usual_umask")
 @pytest.mark.parametrize("opener", [scoped.open_in_root, scoped.open_beneath])
 def test_creating(root: int, opener: Opener) -> None:
     """A new file gets its mode; an existing one is kept from O_EXCL."""

@@ -15,15 +15,10 @@ from cstore.errors import ContentDamaged, LockTimeout, SystemFailure
 from cstore.fs.lockfile import LockFile
 from cstore.fs.patience import Patience
 from cstore.fs.worker import run_workers
+from tests.processes import children
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def children() -> list[str]:
-    """The processes this one has started."""
-    with open(f"/proc/self/task/{threading.get_native_id()}/children", encoding="ascii") as file:
-        return file.read().split()
 
 
 def test_results_come_back_in_order() -> None:
@@ -91,7 +86,7 @@ def test_workers_hold_no_lock(tmp_path: Path) -> None:
     with lock.exclusive():
         thread = threading.Thread(target=work)
         thread.start()
-        while not _has_child():
+        while not children():
             time.sleep(0.01)
         time.sleep(0.1)
     with lock.exclusive(Patience(timeout=0)):
@@ -101,14 +96,6 @@ def test_workers_hold_no_lock(tmp_path: Path) -> None:
     assert outcome == ["done"]
     os.close(gate_read)
     os.close(gate_write)
-
-
-def _has_child() -> bool:
-    for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
-            if file.read().split():
-                return True
-    return False
 
 
 def test_workers_keep_what_they_are_given() -> None:

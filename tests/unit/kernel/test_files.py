@@ -66,6 +66,7 @@ def test_openat2_refuses(root: int, path: bytes, resolve: int, number: int) -> N
     assert caught.value.errno == number
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_openat2_creates_with_a_mode(root: int) -> None:
     """A mode counts with O_CREAT, and is no error without."""
     os.close(files.openat2(root, b"new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640))

@@ -16,6 +16,7 @@ from cstore.archive.names import clean_name
 from cstore.archive.rebuild import rebuild
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from tests.builders import Entry, make_tar
+from tests.processes import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,8 +100,7 @@ def unpack(tmp_path: Path) -> Unpacker:
 
 def assert_nothing_runs() -> None:
     """No worker and no thread of an import is left."""
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() == []
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("cstore")] == []
 
 

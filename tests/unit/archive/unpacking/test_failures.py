@@ -25,13 +25,14 @@ from cstore.errors import (
     SystemFailure,
 )
 from tests.builders import compress, directory, flip_byte, hardlink, make_tar, pax_header, regular, symlink, typical_tar
+from tests.processes import children
 from tests.unit.archive.unpacking.conftest import assert_nothing_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.unit.archive.unpacking.conftest import Unpacker
+from tests.unit.archive.unpacking.conftest import Unpacker
 
 MANY = make_tar(*(regular(f"d{n % 50}/f{n}", b"x" * 3000) for n in range(3000)))
 
@@ -150,12 +151,6 @@ def test_durable(tmp_path: Path) -> None:
 
 
 # ── the worker ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def children() -> list[int]:
-    """The processes we have started."""
-    with open(f"/proc/self/task/{threading.get_native_id()}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
 
 
 def test_worker_is_killed(tmp_path: Path) -> None:

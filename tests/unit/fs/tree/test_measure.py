@@ -38,6 +38,7 @@ def test_an_empty_directory(tmp_path: Path) -> None:
     assert usage(str(tmp_path)) == Usage(0, 1)
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_failures_are_named(tmp_path: Path, as_ordinary: Callable[[Callable[[], None]], None]) -> None:
     """A missing root, and a directory that may not be read."""
     with pytest.raises(SystemFailure, match=r"missing: No such file"):

@@ -229,7 +229,8 @@ def test_closed_directories_far_down(tree: Path, as_ordinary: Callable[[Callable
 def test_what_resists_is_named_and_the_rest_goes(tree: Path, as_ordinary: Callable[[Callable[[], None]], None]) -> None:
     """Another user's directory inside: everything around it is gone."""
     subprocess.run(["chown", "-hR", "12345", str(tree)], check=True)
-    (tree / "a" / "theirs").mkdir(0o755)
+    (tree / "a" / "theirs").mkdir()
+    (tree / "a" / "theirs").chmod(0o755)
     (tree / "a" / "theirs" / "file").write_bytes(b"x")
 
     def act() -> None:
