@@ -64,11 +64,12 @@ class Node(Value):
     address: int
     attributes_at: int
     attributes_size: int
+    volume: int
 
     def status(self) -> os.stat_result:
         """The same in the form of stat(2)."""
         seconds = self.mtime_ns // 1_000_000_000
-        plain = (self.mode, self.nid, 0, self.nlink, self.uid, self.gid, self.size, seconds, seconds, seconds)
+        plain = (self.mode, self.nid, self.volume, self.nlink, self.uid, self.gid, self.size, seconds, seconds, seconds)
         times = {f"st_{name}_ns": self.mtime_ns for name in ("atime", "mtime", "ctime")}
         return os.stat_result(plain, {**times, "st_rdev": self.device})
 
@@ -87,8 +88,10 @@ class Image(Closing):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
                     raise self._flaw("it is no regular file")
+                self._volume = status.st_ino << 64 | status.st_dev  # no device has that number
                 self._data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
             finally:
                 os.close(fd)
@@ -156,7 +159,8 @@ class Image(Closing):
             raise self._flaw(f"inode {nid} has data of a form that composefs does not use")
         taken = 12 + 4 * (count - 1) if count else 0
         device = place if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else 0
-        return Node(nid, mode, uid, gid, size, time, nlink, device, layout, place << self._bits, end, taken)
+        address = place << self._bits
+        return Node(nid, mode, uid, gid, size, time, nlink, device, layout, address, end, taken, self._volume)
 
     def data(self, node: Node, most: int) -> bytes:
         """The data of an inode that has it in the image.

@@ -55,6 +55,15 @@ class Inspector(Protocol):
     def own_roots(self, layer: str) -> Sequence[str]:
         """The directories with what the layer itself changes, nearest first; with `whole`, its tree."""
 
+    def seen_roots(self, layer: str) -> Sequence[str]:
+        """The directories and images that show all of a layer to who reads them by name, nearest first.
+
+        None if `Driver.tree_of` shows it without a mount, or nothing but a mount does.
+
+        Raises:
+            DriverError: it, or something beneath it, cannot be read.
+        """
+
     def not_read(self, layer: str) -> str:
         """What a layer is, in words, if nobody here can read it; "" if it can be read."""
 
@@ -85,6 +94,11 @@ class WholeTrees:
     def own_roots(self, layer: str) -> Sequence[str]:
         """See `Inspector.own_roots`."""
         return self._driver.content_roots(layer)[:1]
+
+    def seen_roots(self, layer: str) -> Sequence[str]:
+        """See `Inspector.seen_roots`."""
+        del layer
+        return ()
 
     def not_read(self, layer: str) -> str:
         """See `Inspector.not_read`: a tree is a tree."""

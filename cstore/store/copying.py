@@ -1,6 +1,7 @@
 """Files and trees into layers and out of them; a layer's paths never lead out of the layer (cli 9).
 
-A layer is mounted for as long as it takes. A path in it is resolved as a process would whose root it is: links and dots
+A layer is mounted for as long as it takes; one to read that has a composefs image, or lies on one, is read by name
+instead, which needs no root. A path in it is resolved as a process would whose root it is: links and dots
 stop at its top. Owners are those of inside: mapped in by the source's ID map, mapped out by the target's.
 """
 
@@ -10,7 +11,7 @@ import errno
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.errors import CstoreError, InvalidOption, LayerUnknown, SystemFailure
 from cstore.fs.closing import opened
@@ -24,7 +25,8 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cstore.fs.tree.copy_entries import Owner
+    from cstore.fs.tree.copy_entries import Owner, Plan
+    from cstore.fs.tree.merge import Opener
     from cstore.idmap import IDMap
     from cstore.store.context import Context
 
@@ -44,11 +46,15 @@ class Spot(Value):
 
 
 class _Side(Value):
-    """A tree that is open: its root, how paths in it are called in messages, and the owners inside."""
+    """A tree that is open: its root, how paths in it are called in messages, and the owners inside.
+
+    `shown` are the directories and images of one that is read by name; it has no root then.
+    """
 
     root_fd: int
     name: str
     id_map: IDMap
+    shown: tuple[str, ...] = ()
 
 
 class _Making(Value):
@@ -136,8 +142,31 @@ def _source_side(context: Context, source: Spot, target: Spot, into: _Side) -> I
     elif source.layer and target.layer and _same_layer(context, source.layer, target.layer):
         yield into.with_(name=f"{source.layer}:")
     else:
+        side = _shown(context, source) if source.layer else None
+        if side is not None:
+            yield side
+            return
         with _opened(context, source, writing=False) as side:
             yield side
+
+
+def _shown(context: Context, source: Spot) -> _Side | None:
+    """The side of a source that is read by name; None if it is mounted, or is a directory anyhow.
+
+    What a container with other owners than its layer shows takes a mount.
+    """
+    from cstore.drivers.inspection import open_inspector
+    from cstore.store.context import driver_place
+
+    tables = Reader(context)
+    layer = find_layer(tables, source.layer)
+    if layer is None:
+        return None
+    container = container_of_layer(tables, layer.id)
+    if container is not None and container.id_map != layer.id_map:
+        return None
+    roots = tuple(open_inspector(context.driver, driver_place(context)).seen_roots(layer.id))
+    return _Side(-1, f"{source.layer}:", layer.id_map, roots) if roots else None
 
 
 def _same_layer(context: Context, one: str, other: str) -> bool:
@@ -167,20 +196,54 @@ def _tree(context: Context, word: str, *, writing: bool) -> Iterator[tuple[str, 
 # ── copying ──
 
 
+class _Found(NamedTuple):
+    """A source that is no directory: open to read its contents, and how to make a copy of it (see `place_file`)."""
+
+    fd: int
+    copy: int | Callable[[Plan, int, str], None]
+
+
 def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
     from_name, to_name = out_of.name + source.path, making.into.name + target.path
     owner = making.owner_from(out_of.id_map)
-    fd = _open_source(source, out_of, from_name)
+    fds: list[int] = []
     try:
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
-            _copy_tree(fd, from_name, target, making, owner)
-        elif target.layer or not _copied_through(fd, from_name, target, owner):
-            _copy_file(fd, from_name, target, making.into, owner)
+        found: int | Opener | _Found
+        if out_of.shown:
+            found = _find_shown(source, out_of, from_name)
+        else:
+            fds.append(_open_source(source, out_of, from_name))
+            found = fds[0] if stat.S_ISDIR(os.fstat(fds[0]).st_mode) else _Found(fds[0], fds[0])
+        if not isinstance(found, _Found):
+            _copy_tree(found, from_name, target, making, owner)
+            return
+        fds.append(found.fd)
+        if target.layer or not _copied_through(found, from_name, target, owner):
+            _copy_file(found, from_name, target, making.into, owner)
     except CstoreError as error:
         error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
         raise
     finally:
-        os.close(fd)
+        for fd in set(fds):
+            os.close(fd)
+
+
+def _find_shown(source: Spot, side: _Side, name: str) -> Opener | _Found:
+    """Find a source that is read by name: what copies a file, or what walks through a directory."""
+    from cstore.archive.copy_out import ShownSource, ShownTree
+
+    try:
+        with ShownTree(side.shown) as tree:
+            path = tree.resolve(_inside(source))
+            mode = tree.status(path).st_mode
+            if stat.S_ISDIR(mode):
+                return lambda plan: ShownSource(plan, side.shown, path)
+            if stat.S_ISSOCK(mode):
+                raise InvalidOption(f"{name} is a socket, which cannot be copied")
+            fd = tree.open(path) if stat.S_ISREG(mode) else os.open(os.devnull, _LOOK)
+    except OSError as error:
+        raise SystemFailure("read", name, error) from None
+    return _Found(fd, lambda plan, at, new: ShownSource(plan, side.shown, path).make(path, at, new))
 
 
 def _open_source(source: Spot, side: _Side, name: str) -> int:
@@ -208,7 +271,7 @@ def _inside(spot: Spot) -> bytes:
     return os.fsencode(path) or b"/"
 
 
-def _copy_tree(source_fd: int, name: str, target: Spot, making: _Making, owner: Owner) -> None:
+def _copy_tree(found: int | Opener, name: str, target: Spot, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import merge_tree
 
     if not target.layer and not os.path.isabs(target.path):
@@ -220,8 +283,9 @@ def _copy_tree(source_fd: int, name: str, target: Spot, making: _Making, owner: 
     where = making.into.name + target.path
     target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
     try:
-        _refuse_inside(source_fd, target_fd, name, where)
-        merge_tree(name, source_fd, target_fd, owner, making.progress, spare=None if target.layer else where)
+        if isinstance(found, int):
+            _refuse_inside(found, target_fd, name, where)
+        merge_tree(name, found, target_fd, owner, making.progress, spare=None if target.layer else where)
     except CstoreError as error:
         error.hint = "; ".join(filter(None, [error.hint, f"what was copied before it stays in {where}"]))
         raise
@@ -229,7 +293,7 @@ def _copy_tree(source_fd: int, name: str, target: Spot, making: _Making, owner: 
         os.close(target_fd)
 
 
-def _copied_through(source_fd: int, name: str, target: Spot, owner: Owner) -> bool:
+def _copied_through(found: _Found, name: str, target: Spot, owner: Owner) -> bool:
     """Write into a device or a pipe of the host, or through a link; whether the target was such a one.
 
     Raises:
@@ -248,16 +312,16 @@ def _copied_through(source_fd: int, name: str, target: Spot, owner: Owner) -> bo
     if is_link and not os.path.exists(path):
         raise InvalidOption(f"{path} is a link that leads to nothing", hint="remove it, or give another target")
     if not is_replaceable(path):
-        write_into(source_fd, name, path)
+        write_into(found.fd, name, path)
         return True
     if is_link:
         folder, last = os.path.split(os.path.realpath(path))
         with opened(folder, _FOLDER) as folder_fd:
-            place_file(name, source_fd, folder_fd, last, owner)
+            place_file(name, found.copy, folder_fd, last, owner)
     return is_link
 
 
-def _copy_file(source_fd: int, name: str, target: Spot, into: _Side, owner: Owner) -> None:
+def _copy_file(found: _Found, name: str, target: Spot, into: _Side, owner: Owner) -> None:
     from cstore.fs.tree.merge import place_file
 
     where = into.name + target.path
@@ -269,7 +333,7 @@ def _copy_file(source_fd: int, name: str, target: Spot, into: _Side, owner: Owne
     try:
         if _is_there(os.fsdecode(last), folder_fd):
             raise _is_directory(where)
-        place_file(name, source_fd, folder_fd, os.fsdecode(last), owner)
+        place_file(name, found.copy, folder_fd, os.fsdecode(last), owner)
     finally:
         os.close(folder_fd)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore.archive.composefs import is_blob
+from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
+from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
-from cstore.drivers.overlay.marks import form_not_read
+from cstore.drivers.overlay.marks import METACOPY, WHITEOUT, form_not_read, joined, read_marks, refuse_not_read
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
@@ -34,6 +37,21 @@ class OverlayInspector:
         place = self._homes.find(layer)
         place.require_diff()
         return [place.tree, *place.rotated()]
+
+    def seen_roots(self, layer: str) -> Sequence[str]:
+        """See `Inspector.seen_roots`: those of a chain with a composefs image, which takes root to mount."""
+        place = self._homes.find(layer)
+        places = [place, *self._homes.ancestors(place)]
+        for each in places:
+            refuse_not_read(each)
+        roots = [path for each in places for path in (each.tree, *each.rotated())]
+        directories = [path for path in roots if not is_blob(path)]
+        if len(directories) == len(roots) or any(map(is_masked, directories)):
+            return ()
+        named = not all(map(by_kernel, {each.home for each in places}))
+        marks = joined(read_marks(path, named=named) for path in directories)
+        plain = not (marks.program or marks.all & {METACOPY, WHITEOUT})
+        return roots if plain else ()
 
     def not_read(self, layer: str) -> str:
         """See `Inspector.not_read`."""

@@ -171,6 +171,7 @@ class Copier:
         self._plan = plan
         self._data = DataCopier()
         self._read_flags = _READ | os.O_NOATIME
+        self.copied = 0  # bytes in files
         self._owners: dict[tuple[int, int], tuple[int, int] | None] = {}
 
     def copy_file(self, source: int, target: int, name: str) -> None:
@@ -212,8 +213,15 @@ class Copier:
         if not _same_owner(wanted, (is_now.st_uid, is_now.st_gid)):
             os.fchown(target, *wanted)
         os.fchmod(target, stat.S_IMODE(status.st_mode))
-        xattr.copy_all(source, target, forgiving=self._plan.confined)
+        self._take_attributes(source, target)
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _fill(self, source: int, target: int, status: os.stat_result) -> None:
+        """Give the empty file `target` what `source` contains."""
+        self._data.copy(source, target, status)
+
+    def _take_attributes(self, source: int | str, target: int | str) -> None:
+        xattr.copy_all(source, target, forgiving=self._plan.confined)
 
     def _open(self, dir_fd: int, name: str) -> int:
         try:
@@ -244,16 +252,17 @@ class Copier:
         mode = stat.S_IMODE(status.st_mode)
         fd = os.open(name, _MAKE, mode & 0o777, dir_fd=at)
         try:
-            self._data.copy(source, fd, status)
+            self._fill(source, fd, status)
             owner = self._new_owner(status)
             if owner:
                 os.fchown(fd, *owner)
             if mode & _SPECIAL_BITS:
                 os.fchmod(fd, mode)  # only now: a change of owner, and a write, take set-user-ID away
-            xattr.copy_all(source, fd, forgiving=self._plan.confined)
+            self._take_attributes(source, fd)
             os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
         finally:
             os.close(fd)
+        self.copied += status.st_size
 
     def _make_symlink(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
         os.symlink(os.readlink(name, dir_fd=source), new, dir_fd=at)
@@ -275,7 +284,7 @@ class Copier:
             os.chown(new, *owner, dir_fd=at, follow_symlinks=False)
         if status.st_mode & _SPECIAL_BITS and not stat.S_ISLNK(status.st_mode):
             _set_mode(at, new, stat.S_IMODE(status.st_mode))
-        xattr.copy_all(xattr.entry(source, name), xattr.entry(at, new), forgiving=self._plan.confined)
+        self._take_attributes(xattr.entry(source, name), xattr.entry(at, new))
         os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
     def _new_owner(self, status: os.stat_result) -> tuple[int, int] | None:

@@ -9,8 +9,9 @@ import mmap
 import os
 import stat
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
@@ -22,8 +23,6 @@ from cstore.fs.worker import run_workers
 from cstore.kernel.namespaces import in_user_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cstore.fs.tree.copy_entries import Owner
 
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,16 +30,52 @@ _COUNT = 8
 """Bytes of a number that two processes share."""
 
 
+class Source(Protocol):
+    """A tree to copy, and where a walk through it is. All methods but `where` raise OSError.
+
+    Attributes:
+        copied: the bytes in the files that were copied so far.
+    """
+
+    @property
+    def copied(self) -> int: ...  # noqa: D102  - see above
+
+    def where(self, name: str = "") -> str:
+        """What a name in this directory, or the directory, is called in messages."""
+
+    def listed(self) -> list[tuple[str, bool]]:
+        """What is in this directory, and whether each is a directory."""
+
+    def mode(self, name: str) -> int:
+        """The type and the permissions of a name in it."""
+
+    def copy(self, name: str, target: int) -> None:
+        """Copy a name that is no directory into an open one, where nothing has it."""
+
+    def finish_here(self, target: int) -> None:
+        """Give an open directory what this one has but contents."""
+
+    def down(self, name: str) -> None:
+        """Enter a directory."""
+
+    def up(self) -> None:
+        """Go back to the one above."""
+
+
+Opener = Callable[[Plan], Source]
+"""Opens a source, in the process that copies."""
+
+
 def merge_tree(
     path: str,
-    source_fd: int,
+    source: int | Opener,
     target_fd: int,
     owner: Owner,
     progress: Callable[[int], None] | None = None,
     *,
     spare: str | None = None,
 ) -> None:
-    """Copy what is in one open directory into another.
+    """Copy what is in one directory into another, which is open.
 
     Directories that both have are merged and get the metadata of the source; whatever else is in the way is replaced.
     With `spare`, only files are, and links by links: a device, say, ends the copy.
@@ -48,7 +83,7 @@ def merge_tree(
 
     Args:
         path: the source, for messages.
-        source_fd: what to copy, which must not hold the target.
+        source: what to copy, which must not hold the target: an open directory, or what opens another source.
         target_fd: where to.
         owner: maps user and group of a source file to those of its copy; it may raise a CstoreError.
         progress: called several times a second with the bytes in the files that were copied so far.
@@ -65,25 +100,31 @@ def merge_tree(
     except OSError as error:
         raise failure(path, error) from None
     try:
+        opener: Opener = _Opened if isinstance(source, int) else source
+        source_fd = source if isinstance(source, int) else -1
         plan = _plan(path, source_fd, target_fd, links_fd, owner)
         with mmap.mmap(-1, _COUNT) as count:  # shared with the worker
             tick = None if progress is None else lambda: progress(int.from_bytes(count[:_COUNT], sys.byteorder))
-            run_workers([partial(_merge, plan, count, spare)], {source_fd, target_fd, links_fd}, tick)
+            keep = {target_fd, links_fd} | ({source_fd} if source_fd >= 0 else set())
+            run_workers([partial(_merge, plan, opener, count, spare)], keep, tick)
     finally:
         os.close(links_fd)
         remove_tree(xattr.entry(target_fd, room))
 
 
-def place_file(path: str, source_fd: int, folder_fd: int, name: str, owner: Owner) -> None:
-    """Copy one open file, pipe or device to `name` in an open directory, in one step.
+def place_file(
+    path: str, source: int | Callable[[Plan, int, str], None], folder_fd: int, name: str, owner: Owner
+) -> None:
+    """Copy one file, pipe or device to `name` in an open directory, in one step.
 
-    A file or link of that name is replaced; a directory is not.
+    A file or link of that name is replaced; a directory is not. `source` is open, or what makes a copy of it.
 
     Raises:
         SystemFailure: it cannot be copied; what was there before still is.
     """
+    source_fd, make = (source, _copy_opened) if isinstance(source, int) else (-1, source)
     plan = _plan(path, source_fd, folder_fd, folder_fd, owner)
-    run_workers([partial(_place, plan, name)], keep={source_fd, folder_fd})
+    run_workers([partial(_place, plan, make, name)], keep={folder_fd} | ({source_fd} if source_fd >= 0 else set()))
 
 
 def _plan(path: str, source_fd: int, target_fd: int, links_fd: int, owner: Owner) -> Plan:
@@ -91,12 +132,16 @@ def _plan(path: str, source_fd: int, target_fd: int, links_fd: int, owner: Owner
     return Plan(path, source_fd, target_fd, links_fd, nobodys, owner, confined=in_user_namespace())
 
 
-def _place(plan: Plan, name: str) -> None:
+def _copy_opened(plan: Plan, at: int, name: str) -> None:
+    _SingleCopier(plan).make(plan.source_fd, at, name)
+
+
+def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str) -> None:
     os.umask(0)
     part = f".copy-{os.urandom(8).hex()}"
     try:
         try:
-            _SingleCopier(plan).make(plan.source_fd, plan.target_fd, part)
+            make(plan, plan.target_fd, part)
             os.rename(part, name, src_dir_fd=plan.target_fd, dst_dir_fd=plan.target_fd)
         except BaseException:
             _unlink(part, plan.target_fd)
@@ -120,32 +165,54 @@ class _SingleCopier(Copier):
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
 
-class _CountingCopier(Copier):
-    """Tells how many bytes the files have that were copied."""
+class _Opened:
+    """See `Source`: a directory that is open."""
 
-    def __init__(self, plan: Plan, count: mmap.mmap) -> None:
-        super().__init__(plan)
-        self._count, self._bytes = count, 0
+    def __init__(self, plan: Plan) -> None:
+        self._trail = Trail(plan.source, open_again(plan.source_fd), quiet=True)
+        self._copier = Copier(plan)
 
-    def _make_file(self, source: int, status: os.stat_result, at: int, name: str) -> None:
-        super()._make_file(source, status, at, name)
-        self._bytes += status.st_size
-        self._count[:_COUNT] = self._bytes.to_bytes(_COUNT, sys.byteorder)
+    @property
+    def copied(self) -> int:
+        return self._copier.copied
+
+    def where(self, name: str = "") -> str:
+        return self._trail.where(name)
+
+    def listed(self) -> list[tuple[str, bool]]:
+        with os.scandir(self._trail.here) as entries:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if is_there(entry)]
+
+    def mode(self, name: str) -> int:
+        return os.stat(name, dir_fd=self._trail.here, follow_symlinks=False).st_mode
+
+    def copy(self, name: str, target: int) -> None:
+        copy = self._copier.copy_file if stat.S_ISREG(self.mode(name)) else self._copier.copy_other
+        copy(self._trail.here, target, name)
+
+    def finish_here(self, target: int) -> None:
+        here = self._trail.here
+        self._copier.finish(here, target, os.fstat(here))
+
+    def down(self, name: str) -> None:
+        self._trail.down(name)
+
+    def up(self) -> None:
+        self._trail.up()
 
 
-def _merge(plan: Plan, count: mmap.mmap, spare: str | None) -> None:
+def _merge(plan: Plan, opener: Opener, count: mmap.mmap, spare: str | None) -> None:
     os.umask(0)
-    source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
     target = Trail(spare or "", open_again(plan.target_fd))
-    _Merge(_CountingCopier(plan, count), source, target, spare=spare is not None).run()
+    _Merge(opener(plan), target, count, spare=spare is not None).run()
 
 
 class _Merge:
     """The state of one walk: depth-first, a directory's metadata last, for making files in it changes them."""
 
-    def __init__(self, copier: Copier, source: Trail, target: Trail, *, spare: bool) -> None:
+    def __init__(self, source: Source, target: Trail, count: mmap.mmap, *, spare: bool) -> None:
         self._source, self._target = source, target
-        self._copier, self._spare = copier, spare
+        self._count, self._spare = count, spare
 
     def run(self) -> None:
         where = ""
@@ -166,35 +233,28 @@ class _Merge:
 
     def _visit(self) -> list[str]:
         """Copy what is in this directory and no directory itself; return the names of those."""
-        source, target = self._source.here, self._target.here
+        target = self._target.here
         directories, name = [], ""
         try:
-            with os.scandir(source) as entries:
-                listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if is_there(entry)]
-            for name, is_directory in listed:
+            for name, is_directory in self._source.listed():
                 if is_directory:
                     directories.append(name)
                 else:
-                    self._make_way(source, target, name)
-                    self._copy(source, target, name)
+                    self._make_way(target, name)
+                    self._source.copy(name, target)
+                    self._count[:_COUNT] = self._source.copied.to_bytes(_COUNT, sys.byteorder)
         except OSError as error:
             raise failure(self._source.where(name), error) from None
         except IDNotMapped as error:
             raise error.at(self._source.where(name)) from None
         return directories
 
-    def _copy(self, source: int, target: int, name: str) -> None:
-        if stat.S_ISREG(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
-            self._copier.copy_file(source, target, name)
-        else:
-            self._copier.copy_other(source, target, name)
-
-    def _make_way(self, source: int, target: int, name: str) -> None:
+    def _make_way(self, target: int, name: str) -> None:
         """Remove what has the name, to be replaced."""
         try:
             if self._spare:
-                wanted = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
-                self._see_replaceable(os.stat(name, dir_fd=target, follow_symlinks=False).st_mode, wanted, name)
+                there = os.stat(name, dir_fd=target, follow_symlinks=False).st_mode
+                self._see_replaceable(there, self._source.mode(name), name)
             os.unlink(name, dir_fd=target)
         except FileNotFoundError:
             return
@@ -233,9 +293,8 @@ class _Merge:
 
     def _leave(self) -> None:
         self._target.secure_way_up()  # which the mode that comes next may bar
-        here = self._source.here
         try:
-            self._copier.finish(here, self._target.here, os.fstat(here))
+            self._source.finish_here(self._target.here)
         except IDNotMapped as error:
             raise error.at(self._source.where()) from None
         self._source.up()
