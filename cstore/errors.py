@@ -3,7 +3,7 @@
 CstoreError
 ├── UnknownItem            nothing answers to that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
-│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, ImageWithoutLayers
+│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, ImageWithoutLayers, NameUnknown
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
@@ -89,10 +89,14 @@ class UnknownItem(CstoreError):
     noun: ClassVar[str] = "layer, image or container"
     listing: ClassVar[str] = "cstore layers"
     peer_text: ClassVar[str] = "identifier is not a layer, image, or container"
+    phrase: ClassVar[str] = ""
+    """What the sentence begins with, if not with the Go tool's own words, which scripts look for."""
 
     def __init__(self, item: str) -> None:
         self.item = item
-        super().__init__(f"no {self.noun} is known as {item!r}", hint=f"see {self.listing}", peer=self.peer_text)
+        super().__init__(
+            f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", peer=self.peer_text
+        )
 
     def only_in(self, path: str, noun: str) -> Self:
         """Say that it is known, but in an additional store, where it cannot be changed."""
@@ -163,12 +167,14 @@ class ChainUnknown(LayerUnknown):
     """No layer has that ChainID."""
 
     noun, listing, peer_text = "layer with that ChainID", "cstore chains", "layer does not exist"
+    phrase = "no layer has that ChainID"
 
 
 class WritableLayerUnknown(UnknownItem):
     """No writable layer has that name."""
 
-    noun, listing, peer_text = "writable layer", "cstore layers", "mount does not exist"
+    noun, listing, peer_text = "writable layer", "cstore writables", "mount does not exist"
+    phrase = "writable layer not known"
 
 
 class AmbiguousImageID(ImageUnknown):
@@ -202,13 +208,23 @@ def _named(item: Mapping[str, Any]) -> str:
     return f"{item['kind']} {item['id']}{names}"
 
 
+class NameUnknown(UnknownItem):
+    """An image was to lose a name that it does not have."""
+
+    def __init__(self, image: str, name: str) -> None:
+        self.image, self.name = image, name
+        super().__init__(name)
+        self.message = f"image {image} has no name {name!r}"
+        self.hint = f"see cstore get-names {image}"
+
+
 class ParentImageUnknown(ImageUnknown):
     """The image that was to become another one's parent is not there, or an image has no recorded parent."""
 
     def __init__(self, parent: str, child: str) -> None:
         super().__init__(parent)
         self.parent, self.child = parent, child
-        self.message = f"image {child} has no parent" if not parent else f"no image is known as {parent!r}"
+        self.message = f"image {child} has no parent" if not parent else f"image not known: {parent!r}"
         self.peer = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
 
 
@@ -226,7 +242,7 @@ class DataItemUnknown(UnknownItem):
 class CaseUnknown(UnknownItem):
     """No quarantine case has that ID, or more than one begins so."""
 
-    noun, listing = "quarantine case", "cstore repair --list"
+    noun, listing, phrase = "quarantine case", "cstore repair --list", "quarantine case not known"
 
 
 # ── it exists already ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +267,7 @@ class IDTaken(Taken):
     def __init__(self, noun: str, item: str) -> None:
         self.item = item
         super().__init__(
-            f"{noun} ID {item!r} is already in use",
+            f"that ID is already in use: {noun} {item}",
             hint="leave --id out to get a new one",
             peer=f"{_ID_TAKEN.get(noun, '').format(item)}that ID is already in use",
         )
@@ -263,7 +279,7 @@ class NameTaken(Taken):
     def __init__(self, noun: str, name: str, holder: str) -> None:
         self.name, self.holder = name, holder
         super().__init__(
-            f"the name {name!r} belongs to {noun} {holder}",
+            f"that name is already in use: {name!r} is {noun} {holder}",
             hint=f"move it with cstore remove-names -n {name} {holder}",
             peer=f"{_NAME_TAKEN.get(noun, '').format(name, holder)}that name is already in use",
         )
@@ -301,9 +317,9 @@ class LayerHasChildren(InUse):
 
     def __init__(self, layer: str, children: Sequence[str]) -> None:
         self.layer, self.children = layer, tuple(children)
-        count = "another layer" if len(children) == 1 else f"{len(children)} other layers"
+        others = f" and {len(children) - 1} more" if len(children) > 1 else ""
         super().__init__(
-            f"layer {layer} is the parent of {count}",
+            f"layer has children: {layer} is the parent of {children[0]}{others}",
             hint=f"delete {children[0]} first",
             peer=f"used by layer {children[0]}: layer has children",
         )
@@ -315,7 +331,7 @@ class LayerUsedByImage(InUse):
     def __init__(self, layer: str, image: str) -> None:
         self.layer, self.image = layer, image
         super().__init__(
-            f"layer {layer} belongs to image {image}",
+            f"layer is in use by an image: {layer} belongs to image {image}",
             hint=f"delete the image first: cstore delete-image {image}",
             peer=f"layer {layer} used by image {image}: layer is in use by an image",
         )
@@ -327,7 +343,7 @@ class LayerUsedByContainer(InUse):
     def __init__(self, layer: str, container: str, remedy: str = "") -> None:
         self.layer, self.container = layer, container
         super().__init__(
-            f"layer {layer} belongs to container {container}",
+            f"layer is in use by a container: {layer} belongs to container {container}",
             hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"layer {layer} used by container {container}: layer is in use by a container",
         )
@@ -339,7 +355,7 @@ class ImageUsedByContainer(InUse):
     def __init__(self, image: str, container: str, remedy: str = "") -> None:
         self.image, self.container = image, container
         super().__init__(
-            f"image {image} is used by container {container}",
+            f"image is in use by a container: {image} is used by container {container}",
             hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"image used by {container}: image is in use by a container",
         )
@@ -385,9 +401,7 @@ class LayersMounted(InUse):
     def __init__(self, layers: Sequence[str]) -> None:
         self.layers = tuple(layers)
         super().__init__(
-            f"{len(layers)} layers are mounted, the first is {layers[0]}"
-            if len(layers) > 1
-            else f"layer {layers[0]} is mounted",
+            f"a layer is mounted: {layers[0]}{f' and {len(layers) - 1} more' if len(layers) > 1 else ''}",
             hint=f"cstore unmount {layers[0]}, or shutdown --force",
             peer="a layer is mounted: layer is in use by a container",
         )
@@ -497,7 +511,7 @@ class LayerNotMounted(Refused):
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
-        super().__init__(f"layer {layer} is not mounted", hint=f"cstore mount {layer}", peer="layer is not mounted")
+        super().__init__(f"layer is not mounted: {layer}", hint=f"cstore mount {layer}", peer="layer is not mounted")
 
 
 class NoFreeIDs(Refused):
@@ -526,7 +540,7 @@ class ReadOnlyStore(Refused):
     def __init__(self, action: str, path: str) -> None:
         self.action, self.path = action, path
         super().__init__(
-            f"cannot {action}: the store at {path} is read-only",
+            f"called a write method on a read-only store: cannot {action} at {path}",
             peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
         )
 
@@ -730,7 +744,7 @@ class ArchiveTruncated(ArchiveError):
     def __init__(self, where: str, offset: int = 0) -> None:
         self.where, self.offset = where, offset
         super().__init__(
-            f"the archive ends too early, at byte {offset}, {where}", hint="fetch it again", peer="unexpected EOF"
+            f"unexpected EOF: the archive ends at byte {offset}, {where}", hint="fetch it again", peer="unexpected EOF"
         )
 
 

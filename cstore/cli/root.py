@@ -126,6 +126,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("set-names", "names:set_names", "Replace the names of an item.", ("setnames",)),
             Entry("add-names", "names:add_names", "Add names to an item.", ("addnames",)),
             Entry("remove-names", "names:remove_names", "Remove names from an item.", ("removenames",)),
+            Entry("tag", "names:tag", "Add names to an image, as podman tag does."),
+            Entry("untag", "names:untag", "Remove names from an image, as podman untag does."),
             Entry("metadata", "metadata:metadata", "Print the metadata of items."),
             Entry("set-metadata", "metadata:set_metadata", "Replace the metadata of an item.", ("setmetadata",)),
             Entry("list-layer-data", "bigdata:list_layer_data", "List the data items of a layer.", ("listlayerdata",)),

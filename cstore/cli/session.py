@@ -175,8 +175,8 @@ class Session:
 
         if self._store is None or not isinstance(error, UnknownItem):
             return ""
-        if isinstance(error, DataItemUnknown | AmbiguousItem):
-            return ""
+        if isinstance(error, DataItemUnknown | AmbiguousItem) or error.hint != f"see {error.listing}":
+            return ""  # it has a better way out already
         from cstore.cli.guess import guess, meant
 
         try:

@@ -68,7 +68,7 @@ def test_a_container_is_shown(container: CommandLine) -> None:
     assert container("container", layer).ok().lines == [*lines, f"Layer: {layer}", "Data: config"]
     told = container("container", "nope", "web")
     assert (told.code, told.lines[0]) == (1, "ID: c1")
-    assert told.err == "nope: no container is known as 'nope' (see cstore containers)\n"
+    assert told.err == "nope: container not known: 'nope' (see cstore containers)\n"
     assert container("container", "-j", "nope").out == "[]\n"
 
 

@@ -178,8 +178,8 @@ def test_several_sources_stop_at_the_first_mistake(cli: CommandLine, layer: Call
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nope:/f", "l1:/x"], "no layer is known as 'nope'"),
-        (["SOURCE/f", "nope:/x"], "no layer is known as 'nope'"),
+        (["nope:/f", "l1:/x"], "layer not known: 'nope'"),
+        (["SOURCE/f", "nope:/x"], "layer not known: 'nope'"),
         (["--chown", "x", "SOURCE/f", "l1:/x"], "'x' is no UID"),
         (["--chown", "1:-2", "SOURCE/f", "l1:/x"], "'-2' is no GID"),
         (["l1:/nope", "l1:/x"], "cannot read l1:/nope: No such file or directory"),
@@ -336,4 +336,4 @@ def test_an_item_of_any_kind_may_be_named(cli: CommandLine, layer: Callable[[str
     with open(layer(f"{container}:/in/it"), "rb") as file:
         assert file.read() == b"contents"
     assert (source / "again").read_bytes() == b"contents"
-    assert (told.code, "no layer is known as 'nothing'" in told.err) == (1, True)
+    assert (told.code, "layer not known: 'nothing'" in told.err) == (1, True)

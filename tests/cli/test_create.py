@@ -52,9 +52,9 @@ def test_create_layer_in_json_is_the_record(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nope"], "no layer is known as 'nope'"),
-        (["-i", "l1"], "'l1' is already in use"),
-        (["-n", "base"], "belongs to layer l1"),
+        (["nope"], "layer not known: 'nope'"),
+        (["-i", "l1"], "that ID is already in use: layer l1"),
+        (["-n", "base"], "'base' is layer l1"),
         (["-i", "../../x"], "cannot be an ID"),
         (["-i", "."], "cannot be an ID"),
         (["--hostuidmap", "--uidmap", "0:1:1"], "--hostuidmap maps nothing"),

@@ -33,7 +33,7 @@ def test_delete_layer_keeps_what_is_needed(chain: CommandLine, word: str) -> Non
     told = chain("delete-layer", word, "apart")
 
     assert (told.code, told.out) == (1, "")
-    assert told.err == f"{word}: layer l1 is the parent of another layer (delete l2 first)\n"
+    assert told.err == f"{word}: layer has children: l1 is the parent of l2 (delete l2 first)\n"
     assert chain("layers", "-q").lines == ["l1", "l2"]
 
 

@@ -19,5 +19,5 @@ def test_an_unknown_layer_of_a_damaged_store_comes_with_the_damage(run: Runner, 
 
     assert done.code == 1
     first, second = done.stderr.splitlines()
-    assert "no layer is known as 'it'" in first
+    assert "layer not known: 'it'" in first
     assert f"the record file {store_roots.records} is damaged" in second

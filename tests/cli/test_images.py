@@ -128,7 +128,7 @@ def test_an_image_is_described(images: CommandLine) -> None:
 
     assert told.code == 1
     assert told.err.splitlines() == [
-        f"{word}: no image is known as '{word}' (see cstore images)" for word in ("nothing", "on")
+        f"{word}: image not known: '{word}' (see cstore images)" for word in ("nothing", "on")
     ]
     assert told.lines == [
         "ID: i2",
@@ -214,7 +214,7 @@ def test_an_image_goes_with_the_layers_that_only_it_needs(images: CommandLine) -
     }
     told = images("delete-image", "nothing", "one")
     assert (told.code, told.out) == (1, "")
-    assert told.err == "nothing: no image is known as 'nothing' (see cstore images)\none: top\n"
+    assert told.err == "nothing: identifier is not an image: 'nothing' (see cstore images)\none: top\n"
     assert images("deleteimage", "-j", "two").ok().out == '{"two":{"deleted-layers":["base"]}}\n'
     assert images("layers", "-q").ok().out == ""
 

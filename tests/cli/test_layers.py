@@ -100,7 +100,7 @@ def test_layer_names_what_is_unknown_and_shows_the_rest(chain: CommandLine) -> N
 
     assert told.code == 1
     assert told.lines[0] == "ID: l1"
-    assert told.err == "nope: no layer is known as 'nope' (see cstore layers)\n"
+    assert told.err == "nope: layer not known: 'nope' (see cstore layers)\n"
 
 
 def test_layer_tells_an_ambiguous_prefix_from_none(chain: CommandLine) -> None:
@@ -123,7 +123,7 @@ def test_parent_owners_of_a_mapped_layer(chain: CommandLine) -> None:
     told = chain("layer-parent-owners", "l3").ok()
 
     assert unmounted.code == 1
-    assert unmounted.err == "l3: layer l3 is not mounted (cstore mount l3)\n"
+    assert unmounted.err == "l3: layer is not mounted: l3 (cstore mount l3)\n"
     assert told.lines[:2] == ["ID: l3", "UIDs: [0]"]
 
 

@@ -42,7 +42,7 @@ def test_metadata_of_the_unknown_is_an_empty_line_and_an_error(two: CommandLine)
     told = two("metadata", "nope", "l2")
 
     assert (told.code, told.lines) == (1, ["nope: ", "l2: "])
-    assert told.err.startswith("nope: no layer, image or container is known as 'nope'")
+    assert told.err.startswith("nope: identifier is not a layer, image, or container: 'nope'")
 
 
 def test_set_metadata_from_a_file(two: CommandLine, tmp_path: Path) -> None:

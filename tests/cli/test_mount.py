@@ -31,7 +31,7 @@ def test_mount_prints_an_empty_line_for_a_failure(two: CommandLine, store_roots:
 
     assert told.code == 1
     assert told.lines == ["", store_roots.tree("layer-one")]
-    assert told.err == "nope: no layer is known as 'nope' (see cstore layers)\n"
+    assert told.err == "nope: layer not known: 'nope' (see cstore layers)\n"
 
 
 def test_mount_of_an_image_says_how(two: CommandLine) -> None:

@@ -56,9 +56,10 @@ def test_a_name_moves_to_whom_it_is_given(named: CommandLine, command: str) -> N
 
 
 def test_words_after_the_first_are_ignored(named: CommandLine) -> None:
-    """As with the peer: options there are no options."""
-    assert named("add-names", "l2", "-n", "x").ok().out == ""
-    assert named("get-names", "l2").out == ""
+    """As with the Go tool; options among them are read."""
+    assert named("add-names", "l2", "-n", "x", "l1").ok().out == ""
+    assert named("get-names", "l2").lines == ["x"]
+    assert named("get-names", "l1").lines == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,35 @@ def test_unknown_items(named: CommandLine, words: list[str]) -> None:
 
     assert (told.code, told.out) == (1, "")
     assert "'nope'" in told.err
+
+
+@pytest.fixture
+def tagged(cli: CommandLine) -> CommandLine:
+    """An image with a name, and another without."""
+    cli("create-image", "-i", "11", "-n", "localhost/app:latest").ok()
+    cli("create-image", "-i", "22").ok()
+    return cli
+
+
+def test_tag_adds_names_as_podman_writes_them(tagged: CommandLine) -> None:
+    """Short names are completed, of the image and for it; a name that another image has moves."""
+    assert tagged("tag", "app", "app:1.0", "registry.example.org/app").ok().out == ""
+    names = ["localhost/app:1.0", "registry.example.org/app:latest", "localhost/app:latest"]
+    assert tagged("get-names", "11").lines == names
+
+    tagged("tag", "22", "app:1.0").ok()
+    assert tagged("get-names", "22").lines == ["localhost/app:1.0"]
+    assert tagged("get-names", "11").lines == names[1:]
+    assert tagged("tag", "22", "UPPER case").code == 1
+
+
+def test_untag_takes_names_or_all_of_them(tagged: CommandLine) -> None:
+    """A name that the image does not have is an error, and nothing is taken then."""
+    tagged("tag", "app", "a", "b", "c").ok()
+
+    refused = tagged("untag", "app", "a", "nope")
+    assert (refused.code, "image 11 has no name 'localhost/nope:latest'" in refused.err) == (1, True)
+    tagged("untag", "app", "a", "localhost/b").ok()
+    assert tagged("get-names", "11").lines == ["localhost/c:latest", "localhost/app:latest"]
+    tagged("untag", "11").ok()
+    assert tagged("get-names", "11").lines == []

@@ -99,7 +99,7 @@ def test_a_layer_that_has_changed_is_not_passed_off_as_sound(
 @pytest.mark.parametrize(
     ("words", "reason", "code"),
     [
-        (["absent"], "no image is known as 'absent'", 1),
+        (["absent"], "image not known: 'absent'", 1),
         (["--format", "vhd", NAME], "no format 'vhd'", 2),
         (["--compress", "lzma", NAME], "no compression 'lzma'", 2),
         (["--format", "oci-dir", NAME], "name it with --output", 2),

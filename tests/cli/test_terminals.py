@@ -153,7 +153,7 @@ def test_deletions_say_on_a_terminal_what_went(cli: CommandLine, terminal: Termi
 
     assert terminal("delete-container", "box1") == "deleted container c1 (box1)\n"
     assert terminal("delete-image", "image1") == "image1: l1\ndeleted image i1 (image1)\n"
-    assert terminal("delete-layer", "l1") == "l1: no layer is known as 'l1' (see cstore layers)\n"
+    assert terminal("delete-layer", "l1") == "l1: identifier is not a layer: 'l1' (see cstore layers)\n"
     assert terminal("delete", "box2") == "deleted container c2\n"
     assert terminal("wipe") == "deleted 0 containers, 1 image and 1 layer\n"
     assert cli("wipe").ok().out == ""

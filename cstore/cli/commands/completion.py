@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @command(
     "completion",
-    example="cstore completion bash > cstore.bash\ncstore completion zsh > _cstore\ncstore completion fish > cstore.fish",
+    example="cstore completion bash > cstore.bash\n"
+    "cstore completion zsh > _cstore\n"
+    "cstore completion fish > cstore.fish",
 )
 @word("shell", "bash|zsh|fish")
 def completion(session: Session, shell: str) -> None:

@@ -74,10 +74,49 @@ def remove_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]
     _show(session, session.open(Intent.WRITE).remove_names(_first(session, items), name))
 
 
+@command("tag", example="cstore tag 3ede app:1.0\ncstore tag app:1.0 registry.example.org/app:1.0")
+@word("image", "IMAGE")
+@words("names", "NAME")
+def tag(session: Session, image: str, names: tuple[str, ...]) -> None:
+    """Add names to an image, as podman tag does.
+
+    NAME is completed as Podman completes it: app becomes localhost/app:latest. A name that another image has moves to
+    this one.
+    """
+    store = session.open(Intent.WRITE)
+    store.add_names(store.resolve(image, "image").id, _completed(names))
+
+
+@command("untag", example="cstore untag app:1.0 app:latest\ncstore untag app:1.0")
+@word("image", "IMAGE")
+@words("names", "NAME", required=False)
+def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
+    """Remove names from an image, as podman untag does.
+
+    Without NAME, all names are removed: the image can then be given by ID only. NAME is completed as Podman completes
+    it.
+    """
+    from cstore.errors import NameUnknown
+
+    store = session.open(Intent.WRITE)
+    identifier = store.resolve(image, "image").id
+    has = store.names(identifier)
+    gone = [name for name in _completed(names) if name not in has]
+    if gone:
+        raise NameUnknown(identifier, gone[0])
+    store.remove_names(identifier, _completed(names) or has)
+
+
+def _completed(names: tuple[str, ...]) -> list[str]:
+    from cstore.oci.names import LOCAL, parse_name
+
+    return [str(parse_name(name, home=LOCAL)) for name in names]
+
+
 def _first(session: Session, items: tuple[str, ...]) -> str:
-    """The peer ignores what follows the first word, and options there are such words: a person should hear of it."""
+    """The Go tool ignores what follows the first word: a person should hear of it."""
     if len(items) > 1 and sys.stderr.isatty():
-        session.warn([f"ignored after {items[0]}: {' '.join(items[1:])} (options go before the ITEM)"])
+        session.warn([f"ignored after {items[0]}: {' '.join(items[1:])}"])
     return items[0]
 
 

@@ -220,9 +220,9 @@ def test_taken_ids_and_names_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(IDTaken):
         table.add(Layer(id="abc"))
-    with pytest.raises(NameTaken, match="belongs to layer abd"):
+    with pytest.raises(NameTaken, match="is layer abd"):
         table.add(Layer(id="new", names=("free", "zwei")))
-    with pytest.raises(NameTaken, match="belongs to layer abc"):
+    with pytest.raises(NameTaken, match="is layer abc"):
         table.replace(Layer(id="abd", names=("two", "one")))
     assert table.changed == set()
     assert table.named("free") is None

@@ -120,7 +120,7 @@ fault("layer entry climbs", "'../../x'")(lambda: docker_archive((make_tar(regula
 fault("hard link out of the layer", "its target etc/passwd does not exist")(
     lambda: docker_archive((make_tar(hardlink("x", "/etc/passwd")),))
 )
-fault("layer is cut", "ends too early")(lambda: docker_archive((BASE[:1200],)))
+fault("layer is cut", "unexpected EOF")(lambda: docker_archive((BASE[:1200],)))
 fault("layer stream is cut", "blobs/sha256", "gzip")(lambda: _layer_of(gzip.compress(BASE, mtime=0)[:-9]))
 
 
@@ -312,7 +312,7 @@ fault("one member twice", "manifest.json", "twice")(
 fault("the tar of a layer", "no archive of images", "manifest.json")(lambda: BASE)
 fault("an empty tar", "no archive of images")(lambda: END)
 fault("rubbish", "not a valid tar")(lambda: b"rubbish" * 100)
-fault("cut in a member", "too early")(lambda: as_tar(docker_archive())[:1500])
+fault("cut in a member", "unexpected EOF")(lambda: as_tar(docker_archive())[:1500])
 fault("a document that is a blob of another", "two kinds")(
     lambda: _of_one(b'{"schemaVersion":2,"manifests":[],"layers":[]}')
 )
