@@ -113,6 +113,7 @@ _cstore() {
         wipe) flags=' -j --json --help -h ' kind=nothing ;;
         shutdown) flags=' -f --force -j --json --help -h ' kind=nothing ;;
         unshare) flags=' --help -h ' kind=nothing ;;
+        batch) flags=' -k --keep-going -j --json --help -h ' kind=nothing ;;
         completion) flags=' --help -h ' kind=nothing ;;
         version) flags=' -j --json --help -h ' kind=nothing ;;
     esac
@@ -127,7 +128,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare completion version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null

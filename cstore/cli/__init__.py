@@ -15,7 +15,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
     from cstore.cli.reading import Line
@@ -54,16 +54,21 @@ def _occupy_standard_descriptors() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - open until the end
 
 
-def run(words: Sequence[str]) -> int:
-    """Run one command line in this process and return its exit code."""
+def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | None = None) -> int:
+    """Run one command line in this process and return its exit code.
+
+    Args:
+        words: the command line.
+        make_session: makes the session for it, and one for a line that was not understood; as usual, if left out.
+    """
     from cstore.cli.session import Session
 
-    session = Session()
+    session = make_session(None) if make_session else Session()
     try:
-        line = _understood(words)
+        line = _understood(words, as_json=session.json)
         if isinstance(line, int):
             return line
-        session = Session(line.settings)
+        session = make_session(line) if make_session else Session(line.settings)
         if session.raw:
             _let_through()
         line.command.function(session, **line.values)
@@ -83,7 +88,7 @@ def _let_through() -> None:
     streams.raw = True
 
 
-def _understood(words: Sequence[str]) -> Line | int:
+def _understood(words: Sequence[str], *, as_json: bool) -> Line | int:
     """Understand a command line; or show what help was asked for, or a mistake, and return the exit code."""
     from cstore.cli.reading import read
 
@@ -91,7 +96,7 @@ def _understood(words: Sequence[str]) -> Line | int:
     if line is None:
         from cstore.cli.clicked import understand
 
-        return understand(words)
+        return understand(words, as_json=as_json)
     return line
 
 

@@ -14,9 +14,11 @@ import click
 
 from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS, Option
+from cstore.cli.output.complaints import as_document
 from cstore.cli.output.streams import say
 from cstore.cli.reading import Line
 from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, targets
+from cstore.errors import UsageMistake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,8 +29,10 @@ HELP = Option(spellings=("--help", "-h"), takes=SWITCH, tells=NOBODY, help="Show
 VERSION = Option(spellings=("--version",), takes=SWITCH, tells=NOBODY, help="Print the version and exit.")
 
 
-def understand(words: Sequence[str]) -> Line | int:
+def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
     """Understand a command line, or say what there is to say about it and return the exit code.
+
+    A mistake is told as JSON if `as_json`, or if the line asks for JSON.
 
     Raises:
         KeyboardInterrupt: the user had enough.
@@ -36,6 +40,10 @@ def understand(words: Sequence[str]) -> Line | int:
     try:
         understood = root.main(list(words), prog_name="cstore", standalone_mode=False)
     except click.ClickException as error:
+        if as_json or _asks_for_json(words):
+            command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "cstore"
+            say(as_document(UsageMistake(error.format_message(), hint=f"see {command} --help")), json=True)
+            return error.exit_code
         told = StringIO()
         error.show(told)
         say(told.getvalue().rstrip("\n"))  # it quotes the words of the line, whatever is in them
@@ -45,6 +53,12 @@ def understand(words: Sequence[str]) -> Line | int:
     except SystemExit as exit_:  # click answers a request for completions this way
         return exit_.code if isinstance(exit_.code, int) else 1
     return understood if isinstance(understood, Line | int) else 0
+
+
+def _asks_for_json(words: Sequence[str]) -> bool:
+    """Whether whoever wrote a line that cannot be understood reads JSON."""
+    before_dashes = words[: words.index("--")] if "--" in words else words
+    return "--json" in before_dashes or "-j" in before_dashes
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

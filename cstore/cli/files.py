@@ -13,13 +13,16 @@ import sys
 from contextlib import contextmanager
 
 from cstore.cli.output.streams import escapes, escaping
-from cstore.errors import InvalidOption, SystemFailure
+from cstore.errors import InvalidOption, SystemFailure, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 STANDARD_OUTPUT = "standard output"
+
+commands_on_input = False
+"""Whether standard input carries commands (cstore batch), so that no command may read it."""
 
 LARGEST_WHOLE = 1 << 26
 """Bytes in the largest file that is read into memory as one piece: a config, or the metadata of an item."""
@@ -39,7 +42,7 @@ def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
                 "there is no archive to read: standard input is a terminal",
                 hint="name it, or use a pipe" if directory else "use -f FILE or a pipe",
             )
-        yield 0
+        yield standard_input()
         return
     source = _opened(path, directory=directory)
     try:
@@ -62,7 +65,7 @@ def read_whole(path: str) -> bytes:
     Raises:
         SystemFailure: it cannot be read, or is larger than any such file, perhaps without an end.
     """
-    source = _opened(path) if path else 0
+    source = _opened(path) if path else standard_input()
     try:
         with open(source, "rb", closefd=bool(path)) as file:
             data = file.read(LARGEST_WHOLE + 1)
@@ -71,6 +74,17 @@ def read_whole(path: str) -> bytes:
     if len(data) > LARGEST_WHOLE:
         raise SystemFailure("read", path or "standard input", OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
     return data
+
+
+def standard_input() -> int:
+    """The descriptor of standard input.
+
+    Raises:
+        UsageMistake: it carries the commands of a batch.
+    """
+    if commands_on_input:
+        raise UsageMistake("standard input carries the commands of the batch", hint="put it in a file, and name that")
+    return 0
 
 
 def _opened(path: str, *, directory: bool = False) -> int:

@@ -242,6 +242,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("wipe", "wipe:wipe", "Delete all layers, images and containers."),
             Entry("shutdown", "wipe:shutdown", "Unmount the storage driver."),
             Entry("unshare", "unshare:unshare", "Run a program in your user namespace."),
+            Entry("batch", "batch:batch", "Run commands from standard input, one per line."),
             Entry("completion", "completion:completion", "Print the completion script for a shell."),
             Entry("version", "status:version", "Print the version."),
         ),

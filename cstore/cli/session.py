@@ -28,14 +28,17 @@ class Session:
         settings: the global options that were given, and whether JSON was asked for.
         json: whether results are JSON.
         failed: whether something went wrong that did not stop the command.
+        outer: the session of the batch that the command is one of; its configuration and its store serve all of them.
     """
 
-    def __init__(self, settings: Mapping[str, Any] = {}) -> None:
-        self.settings = settings
-        self.json = bool(settings.get("json"))
+    def __init__(self, settings: Mapping[str, Any] = {}, outer: Session | None = None) -> None:
+        self.settings: Mapping[str, Any] = settings if outer is None else {**outer.settings, **settings}
+        self.json = bool(self.settings.get("json"))
         self.failed = False
+        self.outer = outer
         self._config: StoreConfig | None = None
         self._store: Store | None = None
+        self._at_home = False
 
     @property
     def debug(self) -> bool:
@@ -60,6 +63,8 @@ class Session:
         Raises:
             ConfigError: a file, variable or option makes no sense.
         """
+        if self.outer is not None:
+            return self.outer.config
         if self._config is None:
             from cstore.config import load_config
 
@@ -73,13 +78,18 @@ class Session:
         Raises:
             CstoreError: the store cannot be opened.
         """
+        if self.outer is not None:
+            self._store = self.outer.open(intent)
+            return self._store
+        if intent != Intent.RECORDS and not self._at_home:
+            self._at_home = True
+            if self._enter_namespace():
+                self._store = None  # it was opened outside, for reading
         if self._store is None:
             from cstore import open_store
 
             if self.debug:
                 _log_to_stderr()
-            if intent != Intent.RECORDS:
-                self._enter_namespace()
             self._store = open_store(self.config, patience=self._patience(), degraded=True)
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
@@ -90,13 +100,13 @@ class Session:
                 self._log_store(self._store)
         return self._store
 
-    def _enter_namespace(self) -> None:
-        """Become root of a user namespace, where an ordinary user's store needs it."""
+    def _enter_namespace(self) -> bool:
+        """Become root of a user namespace, where an ordinary user's store needs it; say whether that was done."""
         from cstore.config import rootless_identity
 
         identity, wanted = rootless_identity(), self.settings.get("unshare")
         if identity.inside or wanted is False or not (wanted or identity.per_user):
-            return
+            return False
         from cstore.config.driver_options import ignores_owners
         from cstore.errors import SystemFailure
         from cstore.store.rootless import enter
@@ -108,6 +118,8 @@ class Session:
             # Whoever wants no owners needs no IDs: there is work without a namespace, where none can be had.
             if error.action != "enter" or not ignores_owners(config.driver_options, config.driver):
                 raise
+            return False
+        return True
 
     def _patience(self) -> Patience:
         from cstore import Patience

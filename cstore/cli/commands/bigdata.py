@@ -42,7 +42,9 @@ def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 
     An item of the same name is replaced atomically.
     """
-    session.open(Intent.WRITE).layers.set_data(layer, item, file or 0)
+    from cstore.cli.files import standard_input
+
+    session.open(Intent.WRITE).layers.set_data(layer, item, file or standard_input())
 
 
 def show_items(session: Session, items: Sequence[str]) -> None:

@@ -52,7 +52,9 @@ def set_container_data(session: Session, container: str, item: str, file: str) -
 
     An item of the same name is replaced atomically.
     """
-    session.open(Intent.WRITE).containers.set_data(container, item, file or 0)
+    from cstore.cli.files import standard_input
+
+    session.open(Intent.WRITE).containers.set_data(container, item, file or standard_input())
 
 
 @command("get-container-dir", example="cstore get-container-dir web")

@@ -56,7 +56,9 @@ def set_image_data(session: Session, image: str, item: str, file: str) -> None:
     An item of the same name is replaced. Items whose names begin with "manifest" are manifests: the image is found by
     their digests.
     """
-    session.open(Intent.WRITE).images.set_data(image, item, file or 0)
+    from cstore.cli.files import standard_input
+
+    session.open(Intent.WRITE).images.set_data(image, item, file or standard_input())
 
 
 @command("get-image-dir", example="cstore get-image-dir debian")
