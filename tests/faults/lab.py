@@ -286,7 +286,7 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 def unmount_all(path: str) -> None:
     """Unmount what a killed command has left mounted below a directory."""
-    with open("/proc/self/mounts", encoding="utf-8") as file:
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
         points = [line.split()[1] for line in file]
     for point in reversed([point for point in points if point.startswith(path + "/")]):
         subprocess.run(["umount", "-l", point], check=False)
