@@ -86,12 +86,16 @@ class User:
 
 @contextlib.contextmanager
 def ordinary_user(*, ranges: bool) -> Iterator[User]:
-    """Make a user, with `ranges` of sub-IDs or without; skips where that cannot be done."""
+    """Make a user, with `ranges` of sub-IDs or without; skips where that cannot be done.
+
+    As long as there is one, what is made has modes of umask 022: root makes some of it for the user.
+    """
     _skip_unless_possible()
     _remove_forgotten()
     name = f"cstore{os.getpid()}{'r' if ranges else 'n'}"
     _administer("useradd", "--system", "--create-home", "--shell", "/bin/sh", name)  # system users get no ranges
     account = pwd.getpwnam(name)
+    umask = os.umask(0o022)
     try:
         os.chmod(account.pw_dir, 0o700)
         if ranges:
@@ -102,6 +106,7 @@ def ordinary_user(*, ranges: bool) -> Iterator[User]:
         program, more = _program(account, environment)
         yield User(name, account.pw_uid, account.pw_gid, account.pw_dir, program, {**environment, **more})
     finally:
+        os.umask(umask)
         _remove(account)
 
 

@@ -88,7 +88,7 @@ class Pool:
 
     def busy(self, dataset: dict[str, Any]) -> bool:
         """Whether a dataset is mounted."""
-        with open("/proc/self/mountinfo", encoding="utf-8") as table:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
             return any(dataset["directory"] in line for line in table)
 
     def clones(self, snapshot: str) -> list[str]:

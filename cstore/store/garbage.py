@@ -76,9 +76,10 @@ def collect(
     if not dry_run:
         leave_to_its_user(context.layout)
     old = [] if quarantine_age is None else _purged(context, quarantine_age, dry_run=dry_run)
+    half = _half_kept(context, dry_run=dry_run)
     if dry_run:
         found = _found_twice(context)
-        return [*_staged(context), *(each for each in found if foreign or each.kind != _FOREIGN), *old]
+        return [*_staged(context), *(each for each in found if foreign or each.kind != _FOREIGN), *half, *old]
     staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
     with ExitStack() as stack:
         keeper = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
@@ -88,7 +89,7 @@ def collect(
         failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper))]
     if failures:
         raise failures[0]
-    return [*staged, *swept, *found, *old]
+    return [*staged, *swept, *found, *half, *old]
 
 
 def foreign(context: Context) -> list[Leftover]:
@@ -109,6 +110,15 @@ def _purged(context: Context, age: float, *, dry_run: bool) -> list[Leftover]:
     sizes = {case.id: case.bytes for case in cases(context)}
     found = purge(context, age, dry_run=dry_run)
     return [Leftover(case.directory, "quarantine", sizes.get(case.id, 0)) for case in found]
+
+
+def _half_kept(context: Context, *, dry_run: bool) -> list[Leftover]:
+    """Remove from the quarantine what killed repairs were still writing; or find it."""
+    from cstore.store.quarantine import broken_off, tidy
+
+    found = [each for path in broken_off(context) for each in _leftover(path, "temporary")]
+    gone = set() if dry_run or not found else set(tidy(context))
+    return [each for each in found if dry_run or each.path in gone]
 
 
 def _found_twice(context: Context) -> list[Leftover]:

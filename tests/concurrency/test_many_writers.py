@@ -65,8 +65,11 @@ def test_the_peer_sees_the_same(run: Runner, peer: Runner, store_roots: StoreRoo
 
 
 def program(kind: str) -> list[str]:
-    """The command of a worker, but for its arguments: Podman does other things than everybody else."""
+    """The command of a worker, but for its arguments: engines do other things than everybody else."""
     start = [sys.executable, "-m"]
+    module, _, part = kind.rpartition(" ")
+    if module:
+        return [*start, f"tests.concurrency.{module}", part]
     return [*start, "tests.concurrency.podman"] if kind == "podman" else [*start, "tests.concurrency.worker", kind]
 
 

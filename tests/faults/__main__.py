@@ -1,4 +1,7 @@
-"""`python -m tests.faults`: every fault of every command, on both drivers, or a seeded sample; says what came of it."""
+"""`python -m tests.faults`: every fault of every command, on both drivers, or a seeded sample; says what came of it.
+
+`python -m tests.faults kills` kills them at random moments instead.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ import sys
 import time
 
 from tests.disk import fresh_disk
+from tests.faults import kills
 from tests.faults.commands import COMMANDS
 from tests.faults.lab import Laboratory
 
 
 def main() -> int:
     """Run what was asked for. Returns 1 if anything was wrong."""
+    if sys.argv[1:2] == ["kills"]:
+        return kills.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=0, help="how many faults of each command (0: all)")

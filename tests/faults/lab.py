@@ -113,10 +113,13 @@ class Laboratory:
         shutil.rmtree(self._store, ignore_errors=True)
         subprocess.run(["cp", "-a", self._original, self._store], check=True)
 
-    def _words(self, command: str) -> list[str]:
+    def words(self, words: list[str]) -> list[str]:
+        """A command line on the store, without the program."""
         roots = [f"--graph={self._store}/graph", f"--run={self._store}/run", "--storage-driver", self.driver]
-        words = [word.format(inputs=self._inputs) for word in COMMANDS[command]]
-        return [sys.executable, "-m", "cstore", *roots, *words]
+        return [*roots, *(word.format(inputs=self._inputs) for word in words)]
+
+    def _words(self, command: str) -> list[str]:
+        return [sys.executable, "-m", "cstore", *self.words(COMMANDS[command])]
 
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -164,9 +167,7 @@ class Laboratory:
 
     def _kind(self, text: str) -> str:
         paths = re.findall(re.escape(self._store) + r"[^\">]*", text)
-        kinds = " ".join(path.removeprefix(self._store) for path in paths)
-        for pattern, instead in _STRAYS:
-            kinds = pattern.sub(instead, kinds)
+        kinds = strays_out(" ".join(path.removeprefix(self._store) for path in paths))
         return kinds + (" O_CREAT" if "O_CREAT" in text else "")
 
     # ── what comes of one ──
@@ -238,6 +239,13 @@ class Laboratory:
         return state
 
 
+def strays_out(text: str) -> str:
+    """Put words in the place of what is random in paths."""
+    for pattern, instead in _STRAYS:
+        text = pattern.sub(instead, text)
+    return text
+
+
 def digest(data: bytes) -> str:
     """What tells bytes from others."""
     return hashlib.sha256(data).hexdigest()[:12]
@@ -278,7 +286,7 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 def unmount_all(path: str) -> None:
     """Unmount what a killed command has left mounted below a directory."""
-    with open("/proc/self/mounts", encoding="utf-8") as file:
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
         points = [line.split()[1] for line in file]
     for point in reversed([point for point in points if point.startswith(path + "/")]):
         subprocess.run(["umount", "-l", point], check=False)

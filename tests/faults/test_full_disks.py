@@ -82,7 +82,7 @@ def fill(disk: str, left: int) -> None:
 
 def mounted() -> list[str]:
     """All mount points."""
-    with open("/proc/self/mounts", encoding="utf-8") as file:
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
         return [line.split()[1] for line in file]
 
 

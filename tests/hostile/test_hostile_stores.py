@@ -226,7 +226,7 @@ def state(outside: Path) -> list[object]:
         status = path.lstat()
         content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
         found.append((str(path), status.st_mode, status.st_uid, status.st_ino, content))
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         found += [point for line in file if (point := line.split()[4]).startswith(str(outside))]
     return found
 
@@ -267,7 +267,7 @@ def chosen(paths: list[str], case: str) -> list[tuple[str, str, tuple[str, ...]]
 
 def clear(top: Path) -> None:
     """Unmount and remove the store, and what a command made."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         points = [line.split()[4] for line in file]
     for point in sorted(points, reverse=True):
         if point.startswith(f"{top}/"):

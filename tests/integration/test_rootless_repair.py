@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.builders import directory, make_tar, node, regular
+from tests.conftest import find_peer
 from tests.users import ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Finished
     from tests.users import User
@@ -48,12 +51,9 @@ def user(request: pytest.FixtureRequest, owner: User) -> Iterator[User]:
     shutil.rmtree(f"/tmp/storage-run-{owner.uid}", ignore_errors=True)
 
 
-def _tree(user: User) -> str:
-    return next(
-        path
-        for path in (f"{user.graph}/overlay/base/diff", f"{user.graph}/vfs/dir/base")
-        if os.path.isdir(path)
-    )
+def _tree(user: User, layer: str = "base") -> str:
+    places = f"{user.graph}/overlay/{layer}/diff", f"{user.graph}/vfs/dir/{layer}"
+    return next(path for path in places if os.path.isdir(path))
 
 
 def _steps(steps: list[Any]) -> list[tuple[str, list[str]]]:
@@ -95,3 +95,33 @@ def test_a_layer_made_anew_is_made_once(user: User) -> None:
     assert (again["done"], again["case"]) == ([], "")
     assert len(json.loads(user.cstore("repair", "--list", "--json").ok().stdout)) == 1
     user.cstore("check").ok()
+
+
+FEW, MANY = 20, 320
+"""Files of two layers."""
+EACH = 25
+"""How many system calls a file may cost: about twice of what a repair needs, which reads and compares it."""
+
+
+@pytest.mark.parametrize("words", [("check",), ("repair", "--dry-run"), ("gc", "--dry-run")], ids=" ".join)
+def test_the_work_grows_with_the_files_and_not_faster(user: User, words: tuple[str, ...], tmp_path: Path) -> None:
+    """Even when all modes of a layer are wrong: the namespace is entered once, and a file costs a few calls."""
+    strace = find_peer("strace")
+    calls: dict[int, int] = {}
+    programs: dict[int, int] = {}
+    for count in (FEW, MANY):
+        archive = make_tar(directory("d"), *(regular(f"d/{number}", b"x", mode=0o640) for number in range(count)))
+        user.cstore("import-layer", "--id", f"of{count}", "-f", user.write("many.tar", archive)).ok()
+        user.cstore("unshare", "sh", "-c", f"chmod 600 {_tree(user, f'of{count}')}/d/*").ok()
+        trace = str(tmp_path / "trace")
+        traced = [strace, "-f", "-qq", "-u", user.name, "-o", trace, "-e", "trace=%file,%desc,%process"]
+        subprocess.run(
+            [*traced, *user.program, *words], cwd=user.home, env=user.environment, capture_output=True, check=False
+        )
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            lines = [line for line in file if "resumed>" not in line]
+        calls[count], programs[count] = len(lines), sum("execve(" in line for line in lines)
+        user.cstore("delete-layer", f"of{count}").ok()
+
+    assert programs[FEW] == programs[MANY]
+    assert calls[MANY] - calls[FEW] < EACH * (MANY - FEW)

@@ -41,8 +41,11 @@ class Intake:
     def __init__(self, source: int | ReadInto, ring: memoryview, known_digest: str) -> None:
         self._ring = ring
         self._known_digest = known_digest
+        reader = _InterruptibleReader(source) if isinstance(source, int) else source
         self._wake_read, self._wake_write = os.pipe()
-        self._source = PeekingReader(_reader_of(source, self._wake_read))
+        if isinstance(reader, _InterruptibleReader):
+            reader.obey(self._wake_read)  # anything else that reads ends by itself
+        self._source = PeekingReader(reader)
         self._compressed: CountingReader | None = None
         self._hash = hashlib.sha256(usedforsecurity=False)
         self._free: SimpleQueue[int | None] = SimpleQueue()
@@ -167,15 +170,6 @@ class Intake:
         except BaseException as error:  # noqa: BLE001  - it is raised again in the main thread
             self._failure = error
             self.interrupt()
-
-
-def _reader_of(source: int | ReadInto, wake: int) -> ReadInto:
-    """Make a reader of a descriptor, one that a byte from `wake` stops. Anything else that reads ends by itself."""
-    if not isinstance(source, int):
-        return source
-    interruptible = _InterruptibleReader(source)
-    interruptible.obey(wake)
-    return interruptible
 
 
 class _Interrupted(Exception):

@@ -14,9 +14,12 @@ Owns: the journal, and moving things there and back. Must not know: what is wron
 
 from __future__ import annotations
 
-from cstore.store.quarantine.case import Case, Kept, Recorded, cases, find_case
+from cstore.store.quarantine.case import Case, Kept, Recorded, broken_off, cases, find_case
 from cstore.store.quarantine.keeping import Keeper, keeping
-from cstore.store.quarantine.purging import purge
+from cstore.store.quarantine.purging import purge, tidy
 from cstore.store.quarantine.undoing import Undone, undo
 
-__all__ = ["Case", "Keeper", "Kept", "Recorded", "Undone", "cases", "find_case", "keeping", "purge", "undo"]
+__all__ = [
+    "Case", "Keeper", "Kept", "Recorded", "Undone",
+    "broken_off", "cases", "find_case", "keeping", "purge", "tidy", "undo",
+]  # fmt: skip

@@ -7,9 +7,9 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cstore.errors import CaseUnknown, CstoreError, QuarantineDamaged, SystemFailure
+from cstore.errors import CaseUnknown, CstoreError, ForeignThing, QuarantineDamaged, SystemFailure
 from cstore.fs import within
-from cstore.fs.atomic import write_file
+from cstore.fs.atomic import TEMPORARY_PREFIX, write_file
 from cstore.records.codec import decode_one
 from cstore.records.model import Container, Image, Layer
 from cstore.records.scanner import load
@@ -125,21 +125,37 @@ def cases(context: Context) -> list[Case]:
     return [read_case(path) for path in paths if not _is_empty(path)]
 
 
-def remove_empty(context: Context) -> list[str]:
-    """Remove the directories of cases that were ended, or not begun, when somebody was killed; return their IDs."""
+def broken_off(context: Context) -> list[str]:
+    """List what a killed repair or undo left: temporary files, and the directories of cases that hold nothing else."""
     top = context.layout.quarantine
-    names = sorted(filter(_NAME.fullmatch, os.listdir(top))) if os.path.isdir(top) else []
+    found = []
+    for name in sorted(filter(_NAME.fullmatch, os.listdir(top))) if within.is_directory(*os.path.split(top)) else []:
+        directory = os.path.join(top, name)
+        with suppress(OSError, ForeignThing):  # it is a link or no directory, or somebody has removed it just now
+            held = within.list_directory(top, name)
+            temporary = [each for each in held if each.startswith(TEMPORARY_PREFIX)]
+            found += [os.path.join(directory, each) for each in temporary]
+            found += [directory] * (len(temporary) == len(held))
+    return found
+
+
+def remove_broken_off(context: Context) -> list[str]:
+    """Remove that; return the IDs of the cases that are gone. Only for who holds the quarantine's lock."""
     gone = []
-    for name in names:
-        with suppress(OSError):  # it is not empty
-            os.rmdir(os.path.join(top, name))
-            gone.append(name)
+    for path in broken_off(context):
+        with suppress(OSError):  # it is tried again the next time
+            if os.path.basename(path).startswith(TEMPORARY_PREFIX):
+                os.unlink(path)
+            else:
+                os.rmdir(path)
+                gone.append(os.path.basename(path))
     return gone
 
 
 def _is_empty(path: str) -> bool:
+    """Whether a case has nothing in it but files that were still being written."""
     try:
-        return not os.listdir(path)
+        return all(name.startswith(TEMPORARY_PREFIX) for name in os.listdir(path))
     except OSError:
         return False
 

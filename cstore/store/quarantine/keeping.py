@@ -22,6 +22,7 @@ from cstore.store.way import require_way
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.fs.patience import Patience
     from cstore.records.model import Record
     from cstore.records.table import Location
     from cstore.store.context import Context
@@ -37,7 +38,7 @@ FOLDER = "folder "
 
 
 @contextmanager
-def quarantine_lock(context: Context) -> Iterator[None]:
+def quarantine_lock(context: Context, patience: Patience | None = None) -> Iterator[None]:
     """Keep others from taking out, bringing back or throwing away at the same time. Comes before all other locks.
 
     Raises:
@@ -46,7 +47,7 @@ def quarantine_lock(context: Context) -> Iterator[None]:
     """
     leave_to_its_user(context.layout)
     within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
-    with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(context.patience):
+    with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(patience or context.patience):
         yield
 
 

@@ -8,7 +8,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cstore.store.quarantine.case import Case, cases, remove_empty
+from cstore.errors import LockTimeout
+from cstore.fs.patience import Patience
+from cstore.store.quarantine.case import Case, broken_off, cases, remove_broken_off
 from cstore.store.quarantine.keeping import quarantine_lock
 
 if TYPE_CHECKING:
@@ -28,11 +30,27 @@ def purge(context: Context, age: float, *, dry_run: bool = False) -> list[Case]:
     if not os.path.isdir(context.layout.quarantine):
         return []
     with quarantine_lock(context):
-        remove_empty(context)
+        remove_broken_off(context)
         old = _old(context, age)
         for case in old:
             remove_tree(case.directory)
         return old
+
+
+def tidy(context: Context) -> list[str]:
+    """Remove what killed repairs left half written in the quarantine; nothing while one is at work. Returns the paths.
+
+    Raises:
+        Unsupported: root is about to write into another user's store.
+    """
+    found = broken_off(context)
+    if found:
+        try:
+            with quarantine_lock(context, Patience(timeout=0)):
+                remove_broken_off(context)
+        except LockTimeout:
+            return []
+    return [path for path in found if not os.path.lexists(path)]
 
 
 def _old(context: Context, age: float) -> list[Case]:

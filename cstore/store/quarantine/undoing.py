@@ -15,7 +15,7 @@ from cstore.fs.tree import remove_tree
 from cstore.records.codec import encode
 from cstore.records.table import Location
 from cstore.store.places import Shelf
-from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_empty
+from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_broken_off
 from cstore.store.quarantine.keeping import FOLDER, TREE, digest_of, folder_mark, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
 from cstore.store.way import require_way, way_to
@@ -48,7 +48,7 @@ def undo(context: Context, word: str) -> Undone:
         RecordsDamaged: record files that cannot be trusted stand in the way of records.
     """
     with quarantine_lock(context):
-        ended = [name for name in remove_empty(context) if word and name.startswith(word)]
+        ended = [name for name in remove_broken_off(context) if word and name.startswith(word)]
         if len(ended) == 1:
             return Undone(ended[0], (), ())  # everything was back when this was broken off
         case = readable(find_case(context, word))

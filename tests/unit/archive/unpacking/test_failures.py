@@ -359,8 +359,10 @@ def test_times_at_the_end_of_time(unpack: Unpacker, seconds: int) -> None:
 
 
 def test_bad_descriptor(tmp_path: Path) -> None:
-    """A descriptor that is none is an error like any other."""
+    """A descriptor that is none is an error like any other, after which nothing is open."""
     (tmp_path / "tree").mkdir()
+    before = sorted(os.listdir("/proc/self/fd"))
     with pytest.raises(SystemFailure, match="read the archive: Bad file descriptor"):
         apply_archive(987, str(tmp_path / "tree"), str(tmp_path / "split"), ApplyOptions())
     assert_nothing_runs()
+    assert sorted(os.listdir("/proc/self/fd")) == before

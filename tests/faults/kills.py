@@ -1,0 +1,334 @@
+"""Kills at random moments: whatever a command was at, nothing is lost, nothing is left, and the same command works.
+
+A trial is a command on a fresh copy of the laboratory's store, killed up to five times, each time anywhere in the time
+that it needs; from the second time on it may be `gc` that is killed, which takes away what the first one left. After
+every kill each record is the old one or the new one, and after some of them all contents are, too, and a check finds no
+damage; the next writer may have something to conclude, such as layers of an image that is gone. In the end the command
+runs undisturbed, and then the store is the new one, with no other names in it than without the kills.
+
+Commands are forks of this process, because starting Python would take most of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import cstore as package
+from cstore.cli import main as command_line
+from cstore.errors import CstoreError
+from tests.crash.killer import alone
+from tests.disk import fresh_disk
+from tests.faults.commands import COMMANDS
+from tests.faults.lab import Laboratory, difference, said_badly, strays_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+GC, REPAIR = "gc", "repair"
+_MOST_STRIKES = 5
+_CLOSE_LOOKS = 0.15
+"""How many kills are followed by a close look at once. All trials end with one."""
+_GC_INSTEAD = 0.3
+_REPAIRS = 3
+"""How often a repair may be asked for until there is nothing to do; killed ones leave steps to plan again."""
+_TIME = 60
+_STRANGER = "ab" * 32
+
+
+def litter(graph: str, driver: str) -> None:
+    """Leave what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
+    folder = "dir" if driver == "vfs" else ""
+    places = {
+        f"cstore-staging/{driver}/temp-dir-123/file": b"staged",
+        f"cstore-staging/{driver}/lock-123": b"",
+        f"{driver}/{folder}/{_STRANGER}/diff/file": b"of an unfinished layer",
+        f"{driver}-layers/{_STRANGER}.tar-split.gz": b"its headers",
+        f"{driver}-layers/{_STRANGER}/item": b"its data",
+        f"{driver}-images/{_STRANGER}/item": b"of an unfinished image",
+        f"{driver}-images/image/.tmp-123": b"half an item",
+        f"{driver}-layers/.tmp-123": b"half of the records",
+    }
+    for path, data in places.items():
+        os.makedirs(os.path.dirname(os.path.join(graph, path)), exist_ok=True)
+        with open(os.path.join(graph, path), "wb") as file:
+            file.write(data)
+    if driver == "overlay":
+        os.symlink(f"../{_STRANGER}/diff", os.path.join(graph, "overlay/l", "A" * 26))
+
+
+def damage(graph: str, driver: str) -> None:
+    """Damage what a repair heals from headers and records, and what it can only put aside."""
+    trees = os.path.join(graph, *(("vfs/dir", "{}") if driver == "vfs" else ("overlay", "{}/diff")))
+    os.chmod(os.path.join(trees.format("base"), "a/f"), 0o640)
+    os.unlink(os.path.join(trees.format("top"), "a/new"))
+    with open(os.path.join(trees.format("spare"), "stranger"), "wb") as file:
+        file.write(b"not of this layer")
+    if driver == "overlay":
+        with open(os.path.join(graph, "overlay/low/link"), encoding="ascii") as file:
+            os.unlink(os.path.join(graph, "overlay/l", file.read()))
+    records = os.path.join(graph, f"{driver}-images", "images.json")
+    with open(records, encoding="utf-8") as file:
+        rows = json.load(file)
+    rows[0]["big-data-sizes"]["item"] = 12345
+    with open(records, "w", encoding="utf-8") as file:
+        json.dump(rows, file)
+
+
+PREPARED: dict[str, tuple[list[str], Callable[[str, str], None]]] = {
+    GC: (["gc"], litter),
+    REPAIR: (["repair", "--yes"], damage),
+}
+"""Commands that need something to do first: their words, and what does it to a graph root of a driver."""
+
+ALL = (*(command for command in COMMANDS if command != "mount"), *PREPARED)
+"""What is killed. A mount leaves a count, which a killed mount may have made larger: it is neither old nor new."""
+
+
+class Killing(Laboratory):
+    """Tries kills on the laboratory's store.
+
+    Attributes:
+        hits: how many commands were alive when the signal came.
+    """
+
+    def __init__(self, work: str, driver: str, seed: int) -> None:
+        super().__init__(work, driver)
+        self.hits = 0
+        self._choice = random.Random(f"{seed} {driver}")
+        self._needed: dict[str, float] = {}
+        self._records_of: dict[str, dict[str, Any]] = {}
+        self._names_of: dict[str, Counter[str]] = {}
+        self._aside: dict[str, Counter[str]] = {}
+        _load_everything()
+        self._names_before, self._records_before = self._names(), self._records()
+
+    def any_trial(self, commands: Sequence[str] = ALL) -> tuple[str, list[str]]:
+        """Draw a command and try it. Returns what was done, and what is wrong after it."""
+        command = self._choice.choice(commands)
+        for needed in {GC, command} - self._new.keys():
+            self._learn(needed)
+        self._start(command)
+        done, wrong = [f"{self.driver} {command}"], []
+        for number in range(self._choice.randint(1, _MOST_STRIKES)):
+            struck = GC if number and self._choice.random() < _GC_INSTEAD else command
+            done.append(self._strike(command, self._line(struck), struck))
+            if command != REPAIR:
+                wrong += [f"{done[-1]}: {line}" for line in self._half(command)]
+        return ", ".join(done), wrong + self._end(command)
+
+    def _line(self, command: str) -> list[str]:
+        words = PREPARED[command][0] if command in PREPARED else COMMANDS[command]
+        return self.words(words)
+
+    def _start(self, command: str) -> None:
+        self._restore()
+        if command in PREPARED:
+            PREPARED[command][1](os.path.join(self._store, "graph"), self.driver)
+
+    def _learn(self, command: str) -> None:
+        """Let a command run to its end: how long that takes, and what becomes of the store."""
+        self._start(command)
+        began = time.monotonic()
+        done = self._finish(self._line(command))
+        self._needed[command] = time.monotonic() - began
+        assert done.returncode == 0, f"{command} fails without any kill: {done.stderr}"
+        self._conclude()
+        self._new[command], self._names_of[command] = self._state(), self._names()
+        self._records_of[command], self._aside[command] = self._records(), self._put_aside()
+
+    # ── one kill ──
+
+    def _strike(self, command: str, line: list[str], struck: str) -> str:
+        """Start a command and kill it after a random part of the time that it needs, which this may correct."""
+        process = self._fork(line)
+        moment = self._choice.uniform(0, 0.9 * self._needed[struck])
+        ended = os.pidfd_open(process)
+        try:
+            hit = not select.select([ended], [], [], moment)[0]
+        finally:
+            os.close(ended)
+        os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        hit = hit and os.WIFSIGNALED(status)
+        self.hits += hit
+        self._needed[struck] = self._needed[struck] * 1.01 if hit else (self._needed[struck] + moment) / 2
+        assert alone(process), f"a worker outlived the killed {command}"
+        return f"{struck} killed after {moment * 1000:.1f} ms" + ("" if hit else " (it was done)")
+
+    def _finish(self, line: list[str]) -> subprocess.CompletedProcess[str]:
+        process = self._fork(line)
+        ended = os.pidfd_open(process)
+        try:
+            late = not select.select([ended], [], [], _TIME)[0]
+        finally:
+            os.close(ended)
+        if late:
+            os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        with open(self._said, encoding="utf-8", errors="replace") as file:
+            said = file.read()
+        return subprocess.CompletedProcess(line, os.waitstatus_to_exitcode(status), "", said + "hangs" * late)
+
+    @property
+    def _said(self) -> str:
+        return os.path.join(self.work, "said")
+
+    def _fork(self, line: list[str]) -> int:
+        process = os.fork()
+        if process == 0:
+            self._become(line)
+        with contextlib.suppress(PermissionError, ProcessLookupError):  # it has done so itself, or is gone
+            os.setpgid(process, process)
+        return process
+
+    def _become(self, line: list[str]) -> NoReturn:
+        """Be the command, in a process group of its own."""
+        try:
+            os.setpgid(0, 0)
+            os.environ.clear()
+            os.environ.update(self._environment)
+            said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            null = os.open(os.devnull, os.O_RDONLY)
+            for number, fd in enumerate((null, said, said)):
+                os.dup2(fd, number)
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
+            command_line(line)
+        finally:
+            os._exit(99)
+
+    # ── what comes of it ──
+
+    def _half(self, command: str) -> list[str]:
+        """What is wrong after one kill."""
+        close = self._choice.random() < _CLOSE_LOOKS
+        found = self._damage("at once") if close else []
+        try:
+            state = self._state() if close else self._records()
+        except CstoreError as error:
+            return [f"cannot be read: {error}"]
+        old, new = (self.before, self._new[command]) if close else (self._records_before, self._records_of[command])
+        third = [
+            f"{item} is {state.get(item)}, neither {old.get(item)} nor {new.get(item)}"
+            for item in {**old, **new, **state}
+            if "ID" not in strays_out(item)  # which the next writer takes or completes
+            if _lasting(state, item) not in (_lasting(old, item), _lasting(new, item))
+        ]
+        return found + third
+
+    def _end(self, command: str) -> list[str]:
+        """What is wrong when the command has run undisturbed, and gc after it."""
+        for _ in range(_REPAIRS if command == REPAIR else 1):
+            last = self._finish(self._line(command))
+        wrong = said_badly(last, may_be_silent=True)
+        self._conclude()
+        wrong += self._damage("in the end")
+        state, names = self._state(), self._names()
+        if state != self._new[command]:
+            wrong.append(f"not what it should be: {difference(state, self._new[command])}: {last.stderr.strip()}")
+        wanted = self._names_of[command]
+        least, most = wanted & self._names_before, wanted | self._names_before
+        wrong += [f"left: {name} ({count} of them)" for name, count in (names - most).items()]
+        wrong += [f"lost: {name} ({count} of them)" for name, count in (least - names).items()]
+        lost = self._aside[command].keys() - self._put_aside().keys()
+        return wrong + self._leftovers() + [f"not in quarantine: {name}" for name in lost]
+
+    def _records(self) -> dict[str, Any]:
+        """What the records tell, but for dates and random IDs: the state without contents, which take long."""
+        store = self._opened()
+        containers, images = store.containers.list(), store.images.list()
+        own = {container.layer for container in containers}
+        state: dict[str, Any] = {}
+        for layer in store.layers.list():
+            name = "of a container" if layer.id in own else layer.id
+            told = layer.names, layer.parent, layer.metadata, layer.data_names, layer.diff_digest
+            state[f"layer {name}"] = *told, None
+        for image in images:
+            state[f"image {image.id}"] = image.names, image.layer, image.metadata, image.data_names, image.data_digests
+        for container in containers:
+            state[f"container {container.id}"] = container.names, container.image, container.data_digests
+        return state
+
+    def _names(self) -> Counter[str]:
+        """How often there is each name in the store, but for locks, insides of layers, and the quarantine."""
+        found: Counter[str] = Counter()
+        for folder, folders, files in os.walk(self._store):
+            where = folder.removeprefix(self._store)
+            names = [name for name in (*folders, *files) if not (name.endswith(".lock") or where == "/run")]
+            found.update(strays_out(f"{where}/{name}") for name in names)
+            folders[:] = [name for name in folders if name not in {"diff", "merged", "cstore-quarantine"}]
+            if where == "/graph/vfs/dir":
+                folders.clear()
+        return found
+
+    def _put_aside(self) -> Counter[str]:
+        """What is in quarantine, whichever the case."""
+        quarantine, found = os.path.join(self._store, "graph", "cstore-quarantine"), Counter[str]()
+        for folder, _, files in os.walk(quarantine):
+            inside = folder.removeprefix(quarantine).strip("/").partition("/")[2]
+            found.update(strays_out(f"{inside}/{name}") for name in files if inside)
+        return found
+
+
+def _lasting(state: dict[str, Any], item: str) -> Any:
+    """An item without the note that it is mounted, which is the last of a layer's facts."""
+    facts = state.get(item)
+    return facts[:-1] if facts and item.startswith("layer ") else facts
+
+
+def _load_everything() -> None:
+    """Import all of cstore once, and not in every process."""
+    for module in pkgutil.walk_packages(package.__path__, "cstore."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
+
+
+def main(words: Sequence[str]) -> int:
+    """Try as many kills as asked for, on both drivers in turn. Returns 1 if anything was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults kills", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=10_000, help="how many commands shall be hit")
+    parser.add_argument("--driver", action="append", choices=["overlay", "vfs"])
+    parser.add_argument("commands", nargs="*", default=[])
+    given = parser.parse_args(words)
+    drivers: list[str] = given.driver or ["overlay", "vfs"]
+    began = time.monotonic()
+    trials = bad = 0
+    with fresh_disk() as disk:
+        labs: list[Killing] = []
+        for driver in drivers:
+            os.mkdir(work := os.path.join(disk, driver))
+            labs.append(Killing(work, driver, given.seed))
+        with contextlib.suppress(KeyboardInterrupt):
+            while sum(lab.hits for lab in labs) < given.count:
+                done, wrong = labs[trials % len(labs)].any_trial(given.commands or ALL)
+                trials += 1
+                bad += bool(wrong)
+                for line in wrong:
+                    print(f"{done}: {line}", flush=True)
+                if trials % 100 == 0:
+                    print(_summary(labs, trials, bad, began), file=sys.stderr, flush=True)
+    print(_summary(labs, trials, bad, began))
+    return 1 if bad else 0
+
+
+def _summary(labs: list[Killing], trials: int, bad: int, began: float) -> str:
+    hits = ", ".join(f"{lab.hits} with {lab.driver}" for lab in labs)
+    return f"{hits} kills in {trials} trials, {bad} with something wrong, {time.monotonic() - began:.0f} s"
