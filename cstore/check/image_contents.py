@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.archive.composefs import content_name, contents_of, is_hiding
+from cstore.archive.composefs import content_name, contents_of, is_hiding, require_own_contents
 from cstore.archive.directories import Directories, Kind
 from cstore.archive.erofs import Image
 from cstore.archive.names import show_name
@@ -34,6 +34,7 @@ def image_flaw(blob: str) -> str:
     """
     try:
         with Image(blob) as image:
+            require_own_contents(image)
             for _, node in image.walk():
                 image.attributes(node)
                 if stat.S_ISLNK(node.mode):

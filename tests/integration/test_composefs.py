@@ -16,6 +16,7 @@ from cstore.drivers.overlay.images import mount_image
 from cstore.kernel.mountinfo import read_mounts
 from tests.conftest import ROOT
 from tests.mounts import detach_all
+from tests.users import ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -240,6 +241,9 @@ IN_PLACE: dict[str, tuple[Callable[[Fixture], None], str]] = {
     "a content is a link": (lambda store: _link(f"{store.layer}/diff/{SMALL}", "/etc/passwd"), "base.tar"),
     "a directory of contents is a file": (lambda store: _file_for_directory(f"{store.layer}/diff/4c"), "graph"),
     "the image is a link": (lambda store: _link(store.image, "/etc/passwd"), "graph"),
+    "the image names contents outside": (lambda store: _patch(store.image, SMALL, "../../../../../passwd"), "graph"),
+    "the image names a lost content": (lambda store: _patch(store.image, SMALL, "4c/" + 62 * "0"), "graph"),
+    "the image has another mode": (lambda store: _patch(store.image, b"\xc9\x89", b"\xed\x81"), "graph"),
     "the image is a pipe": (lambda store: _pipe(store.image), "graph"),
 }
 
@@ -253,6 +257,13 @@ def _remove_contents(store: Fixture, *names: str) -> None:
 def _link(path: str, target: str) -> None:
     os.unlink(path)
     os.symlink(target, path)
+
+
+def _patch(path: str, old: str | bytes, new: str | bytes) -> None:
+    before, after = (text.encode() if isinstance(text, str) else text for text in (old, new))
+    with open(path, "rb") as file:
+        data = file.read()
+    _write(path, data.replace(before, after.ljust(len(before), b"/"), 1))
 
 
 def _pipe(path: str) -> None:
@@ -316,6 +327,30 @@ def test_strangers_beside_the_contents_are_taken_out(store: Fixture) -> None:
     store.ok("check")
     assert not any(map(os.path.exists, strangers))
     assert store.run("diff", "-u", BASE).stdout == store.archive("base")
+
+
+def test_an_image_that_names_contents_outside_is_not_mounted(store: Fixture) -> None:
+    """Whoever would read the file would read another one."""
+    _patch(store.image, SMALL, "../../../../../passwd")
+    done = store.run("mount", BASE)
+
+    assert (done.returncode, store.images_mounted()) == (1, [])
+    assert b"the contents of '/d/small' lie outside" in done.stderr
+
+
+def test_an_ordinary_user_copies_out(store: Fixture) -> None:
+    """Nothing is mounted for it, so nobody has to be root."""
+    with ordinary_user(ranges=True) as user:
+        graph = os.path.join(user.home, "graph")
+        shutil.move(f"{store.top}/graph", graph)
+        subprocess.run(["chown", "-hR", f"{user.uid}:{user.gid}", graph], check=True)
+        roots = ["--graph", graph, "--run", f"{user.home}/run", "--storage-driver", "overlay"]
+        done = user.cstore(*roots, "copy", "top:/", f"{user.home}/out")
+
+        assert (done.code, done.stderr) == (0, "")
+        assert sorted(os.listdir(f"{user.home}/out/d")) == ["big", "empty", "new"]
+        refused = user.cstore(*roots, "mount", "top")
+        assert (refused.code, "which only root can mount" in refused.stderr) == (1, True)
 
 
 def test_a_damaged_image_is_not_mounted(store: Fixture) -> None:
