@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Directories, Kind, Listing
-from cstore.archive.names import join_name, split_name
+from cstore.archive.names import join_name, show_name, split_name
 from cstore.fs.closing import Closing
 from cstore.layout import COMPOSEFS_IMAGE
 
@@ -28,6 +29,7 @@ REDIRECT, METACOPY = b"trusted.overlay.redirect", b"trusted.overlay.metacopy"
 OPAQUE = b"trusted.overlay.opaque"
 _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 _HEX = frozenset(b"0123456789abcdef")
+_ELSEWHERE = re.compile(rb"overlay\.redirect(?!/[0-9a-f]{2}/[0-9a-f]{62})")
 _LARGEST_INLINE = 1 << 20
 
 
@@ -62,6 +64,21 @@ def content_name(attributes: dict[bytes, bytes]) -> str:
     folder, slash, rest = attributes.get(REDIRECT, b"").removeprefix(b"/").partition(b"/")
     fits = slash and len(folder) == 2 and len(rest) == 62 and _HEX.issuperset(folder + rest)
     return os.fsdecode(b"%b/%b" % (folder, rest)) if fits else ""
+
+
+def require_own_contents(image: Image) -> None:
+    """Make sure that no file of an image has its contents anywhere but in the directory of contents.
+
+    Raises:
+        ArchiveError: one has.
+    """
+    if not image.holds(_ELSEWHERE):
+        return  # so it is of all that anybody writes, and known without a walk
+    for path, node in image.walk():
+        attributes = image.attributes(node) if stat.S_ISREG(node.mode) else {}
+        if REDIRECT in attributes and not content_name(attributes):
+            where, shown = os.fsdecode(attributes[REDIRECT]), show_name(path)
+            raise image.flaw(f"the contents of '/{shown}' lie outside of its layer: {where!r}")
 
 
 def _meant(name: bytes) -> bytes:

@@ -21,6 +21,7 @@ from cstore.fs.closing import Closing
 from cstore.values import Value
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
 _SUPERBLOCK_AT = 1024
@@ -90,13 +91,13 @@ class Image(Closing):
             try:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
-                    raise self._flaw("it is no regular file")
+                    raise self.flaw("it is no regular file")
                 self._volume = status.st_ino << 64 | status.st_dev  # no device has that number
                 self._data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
             finally:
                 os.close(fd)
         except ValueError:
-            raise self._flaw("it is empty") from None
+            raise self.flaw("it is empty") from None
         except OSError as error:
             raise SystemFailure("read", path, error) from error
         try:
@@ -110,17 +111,17 @@ class Image(Closing):
             self._bytes(_SUPERBLOCK_AT, _SUPERBLOCK.size)
         )
         if magic != _MAGIC:
-            raise self._flaw("it is no EROFS image")
+            raise self.flaw("it is no EROFS image")
         if not 9 <= bits <= 16 or features & ~_KNOWN_FEATURES:
-            raise self._flaw("it uses features of EROFS that composefs does not")
+            raise self.flaw("it uses features of EROFS that composefs does not")
         if len(self._data) < blocks << bits:
-            raise self._flaw("it is cut")
+            raise self.flaw("it is cut")
         self._bits, self._block = bits, 1 << bits
         self._meta, self._shared = meta << bits, shared << bits
         self._time = seconds * 1_000_000_000 + nanoseconds
         self.root = self.node(root)
         if not stat.S_ISDIR(self.root.mode):
-            raise self._flaw("its root is no directory")
+            raise self.flaw("its root is no directory")
 
     @property
     def has_acls(self) -> bool:
@@ -128,12 +129,17 @@ class Image(Closing):
         magic, _, flags = struct.unpack_from("<III", self._data)
         return bool(magic == _COMPOSEFS_MAGIC and flags & _HAS_ACL)
 
-    def _flaw(self, reason: str) -> ArchiveError:
+    def holds(self, pattern: re.Pattern[bytes]) -> bool:
+        """Whether a pattern is found anywhere in the image."""
+        return pattern.search(self._data) is not None
+
+    def flaw(self, reason: str) -> ArchiveError:
+        """The error that says what is wrong with the image."""
         return ArchiveError(f"{self.path} is damaged: {reason}")
 
     def _bytes(self, start: int, size: int) -> bytes:
         if start < 0 or start + size > len(self._data):
-            raise self._flaw("it is cut, or something in it lies outside of it")
+            raise self.flaw("it is cut, or something in it lies outside of it")
         return self._data[start : start + size]
 
     # ── inodes ──
@@ -156,7 +162,7 @@ class Image(Closing):
             _, count, mode, nlink, size, _, place, _, uid, gid, _ = _COMPACT.unpack(head)
             time, end = self._time, start + _COMPACT.size
         if layout not in {_PLAIN, _INLINE, _CHUNKED}:
-            raise self._flaw(f"inode {nid} has data of a form that composefs does not use")
+            raise self.flaw(f"inode {nid} has data of a form that composefs does not use")
         taken = 12 + 4 * (count - 1) if count else 0
         device = place if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else 0
         address = place << self._bits
@@ -169,11 +175,11 @@ class Image(Closing):
             ArchiveError: it has not, or more than `most` bytes.
         """
         if node.size > most:
-            raise self._flaw(f"inode {node.nid} has {node.size} bytes of data")
+            raise self.flaw(f"inode {node.nid} has {node.size} bytes of data")
         if not node.size:
             return b""
         if node.layout == _CHUNKED:
-            raise self._flaw(f"inode {node.nid} has no data in the image")
+            raise self.flaw(f"inode {node.nid} has no data in the image")
         if node.layout == _PLAIN:
             return self._bytes(node.address, node.size)
         tail = node.size % self._block
@@ -196,7 +202,7 @@ class Image(Closing):
         count = self._bytes(start, 12)[4]
         place = start + 12 + 4 * count
         if place > end:
-            raise self._flaw(f"the attributes of inode {node.nid} make no sense")
+            raise self.flaw(f"the attributes of inode {node.nid} make no sense")
         for (number,) in struct.iter_unpack("<I", self._bytes(start + 12, 4 * count)):
             self._attribute(self._shared + 4 * number, found)
         while place + _XATTR.size <= end:
@@ -207,7 +213,7 @@ class Image(Closing):
         """Read one attribute; return where the next one begins."""
         length, index, size = _XATTR.unpack(self._bytes(place, _XATTR.size))
         if index not in _PREFIXES:
-            raise self._flaw("an attribute has a prefix that composefs does not use")
+            raise self.flaw("an attribute has a prefix that composefs does not use")
         body = self._bytes(place + _XATTR.size, length + size)
         if length or index:
             found[_PREFIXES[index] + body[:length]] = body[length:]
@@ -223,7 +229,7 @@ class Image(Closing):
             ArchiveError: it makes no sense.
         """
         if not stat.S_ISDIR(node.mode):
-            raise self._flaw(f"inode {node.nid} is no directory")
+            raise self.flaw(f"inode {node.nid} is no directory")
         data = self.data(node, len(self._data))
         found: dict[bytes, int] = {}
         for start in range(0, len(data), self._block):
@@ -234,16 +240,16 @@ class Image(Closing):
 
     def _read_names(self, block: bytes, found: dict[bytes, int]) -> None:
         if len(block) < _ENTRY.size:
-            raise self._flaw("a directory is cut")
+            raise self.flaw("a directory is cut")
         first = _ENTRY.unpack_from(block)[1]
         if first % _ENTRY.size or not _ENTRY.size <= first <= len(block):
-            raise self._flaw("a directory makes no sense")
+            raise self.flaw("a directory makes no sense")
         entries = [_ENTRY.unpack_from(block, place) for place in range(0, first, _ENTRY.size)]
         ends = [entry[1] for entry in entries[1:]] + [len(block)]
         for (nid, start, _, _), end in zip(entries, ends, strict=True):
             name = block[start:end].split(b"\0", 1)[0]
             if start > end or not name or b"/" in name:
-                raise self._flaw("a directory has a name that cannot be one")
+                raise self.flaw("a directory has a name that cannot be one")
             found[name] = nid
 
     def walk(self) -> Iterator[tuple[bytes, Node]]:
@@ -263,7 +269,7 @@ class Image(Closing):
                 yield path, node
                 if stat.S_ISDIR(node.mode):
                     if number in above or len(stack) > _DEEPEST:
-                        raise self._flaw("a directory lies in itself")
+                        raise self.flaw("a directory lies in itself")
                     above.add(number)
                     stack.append((path, number, iter(sorted(self.names(node).items()))))
                     break

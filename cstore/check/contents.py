@@ -117,8 +117,11 @@ class _Examination:
             for problem in self._differences(tree):
                 if (problem[0], problem[1]) not in named and problem[1] not in changed:
                     yield problem
-            if image:
-                yield from (problem for problem in content_problems(image) if problem[1] not in changed)
+            try:
+                found = content_problems(image) if image else ()
+                yield from (problem for problem in found if problem[1] not in changed)
+            except SystemFailure as error:
+                yield _unreadable(error)
 
     def _broken(self, error: CstoreError) -> Problem:
         reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"

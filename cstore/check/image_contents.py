@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.archive.composefs import content_name, contents_of, is_hiding
+from cstore.archive.composefs import content_name, contents_of, is_hiding, require_own_contents
 from cstore.archive.directories import Directories, Kind
 from cstore.archive.erofs import Image
 from cstore.archive.names import show_name
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cstore.check.compare import Problem
 
 _BLOCK = 1 << 20
+_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENOENT, errno.ENOTDIR})
+"""How a link, a socket or nothing is told from a file when it is opened."""
 _EMPTY = "e3/b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The content of empty files, which is made though no image names it."""
 
@@ -31,6 +34,7 @@ def image_flaw(blob: str) -> str:
     """
     try:
         with Image(blob) as image:
+            require_own_contents(image)
             for _, node in image.walk():
                 image.attributes(node)
                 if stat.S_ISLNK(node.mode):
@@ -46,7 +50,7 @@ def content_problems(blob: str) -> Iterator[Problem]:
     Raises:
         SystemFailure: a directory cannot be read.
     """
-    users = _users(blob)
+    users = contents_named(blob)
     with Directories(contents_of(blob)) as tree:
         for name in _listed(tree):
             path = users.pop(name, None)
@@ -66,8 +70,12 @@ def content_problems(blob: str) -> Iterator[Problem]:
         yield "file-missing", part, sentence, {"path": part, "type": "0", "content": name}, ""
 
 
-def _users(blob: str) -> dict[str, bytes]:
-    """The contents that an image names, each with the first file that has it."""
+def contents_named(blob: str) -> dict[str, bytes]:
+    """The contents that an image names, each with the first file that has it.
+
+    Raises:
+        ArchiveError: the image makes no sense.
+    """
     found: dict[str, bytes] = {}
     with Image(blob) as image:
         for path, node in image.walk():
@@ -105,5 +113,7 @@ def _digest(tree: Directories, name: str) -> str:
         finally:
             os.close(fd)
     except OSError as error:
+        if error.errno in _NO_FILE:
+            return ""
         raise SystemFailure("read", tree.shown(os.fsencode(name)), error) from error
     return digest.hexdigest()

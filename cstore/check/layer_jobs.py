@@ -81,13 +81,14 @@ def layer_jobs(census: Census, wanted: Callable[[str, str], bool], *, compare: b
     """What to look into, by ID, in the order of the records."""
     jobs = {}
     for layer, _ in imported_layers(census, wanted):
-        job = _job(census, layer, compare=compare)
+        job = layer_job(census, layer, compare=compare)
         if job is not None:
             jobs[layer.id] = job
     return jobs
 
 
-def _job(census: Census, layer: Layer, *, compare: bool) -> LayerJob | None:
+def layer_job(census: Census, layer: Layer, *, compare: bool) -> LayerJob | None:
+    """What to look into in one layer; None if too little of it is there."""
     path, inspector = tar_split_of(census, layer.id), census.inspector
     try:
         status = os.lstat(path)

@@ -224,8 +224,7 @@ def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
         error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
         raise
     finally:
-        for fd in set(fds):
-            os.close(fd)
+        list(map(os.close, set(fds)))
 
 
 def _find_shown(source: Spot, side: _Side, name: str) -> Opener | _Found:

@@ -7,6 +7,8 @@ anything goes wrong, what this run made is removed again; if it is killed, the n
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from cstore.digests import digest_of
 from cstore.errors import IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.names import DOCKER, LOCAL, parse_name
@@ -15,6 +17,7 @@ from cstore.store import NewImage
 from cstore.store.ends import opened_source
 from cstore.transfer.formats import Wanted, check, read_plans
 from cstore.transfer.layer_intake import LayerIntake
+from cstore.transfer.nested import settled
 from cstore.transfer.opening import open_members
 from cstore.values import Value
 
@@ -87,8 +90,9 @@ def load(
         with (
             opened_source(source, shown) as opened,
             open_members(store, opened, shown, layers, layers.tell) as members,
+            ExitStack() as entered,
         ):
-            result = loading.run(members)
+            result = loading.run(settled(members, entered))
     except BaseException:
         intent.give_up()
         raise

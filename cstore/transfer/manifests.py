@@ -22,7 +22,7 @@ LARGEST = 4 << 20
 
 
 class Descriptor(Value):
-    """What a document says of another part: its type, digest and size in bytes."""
+    """What a document says of another part: its type ("" if it does not say), digest and size in bytes."""
 
     media_type: str
     digest: str
@@ -65,8 +65,8 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
     if kind in media.INDEXES:
         return Index(raw, kind, _descriptors(document, "manifests", member))
     config = _descriptor(document.get("config"), f"{member}: config")
-    if config.media_type not in media.CONFIGS:
-        named = document.get("artifactType")
+    named = document.get("artifactType")
+    if config.media_type not in (media.CONFIGS if named else {*media.CONFIGS, ""}):
         kind_of_artifact = named if isinstance(named, str) and named else config.media_type
         raise NoImage(
             member,
@@ -75,7 +75,7 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
         )
     layers = _descriptors(document, "layers", member)
     for place, layer in enumerate(layers):
-        if layer.media_type not in media.LAYERS:
+        if layer.media_type and layer.media_type not in media.LAYERS:
             raise NoImage(member, f"layer {place} is of the unknown media type {layer.media_type!r}")
     return Manifest(raw, kind, config, layers)
 
@@ -135,9 +135,9 @@ def _descriptors(document: Mapping[str, Any], key: str, member: str) -> tuple[De
 def _descriptor(found: object, where: str) -> Descriptor:
     if not isinstance(found, dict):
         raise ImageArchiveError(where, "expected a descriptor, a JSON object")
-    media_type, digest, size = found.get("mediaType"), found.get("digest"), found.get("size")
-    if not isinstance(media_type, str) or not media_type:
-        raise ImageArchiveError(where, "expected a mediaType")
+    media_type, digest, size = found.get("mediaType", ""), found.get("digest"), found.get("size")
+    if not isinstance(media_type, str):
+        raise ImageArchiveError(where, f"expected a text under 'mediaType', found {media_type!r}")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ImageArchiveError(where, f"expected a size in bytes, found {size!r}")
     urls = found.get("urls")

@@ -181,6 +181,29 @@ class DirectoryMembers:
         return Part(name, status.st_size, root=self._root)
 
 
+    def names(self, depth: int) -> Iterator[str]:
+        """The names of what is in it, `depth` directories down; no link is followed."""
+        for folder, folders, files, fd in os.fwalk(".", dir_fd=self._root):
+            del fd
+            plain = "" if folder == "." else folder.removeprefix("./") + "/"
+            yield from (plain + name for name in files)
+            if plain.count("/") >= depth:
+                folders.clear()
+
+    def enter(self, folder: str) -> int:
+        """Open a directory in it; the caller closes it.
+
+        Raises:
+            SystemFailure: it cannot be opened.
+        """
+        from cstore.fs.scoped import open_beneath
+
+        try:
+            return open_beneath(self._root, os.fsencode(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SystemFailure("open", folder, error) from error
+
+
 def _open_beneath(root: int, name: str) -> int:
     from cstore.fs.scoped import open_in_root
 
@@ -270,6 +293,10 @@ class Catalogue:
         if entry.type == HARD_LINK:
             return _Place(0, 0, _inside(entry.link, shown, "its target"))
         return _Place(0, 0, is_file=False)
+
+    def names(self) -> list[str]:
+        """The plain names of all members that are no directories."""
+        return list(self._places)
 
     def has(self, name: str) -> bool:
         """Whether there is a member of this plain name, of whatever kind."""

@@ -31,6 +31,9 @@ NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _DEEPEST = 4
 """Indexes within indexes; nobody writes more than one in another."""
 
+_INDEXES, _MANIFESTS = media.INDEXES | {""}, media.MANIFESTS | {""}
+"""Media types of entries: what does not say of which it is may be either, and its contents tell."""
+
 _NOWHERE = "unknown"
 """Platform of what goes with an image and is none: attestations."""
 
@@ -138,7 +141,7 @@ class _Reading:
         """Put entries together that are one image for several platforms: of one name, or none, each with a platform."""
         groups: dict[object, list[Descriptor]] = {}
         for place, entry in enumerate(index.manifests):
-            single = entry.platform is None or entry.platform.os == _NOWHERE or entry.media_type not in media.MANIFESTS
+            single = entry.platform is None or entry.platform.os == _NOWHERE or entry.media_type not in _MANIFESTS
             groups.setdefault(place if single else self.name_of(entry), []).append(entry)
         return list(groups.values())
 
@@ -198,15 +201,20 @@ class _Reading:
         return first
 
     def _entry(self, entry: Descriptor, index: bytes, name: str, depth: int) -> list[ImagePlan]:
-        if entry.media_type not in media.INDEXES | media.MANIFESTS:
+        if entry.media_type not in _INDEXES | _MANIFESTS:
             where = f"the entry {entry.digest}"
             raise NoImage(where, f"expected a manifest or an index, found {entry.media_type!r}")
         self._entries += 1
         if self._entries > MOST_IMAGES:
             raise ImageArchiveError(self._members.shown, f"its indexes name more than {MOST_IMAGES} images")
         member, raw = self.blob(entry)
-        document = parse_document(raw, member)
-        if isinstance(document, Index) != (entry.media_type in media.INDEXES):
+        try:
+            document = parse_document(raw, member)
+        except ImageArchiveError as error:
+            if entry.media_type or isinstance(error, NoImage):
+                raise
+            raise NoImage(member, f"nothing says what it is, and it is no manifest: {error.reason}") from None
+        if entry.media_type and isinstance(document, Index) != (entry.media_type in media.INDEXES):
             raise ImageArchiveError(member, f"expected {entry.media_type!r}, found {document.media_type!r}")
         if isinstance(document, Manifest):
             return [self._image(document, member, index, name, entry)]
@@ -231,7 +239,7 @@ class _Reading:
                 diff_id,
                 layer.digest,
                 layer.size,
-                media.LAYERS[layer.media_type],
+                media.LAYERS.get(layer.media_type),
                 urls=layer.urls,
             )
             for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
@@ -254,12 +262,12 @@ class _Reading:
 
 
 def _is_index(entry: Descriptor) -> bool:
-    return entry.media_type in media.INDEXES
+    return entry.media_type in _INDEXES
 
 
 def _may_be_image(entry: Descriptor) -> bool:
     """Whether an entry is not at once known to be something else: attestations go by an unknown platform."""
-    known = entry.media_type in media.INDEXES | media.MANIFESTS
+    known = entry.media_type in _INDEXES | _MANIFESTS
     return known and (entry.platform is None or entry.platform.os != _NOWHERE)
 
 

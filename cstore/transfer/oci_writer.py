@@ -109,7 +109,7 @@ def _manifest(image: StoredImage, blobs: dict[str, _Blob], compression: Compress
     ours = [blobs[diff_id] for diff_id in image.config.rootfs.diff_ids]
     known = image.manifest
     if known is not None and known.media_type == media.OCI_MANIFEST:
-        said = [(layer.digest, layer.size, media.LAYERS[layer.media_type]) for layer in known.layers]
+        said = [(layer.digest, layer.size, media.LAYERS.get(layer.media_type)) for layer in known.layers]
         if said == [(blob.digest, blob.size, compression) for blob in ours]:
             return known.raw
     layer_type = media.OCI_LAYER + media.OCI_SUFFIX[compression]

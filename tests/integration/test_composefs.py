@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from cstore.drivers.overlay.images import mount_image
 from cstore.kernel.mountinfo import read_mounts
 from tests.conftest import ROOT
 from tests.mounts import detach_all
+from tests.users import ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,11 +68,16 @@ class Fixture:
         return f"{self.layer}/composefs-data/composefs.blob"
 
 
+def unpack(directory: Path) -> None:
+    """Unpack the store, and the archives of its layers, into a directory."""
+    path = os.path.join(ROOT, "tests/data/stores/store-1.63-composefs.tar.xz")
+    subprocess.run(["tar", "--xattrs", "--xattrs-include=*", "-xJf", path, "-C", str(directory)], check=True)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Fixture]:
     """A composefs layer, an ordinary one above it, an image of both and a container."""
-    path = os.path.join(ROOT, "tests/data/stores/store-1.63-composefs.tar.xz")
-    subprocess.run(["tar", "--xattrs", "--xattrs-include=*", "-xJf", path, "-C", str(tmp_path)], check=True)
+    unpack(tmp_path)
     yield Fixture(str(tmp_path))
     detach_all(str(tmp_path))
 
@@ -142,6 +149,31 @@ def test_files_are_copied_out(store: Fixture, tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(tmp_path / "out/small").st_mode) == 0o4711
 
 
+def test_all_of_a_chain_is_copied_out(store: Fixture, tmp_path: Path) -> None:
+    """What the layers above add and remove, links of both kinds, owners and times, as a mount shows them."""
+    out = tmp_path / "out"
+    store.ok("copy", "top:/", str(out))
+    shown = store.ok("mount", "top").strip()
+    facts = ["-type", "d", "-printf", "%P %m %U %G %T@\\n", "-o", "-printf", "%P %y %m %U %G %s %T@ %l\\n"]
+    listed = ["find", ".", "-mindepth", "1", *facts]
+    trees = [subprocess.run(listed, cwd=path, capture_output=True, check=True).stdout for path in (out, shown)]
+    store.ok("unmount", "top")
+
+    assert sorted(trees[0].splitlines()) == sorted(trees[1].splitlines())
+    assert os.path.samefile(out / "d/big", out / "e/hl")
+    store.ok("copy", "top:/l", str(tmp_path / "file"))
+    assert os.stat(tmp_path / "file").st_size == 100_000
+
+
+def test_a_content_of_another_length_is_not_copied(store: Fixture, tmp_path: Path) -> None:
+    """It is an error that names the file, and no file of that name is left."""
+    _write(f"{store.layer}/diff/{SMALL}", b"x")
+    done = store.run("copy", f"{BASE}:/d/small", str(tmp_path / "small"))
+
+    assert (done.returncode, os.path.lexists(tmp_path / "small")) == (1, False)
+    assert b"/d/small" in done.stderr
+
+
 @pytest.mark.parametrize("by_loop", [False, True])
 def test_images_are_mounted_from_the_file_or_a_loop_device(store: Fixture, by_loop: bool) -> None:
     """A kernel that takes no file gets a loop device, which goes away with the mount."""
@@ -201,6 +233,89 @@ def test_damage_is_found_and_healed_from_an_archive(
     assert sorted(os.listdir(f"{store.ok('mount', 'box').strip()}/d")) == ["big", "empty", "new"]
 
 
+IN_PLACE: dict[str, tuple[Callable[[Fixture], None], str]] = {
+    **{name: (damage, "graph") for name, (damage, _) in DAMAGE.items()},
+    "a content has changed, with the archive": (DAMAGE["a content has changed"][0], "base.tar"),
+    "all contents are missing": (lambda store: _remove_contents(store, "4c", "60"), "graph"),
+    "contents and image are missing": (lambda store: _remove_contents(store, "4c", "60", store.image), "graph"),
+    "a content is a link": (lambda store: _link(f"{store.layer}/diff/{SMALL}", "/etc/passwd"), "base.tar"),
+    "a directory of contents is a file": (lambda store: _file_for_directory(f"{store.layer}/diff/4c"), "graph"),
+    "the image is a link": (lambda store: _link(store.image, "/etc/passwd"), "graph"),
+    "the image names contents outside": (lambda store: _patch(store.image, SMALL, "../../../../../passwd"), "graph"),
+    "the image names a lost content": (lambda store: _patch(store.image, SMALL, "4c/" + 62 * "0"), "graph"),
+    "the image has another mode": (lambda store: _patch(store.image, b"\xc9\x89", b"\xed\x81"), "graph"),
+    "the image is a pipe": (lambda store: _pipe(store.image), "graph"),
+}
+
+
+def _remove_contents(store: Fixture, *names: str) -> None:
+    for name in names:
+        path = os.path.join(store.layer, "diff", name)
+        shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+
+def _link(path: str, target: str) -> None:
+    os.unlink(path)
+    os.symlink(target, path)
+
+
+def _patch(path: str, old: str | bytes, new: str | bytes) -> None:
+    before, after = (text.encode() if isinstance(text, str) else text for text in (old, new))
+    with open(path, "rb") as file:
+        data = file.read()
+    _write(path, data.replace(before, after.ljust(len(before), b"/"), 1))
+
+
+def _pipe(path: str) -> None:
+    os.unlink(path)
+    os.mkfifo(path)
+
+
+def _file_for_directory(path: str) -> None:
+    shutil.rmtree(path)
+    _write(path, b"")
+
+
+@pytest.mark.parametrize(("damage", "source"), IN_PLACE.values(), ids=IN_PLACE)
+def test_it_stays_a_composefs_layer_where_a_source_has_what_it_lacks(
+    store: Fixture, tmp_path: Path, damage: Callable[[Fixture], None], source: str
+) -> None:
+    """A content or the image is put back, and nothing else made; a second repair has nothing to do."""
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    unpack(sound)
+    damage(store)
+    done = store.ok("repair", "--yes", "--from", str(sound / source))
+
+    assert f"back into composefs layer {BASE}" in done
+    assert os.path.isfile(store.image)
+    assert not os.path.islink(store.image)
+    assert "there was nothing to heal" in store.ok("repair", "--yes")
+    store.ok("check")
+    assert store.run("diff", "-u", BASE).stdout == store.archive("base")
+    assert sorted(os.listdir(f"{store.ok('mount', 'box').strip()}/d")) == ["big", "empty", "new"]
+    store.ok("unmount", "box")
+
+
+def test_a_content_put_back_is_taken_away_again(store: Fixture) -> None:
+    """An undone repair leaves the damage that was there."""
+    DAMAGE["a content has changed"][0](store)
+    store.ok("repair", "--yes", "--from", f"{store.top}/base.tar")
+    (case,) = [name for name in os.listdir(f"{store.top}/graph/cstore-quarantine") if name != "lock"]
+    store.ok("repair", "--undo", case)
+
+    with open(f"{store.layer}/diff/{SMALL}", "rb") as file:
+        assert file.read() == b"other\n"
+
+
+def test_without_the_image_the_plan_says_that_the_layer_becomes_plain(store: Fixture) -> None:
+    """Only an archive is there, and nobody here writes images."""
+    os.unlink(store.image)
+    shown = store.run("repair", "--dry-run", "--from", f"{store.top}/base.tar").stdout.decode()
+
+    assert "as a plain layer" in shown
+
+
 def test_strangers_beside_the_contents_are_taken_out(store: Fixture) -> None:
     """A content that no file has, and what is no content at all, go to the quarantine."""
     strangers = [f"{store.layer}/diff/aa/{'1' * 62}", f"{store.layer}/diff/60/no-content"]
@@ -212,6 +327,30 @@ def test_strangers_beside_the_contents_are_taken_out(store: Fixture) -> None:
     store.ok("check")
     assert not any(map(os.path.exists, strangers))
     assert store.run("diff", "-u", BASE).stdout == store.archive("base")
+
+
+def test_an_image_that_names_contents_outside_is_not_mounted(store: Fixture) -> None:
+    """Whoever would read the file would read another one."""
+    _patch(store.image, SMALL, "../../../../../passwd")
+    done = store.run("mount", BASE)
+
+    assert (done.returncode, store.images_mounted()) == (1, [])
+    assert b"the contents of '/d/small' lie outside" in done.stderr
+
+
+def test_an_ordinary_user_copies_out(store: Fixture) -> None:
+    """Nothing is mounted for it, so nobody has to be root."""
+    with ordinary_user(ranges=True) as user:
+        graph = os.path.join(user.home, "graph")
+        shutil.move(f"{store.top}/graph", graph)
+        subprocess.run(["chown", "-hR", f"{user.uid}:{user.gid}", graph], check=True)
+        roots = ["--graph", graph, "--run", f"{user.home}/run", "--storage-driver", "overlay"]
+        done = user.cstore(*roots, "copy", "top:/", f"{user.home}/out")
+
+        assert (done.code, done.stderr) == (0, "")
+        assert sorted(os.listdir(f"{user.home}/out/d")) == ["big", "empty", "new"]
+        refused = user.cstore(*roots, "mount", "top")
+        assert (refused.code, "which only root can mount" in refused.stderr) == (1, True)
 
 
 def test_a_damaged_image_is_not_mounted(store: Fixture) -> None:

@@ -13,6 +13,7 @@ from cstore.archive.override import ATTRIBUTE, Override, override_of
 from cstore.check.census import Census
 from cstore.check.compare import is_content
 from cstore.check.expected import ExpectedTree, Node, stacked
+from cstore.check.repair.heal_images import is_image_layer, plan_in_place
 from cstore.check.repair.owners import owners_shifted_to, read_headers
 from cstore.check.repair.plan import Action, Hopeless, Step, counted
 from cstore.check.repair.remake import plan_remake
@@ -95,12 +96,23 @@ def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     expected = record.diff_digest if record else ""
     standing = patient.survivors.standings.get(layer)
     if layer not in patient.remakes:
-        patient.remakes[layer] = plan_remake(patient, finding, expected or (standing.diff_id if standing else ""))
+        patient.remakes[layer] = _remade(patient, finding, expected or (standing.diff_id if standing else ""))
     planned = patient.remakes[layer]
     if isinstance(planned, Step):
         yield planned
     else:
         yield Hopeless(finding.subject, finding.sentence, planned, finding.remedy.sentence)
+
+
+def _remade(patient: Patient, finding: Finding, expected: str) -> Step | str:
+    """A composefs layer healed as such if all that it lacks can be had, any other layer made anew; or why neither."""
+    if not is_image_layer(patient, finding):
+        return plan_remake(patient, finding, expected)
+    planned = plan_in_place(patient, finding) or plan_remake(patient, finding, expected)
+    if isinstance(planned, Step) and planned.action is Action.REMAKE_LAYER:
+        plain = "as a plain layer, because no source has what the composefs layer lacks"
+        return planned.with_(what=f"{planned.what} ({plain})")
+    return planned
 
 
 def unexpected(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step | Hopeless]:

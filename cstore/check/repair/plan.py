@@ -51,6 +51,7 @@ class Action(Enum):
     MAKE_SUBVOLUME = "make-subvolume", Phase.DRIVER
     REMAKE_LAYER = "remake-layer", Phase.CONTENTS
     ADD_LAYER = "add-layer", Phase.CONTENTS
+    RESTORE_FILES = "restore-files", Phase.CONTENTS
     SET_ATTRIBUTES = "set-attributes", Phase.CONTENTS
     TAKE_OUT_FILES = "take-out-files", Phase.CONTENTS
     WRITE_ITEM = "write-item", Phase.ITEMS

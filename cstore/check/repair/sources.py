@@ -11,33 +11,21 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
-from cstore.archive.compression import Compression, open_decoder, sniff
-from cstore.archive.streams import BUFFER_SIZE, FileReader, PeekingReader, fill
-from cstore.archive.tar.header import REGULAR
-from cstore.archive.tar.reader import ReaderWindows, TarReader
+from cstore.archive.compression import Compression, sniff
+from cstore.archive.streams import BUFFER_SIZE, FileReader
+from cstore.check.repair.pieces import LONGEST_MAGIC, Piece, PieceReader, decompressed, digests_of, members, open_piece
 from cstore.errors import ArchiveError, CstoreError, SourceUnusable, SystemFailure
 from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cstore.archive.streams import ReadInto
     from cstore.records.model import Image, Layer
     from cstore.store.context import Context
     from cstore.store.store import Store
 
 _SMALL = 4 << 20
-_LONGEST_MAGIC = 10
 _DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
-
-
-class _Piece(Value):
-    """A part of a file: where it begins and how long it is. Without a length: all of it. `given` is its source."""
-
-    path: str
-    given: str
-    start: int = 0
-    size: int = -1
 
 
 class StoredLayer(Value):
@@ -67,8 +55,10 @@ class Sources:
         """
         self._context = context
         self.given = tuple(given)
-        self._layers: dict[str, _Piece] = {}
-        self._blobs: dict[str, _Piece] = {}
+        self._layers: dict[str, Piece] = {}
+        self._blobs: dict[str, Piece] = {}
+        self._files: dict[str, Piece] = {}
+        self._opened_layers: set[str] = set()
         self._stores: list[tuple[str, Store]] = []
         self._used: set[str] = set()
         self._copies: list[IO[bytes]] = []
@@ -128,7 +118,7 @@ class Sources:
         self._look()
         piece = self._blobs.get(digest)
         if piece is not None:
-            with _open(piece) as file:
+            with open_piece(piece) as file:
                 data = os.pread(file.fileno(), piece.size if piece.size >= 0 else _SMALL, piece.start)
             self._used.add(piece.given)
             return data if digest == f"sha256:{hashlib.sha256(data).hexdigest()}" else None
@@ -150,6 +140,49 @@ class Sources:
                     continue
                 if f"sha256:{hashlib.sha256(data).hexdigest()}" == digest:
                     yield data
+
+    def has_content(self, digest: str, diff_id: str) -> bool:
+        """Whether some source has a file of that digest, by itself or in the archive of that DiffID."""
+        return self._content(digest, diff_id) is not None
+
+    def _content(self, digest: str, diff_id: str) -> Piece | None:
+        self._look()
+        if digest not in self._files and diff_id not in self._opened_layers and self.has_layer(diff_id):
+            self._opened_layers.add(diff_id)
+            with self.layer(diff_id) as fd:
+                if fd is not None:
+                    copy = self._scratch()
+                    self._copies.append(copy)
+                    for view in decompressed(FileReader(fd, diff_id)):
+                        self._append(copy, view)
+                    for member in members(f"/proc/self/fd/{copy.fileno()}", ""):
+                        self._note(member)
+        piece = self._files.get(digest)
+        self._used.update([piece.given] if piece is not None else [])
+        return piece
+
+    @contextmanager
+    def content(self, path: str, digest: str, diff_id: str) -> Iterator[Iterator[bytes]]:
+        """Give, in parts, the file at a path; without one the file of that digest that `has_content` has found.
+
+        Raises:
+            SourceUnusable: there is none any more.
+        """
+        piece = Piece(path, "") if path else self._content(digest, diff_id)
+        if piece is None:
+            raise SourceUnusable(digest, "no source has it any more")
+        with open_piece(piece) as file:
+            reader, buffer = PieceReader(file.fileno(), piece), memoryview(bytearray(BUFFER_SIZE))
+            yield iter(lambda: bytes(buffer[: reader.readinto(buffer)]), b"")
+
+    def like(self, record: Layer) -> Iterator[StoredLayer]:
+        """The layers of source stores with the archive of a layer, and with its owners."""
+        self._look()
+        for given, store in self._stores:
+            for layer in store.layers.list():
+                if layer.diff_digest == record.diff_digest and layer.id_map == record.id_map:
+                    self._used.add(given)
+                    yield StoredLayer(given, store, layer)
 
     def layer_item(self, layer: str, diff_id: str, key: str) -> bytes | None:
         """Give a data item of the layer of that ID and DiffID; None if no source has it."""
@@ -210,8 +243,8 @@ class Sources:
         """Note a file by its digests, and the members of a tar by theirs."""
         try:
             if os.path.isfile(path):
-                self._note(_Piece(path, given))
-                for member in _members(self._plain(path), given):
+                self._note(Piece(path, given))
+                for member in members(self._plain(path), given):
                     self._note(member)
         except ArchiveError:
             return  # no archive, or one that ends early: what could be read is known
@@ -219,31 +252,32 @@ class Sources:
     def _plain(self, path: str) -> str:
         """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
         with open(path, "rb") as file:
-            if sniff(file.read(_LONGEST_MAGIC)) is Compression.NONE:
+            if sniff(file.read(LONGEST_MAGIC)) is Compression.NONE:
                 return path
             file.seek(0)
             copy = self._scratch()  # kept as long as we are
             self._copies.append(copy)
-            for view in _decompressed(FileReader(file.fileno(), path)):
+            for view in decompressed(FileReader(file.fileno(), path)):
                 self._append(copy, view)
         return f"/proc/self/fd/{copy.fileno()}"
 
-    def _note(self, piece: _Piece) -> None:
-        with _open(piece) as file:
-            raw, plain, size = _digests(file.fileno(), piece)
+    def _note(self, piece: Piece) -> None:
+        with open_piece(piece) as file:
+            raw, plain, size = digests_of(file.fileno(), piece)
         self._layers.setdefault(plain, piece)
+        self._files.setdefault(raw, piece)
         if size <= _SMALL:
             self._blobs.setdefault(raw, piece)
 
     @contextmanager
-    def _opened(self, piece: _Piece) -> Iterator[int]:
+    def _opened(self, piece: Piece) -> Iterator[int]:
         """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
-        with _open(piece) as file:
+        with open_piece(piece) as file:
             if piece.size < 0:
                 yield file.fileno()
                 return
             with self._scratch() as copy:
-                reader, buffer = _PieceReader(file.fileno(), piece), memoryview(bytearray(BUFFER_SIZE))
+                reader, buffer = PieceReader(file.fileno(), piece), memoryview(bytearray(BUFFER_SIZE))
                 while count := reader.readinto(buffer):
                     self._append(copy, buffer[:count])
                 if reader.left:
@@ -301,69 +335,3 @@ def _open_store(path: str, driver: str) -> Store:
 
     run_root = os.path.join(path, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
     return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)), degraded=True)
-
-
-def _open(piece: _Piece) -> IO[bytes]:
-    """Open the file that a piece is in.
-
-    Raises:
-        SystemFailure: it cannot be read any more.
-    """
-    try:
-        return open(os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
-    except OSError as error:
-        raise SystemFailure("read", piece.path, error) from None
-
-
-class _PieceReader:
-    """Reads a piece where it lies. `left` is how much of it is still to come, if its length is known."""
-
-    def __init__(self, fd: int, piece: _Piece) -> None:
-        self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """See `ReadInto`."""
-        try:
-            count = os.preadv(self._fd, [buffer if self.left < 0 else buffer[: self.left]], self._place)
-        except OSError as error:
-            raise SystemFailure("read", self._path, error) from None
-        self._place += count
-        if self.left >= 0:
-            self.left -= count
-        return count
-
-
-def _digests(fd: int, piece: _Piece) -> tuple[str, str, int]:
-    """Hash a piece as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
-    raw = hashlib.sha256(usedforsecurity=False)
-    buffer, reader, size = memoryview(bytearray(BUFFER_SIZE)), _PieceReader(fd, piece), 0
-    while count := reader.readinto(buffer):
-        raw.update(buffer[:count])
-        size += count
-    plain = hashlib.sha256(usedforsecurity=False)
-    try:
-        for view in _decompressed(_PieceReader(fd, piece)):
-            plain.update(view)
-    except ArchiveError:
-        plain.update(b"broken")
-    return f"sha256:{raw.hexdigest()}", f"sha256:{plain.hexdigest()}", size
-
-
-def _decompressed(source: ReadInto) -> Iterator[memoryview]:
-    peeking = PeekingReader(source)
-    decoder = open_decoder(sniff(peeking.peek(_LONGEST_MAGIC)), peeking)
-    buffer = memoryview(bytearray(BUFFER_SIZE))
-    while count := fill(decoder, buffer):
-        yield buffer[:count]
-
-
-def _members(path: str, given: str) -> Iterator[_Piece]:
-    """The regular files in an uncompressed tar; a compressed one is no image archive that anybody writes."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)
-        while (entry := reader.next()) is not None:
-            if entry.type == REGULAR and entry.stored:
-                yield _Piece(path, given, reader.offset, entry.stored)
-    finally:
-        os.close(fd)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore.archive.composefs import contents_of, is_blob
+from cstore.archive.composefs import contents_of, is_blob, require_own_contents
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
@@ -33,13 +33,14 @@ def mount_image(path: str, *, by_loop: bool = False) -> int:
 
     Raises:
         DriverError: the kernel refuses.
-        ArchiveError: it is no image.
+        ArchiveError: it is no image, or one that names contents outside of its layer.
         SystemFailure: it cannot be read.
     """
     from cstore.archive.erofs import Image
 
     with Image(path) as image:
         acls = image.has_acls
+        require_own_contents(image)
     try:
         if not by_loop:
             try:

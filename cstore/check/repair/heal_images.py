@@ -1,0 +1,201 @@
+"""Composefs layers healed as what they are: single contents put back, and the image, from whoever has the same.
+
+A content is known by its digest, which is its name. An image is believed if its layer has the same DiffID, and a check
+of that layer finds nothing. Without either, the damaged layer is made anew as a plain one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from cstore.archive.composefs import contents_of, is_blob
+from cstore.check.census import Census
+from cstore.check.contents import examine
+from cstore.check.image_contents import contents_named, image_flaw
+from cstore.check.layer_jobs import layer_job
+from cstore.check.repair.plan import Action, Step, counted
+from cstore.errors import ContentDamaged, CstoreError, LayerUnknown, SystemFailure
+from cstore.fs import within
+from cstore.fs.atomic import write_file
+from cstore.layout import COMPOSEFS_IMAGE
+from cstore.store.quarantine.keeping import digest_of
+from cstore.store.way import require_way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cstore.check.findings import Finding
+    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.sources import StoredLayer
+    from cstore.check.repair.workshop import Workshop
+    from cstore.records.model import Layer
+
+_WHY = "it was damaged"
+_BLOCK = 1 << 20
+_OF_IMAGE = frozenset({"file-attributes", "file-time", "layer-digest"})
+"""Findings that an image with the wrong tree gives."""
+_NOT_HEALED = frozenset({"tar-split-missing", "tar-split-damaged"})
+
+
+class Wanted(NamedTuple):
+    """What a composefs layer lacks.
+
+    Attributes:
+        image: that of another store which is to be its image; "" to keep its own.
+        contents: names below the directory of contents → the file that has each; "" for a source's archive.
+    """
+
+    image: str
+    contents: Mapping[str, str]
+
+
+def is_image_layer(patient: Patient, finding: Finding) -> bool:
+    """Whether a finding is about a layer that is, or was, a composefs layer."""
+    layer = finding.subject.id
+    if finding.evidence.get("path") == _image_of(patient, layer):
+        return True
+    try:
+        return is_blob(patient.census.inspector.own_roots(layer)[0])
+    except CstoreError:
+        return False
+
+
+def _is_file(path: str) -> bool:
+    return within.is_file(*os.path.split(path))
+
+
+def _image_of(patient: Patient, layer: str) -> str:
+    return os.path.join(patient.context.driver.path_of(layer), COMPOSEFS_IMAGE)
+
+
+def plan_in_place(patient: Patient, finding: Finding) -> Step | None:
+    """Plan to put back what a composefs layer lacks; None if something of it cannot be had."""
+    layer = finding.subject.id
+    record = patient.census.layers.get(layer)
+    if record is None or not record.diff_digest or finding.kind in _NOT_HEALED:
+        return None
+    try:
+        wanted = _wanted(patient, record, finding)
+    except CstoreError:
+        return None
+    if wanted is None:
+        return None
+    parts = ["its image"] * bool(wanted.image)
+    parts += [counted([f"diff/{name}" for name in wanted.contents])] * bool(wanted.contents)
+    what = f"put {' and '.join(parts)} back into composefs layer {layer}"
+    evidence = "their digests are their names" if not wanted.image else f"{wanted.image} shows the same archive"
+    return Step(
+        Action.RESTORE_FILES, finding.subject, what, finding.sentence, evidence, partial(_restore, record, wanted)
+    )
+
+
+def _wanted(patient: Patient, record: Layer, finding: Finding) -> Wanted | None:
+    """What is lacking beside the layer's own image; where nothing is, or that is damaged, beside a sound one."""
+    own = _image_of(patient, record.id)
+    keeps = finding.kind not in _OF_IMAGE and _is_file(own) and not image_flaw(own)
+    contents = _lacking(patient, record, own, own) if keeps else None
+    if contents:
+        return Wanted("", contents)
+    for image in filter(None, map(_sound_image, patient.sources.like(record))):
+        contents = _lacking(patient, record, own, image)
+        if contents is not None:
+            return Wanted(image, contents)
+    return None
+
+
+def _lacking(patient: Patient, record: Layer, own: str, image: str) -> dict[str, str] | None:
+    """The contents that an image names and the layer with the image `own` lacks, each with a file that has it or "".
+
+    None if one of them cannot be had.
+    """
+    folder, found = contents_of(own), {}
+    for name in contents_named(image):
+        if not _is_sound(folder, name):
+            place = _sound_copy(patient, record.id, name, contents_of(image) if image != own else "")
+            if place is None and not patient.sources.has_content(_digest(name), record.diff_digest):
+                return None
+            found[name] = place or ""
+    return found
+
+
+def _digest(name: str) -> str:
+    return f"sha256:{name.replace('/', '')}"
+
+
+def _sound_image(stored: StoredLayer) -> str:
+    """The image of a layer of another store, if it and the contents beside it are what its tar-split tells; else ""."""
+    context = stored.store.context
+    image = os.path.join(context.driver.path_of(stored.record.id), COMPOSEFS_IMAGE)
+    job = layer_job(Census(context), stored.record, compare=True) if _is_file(image) else None
+    sound = job is not None and all(problem[0] == "file-unexpected" for problem in examine(job))
+    return image if sound else ""
+
+
+def _sound_copy(patient: Patient, layer: str, name: str, beside: str) -> str | None:
+    """A file with a content: beside an image of another store, or in another layer of this one."""
+    folders = [beside] if beside else []
+    for other in patient.census.all_layers:
+        path = patient.context.driver.path_of(other)
+        if other != layer and _is_file(os.path.join(path, COMPOSEFS_IMAGE)):
+            folders.append(os.path.join(path, "diff"))
+    for folder in folders:
+        if _is_sound(folder, name):
+            return os.path.join(folder, name)
+    return None
+
+
+def _is_sound(folder: str, name: str) -> bool:
+    """Whether a directory of contents has one of that name, and it is what the name says."""
+    path = os.path.join(folder, name)
+    return not os.path.islink(os.path.dirname(path)) and digest_of(path) == name.replace("/", "")
+
+
+def _restore(record: Layer, wanted: Wanted, shop: Workshop) -> None:
+    """Put back what is still lacking: contents first, and the image that names them last.
+
+    Raises:
+        ContentDamaged: what is to be put back is not what it was any more.
+    """
+    with shop.locked() as writer:
+        current = writer.layers.get(record.id)
+        if current is None or current.diff_digest != record.diff_digest:
+            raise LayerUnknown(record.id)
+        image = os.path.join(writer.driver.path_of(record.id), COMPOSEFS_IMAGE)
+        for name, place in wanted.contents.items():
+            folder = contents_of(image)
+            if not _is_sound(folder, name):
+                path = os.path.join(folder, name)
+                with shop.sources.content(place, _digest(name), record.diff_digest) as data:
+                    _put(shop, record.id, path, name.replace("/", ""), data, mode=0)
+        if wanted.image:
+            digest = digest_of(wanted.image)
+            with shop.sources.content(wanted.image, f"sha256:{digest}", "") as data:
+                _put(shop, record.id, image, digest, data, mode=0o644)
+
+
+def _put(shop: Workshop, layer: str, path: str, digest: str, data: Iterator[bytes], *, mode: int) -> None:
+    """Write a file in the place of what is there, which goes into quarantine. Call it with the locks held."""
+    folder = os.path.dirname(path)
+    require_way(shop.context.layout, folder)
+    if not within.is_directory(*os.path.split(folder)):
+        shop.keeper.keep(folder, _WHY)
+        try:
+            os.mkdir(folder, 0o755 if mode == 0 else 0o700)
+            shop.keeper.made_folder(folder, "it was missing")
+        except OSError as error:
+            raise SystemFailure("make the directory", folder, error) from None
+    shop.keeper.keep_old(path, _WHY, digest)
+    write_file(path, _checked(data, layer, path, digest), mode=mode, sync=shop.context.sync)
+
+
+def _checked(data: Iterator[bytes], layer: str, path: str, digest: str) -> Iterator[bytes]:
+    """Give the data; at its end, before the file has its name, see that it is the right one."""
+    found = hashlib.sha256(usedforsecurity=False)
+    for part in data:
+        found.update(part)
+        yield part
+    if found.hexdigest() != digest:
+        raise ContentDamaged(layer, os.path.basename(path), "has changed in the source")

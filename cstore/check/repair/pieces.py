@@ -1,0 +1,101 @@
+"""Files and parts of files as sources of lost bytes: hashed, decompressed, and looked into where they are archives."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import IO, TYPE_CHECKING
+
+from cstore.archive.compression import open_decoder, sniff
+from cstore.archive.streams import BUFFER_SIZE, FileReader, PeekingReader, fill
+from cstore.archive.tar.header import REGULAR
+from cstore.archive.tar.reader import ReaderWindows, TarReader
+from cstore.errors import ArchiveError, SystemFailure
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.archive.streams import ReadInto
+
+LONGEST_MAGIC = 10
+
+
+class Piece(Value):
+    """A part of a file: where it begins and how long it is. Without a length: all of it. `given` is its source."""
+
+    path: str
+    given: str
+    start: int = 0
+    size: int = -1
+
+
+def open_piece(piece: Piece) -> IO[bytes]:
+    """Open the file that a piece is in.
+
+    Raises:
+        SystemFailure: it cannot be read any more.
+    """
+    try:
+        return open(os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
+    except OSError as error:
+        raise SystemFailure("read", piece.path, error) from None
+
+
+class PieceReader:
+    """Reads a piece where it lies. `left` is how much of it is still to come, if its length is known."""
+
+    def __init__(self, fd: int, piece: Piece) -> None:
+        self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ReadInto`."""
+        try:
+            count = os.preadv(self._fd, [buffer if self.left < 0 else buffer[: self.left]], self._place)
+        except OSError as error:
+            raise SystemFailure("read", self._path, error) from None
+        self._place += count
+        if self.left >= 0:
+            self.left -= count
+        return count
+
+
+def digests_of(fd: int, piece: Piece) -> tuple[str, str, int]:
+    """Hash a piece as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
+    raw = hashlib.sha256(usedforsecurity=False)
+    buffer, reader, size = memoryview(bytearray(BUFFER_SIZE)), PieceReader(fd, piece), 0
+    while count := reader.readinto(buffer):
+        raw.update(buffer[:count])
+        size += count
+    plain = hashlib.sha256(usedforsecurity=False)
+    try:
+        for view in decompressed(PieceReader(fd, piece)):
+            plain.update(view)
+    except ArchiveError:
+        plain.update(b"broken")
+    return f"sha256:{raw.hexdigest()}", f"sha256:{plain.hexdigest()}", size
+
+
+def decompressed(source: ReadInto) -> Iterator[memoryview]:
+    """Give the bytes of a source, decompressed if they are compressed; a part is good until the next one.
+
+    Raises:
+        ArchiveError: they cannot be decompressed.
+    """
+    peeking = PeekingReader(source)
+    decoder = open_decoder(sniff(peeking.peek(LONGEST_MAGIC)), peeking)
+    buffer = memoryview(bytearray(BUFFER_SIZE))
+    while count := fill(decoder, buffer):
+        yield buffer[:count]
+
+
+def members(path: str, given: str) -> Iterator[Piece]:
+    """The regular files in an uncompressed tar; a compressed one is no image archive that anybody writes."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)
+        while (entry := reader.next()) is not None:
+            if entry.type == REGULAR and entry.stored:
+                yield Piece(path, given, reader.offset, entry.stored)
+    finally:
+        os.close(fd)
