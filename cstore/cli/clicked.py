@@ -16,7 +16,7 @@ from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS, Option
 from cstore.cli.output.streams import say
 from cstore.cli.reading import Line
-from cstore.cli.root import GLOBAL_OPTIONS, SECTIONS, entries, find, targets
+from cstore.cli.root import GLOBAL_OPTIONS, SECTIONS, entries, find, options_after, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,6 +105,13 @@ def global_options() -> list[click.Option]:
     return _global_options
 
 
+def _accepted_after(command: Command) -> list[click.Option]:
+    """The global options that a command accepts, the same objects if it has no spelling of theirs."""
+    known = dict(zip(GLOBAL_OPTIONS, _global_options, strict=True))
+    after = options_after(command)[len(command.options) :]
+    return [known.get(option) or _click_option(option) for option in after]
+
+
 def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context) -> list[str]:
     """Write every option of a command line in full.
 
@@ -148,7 +155,7 @@ class StoreCommand(click.Command):
         self.own_params = [*map(_click_option, command.options), *map(_click_argument, command.words)]
         super().__init__(
             command.name,
-            params=[*self.own_params, *_global_options],
+            params=[*self.own_params, *_accepted_after(command)],
             help=command.function.__doc__,
             options_metavar="[OPTIONS]",
             context_settings={"help_option_names": [*HELP.spellings], "allow_interspersed_args": False},
@@ -161,7 +168,7 @@ class StoreCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
-        options = (*self.declaration.options, *GLOBAL_OPTIONS, HELP)
+        options = (*options_after(self.declaration), HELP)
         written = _unless_half_typed(args, options, ctx)
         late = any(word.startswith("-") for word in _words_of(written))
         try:
@@ -178,7 +185,7 @@ class StoreCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first and the ones that all commands share after them."""
         _write_options("Options", [*self.own_params, self.get_help_option(ctx)], ctx, formatter)
-        _write_options("Global options", _global_options, ctx, formatter)
+        _write_options("Global options", _accepted_after(self.declaration), ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
         """Write the example."""
