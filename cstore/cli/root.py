@@ -116,6 +116,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("ls", "contents:ls", "List files in an image, container or layer."),
             Entry("cat", "contents:cat", "Print files of an image, container or layer."),
             Entry("stat", "contents:stat", "Show all that is known of a file in an item."),
+            Entry("find", "find:find", "Find files in an item, or in all images."),
             Entry("mount", "mount:mount", "Mount layers or containers; images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "Say which layers or containers are mounted."),

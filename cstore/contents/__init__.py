@@ -9,11 +9,21 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.contents.files import Contents, File, open_item
+    from cstore.contents.finding import Criteria, find, find_everywhere
     from cstore.contents.reading import digest, pieces
 
-__all__ = ["Contents", "File", "digest", "open_item", "pieces"]
+__all__ = ["Contents", "Criteria", "File", "digest", "find", "find_everywhere", "open_item", "pieces"]
 
-_HOMES = {"Contents": "files", "File": "files", "digest": "reading", "open_item": "files", "pieces": "reading"}
+_HOMES = {
+    "Contents": "files",
+    "Criteria": "finding",
+    "File": "files",
+    "digest": "reading",
+    "find": "finding",
+    "find_everywhere": "finding",
+    "open_item": "files",
+    "pieces": "reading",
+}
 
 
 def __getattr__(name: str) -> object:

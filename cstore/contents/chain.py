@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from cstore.archive.composefs import BlobTree
 from cstore.archive.override import override_in
 from cstore.archive.union import Lower, Union, opened
 from cstore.drivers.inspection import open_inspector
@@ -62,7 +63,7 @@ class Chain(Closing):
         self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
         self._stack, self.problems = ExitStack(), list[str]()
         self.roots: list[Root] = []
-        parts = inspector.parts(layer.id, self._ancestors(layer))
+        parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
         if not parts[0].roots and parts[0].problem:
             raise SystemFailure("read", f"layer {layer.id}", OSError(0, parts[0].problem))
         for part in parts:
@@ -124,6 +125,14 @@ class Chain(Closing):
     def layer_of(self, number: int) -> str:
         """The ID of the layer whose directory has that number."""
         return self.roots[number].layer
+
+    def is_renamed(self, number: int, folder: bytes) -> bool:
+        """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
+        tree = self.tree(number)
+        if not folder or isinstance(tree, BlobTree):
+            return False
+        attributes = tree.attributes(folder)
+        return not attributes.keys().isdisjoint((b"trusted.overlay.redirect", b"user.overlay.redirect"))
 
     # ── owners ──
 

@@ -12,7 +12,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
@@ -67,8 +67,8 @@ class Inspector(Protocol):
     def not_read(self, layer: str) -> str:
         """What a layer is, in words, if nobody here can read it; "" if it can be read."""
 
-    def parts(self, layer: str, ancestors: Sequence[str]) -> list[Part]:
-        """A layer and all that lies beneath it, nearest first. `ancestors` are those of its record.
+    def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
+        """A layer and all that lies beneath it, nearest first. `ancestors` gives those of its record, if need be.
 
         Raises:
             CstoreError: the layer itself is not there.
@@ -110,10 +110,10 @@ class WholeTrees:
         del layer
         return ""
 
-    def parts(self, layer: str, ancestors: Sequence[str]) -> list[Part]:
+    def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
         """See `Inspector.parts`: each is whole, so one that is lost says nothing of the others."""
         found = [Part(layer, tuple(self.own_roots(layer)))]
-        for ancestor in ancestors:
+        for ancestor in ancestors():
             try:
                 found.append(Part(ancestor, tuple(self.own_roots(ancestor))))
             except CstoreError as error:

@@ -26,6 +26,7 @@ TYPES = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
+_BATCH = 200
 _SECOND = 1_000_000_000
 
 
@@ -128,11 +129,13 @@ def write_list(
     def text(value: object) -> bytes:
         return encode(value).rstrip(b"\n")
 
+    rest = iter(items)
+    batch = list(islice(rest, _BATCH))  # before anything is written: often there is an error instead
     write_json(text({"version": VERSION, **head, key: []})[:-2])
-    rest, between = iter(items), b""
-    while batch := list(islice(rest, 200)):
+    between = b""
+    while batch:
         write_json(between + b",".join(map(text, batch)))
-        between = b","
+        between, batch = b",", list(islice(rest, _BATCH))
     write_json(b"]," + text(dict(tail()))[1:] + b"\n")
 
 

@@ -16,7 +16,7 @@ from cstore.layout import COMPOSEFS_IMAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cstore.drivers.inspection import Inspector
     from cstore.drivers.registry import DriverPlace
@@ -43,14 +43,14 @@ class OverlayInspector:
             return ""
         return form_not_read(place) or f"a layer of an additional layer store, which keeps it in {place.far}"
 
-    def parts(self, layer: str, ancestors: Sequence[str]) -> list[Part]:
+    def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
         """See `Inspector.parts`: what the layer's `lower` file says; if that says nothing, what the records say."""
         place = self._homes.find(layer)
         found = [_part(place)]
         try:
             names = place.lower_names()
         except CstoreError as error:
-            for ancestor in ancestors:
+            for ancestor in ancestors():
                 below = self._homes.look_up(ancestor)
                 found.append(Part(ancestor, (), error.message) if below is None else _part(below))
             return [found[0].with_(problem=error.message), *found[1:]]
