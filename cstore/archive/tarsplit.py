@@ -223,6 +223,32 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
             raise TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
+def last_file(path: str, plain: bytes) -> FileEntry | None:
+    """The last entry of a tar-split file whose name is `plain` when it is cleaned: what it says, the layer has.
+
+    Raises:
+        TarSplitDamaged, SystemFailure: as `read_lines`.
+    """
+    import msgspec
+
+    from cstore.archive.names import clean_name
+
+    decode, last, found = _line_decoder(), plain.rpartition(b"/")[2], None
+    for number, text in enumerate(_read_texts(path), 1):
+        if last not in text and b"\\" not in text and b"name_raw" not in text:
+            continue  # most lines by far; to understand each would take long
+        try:
+            line = _understand(decode(text))
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise TarSplitDamaged(path, f"line {number}: {error}") from None
+        try:
+            if isinstance(line, FileEntry) and clean_name(line.name) == plain:
+                found = line
+        except ArchiveError:
+            continue  # no name of anything in the layer
+    return found
+
+
 @cache
 def _line_decoder() -> Callable[[bytes], Any]:
     import msgspec
@@ -256,10 +282,11 @@ def _understand(line: Any) -> Segment | FileEntry:
 def _read_texts(path: str) -> Iterator[bytes]:
     """Give the lines of a gzip'd file, without their ends."""
     from cstore.archive.compression import Compression, open_decoder
+    from cstore.archive.directories import open_quietly
     from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise SystemFailure("read", path, error) from error
     try:

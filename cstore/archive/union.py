@@ -47,6 +47,15 @@ class _Spot(NamedTuple):
     folder: bytes
 
 
+class Found(NamedTuple):
+    """What is seen at a path: a name in a folder of one of the directories, of that number; the root is named b""."""
+
+    number: int
+    folder: bytes
+    name: bytes
+    status: os.stat_result
+
+
 class OutOfSight(Exception):
     """What was asked for may lie in a layer that is not read; the text says in which."""
 
@@ -55,11 +64,13 @@ class Union:
     """Directories, nearest first, as one.
 
     `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies beneath
-    the last of them and is not read; "" for nothing.
+    the last of them and is not read; "" for nothing. `plain`: there is one, a whole tree, in which nothing is a mark.
     """
 
-    def __init__(self, lowers: Sequence[Lower], *, files: bool = False, unseen: str = "") -> None:
-        self._lowers, self._files, self._unseen = lowers, files, unseen
+    def __init__(
+        self, lowers: Sequence[Lower], *, files: bool = False, unseen: str = "", plain: bool = False
+    ) -> None:
+        self._lowers, self._files, self._unseen, self._plain = lowers, files, unseen, plain
         # Of the folder last asked about and those above it: where it is not hidden.
         self._end = len(lowers) + bool(unseen)
         self._open: dict[bytes, list[_Spot]] = {b"": [_Spot(number, b"") for number in range(self._end)]}
@@ -138,12 +149,77 @@ class Union:
                     if seen is not None and os.path.samestat(seen, status):
                         yield other
 
+    def locate(self, path: bytes) -> Found | None:
+        """What `find` finds, and where it lies; the root lies in the nearest directory.
+
+        Raises:
+            SystemFailure: a directory cannot be read.
+        """
+        if not path:
+            return Found(0, b"", b"", self._tree(0).root_status())
+        found = self._nearest(path)
+        return None if found is None else Found(*found[0], split_name(path)[1], found[1])
+
+    def entries(self, folder: bytes) -> list[Found]:
+        """All that is seen in a directory, sorted by name; reads each directory that shows there once.
+
+        Raises:
+            SystemFailure: one cannot be read.
+        """
+        seen: dict[bytes, Found | None] = {}
+        for spot in self._holding(folder):
+            tree = self._tree(spot.number)
+            try:
+                listed = tree.statuses(spot.folder)
+            except OSError as error:
+                raise SystemFailure("read", tree.shown(spot.folder), error) from error
+            gone = []
+            for name, status in listed:
+                if self._files and name.startswith(WHITEOUT_PREFIX):
+                    gone.append(name[len(WHITEOUT_PREFIX) :])
+                elif name not in seen:
+                    seen[name] = None if self._removes(status) else Found(*spot, name, status)
+            for name in gone:
+                seen.setdefault(name, None)
+        return [found for _, found in sorted(seen.items()) if found is not None]
+
+    def shown_in(self, folder: bytes) -> list[tuple[Tree, bytes]]:
+        """The directories that show in one, nearest first: two views that have the same show the same there."""
+        return [(self._tree(number), place) for number, place in self._holding(folder)]
+
+    def copies(self, path: bytes) -> Iterator[tuple[Tree, Found]]:
+        """The file at `path`, then those beneath that may have its contents: a layer may hold nothing but its status.
+
+        Raises:
+            SystemFailure: a directory cannot be read.
+        """
+        folder, name = split_name(path)
+        pending = list(self._holding(folder))
+        while pending:
+            spot = pending.pop(0)
+            status = self._status(spot, name)
+            if status is None:
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                return
+            tree = self._tree(spot.number)
+            yield tree, Found(*spot, name, status)
+            renamed = _renamed(tree, spot.folder, name)
+            if renamed.startswith(b"/"):
+                folder, name = split_name(renamed.strip(b"/"))
+                pending = [each for each in self._holding(folder) if each.number > spot.number]
+            elif renamed:
+                name = renamed
+
+    def _removes(self, status: os.stat_result) -> bool:
+        return not self._plain and is_whiteout_device(status)
+
     def _nearest(self, path: bytes) -> tuple[_Spot, os.stat_result] | None:
         folder, name = split_name(path)
         for spot in self._holding(folder):
             status = self._status(spot, name)
             if status is not None:
-                return None if is_whiteout_device(status) else (spot, status)
+                return None if self._removes(status) else (spot, status)
         return None
 
     def _tree(self, number: int) -> Tree:
@@ -184,7 +260,7 @@ class Union:
                 break
             inside = _Spot(spot.number, join_name(spot.folder, name))
             found.append(inside)
-            if self._hides(spot, name, inside):
+            if self._plain or self._hides(spot, name, inside):
                 break
             renamed = self._attribute(inside, _REDIRECT)
             if renamed.startswith(b"/"):
@@ -234,6 +310,15 @@ class Union:
         except OSError as error:
             raise SystemFailure("read", tree.shown(spot.folder), error) from error
         return b""
+
+
+def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes:
+    """What a file without contents is called beneath; b"" if it has the same name there."""
+    try:
+        attributes = tree.attributes(join_name(folder, name))
+    except OSError:
+        return b""
+    return next((attributes[key] for key in map(os.fsencode, _REDIRECT) if key in attributes), b"")
 
 
 def is_opaque(target: int | str) -> bool:

@@ -17,7 +17,7 @@ from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS,
 from cstore.cli.output.complaints import as_document
 from cstore.cli.output.streams import say
 from cstore.cli.reading import Line
-from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, targets
+from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, options_after, targets
 from cstore.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -119,6 +119,13 @@ def global_options() -> list[click.Option]:
     return _global_options
 
 
+def _accepted_after(command: Command) -> list[click.Option]:
+    """The global options that a command accepts, the same objects if it has no spelling of theirs."""
+    known = dict(zip(GLOBAL_OPTIONS, _global_options, strict=True))
+    after = options_after(command)[len(command.options) :]
+    return [known.get(option) or _click_option(option) for option in after]
+
+
 def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context, *, anywhere: bool) -> list[str]:
     """Write every option of a command line in full.
 
@@ -162,7 +169,7 @@ class StoreCommand(click.Command):
         self.own_params = [*map(_click_option, command.options), *map(_click_argument, command.words)]
         super().__init__(
             command.name,
-            params=[*self.own_params, *_global_options],
+            params=[*self.own_params, *_accepted_after(command)],
             help=command.function.__doc__,
             options_metavar="[OPTIONS]",
             context_settings={"help_option_names": [*HELP.spellings], "allow_interspersed_args": False},
@@ -175,7 +182,7 @@ class StoreCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
-        options = (*self.declaration.options, *GLOBAL_OPTIONS, HELP)
+        options = (*options_after(self.declaration), HELP)
         written = _unless_half_typed(args, options, ctx, anywhere=self.declaration.options_anywhere)
         return super().parse_args(ctx, written)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import COMMAND, SESSION, TEXTS
-from cstore.cli.root import GLOBAL_OPTIONS, find
+from cstore.cli.root import GLOBAL_OPTIONS, find, options_after
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -39,8 +39,7 @@ def read(words: Sequence[str]) -> Line | None:
         command = find(rest[0]) if rest else None
         if command is None:
             return None
-        options = (*command.options, *GLOBAL_OPTIONS)
-        after, rest = split_options(rest[1:], options, anywhere=command.options_anywhere)
+        after, rest = split_options(rest[1:], options_after(command), anywhere=command.options_anywhere)
         values = _assigned(rest, command.words)
         values |= {option.name: option.absent for option in command.options if option.tells == COMMAND}
         for option, text in (*before, *after):

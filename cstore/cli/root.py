@@ -113,6 +113,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "Replace a layer's contents with a directory's.",
             ),
             Entry("copy", "copy:copy", "Copy files into a layer, or out of one."),
+            Entry("ls", "contents:ls", "List files in an image, container or layer."),
+            Entry("cat", "contents:cat", "Print files of an image, container or layer."),
+            Entry("stat", "contents:stat", "Show all that is known of a file in an item."),
+            Entry("find", "find:find", "Find files in an item, or in all images."),
             Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "List the given layers or containers that are mounted."),
@@ -328,3 +332,17 @@ GLOBAL_OPTIONS = (
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""
+
+
+def options_after(command: Command) -> tuple[Option, ...]:
+    """The options that are accepted after a command: its own, and the global ones without spellings that it has."""
+    own = {spelling for option in command.options for spelling in option.spellings}
+    others = (
+        option if own.isdisjoint(option.spellings) else option.with_(spellings=tuple(_without(option.spellings, own)))
+        for option in GLOBAL_OPTIONS
+    )
+    return (*command.options, *others)
+
+
+def _without(spellings: tuple[str, ...], taken: set[str]) -> Iterator[str]:
+    return (spelling for spelling in spellings if spelling not in taken)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 
+from cstore.errors import CstoreError
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
@@ -43,6 +44,14 @@ class Flaw(Value):
     expected: str = ""
 
 
+class Part(Value):
+    """A layer of a chain, as the driver keeps it: its own directories, nearest first; or why they cannot be read."""
+
+    layer: str
+    roots: tuple[str, ...]
+    problem: str = ""
+
+
 class Inspector(Protocol):
     """Looks at what one driver keeps.
 
@@ -66,6 +75,16 @@ class Inspector(Protocol):
 
     def not_read(self, layer: str) -> str:
         """What a layer is, in words, if nobody here can read it; "" if it can be read."""
+
+    def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
+        """A layer and all that lies beneath it, nearest first. `ancestors` gives those of its record, if need be.
+
+        Raises:
+            CstoreError: the layer itself is not there.
+        """
+
+    def has_files_for_marks(self) -> bool:
+        """Whether files may be marks, because a program that mounts wrote layers here."""
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """What is wrong around a layer that has a directory. `ancestors` are those of its record, nearest first."""
@@ -104,6 +123,20 @@ class WholeTrees:
         """See `Inspector.not_read`: a tree is a tree."""
         del layer
         return ""
+
+    def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
+        """See `Inspector.parts`: each is whole, so one that is lost says nothing of the others."""
+        found = [Part(layer, tuple(self.own_roots(layer)))]
+        for ancestor in ancestors():
+            try:
+                found.append(Part(ancestor, tuple(self.own_roots(ancestor))))
+            except CstoreError as error:
+                found.append(Part(ancestor, (), error.message))
+        return found
+
+    def has_files_for_marks(self) -> bool:
+        """See `Inspector.has_files_for_marks`: there are no marks."""
+        return False
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""

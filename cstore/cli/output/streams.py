@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TextIO
 
+_BATCH = 500
 raw = False
 """Whether the user wants control characters on a terminal as they are (--raw)."""
 
@@ -31,6 +32,19 @@ def write_lines(lines: Iterable[str]) -> None:
 
         lines = map(visible_lines, lines)
     _write(b"".join([encoded(line) + b"\n" for line in lines]))
+
+
+def write_paths(lines: Iterable[str], *, end: bytes = b"\n") -> None:
+    """Write lines with paths, which may have control characters of their own, as they come; `end` ends each."""
+    from itertools import islice
+
+    if escapes(sys.stdout):
+        from cstore.cli.output.text import visible
+
+        lines = map(visible, lines)
+    rest = iter(lines)
+    while batch := list(islice(rest, _BATCH)):
+        _write(b"".join([encoded(line) + end for line in batch]))
 
 
 def write_json(data: bytes) -> None:

@@ -7,7 +7,7 @@ import stat
 
 from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
-from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw
+from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import METACOPY, WHITEOUT, form_not_read, joined, read_marks, refuse_not_read
@@ -18,7 +18,7 @@ from cstore.layout import COMPOSEFS_IMAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cstore.drivers.inspection import Inspector
     from cstore.drivers.registry import DriverPlace
@@ -59,6 +59,27 @@ class OverlayInspector:
         if place is None or not place.is_additional:
             return ""
         return form_not_read(place) or f"a layer of an additional layer store, which keeps it in {place.far}"
+
+    def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
+        """See `Inspector.parts`: what the layer's `lower` file says; if that says nothing, what the records say."""
+        place = self._homes.find(layer)
+        found = [_part(place)]
+        try:
+            names = place.lower_names()
+        except CstoreError as error:
+            for ancestor in ancestors():
+                below = self._homes.look_up(ancestor)
+                found.append(Part(ancestor, (), error.message) if below is None else _part(below))
+            return [found[0].with_(problem=error.message), *found[1:]]
+        for name in names:
+            below = self._homes.behind(name) or self._homes.search(name)
+            lost = f"the short link {name} leads to no layer"
+            found.append(Part(self._homes.owner_of(name), (), lost) if below is None else _part(below))
+        return found
+
+    def has_files_for_marks(self) -> bool:
+        """See `Inspector.has_files_for_marks`."""
+        return not all(by_kernel(home) for home in self._homes if os.path.isdir(home))
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
@@ -164,6 +185,13 @@ class OverlayInspector:
 
 if TYPE_CHECKING:
     _: type[Inspector] = OverlayInspector
+
+
+def _part(place: Place) -> Part:
+    problem = form_not_read(place)
+    if not problem and not place.has_contents:
+        problem = f"its directory {place.diff} is missing"
+    return Part(place.layer, () if problem else (place.tree, *place.rotated()), problem)
 
 
 def runs_through(found: Sequence[str], ancestors: Sequence[str]) -> bool:

@@ -1,0 +1,144 @@
+"""Files of an item: as lines, as `ls -l` has them, and as JSON."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any
+
+    from cstore.contents import Contents, File
+    from cstore.store import Item
+
+VERSION = 1
+"""Of the documents: it changes when a key goes, or means something else."""
+
+TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "character-device",
+    stat.S_IFBLK: "block-device",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+_BATCH = 200
+_SECOND = 1_000_000_000
+
+
+def shown_path(path: bytes) -> str:
+    """A path from the item's root."""
+    return "/" + os.fsdecode(path)
+
+
+def relative(path: bytes, top: bytes) -> str:
+    """A path as it is named below `top`; the path itself if it is the top."""
+    return os.fsdecode(path[len(top) + 1 :] if top else path) if path != top else shown_path(path)
+
+
+def time_of(mtime: int) -> str:
+    """A time in nanoseconds as RFC 3339; what no calendar can hold, as `@SECONDS`."""
+    seconds, rest = divmod(mtime, _SECOND)
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"@{seconds}"
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    return f"{text}{fraction}Z"
+
+
+def long_line(file: File, name: str, target: bytes) -> str:
+    """A file as `ls -l` shows it, with numbers for owners and a time with its zone."""
+    numbers = f"{file.device[0]},{file.device[1]}" if any(file.device) else str(file.size)
+    leads = f" -> {os.fsdecode(target)}" if target else ""
+    mode = stat.filemode(file.format | file.mode)
+    moment = time_of(file.mtime - file.mtime % _SECOND)
+    return f"{mode} {file.links:>2} {file.uid:>5} {file.gid:>5} {numbers:>10} {moment} {name}{leads}"
+
+
+def item_document(item: Item) -> dict[str, str]:
+    """Which item an answer is about."""
+    return {"kind": item.kind, "id": item.id}
+
+
+def file_document(contents: Contents, file: File, *, layer: str = "", digest: str = "") -> dict[str, Any]:
+    """All that is known of a file."""
+    document: dict[str, Any] = {"path": shown_path(file.path)}
+    try:
+        file.path.decode()
+    except UnicodeDecodeError:
+        document["path-bytes"] = _base64(file.path)
+    document |= {
+        "type": TYPES.get(file.format, "unknown"),
+        "mode": f"{file.mode:04o}",
+        "uid": file.uid,
+        "gid": file.gid,
+        "size": file.size,
+        "mtime": time_of(file.mtime),
+        "links": file.links,
+    }
+    if file.format == stat.S_IFLNK:
+        document["target"] = os.fsdecode(contents.target(file))
+    if file.format in {stat.S_IFCHR, stat.S_IFBLK}:
+        document["device"] = list(file.device)
+    document["xattrs"] = {os.fsdecode(name): _base64(value) for name, value in contents.attributes(file).items()}
+    known = layer or ("" if contents.chain.whole else contents.chain.layer_of(file.number))
+    return document | ({"layer": known} if known else {}) | ({"digest": digest} if digest else {})
+
+
+def _base64(data: bytes) -> str:
+    from binascii import b2a_base64
+
+    return b2a_base64(data, newline=False).decode()
+
+
+def stat_lines(contents: Contents, file: File, layer: str, digest: str) -> Iterator[str]:
+    """All that is known of a file, a line each."""
+    yield f"path: {shown_path(file.path)}"
+    yield f"type: {TYPES.get(file.format, 'unknown')}"
+    yield f"mode: {file.mode:04o} ({stat.filemode(file.format | file.mode)})"
+    yield f"owner: {file.uid}:{file.gid}"
+    yield f"size: {file.size}"
+    yield f"modified: {time_of(file.mtime)}"
+    yield f"links: {file.links}"
+    if file.format == stat.S_IFLNK:
+        yield f"target: {os.fsdecode(contents.target(file))}"
+    if any(file.device):
+        yield f"device: {file.device[0]},{file.device[1]}"
+    for name, value in contents.attributes(file).items():
+        text = os.fsdecode(value) if value.isascii() and value.decode("ascii").isprintable() else f"0x{value.hex()}"
+        yield f"xattr {os.fsdecode(name)}: {text}"
+    yield f"layer: {layer}"
+    if digest:
+        yield f"digest: {digest}"
+
+
+def write_list(
+    head: Mapping[str, Any], key: str, items: Iterable[object], tail: Callable[[], Mapping[str, Any]]
+) -> None:
+    """Write one JSON document with a list that may be very long, as it comes: the head, the list, then the tail."""
+    from itertools import islice
+
+    from cstore.cli.output.streams import write_json
+    from cstore.gojson import encode
+
+    def text(value: object) -> bytes:
+        return encode(value).rstrip(b"\n")
+
+    rest = iter(items)
+    batch = list(islice(rest, _BATCH))  # before anything is written: often there is an error instead
+    write_json(text({"version": VERSION, **head, key: []})[:-2])
+    between = b""
+    while batch:
+        write_json(between + b",".join(map(text, batch)))
+        between, batch = b",", list(islice(rest, _BATCH))
+    write_json(b"]," + text(dict(tail()))[1:] + b"\n")
+
+
+def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
+    """The end of a document: whether all was read, and what was not."""
+    return lambda: {"complete": not problems, "problems": list(problems)}

@@ -1,0 +1,193 @@
+"""The layers of an item, top first, opened to be read side by side."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from cstore.archive.composefs import BlobTree
+from cstore.archive.override import override_in
+from cstore.archive.union import Lower, Union, opened
+from cstore.drivers.inspection import open_inspector
+from cstore.errors import CstoreError, SystemFailure
+from cstore.fs.closing import Closing
+from cstore.idmap import IDENTITY
+from cstore.store.context import driver_place
+from cstore.store.lookup import layer_by_id, layout_of_layer
+from cstore.store.maps import map_of_owners
+from cstore.store.reading import Reader
+
+if TYPE_CHECKING:
+    from cstore.archive.composefs import Tree
+    from cstore.archive.override import Override
+    from cstore.idmap import IDMap
+    from cstore.records.model import Layer
+    from cstore.store import Store
+
+_DEEPEST = 1000
+"""Layers of a chain that are followed: a chain of records may be a ring."""
+
+
+class Root(NamedTuple):
+    """One of the directories of a chain, and the layer whose it is."""
+
+    layer: str
+    path: str
+
+
+class View(NamedTuple):
+    """What is seen from one of the directories down, which is number `offset` of the chain."""
+
+    union: Union
+    offset: int
+
+
+class Chain(Closing):
+    """The chain of a layer.
+
+    Attributes:
+        whole: whether each directory holds all that is beneath it, too.
+        roots: the directories, top first.
+        problems: which layers cannot be read, and why, as sentences: without them an answer is a part of the truth.
+    """
+
+    def __init__(self, store: Store, layer: Layer) -> None:
+        """Open the directories. Layers that are lost are noted.
+
+        Raises:
+            CstoreError: the layer itself cannot be read.
+        """
+        self._context, self._tables = store.context, Reader(store.context)
+        inspector = open_inspector(store.context.driver, driver_place(store.context))
+        self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
+        self._stack, self.problems = ExitStack(), list[str]()
+        self.roots: list[Root] = []
+        parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
+        if not parts[0].roots and parts[0].problem:
+            raise SystemFailure("read", f"layer {layer.id}", OSError(0, parts[0].problem))
+        for part in parts:
+            if part.problem:
+                self.problems.append(f"layer {part.layer or '(unknown)'} cannot be read: {part.problem}")
+            self.roots += [Root(part.layer, path) for path in part.roots]
+        self._trees: list[Tree | None] = [None] * len(self.roots)
+        self._maps: dict[str, IDMap] = {}
+        self._masked: dict[int, bool] = {}
+        if not self.whole:
+            self._open_all()
+
+    def _ancestors(self, layer: Layer) -> list[str]:
+        found: list[str] = []
+        current: Layer | None = layer
+        while current is not None and current.parent and len(found) < _DEEPEST:
+            if current.parent in found or current.parent == layer.id:
+                self.problems.append(f"layer {current.parent} is its own ancestor")
+                break
+            found.append(current.parent)
+            current = layer_by_id(self._tables, current.parent)
+            if current is None:
+                self.problems.append(f"layer {found[-1]} has no record")
+        return found
+
+    def _open_all(self) -> None:
+        there = []
+        for root in self.roots:
+            if os.path.exists(root.path):
+                there.append(root)
+            else:
+                self.problems.append(f"layer {root.layer} cannot be read: {root.path} is missing")
+        self.roots = there
+        try:
+            trees = self._stack.enter_context(opened([root.path for root in there], os.O_RDONLY))
+        except BaseException:
+            self.close()
+            raise
+        self._trees = list(trees)
+
+    def tree(self, number: int) -> Tree:
+        """One of the directories, open.
+
+        Raises:
+            SystemFailure: it cannot be opened.
+        """
+        found = self._trees[number]
+        if found is None:
+            found = self._trees[number] = self._stack.enter_context(opened([self.roots[number].path], os.O_RDONLY))[0]
+        return found
+
+    def view(self, offset: int = 0) -> View:
+        """What is seen from a directory down; of whole trees, that is all that the layer shows."""
+        if self.whole:
+            return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
+        lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
+        return View(Union(lowers, files=self._files), offset)
+
+    def layer_of(self, number: int) -> str:
+        """The ID of the layer whose directory has that number."""
+        return self.roots[number].layer
+
+    def is_renamed(self, number: int, folder: bytes) -> bool:
+        """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
+        tree = self.tree(number)
+        if not folder or isinstance(tree, BlobTree):
+            return False
+        attributes = tree.attributes(folder)
+        return not attributes.keys().isdisjoint((b"trusted.overlay.redirect", b"user.overlay.redirect"))
+
+    # ── owners ──
+
+    def inside(self, number: int, owner: tuple[int, int]) -> tuple[int, int]:
+        """An owner on disk as a container sees it; as it is on disk, where nothing maps it."""
+        found = self.map_of(number)
+        if not found:
+            return owner
+        try:
+            return found.to_container(*owner)
+        except CstoreError:
+            return owner
+
+    def map_of(self, number: int) -> IDMap:
+        """Which owners inside its containers the owners in a directory are."""
+        layer = self.roots[number].layer
+        found = self._maps.get(layer)
+        if found is None:
+            record = layer_by_id(self._tables, layer)
+            found = IDENTITY if record is None else map_of_owners(self._context, self._tables, record)
+            self._maps[layer] = found
+        return found
+
+    def tar_split(self, layer: str) -> str:
+        """The path of the file that tells of a layer's archive, whether it is there or not.
+
+        Raises:
+            UnsafeID: there can be none.
+        """
+        return layout_of_layer(self._tables, self._context.layout, layer).tar_split(layer)
+
+    def override(self, number: int, path: bytes) -> Override | None:
+        """What something in a directory shall count as, where owners and modes are in attributes."""
+        masked = self._masked.get(number)
+        if masked is None:
+            masked = self._masked[number] = self._override(number, b"") is not None
+        return self._override(number, path) if masked else None
+
+    def _override(self, number: int, path: bytes) -> Override | None:
+        try:
+            return override_in(self.tree(number).attributes(path))
+        except OSError:
+            return None  # a link has none, and what cannot be opened counts as what it is
+
+    def close(self) -> None:
+        """Close all directories."""
+        self._stack.close()
+
+
+def readable_chain(store: Store, layer: Layer, problems: list[str]) -> Chain | None:
+    """The chain of a layer; None, and a sentence among `problems`, if the layer cannot be read."""
+    try:
+        chain = Chain(store, layer)
+    except CstoreError as error:
+        problems.append(error.message)
+        return None
+    problems += [problem for problem in chain.problems if problem not in problems]
+    return chain

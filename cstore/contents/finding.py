@@ -1,0 +1,223 @@
+"""Files that meet conditions, in one item or in all images of a store."""
+
+from __future__ import annotations
+
+import stat
+from fnmatch import translate
+from functools import cache
+from re import compile as compile_pattern
+from typing import TYPE_CHECKING
+
+from cstore.archive.directories import Kind
+from cstore.archive.names import join_name, split_name
+from cstore.archive.union import Found
+from cstore.archive.xattrs import CAPABILITY
+from cstore.contents.chain import Chain
+from cstore.contents.files import Contents
+from cstore.contents.reading import digest
+from cstore.errors import CstoreError
+from cstore.store import Item
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from re import Pattern
+
+    from cstore.contents.files import File
+    from cstore.records.model import Image
+    from cstore.store import Store
+
+FORMATS = {
+    "f": stat.S_IFREG,
+    "d": stat.S_IFDIR,
+    "l": stat.S_IFLNK,
+    "c": stat.S_IFCHR,
+    "b": stat.S_IFBLK,
+    "p": stat.S_IFIFO,
+    "s": stat.S_IFSOCK,
+}
+"""The letters of find(1) for types."""
+
+
+class Criteria(Value, kw_only=True):
+    """What a file has to be; whatever is left out does not matter.
+
+    Attributes:
+        name: a pattern (*, ?, [...]) for its name.
+        path: the same for its path from the root, with the slash in front; a star crosses slashes.
+        formats: its type, one of these S_IF*.
+        smallest, largest: bounds of its size in bytes, inclusive.
+        newer, older: bounds of its time in nanoseconds since 1970, exclusive.
+        uid, gid: its owner, as inside a container.
+        mode: its permissions.
+        any_of_mode: some of these bits are set.
+        all_of_mode: all of these bits are set.
+        capability: whether it has a file capability.
+        digest: of its contents, `sha256:…`.
+    """
+
+    name: bytes | None = None
+    path: bytes | None = None
+    formats: frozenset[int] = frozenset()
+    smallest: int | None = None
+    largest: int | None = None
+    newer: int | None = None
+    older: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    mode: int | None = None
+    any_of_mode: int = 0
+    all_of_mode: int = 0
+    capability: bool = False
+    digest: str = ""
+
+    def fits_path(self, path: bytes) -> bool:
+        """Whether name and path are as wanted."""
+        if self.name is not None and not _pattern(self.name).match(split_name(path)[1]):
+            return False
+        return self.path is None or bool(_pattern(self.path).match(b"/" + path))
+
+    def fits_status(self, file: File) -> bool:
+        """Whether type, size, time, owner and mode are as wanted."""
+        if self.formats and file.format not in self.formats:
+            return False
+        sized = self.smallest is not None or self.largest is not None or self.digest or self.capability
+        if sized and file.format != stat.S_IFREG:
+            return False
+        bounds = (
+            self.smallest is None or file.size >= self.smallest,
+            self.largest is None or file.size <= self.largest,
+            self.newer is None or file.mtime > self.newer,
+            self.older is None or file.mtime < self.older,
+            self.uid in {None, file.uid},
+            self.gid in {None, file.gid},
+            self.mode in {None, file.mode},
+            not self.any_of_mode or bool(file.mode & self.any_of_mode),
+            file.mode & self.all_of_mode == self.all_of_mode,
+        )
+        return all(bounds)
+
+    def fits(self, contents: Contents, file: File) -> bool:
+        """Whether a file is as wanted in every way. What it is like is asked first, what it holds last.
+
+        Raises:
+            CstoreError: it cannot be read.
+        """
+        if not (self.fits_path(file.path) and self.fits_status(file)):
+            return False
+        if self.capability and CAPABILITY not in contents.attributes(file):
+            return False
+        return not self.digest or digest(contents, file) == self.digest
+
+
+@cache
+def _pattern(glob: bytes) -> Pattern[bytes]:
+    return compile_pattern(translate(glob.decode("latin-1")).encode("latin-1"))
+
+
+def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
+    """The files at a plain path and beneath that meet the criteria. What cannot be read is among the problems."""
+    for file in _beneath(contents, top):
+        if _fits(contents, file, criteria):
+            yield file
+
+
+def _beneath(contents: Contents, top: bytes) -> Iterator[File]:
+    first = contents.find(top)
+    if first is not None:
+        yield first
+        if first.format == stat.S_IFDIR:
+            yield from contents.walk(top)
+
+
+def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
+    try:
+        return criteria.fits(contents, file)
+    except CstoreError as error:
+        contents.problems.append(error.message)
+        return False
+
+
+def find_everywhere(
+    store: Store, criteria: Criteria, problems: list[str]
+) -> Iterator[tuple[Image, Contents, File]]:
+    """The files of all images that meet the criteria, with the image and its contents, which are open until the next.
+
+    A layer that several images have is walked once only: what it has that fits is then looked up in each image. The
+    sentences about what could not be read are added to `problems`.
+    """
+    fitting: dict[str, list[bytes]] = {}
+    seen: set[str] = set()
+    for image in store.images.list():
+        if not image.layer or image.id in seen:
+            continue
+        seen.add(image.id)
+        item = Item(Shelf.IMAGES, image.id)
+        try:
+            contents = Contents(Chain(store, store.layer_of(item)), item)
+        except CstoreError as error:
+            problems.append(f"image {image.id}: {error.message}")
+            continue
+        with contents:
+            for file in _in_image(contents, criteria, fitting):
+                yield image, contents, file
+            problems += [problem for problem in contents.problems if problem not in problems]
+
+
+def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[bytes]]) -> Iterator[File]:
+    chain = contents.chain
+    if chain.whole:
+        yield from find(contents, b"", criteria)
+        return
+    paths: set[bytes] = set()
+    for number, root in enumerate(chain.roots):
+        if root.path not in fitting:
+            found = _paths_in(contents, number, criteria)
+            if found is None:  # a directory was renamed: paths in the layer are not those that are seen
+                yield from find(contents, b"", criteria)
+                return
+            fitting[root.path] = found
+        paths.update(fitting[root.path])
+    for path in sorted(paths):
+        file = contents.find(path)
+        if file is not None and _fits(contents, file, criteria):
+            yield file
+
+
+def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
+    """The paths in one directory of a chain that may fit, seen or not; None if it has directories that were renamed."""
+    tree, pending = contents.chain.tree(number), [b""]
+    found = [b""] if criteria.fits_path(b"") else []
+    while pending:
+        folder = pending.pop()
+        try:
+            if contents.chain.is_renamed(number, folder):
+                return None
+            for path, is_directory in _listed(contents, number, folder, criteria):
+                if is_directory is not None:
+                    pending += [path] if is_directory else []
+                else:
+                    found.append(path)
+        except (OSError, CstoreError) as error:
+            contents.problems.append(f"{tree.shown(folder)} cannot be read: {error}")
+    return found
+
+
+def _listed(
+    contents: Contents, number: int, folder: bytes, criteria: Criteria
+) -> Iterator[tuple[bytes, bool | None]]:
+    """What is in a directory: each path that may fit with None, each with whether it is a directory."""
+    tree = contents.chain.tree(number)
+    if criteria.name is not None or criteria.path is not None:  # few names will fit, so there is no need to look at all
+        for name, kind in tree.names(folder):
+            path = join_name(folder, name)
+            if criteria.fits_path(path):
+                yield path, None
+            yield path, kind is Kind.DIRECTORY
+        return
+    for name, status in tree.statuses(folder):
+        path = join_name(folder, name)
+        if criteria.fits_status(contents.file(path, Found(number, folder, name, status))):
+            yield path, None
+        yield path, stat.S_ISDIR(status.st_mode)

@@ -1,0 +1,147 @@
+"""find: files that meet conditions, in an item or in all images, without a mount."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import digest, directory, make_tar, regular, symlink, whiteout
+from tests.conftest import StoreRoots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import CommandLine
+
+pytestmark = pytest.mark.usefixtures("needs_root")
+
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+BASE = make_tar(
+    directory("bin"),
+    regular("bin/su", b"su", mode=0o4755),
+    regular("bin/wall", b"wall", mode=0o2755),
+    regular("bin/ping", b"ping", pax={b"SCHILY.xattr.security.capability": CAPABILITY}),
+    regular("etc/app.conf", b"a" * 3000, uid=7, gid=8, mtime=1_600_000_000),
+    regular("etc/other", b"a" * 1024, mtime=1_700_000_000),
+    symlink("etc/link.conf", "app.conf"),
+)
+TOP = make_tar(whiteout("bin/su"), regular("etc/app.conf", b"new", mtime=1_750_000_000), regular("x.conf", b""))
+
+
+@pytest.fixture(params=["overlay", "vfs"])
+def told(
+    request: pytest.FixtureRequest, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
+) -> CommandLine:
+    """Run a command on a store with two images, one of which has a layer more, and one without layers."""
+    roots = StoreRoots(store_roots.graph, store_roots.run, request.param)
+
+    def run(*words: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  - as bare_cli
+        return bare_cli(*roots.options, *words)
+
+    for name, parent, data in (("base", [], BASE), ("top", ["base"], TOP)):
+        (tmp_path / name).write_bytes(data)
+        run("import-layer", "-i", name, "-f", str(tmp_path / name), *parent).ok()
+        run("create-image", "-i", f"{name}-image", "-n", f"img/{name}:1", name).ok()
+    run("create-image", "-i", "empty").ok()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--name", "*.conf"], ["/etc/app.conf", "/etc/link.conf"]),
+        (["--name", "*.CONF"], []),
+        (["--name", "?u"], ["/bin/su"]),
+        (["--path", "/etc/*f"], ["/etc/app.conf", "/etc/link.conf"]),
+        (["--path", "*p*"], ["/bin/ping", "/etc/app.conf"]),
+        (["--type", "l"], ["/etc/link.conf"]),
+        (["--type", "d"], ["/", "/bin", "/etc"]),
+        (["--type", "dl", "--name", "*n*"], ["/bin", "/etc/link.conf"]),
+        (["--size", "+1k"], ["/etc/app.conf", "/etc/other"]),
+        (["--size", "-1k", "--size", "+3"], ["/bin/ping", "/bin/wall", "/etc/other"]),
+        (["--size", "3000"], ["/etc/app.conf"]),
+        (["--newer", "2021-01-01", "--type", "f"], ["/etc/other"]),
+        (["--older", "2023-01-01T00:00:00Z", "--size", "+1k"], ["/etc/app.conf"]),
+        (["--owner", "7"], ["/etc/app.conf"]),
+        (["--owner", "7:9"], []),
+        (["--mode", "4755"], ["/bin/su"]),
+        (["--mode", "/6000"], ["/bin/su", "/bin/wall"]),
+        (["--mode", "-2000"], ["/bin/wall"]),
+        (["--setuid"], ["/bin/su", "/bin/wall"]),
+        (["--capability"], ["/bin/ping"]),
+        (["--digest", digest(b"wall")], ["/bin/wall"]),
+    ],
+    ids=" ".join,
+)
+def test_conditions_have_to_hold(told: CommandLine, words: list[str], found: list[str]) -> None:
+    """Each of them, of a file itself: links are not followed."""
+    assert told("find", *words, "base").ok().lines == found
+
+
+def test_what_is_found_is_what_the_item_shows(told: CommandLine) -> None:
+    """Below the path that was given, of whatever kind of item."""
+    assert told("find", "--setuid", "img/top:1").ok().lines == ["/bin/wall"]
+    assert told("find", "--size", "3", "top").ok().lines == ["/etc/app.conf"]
+    assert told("find", "--name", "*.conf", "top:/etc").ok().lines == ["/etc/app.conf", "/etc/link.conf"]
+    assert told("find", "-0", "top:/bin/").ok().out == "/bin\0/bin/ping\0/bin/wall\0"
+    assert told("find", "top:/nothing").code == 1
+
+
+def test_all_images_are_looked_into(told: CommandLine) -> None:
+    """Each file is named with its image; what one image hides another may show."""
+    assert told("find", "--all", "--setuid").ok().lines == [
+        "img/base:1:/bin/su",
+        "img/base:1:/bin/wall",
+        "img/top:1:/bin/wall",
+    ]
+    assert told("find", "--all", "--name", "app.conf", "--size", "+1k").ok().lines == ["img/base:1:/etc/app.conf"]
+    assert told("find", "--all", "--name", "x.conf").ok().lines == ["img/top:1:/x.conf"]
+
+
+def test_the_document_says_which_image_has_a_file(told: CommandLine) -> None:
+    """And is complete, or says why not."""
+    found = told("find", "--all", "--name", "x.conf", "--json").ok().json
+    file = found["files"][0]
+
+    assert (found["version"], found["complete"], found["problems"]) == (1, True, [])
+    assert file["item"] == {"kind": "image", "id": "top-image", "names": ["img/top:1"]}
+    assert (file["path"], file["size"], file["type"]) == ("/x.conf", 0, "file")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--size", "x", "base"],
+        ["--size", "+-1", "base"],
+        ["--type", "q", "base"],
+        ["--newer", "soon", "base"],
+        ["--mode", "9", "base"],
+        ["--owner", "root", "base"],
+        ["--digest", "sha256:1", "base"],
+        ["--name", "x"],
+        ["--all", "base"],
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_is_refused(told: CommandLine, words: list[str]) -> None:
+    """In a sentence."""
+    done = told("find", *words)
+
+    assert done.code == 1
+    assert done.err.startswith("cstore: ")
+    assert "internal" not in done.err
+    assert told("find", "--json", *words).out == ""
+
+
+def test_a_damaged_image_hides_no_other(told: CommandLine, store_roots: StoreRoots) -> None:
+    """What can be found is; what cannot is named, and the exit status tells."""
+    home = os.path.join(store_roots.graph, "overlay/top")
+    home = home if os.path.isdir(home) else os.path.join(store_roots.graph, "vfs/dir/top")
+    os.rename(home, f"{store_roots.graph}/elsewhere")
+    done = told("find", "--all", "--name", "su")
+
+    assert (done.code, done.lines) == (1, ["img/base:1:/bin/su"])
+    assert "top-image" in done.err
+    assert told("find", "--all", "--name", "su", "--json").json["complete"] is False
