@@ -215,6 +215,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Answers and deletion",
+        (
+            Entry("df", "usage:df", "Show what takes up the space of the store."),
+        ),
+    ),
+    (
         "Check and repair",
         (
             Entry("check", "check:check", "Look for damage in the store."),

@@ -1,0 +1,42 @@
+"""Answers about a store: where its bytes are, who holds an item, whose a path is, and what goes when an item goes.
+
+Owns: what counts as a byte's owner, what holds an item, and what a removal takes along.
+Must not know: how an answer is shown.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
+    from cstore.insight.removing import Going, Plan, Refusal, freed_by, plan_removal, remove
+
+__all__ = [
+    "FileSystem",
+    "Going",
+    "Line",
+    "Plan",
+    "Refusal",
+    "Sum",
+    "Summary",
+    "Usage",
+    "freed_by",
+    "plan_removal",
+    "remove",
+    "summary",
+    "usage",
+]
+
+_HOMES = {
+    **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
+    **dict.fromkeys(("Going", "Plan", "Refusal", "freed_by", "plan_removal", "remove"), "removing"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.insight' has no attribute {name!r}")
+    return getattr(import_module(f"cstore.insight.{_HOMES[name]}"), name)
