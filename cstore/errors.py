@@ -3,7 +3,7 @@
 CstoreError
 ├── UnknownItem            nothing answers to that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
-│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, ImageWithoutLayers
+│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, ImageWithoutLayers
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
@@ -40,7 +40,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, ClassVar, Self
 
 
@@ -179,6 +179,27 @@ class AmbiguousImageID(ImageUnknown):
         self.images = tuple(images)
         self.message = f"{term!r} is the beginning of {len(images)} image IDs, such as {images[0]} and {images[1]}"
         self.hint, self.peer = "give more digits", "ambiguous digest string"
+
+
+class AmbiguousItem(UnknownItem):
+    """Several items answer to an ID or name. `candidates` are their kinds, IDs and names."""
+
+    def __init__(self, item: str, candidates: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(item)
+        self.candidates = [dict(one) for one in candidates]
+        shown = ", ".join(_named(one) for one in self.candidates[:_MOST_NAMED])
+        more = ", …" if len(candidates) > _MOST_NAMED else ""
+        self.message = f"{item!r} could be any of {len(candidates)} items: {shown}{more}"
+        kinds = {one["kind"] for one in self.candidates}
+        self.hint = "write the whole ID" if len(kinds) == 1 else "say which with --kind KIND, or write the whole ID"
+
+
+_MOST_NAMED = 5
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    names = f" ({item['names'][0]})" if item["names"] else ""
+    return f"{item['kind']} {item['id']}{names}"
 
 
 class ParentImageUnknown(ImageUnknown):

@@ -8,9 +8,32 @@ if TYPE_CHECKING:
 
     from cstore import Store
     from cstore.errors import UnknownItem
+    from cstore.store import Item
 
 _SHORT = 12
 _SHOWN = 3
+
+
+def meant(store: Store, error: UnknownItem) -> str:
+    """Say what the word is a name of, if not what was asked for, or not in the way that this command reads; or ""."""
+    from cstore.errors import UnknownItem
+
+    try:
+        item = store.resolve(error.item)
+    except UnknownItem:
+        return ""
+    if item.kind not in error.noun:
+        return _of_kind(store, item)
+    return f"did you mean {(*store.names(item.id), item.id)[0]}?"
+
+
+def _of_kind(store: Store, item: Item) -> str:
+    if item.kind == "image":
+        top = store.images.get(item.id).layer
+        return f"it is an image; its top layer is {top}" if top else "it is an image"
+    if item.kind == "container":
+        return f"it is a container; its layer is {store.containers.get(item.id).layer}"
+    return "it is a layer"
 
 
 def guess(store: Store, error: UnknownItem) -> str:
@@ -19,22 +42,10 @@ def guess(store: Store, error: UnknownItem) -> str:
     begun = sorted({identifier for identifier, _ in heads if error.item and identifier.startswith(error.item)})
     if len(begun) > 1:
         return f"{len(begun)} IDs begin so: {_listed(begun)}; give more digits"
-    other = _of_another_kind(store, error)
-    if other:
-        return other
     from difflib import get_close_matches
 
     near = get_close_matches(error.item, {name: None for _, names in heads for name in names}, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(near)}?" if near else ""
-
-
-def _of_another_kind(store: Store, error: UnknownItem) -> str:
-    """Say what the word names, if it is something else than was asked for."""
-    if "image" not in error.noun and (image := store.images.find(error.item)) is not None:
-        return f"it is an image; its top layer is {image.layer}" if image.layer else "it is an image"
-    if "container" not in error.noun and (container := store.containers.find(error.item)) is not None:
-        return f"it is a container; its layer is {container.layer}"
-    return "it is a layer" if "layer" not in error.noun and store.layers.find(error.item) is not None else ""
 
 
 def _heads(store: Store, noun: str) -> Iterator[tuple[str, Sequence[str]]]:

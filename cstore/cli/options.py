@@ -48,6 +48,9 @@ layer_options = _bundle(
 )
 
 
+kind_option = text("--kind", metavar="KIND", help="What ITEM is, if it could be several: layer, image, container.")
+
+
 def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
     """Turn the values of `layer_options` or `tree_options` into a request.
 

@@ -170,17 +170,17 @@ class Session:
         complain(error, word=word, hint=self._guess(error), as_json=self.json)
 
     def _guess(self, error: CstoreError) -> str:
-        """For somebody at a terminal, find out what may have been meant; scripts are spared the search."""
-        from cstore.errors import CstoreError, DataItemUnknown, UnknownItem
+        """Find out what may have been meant. A search for what looks alike is for somebody at a terminal."""
+        from cstore.errors import AmbiguousItem, CstoreError, DataItemUnknown, UnknownItem
 
-        if self._store is None or not isinstance(error, UnknownItem) or isinstance(error, DataItemUnknown):
+        if self._store is None or not isinstance(error, UnknownItem):
             return ""
-        if not sys.stderr.isatty():
+        if isinstance(error, DataItemUnknown | AmbiguousItem):
             return ""
-        from cstore.cli.guess import guess
+        from cstore.cli.guess import guess, meant
 
         try:
-            return guess(self._store, error)
+            return meant(self._store, error) or (guess(self._store, error) if sys.stderr.isatty() else "")
         except CstoreError:
             return ""  # what stands in the way of guessing has been, or will be, told for itself
 

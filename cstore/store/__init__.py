@@ -17,11 +17,24 @@ if TYPE_CHECKING:
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import Item
+    from cstore.store.naming import ItemPath
 
-__all__ = ["Item", "Leftover", "NewContainer", "NewImage", "NewLayer", "Sharing", "Spot", "Store", "open_store"]
+__all__ = [
+    "Item",
+    "ItemPath",
+    "Leftover",
+    "NewContainer",
+    "NewImage",
+    "NewLayer",
+    "Sharing",
+    "Spot",
+    "Store",
+    "open_store",
+]
 
 _HOMES = {
     "Item": "lookup",
+    "ItemPath": "naming",
     "Leftover": "garbage",
     "NewContainer": "container_creation",
     "NewImage": "image_creation",

@@ -222,6 +222,11 @@ def find_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST)
     return _item(_first(tables, word, order, _READABLE))
 
 
+def known_exactly(tables: Tables, word: str, shelf: Shelf) -> Any:
+    """The record of one kind that a word is the whole ID or the name of, or of a container the layer; or None."""
+    return _READABLE[shelf](tables, word, Table.exact)
+
+
 def find_record(tables: Tables, word: str) -> Record | None:
     """Find the record of a layer, image or container to read."""
     found = _first(tables, word, LAYER_FIRST, _READABLE)

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from cstore.drivers.contract import Driver
     from cstore.errors import RecordsDamaged
     from cstore.fs.patience import Patience
+    from cstore.records.model import Layer
     from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.intents import Intent
+    from cstore.store.naming import ItemPath
     from cstore.store.places import Shelf
 
 
@@ -183,6 +185,24 @@ class Store:
         One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
         """
         return find_item(self._reader, word, order)
+
+    def resolve(self, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
+        """The one item that a text names, also by a digest or an image's short name; see `naming.resolve`."""
+        from cstore.store import naming
+
+        return naming.resolve(self._reader, text, kind, by_layer=by_layer)
+
+    def resolve_path(self, text: str, kind: str = "", *, by_layer: bool = False) -> ItemPath:
+        """The item and the path in it that `ITEM:PATH` names; see `naming.resolve_path`."""
+        from cstore.store import naming
+
+        return naming.resolve_path(self._reader, text, kind, by_layer=by_layer)
+
+    def layer_of(self, item: Item) -> Layer:
+        """An image's top layer, a container's own layer, or the layer itself; see `naming.layer_of`."""
+        from cstore.store import naming
+
+        return naming.layer_of(self._reader, item)
 
     def delete(self, word: str) -> None:
         """Delete an item without any check; see `removal.delete_item`."""

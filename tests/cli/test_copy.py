@@ -322,3 +322,18 @@ def test_a_tree_replaces_nothing_but_files(cli: CommandLine, filled: str, tmp_pa
     assert (told.code, f"is a {kind}" in told.err) == (1, True), told.err
     assert os.lstat(into / "f").st_ino == before.st_ino
     assert sorted(os.listdir(into)) == ["f"]
+
+
+def test_an_item_of_any_kind_may_be_named(cli: CommandLine, layer: Callable[[str], str], source: Path) -> None:
+    """An image means its top layer, a container its own; names have colons. A layer goes before both, as ever."""
+    cli("create-image", "-i", "i1", "-n", "localhost/app:1.0", "l1").ok()
+    container = cli("create-container", "-n", "box", "-j", "localhost/app:1.0").json["layer"]
+    cli("copy", str(source / "f"), "box:/in/it").ok()
+    cli("copy", str(source / "f"), "l1:/there").ok()
+    cli("copy", "app:1.0:/there", str(source / "again")).ok()
+    told = cli("copy", str(source / "f"), "nothing:/there")
+
+    with open(layer(f"{container}:/in/it"), "rb") as file:
+        assert file.read() == b"contents"
+    assert (source / "again").read_bytes() == b"contents"
+    assert (told.code, "no layer is known as 'nothing'" in told.err) == (1, True)

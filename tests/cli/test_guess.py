@@ -71,3 +71,13 @@ def test_the_name_of_another_kind_of_item_is_told(cli: CommandLine, typed: Calla
     assert f"it is a container; its layer is {container['layer']}" in typed("changes", "box")
     assert "it is an image; its top layer is l1" in typed("diffsize", "img")
     assert "it is a layer" in typed("image", "l1")
+
+
+def test_what_a_word_names_otherwise_is_told_to_scripts_as_well(cli: CommandLine) -> None:
+    """A short name or a digest is none for the Go tool's commands; the error gives the name to write, and the kind."""
+    cli("create-layer", "-i", "l1").ok()
+    cli("create-image", "-i", "i1", "-n", "docker.io/library/app:latest", "l1").ok()
+
+    assert "did you mean docker.io/library/app:latest?" in cli("image", "app").err
+    assert "it is an image; its top layer is l1" in cli("layer", "app").err
+    assert cli("create-container", "--json", "app").error["hint"] == "did you mean docker.io/library/app:latest?"

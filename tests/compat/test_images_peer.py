@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cstore.config import Overrides, load_config
+from cstore.store import open_store
 from tests.conftest import StoreRoots, find_peer
 from tests.mounts import detach_all
 from tests.unit.transfer.archives import BASE, CHANGE, TOP, as_tar, config_of, docker_archive, sha
@@ -94,6 +96,21 @@ def test_what_skopeo_copied_is_described_alike(ours: Runner, theirs: Runner) -> 
             assert ours(verb, APP, item).ok().output == theirs(verb, APP, item).ok().output
     assert ours("get-image-data-digest", APP, "manifest").ok().lines == [digest]
     assert ours("images-by-digest", digest).ok().stdout == theirs("images-by-digest", digest).ok().stdout != ""
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_short_name_means_what_it_means_to_podman(ours: Runner, call: Call, roots: StoreRoots) -> None:
+    """The host's own name first, then Docker's, then any that ends so; the digest of a manifest under its name."""
+    digest = sha(ours("get-image-data", APP, "manifest").ok().output)
+    ours("add-names", "-n", "localhost/one:latest", "-n", "docker.io/library/two:latest", APP).ok()
+    ours("add-names", "-n", "docker.io/library/one:latest", "-n", "quay.io/team/three:3", OTHER).ok()
+    overrides = Overrides(graph_root=roots.graph, run_root=roots.run, driver=roots.driver)
+    store = open_store(load_config(overrides, environ={"HOME": roots.run}))
+
+    for name in ("one", "two", "library/one", "docker.io/one", "localhost/one", "three:3", "team/three:3", "app:1"):
+        assert store.resolve(name).id == call("podman", "image", "inspect", "--format", "{{.Id}}", name), name
+    name = f"example.org/app@{digest}"
+    assert store.resolve(name).id == call("podman", "image", "inspect", "--format", "{{.Id}}", name)
 
 
 @pytest.mark.usefixtures("copied")

@@ -43,6 +43,8 @@ def _made(kind: type[CstoreError]) -> CstoreError:
             arguments.append(OSError(2, "No such file or directory"))
         elif wanted == "CstoreError":
             arguments.append(LayerUnknown("base"))
+        elif "Mapping" in wanted:
+            arguments.append([{"kind": "layer", "id": "one", "names": []}])
         elif "Sequence" in wanted or "Iterable" in wanted:
             arguments.append(["one", "two"])
         else:

@@ -7,7 +7,7 @@ from cstore.cli.session import Intent, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.store import Spot
+    from cstore.store import Spot, Store
 
 
 @command("copy", example="cstore copy --chown 0:0 ./site app:/srv/www\ncstore copy base:/etc/passwd app:/etc/passwd")
@@ -28,16 +28,26 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, qu
     owner = _owner(chown)
     store = session.open(Intent.WRITE)
     with progress_bar("copying", None, quiet=quiet) as progress:
-        store.copy([_spot(source) for source in sources], _spot(target), owner, progress)
+        store.copy([_spot(store, source) for source in sources], _spot(store, target), owner, progress)
 
 
-def _spot(text: str) -> Spot:
+def _spot(store: Store, text: str) -> Spot:
+    """Read a word as the Go tool does; if that names no layer, as cstore's own commands do."""
+    from cstore.errors import AmbiguousItem, UnknownItem
     from cstore.store import Spot
 
-    layer, colon, path = text.partition(":")
-    if text.startswith(("/", "./", "../")):  # no tool gives a layer such a name
+    word, colon, path = text.partition(":")
+    if text.startswith(("/", "./", "../")) or not colon:  # no tool gives a layer such a name
         return Spot(path=text)
-    return Spot(path=path, layer=layer) if colon else Spot(path=text)
+    if store.layers.find(word) is not None:
+        return Spot(path=path, layer=word)
+    try:
+        found = store.resolve_path(text, by_layer=True)
+    except AmbiguousItem:
+        raise
+    except UnknownItem:
+        return Spot(path=path, layer=word)
+    return Spot(path=found.path, layer=store.layer_of(found.item).id)
 
 
 def _owner(text: str) -> tuple[int, int] | None:

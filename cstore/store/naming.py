@@ -1,0 +1,273 @@
+"""How cstore's own commands name things: an image, a container or a layer, and a path in it.
+
+A text is tried in these ways, one after the other; the first that finds anything decides, whatever the kind:
+
+    whole ID, or name       base, docker.io/library/app:1.0, 2c037b…
+    digest                  sha256:… of an image, of a manifest, of a layer's archive (DiffID); NAME@DIGEST
+    short name of an image  app:1.0 for localhost/app:1.0, docker.io/library/app:1.0 or HOST/PATH/app:1.0; tag latest
+    beginning of an ID      2c0, sha256:2c0
+
+Several items found in one way are an error that lists them; a kind settles most. The Go tool's commands do not name
+things so, but as `lookup` says.
+"""
+
+from __future__ import annotations
+
+from cstore.errors import (
+    AmbiguousItem,
+    ContainerUnknown,
+    ImageUnknown,
+    ImageWithoutLayers,
+    InvalidName,
+    InvalidOption,
+    LayerMissing,
+    LayerUnknown,
+    NotAnItem,
+    UnknownItem,
+)
+from cstore.records.images import valid_digests
+from cstore.records.layers import incomplete
+from cstore.store.lookup import MOUNT_FIRST, Item, known_exactly, layer_by_id, table_of
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cstore.records.model import Image, Layer
+    from cstore.store.lookup import Tables
+
+_DIGESTS = ("sha256:", "sha384:", "sha512:")
+_HEX = frozenset("0123456789abcdef")
+_UNKNOWN: dict[Shelf | None, type[UnknownItem]] = {
+    None: NotAnItem,
+    Shelf.LAYERS: LayerUnknown,
+    Shelf.IMAGES: ImageUnknown,
+    Shelf.CONTAINERS: ContainerUnknown,
+}
+
+
+class ItemPath(Value):
+    """A path in an item, as it was written; "" for none."""
+
+    item: Item
+    path: str
+
+
+def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
+    """Find the one item that a text names.
+
+    Args:
+        tables: the records.
+        text: what somebody wrote.
+        kind: "layer", "image" or "container" if only such a one is meant.
+        by_layer: the item's layer is what counts. Items that have the same one are one: an image, if one is among them.
+
+    Raises:
+        UnknownItem: nothing answers to the text (LayerUnknown and so on, if there is a kind).
+        AmbiguousItem: several items do.
+        InvalidOption: there is no such kind.
+    """
+    shelf = _shelf(kind)
+    found = candidates(tables, text, shelf)
+    if by_layer and len(found) > 1 and len({_layer_id(tables, item) for item in found}) == 1:
+        found = sorted(found, key=lambda item: (Shelf.IMAGES, Shelf.CONTAINERS, Shelf.LAYERS).index(item.shelf))[:1]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise AmbiguousItem(text, [_described(tables, item) for item in found])
+    raise _UNKNOWN[shelf](text)
+
+
+def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False) -> ItemPath:
+    """Find the item and the path that `ITEM:PATH` names; ITEM alone has the path "".
+
+    Names have colons, too: the longest beginning that names exactly one item is the item.
+
+    Raises:
+        UnknownItem, AmbiguousItem, InvalidOption: as `resolve`.
+    """
+    failure: UnknownItem | None = None
+    for name, path in _splits(text):
+        try:
+            return ItemPath(resolve(tables, name, kind, by_layer=by_layer), path)
+        except AmbiguousItem as error:
+            failure = failure if isinstance(failure, AmbiguousItem) else error
+        except UnknownItem as error:
+            failure = failure if isinstance(failure, AmbiguousItem) else error  # the last has the shortest name
+    raise failure or NotAnItem(text)
+
+
+def _splits(text: str) -> Iterator[tuple[str, str]]:
+    """Every way to read a text as an item and a path, the longest item first. No item's name begins with its path."""
+    yield text, ""
+    end = text.rfind(":")
+    while end > 0:
+        yield text[:end], text[end + 1 :]
+        end = text.rfind(":", 0, end)
+
+
+def layer_of(tables: Tables, item: Item) -> Layer:
+    """The layer that an item means where one is asked for: an image's top layer, a container's own.
+
+    Raises:
+        ImageWithoutLayers: an image has none.
+        LayerMissing: the records name a layer that is not there.
+    """
+    identifier = _layer_id(tables, item)
+    if not identifier:
+        raise ImageWithoutLayers(item.id)
+    layer = layer_by_id(tables, identifier)
+    if layer is None:
+        raise LayerMissing(identifier)
+    return layer
+
+
+def _layer_id(tables: Tables, item: Item) -> str:
+    if item.shelf is Shelf.LAYERS:
+        return item.id
+    record = known_exactly(tables, item.id, item.shelf)
+    return "" if record is None else str(record.layer)
+
+
+def _shelf(kind: str) -> Shelf | None:
+    try:
+        return Shelf(kind) if kind else None
+    except ValueError:
+        raise InvalidOption(f"{kind!r} is no kind of item", hint="write layer, image or container") from None
+
+
+def _described(tables: Tables, item: Item) -> dict[str, object]:
+    record = known_exactly(tables, item.id, item.shelf)
+    return {"kind": item.kind, "id": item.id, "names": list(record.names) if record is not None else []}
+
+
+# ── the ways ──
+
+
+def candidates(tables: Tables, text: str, shelf: Shelf | None = None) -> list[Item]:
+    """All items, of one kind or of any, that the first fitting way of naming finds."""
+    if not text:
+        return []
+    shelves = MOUNT_FIRST if shelf is None else (shelf,)
+    for way in (_whole, _containers_layer, _by_digest, _short, _begun):
+        found = list(dict.fromkeys(way(tables, text, shelves)))
+        if found:
+            return found
+    return []
+
+
+def _whole(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+    for shelf in shelves:
+        if shelf is Shelf.CONTAINERS:  # by its layer's ID, which counts for less, `known_exactly` finds it, too
+            record = tables.containers.get(text) or tables.containers.named(text)
+        else:
+            record = known_exactly(tables, text, shelf)
+        if record is not None:
+            yield Item(shelf, record.id)
+
+
+def _containers_layer(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+    if Shelf.CONTAINERS in shelves:
+        yield from (Item(Shelf.CONTAINERS, one.id) for one in tables.containers.mentioning(text) if one.layer == text)
+
+
+def _by_digest(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+    name, at, digest = text.rpartition("@")
+    if not digest.startswith(_DIGESTS):
+        return
+    if Shelf.IMAGES in shelves:
+        repositories = {_repository(full) for full in _completed(name)} if at else set()
+        for image in _images(tables, digest.partition(":")[2]):
+            if _has_digest(image, digest) and (not at or repositories & set(map(_repository, image.names))):
+                yield Item(Shelf.IMAGES, image.id)
+    if Shelf.LAYERS in shelves and not at:
+        for layer in _layers(tables, digest):
+            if digest in {layer.diff_digest, layer.compressed_digest, layer.toc_digest}:
+                yield Item(Shelf.LAYERS, layer.id)
+
+
+def _has_digest(image: Image, digest: str) -> bool:
+    return digest == f"sha256:{image.id}" or digest in valid_digests(image)
+
+
+def _short(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+    """As Podman: this host's own image first, then Docker's, then any whose name ends so."""
+    if Shelf.IMAGES not in shelves:
+        return
+    full = _completed(text)
+    for name in (_tagged(text), *full) if full else ():
+        image = known_exactly(tables, name, Shelf.IMAGES)
+        if image is not None:
+            yield Item(Shelf.IMAGES, image.id)
+            return
+    if len(full) > 1:  # it names no host
+        ending = f"/{_tagged(text)}"
+        for identifier, names in _heads(tables, Shelf.IMAGES):
+            if any(name.endswith(ending) for name in names):
+                yield Item(Shelf.IMAGES, identifier)
+
+
+def _completed(text: str) -> list[str]:
+    """The names that a short name may be short for, in Podman's order; one, if it has a host."""
+    from cstore.oci.names import DOCKER, LOCAL, parse_name
+
+    try:
+        return list(dict.fromkeys(str(parse_name(text, home=home)) for home in (LOCAL, DOCKER)))
+    except InvalidName:
+        return []
+
+
+def _tagged(text: str) -> str:
+    return text if ":" in text.rpartition("/")[2] or "@" in text else f"{text}:latest"
+
+
+def _repository(name: str) -> str:
+    head, colon, tag = name.partition("@")[0].rpartition(":")
+    return head if colon and "/" not in tag else name.partition("@")[0]
+
+
+def _begun(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+    if text.startswith(_DIGESTS):
+        digits = text.partition(":")[2]
+        if Shelf.IMAGES in shelves and digits and _HEX.issuperset(digits):
+            for image in _images(tables, digits):
+                if any(digest.startswith(text) for digest in (f"sha256:{image.id}", *valid_digests(image))):
+                    yield Item(Shelf.IMAGES, image.id)
+        if Shelf.LAYERS in shelves and digits:
+            for layer in _layers(tables, text):
+                if layer.diff_digest.startswith(text) or layer.compressed_digest.startswith(text):
+                    yield Item(Shelf.LAYERS, layer.id)
+        return
+    for shelf in shelves:
+        for identifier, _ in _heads(tables, shelf):
+            if identifier.startswith(text) and " " not in identifier:
+                yield Item(shelf, identifier)
+
+
+# ── records of the store itself, and of additional ones ──
+
+
+def _heads(tables: Tables, shelf: Shelf) -> Iterator[tuple[str, Sequence[str]]]:
+    """IDs and names, without layers that are being made or removed."""
+    unfinished = {layer.id for layer in incomplete(tables.layers)} if shelf is Shelf.LAYERS else ()
+    yield from (head for head in table_of(tables, shelf).heads() if head[0] not in unfinished)
+    if shelf is not Shelf.CONTAINERS:
+        for extra in tables.additional:
+            own = table_of(tables, shelf)
+            heads = extra.layers.heads() if shelf is Shelf.LAYERS else extra.images.heads()
+            yield from (head for head in heads if head[0] not in own)
+
+
+def _images(tables: Tables, part: str) -> Iterable[Image]:
+    """Images in whose records `part` may stand."""
+    yield from tables.images.mentioning(part)
+    for extra in tables.additional:
+        yield from (image for image in extra.images.mentioning(part) if image.id not in tables.images)
+
+
+def _layers(tables: Tables, part: str) -> Iterable[Layer]:
+    yield from (layer for layer in tables.layers.mentioning(part) if not layer.incomplete)
+    for extra in tables.additional:
+        yield from (layer for layer in extra.layers.mentioning(part) if layer.id not in tables.layers)
