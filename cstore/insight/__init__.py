@@ -9,7 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
-    from cstore.insight.removing import Going, Plan, Refusal, freed_by, plan_removal, remove
+    from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
 __all__ = [
     "FileSystem",
@@ -17,6 +17,7 @@ __all__ = [
     "Line",
     "Plan",
     "Refusal",
+    "Removed",
     "Sum",
     "Summary",
     "Usage",
@@ -29,7 +30,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
-    **dict.fromkeys(("Going", "Plan", "Refusal", "freed_by", "plan_removal", "remove"), "removing"),
+    **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }
 
 

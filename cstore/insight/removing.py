@@ -75,6 +75,14 @@ class Plan(Value):
     unread: tuple[tuple[str, str], ...] = ()
 
 
+class Removed(Value):
+    """What went, what did not and why, and how many bytes are free now."""
+
+    going: tuple[Going, ...]
+    failed: tuple[tuple[Going, CstoreError], ...]
+    freed: int
+
+
 def plan_removal(context: Context, items: Iterable[Item], *, force: bool = False) -> Plan:
     """Say what would go with some items. Reads only.
 
@@ -118,33 +126,31 @@ def freed_by(context: Context, items: Iterable[Item]) -> int:
     return plan.freed
 
 
-def remove(context: Context, plan: Plan) -> list[tuple[Going, CstoreError]]:
-    """Make go what a plan says: all that was asked for, in its order. Returns what did not go, and why.
+def remove(context: Context, plan: Plan) -> Removed:
+    """Make go what a plan says, in its order. What something began to use meanwhile stays.
 
-    What something began to use after the plan was made is not deleted.
+    If not all goes, what is freed is the sum of what the items had, whether they shared it or not.
     """
-    from cstore.errors import CstoreError, LayerUnknown
+    from cstore.errors import CstoreError
     from cstore.store.container_removal import delete_container
     from cstore.store.image_removal import delete_image
     from cstore.store.removal import delete_layer
 
     deleters: dict[str, Callable[[Context, str], object]] = {"container": delete_container}
     deleters |= {"image": delete_image, "layer": delete_layer}
-    images = {each.id for each in plan.going if each.kind == "image"}
+    done: list[Going] = []
     failed: list[tuple[Going, CstoreError]] = []
     for each in plan.going:
-        if each.kind == "layer" and each.goes_with:
-            continue  # with its image or container
-        if each.kind == "image" and any(one.goes_with == each.id and one.kind == "container" for one, _ in failed):
-            continue
+        if any(each.goes_with == other.id or other.goes_with == each.id for other, _ in failed):
+            continue  # what goes with it did not go
         try:
-            deleters[each.kind](context, each.id)
-        except LayerUnknown as error:
-            if each.kind != "layer" or not images:
-                failed.append((each, error))
+            if each.kind != "layer" or not each.goes_with:
+                deleters[each.kind](context, each.id)
         except CstoreError as error:
             failed.append((each, error))
-    return failed
+        else:
+            done.append(each)
+    return Removed(tuple(done), tuple(failed), sum(each.disk for each in done) if failed else plan.freed)
 
 
 class _Removal:

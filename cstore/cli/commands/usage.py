@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, words
+from cstore.cli.options import kind_option
 from cstore.cli.session import Intent, Session
 from cstore.errors import InvalidOption
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 @words("items", "ITEM", required=False)
 @switch("-v", "--verbose", help="Read the disk: a line for each item and for everything else.")
 @switch("--freed-by", help="Print how many bytes deleting all ITEMs together frees.")
+@kind_option
 @json_option
-def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool) -> None:
+def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool, kind: str) -> None:
     """Show what takes up the space of the store.
 
     Without options, sizes are those that the records give, so the answer is quick. Lines have the kind, how many
@@ -41,7 +43,7 @@ def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool) 
     if items and not freed_by:
         raise InvalidOption("ITEM makes sense with --freed-by only", hint="cstore df --freed-by ITEM…")
     if freed_by:
-        _freed_by(session, items)
+        _freed_by(session, items, kind)
     elif verbose:
         _everything(session)
     else:
@@ -88,14 +90,14 @@ def _tell(session: Session, found: Usage) -> None:
         session.complain(flaw)
 
 
-def _freed_by(session: Session, items: tuple[str, ...]) -> None:
+def _freed_by(session: Session, items: tuple[str, ...], kind: str) -> None:
     from cstore.cli.output import removals as output
     from cstore.insight import plan_removal
 
     if not items:
         raise InvalidOption("--freed-by needs an ITEM", hint="cstore df --freed-by ITEM…")
     store = session.open(Intent.CONTENT)
-    plan = plan_removal(store.context, [store.resolve(item) for item in items])
+    plan = plan_removal(store.context, [store.resolve(item, kind) for item in items])
     for refusal in plan.refused:
         session.complain(refusal.error)
     if session.json:

@@ -6,26 +6,25 @@ from cstore.cli.output.text import human_size, short_id, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from cstore.insight import Going, Plan
 
 
-def lines(plan: Plan, failed: Collection[tuple[str, str]] = ()) -> Iterator[str]:
+def lines(plan: Plan) -> Iterator[str]:
     """Kind, ID, bytes on disk and names of each item; then the bytes that are free."""
     for each in plan.going:
-        if (each.kind, each.id) not in failed:
-            yield f"{each.kind}\t{visible(each.id)}\t{each.disk}\t{','.join(map(visible, each.names))}"
+        yield f"{each.kind}\t{visible(each.id)}\t{each.disk}\t{','.join(map(visible, each.names))}"
     yield f"total\t-\t{plan.freed}\t"
 
 
-def document(plan: Plan, *, dry_run: bool, failed: Collection[tuple[str, str]] = ()) -> dict[str, Any]:
+def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
     """The same, with what is in the way."""
     return {
         "version": 1,
         "dry_run": dry_run,
-        "items": [_item(each) for each in plan.going if (each.kind, each.id) not in failed],
+        "items": [_item(each) for each in plan.going],
         "freed": plan.freed,
         "refused": [
             {"kind": each.kind, "id": each.id, "names": list(each.names), "reason": each.error.message,
@@ -40,19 +39,18 @@ def _item(each: Going) -> dict[str, Any]:
     return {**document, "goes_with": each.goes_with} if each.goes_with else document
 
 
-def show(plan: Plan, *, dry_run: bool, failed: Collection[tuple[str, str]] = (), stderr: bool = False) -> None:
+def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:
     """Show a table, and what it comes to."""
     from cstore.cli.output import styled
     from cstore.cli.output.terminal import console
 
     out = console(stderr=stderr)
-    going = [each for each in plan.going if (each.kind, each.id) not in failed]
-    if not going:
+    if not plan.going:
         out.print("nothing to delete", style="dim")
         return
     names = {each.id: each.names[0] if each.names else short_id(each.id) for each in plan.going}
     table = styled.titled_table("Kind", "ID", "Names", "On disk", "", right={"On disk"})
-    for each in going:
+    for each in plan.going:
         note = f"with {names.get(each.goes_with, short_id(each.goes_with))}" if each.goes_with else ""
         shown = "\n".join(map(visible, each.names))
         table.add_row(each.kind, visible(short_id(each.id)), shown, human_size(each.disk), visible(note))
