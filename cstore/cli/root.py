@@ -218,6 +218,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Answers and deletion",
         (
             Entry("df", "usage:df", "Show what takes up the space of the store."),
+            Entry("why", "holders:why", "Show what holds an item, and how to let go."),
             Entry("rm", "removals:rm", "Delete items that nothing else needs."),
         ),
     ),

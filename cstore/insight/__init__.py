@@ -9,11 +9,14 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
+    from cstore.insight.holding import Holder, Holding, holders
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
 __all__ = [
     "FileSystem",
     "Going",
+    "Holder",
+    "Holding",
     "Line",
     "Plan",
     "Refusal",
@@ -22,6 +25,7 @@ __all__ = [
     "Summary",
     "Usage",
     "freed_by",
+    "holders",
     "plan_removal",
     "remove",
     "summary",
@@ -30,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
+    **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
     **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }
 

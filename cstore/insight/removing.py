@@ -166,6 +166,15 @@ class _Removal:
         self._children: dict[str, set[str]] = {}
         for layer in needs.layers.values():
             self._children.setdefault(layer.parent, set()).add(layer.id)
+        self._images_on: dict[str, dict[str, None]] = {}
+        for image in needs.images.values():
+            for top in (image.layer, *image.mapped_layers):
+                self._images_on.setdefault(top, {})[image.id] = None
+        self._containers_on: dict[str, list[str]] = {}
+        self._containers_of: dict[str, list[str]] = {}
+        for container in needs.containers.values():
+            self._containers_on.setdefault(container.layer, []).append(container.id)
+            self._containers_of.setdefault(container.image, []).append(container.id)
 
     def take_container(self, identifier: str, goes_with: str = "") -> None:
         """Let a container go, with its layer."""
@@ -229,7 +238,8 @@ class _Removal:
         return ("layer", layer) in self.going
 
     def _user(self, image: str) -> Container | None:
-        return next((each for each in self._containers.values() if each.image == image), None)
+        left = (self._containers.get(each) for each in self._containers_of.get(image, ()))
+        return next((each for each in left if each is not None), None)
 
     def _free(self, layer: str) -> bool:
         return self._holder(layer) is None
@@ -239,12 +249,13 @@ class _Removal:
         children = self._children.get(layer)
         if children:
             return LayerHasChildren(layer, sorted(children))
-        for image in self._images.values():
-            if layer in (image.layer, *image.mapped_layers):
-                return LayerUsedByImage(layer, image.id)
-        for container in self._containers.values():
-            if container.layer == layer:
-                return LayerUsedByContainer(layer, container.id, removal_command(self._context, container))
+        for image in self._images_on.get(layer, ()):
+            if image in self._images:
+                return LayerUsedByImage(layer, image)
+        for container in self._containers_on.get(layer, ()):
+            if container in self._containers:
+                remedy = removal_command(self._context, self._containers[container])
+                return LayerUsedByContainer(layer, container, remedy)
         return None
 
     def _read_only(self, what: str) -> CstoreError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @command(
     "df",
-    example="cstore df\ncstore df -v\ncstore df -v --json | jq '.lines[] | select(.kind == \"orphan\")'\n"
+    example="cstore df\ncstore df -v\ncstore df --json -v | jq '.lines[] | select(.kind == \"orphan\")'\n"
     "cstore df --freed-by old-image old-container",
 )
 @words("items", "ITEM", required=False)
