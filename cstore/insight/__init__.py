@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
     from cstore.insight.holding import Holder, Holding, holders
+    from cstore.insight.identity import Identity, Known, identify
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Going",
     "Holder",
     "Holding",
+    "Identity",
+    "Known",
     "Line",
     "Plan",
     "Refusal",
@@ -26,6 +29,7 @@ __all__ = [
     "Usage",
     "freed_by",
     "holders",
+    "identify",
     "plan_removal",
     "remove",
     "summary",
@@ -35,6 +39,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
     **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
+    **dict.fromkeys(("Identity", "Known", "identify"), "identity"),
     **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }
 

@@ -68,20 +68,23 @@ class Holding(Value):
     unseen: str = ""
 
 
-def holders(context: Context, item: Item) -> Holding:
+def holders(context: Context, item: Item, *, processes: bool = True) -> Holding:
     """Find everything that holds an item: containers, images, layers above, mounts, processes, additional stores.
+
+    Without `processes`, those are not looked for, which takes time for each container.
 
     Raises:
         SystemFailure: the records cannot be read.
         RecordsDamaged: they are damaged, unless the store was opened degraded.
     """
-    return _Search(context).holding(item)
+    return _Search(context, processes=processes).holding(item)
 
 
 class _Search:
     """One look at the records."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, processes: bool) -> None:
+        self._looks = processes
         self._context = context
         self._tables = Reader(context)
         self._seen: set[str] = set()
@@ -149,7 +152,8 @@ class _Search:
 
     def _of_container(self, container: Container) -> Iterator[Holder]:
         yield from self._mount(container.layer, unmount_command(self._context, container), of_container=True)
-        yield from self._living(container)
+        if self._looks:
+            yield from self._living(container)
 
     def _of_layer(self, layer: str, depth: int) -> Iterator[Holder]:
         for image in self._images.get(layer, ()):

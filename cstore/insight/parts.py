@@ -187,6 +187,8 @@ class Parts:
         return Part(path, "driver", how="it is the storage driver's own")
 
     def _of_layers(self, path: str, name: str) -> Part:
+        if name.startswith("mountpoints."):
+            return Part(path, "records", how="it says what is mounted, and how often")
         if name == "tmp":
             return Part(path, "staging", how="files of layers are made and removed there")
         layer = name.removesuffix(TAR_SPLIT)

@@ -44,3 +44,41 @@ def why(session: Session, items: tuple[str, ...], kind: str) -> None:
             output.show(each)
         else:
             session.lines(output.lines(each))
+
+
+@command(
+    "whois",
+    example="cstore whois /tmp/graph/vfs-layers/layers.json\ncstore whois 2c037b\ncstore whois --json debian",
+)
+@words("texts", "PATH|HASH|LINK|PID|MOUNT")
+@json_option
+def whois(session: Session, texts: tuple[str, ...]) -> None:
+    """Show whose a path, hash, link, process or mount point is, and how that is known.
+
+    A path below the graph root or the run root is a layer's, an image's or a container's, or the store's own: record
+    files and locks, staging, quarantine, leftovers. Any other path may be where a container is mounted. A hash is an
+    ID, a digest, the beginning of one, or the name of a directory without a record. A link is the short name of a
+    layer in `overlay/l`. Of a process, it is told in which container it is: by its root, its directory and its control
+    group. A line has the kind, the ID or the path, the names, and how it is known; for a layer, the images and the
+    containers follow that it is for.
+
+    Exit status: 1 if something has nothing to do with the store.
+    """
+    from cstore.cli.output import identities as output
+    from cstore.insight import identify
+
+    store = session.open(Intent.RECORDS)
+    found = {}
+    for text in texts:
+        try:
+            found[text] = identify(store.context, text)
+        except CstoreError as error:
+            session.complain(error)
+    if session.json:
+        session.document(output.document(found))
+        return
+    for answers in found.values():
+        if session.styled:
+            output.show(answers)
+        else:
+            session.lines(output.lines(answers))
