@@ -221,6 +221,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("why", "holders:why", "Show what holds an item, and how to let go."),
             Entry("whois", "holders:whois", "Show whose a path, hash, link, process or mount is."),
             Entry("rm", "removals:rm", "Delete items that nothing else needs."),
+            Entry("prune", "removals:prune", "Delete images that nothing uses, by rules."),
         ),
     ),
     (

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
     from cstore.insight.holding import Holder, Holding, holders
     from cstore.insight.identity import Identity, Known, identify
+    from cstore.insight.pruning import Pruning, Rules, plan_prune
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
 __all__ = [
@@ -22,14 +23,17 @@ __all__ = [
     "Known",
     "Line",
     "Plan",
+    "Pruning",
     "Refusal",
     "Removed",
+    "Rules",
     "Sum",
     "Summary",
     "Usage",
     "freed_by",
     "holders",
     "identify",
+    "plan_prune",
     "plan_removal",
     "remove",
     "summary",
@@ -40,6 +44,7 @@ _HOMES = {
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
     **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
     **dict.fromkeys(("Identity", "Known", "identify"), "identity"),
+    **dict.fromkeys(("Pruning", "Rules", "plan_prune"), "pruning"),
     **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }
 

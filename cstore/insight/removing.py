@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cached_property
+from shlex import quote
 
 from cstore.errors import (
     ContainerOccupied,
     ImageUsedByContainer,
     LayerHasChildren,
+    LayersMounted,
     LayerUsedByContainer,
     LayerUsedByImage,
     ReadOnlyStore,
     UnknownItem,
     UnsafeID,
 )
+from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
 from cstore.store.makers import removal_command
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
-from cstore.store.reading import Snapshot
+from cstore.store.reading import Reader, Snapshot
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -34,8 +38,10 @@ if TYPE_CHECKING:
 
     from cstore.errors import CstoreError
     from cstore.insight.accounting import Key
+    from cstore.insight.tally import Tally
     from cstore.layout import Layout
-    from cstore.records.model import Container
+    from cstore.records.model import Container, Image
+    from cstore.records.mounts import MountTable
     from cstore.store.context import Context
     from cstore.store.lookup import Item
 
@@ -95,23 +101,23 @@ def plan_removal(context: Context, items: Iterable[Item], *, force: bool = False
         RecordsDamaged: a record file cannot be trusted, so nobody can tell what needs what.
         SystemFailure: the records cannot be read.
     """
+    tables = trusted(context)
+    removal = Removal(context, tables)
+    removal.take(items, force=force)
+    return measured(context, tables, removal)
+
+
+def trusted(context: Context) -> Snapshot:
+    """Read the records, whole.
+
+    Raises:
+        RecordsDamaged: a record file cannot be trusted.
+    """
     tables = Snapshot(context)
     for _, flaw, additional in tables.flaws:
         if not additional:
             raise flaw
-    removal = _Removal(context, Needs(context, tables))
-    wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.shelf))
-    if force:
-        images = {item.id for item in wanted if item.shelf is Shelf.IMAGES}
-        for container in [each for each in removal.needs.containers.values() if each.image in images]:
-            removal.take_container(container.id, goes_with=container.image)
-    for item in wanted:
-        if item.shelf is Shelf.CONTAINERS:
-            removal.take_container(item.id)
-        elif item.shelf is Shelf.IMAGES:
-            removal.take_image(item.id)
-    removal.take_layers([item.id for item in wanted if item.shelf is Shelf.LAYERS])
-    return _measured(context, tables, tuple(removal.going.values()), tuple(removal.refused))
+    return tables
 
 
 def freed_by(context: Context, items: Iterable[Item]) -> int:
@@ -153,28 +159,47 @@ def remove(context: Context, plan: Plan) -> Removed:
     return Removed(tuple(done), tuple(failed), sum(each.disk for each in done) if failed else plan.freed)
 
 
-class _Removal:
+class Removal:
     """What is left of the records while items go, one after the other."""
 
-    def __init__(self, context: Context, needs: Needs) -> None:
-        self.needs = needs
+    def __init__(self, context: Context, tables: Snapshot, needs: Needs | None = None) -> None:
+        self.needs = needs or Needs(context, tables)
         self.going: dict[tuple[str, str], Going] = {}
         self.refused: list[Refusal] = []
         self._context = context
-        self._images = dict(needs.images)
-        self._containers = dict(needs.containers)
+        self._images = dict(self.needs.images)
+        self._containers = dict(self.needs.containers)
         self._children: dict[str, set[str]] = {}
-        for layer in needs.layers.values():
+        for layer in self.needs.layers.values():
             self._children.setdefault(layer.parent, set()).add(layer.id)
         self._images_on: dict[str, dict[str, None]] = {}
-        for image in needs.images.values():
+        for image in self.needs.images.values():
             for top in (image.layer, *image.mapped_layers):
                 self._images_on.setdefault(top, {})[image.id] = None
         self._containers_on: dict[str, list[str]] = {}
         self._containers_of: dict[str, list[str]] = {}
-        for container in needs.containers.values():
+        for container in self.needs.containers.values():
             self._containers_on.setdefault(container.layer, []).append(container.id)
             self._containers_of.setdefault(container.image, []).append(container.id)
+
+    @cached_property
+    def mounts(self) -> MountTable:
+        """What is mounted, by the counts."""
+        return Reader(self._context).mounts()
+
+    def take(self, items: Iterable[Item], *, force: bool) -> None:
+        """Let items go, those first that hold others; with `force`, the containers of images first of all."""
+        wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.shelf))
+        for item in wanted if force else ():
+            if item.shelf is Shelf.IMAGES:
+                for container in self._containers_of.get(item.id, ()):
+                    self.take_container(container, goes_with=item.id)
+        for item in wanted:
+            if item.shelf is Shelf.CONTAINERS:
+                self.take_container(item.id)
+            elif item.shelf is Shelf.IMAGES:
+                self.take_image(item.id, force=force)
+        self.take_layers([item.id for item in wanted if item.shelf is Shelf.LAYERS])
 
     def take_container(self, identifier: str, goes_with: str = "") -> None:
         """Let a container go, with its layer."""
@@ -191,7 +216,7 @@ class _Removal:
         if container.layer in self.needs.layers:
             self._take(container.layer, identifier)
 
-    def take_image(self, identifier: str) -> None:
+    def take_image(self, identifier: str, *, force: bool = False) -> None:
         """Let an image go, with the layers that nothing else needs: as `image_removal` does."""
         image = self._images.get(identifier)
         if image is None:
@@ -201,6 +226,10 @@ class _Removal:
         if user is not None:
             error = ImageUsedByContainer(identifier, user.id, removal_command(self._context, user))
             self.refused.append(Refusal("image", identifier, image.names, error))
+            return
+        mounted = mounted_at(self._context, self.mounts, (image.layer, *image.mapped_layers))
+        if mounted and not force:
+            self.refused.append(Refusal("image", identifier, image.names, _mounted(image, mounted)))
             return
         del self._images[identifier]
         self.going["image", identifier] = Going("image", identifier, image.names)
@@ -269,26 +298,54 @@ class _Removal:
 # ── bytes ──
 
 
-def _measured(
-    context: Context, tables: Snapshot, going: tuple[Going, ...], refused: tuple[Refusal, ...]
-) -> Plan:
-    """Count what goes; if its files share blocks with others, all that stays, too."""
-    from cstore.insight.parts import Parts
+def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally | None = None) -> Plan:
+    """Count what goes. If its files share blocks with others, all that stays is counted, too.
+
+    `tally` has everything counted already, if there is one.
+    """
     from cstore.insight.tally import Tally
 
-    tally = Tally(context.layout.graph_root)
-    for each in going:
-        for key, path in _paths(context, tables, each.kind, each.id):
-            if os.path.lexists(path):
-                tally.add(key, path)
-    if tally.has_shared_blocks():
-        parts, tally = Parts(context, tables), Tally(context.layout.graph_root)
-        for root in parts.roots():
-            count(tally, parts, root, {})
+    going = tuple(removal.going.values())
+    if tally is None:
+        tally = Tally(context.layout.graph_root)
+        for each in going:
+            for key, path in _paths(context, tables, each.kind, each.id):
+                if os.path.lexists(path):
+                    tally.add(key, path)
+        if tally.has_shared_blocks():
+            tally = everything(context, tables)
     unread = tuple((path, error.strerror or str(error)) for path, error in tally.unread)
     keys = {each: files_of(each.kind, each.id) for each in going}
     freed = tally.only_of([key for each in going for key in keys[each]])
-    return Plan(tuple(each.with_(disk=tally.all_of(keys[each])) for each in going), refused, freed, unread)
+    sized = tuple(each.with_(disk=tally.all_of(keys[each])) for each in going)
+    return Plan(sized, tuple(removal.refused), freed, unread)
+
+
+def everything(context: Context, tables: Snapshot) -> Tally:
+    """Count the whole store."""
+    from cstore.insight.parts import Parts
+    from cstore.insight.tally import Tally
+
+    parts, tally = Parts(context, tables), Tally(context.layout.graph_root)
+    for root in parts.roots():
+        count(tally, parts, root, {})
+    return tally
+
+
+def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> str:
+    """Where one of some layers is mounted just now; "" if none is, whatever the counts say."""
+    for layer in layers:
+        mount = mounts.get(layer)
+        if mount is not None and not flaw_of_part(layer) and context.driver.is_mounted(layer, mount.path):
+            return mount.path
+    return ""
+
+
+def _mounted(image: Image, path: str) -> CstoreError:
+    error = LayersMounted((image.layer,))
+    error.message = f"image {image.id} is mounted at {path}"
+    error.hint = f"unmount it first: cstore unmount {quote(image.names[0] if image.names else image.id)}"
+    return error
 
 
 def _paths(context: Context, tables: Snapshot, kind: str, identifier: str) -> Iterator[tuple[Key, str]]:
