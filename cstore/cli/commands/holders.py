@@ -48,7 +48,7 @@ def why(session: Session, items: tuple[str, ...], kind: str) -> None:
 
 @command(
     "whois",
-    example="cstore whois /tmp/graph/vfs-layers/layers.json\ncstore whois 2c037b\ncstore whois --json debian",
+    example="cstore whois /var/lib/containers/storage/storage.lock\ncstore whois 2c037b\ncstore whois --json debian",
 )
 @words("texts", "PATH|HASH|LINK|PID|MOUNT")
 @json_option
