@@ -75,6 +75,11 @@ def belongs_to_records(name: str) -> bool:
     return name.startswith(".") or bool(_clash(name, _OF_THE_RECORDS))
 
 
+def belongs_to_the_driver(name: str) -> bool:
+    """Whether a name beside the directories of layers is that of something else that drivers keep there."""
+    return name.startswith(".") or name in _OF_THE_DRIVERS
+
+
 def flaw_of_id(text: str) -> str:
     """Say why `text` cannot be an ID, or return "" if it can.
 

@@ -82,6 +82,7 @@ class World:
         return {
             "/var/lib/docker": self.docker,
             "/etc/containers/storage.conf": self._config,
+            "/var/lib/containers/storage": f"{self.place}/graph",
             "2c037b": image[:6],
             "/tmp/graph": f"{self.place}/library/graph",
             "/tmp/run": f"{self.place}/library/run",

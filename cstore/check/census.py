@@ -2,84 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
-from cstore.errors import SystemFailure
 from cstore.ids import flaw_of_part
 from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
 from cstore.store.context import driver_place
-from cstore.store.extra_stores import ExtraStore
 from cstore.store.lookup import layout_of_layer
-from cstore.store.places import Shelf
-from cstore.store.reading import load_table
+from cstore.store.reading import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
     from cstore.drivers.inspection import Inspector
-    from cstore.errors import RecordsDamaged
     from cstore.layout import Layout
-    from cstore.records.model import Container, Image, Layer
-    from cstore.store.context import Context
-
-_ATTEMPTS = 20
+    from cstore.records.model import Image, Layer
 
 
-class Census:
-    """The three tables, read together without a lock, and what the driver lists. Damage is set aside, not raised.
-
-    Attributes:
-        additional: the stores that are only read.
-        suspect: the kinds whose record files cannot be trusted: what seems to be missing may only be unknown.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.additional = [ExtraStore(place) for place in context.additional]
-        self._tables: dict[Shelf, Table[Any]] = _read_together(context)
-        for extra in self.additional:
-            extra.layers.verify()
-            extra.images.verify()
-        self.suspect = {shelf for shelf, table in self._tables.items() if table.flaws}
-
-    # ── what a lookup needs ──
-
-    @property
-    def layers(self) -> Table[Layer]:
-        """The layer records."""
-        return self._tables[Shelf.LAYERS]
-
-    @property
-    def images(self) -> Table[Image]:
-        """The image records."""
-        return self._tables[Shelf.IMAGES]
-
-    @property
-    def containers(self) -> Table[Container]:
-        """The container records."""
-        return self._tables[Shelf.CONTAINERS]
-
-    # ── what a check needs ──
+class Census(Snapshot):
+    """The records of one moment, and what the driver lists. Damage is set aside, not raised."""
 
     @property
     def layout(self) -> Layout:
         """The paths of the store."""
         return self.context.layout
-
-    @property
-    def flaws(self) -> Iterator[tuple[Shelf, RecordsDamaged, bool]]:
-        """What is wrong with record files: kind, flaw, and whether it is an additional store's."""
-        for shelf, table in self._tables.items():
-            yield from ((shelf, flaw, False) for flaw in table.flaws)
-        for extra in self.additional:
-            for shelf, table in ((Shelf.LAYERS, extra.layers), (Shelf.IMAGES, extra.images)):
-                yield from ((shelf, flaw, True) for flaw in table.flaws)
 
     @cached_property
     def all_layers(self) -> dict[str, tuple[Layer, bool]]:
@@ -146,20 +93,3 @@ class Census:
     def has_tree(self, layer: str) -> bool:
         """Whether the driver can find a layer's directory."""
         return not flaw_of_part(layer) and self.context.driver.exists(layer)
-
-
-def _read_together(context: Context) -> dict[Shelf, Table[Any]]:
-    """Read all kinds such that they belong together.
-
-    Raises:
-        SystemFailure: they cannot be read, or do not stop changing.
-    """
-    for _ in range(_ATTEMPTS):
-        tables = {shelf: load_table(context, shelf, degraded=True) for shelf in Shelf}
-        for table in tables.values():
-            table.verify()
-        # Something that is no file is never current; what else may have changed shows when all is read again.
-        if all(table.flaws or table.is_current() for table in tables.values()):
-            return tables
-    graph_root = context.layout.graph_root
-    raise SystemFailure("read a steady state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")

@@ -229,6 +229,16 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Answers and deletion",
+        (
+            Entry("df", "usage:df", "Show what takes up the space of the store."),
+            Entry("why", "holders:why", "Show what holds an item, and how to let go."),
+            Entry("whois", "holders:whois", "Show whose a path, hash, link, process or mount is."),
+            Entry("rm", "removals:rm", "Delete items that nothing else needs."),
+            Entry("prune", "removals:prune", "Delete images that nothing uses, by rules."),
+        ),
+    ),
+    (
         "Check and repair",
         (
             Entry("check", "check:check", "Check the store for damage."),

@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
+MAKERS = {"podman": "Podman", "buildah": "Buildah", "crio": "CRI-O", "": "unknown"}
+"""What people call them. A container of cstore, or of another program on the Go library, bears no mark."""
+
+
+def maker_of(context: Context, container: Container) -> str:
+    """The tool that made a container, as people call it; `unknown` if it left no mark."""
+    return MAKERS[_maker(context, container)]
+
+
+def unmount_command(context: Context, container: Container) -> str:
+    """The command that takes back a mount of a container, of the tool that made it."""
+    known = {"podman": "podman unmount", "buildah": "buildah umount"}
+    return f"{known.get(_maker(context, container), 'cstore unmount')} {_word(container)}"
+
+
 def removal_command(context: Context, container: Container) -> str:
     """The command that removes a container: `podman rm NAME`, or that of the tool which made it."""
     word = _word(container)

@@ -31,14 +31,14 @@ def refuse_occupied(context: Context, container: Container) -> None:
 
     if flaw_of_part(container.layer):
         return  # such a layer has no directory that anybody could be in
-    found = next(_occupants(context, container.layer), None)
+    found = next(occupants(context, container.layer), None)
     if found is not None:
         pid, how = found
-        occupant = f"process {pid}{_name_of(pid)} {how}"
+        occupant = f"process {pid}{name_of(pid)} {how}"
         raise ContainerOccupied(container.id, pid, occupant, stop_command(context, container))
 
 
-def _occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
+def occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
     """Name processes, and what they have to do with the layer. What cannot be looked at is somebody else's."""
     from cstore.kernel.mountinfo import read_mounts
 
@@ -107,7 +107,21 @@ def _namespace(pid: int | str) -> str:
         return ""
 
 
-def _name_of(pid: int) -> str:
+def out_of_sight() -> int:
+    """How many processes there are that this user may not look at."""
+    unseen = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            os.readlink(f"/proc/{pid}/root")
+        except PermissionError:
+            unseen += 1
+        except OSError:
+            continue  # it has ended, or runs in the kernel
+    return unseen
+
+
+def name_of(pid: int) -> str:
+    """The name of a process's program, to be put behind its ID; "" if that may not be known."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return f" ({file.read().strip()})"

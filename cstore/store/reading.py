@@ -6,7 +6,9 @@ seen one consistent moment; it neither waits for writers nor leaves a trace.
 
 from __future__ import annotations
 
-from cstore.errors import RecordsDamaged
+import errno
+
+from cstore.errors import RecordsDamaged, SystemFailure
 from cstore.records.table import Table
 from cstore.store.extra_stores import ExtraStore
 from cstore.store.kinds import KINDS
@@ -14,11 +16,15 @@ from cstore.store.places import Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from cstore.records.model import Container, Image, Layer
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
+
+
+_ATTEMPTS = 20
 
 
 class Reader:
@@ -89,3 +95,62 @@ def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:
         absence_is_damage=lambda path, known: absence_is_damage(context, shelf, path, known),
         degraded=degraded,
     )
+
+
+class Snapshot:
+    """The three tables, read together without a lock. Damage is set aside, not raised.
+
+    Attributes:
+        additional: the stores that are only read.
+        suspect: the kinds whose record files cannot be trusted: what seems to be missing may only be unknown.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.additional = [ExtraStore(place) for place in context.additional]
+        self._tables: dict[Shelf, Table[Any]] = _read_together(context)
+        for extra in self.additional:
+            extra.layers.verify()
+            extra.images.verify()
+        self.suspect = {shelf for shelf, table in self._tables.items() if table.flaws}
+
+    @property
+    def layers(self) -> Table[Layer]:
+        """The layer records."""
+        return self._tables[Shelf.LAYERS]
+
+    @property
+    def images(self) -> Table[Image]:
+        """The image records."""
+        return self._tables[Shelf.IMAGES]
+
+    @property
+    def containers(self) -> Table[Container]:
+        """The container records."""
+        return self._tables[Shelf.CONTAINERS]
+
+    @property
+    def flaws(self) -> Iterator[tuple[Shelf, RecordsDamaged, bool]]:
+        """What is wrong with record files: kind, flaw, and whether it is an additional store's."""
+        for shelf, table in self._tables.items():
+            yield from ((shelf, flaw, False) for flaw in table.flaws)
+        for extra in self.additional:
+            for shelf, table in ((Shelf.LAYERS, extra.layers), (Shelf.IMAGES, extra.images)):
+                yield from ((shelf, flaw, True) for flaw in table.flaws)
+
+
+def _read_together(context: Context) -> dict[Shelf, Table[Any]]:
+    """Read all kinds such that they belong together.
+
+    Raises:
+        SystemFailure: they cannot be read, or do not stop changing.
+    """
+    for _ in range(_ATTEMPTS):
+        tables = {shelf: load_table(context, shelf, degraded=True) for shelf in Shelf}
+        for table in tables.values():
+            table.verify()
+        # Something that is no file is never current; what else may have changed shows when all is read again.
+        if all(table.flaws or table.is_current() for table in tables.values()):
+            return tables
+    graph_root = context.layout.graph_root
+    raise SystemFailure("read a steady state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")

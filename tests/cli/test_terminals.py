@@ -159,6 +159,23 @@ def test_deletions_say_on_a_terminal_what_went(cli: CommandLine, terminal: Termi
     assert cli("wipe").ok().out == ""
 
 
+def test_rm_asks_a_person_and_shows_what_goes(cli: CommandLine, terminal: Terminal) -> None:
+    """Anything but a yes is a no; with --yes nothing is asked."""
+    for number in (1, 2):
+        cli("create-layer", "-i", f"l{number}").ok()
+        cli("create-image", "-i", f"i{number}", "-n", f"image{number}{EVIL}", f"l{number}").ok()
+
+    refused = terminal("rm", "i1", typed="n\n")
+    assert "would free" in refused
+    assert refused.rstrip().endswith("Delete these? [y/N]")
+    assert len(json.loads(cli("images", "-j").ok().out)) == 2
+    agreed = terminal("rm", "i1", typed="y\n")
+    assert "freed" in agreed.partition("[y/N]")[2]
+    assert {char for text in (refused, agreed) for char in text if not char.isprintable()} <= HARMLESS
+    assert "[y/N]" not in terminal("prune", "--unused", "--yes")
+    assert cli("images").ok().out == ""
+
+
 def test_names_that_are_taken_away_are_told(cli: CommandLine) -> None:
     """set-names without a name takes all."""
     cli("create-layer", "-i", "l1", "-n", "one", "-n", "two").ok()

@@ -31,7 +31,7 @@ def layers(rows: Sequence[LayerRow]) -> None:
     if not rows:
         console(stderr=True).print("no layers", style="dim")
         return
-    table = _table("ID", "Names", "Parent", "Size", "Created", "Used by", right={"Size"})
+    table = titled_table("ID", "Names", "Parent", "Size", "Created", "Used by", right={"Size"})
     for row in rows:
         record = row.layer
         used_by = [_shown(holder) for holder in (*row.images, *row.containers)]
@@ -124,7 +124,7 @@ def images(rows: Sequence[ImageRow]) -> None:
     if not rows:
         console(stderr=True).print("no images", style="dim")
         return
-    table = _table("ID", "Names", "Layers", "Size", "Created", right={"Layers", "Size"})
+    table = titled_table("ID", "Names", "Layers", "Size", "Created", right={"Layers", "Size"})
     for row in rows:
         table.add_row(
             Text(visible(short_id(row.image.id)), style="cyan"),
@@ -165,7 +165,7 @@ def containers(rows: Sequence[ContainerFacts]) -> None:
     if not rows:
         console(stderr=True).print("no containers", style="dim")
         return
-    table = _table("ID", "Names", "Image", "Created", "State", right=set())
+    table = titled_table("ID", "Names", "Image", "Created", "State", right=set())
     for row in rows:
         record = row.container
         state = (("mounted", row.mount), ("volatile", record.flags.get("Volatile")), ("ID-mapped", record.uid_map))
@@ -220,7 +220,7 @@ def leftovers(found: Sequence[Leftover], *, removed: bool) -> None:
     if not found:
         out.print("nothing to remove", style="dim")
         return
-    table = _table("Kind", "Size", "Path", right={"Size"})
+    table = titled_table("Kind", "Size", "Path", right={"Size"})
     for leftover in found:
         table.add_row(leftover.kind, human_size(leftover.bytes), Text(visible(leftover.path), overflow="fold"))
     out.print(table)
@@ -228,7 +228,8 @@ def leftovers(found: Sequence[Leftover], *, removed: bool) -> None:
     out.print(f"{verb} {count}, {human_size(sum(leftover.bytes for leftover in found))}")
 
 
-def _table(*titles: str, right: set[str]) -> Table:
+def titled_table(*titles: str, right: set[str]) -> Table:
+    """Begin a table without lines; the columns of the titles in `right` are of numbers."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
         table.add_column(title.upper(), justify="right" if title in right else "left", overflow="fold")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+    Failed = Callable[[str, OSError], None]
 
 
 class Usage(Value):
@@ -55,7 +56,7 @@ def _walk(path: str, look: Callable[[Iterator[os.stat_result]], T]) -> T:
         raise SystemFailure("open", path, error) from None
     with Trail(path, root, quiet=True) as trail:
         try:
-            return look(_statuses(trail))
+            return look(status for _, status in entries(trail))
         except OSError as error:
             raise SystemFailure("measure", trail.where(os.fsdecode(error.filename or "")), error) from None
 
@@ -77,41 +78,82 @@ def _count(statuses: Iterator[os.stat_result]) -> Usage:
     return Usage(size, inodes)
 
 
-def _statuses(trail: Trail) -> Iterator[os.stat_result]:
-    """Go over everything in the tree, the root included."""
-    yield os.fstat(trail.here)
-    pending = [_directories_and_others(trail.here)]
+def entries(
+    trail: Trail, failed: Failed | None = None, seen: set[tuple[int, int]] | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Go over everything in the tree: its name in the directory that the trail is in then, and its status.
+
+    The root comes first; its name is "". What cannot be read is told to `failed`, with its path, and passed over;
+    without `failed` it ends the walk. A directory is given when the trail is in it; with `failed`, one on which another
+    file system is mounted is not. Directories in `seen`, by device and inode, are passed over; others go into it.
+
+    Raises:
+        OSError: a directory cannot be read; the file name is that in the trail's directory.
+    """
+    yield "", os.fstat(trail.here)
+    pending = [_listed(trail, failed)]
     while pending:
         directories, others = pending[-1]
         yield from others
         others.clear()
         if directories:
             name = directories.pop()
-            yield os.stat(name, dir_fd=trail.here, follow_symlinks=False)
-            if _enter(trail, name):
-                pending.append(_directories_and_others(trail.here))
+            try:
+                status = os.stat(name, dir_fd=trail.here, follow_symlinks=False)
+            except OSError as error:
+                _pass_over(trail, name, error, failed)
+                continue
+            key = status.st_dev, status.st_ino
+            if seen is not None:
+                if key in seen:
+                    continue
+                seen.add(key)
+            entered = _enter(trail, name, failed)
+            if entered is not None or failed is None:
+                yield name, status
+            if entered:
+                pending.append(_listed(trail, failed))
             continue
         pending.pop()
         if pending:
             trail.up()
 
 
-def _enter(trail: Trail, name: str) -> bool:
+def _pass_over(trail: Trail, name: str, error: OSError, failed: Failed | None) -> None:
+    if failed is None:
+        raise error
+    failed(trail.where(name), error)
+
+
+def _enter(trail: Trail, name: str, failed: Failed | None) -> bool | None:
+    """Go into a directory; False if that may not be, None if something is mounted there.
+
+    What is mounted is not part of the tree, and what it hides cannot be seen.
+    """
     try:
         trail.down(name)
     except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        return False  # what is mounted there is not part of the tree, and what it hides cannot be seen
+        mounted = error.errno == errno.EXDEV
+        if not mounted or failed is not None:
+            _pass_over(trail, name, error, failed)
+        return None if mounted else False
     return True
 
 
-def _directories_and_others(fd: int) -> tuple[list[str], list[os.stat_result]]:
-    directories, others = [], []
-    with os.scandir(fd) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                directories.append(entry.name)
-            else:
-                others.append(entry.stat(follow_symlinks=False))
+def _listed(trail: Trail, failed: Failed | None) -> tuple[list[str], list[tuple[str, os.stat_result]]]:
+    """The names of the directories in this one, and all else."""
+    directories: list[str] = []
+    others: list[tuple[str, os.stat_result]] = []
+    try:
+        with os.scandir(trail.here) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(entry.name)
+                    continue
+                try:
+                    others.append((entry.name, entry.stat(follow_symlinks=False)))
+                except OSError as error:
+                    _pass_over(trail, entry.name, error, failed)
+    except OSError as error:
+        _pass_over(trail, "", error, failed)
     return directories, others

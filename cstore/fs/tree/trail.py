@@ -15,6 +15,7 @@ _MOST_OPEN = 64
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _RESOLVE = files.RESOLVE_NO_XDEV | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_BENEATH
+_RESOLVE_OVER_MOUNTS = files.RESOLVE_NO_SYMLINKS | files.RESOLVE_BENEATH
 
 
 def open_root(path: str) -> int:
@@ -45,13 +46,14 @@ class Trail(Closing):
     an error (ESTALE), never a walk through the wrong place.
     """
 
-    def __init__(self, path: str, root_fd: int, *, quiet: bool = False) -> None:
+    def __init__(self, path: str, root_fd: int, *, quiet: bool = False, bound: bool = False) -> None:
         """Begin at `root_fd`, which the trail owns from now on.
 
         Args:
             path: the root's path, for messages only.
             root_fd: an open directory.
             quiet: read directories without changing their access times, where the kernel lets us.
+            bound: enter what is mounted inside, too, if it is of the same file system, as drivers bind their homes.
         """
         self._path = path
         self._names: list[str] = []
@@ -60,6 +62,7 @@ class Trail(Closing):
         self._first_open = 1  # of those below the root, which stays open
         self._extra_flags = os.O_NOATIME if quiet else 0
         self._kernel_resolves = True
+        self._bound = bound
 
     @property
     def here(self) -> int:
@@ -117,9 +120,12 @@ class Trail(Closing):
     def _open(self, name: str) -> int:
         while True:
             try:
+                flags = _FLAGS | self._extra_flags
+                if self._bound:
+                    return _open_on_same_file_system(self.here, name, flags, kernel=self._kernel_resolves)
                 if self._kernel_resolves:
-                    return files.openat2(self.here, os.fsencode(name), _FLAGS | self._extra_flags, 0, _RESOLVE)
-                return _open_on_same_mount(self.here, name, _FLAGS | self._extra_flags)
+                    return files.openat2(self.here, os.fsencode(name), flags, 0, _RESOLVE)
+                return _open_on_same_mount(self.here, name, flags)
             except OSError as error:
                 if error.errno == errno.EPERM and self._extra_flags:
                     self._extra_flags = 0  # only the owner may read without leaving an access time
@@ -150,6 +156,18 @@ class Trail(Closing):
 def _open_on_same_mount(dir_fd: int, name: str, flags: int) -> int:
     fd = os.open(name, flags, dir_fd=dir_fd)
     if _mount_id(fd) != _mount_id(dir_fd):
+        os.close(fd)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+    return fd
+
+
+def _open_on_same_file_system(dir_fd: int, name: str, flags: int, *, kernel: bool) -> int:
+    """Open a directory of the same file system, bound there or not; a subvolume has a device number of its own."""
+    if kernel:
+        fd = files.openat2(dir_fd, os.fsencode(name), flags, 0, _RESOLVE_OVER_MOUNTS)
+    else:
+        fd = os.open(name, flags, dir_fd=dir_fd)
+    if os.fstat(fd).st_dev != os.fstat(dir_fd).st_dev and _mount_id(fd) != _mount_id(dir_fd):
         os.close(fd)
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
     return fd

@@ -1,0 +1,109 @@
+"""Where the bytes of a store are, and what a removal frees."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, words
+from cstore.cli.options import kind_option
+from cstore.cli.session import Intent, Session
+from cstore.errors import InvalidOption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.insight import Usage
+
+
+@command(
+    "df",
+    example="cstore df\ncstore df -v\ncstore df --json -v | jq '.lines[] | select(.kind == \"orphan\")'\n"
+    "cstore df --freed-by old-image old-container",
+)
+@words("items", "ITEM", required=False)
+@switch("-v", "--verbose", help="Read the disk: a line for each item and for everything else.")
+@switch("--freed-by", help="Print how many bytes deleting all ITEMs together frees.")
+@kind_option
+@json_option
+def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool, kind: str) -> None:
+    """Show what takes up the space of the store.
+
+    Without options, sizes are those that the records give, so the answer is quick. Lines have the kind, how many
+    there are, how many of them are used, their bytes, and the bytes of those that are not used; then the file system's
+    bytes: all, used, available.
+
+    With --verbose, the disk is read: every byte below the graph root is in one line, so that the numbers in the
+    second column, ON DISK, add up to what du(1) counts. A line has the kind, the bytes on disk, size, shared and
+    unique bytes, the ID or the path, and the names. The size of an image or a container has all its layers in it;
+    unique is what nothing else needs. Its bytes on disk are those of its data items only, as layers have lines of
+    their own. Blocks that several files share count once; the last line has the total, and what du(1) makes of it.
+    Whatever is an orphan would be removed by `cstore gc`; `cstore whois PATH` tells more about a path.
+
+    With --freed-by, nothing is deleted. What the ITEMs share is freed if all of them go that need it.
+
+    Exit status: 1 if something could not be read, or the records are damaged; what is shown is true all the same.
+    """
+    if items and not freed_by:
+        raise InvalidOption("ITEM makes sense with --freed-by only", hint="cstore df --freed-by ITEM…")
+    if freed_by:
+        _freed_by(session, items, kind)
+    elif verbose:
+        _everything(session)
+    else:
+        _summary(session)
+
+
+def _summary(session: Session) -> None:
+    from cstore.cli.output import usage as output
+    from cstore.cli.output.streams import say
+    from cstore.insight import summary
+
+    found = summary(session.open(Intent.RECORDS).context)
+    if session.json:
+        session.document(output.summary_document(found))
+    elif session.styled:
+        output.show_summary(found)
+    else:
+        session.lines(output.summary_lines(found))
+        say(f"cstore: {output.NOT_READ}")
+    for flaw in found.flaws:
+        session.complain(flaw)
+
+
+def _everything(session: Session) -> None:
+    from cstore.cli.output import usage as output
+    from cstore.insight import usage
+
+    found = usage(session.open(Intent.CONTENT).context)
+    if session.json:
+        session.document(output.usage_document(found))
+    elif session.styled:
+        output.show_usage(found)
+    else:
+        session.lines(output.usage_lines(found))
+        session.warn(found.notes)
+    _tell(session, found)
+
+
+def _tell(session: Session, found: Usage) -> None:
+    """Say what is not in the answer."""
+    session.warn(f"cannot read {path}: {reason}" for path, reason in found.unread)
+    session.failed = session.failed or bool(found.unread)
+    for flaw in found.flaws:
+        session.complain(flaw)
+
+
+def _freed_by(session: Session, items: tuple[str, ...], kind: str) -> None:
+    from cstore.cli.output import removals as output
+    from cstore.insight import plan_removal
+
+    if not items:
+        raise InvalidOption("--freed-by needs an ITEM", hint="cstore df --freed-by ITEM…")
+    store = session.open(Intent.CONTENT)
+    plan = plan_removal(store.context, [store.resolve(item, kind) for item in items])
+    for refusal in plan.refused:
+        session.complain(refusal.error)
+    if session.json:
+        session.document(output.document(plan, dry_run=True))
+    elif session.styled:
+        output.show(plan, dry_run=True)
+    else:
+        session.lines([str(plan.freed)])
+    session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)

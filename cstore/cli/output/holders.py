@@ -1,0 +1,96 @@
+"""Who holds an item: a tree of lines, a JSON document, or a tree in colour."""
+
+from __future__ import annotations
+
+from cstore.cli.output.text import short_id, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from rich.tree import Tree
+
+    from cstore.insight import Holder, Holding
+
+
+def lines(found: Holding) -> Iterator[str]:
+    """The item, then its holders, each below what it holds and two spaces further to the right."""
+    from cstore.insight.holding import flattened
+
+    yield f"{found.kind} {visible(found.id)}{_names(found.names)}{_nothing(found)}"
+    for depth, holder in flattened(found.holders):
+        yield "  " * (depth + 1) + _sentence(holder, holder.id)
+    if found.unseen:
+        yield f"  {found.unseen}"
+
+
+def _nothing(found: Holding) -> str:
+    if found.holders:
+        return ""
+    return ": nothing is known to hold it" if found.unseen else ": nothing holds it"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return f" ({', '.join(map(visible, names))})" if names else ""
+
+
+def _sentence(holder: Holder, identifier: str, *, with_command: bool = True) -> str:
+    maker = f", made by {holder.maker}" if holder.maker and holder.maker != "unknown" else ""
+    maker = ", made by an unknown tool" if holder.maker == "unknown" else maker
+    since = f", created {holder.created}" if holder.created and holder.kind == "container" else ""
+    command = f": {holder.command}" if holder.command and with_command else ""
+    return f"{holder.kind} {visible(identifier)}{_names(holder.names)} {holder.how}{maker}{since}{visible(command)}"
+
+
+def document(found: list[Holding]) -> dict[str, Any]:
+    """All items, each with the tree of its holders."""
+    return {
+        "version": 1,
+        "items": [
+            {
+                "kind": each.kind,
+                "id": each.id,
+                "names": list(each.names),
+                "held_by": [_document(holder) for holder in each.holders],
+                "unseen": each.unseen,
+            }
+            for each in found
+        ],
+    }
+
+
+def _document(holder: Holder) -> dict[str, Any]:
+    document: dict[str, Any] = {"kind": holder.kind, "id": holder.id, "names": list(holder.names), "how": holder.how}
+    more = {"maker": holder.maker, "created": holder.created, "command": holder.command}
+    held = [_document(each) for each in holder.held_by]
+    return {**document, **{key: text for key, text in more.items() if text}, "held_by": held}
+
+
+def show(found: Holding) -> None:
+    """Show the tree to a person, with the commands that let go."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from cstore.cli.output.terminal import console
+
+    head = Text.assemble((f"{found.kind} {visible(short_id(found.id))}", "cyan"), (_names(found.names), "bold"))
+    if not found.holders:
+        head.append(_nothing(found), style="yellow" if found.unseen else "green")
+    tree = Tree(head, guide_style="dim")
+    for holder in found.holders:
+        _grow(tree, holder)
+    if found.unseen:
+        tree.add(Text(found.unseen, style="yellow"))
+    console().print(tree)
+
+
+def _grow(tree: Tree, holder: Holder) -> None:
+    from rich.text import Text
+
+    leaf = Text(_sentence(holder, short_id(holder.id), with_command=False))
+    if holder.command:
+        leaf.append(f"\n{visible(holder.command)}", style="yellow")
+    branch = tree.add(leaf)
+    for each in holder.held_by:
+        _grow(branch, each)

@@ -1,0 +1,58 @@
+"""What goes with some items, and what that frees: for scripts, in JSON and for people."""
+
+from __future__ import annotations
+
+from cstore.cli.output.text import human_size, short_id, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cstore.insight import Going, Plan
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """Kind, ID, bytes on disk and names of each item; then the bytes that are free."""
+    for each in plan.going:
+        yield f"{each.kind}\t{visible(each.id)}\t{each.disk}\t{','.join(map(visible, each.names))}"
+    yield f"total\t-\t{plan.freed}\t"
+
+
+def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
+    """The same, with what is in the way."""
+    return {
+        "version": 1,
+        "dry_run": dry_run,
+        "items": [_item(each) for each in plan.going],
+        "freed": plan.freed,
+        "refused": [
+            {"kind": each.kind, "id": each.id, "names": list(each.names), "reason": each.error.message,
+             "remedy": each.error.hint}
+            for each in plan.refused
+        ],
+    }  # fmt: skip
+
+
+def _item(each: Going) -> dict[str, Any]:
+    document = {"kind": each.kind, "id": each.id, "names": list(each.names), "disk": each.disk}
+    return {**document, "goes_with": each.goes_with} if each.goes_with else document
+
+
+def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:
+    """Show a table, and what it comes to."""
+    from cstore.cli.output import styled
+    from cstore.cli.output.terminal import console
+
+    out = console(stderr=stderr)
+    if not plan.going:
+        out.print("nothing to delete", style="dim")
+        return
+    names = {each.id: each.names[0] if each.names else short_id(each.id) for each in plan.going}
+    table = styled.titled_table("Kind", "ID", "Names", "On disk", "", right={"On disk"})
+    for each in plan.going:
+        note = f"with {names.get(each.goes_with, short_id(each.goes_with))}" if each.goes_with else ""
+        shown = "\n".join(map(visible, each.names))
+        table.add_row(each.kind, visible(short_id(each.id)), shown, human_size(each.disk), visible(note))
+    out.print(table)
+    out.print(f"{'would free' if dry_run else 'freed'} {human_size(plan.freed)} ({plan.freed} bytes)")

@@ -1,0 +1,161 @@
+"""Where the bytes of a store are, for scripts, in JSON and for people."""
+
+from __future__ import annotations
+
+from cstore.cli.output.text import human_size, short_id, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cstore.insight import FileSystem, Line, Summary, Usage
+
+VERSION = 1
+NOT_READ = (
+    "sizes are those that the records give: directories, data of containers, staging, quarantine and what no record "
+    "owns were not read (cstore df -v reads them)"
+)
+_SHARED = "files share blocks with each other, which are counted once"
+_MEANINGS = {
+    "data": "tar-splits and data items of layers",
+    "records": "record files and their locks",
+    "driver": "files of the storage driver's own",
+    "staging": "what is being made or removed",
+    "quarantine": "what repairs took out",
+    "cstore": "cstore's notes and reserve",
+    "directory": "directories that hold all of these",
+}
+
+
+# ── from the records ──
+
+
+def summary_lines(found: Summary) -> Iterator[str]:
+    """Kind, count, how many are used, bytes, unused bytes; then the file system: bytes, used, available, path."""
+    for each in found.sums:
+        yield f"{each.kind}\t{each.count}\t{each.used}\t{each.size}\t{each.unused}"
+    room = found.file_system
+    if room is not None:
+        yield f"file-system\t{room.size}\t{room.used}\t{room.available}\t{visible(room.path)}"
+
+
+def summary_document(found: Summary) -> dict[str, Any]:
+    """The same, with all that is known."""
+    return {
+        "version": VERSION,
+        "root": found.root,
+        "sums": [each.as_dict() for each in found.sums],
+        "file_system": _room(found.file_system),
+        "not_read": NOT_READ,
+    }
+
+
+def show_summary(found: Summary) -> None:
+    """Show a table, and what was not read."""
+    from cstore.cli.output import styled
+    from cstore.cli.output.terminal import console
+
+    out = console()
+    table = styled.titled_table("Kind", "Count", "Used", "Size", "Unused", right={"Count", "Used", "Size", "Unused"})
+    for each in found.sums:
+        more = " +" if each.unknown else ""
+        size = human_size(each.size) + more
+        table.add_row(f"{each.kind}s", str(each.count), str(each.used), size, human_size(each.unused))
+    out.print(table)
+    if any(each.unknown for each in found.sums):
+        out.print("+ of some of them no size is recorded", style="dim")
+    _show_room(found.file_system)
+    out.print(NOT_READ, style="dim")
+
+
+def _room(room: FileSystem | None) -> dict[str, Any] | None:
+    return None if room is None else room.as_dict()
+
+
+def _show_room(room: FileSystem | None) -> None:
+    from cstore.cli.output.terminal import console
+
+    if room is not None:
+        used, size, free = map(human_size, (room.used, room.size, room.available))
+        console().print(f"file system: {used} of {size} used, {free} free")
+
+
+# ── from the disk ──
+
+
+def usage_lines(found: Usage) -> Iterator[str]:
+    """Kind, bytes on disk, size, shared, unique, ID or path, names; the total and du's figure come last."""
+    for line in found.lines:
+        numbers = (line.size, line.shared, line.unique)
+        shown = "\t".join("-" if number < 0 else str(number) for number in numbers)
+        yield f"{line.kind}\t{line.disk}\t{shown}\t{visible(line.id or line.path) or '-'}\t{_names(line)}"
+    yield f"total\t{found.total}\t{found.du}\t-\t-\t{visible(' '.join(found.roots)) or '-'}\t"
+
+
+def _names(line: Line) -> str:
+    return ",".join(map(visible, line.names))
+
+
+def usage_document(found: Usage) -> dict[str, Any]:
+    """The same, with all that is known."""
+    return {
+        "version": VERSION,
+        "roots": list(found.roots),
+        "lines": [_document(line) for line in found.lines],
+        "total": found.total,
+        "du": found.du,
+        "file_system": _room(found.file_system),
+        "notes": list(found.notes),
+        "unread": [{"path": path, "reason": reason} for path, reason in found.unread],
+    }
+
+
+def _document(line: Line) -> dict[str, Any]:
+    document: dict[str, Any] = {"kind": line.kind, "disk": line.disk}
+    if line.id:
+        document |= {"id": line.id, "names": list(line.names)}
+    if line.size >= 0:
+        document |= {"size": line.size, "shared": line.shared, "unique": line.unique}
+    return document | {key: text for key, text in (("path", line.path), ("note", line.note)) if text}
+
+
+def show_usage(found: Usage) -> None:
+    """Show a table for each kind of item, one for everything else, and what it comes to."""
+    from cstore.cli.output import styled
+    from cstore.cli.output.terminal import console
+
+    out = console()
+    for kind in ("image", "container", "layer"):
+        lines = [line for line in found.lines if line.kind == kind]
+        if not lines:
+            continue
+        titles = ("Size", "Shared", "Unique", "On disk")
+        table = styled.titled_table(f"{kind}s", "Names", *titles, right=set(titles))
+        for line in lines:
+            numbers = (line.size, line.shared, line.unique, line.disk)
+            shown = (human_size(number) if number >= 0 else "" for number in numbers)
+            table.add_row(visible(short_id(line.id)), "\n".join(map(visible, line.names)), *shown)
+        out.print(table)
+        out.print()
+    table = styled.titled_table("Everything", "On disk", "", right={"On disk"})
+    for kind, size, text in _everything(found):
+        table.add_row(kind, human_size(size), visible(text))
+    out.print(table)
+    _show_room(found.file_system)
+    if found.du != found.total:
+        out.print(f"{_SHARED}; du says {human_size(found.du)}", style="dim")
+    for note in found.notes:
+        out.print(visible(note), style="dim")
+
+
+def _everything(found: Usage) -> Iterator[tuple[str, int, str]]:
+    """Rows that add up: items by kind, other things one by one."""
+    meanings = {"image": "data items", "container": "data items", "layer": "directories of layers"}
+    for kind, meaning in meanings.items():
+        yield f"{kind}s", sum(line.disk for line in found.lines if line.kind == kind), meaning
+    for line in found.lines:
+        if line.kind not in meanings:
+            text = f"{line.path}: {line.note}" if line.path else _MEANINGS.get(line.kind, "")
+            yield line.kind, line.disk, text
+    yield "total", found.total, " ".join(found.roots)

@@ -1,0 +1,58 @@
+"""Answers about a store: where its bytes are, who holds an item, whose a path is, and what goes when an item goes.
+
+Owns: what counts as a byte's owner, what holds an item, and what a removal takes along.
+Must not know: how an answer is shown.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
+    from cstore.insight.holding import Holder, Holding, holders
+    from cstore.insight.identity import Identity, Known, identify
+    from cstore.insight.pruning import Pruning, Rules, plan_prune
+    from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
+
+__all__ = [
+    "FileSystem",
+    "Going",
+    "Holder",
+    "Holding",
+    "Identity",
+    "Known",
+    "Line",
+    "Plan",
+    "Pruning",
+    "Refusal",
+    "Removed",
+    "Rules",
+    "Sum",
+    "Summary",
+    "Usage",
+    "freed_by",
+    "holders",
+    "identify",
+    "plan_prune",
+    "plan_removal",
+    "remove",
+    "summary",
+    "usage",
+]
+
+_HOMES = {
+    **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
+    **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
+    **dict.fromkeys(("Identity", "Known", "identify"), "identity"),
+    **dict.fromkeys(("Pruning", "Rules", "plan_prune"), "pruning"),
+    **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.insight' has no attribute {name!r}")
+    return getattr(import_module(f"cstore.insight.{_HOMES[name]}"), name)

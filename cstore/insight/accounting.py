@@ -1,0 +1,308 @@
+"""Where the bytes of a store are: all of them, from the disk; or what the records say of them, at once."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.insight.needs import Needs
+from cstore.store.reading import Snapshot
+from cstore.store.session import is_made
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cstore.errors import RecordsDamaged
+    from cstore.insight.parts import Part
+    from cstore.insight.tally import Tally
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+
+    Key = tuple[str, str, str]
+
+ITEMS = ("image", "container", "layer")
+_SPLIT = "tar-splits and data items of layers"
+_OWN_MOUNTS = frozenset({"merged", "shm"})
+"""What is mounted for containers that run."""
+
+
+class FileSystem(Value):
+    """The file system that holds the graph root: all sizes in bytes, `inodes` how many are free, -1 if it has none."""
+
+    path: str
+    size: int
+    used: int
+    available: int
+    inodes: int
+
+
+class Line(Value):
+    """Bytes that are in no other line.
+
+    Attributes:
+        kind: image, container, layer, or one of those in parts.py.
+        id, names: of an item.
+        path: of anything else.
+        disk: the bytes that are counted here: of a layer its tree, of an image or container its data items.
+        size: what the item needs in all, with its layers; -1 if it is none.
+        shared: how much of that others need, too.
+        unique: how much of that nothing else needs.
+        note: what else there is to say.
+    """
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    path: str
+    disk: int
+    size: int = -1
+    shared: int = -1
+    unique: int = -1
+    note: str = ""
+
+
+class Usage(Value):
+    """Where the bytes of a store are.
+
+    Attributes:
+        roots: the directories that were read.
+        lines: what is where; `disk` adds up to `total`.
+        total: all bytes, blocks that files share once.
+        du: all bytes as du(1) counts them.
+        notes: what was not counted, or could not be known.
+        unread: what could not be read: path and reason.
+        flaws: what is wrong with the records.
+    """
+
+    roots: tuple[str, ...]
+    file_system: FileSystem | None
+    lines: tuple[Line, ...]
+    total: int
+    du: int
+    notes: tuple[str, ...]
+    unread: tuple[tuple[str, str], ...]
+    flaws: tuple[RecordsDamaged, ...]
+
+
+class Sum(Value):
+    """What the records say of all items of a kind.
+
+    Attributes:
+        count, used: how many there are, and how many of them something needs.
+        size: their bytes.
+        unused: how many bytes of them nothing needs.
+        unknown: of how many no size is recorded.
+    """
+
+    kind: str
+    count: int
+    used: int
+    size: int
+    unused: int
+    unknown: int = 0
+
+
+class Summary(Value):
+    """What the records say of a store, and the file system of its room."""
+
+    root: str
+    file_system: FileSystem | None
+    sums: tuple[Sum, ...]
+    flaws: tuple[RecordsDamaged, ...]
+
+
+def file_system(path: str) -> FileSystem | None:
+    """Look at the file system that holds a directory; None if there is none."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    free = found.f_ffree if found.f_files else -1
+    used = (found.f_blocks - found.f_bfree) * found.f_frsize
+    return FileSystem(path, found.f_blocks * found.f_frsize, used, found.f_bavail * found.f_frsize, free)
+
+
+# ── from the records ──
+
+
+def summary(context: Context) -> Summary:
+    """Add up what the records say of sizes. Reads no tree, and so takes no time to speak of.
+
+    An image's bytes are its layers and data items; those that several images have count once.
+
+    Raises:
+        SystemFailure: the records cannot be read.
+    """
+    tables = Snapshot(context)
+    needs = Needs(context, tables)
+    flaws = tuple(flaw for _, flaw, _ in tables.flaws)
+    sums = (_images(needs), _containers(needs), _layers(needs))
+    return Summary(context.layout.graph_root, file_system(context.layout.graph_root), sums, flaws)
+
+
+def _images(needs: Needs) -> Sum:
+    layers, wanted = dict[str, None](), dict[str, None]()
+    data, spare = 0, 0
+    for image in needs.images.values():
+        chain = dict.fromkeys(needs.of("image", image.id))
+        layers |= chain
+        own = sum(max(size, 0) for size in image.data_sizes.values())
+        data += own
+        if image.id in needs.used_images:
+            wanted |= chain
+        else:
+            spare += own
+    kept = {layer for layer in layers if layer in wanted or any(user[0] != "image" for user in needs.users[layer])}
+    sizes = {layer: _recorded(needs.layers[layer]) for layer in layers}
+    size = sum(each or 0 for each in sizes.values()) + data
+    spare += sum(each or 0 for layer, each in sizes.items() if layer not in kept)
+    used = sum(image in needs.used_images for image in needs.images)
+    return Sum("image", len(needs.images), used, size, spare, sum(each is None for each in sizes.values()))
+
+
+def _containers(needs: Needs) -> Sum:
+    sizes = [_recorded(needs.layers[each.layer]) for each in needs.containers.values() if each.layer in needs.layers]
+    data = sum(max(size, 0) for each in needs.containers.values() for size in each.data_sizes.values())
+    known = sum(size or 0 for size in sizes)
+    count = len(needs.containers)
+    return Sum("container", count, count, known + data, 0, sum(size is None for size in sizes))
+
+
+def _layers(needs: Needs) -> Sum:
+    sizes = {layer.id: _recorded(layer) for layer in needs.layers.values()}
+    nobodys = [layer for layer, users in needs.users.items() if all(user[0] == "layer" for user in users)]
+    unused = sum(sizes[layer] or 0 for layer in nobodys)
+    unknown = sum(size is None for size in sizes.values())
+    total = sum(size or 0 for size in sizes.values())
+    return Sum("layer", len(sizes), len(sizes) - len(nobodys), total, unused, unknown)
+
+
+def _recorded(layer: Layer) -> int | None:
+    from cstore.store.image_measuring import recorded_size
+
+    size = recorded_size(layer)
+    return None if size is None or size < 0 else size
+
+
+# ── from the disk ──
+
+
+def usage(context: Context) -> Usage:
+    """Count all bytes of the graph root, and of the separate image store: nothing is left over.
+
+    What is mounted inside is not entered, if another file system is there; nothing is written or locked.
+
+    Raises:
+        SystemFailure: the records cannot be read.
+    """
+    from cstore.insight.parts import Parts
+    from cstore.insight.tally import Tally
+
+    tables = Snapshot(context)
+    needs = Needs(context, tables)
+    parts = Parts(context, tables)
+    tally = Tally(context.layout.graph_root)
+    found: dict[Key, Part] = {}
+    roots = tuple(root for root in parts.roots() if os.path.lexists(root)) if is_made(context.layout) else ()
+    for root in roots:
+        count(tally, parts, root, found)
+    once = tally.once(found)
+    split = {key: size for key, size in once.items() if key[:2] == ("data", "layer")}
+    lines = [_line(key, part, once[key], tally, needs) for key, part in found.items() if key not in split]
+    lines += _without_files(needs, tally, {(line.kind, line.id) for line in lines})
+    lines += [Line("data", "", (), "", sum(split.values()), note=_SPLIT)] if split else []
+    order = {kind: place for place, kind in enumerate((*ITEMS, "data", "records", "driver"))}
+    lines.sort(key=lambda line: (order.get(line.kind, len(order)), line.kind, -max(line.size, line.disk), line.id))
+    return Usage(
+        roots=roots,
+        file_system=file_system(context.layout.graph_root),
+        lines=tuple(lines),
+        total=sum(line.disk for line in lines),
+        du=sum(tally.du(key) for key in found),
+        notes=tuple(_notes(tally)),
+        unread=tuple((path, error.strerror or str(error)) for path, error in tally.unread),
+        flaws=tuple(flaw for _, flaw, _ in tables.flaws),
+    )
+
+
+def count(tally: Tally, parts: Parts, root: str, found: dict[Key, Part]) -> None:
+    """Count everything in a root, each part for its owner; `found` gets the owners and their parts."""
+    pending = [root]
+    while pending:
+        path = pending.pop()
+        part = parts.at(path)
+        key = owner_of(part)
+        found.setdefault(key, part)
+        if tally.add(key, path, inside=not part.leads_on):
+            try:
+                pending += (os.path.join(path, name) for name in sorted(os.listdir(path), reverse=True))
+            except OSError as error:
+                tally.unread.append((path, error))
+
+
+def owner_of(part: Part) -> Key:
+    """Whose line the bytes of a part are in."""
+    if part.owner:
+        return part.kind, part.owner, part.id
+    return part.kind, "", part.path if part.kind in {"orphan", "unknown", "foreign"} else ""
+
+
+def _line(key: Key, part: Part, disk: int, tally: Tally, needs: Needs) -> Line:
+    kind, owner, identifier = key
+    items: Mapping[str, Named] = needs.images if owner == "image" else needs.containers
+    if kind == "data" and identifier in items:
+        return Line(owner, identifier, items[identifier].names, "", disk, *_sizes(owner, identifier, tally, needs))
+    if kind == "layer" and identifier in needs.layers:
+        record = needs.layers[identifier]
+        note = "unfinished: its maker died, or is at work" if record.incomplete else ""
+        return Line("layer", identifier, record.names, "", disk, *_sizes("layer", identifier, tally, needs), note)
+    path = part.path if key[2] and kind in {"orphan", "unknown", "foreign"} else ""
+    return Line(kind, identifier if owner else "", (), path, disk, note=part.how if path else "")
+
+
+def _without_files(needs: Needs, tally: Tally, there: set[tuple[str, str]]) -> list[Line]:
+    """Lines for items that have no files of their own."""
+    missing: list[Line] = []
+    tables: tuple[tuple[str, Mapping[str, Named]], ...] = (
+        ("image", needs.images), ("container", needs.containers), ("layer", needs.layers),
+    )  # fmt: skip
+    for kind, table in tables:
+        lost = (each for each in table.values() if (kind, each.id) not in there)
+        missing += (Line(kind, each.id, each.names, "", 0, *_sizes(kind, each.id, tally, needs)) for each in lost)
+    return missing
+
+
+if TYPE_CHECKING:
+    from cstore.insight.parts import Parts
+    from cstore.records.model import Container, Image
+
+    Named = Image | Container | Layer
+
+
+def files_of(kind: str, identifier: str) -> list[Key]:
+    """The owners of an item's own files: of a layer its tree and its data."""
+    if kind == "layer":
+        return [("layer", "layer", identifier), ("data", "layer", identifier)]
+    return [("data", kind, identifier)]
+
+
+def _sizes(kind: str, identifier: str, tally: Tally, needs: Needs) -> tuple[int, int, int]:
+    """Size, shared and unique bytes of an item."""
+    layers = needs.of(kind, identifier) if kind != "layer" else [identifier]
+    if kind == "container":
+        own = [layer for layer in layers if layer == needs.containers[identifier].layer]
+    else:
+        own = [layer for layer in layers if len(needs.users[layer]) <= 1]
+    data = files_of(kind, identifier) if kind != "layer" else []
+    size = tally.all_of([*data, *(key for layer in layers for key in files_of("layer", layer))])
+    unique = tally.only_of([*data, *(key for layer in own for key in files_of("layer", layer))])
+    return size, size - unique, unique
+
+
+def _notes(tally: Tally) -> Iterable[str]:
+    for path in tally.elsewhere:
+        if os.path.basename(path) not in _OWN_MOUNTS:
+            yield f"{path} is a mount point: what is mounted there is not counted"
+    if not tally.extents_known:
+        yield "the file system does not say which blocks files share, so all are counted for each file"

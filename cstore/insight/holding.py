@@ -1,0 +1,237 @@
+"""Who holds an item, as a tree up to what a person knows, and the commands that let go."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+
+from cstore.errors import RecordsDamaged
+from cstore.ids import flaw_of_part
+from cstore.records.layers import children
+from cstore.store.evidence import hidden_containers
+from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
+from cstore.store.neighbours import command_in
+from cstore.store.occupants import name_of, occupants, out_of_sight
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cstore.records.model import Container, Image, Layer
+    from cstore.records.mounts import MountTable
+    from cstore.store.context import Context
+    from cstore.store.lookup import Item
+
+_MANY = 40
+"""Layers whose children are looked for one by one; for more, all records are read once."""
+_DEEPEST = 200
+
+
+class Holder(Value):
+    """What holds an item, or another holder.
+
+    Attributes:
+        kind: container, image, layer, mount, process or store.
+        id: of an item its ID, of a mount or a store its path, of a process its number.
+        names: of an item its names, of a process that of its program.
+        how: what it has to do with what it holds.
+        maker: the tool that made a container; `unknown` if it left no mark. "" for all else.
+        created: when, as recorded; "" for what has no record.
+        command: what lets go; "" if what holds this one has to go first.
+        held_by: what holds this one.
+    """
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    how: str
+    maker: str = ""
+    created: str = ""
+    command: str = ""
+    held_by: tuple[Holder, ...] = ()
+
+
+class Holding(Value):
+    """An item and all that holds it.
+
+    Attributes:
+        unseen: what could not be looked at, as a sentence; "" for nothing.
+    """
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    holders: tuple[Holder, ...]
+    unseen: str = ""
+
+
+def holders(context: Context, item: Item, *, processes: bool = True) -> Holding:
+    """Find everything that holds an item: containers, images, layers above, mounts, processes, additional stores.
+
+    Without `processes`, those are not looked for, which takes time for each container.
+
+    Raises:
+        SystemFailure: the records cannot be read.
+        RecordsDamaged: they are damaged, unless the store was opened degraded.
+    """
+    return _Search(context, processes=processes).holding(item)
+
+
+class _Search:
+    """One look at the records."""
+
+    def __init__(self, context: Context, *, processes: bool) -> None:
+        self._looks = processes
+        self._context = context
+        self._tables = Reader(context)
+        self._seen: set[str] = set()
+        self._children: dict[str, list[Layer]] | None = None
+        self._asked = 0
+        self._processes = False
+        hidden: list[Container] = []
+        with suppress(RecordsDamaged):  # a file that only transient containers use
+            hidden = hidden_containers(context.layout)
+        self._containers = [*self._tables.containers, *hidden]
+        self._images: dict[str, list[Image]] = {}
+        for image in self._all_images():
+            for top in dict.fromkeys((image.layer, *image.mapped_layers)):
+                self._images.setdefault(top, []).append(image)
+        self._mounts: MountTable = self._tables.mounts()
+
+    def _all_images(self) -> Iterator[Image]:
+        yield from self._tables.images
+        for extra in self._tables.additional:
+            if extra.images_only:
+                yield from extra.images
+
+    def holding(self, item: Item) -> Holding:
+        """All that holds an item."""
+        found: list[Holder] = []
+        names: tuple[str, ...] = ()
+        if item.shelf is Shelf.CONTAINERS:
+            container = next((each for each in self._containers if each.id == item.id), None)
+            if container is not None:
+                names, found = container.names, list(self._of_container(container))
+        elif item.shelf is Shelf.IMAGES:
+            image = next((each for each in self._all_images() if each.id == item.id), None)
+            if image is not None:
+                names, found = image.names, list(self._of_image(image))
+        else:
+            layer = self._tables.layers.get(item.id)
+            if layer is not None:
+                names, found = layer.names, list(self._of_layer(layer.id, 0))
+        found += self._of_stores(item)
+        unseen = "unknown: the records are damaged, so more may hold it" if self._tables.flaws else ""
+        if not unseen and self._processes and (count := out_of_sight()):
+            processes = "1 process" if count == 1 else f"{count} processes"
+            unseen = f"unknown: this user may not see whether {processes} of others live in it"
+        return Holding(item.kind, item.id, names, tuple(found), unseen)
+
+    def _of_stores(self, item: Item) -> Iterator[Holder]:
+        for extra in self._tables.additional:
+            table = extra.layers if item.shelf is Shelf.LAYERS else extra.images
+            if extra.images_only or item.shelf is Shelf.CONTAINERS or item.id not in table:
+                continue
+            root = extra.layout.graph_root
+            command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shlex.quote(item.id)}")
+            yield Holder("store", root, (), "is an additional store, which is only read, and has it", "", "", command)
+
+    def _of_image(self, image: Image) -> Iterator[Holder]:
+        for container in self._containers:
+            if container.image == image.id:
+                self._seen.add(container.layer)
+                yield self._container(container, "was made from it")
+        for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
+            yield from self._mount(layer, f"cstore unmount {_word(image)}", of_container=False)
+        for top in dict.fromkeys((image.layer, *image.mapped_layers)):
+            if top:
+                yield from self._above(top, "builds on its layers, and keeps them when it goes", 0)
+
+    def _of_container(self, container: Container) -> Iterator[Holder]:
+        yield from self._mount(container.layer, unmount_command(self._context, container), of_container=True)
+        if self._looks:
+            yield from self._living(container)
+
+    def _of_layer(self, layer: str, depth: int) -> Iterator[Holder]:
+        for image in self._images.get(layer, ()):
+            how = "has it on top" if image.layer == layer else "has it as its mapped layer"
+            users = [each for each in self._containers if each.image == image.id]
+            made = tuple(self._container(each, "was made from it") for each in users)
+            command = "" if made else f"cstore rm {_word(image)}"
+            yield Holder("image", image.id, image.names, how, "", image.created, command, made)
+        own = [container for container in self._containers if container.layer == layer]
+        for container in own:
+            yield self._container(container, "has it as its own layer")
+        if not own:
+            yield from self._mount(layer, f"cstore unmount {shlex.quote(layer)}", of_container=False)
+        yield from self._above(layer, "builds on it", depth)
+
+    def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
+        """The layers that build on one; of a row of layers that nobody knows, the last stands for all."""
+        for child in self._children_of(layer):
+            if child.id in self._seen or depth > _DEEPEST:
+                continue
+            self._seen.add(child.id)
+            last, between = child, 0
+            while not (last.names or self._is_known(last.id)):
+                following = self._children_of(last.id)
+                if len(following) != 1 or following[0].id in self._seen:
+                    break
+                last, between = following[0], between + 1
+                self._seen.add(last.id)
+            through = f", with {between} more between" if between else ""
+            held = tuple(self._of_layer(last.id, depth + 1))
+            command = "" if held else f"cstore rm --kind layer {shlex.quote(last.id)}"
+            yield Holder("layer", last.id, last.names, f"{how}{through}", "", last.created, command, held)
+
+    def _is_known(self, layer: str) -> bool:
+        return layer in self._images or any(each.layer == layer for each in self._containers)
+
+    def _children_of(self, layer: str) -> list[Layer]:
+        self._asked += 1
+        if self._children is None and self._asked > _MANY:
+            self._children = {}
+            for each in self._tables.layers:
+                self._children.setdefault(each.parent, []).append(each)
+        if self._children is not None:
+            return self._children.get(layer, [])
+        return children(self._tables.layers, layer)
+
+    def _container(self, container: Container, how: str) -> Holder:
+        held = tuple(self._of_container(container))
+        maker, command = maker_of(self._context, container), removal_command(self._context, container)
+        return Holder("container", container.id, container.names, how, maker, container.created, command, held)
+
+    def _mount(self, layer: str, command: str, *, of_container: bool) -> Iterator[Holder]:
+        mount = self._mounts.get(layer) if layer else None
+        if mount is None:
+            return
+        times = "once" if mount.count == 1 else f"{mount.count} times"
+        shows = "its layer" if of_container else "it"
+        there = not flaw_of_part(layer) and self._context.driver.is_mounted(layer, mount.path)
+        gone = "" if there else ", says the count, but no mount is to be seen here"
+        yield Holder("mount", mount.path, (), f"shows {shows}, {times}{gone}", "", "", command)
+
+    def _living(self, container: Container) -> Iterator[Holder]:
+        self._processes = True
+        if flaw_of_part(container.layer):
+            return  # such a layer has no directory that anybody could be in
+        stop = stop_command(self._context, container)
+        for pid, how in occupants(self._context, container.layer):
+            name = name_of(pid).strip(" ()")
+            yield Holder("process", str(pid), (name,) if name else (), how, "", "", stop or f"kill {pid}")
+
+
+def _word(image: Image) -> str:
+    """A name to type: nobody shall copy what was not meant for a shell."""
+    return shlex.quote(image.names[0] if image.names else image.id)
+
+
+def flattened(found: Iterable[Holder], depth: int = 0) -> Iterator[tuple[int, Holder]]:
+    """Go through a tree of holders from the top down, each with its depth."""
+    for holder in found:
+        yield depth, holder
+        yield from flattened(holder.held_by, depth + 1)

@@ -1,0 +1,324 @@
+"""Whose a thing is: a path of the store, a hash, a short link, a process, a mount point; and how that is known."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+
+from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure
+from cstore.insight.parts import Parts
+from cstore.kernel.mountinfo import read_mounts
+from cstore.store.evidence import hidden_containers
+from cstore.store.naming import candidates
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.insight.parts import Part
+    from cstore.kernel.mountinfo import MountInfo
+    from cstore.store.context import Context
+
+_SHORT_LINK = re.compile(r"[A-Z0-9]{26}")
+_HASH = re.compile(r"[0-9a-f]{2,64}")
+_CONTAINER = re.compile(r"([0-9a-f]{64})")
+_USERS = 20
+
+
+class Known(Value):
+    """An item that has to do with an answer."""
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+
+
+class Identity(Value):
+    """One answer.
+
+    Attributes:
+        kind: image, container or layer, or what else a path of the store is (see parts.py).
+        id, names: of the item.
+        path: the part of the store, where one was found.
+        inside: the rest of the path, within that part.
+        how: how that is known.
+        used_by: the images and containers of a layer.
+    """
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    path: str
+    inside: str
+    how: str
+    used_by: tuple[Known, ...] = ()
+
+
+def identify(context: Context, text: str) -> list[Identity]:
+    """Say whose a path, hash, link, process or mount point is. There may be several answers, the best one first.
+
+    Raises:
+        NotAnItem: it has nothing to do with the store.
+        SystemFailure: a process may not be looked at, or the records cannot be read.
+    """
+    found = list(dict.fromkeys(_Search(context).answers(text)))
+    if not found:
+        error = NotAnItem(text)
+        error.message = f"{text!r} has nothing to do with the store in {context.layout.graph_root}"
+        error.hint = "name a path, an ID or digest, a short link, a process or a mount point"
+        raise error
+    return found
+
+
+class _Search:
+    """One look at a store."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._tables = Reader(context)
+        self._parts = Parts(context, self._tables)
+        layout = context.layout
+        self._roots = {root: os.path.realpath(root) for root in layout.roots}
+
+    def answers(self, text: str) -> Iterator[Identity]:
+        """Try one way after the other."""
+        if text.isascii() and text.isdecimal() and os.path.isdir(f"/proc/{text}"):
+            yield from self._of_process(int(text))
+        if "/" in text or os.path.lexists(text):
+            yield from self._of_path(text)
+        if _SHORT_LINK.fullmatch(text.rpartition("/")[2]):
+            yield from self._of_link(text.rpartition("/")[2])
+        yield from self._of_name(text.rpartition("/")[2] if "/" not in text or _HASH.fullmatch(text) else text)
+
+    # ── paths ──
+
+    def _of_path(self, text: str) -> Iterator[Identity]:
+        folder, name = os.path.split(os.path.abspath(text))
+        path = os.path.join(os.path.realpath(folder), name)
+        part = self._part_of(path)
+        if part is None:
+            yield from self._of_mounted(path)
+        elif part.kind not in {"foreign", "orphan", "unknown"} or os.path.lexists(path):
+            yield self._identity(part, path)
+            if os.path.islink(path):
+                yield from self._of_target(path)
+
+    def _part_of(self, path: str) -> Part | None:
+        """The part of the store that has a path in it; None for a path elsewhere. Nothing need be there."""
+        for root, real in self._roots.items():
+            if path != real and not path.startswith(real.rstrip("/") + "/"):
+                continue
+            current, rest = root, [each for each in path[len(real) :].split("/") if each]
+            part = self._parts.at(current)
+            while part.leads_on and rest:
+                current = os.path.join(current, rest.pop(0))
+                part = self._parts.at(current)
+            return part
+        return None
+
+    def _identity(self, part: Part, path: str = "", how: str = "") -> Identity:
+        real = next((real for root, real in self._roots.items() if _is_in(part.path, root)), "")
+        root = next((root for root in self._roots if _is_in(part.path, root)), "")
+        place = real + part.path[len(root) :]
+        inside = path[len(place) + 1 :] if path.startswith(f"{place}/") else ""
+        if part.owner:
+            kind, names = part.owner, self._names(part.owner, part.id)
+        else:
+            kind, names = part.kind, ()
+        how = how or part.how
+        if part.kind == "quarantine":
+            how = self._case_of(path) or how
+        return Identity(kind, part.id, names, part.path, inside, how, self._users(kind, part.id))
+
+    def _names(self, kind: str, identifier: str) -> tuple[str, ...]:
+        tables = self._tables
+        if kind == "container":
+            container = tables.containers.get(identifier)
+            return () if container is None else container.names
+        if kind == "layer":
+            layers = (tables.layers, *(extra.layers for extra in tables.additional))
+            return next((layer.names for table in layers if (layer := table.get(identifier))), ())
+        images = (tables.images, *(extra.images for extra in tables.additional))
+        return next((image.names for table in images if (image := table.get(identifier))), ())
+
+    def _users(self, kind: str, identifier: str) -> tuple[Known, ...]:
+        """The images and containers that a layer is for."""
+        if kind != "layer" or identifier not in self._tables.layers:
+            return ()
+        from cstore.insight.holding import flattened, holders
+        from cstore.store.lookup import Item
+
+        found = flattened(holders(self._context, Item(Shelf.LAYERS, identifier), processes=False).holders)
+        known = (Known(each.kind, each.id, each.names) for _, each in found if each.kind in {"image", "container"})
+        return tuple(dict.fromkeys(known))
+
+    def _case_of(self, path: str) -> str:
+        """How the quarantine came to have something."""
+        from cstore.store.quarantine import cases
+
+        for case in cases(self._context):
+            if not _is_in(path, os.path.realpath(case.directory)):
+                continue
+            name = path[len(os.path.realpath(case.directory)) + 1 :].partition("/")[0]
+            was = next((each.path for each in case.kept if each.name == name), "")
+            place = f"; it was {was}" if was else ""
+            return f"`{case.by}` took it out, case {case.id}{place}"
+        return ""
+
+    def _of_link(self, name: str) -> Iterator[Identity]:
+        path = os.path.join(self._context.layout.driver_home, "l", name)
+        if os.path.islink(path):
+            yield from self._of_target(os.path.realpath(os.path.dirname(path)) + f"/{name}")
+
+    def _of_target(self, link: str) -> Iterator[Identity]:
+        """What a link in the store leads to, if that is in the store as well."""
+        target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+        part = self._part_of(target)
+        if part is not None and not part.leads_on:
+            yield self._identity(part, target, f"the link leads to {target}")
+
+    # ── hashes ──
+
+    def _of_name(self, text: str) -> Iterator[Identity]:
+        for way in (text, f"sha256:{text}") if _HASH.fullmatch(text) else (text,):
+            for item in candidates(self._tables, way):
+                names, users = self._names(item.kind, item.id), self._users(item.kind, item.id)
+                how = _way(text, item.id, names)
+                yield Identity(item.kind, item.id, names, self._place(item.kind, item.id), "", how, users)
+        if _HASH.fullmatch(text):
+            yield from self._of_directory(text)
+            yield from self._in_quarantine(text)
+
+    def _place(self, kind: str, identifier: str) -> str:
+        if kind != "layer":
+            return ""
+        path = self._context.driver.path_of(identifier)
+        return path if os.path.lexists(path) else ""
+
+    def _of_directory(self, text: str) -> Iterator[Identity]:
+        """Directories of layers, or of data items, that no record knows."""
+        layout = self._context.layout
+        trees = os.path.dirname(self._context.driver.path_of("0" * 64))
+        for folder in (trees, layout.layers, layout.images, layout.containers):
+            for path in [os.path.join(folder, text)] if len(text) == 64 else _beginning(folder, text):
+                part = self._parts.at(path) if os.path.lexists(path) else None
+                if part is not None and not part.owner and part.kind in {"orphan", "unknown", "foreign"}:
+                    yield self._identity(part)
+
+    def _in_quarantine(self, text: str) -> Iterator[Identity]:
+        from cstore.store.quarantine import cases
+
+        for case in cases(self._context):
+            for kept in case.kept:
+                if text in kept.path:
+                    how = f"`{case.by}` took it out, case {case.id}; it was {kept.path}"
+                    yield Identity("quarantine", "", (), case.path_of(kept), "", how)
+
+    # ── processes and mounts ──
+
+    def _of_process(self, pid: int) -> Iterator[Identity]:
+        """What the root and the directory of a process are, and which container its control group names."""
+        try:
+            root = os.readlink(f"/proc/{pid}/root")
+            mounts = read_mounts(pid)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            failure = error if isinstance(error, OSError) else OSError(str(error))
+            raise SystemFailure("look at", f"/proc/{pid}", failure, hint="root may") from None
+        yield from self._of_group(pid)
+        if root != "/":
+            yield from self._retold(self._of_path(root), f"the root of process {pid} is {root}")
+        else:
+            top = next((each for each in reversed(mounts) if each.mount_point == "/"), None)
+            if top is not None:
+                yield from self._of_mount(top, f"the root of process {pid}")
+        with suppress(OSError):
+            here = os.readlink(f"/proc/{pid}/cwd")
+            yield from self._retold(self._of_path(here), f"process {pid} is in {here}") if root == "/" else ()
+
+    def _retold(self, found: Iterator[Identity], how: str) -> Iterator[Identity]:
+        yield from (each.with_(how=f"{how}; {each.how}") for each in found)
+
+    def _of_group(self, pid: int) -> Iterator[Identity]:
+        with suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            for identifier in dict.fromkeys(_CONTAINER.findall(file.read())):
+                if identifier in self._tables.containers:
+                    names = self._names("container", identifier)
+                    how = f"the control group of process {pid} names it"
+                    yield Identity("container", identifier, names, "", "", how)
+
+    def _of_mounted(self, path: str) -> Iterator[Identity]:
+        """What is mounted where a path is."""
+        with suppress(OSError, ValueError):
+            over = [each for each in read_mounts() if _is_in(path, each.mount_point)]
+            if over:
+                longest = max(len(each.mount_point) for each in over)
+                top = next(each for each in reversed(over) if len(each.mount_point) == longest)
+                yield from self._of_mount(top, f"what is mounted on {top.mount_point}")
+
+    def _of_mount(self, mount: MountInfo, what: str) -> Iterator[Identity]:
+        """Whose layers a mount shows: by its directories, by its device, or by the directory that is bound there."""
+        options = dict(each.partition("=")[::2] for each in mount.super_options.split(","))
+        for key in ("upperdir", "lowerdir"):
+            for directory in options.get(key, "").split(":")[:1]:
+                yield from self._of_layer_directory(directory, f"{what} has the {key} {directory}")
+            if options.get(key):
+                return
+        with suppress(OSError, ValueError):
+            for each in read_mounts():
+                if each.device == mount.device and each.root == mount.root:
+                    part = self._part_of(each.mount_point)
+                    if part is not None and part.owner:
+                        yield self._identity(part, "", f"{what} is mounted on {each.mount_point}, too")
+                        return
+        for name in reversed(mount.root.split("/")):
+            if name in self._tables.layers:
+                path = self._context.driver.path_of(name)
+                yield self._identity(self._parts.at(path), "", f"{what} is the directory {mount.root}")
+                return
+
+    def _of_layer_directory(self, directory: str, how: str) -> Iterator[Identity]:
+        if not directory:
+            return
+        path = os.path.realpath(os.path.join(self._context.layout.driver_home, directory))
+        part = self._part_of(path)
+        if part is not None and part.owner:
+            found = self._identity(part, path, how)
+            own = self._container_on(part.id)
+            yield from (found.with_(kind="container", id=own.id, names=own.names) for own in [own] if own)
+            yield found
+
+    def _container_on(self, layer: str) -> Known | None:
+        """The container whose own layer this is."""
+        containers = list(self._tables.containers)
+        with suppress(RecordsDamaged):
+            containers += hidden_containers(self._context.layout)
+        found = next((each for each in containers if each.layer == layer), None)
+        return None if found is None else Known("container", found.id, found.names)
+
+
+def _way(text: str, identifier: str, names: tuple[str, ...]) -> str:
+    """How a text names an item."""
+    if identifier.startswith(text):
+        return "it is its ID" if identifier == text else "its ID begins so"
+    if text in names:
+        return "it is its name"
+    digest = text.startswith("sha256:") or _HASH.fullmatch(text)
+    return "it is a digest of it, of its archive or of its manifest" if digest else "it is short for its name"
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _beginning(folder: str, text: str) -> list[str]:
+    """The paths in a directory whose names begin with some hexadecimal digits."""
+    try:
+        return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.startswith(text)][:_USERS]
+    except OSError:
+        return []

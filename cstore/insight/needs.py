@@ -1,0 +1,102 @@
+"""What needs what: layers of images and containers, by the records of one moment."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+
+from cstore.errors import RecordsDamaged
+from cstore.store.evidence import hidden_containers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.records.model import Container, Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Tables
+
+    Key = tuple[str, str]
+
+
+class Needs:
+    """Every item of a store, and the layers that it needs.
+
+    Attributes:
+        layers: the layers of the store itself, whole or not, by ID.
+        images: its images by ID, those of the graph root beside a separate image store among them.
+        containers: its containers by ID, with those that only a transient store shows.
+        elsewhere: the layers of additional stores, as far as there is none of the same ID here.
+    """
+
+    def __init__(self, context: Context, tables: Tables) -> None:
+        self.layers: dict[str, Layer] = {layer.id: layer for layer in tables.layers}
+        self.images: dict[str, Image] = {image.id: image for image in tables.images}
+        hidden: dict[str, Container] = {}
+        with suppress(RecordsDamaged):  # a file that only transient containers use
+            hidden = {each.id: each for each in hidden_containers(context.layout)}
+        self.containers: dict[str, Container] = {**hidden, **{each.id: each for each in tables.containers}}
+        self.elsewhere: dict[str, Layer] = {}
+        for extra in tables.additional:
+            if extra.images_only:
+                self.images = {**{image.id: image for image in extra.images}, **self.images}
+            self.elsewhere |= {
+                layer.id: layer
+                for layer in extra.layers
+                if layer.id not in self.layers and layer.id not in self.elsewhere
+            }
+
+    def chain(self, *tops: str) -> dict[str, None]:
+        """Layers and all their ancestors, each once, as far as they are known; those of additional stores, too."""
+        found: dict[str, None] = {}
+        for top in tops:
+            layer = top
+            while layer and layer not in found:
+                record = self.layers.get(layer) or self.elsewhere.get(layer)
+                if record is None:
+                    break
+                found[layer] = None
+                layer = record.parent
+        return found
+
+    def of(self, kind: str, identifier: str) -> list[str]:
+        """The layers of the store itself that an item needs, its own first."""
+        if kind == "image":
+            image = self.images[identifier]
+            tops: tuple[str, ...] = (image.layer, *image.mapped_layers)
+        else:
+            tops = (self.containers[identifier].layer,) if kind == "container" else (identifier,)
+        return [layer for layer in self.chain(*tops) if layer in self.layers]
+
+    @cached_property
+    def users(self) -> dict[str, set[Key]]:
+        """Who needs each layer: images, containers, and layers that are nobody's and that nothing builds on.
+
+        A container counts as its image does, on whose layers it is; its own layer is its own.
+        """
+        found: dict[str, set[Key]] = {layer: set() for layer in self.layers}
+        for user, layers in self._needed():
+            for layer in layers:
+                found[layer].add(user)
+        return found
+
+    def _needed(self) -> Iterator[tuple[Key, list[str]]]:
+        for image in self.images:
+            yield ("image", image), self.of("image", image)
+        parents = {layer.parent for layer in self.layers.values()}
+        tops = {top for image in self.images.values() for top in (image.layer, *image.mapped_layers)}
+        for container in self.containers.values():
+            tops.add(container.layer)
+            own, *others = self.of("container", container.id) or [""]
+            if own:
+                yield ("container", container.id), [own]
+            user = ("image", container.image) if container.image in self.images else ("container", container.id)
+            yield user, others
+        for layer in self.layers:
+            if layer not in parents and layer not in tops:
+                yield ("layer", layer), self.of("layer", layer)
+
+    @cached_property
+    def used_images(self) -> set[str]:
+        """The images that containers came from."""
+        return {container.image for container in self.containers.values()}

@@ -1,0 +1,190 @@
+"""Which images may go by rules: what nothing uses, without names, of some age, beyond a number, or over a budget.
+
+What is used by anything is never chosen: by a container, by a mount, or, of an image without names, by another image
+that was built on it. When an image was last used is recorded nowhere, so no rule asks for it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from cstore.insight.accounting import file_system, files_of
+from cstore.insight.needs import Needs
+from cstore.insight.removing import Plan, Removal, everything, measured, mounted_at, trusted
+from cstore.store.lookup import Item
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.insight.tally import Tally
+    from cstore.records.model import Image
+    from cstore.store.context import Context
+    from cstore.store.reading import Snapshot
+
+_HOMES = ("docker.io/library/", "docker.io/", "localhost/")
+
+
+class Rules(Value):
+    """Which images may go; all rules have to agree.
+
+    Attributes:
+        dangling: only those without names.
+        older_than: only those that were created at least so many seconds ago; -1 for any age.
+        keep: patterns of names, with or without host and tag, of images that stay.
+        keep_last: of each repository, so many of the newest images stay.
+        max_size: only as many, the oldest first, as it takes until all images have at most so many bytes; -1 for all.
+        free: likewise, until the file system has so many bytes to give; -1 for all.
+    """
+
+    dangling: bool = True
+    older_than: float = -1
+    keep: Sequence[str] = ()
+    keep_last: int = 0
+    max_size: int = -1
+    free: int = -1
+
+
+class Pruning(Value):
+    """The plan, and how many bytes a budget is missed by, although all goes that may."""
+
+    plan: Plan
+    missing: int = 0
+
+
+def plan_prune(context: Context, rules: Rules, *, now: float | None = None) -> Pruning:
+    """Say which images go by some rules, and what that frees. Reads only; `remove` carries the plan out.
+
+    Raises:
+        RecordsDamaged: a record file cannot be trusted, so nobody can tell what is used.
+        SystemFailure: the records cannot be read.
+    """
+    tables = trusted(context)
+    needs = Needs(context, tables)
+    moment = datetime.now(UTC).timestamp() if now is None else now
+    chosen = _chosen(context, tables, needs, rules, moment)
+    if rules.max_size < 0 and rules.free < 0:
+        return Pruning(measured(context, tables, _removal(context, tables, needs, chosen)))
+    return _within_budget(context, tables, needs, rules, chosen)
+
+
+def _removal(context: Context, tables: Snapshot, needs: Needs, images: Sequence[Image]) -> Removal:
+    removal = Removal(context, tables, needs)
+    removal.take([Item(Shelf.IMAGES, image.id) for image in images], force=False)
+    return removal
+
+
+# ── rules ──
+
+
+def _chosen(context: Context, tables: Snapshot, needs: Needs, rules: Rules, now: float) -> list[Image]:
+    """The images that may go, the oldest first."""
+    kept = _last(needs, rules.keep_last)
+    mounts = Removal(context, tables, needs).mounts
+    may = {
+        image.id: image
+        for image in needs.images.values()
+        if image.id not in needs.used_images
+        and image.id not in kept
+        and not (rules.dangling and image.names)
+        and not any(_matches(name, pattern) for name in image.names for pattern in rules.keep)
+        and (rules.older_than < 0 or now - created(image) >= rules.older_than)
+        and not mounted_at(context, mounts, (image.layer, *image.mapped_layers))
+    }
+    _spare_built_upon(needs, may)
+    return sorted(may.values(), key=lambda image: (created(image), image.id))
+
+
+def _spare_built_upon(needs: Needs, may: dict[str, Image]) -> None:
+    """Leave out images without names on which an image is built that stays: a build would miss its cache."""
+    children: dict[str, list[str]] = {}
+    for layer in needs.layers.values():
+        children.setdefault(layer.parent, []).append(layer.id)
+    while True:
+        above = {
+            image.id
+            for image in may.values()
+            if not image.names
+            for child in children.get(image.layer, ())
+            for kind, user in needs.users[child]
+            if kind == "image" and user not in may and user != image.id and image.layer
+        }
+        if not above:
+            return
+        for image in above:
+            del may[image]
+
+
+def _last(needs: Needs, count: int) -> set[str]:
+    """The newest images of each repository."""
+    repositories: dict[str, set[str]] = {}
+    for image in needs.images.values():
+        for name in image.names:
+            repositories.setdefault(_repository(name), set()).add(image.id)
+    found: set[str] = set()
+    for images in repositories.values() if count else ():
+        newest = sorted(images, key=lambda image: (created(needs.images[image]), image), reverse=True)
+        found.update(newest[:count])
+    return found
+
+
+def _repository(name: str) -> str:
+    head = name.partition("@")[0]
+    before, colon, tag = head.rpartition(":")
+    return before if colon and "/" not in tag else head
+
+
+def _matches(name: str, pattern: str) -> bool:
+    short = next((name.removeprefix(home) for home in _HOMES if name.startswith(home)), name)
+    forms = (name, _repository(name), short, _repository(short))
+    return any(fnmatchcase(form, pattern) for form in forms)
+
+
+def created(image: Image) -> float:
+    """When an image was made, in seconds since 1970; 0 if its record does not say."""
+    try:
+        return datetime.fromisoformat(image.created[:19]).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
+
+
+# ── budgets ──
+
+
+def _within_budget(
+    context: Context, tables: Snapshot, needs: Needs, rules: Rules, chosen: Sequence[Image]
+) -> Pruning:
+    """The fewest of the chosen images, the oldest first, that make the budget; or all, if it takes more."""
+    tally = everything(context, tables)
+    wanted = max(_over(rules, context, needs, tally), 0)
+
+    def freed(count: int) -> int:
+        going = _removal(context, tables, needs, chosen[:count]).going.values()
+        return tally.only_of([key for each in going for key in files_of(each.kind, each.id)])
+
+    least, most = 0, len(chosen)
+    while least < most:  # what goes with more images is never less
+        middle = (least + most) // 2
+        if freed(middle) >= wanted:
+            most = middle
+        else:
+            least = middle + 1
+    plan = measured(context, tables, _removal(context, tables, needs, chosen[:least]), tally)
+    return Pruning(plan, max(wanted - plan.freed, 0))
+
+
+def _over(rules: Rules, context: Context, needs: Needs, tally: Tally) -> int:
+    """How many bytes have to go."""
+    over = 0
+    if rules.max_size >= 0:
+        layers = {layer for image in needs.images for layer in needs.of("image", image)}
+        keys = [key for image in needs.images for key in files_of("image", image)]
+        keys += [key for layer in layers for key in files_of("layer", layer)]
+        over = tally.all_of(keys) - rules.max_size
+    if rules.free >= 0:
+        room = file_system(context.layout.graph_root)
+        over = max(over, rules.free - (0 if room is None else room.available))
+    return over

@@ -1,0 +1,364 @@
+"""What goes when a set of items goes, and how many bytes that frees; and making it go, in an order that breaks nothing.
+
+Containers go first, each with its layer; then images, each with the layers that nothing else needs; then layers, those
+on top first. What something outside the set holds is refused, and then nothing goes. The plan is made of the records of
+one moment; whoever deletes looks again under the locks.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import cached_property
+from shlex import quote
+
+from cstore.errors import (
+    ContainerOccupied,
+    ImageUsedByContainer,
+    LayerHasChildren,
+    LayersMounted,
+    LayerUsedByContainer,
+    LayerUsedByImage,
+    ReadOnlyStore,
+    UnknownItem,
+    UnsafeID,
+)
+from cstore.ids import flaw_of_part
+from cstore.insight.accounting import count, files_of
+from cstore.insight.needs import Needs
+from cstore.store.makers import removal_command
+from cstore.store.occupants import refuse_occupied
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader, Snapshot
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cstore.errors import CstoreError
+    from cstore.insight.accounting import Key
+    from cstore.insight.tally import Tally
+    from cstore.layout import Layout
+    from cstore.records.model import Container, Image
+    from cstore.records.mounts import MountTable
+    from cstore.store.context import Context
+    from cstore.store.lookup import Item
+
+_ORDER = (Shelf.CONTAINERS, Shelf.IMAGES, Shelf.LAYERS)
+
+
+class Going(Value):
+    """An item that goes.
+
+    Attributes:
+        goes_with: the item that takes it along; "" if it was asked for itself.
+        disk: the bytes of its own files; what other items share with it counts for each.
+    """
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    goes_with: str = ""
+    disk: int = 0
+
+
+class Refusal(Value):
+    """An item that cannot go, and why."""
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    error: CstoreError
+
+
+class Plan(Value):
+    """What goes, in this order; what cannot; how many bytes are free then; and what could not be read."""
+
+    going: tuple[Going, ...]
+    refused: tuple[Refusal, ...]
+    freed: int
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+class Removed(Value):
+    """What went, what did not and why, and how many bytes are free now."""
+
+    going: tuple[Going, ...]
+    failed: tuple[tuple[Going, CstoreError], ...]
+    freed: int
+
+
+def plan_removal(context: Context, items: Iterable[Item], *, force: bool = False) -> Plan:
+    """Say what would go with some items. Reads only.
+
+    Args:
+        context: the store.
+        items: what is to go.
+        force: take the containers of images along, as long as nobody lives in them.
+
+    Raises:
+        RecordsDamaged: a record file cannot be trusted, so nobody can tell what needs what.
+        SystemFailure: the records cannot be read.
+    """
+    tables = trusted(context)
+    removal = Removal(context, tables)
+    removal.take(items, force=force)
+    return measured(context, tables, removal)
+
+
+def trusted(context: Context) -> Snapshot:
+    """Read the records, whole.
+
+    Raises:
+        RecordsDamaged: a record file cannot be trusted.
+    """
+    tables = Snapshot(context)
+    for _, flaw, additional in tables.flaws:
+        if not additional:
+            raise flaw
+    return tables
+
+
+def freed_by(context: Context, items: Iterable[Item]) -> int:
+    """How many bytes are free when a set of items is gone; what holds an item does not count as part of the set.
+
+    Raises:
+        CstoreError: an item of the set could not go, or see `plan_removal`.
+    """
+    plan = plan_removal(context, items)
+    if plan.refused:
+        raise plan.refused[0].error
+    return plan.freed
+
+
+def remove(context: Context, plan: Plan) -> Removed:
+    """Make go what a plan says, in its order. What something began to use meanwhile stays.
+
+    If not all goes, what is freed is the sum of what the items had, whether they shared it or not.
+    """
+    from cstore.errors import CstoreError
+    from cstore.store.container_removal import delete_container
+    from cstore.store.image_removal import delete_image
+    from cstore.store.removal import delete_layer
+
+    deleters: dict[str, Callable[[Context, str], object]] = {"container": delete_container}
+    deleters |= {"image": delete_image, "layer": delete_layer}
+    done: list[Going] = []
+    failed: list[tuple[Going, CstoreError]] = []
+    for each in plan.going:
+        if any(each.goes_with == other.id or other.goes_with == each.id for other, _ in failed):
+            continue  # what goes with it did not go
+        try:
+            if each.kind != "layer" or not each.goes_with:
+                deleters[each.kind](context, each.id)
+        except CstoreError as error:
+            failed.append((each, error))
+        else:
+            done.append(each)
+    return Removed(tuple(done), tuple(failed), sum(each.disk for each in done) if failed else plan.freed)
+
+
+class Removal:
+    """What is left of the records while items go, one after the other."""
+
+    def __init__(self, context: Context, tables: Snapshot, needs: Needs | None = None) -> None:
+        self.needs = needs or Needs(context, tables)
+        self.going: dict[tuple[str, str], Going] = {}
+        self.refused: list[Refusal] = []
+        self._context = context
+        self._images = dict(self.needs.images)
+        self._containers = dict(self.needs.containers)
+        self._children: dict[str, set[str]] = {}
+        for layer in self.needs.layers.values():
+            self._children.setdefault(layer.parent, set()).add(layer.id)
+        self._images_on: dict[str, dict[str, None]] = {}
+        for image in self.needs.images.values():
+            for top in (image.layer, *image.mapped_layers):
+                self._images_on.setdefault(top, {})[image.id] = None
+        self._containers_on: dict[str, list[str]] = {}
+        self._containers_of: dict[str, list[str]] = {}
+        for container in self.needs.containers.values():
+            self._containers_on.setdefault(container.layer, []).append(container.id)
+            self._containers_of.setdefault(container.image, []).append(container.id)
+
+    @cached_property
+    def mounts(self) -> MountTable:
+        """What is mounted, by the counts."""
+        return Reader(self._context).mounts()
+
+    def take(self, items: Iterable[Item], *, force: bool) -> None:
+        """Let items go, those first that hold others; with `force`, the containers of images first of all."""
+        wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.shelf))
+        for item in wanted if force else ():
+            if item.shelf is Shelf.IMAGES:
+                for container in self._containers_of.get(item.id, ()):
+                    self.take_container(container, goes_with=item.id)
+        for item in wanted:
+            if item.shelf is Shelf.CONTAINERS:
+                self.take_container(item.id)
+            elif item.shelf is Shelf.IMAGES:
+                self.take_image(item.id, force=force)
+        self.take_layers([item.id for item in wanted if item.shelf is Shelf.LAYERS])
+
+    def take_container(self, identifier: str, goes_with: str = "") -> None:
+        """Let a container go, with its layer."""
+        container = self._containers.get(identifier)
+        if container is None:
+            return
+        try:
+            refuse_occupied(self._context, container)
+        except ContainerOccupied as error:
+            self.refused.append(Refusal("container", identifier, container.names, error))
+            return
+        del self._containers[identifier]
+        self.going["container", identifier] = Going("container", identifier, container.names, goes_with)
+        if container.layer in self.needs.layers:
+            self._take(container.layer, identifier)
+
+    def take_image(self, identifier: str, *, force: bool = False) -> None:
+        """Let an image go, with the layers that nothing else needs: as `image_removal` does."""
+        image = self._images.get(identifier)
+        if image is None:
+            self.refused.append(Refusal("image", identifier, (), self._read_only("images")))
+            return
+        user = self._user(identifier)
+        if user is not None:
+            error = ImageUsedByContainer(identifier, user.id, removal_command(self._context, user))
+            self.refused.append(Refusal("image", identifier, image.names, error))
+            return
+        mounted = mounted_at(self._context, self.mounts, (image.layer, *image.mapped_layers))
+        if mounted and not force:
+            self.refused.append(Refusal("image", identifier, image.names, _mounted(image, mounted)))
+            return
+        del self._images[identifier]
+        self.going["image", identifier] = Going("image", identifier, image.names)
+        mapped = [layer for layer in image.mapped_layers if layer in self.needs.layers and not self._gone(layer)]
+        twins = [layer for layer in mapped if self._free(layer)]
+        for layer in twins:
+            self._take(layer, identifier)
+        layer = image.layer if len(twins) == len(mapped) else ""
+        while layer in self.needs.layers and not self._gone(layer) and self._free(layer):
+            self._take(layer, identifier)
+            layer = self.needs.layers[layer].parent
+
+    def take_layers(self, layers: list[str]) -> None:
+        """Let layers go, those on top first."""
+        depths = {layer: len(self.needs.chain(layer)) for layer in layers}
+        for layer in sorted(depths, key=lambda each: -depths[each]):
+            if self._gone(layer):
+                continue
+            record = self.needs.layers.get(layer)
+            if record is None:
+                self.refused.append(Refusal("layer", layer, (), self._read_only("layers")))
+                continue
+            error = self._holder(layer)
+            if error is not None:
+                self.refused.append(Refusal("layer", layer, record.names, error))
+            else:
+                self._take(layer, "")
+
+    def _take(self, layer: str, goes_with: str) -> None:
+        record = self.needs.layers[layer]
+        self.going["layer", layer] = Going("layer", layer, record.names, goes_with)
+        self._children.get(record.parent, set()).discard(layer)
+
+    def _gone(self, layer: str) -> bool:
+        return ("layer", layer) in self.going
+
+    def _user(self, image: str) -> Container | None:
+        left = (self._containers.get(each) for each in self._containers_of.get(image, ()))
+        return next((each for each in left if each is not None), None)
+
+    def _free(self, layer: str) -> bool:
+        return self._holder(layer) is None
+
+    def _holder(self, layer: str) -> CstoreError | None:
+        """What keeps a layer, as an error."""
+        children = self._children.get(layer)
+        if children:
+            return LayerHasChildren(layer, sorted(children))
+        for image in self._images_on.get(layer, ()):
+            if image in self._images:
+                return LayerUsedByImage(layer, image)
+        for container in self._containers_on.get(layer, ()):
+            if container in self._containers:
+                remedy = removal_command(self._context, self._containers[container])
+                return LayerUsedByContainer(layer, container, remedy)
+        return None
+
+    def _read_only(self, what: str) -> CstoreError:
+        root = next((extra.graph_root for extra in self._stores()), self._context.layout.graph_root)
+        return ReadOnlyStore(f"delete {what}", root)
+
+    def _stores(self) -> Iterator[Layout]:
+        return (each.layout for each in self._context.additional if not each.images_only)
+
+
+# ── bytes ──
+
+
+def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally | None = None) -> Plan:
+    """Count what goes. If its files share blocks with others, all that stays is counted, too.
+
+    `tally` has everything counted already, if there is one.
+    """
+    from cstore.insight.tally import Tally
+
+    going = tuple(removal.going.values())
+    if tally is None:
+        tally = Tally(context.layout.graph_root)
+        for each in going:
+            for key, path in _paths(context, tables, each.kind, each.id):
+                if os.path.lexists(path):
+                    tally.add(key, path)
+        if tally.has_shared_blocks():
+            tally = everything(context, tables)
+    unread = tuple((path, error.strerror or str(error)) for path, error in tally.unread)
+    keys = {each: files_of(each.kind, each.id) for each in going}
+    freed = tally.only_of([key for each in going for key in keys[each]])
+    sized = tuple(each.with_(disk=tally.all_of(keys[each])) for each in going)
+    return Plan(sized, tuple(removal.refused), freed, unread)
+
+
+def everything(context: Context, tables: Snapshot) -> Tally:
+    """Count the whole store."""
+    from cstore.insight.parts import Parts
+    from cstore.insight.tally import Tally
+
+    parts, tally = Parts(context, tables), Tally(context.layout.graph_root)
+    for root in parts.roots():
+        count(tally, parts, root, {})
+    return tally
+
+
+def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> str:
+    """Where one of some layers is mounted just now; "" if none is, whatever the counts say."""
+    for layer in layers:
+        mount = mounts.get(layer)
+        if mount is not None and not flaw_of_part(layer) and context.driver.is_mounted(layer, mount.path):
+            return mount.path
+    return ""
+
+
+def _mounted(image: Image, path: str) -> CstoreError:
+    error = LayersMounted((image.layer,))
+    error.message = f"image {image.id} is mounted at {path}"
+    error.hint = f"unmount it first: cstore unmount {quote(image.names[0] if image.names else image.id)}"
+    return error
+
+
+def _paths(context: Context, tables: Snapshot, kind: str, identifier: str) -> Iterator[tuple[Key, str]]:
+    """Where an item's own files are."""
+    layout = context.layout
+    with suppress(UnsafeID, UnknownItem):
+        if kind == "layer":
+            yield ("layer", "layer", identifier), context.driver.path_of(identifier)
+            yield ("data", "layer", identifier), layout.tar_split(identifier)
+            yield ("data", "layer", identifier), layout.layer_data(identifier)
+        elif kind == "container":
+            yield ("data", "container", identifier), layout.container_data(identifier)
+        else:
+            older = next((extra.layout for extra in tables.additional if extra.images_only), layout)
+            own = layout if identifier in tables.images else older
+            yield ("data", "image", identifier), own.image_data(identifier)

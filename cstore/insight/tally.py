@@ -1,0 +1,245 @@
+"""Bytes on the disk by owner: every inode counted once, and every run of blocks that several files share.
+
+What has one owner is a number. What may have several, an inode with many names or an extent that files share, is kept
+with all its owners, so that what a set of owners has for itself can be told exactly.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from bisect import bisect_left
+from itertools import pairwise
+
+from cstore.fs.tree.measure import entries
+from cstore.fs.tree.trail import Trail, open_root
+from cstore.kernel.btrfs import is_subvolume
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Iterable
+    from typing import TypeVar
+
+    K = TypeVar("K", bound=Hashable)
+    Rule = Callable[["Shared", set[Hashable]], bool]
+
+_BLOCK = 512
+_SHARING = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
+"""File systems whose files may share blocks, and that say which."""
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Shared(Value):
+    """Bytes that more than one name or file has: who they are, first come first; and whether all of them are known."""
+
+    bytes: int
+    owners: tuple[Hashable, ...]
+    complete: bool
+
+
+class Tally:
+    """Counts what owners have.
+
+    Attributes:
+        unread: what could not be read, and why.
+        elsewhere: directories in which another file system is mounted; what is in there is not counted.
+        extents_known: whether the file system says which blocks are shared, if files can share any.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._shares = _file_system(root) in _SHARING
+        self._own: dict[Hashable, int] = {}
+        self._du: dict[Hashable, int] = {}
+        self._links: dict[Hashable, _Link] = {}
+        self._folders: set[tuple[int, int]] = set()
+        self._runs: list[tuple[int, int, Hashable]] = []
+        self._shared: list[Shared] | None = None
+        self._places: dict[Hashable, list[int]] = {}
+        self.unread: list[tuple[str, OSError]] = []
+        self.elsewhere: list[str] = []
+        self.extents_known = True
+
+    # ── counting ──
+
+    def add(self, owner: Hashable, path: str, *, inside: bool = True) -> bool:
+        """Count what is at `path`, with all that is in it if it is a directory, unless `inside` is not wanted.
+
+        Returns:
+            Whether it is a directory that can be looked into, and of which `inside` was not wanted.
+        """
+        self._shared = None
+        try:
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode):
+                self._count(owner, status, path, None)
+                return False
+            key = status.st_dev, status.st_ino
+            if key in self._folders:  # bound here, and counted where it is at home
+                return False
+            self._folders.add(key)
+            if not inside:
+                self._count(owner, status, path, None)
+                return True
+            if status.st_dev != os.lstat(os.path.dirname(path)).st_dev and not is_subvolume(status):
+                self.elsewhere.append(path)
+                return False
+            trail = Trail(path, open_root(path), quiet=True, bound=True)
+        except OSError as error:
+            self._failed(path, error)
+            return False
+        with trail:
+            try:
+                for name, found in entries(trail, self._failed, self._folders):
+                    self._count(owner, found, name, trail)
+            except OSError as error:
+                self._failed(trail.where(), error)
+        return False
+
+    def _failed(self, path: str, error: OSError) -> None:
+        if error.errno == errno.EXDEV:
+            self.elsewhere.append(path)
+        elif error.errno != errno.ENOENT:  # what somebody removes meanwhile takes no space
+            self.unread.append((path, error))
+
+    def _count(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
+        size = status.st_blocks * _BLOCK
+        holder: Hashable = owner
+        key = status.st_dev, status.st_ino
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            link = self._links.get(key)
+            if link is not None:
+                link.owners[owner] = None
+                link.found += 1
+                return
+            link = self._links[key] = _Link(owner, status.st_nlink)
+            holder = key
+            self._du[owner] = self._du.get(owner, 0) + size
+            link.bytes = size - (self._shared_bytes(key, status, name, trail) if size else 0)
+            return
+        self._du[owner] = self._du.get(owner, 0) + size
+        if size and self._shares and stat.S_ISREG(status.st_mode):
+            size -= self._shared_bytes(holder, status, name, trail)
+        self._own[owner] = self._own.get(owner, 0) + size
+
+    def _shared_bytes(self, holder: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> int:
+        """Note the extents of a file that others share; give their bytes."""
+        if not self._shares or not stat.S_ISREG(status.st_mode):
+            return 0
+        try:
+            runs = _shared_extents(name, trail, status.st_blocks * _BLOCK)
+        except OSError as error:
+            if error.errno in {errno.EOPNOTSUPP, errno.ENOTTY}:
+                self.extents_known = False
+            else:
+                self._failed(trail.where(name) if trail else name, error)
+            return 0
+        self._runs += ((start, end, holder) for start, end in runs)
+        return sum(end - start for start, end in runs)
+
+    # ── what came of it ──
+
+    def du(self, owner: Hashable) -> int:
+        """The bytes of an owner as du counts them: inodes once, with all their blocks."""
+        return self._du.get(owner, 0)
+
+    def once(self, owners: Iterable[K]) -> dict[K, int]:
+        """What each owner has, shared blocks at the first who has them. The order counts only there."""
+        found = {owner: self._own.get(owner, 0) for owner in owners}
+        for each in self.shared():
+            for owner in each.owners[:1]:
+                found[owner] += each.bytes  # type: ignore[index]  # one of those counted
+        return found
+
+    def all_of(self, owners: Collection[Hashable]) -> int:
+        """What a set of owners has, with what others have, too."""
+        return self._sum(owners, lambda each, wanted: not wanted.isdisjoint(each.owners))
+
+    def only_of(self, owners: Collection[Hashable]) -> int:
+        """What a set of owners has and nobody else: what is free when all of them go."""
+        return self._sum(owners, lambda each, wanted: each.complete and wanted.issuperset(each.owners))
+
+    def has_shared_blocks(self) -> bool:
+        """Whether any of what was counted shares blocks with other files."""
+        return bool(self._runs)
+
+    def _sum(self, owners: Collection[Hashable], counts: Rule) -> int:
+        shared, wanted = self.shared(), set(owners)
+        places = {place for owner in wanted for place in self._places.get(owner, ())}
+        own = sum(self._own.get(owner, 0) for owner in wanted)
+        return own + sum(shared[place].bytes for place in places if counts(shared[place], wanted))
+
+    def shared(self) -> list[Shared]:
+        """Everything that may have several owners, in pieces that have the same ones."""
+        if self._shared is None:
+            links = (
+                Shared(link.bytes, tuple(link.owners), link.found >= link.names) for link in self._links.values()
+            )
+            self._shared = [*links, *self._pieces()]
+            self._places = {}
+            for place, each in enumerate(self._shared):
+                for owner in each.owners:
+                    self._places.setdefault(owner, []).append(place)
+        return self._shared
+
+    def _pieces(self) -> list[Shared]:
+        """Cut the runs wherever one begins or ends. One that only one file has is shared with somebody not seen."""
+        edges = sorted({edge for start, end, _ in self._runs for edge in (start, end)})
+        found: list[dict[Hashable, int]] = [{} for _ in edges]
+        for start, end, holder in self._runs:
+            link = self._links.get(holder)
+            owners = (holder,) if link is None else tuple(link.owners)
+            for place in range(bisect_left(edges, start), bisect_left(edges, end)):
+                for owner in owners:
+                    found[place][owner] = found[place].get(owner, 0) + 1
+        return [
+            Shared(end - start, tuple(owners), sum(owners.values()) > 1)
+            for (start, end), owners in zip(pairwise(edges), found, strict=False)
+            if owners
+        ]
+
+
+class _Link:
+    """An inode with several names: its own bytes, who has it, how many names it has, and how many were found."""
+
+    def __init__(self, owner: Hashable, names: int) -> None:
+        self.owners: dict[Hashable, None] = {owner: None}
+        self.names, self.found, self.bytes = names, 1, 0
+
+
+def _file_system(path: str) -> str:
+    from cstore.kernel.statfs import filesystem_name
+
+    try:
+        return filesystem_name(path)
+    except OSError:
+        return ""
+
+
+def _shared_extents(name: str, trail: Trail | None, size: int) -> list[tuple[int, int]]:
+    """Where on the disk the blocks of a file are that others have, too: beginnings and ends.
+
+    Of a compressed file, extents are as long as its contents: each is shortened to what it takes of the disk.
+
+    Raises:
+        OSError: the file cannot be opened, or the file system does not say.
+    """
+    from cstore.kernel.ioctl import EXTENT_INLINE, EXTENT_SHARED, EXTENT_UNKNOWN, extents
+
+    folder = None if trail is None else trail.here
+    try:
+        fd = os.open(name, _FLAGS | os.O_NOATIME, dir_fd=folder)
+    except PermissionError:
+        fd = os.open(name, _FLAGS, dir_fd=folder)
+    try:
+        found = extents(fd)
+    finally:
+        os.close(fd)
+    length = sum(each.length for each in found)
+    if not length:
+        return []
+    part = min(1.0, size / length)
+    nowhere = EXTENT_INLINE | EXTENT_UNKNOWN
+    wanted = (each for each in found if each.flags & EXTENT_SHARED and not each.flags & nowhere)
+    return [(each.physical, each.physical + int(each.length * part)) for each in wanted if int(each.length * part)]
