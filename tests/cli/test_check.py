@@ -60,6 +60,7 @@ def test_findings_in_the_peers_groups(filled: CommandLine, store_roots: StoreRoo
     assert told.lines == ["layer l2:", line, "image i1:", line]
     assert told.err == (
         "1 layer errors, 0 read-only layer errors, 1 image errors, 0 read-only image errors, 0 container errors\n"
+        "cstore: 2 findings (1 export, 1 leftover); next: cstore repair\n"
     )
 
 
@@ -158,4 +159,4 @@ def test_a_damaged_store_can_be_checked(filled: CommandLine, store_roots: StoreR
 
     assert told.code == 1
     assert f"store {store_roots.records}:" in told.lines
-    assert told.err.count("\n") == 1
+    assert told.err.count("\n") == 2

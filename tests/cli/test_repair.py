@@ -52,7 +52,7 @@ def cut(store: CommandLine, store_roots: StoreRoots) -> CommandLine:
 
 def test_a_sound_store(store: CommandLine) -> None:
     """There is nothing to heal, and nothing is asked."""
-    assert store("repair").ok().lines == ["there was nothing to heal"]
+    assert store("repair").ok().lines == ["nothing needs repair"]
     assert store("repair", "--list").ok().lines == []
 
 
@@ -61,8 +61,8 @@ def test_a_plan(emptied: CommandLine, store_roots: StoreRoots) -> None:
     told = emptied("repair", "--dry-run")
 
     assert told.code == 1
-    assert told.lines[0].startswith(f"1. write {store_roots.records} again")
-    assert [line.partition(":")[0] for line in told.lines[1:]] == ["\tbecause", "\tevidence", "not planned yet"]
+    assert told.lines[0].startswith(f"1. rebuild {store_roots.records}: ")
+    assert [line.partition(":")[0] for line in told.lines[1:]] == ["\tbecause", "\tevidence", "to be planned"]
     assert os.path.getsize(store_roots.records) == 0
 
 
@@ -90,7 +90,7 @@ def test_healed_and_undone(emptied: CommandLine, store_roots: StoreRoots) -> Non
     told = emptied("repair", "--yes").ok()
     case = emptied("repair", "--list", "--json").ok().json[0]["id"]
 
-    assert told.lines[0].startswith("1. write ")
+    assert told.lines[0].startswith("1. rebuild ")
     assert [line.split()[1] for line in told.lines if line.startswith("done: ")] == ["write"]
     assert told.lines[-1] == f"undo with: cstore repair --undo {case}"
     assert emptied("layers", "-q").ok().lines == ["base"]
@@ -122,7 +122,7 @@ def test_what_cannot_be_healed(cut: CommandLine) -> None:
 
 def test_a_source(cut: CommandLine, archive: str) -> None:
     """It heals; one that does not fit is named; one that is not there is an error."""
-    assert "nothing is wrong any more" in cut("repair", "--yes", "--from", archive).ok().out
+    assert "the store is sound" in cut("repair", "--yes", "--from", archive).ok().out
     assert cut("check").code == 0
     assert cut("repair", "--yes", "--from", "/no/such/place").code == 1
 
@@ -141,7 +141,7 @@ def test_a_source_that_does_not_fit(cut: CommandLine, tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["name", "=name", "id="])
 def test_a_name_for_nothing(word: str, store: CommandLine) -> None:
     """--name needs an ID and a name."""
-    assert store("repair", "--yes", "--name", word).code == 1
+    assert store("repair", "--yes", "--name", word).code == 2
 
 
 def _on_a_terminal(roots: StoreRoots, config: str, answer: str) -> tuple[int, str]:
@@ -171,7 +171,7 @@ def test_a_person_is_asked(emptied: CommandLine, store_roots: StoreRoots, privat
     assert os.path.getsize(store_roots.records) == 0
 
     code, shown = _on_a_terminal(store_roots, private_config, "y\n")
-    assert (code, "nothing is wrong any more" in shown) == (0, True)
+    assert (code, "the store is sound" in shown) == (0, True)
 
 
 def test_old_cases_are_thrown_away(emptied: CommandLine) -> None:
@@ -200,5 +200,5 @@ def test_what_no_record_can_be_made_of_is_told(store: CommandLine, store_roots: 
 
     assert told.code == 1
     assert "cannot be healed: container box" in told.lines
-    assert "2 records could not be made again" in told.out
+    assert "2 records could not be rebuilt" in told.out
     assert store("layers", "-q").lines[0] == "base"

@@ -89,7 +89,7 @@ def test_check_repair_and_gc_beside_buildah_and_podman(
     assert all(report["steps"] for report in reports)
     assert layers_of(run("layers", "--json").ok().stdout) == layers_of(before)
     run("check").ok()
-    assert run("repair", "--yes").ok().lines == ["there was nothing to heal"]
+    assert run("repair", "--yes").ok().lines == ["nothing needs repair"]
     assert json.loads(run("repair", "--list", "--json").ok().stdout) == []
     assert run("gc", "--dry-run").ok().stdout == ""
     with open(os.path.join(call([buildah, "mount", container]), "written"), encoding="ascii") as file:

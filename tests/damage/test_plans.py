@@ -294,7 +294,7 @@ def test_records_behind_one_that_is_broken(kind: str, indent: int | None, fresh:
     plan = (result := repair(specimen)).plans[0]
 
     after = records(specimen)[kind]
-    assert f"with {len(before)} records that can be read and 1 made again" in plan.steps[0].what
+    assert f"{len(before)} readable records, 1 recovered" in plan.steps[0].what
     assert (result.healed, {identifier: after.get(identifier) for identifier in before}) == (True, before)
     assert rows[0]["id"] in after
 

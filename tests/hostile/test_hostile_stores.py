@@ -347,7 +347,7 @@ def test_the_top_directories_may_be_links_of_the_administrator(tmp_path: Path, d
     for line in ("gc", "check", *READING[:10], *sound, "check", "delete-container con", "wipe"):
         done = cstore(tmp_path, driver, *line.split())
         assert done.code == 0, f"{line}: {done.text}"
-    assert "nothing to heal" in cstore(tmp_path, driver, "repair", "--yes").text
+    assert "nothing needs repair" in cstore(tmp_path, driver, "repair", "--yes").text
     subprocess.run(["umount", "-l", str(tmp_path / "elsewhere" / f"graph-{driver}")], check=False, capture_output=True)
 
 
@@ -391,6 +391,6 @@ def test_check_finds_what_stands_in_place_of_a_thing_and_repair_puts_it_aside(
     assert (found.code, str(tmp_path / "graph" / where) in found.text) == (1, True), found.text
     assert healed.code == 0, healed.text
     assert cstore(tmp_path, "overlay", "check").code == 0
-    assert "nothing to heal" in cstore(tmp_path, "overlay", "repair", "--yes").text
+    assert "nothing needs repair" in cstore(tmp_path, "overlay", "repair", "--yes").text
     assert cstore(tmp_path, "overlay", "mount", "con").code == 0
     clear(tmp_path)

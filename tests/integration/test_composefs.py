@@ -290,7 +290,7 @@ def test_it_stays_a_composefs_layer_where_a_source_has_what_it_lacks(
     assert f"back into composefs layer {BASE}" in done
     assert os.path.isfile(store.image)
     assert not os.path.islink(store.image)
-    assert "there was nothing to heal" in store.ok("repair", "--yes")
+    assert "nothing needs repair" in store.ok("repair", "--yes")
     store.ok("check")
     assert store.run("diff", "-u", BASE).stdout == store.archive("base")
     assert sorted(os.listdir(f"{store.ok('mount', 'box').strip()}/d")) == ["big", "empty", "new"]

@@ -69,7 +69,7 @@ def test_a_sound_store_is_sound_for_its_user(user: User) -> None:
     user.cstore("check").ok()
     assert _planned(user.cstore("repair", "--dry-run", "--json").ok()) == []
     user.cstore("gc", "--dry-run").ok()
-    assert user.cstore("repair", "--yes").ok().lines == ["there was nothing to heal"]
+    assert user.cstore("repair", "--yes").ok().lines == ["nothing needs repair"]
 
 
 def test_the_dry_run_plans_what_is_done(user: User) -> None:

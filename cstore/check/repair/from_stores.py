@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def layers_from_store(patient: Patient, finding: Finding, layer: str) -> Iterator[Step]:
     """A layer, and what is missing of its ancestors, lowest first; nothing if the sources have not all of them."""
     for stored in _chain(patient, layer):
-        subject, what = Subject("layer", stored.record.id), f"make layer {stored.record.id} again"
+        subject, what = Subject("layer", stored.record.id), f"restore layer {stored.record.id}"
         evidence = f"the store {stored.given} has a layer of that ID"
         yield Step(Action.ADD_LAYER, subject, what, finding.sentence, evidence, partial(_put, stored))
 
@@ -90,7 +90,7 @@ def image_from_store(patient: Patient, finding: Finding, image: str) -> Iterator
         return
     yield from layers
     evidence = f"the store {stored.given} has an image of that ID"
-    subject, what = Subject("image", image), f"make image {image} again"
+    subject, what = Subject("image", image), f"restore image {image}"
     yield Step(Action.ADD_IMAGE, subject, what, finding.sentence, evidence, partial(_make_image, stored))
 
 

@@ -125,7 +125,7 @@ def unexpected(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step |
         return
     strange = set(_paths(findings))
     paths = tuple(path for path in sorted(strange) if not _is_below(path, strange))
-    what = f"take {counted(paths)} out of layer {layer}"
+    what = f"move {counted(paths)} of layer {layer} into quarantine"
     root = patient.census.inspector.own_roots(layer)[0]
     root = contents_of(root) if is_blob(root) else root
     act = partial(_aside, layer, root, paths)

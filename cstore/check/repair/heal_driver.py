@@ -37,7 +37,7 @@ def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """A layer's short link, or the file that names it: made again; children go on to find it."""
     del patient
     act = partial(_mend_links, finding.subject.id)
-    what = f"make the short link of layer {finding.subject.id} again"
+    what = f"restore the short link of layer {finding.subject.id}"
     evidence = "the link that still leads to it, or a new one"
     yield Step(Action.MAKE_LINKS, finding.subject, what, finding.sentence, evidence, act)
 
@@ -69,7 +69,7 @@ def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     action = Action.MAKE_PARTS_ABOVE if missing else Action.MAKE_PARTS
     path = str(finding.evidence["path"])
     act = partial(_mend_parts, layer, path)
-    what = f"write {path} again"
+    what = f"rewrite {path}"
     evidence = f"the records name {len(ancestors)} layers beneath it"
     yield Step(action, finding.subject, what, finding.sentence, evidence, act, (path,))
 
@@ -106,7 +106,8 @@ def stray_link(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     if any(part in patient.census.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
         return
     act = partial(_aside, path)
-    yield Step(Action.TAKE_OUT, finding.subject, f"take out {path}", finding.sentence, "no layer has that link", act)
+    what = f"move {path} into quarantine"
+    yield Step(Action.TAKE_OUT, finding.subject, what, finding.sentence, "no layer has that link", act)
 
 
 def _aside(path: str, shop: Workshop) -> None:
@@ -119,7 +120,7 @@ def subvolume(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """An ordinary directory where a subvolume belongs: the same files in a subvolume."""
     del patient
     layer = finding.subject.id
-    what = f"make the directory of layer {layer} a subvolume"
+    what = f"convert the directory of layer {layer} to a subvolume"
     act = partial(_make_subvolume, layer)
     yield Step(Action.MAKE_SUBVOLUME, finding.subject, what, finding.sentence, "its own files", act)
 
@@ -199,7 +200,7 @@ def lock(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     """A lock file that is missing, or something else: made again."""
     del patient
     path = finding.subject.path
-    what = f"make the lock file {path}"
+    what = f"create the lock file {path}"
     yield Step(Action.MAKE_LOCK, finding.subject, what, finding.sentence, "", partial(_make_lock, path))
 
 
@@ -218,7 +219,8 @@ def thing(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     path = finding.subject.path
     act = partial(_put_thing_aside, path)
-    yield Step(Action.PUT_ASIDE, finding.subject, f"put {path} aside", finding.sentence, "it is never followed", act)
+    what = f"move {path} into quarantine"
+    yield Step(Action.PUT_ASIDE, finding.subject, what, finding.sentence, "it is never followed", act)
 
 
 def _put_thing_aside(path: str, shop: Workshop) -> None:

@@ -47,7 +47,7 @@ def image_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         lost = digest or named
         yield _hopeless(finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded")
         return
-    what = f"write item {key!r} of image {image} again"
+    what = f"restore data item {key!r} of image {image}"
     act = _writer_of(record, files, key, data)
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
@@ -145,7 +145,7 @@ def manifest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     if data is None:
         yield _hopeless(finding, "no copy of it is left")
         return
-    what = f"write the manifest of image {image} again"
+    what = f"rebuild the manifest of image {image}"
     act = _writer_of(record, files, MANIFEST, data)
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
 
@@ -170,13 +170,13 @@ def config(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     if data is None and record and files and record.digest != digest_of(files.read(MANIFEST) or b""):
         manifest, evidence = _true_manifest(patient, record, files)
         if manifest is not None:
-            what, act = f"write the manifest of image {image} again", _writer_of(record, files, MANIFEST, manifest)
+            what, act = f"rebuild the manifest of image {image}", _writer_of(record, files, MANIFEST, manifest)
             yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
             return
     if data is None:
         yield _hopeless(finding, "no copy of it is left")
         return
-    what = f"write the config {digest} of image {image} again"
+    what = f"rebuild the config {digest} of image {image}"
     act = _writer_of(record, files, digest, data)
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (digest,))
 
@@ -189,7 +189,7 @@ def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     if data is None:
         yield _hopeless(finding, "no digest of it is recorded, and no source has the layer with it")
         return
-    what = f"write item {key!r} of layer {layer} again"
+    what = f"restore data item {key!r} of layer {layer}"
     act, evidence = partial(_write_layer_item, layer, key, data), "a source has the layer of this ID"
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 

@@ -63,7 +63,7 @@ def heal_record_files(
                 continue
             kept = {record.id for record, _ in sound_records(path, KINDS[shelf])}
             made = [one for one in rebuilding.of(shelf, location) if one.record.id not in kept]
-            what = f"write {path} again, with {len(kept)} records that can be read and {len(made)} made again"
+            what = f"rebuild {path}: {len(kept)} readable records, {len(made)} recovered"
             evidence = "; ".join(f"{one.record.id}: {one.evidence}" for one in made)
             act = partial(_write_again, shelf, location, names)
             nameless = [one.record.id for one in made if shelf is Shelf.IMAGES and not one.record.names]

@@ -48,7 +48,7 @@ def lost_record(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]
     for shelf, made in rebuilding.made.items():
         for one in made:
             if one.record.id == identifier:
-                what = f"make the record of {shelf.value} {identifier} again"
+                what = f"rebuild the record of {shelf.value} {identifier}"
                 act = partial(_add, shelf, one)
                 subject = finding.subject.with_(kind=shelf.value, id=identifier, path="")
                 advice = how_to_name(identifier) if shelf is Shelf.IMAGES and not one.record.names else ""
@@ -233,9 +233,8 @@ def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hop
         return found.with_(flags=flags, **missing)
 
     evidence = "its files give back its archive" if expected else "it is a writable layer with a directory"
-    yield _step(
-        finding, Action.MARK_COMPLETE, "take the mark off", evidence, partial(_change, Shelf.LAYERS, layer, unmark),
-    )  # fmt: skip
+    act = partial(_change, Shelf.LAYERS, layer, unmark)
+    yield _step(finding, Action.MARK_COMPLETE, "clear the mark of an unfinished layer", evidence, act)
 
 
 def wrong_digest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:

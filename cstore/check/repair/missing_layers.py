@@ -38,7 +38,7 @@ def missing_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopeles
         yield Hopeless(finding.subject, finding.sentence, wanted, finding.remedy.sentence)
         return
     act = partial(_put, layer, standing)
-    what = f"make layer {layer} again"
+    what = f"restore layer {layer}"
     subject = finding.subject.with_(kind="layer", id=layer, path="")
     yield Step(Action.ADD_LAYER, subject, what, finding.sentence, f"a source has the archive {standing.diff_id}", act)
 

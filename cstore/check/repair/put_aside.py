@@ -41,13 +41,14 @@ def put_aside(patient: Patient, finding: Finding) -> Iterator[Step]:
     subject = finding.subject
     if finding.kind in _LEFTOVERS:
         act = partial(_path_aside, subject.path)
-        yield Step(Action.TAKE_OUT, subject, f"take out {subject.path}", finding.sentence, "nothing owns it", act)
+        what = f"move {subject.path} into quarantine"
+        yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "nothing owns it", act)
     elif finding.kind == "layer-unaccounted":
-        what = f"take out the directory of layer {subject.id}"
+        what = f"move the directory of layer {subject.id} into quarantine"
         act = partial(layer_aside, subject.id)
         yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "no record owns it", act)
     elif subject.kind in _TAKERS:
-        what = f"take out {subject.kind} {subject.id} with all that it has"
+        what = f"move {subject.kind} {subject.id} and everything it owns into quarantine"
         act = partial(_TAKERS[subject.kind], subject.id)
         yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "it cannot be healed", act)
 

@@ -50,7 +50,7 @@ Donors = dict[bytes, str]
 def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str:
     """Plan to make a layer anew whose DiffID is `expected`; or say why that cannot be done."""
     layer = finding.subject.id
-    what = f"make layer {layer} anew, and put the damaged one into quarantine"
+    what = f"rebuild layer {layer}, and move the damaged one into quarantine"
     if not expected:
         return "no digest is recorded by which its archive could be known"
     if patient.sources.has_layer(expected):

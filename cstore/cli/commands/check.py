@@ -118,7 +118,7 @@ def _bytes_in(store: Store) -> int:
 
 def _conclude(session: Session, report: Report) -> None:
     """Say on standard error what the lines do not, and how it ended."""
-    from cstore.cli.output.findings import counts
+    from cstore.cli.output.findings import counts, next_command, severities
     from cstore.cli.output.streams import say
 
     if report.unexamined:
@@ -128,6 +128,8 @@ def _conclude(session: Session, report: Report) -> None:
         session.failed = True
         if not session.json and not session.styled:
             say(counts(report))
+            then = next_command(report)
+            say(f"cstore: {severities(report)}{f'; next: {then}' if then else ''}")
 
 
 def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Removed | None:

@@ -92,11 +92,22 @@ def _advice(finding: Finding) -> str:
 def _summary(report: Report) -> str:
     layers = len(report.examined)
     looked = f"the contents of {layers} {'layer was' if layers == 1 else 'layers were'} read"
-    if not report.findings:
-        return f"nothing is wrong; {looked}"
+    return f"{severities(report)}; {looked}" if report.findings else f"no damage found; {looked}"
+
+
+def severities(report: Report) -> str:
+    """How many findings there are of each severity, the worst first."""
     number: dict[Severity, int] = {}
     for finding in report.findings:
         number[finding.severity] = number.get(finding.severity, 0) + 1
     parts = (f"{count} {severity.value}" for severity, count in sorted(number.items(), key=lambda item: item[0].rank))
     found = len(report.findings)
-    return f"{found} {'finding' if found == 1 else 'findings'} ({', '.join(parts)}); {looked}"
+    return f"{found} {'finding' if found == 1 else 'findings'} ({', '.join(parts)})"
+
+
+def next_command(report: Report) -> str:
+    """What to run next: a repair where there is damage, else what the worst finding says."""
+    worst = min(report.findings, key=lambda finding: finding.severity.rank)
+    if worst.severity.value in {"data", "records"}:
+        return "cstore repair --dry-run"
+    return worst.remedy.command

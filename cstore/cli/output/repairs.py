@@ -30,11 +30,11 @@ def plan(planned: Plan) -> Iterator[str]:
         yield f"not used: {path}"
         yield f"\treason: {_NOT_IT}"
     if planned.steps and not planned.complete:
-        yield f"not planned yet: {_LATER}"
+        yield f"to be planned: {_LATER}"
 
 
-_LATER = "steps for what the damaged record files describe; they are shown before they are done"
-_NOT_IT = "nothing in it has a digest that is looked for"
+_LATER = "repairs of what the damaged record files describe; that plan is shown and confirmed separately"
+_NOT_IT = "it contains no digest that is needed"
 
 
 def _subject(one: Hopeless) -> str:
@@ -72,11 +72,11 @@ def styled_plan(planned: Plan) -> None:
         told.append(f"\n{_NOT_IT}", style="")
         table.add_row(Text("-"), told)
     if planned.steps and not planned.complete:
-        table.add_row(Text("-"), Text(f"not planned yet: {_LATER}", style="dim"))
+        table.add_row(Text("-"), Text(f"to be planned: {_LATER}", style="dim"))
     if table.row_count:
         out.print(table)
     else:
-        out.print(Text("there is nothing to heal", style="green"))
+        out.print(Text("nothing needs repair", style="green"))
 
 
 def document(result: Repaired) -> dict[str, Any]:
@@ -95,20 +95,20 @@ def document(result: Repaired) -> dict[str, Any]:
 def summary(result: Repaired) -> Iterator[str]:
     """What was done, where the old things are, and whether all is well now."""
     if not result.done and not result.failed:
-        yield "there was nothing to heal" if result.healed else "nothing could be healed"
+        yield "nothing needs repair" if result.healed else "nothing could be healed"
     else:
         yield f"{_count(result.done, 'step')} done, {len(result.failed)} failed; {_state(result)}"
     if result.case:
-        yield f"the case {result.case} has all that was taken out or changed"
-        yield f"undo with: cstore repair --undo {result.case}"
+        yield f"what was removed or changed is in quarantine case {result.case}"
+        yield f"to undo: cstore repair --undo {result.case}"
 
 
 def _state(result: Repaired) -> str:
     if result.serious:
         return f"{_count(result.serious, 'finding')} left; see cstore check"
     if result.lost:
-        return f"{_count(result.lost, 'record')} could not be made again"
-    return "nothing is wrong any more"
+        return f"{_count(result.lost, 'record')} could not be rebuilt"
+    return "the store is sound"
 
 
 def _count(things: Sequence[object], noun: str) -> str:
