@@ -94,6 +94,25 @@ def blocks(section: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", body, re.DOTALL | re.MULTILINE)
 
 
+def test_the_readme_shows_a_repair_as_it_is(empty: World, tmp_path: Path) -> None:
+    """Its first lines: a store is damaged, checked and repaired, and says what the page says."""
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    world = empty.copy(str(tmp_path / "world"))
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        shown = re.findall(r"^```console\n(.*?)^```$", file.read(), re.DOTALL | re.MULTILINE)[0]
+    shown = shown.replace("overlay", "vfs")  # which needs no root
+    assert world.run("cstore import --quiet rootfs.tar.gz debian").returncode == 0
+
+    for block in shown.removeprefix("$ ").split("\n$ "):
+        command, _, said = block.partition("\n")
+        done = world.run(f'GRAPH=$(cstore status --json | jq -r ".[] | select(.[0] == \\"Root\\") | .[1]"); {command}')
+
+        said = re.sub(r"[0-9a-f]{8}…|20\d{6}T…", "…", said.strip("\n"))  # IDs and times are those of the day
+        expected = re.escape(said).replace("…", ".+").replace(r"\.\.\.", r"(?:.*\n)*?.*")
+        assert re.fullmatch(expected, done.stdout.strip("\n")), done.stdout + done.stderr
+
+
 def test_the_tour_of_the_readme_can_be_taken(empty: World, tmp_path: Path) -> None:
     """Its ten commands, and those for a damaged store, work one after the other in a new store."""
     world = empty.copy(str(tmp_path / "world"))
