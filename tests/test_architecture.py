@@ -35,7 +35,7 @@ CELLAR = ("config", "layout", "idmap", "digests", "gojson", "ids", "errors", "va
 CLI_SEES = {"cli", "check", "transfer", "docker", "contents", "insight", "store", *CELLAR}
 LONGEST = 400
 LONGER: dict[str, tuple[int, str]] = {
-    "errors.py": (900, "the error family is one list, read from top to bottom; a second file would hide half of it"),
+    "errors.py": (1000, "the error family is one list, read from top to bottom; a second file would hide half of it"),
 }
 """File: (how long it may be, reason)."""
 BANNED = {"utils", "util", "helpers", "helper", "common", "misc"}

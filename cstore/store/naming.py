@@ -219,6 +219,17 @@ def _completed(text: str) -> list[str]:
         return []
 
 
+def podman_name(text: str) -> str:
+    """The name that Podman gives an image for a short one: `app` is `localhost/app:latest`.
+
+    Raises:
+        InvalidName: it is no name.
+    """
+    from cstore.oci.names import LOCAL, parse_name
+
+    return str(parse_name(text, home=LOCAL))
+
+
 def _tagged(text: str) -> str:
     return text if ":" in text.rpartition("/")[2] or "@" in text else f"{text}:latest"
 

@@ -108,9 +108,9 @@ def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
 
 
 def _completed(names: tuple[str, ...]) -> list[str]:
-    from cstore.oci.names import LOCAL, parse_name
+    from cstore.store.naming import podman_name
 
-    return [str(parse_name(name, home=LOCAL)) for name in names]
+    return [podman_name(name) for name in names]
 
 
 def _first(session: Session, items: tuple[str, ...]) -> str:
