@@ -8,15 +8,29 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.contents.comparing import Comparison, Difference
     from cstore.contents.files import Contents, File, open_item
     from cstore.contents.finding import Criteria, find, find_everywhere
     from cstore.contents.reading import digest, pieces
 
-__all__ = ["Contents", "Criteria", "File", "digest", "find", "find_everywhere", "open_item", "pieces"]
+__all__ = [
+    "Comparison",
+    "Contents",
+    "Criteria",
+    "Difference",
+    "File",
+    "digest",
+    "find",
+    "find_everywhere",
+    "open_item",
+    "pieces",
+]
 
 _HOMES = {
+    "Comparison": "comparing",
     "Contents": "files",
     "Criteria": "finding",
+    "Difference": "comparing",
     "File": "files",
     "digest": "reading",
     "find": "finding",

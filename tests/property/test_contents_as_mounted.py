@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cstore.config import Overrides, load_config
-from cstore.contents import open_item, pieces
+from cstore.contents import Comparison, open_item, pieces
 from cstore.errors import ArchiveError
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import Fact, differences, make_tar, tree_manifest
@@ -102,6 +102,19 @@ def made(store: Store, layers: list[list[Row]]) -> str:
     return top
 
 
+def compared(store: Store) -> dict[bytes, str]:
+    """How the container differs from its image."""
+    with open_item(store, store.resolve("image")) as old, open_item(store, store.resolve("box")) as new:
+        return {one.path: one.change for one in Comparison(old, new, times=True).run() if one.path}
+
+
+def expected(old: dict[bytes, Fact], new: dict[bytes, Fact]) -> dict[bytes, str]:
+    """The same of real trees."""
+    old, new = ({path: fact for path, fact in facts.items() if path != b"."} for facts in (old, new))
+    changes = {path: "changed" if path in new else "removed" for path, fact in old.items() if new.get(path) != fact}
+    return dict.fromkeys(new.keys() - old.keys(), "added") | changes
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LAYERS, ACTS)
 def test_contents_are_what_a_mount_shows(
@@ -125,5 +138,6 @@ def test_contents_are_what_a_mount_shows(
             tree = store.mount(top) if driver == "vfs" else store.images.mount("image")
             with open_item(store, store.resolve("image")) as contents:
                 assert differences(facts_of(contents), as_mounted(tree)) == []
+            assert compared(store) == expected(as_mounted(tree), as_mounted(root))
     finally:
         detach_all(place)

@@ -59,7 +59,7 @@ def _lines(contents: Contents, found: Iterator[File], top: bytes, *, long: bool)
 
     for file in found:
         name = output.relative(file.path, top)
-        yield output.long_line(file, name, contents.target(file)) if long else name
+        yield output.long_line(contents, file, name) if long else name
 
 
 @command("cat", example="cstore cat debian:/etc/passwd\ncstore cat base:/etc/passwd web:/etc/passwd > both")

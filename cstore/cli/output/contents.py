@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
+    from typing import Any, TypeVar
 
     from cstore.contents import Contents, File
     from cstore.store import Item
+
+    T = TypeVar("T")
 
 VERSION = 1
 """Of the documents: it changes when a key goes, or means something else."""
@@ -51,9 +53,10 @@ def time_of(mtime: int) -> str:
     return f"{text}{fraction}Z"
 
 
-def long_line(file: File, name: str, target: bytes) -> str:
+def long_line(contents: Contents, file: File, name: str) -> str:
     """A file as `ls -l` shows it, with numbers for owners and a time with its zone."""
     numbers = f"{file.device[0]},{file.device[1]}" if any(file.device) else str(file.size)
+    target = _known(contents, contents.target, file, b"")
     leads = f" -> {os.fsdecode(target)}" if target else ""
     mode = stat.filemode(file.format | file.mode)
     moment = time_of(file.mtime - file.mtime % _SECOND)
@@ -82,12 +85,29 @@ def file_document(contents: Contents, file: File, *, layer: str = "", digest: st
         "links": file.links,
     }
     if file.format == stat.S_IFLNK:
-        document["target"] = os.fsdecode(contents.target(file))
+        document["target"] = os.fsdecode(_known(contents, contents.target, file, b""))
     if file.format in {stat.S_IFCHR, stat.S_IFBLK}:
         document["device"] = list(file.device)
-    document["xattrs"] = {os.fsdecode(name): _base64(value) for name, value in contents.attributes(file).items()}
+    attributes = _attributes(contents, file)
+    document["xattrs"] = {os.fsdecode(name): _base64(value) for name, value in attributes.items()}
     known = layer or ("" if contents.chain.whole else contents.chain.layer_of(file.number))
     return document | ({"layer": known} if known else {}) | ({"digest": digest} if digest else {})
+
+
+def _known(contents: Contents, ask: Callable[[File], T], file: File, otherwise: T) -> T:
+    """What can be read of a file; if that cannot be, `otherwise`, and the answer is a part of the truth."""
+    from cstore.errors import CstoreError
+
+    try:
+        return ask(file)
+    except CstoreError as error:
+        contents.problems.append(error.message)
+        return otherwise
+
+
+def _attributes(contents: Contents, file: File) -> dict[bytes, bytes]:
+    none: dict[bytes, bytes] = {}
+    return _known(contents, contents.attributes, file, none)
 
 
 def _base64(data: bytes) -> str:
@@ -106,10 +126,10 @@ def stat_lines(contents: Contents, file: File, layer: str, digest: str) -> Itera
     yield f"modified: {time_of(file.mtime)}"
     yield f"links: {file.links}"
     if file.format == stat.S_IFLNK:
-        yield f"target: {os.fsdecode(contents.target(file))}"
+        yield f"target: {os.fsdecode(_known(contents, contents.target, file, b''))}"
     if any(file.device):
         yield f"device: {file.device[0]},{file.device[1]}"
-    for name, value in contents.attributes(file).items():
+    for name, value in _attributes(contents, file).items():
         text = os.fsdecode(value) if value.isascii() and value.decode("ascii").isprintable() else f"0x{value.hex()}"
         yield f"xattr {os.fsdecode(name)}: {text}"
     yield f"layer: {layer}"

@@ -1,0 +1,191 @@
+"""What differs between two items: which files one has more, or less, or otherwise, and in what."""
+
+from __future__ import annotations
+
+import os
+import stat
+from heapq import merge
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from cstore.archive.names import join_name, split_name
+from cstore.errors import CstoreError
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.contents.files import Contents, File
+
+ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+_PIECE = 1 << 20
+LARGEST_TEXT = 1 << 20
+"""Bytes in the largest file whose differences are shown line by line."""
+
+
+class Difference(Value):
+    """A path that two items do not have alike.
+
+    Attributes:
+        path: below what is compared; b"" for that itself.
+        change: ADDED, REMOVED or CHANGED.
+        old, new: the file; None if one has none.
+        what: of a changed file some of: type, mode, owner, size, time, link, device, xattrs, content.
+    """
+
+    path: bytes
+    change: str
+    old: File | None = None
+    new: File | None = None
+    what: tuple[str, ...] = ()
+
+
+class Comparison:
+    """Two items, or two paths in them, side by side: `old_top` and `new_top` are plain paths.
+
+    Attributes:
+        times: whether another modification time is a change, too.
+        problems: what could not be read, as sentences.
+    """
+
+    def __init__(
+        self, old: Contents, new: Contents, old_top: bytes = b"", new_top: bytes = b"", *, times: bool = False
+    ) -> None:
+        self._old, self._new, self._tops, self._times = old, new, (old_top, new_top), times
+        self.problems: list[str] = []
+
+    def run(self) -> Iterator[Difference]:
+        """All differences, depth-first, sorted in each directory. What lies in layers that both share is not read."""
+        yield from self._pair(b"", self._old.find(self._tops[0]), self._new.find(self._tops[1]))
+        for contents in (self._old, self._new):
+            self.problems += [problem for problem in contents.problems if problem not in self.problems]
+
+    def _paths(self, path: bytes) -> tuple[bytes, bytes]:
+        old, new = self._tops
+        return (_below(old, path), _below(new, path))
+
+    def _pair(self, path: bytes, old: File | None, new: File | None) -> Iterator[Difference]:
+        """Compare one path and all beneath it, without recursion: directories may be deep."""
+        stack = [iter([(path, old, new)])]
+        while stack:
+            each = next(stack[-1], None)
+            if each is None:
+                stack.pop()
+                continue
+            path, old, new = each
+            found = self._judge(path, old, new)
+            if found is not None:
+                yield found
+            folders = [file is not None and file.format == stat.S_IFDIR for file in (old, new)]
+            if any(folders) and not (all(folders) and self._shared(path)):
+                stack.append(self._children(path, *folders))
+
+    def _children(self, path: bytes, in_old: bool, in_new: bool) -> Iterator[tuple[bytes, File | None, File | None]]:
+        old_path, new_path = self._paths(path)
+        sides = (
+            ((split_name(file.path)[1], 0, file) for file in (self._old.list(old_path) if in_old else ())),
+            ((split_name(file.path)[1], 1, file) for file in (self._new.list(new_path) if in_new else ())),
+        )
+        for name, group in groupby(merge(*sides, key=lambda one: one[:2]), key=lambda one: one[0]):
+            found: list[File | None] = [None, None]
+            for _, side, file in group:
+                found[side] = file
+            yield join_name(path, name), found[0], found[1]
+
+    def _shared(self, path: bytes) -> bool:
+        """Whether both show the same directories of the same layers there, and so the same files."""
+        old_path, new_path = self._paths(path)
+        try:
+            old = [(tree.root, place) for tree, place in self._old.view.union.shown_in(old_path)]
+            return old == [(tree.root, place) for tree, place in self._new.view.union.shown_in(new_path)]
+        except CstoreError:
+            return False  # whoever reads it will say so
+
+    def _judge(self, path: bytes, old: File | None, new: File | None) -> Difference | None:
+        if old is None or new is None:
+            change = ADDED if old is None else REMOVED
+            return None if old is new else Difference(path, change, old, new)
+        if self._same_place(old, new):
+            return None
+        try:
+            what = tuple(self._changes(old, new))
+        except CstoreError as error:
+            self.problems.append(error.message)
+            return None
+        return Difference(path, CHANGED, old, new, what) if what else None
+
+    def _same_place(self, old: File, new: File) -> bool:
+        """Whether both are one file of one layer."""
+        roots = self._old.chain.roots[old.number].path, self._new.chain.roots[new.number].path
+        return roots[0] == roots[1] and old.found[1:3] == new.found[1:3]
+
+    def _changes(self, old: File, new: File) -> Iterator[str]:
+        """In what two files differ."""
+        if old.format != new.format:
+            yield "type"
+            return
+        if old.mode != new.mode and old.format != stat.S_IFLNK:
+            yield "mode"
+        if (old.uid, old.gid) != (new.uid, new.gid):
+            yield "owner"
+        regular = old.format == stat.S_IFREG
+        if regular and old.size != new.size:
+            yield "size"
+        if self._times and old.mtime != new.mtime:
+            yield "time"
+        if self._old.target(old) != self._new.target(new):
+            yield "link"
+        if old.device != new.device:
+            yield "device"
+        if self._old.attributes(old) != self._new.attributes(new):
+            yield "xattrs"
+        if regular and (old.size != new.size or not self._same_contents(old, new)):
+            yield "content"
+
+    def _same_contents(self, old: File, new: File) -> bool:
+        with self._old.opened(old) as one, self._new.opened(new) as other:
+            if os.path.sameopenfile(one, other):
+                return True
+            while True:
+                left, right = _read(one), _read(other)
+                if left != right:
+                    return False
+                if not left:
+                    return True
+
+    def texts(self, difference: Difference) -> tuple[list[str], list[str]] | None:
+        """The lines of both files of a difference in content; None if one is no text, or too large.
+
+        Raises:
+            CstoreError: one cannot be read.
+        """
+        old = self._text(self._old, difference.old)
+        new = self._text(self._new, difference.new)
+        return None if old is None or new is None else (old, new)
+
+    @staticmethod
+    def _text(contents: Contents, file: File | None) -> list[str] | None:
+        if file is None:
+            return []
+        if file.format != stat.S_IFREG or file.size > LARGEST_TEXT:
+            return None
+        data = b""
+        with contents.opened(file) as descriptor:
+            while len(data) <= LARGEST_TEXT and (piece := os.read(descriptor, _PIECE)):
+                data += piece
+        try:
+            return None if b"\0" in data else data.decode().splitlines(keepends=True)
+        except UnicodeDecodeError:
+            return None
+
+
+def _read(descriptor: int) -> bytes:
+    """A full piece, or what is left: so two files are cut at the same places."""
+    data = os.read(descriptor, _PIECE)
+    while data and len(data) < _PIECE and (more := os.read(descriptor, _PIECE - len(data))):
+        data += more
+    return data
+
+
+def _below(top: bytes, path: bytes) -> bytes:
+    return join_name(top, path) if path else top
