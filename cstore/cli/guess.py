@@ -28,6 +28,24 @@ def guess(store: Store, error: UnknownItem) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
+def in_full(store: Store, error: UnknownItem) -> str:
+    """Say that an image has the name that the word is short for, as Podman and Docker complete it; "" if none has.
+
+    The commands of the Go tool take names as they are recorded.
+    """
+    from cstore.errors import ContainerUnknown, InvalidName
+    from cstore.oci.names import DOCKER, LOCAL, parse_name
+
+    if isinstance(error, ContainerUnknown):
+        return ""
+    try:
+        full = [str(parse_name(error.item, home=home)) for home in (LOCAL, DOCKER)]
+    except InvalidName:
+        return ""
+    known = [name for name in dict.fromkeys(full) if name != error.item and store.images.find(name) is not None]
+    return f"{' and '.join(known)} {'is' if len(known) == 1 else 'are'}; {error.hint}" if known else ""
+
+
 def _of_another_kind(store: Store, error: UnknownItem) -> str:
     """Say what the word names, if it is something else than was asked for."""
     if "image" not in error.noun and (image := store.images.find(error.item)) is not None:

@@ -170,17 +170,15 @@ class Session:
         complain(error, word=word, hint=self._guess(error), as_json=self.json)
 
     def _guess(self, error: CstoreError) -> str:
-        """For somebody at a terminal, find out what may have been meant; scripts are spared the search."""
+        """Find out what may have been meant: a short name always; what takes a search only for who is at a terminal."""
         from cstore.errors import CstoreError, DataItemUnknown, UnknownItem
 
         if self._store is None or not isinstance(error, UnknownItem) or isinstance(error, DataItemUnknown):
             return ""
-        if not sys.stderr.isatty():
-            return ""
-        from cstore.cli.guess import guess
+        from cstore.cli.guess import guess, in_full
 
         try:
-            return guess(self._store, error)
+            return in_full(self._store, error) or (guess(self._store, error) if sys.stderr.isatty() else "")
         except CstoreError:
             return ""  # what stands in the way of guessing has been, or will be, told for itself
 

@@ -71,3 +71,20 @@ def test_the_name_of_another_kind_of_item_is_told(cli: CommandLine, typed: Calla
     assert f"it is a container; its layer is {container['layer']}" in typed("changes", "box")
     assert "it is an image; its top layer is l1" in typed("diffsize", "img")
     assert "it is a layer" in typed("image", "l1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["image app", "mount app", "delete app", "delete-image app", "create-container app", "get-names app",
+     "add-names -n x app", "metadata app", "set-metadata -m x app", "get-image-data app k", "list-image-data app",
+     "get-image-dir app", "diff app", "changes app", "history app", "copy app:/x y"],
+)  # fmt: skip
+def test_a_short_name_is_told_in_full(cli: CommandLine, words: str) -> None:
+    """The Go tool takes names as they are recorded; who types a short one is told which image has it, scripts too."""
+    cli("create-layer", "-i", "l1").ok()
+    cli("create-image", "-i", "i1", "-n", "localhost/app:latest", "l1").ok()
+    told = cli(*words.split())
+
+    assert told.code == 1
+    assert "is known as 'app' (localhost/app:latest is; see cstore " in told.err
+    assert "localhost" not in cli("image", "other").err

@@ -18,18 +18,18 @@ def warn(sentence: str) -> None:
 def complain(error: CstoreError, *, word: str = "", hint: str = "", as_json: bool = False) -> None:
     """Say an error. `word` is the argument it is about, where a command takes several; `hint` a better way out."""
     if as_json:
-        say(as_document(error, word), json=True)
+        say(as_document(error, word, hint), json=True)
         return
     hint = hint or error.hint
     way_out = f" ({hint})" if hint else ""
     say(visible(f"{word or 'cstore'}: {error.message}{way_out}"))
 
 
-def as_document(error: CstoreError, word: str = "") -> str:
+def as_document(error: CstoreError, word: str = "", hint: str = "") -> str:
     """Write an error as `{"error":{"kind":…,"message":…,"hint":…, its parts}}`."""
     from cstore.gojson import encode
 
-    told: dict[str, object] = {"kind": error.kind, "message": error.message, "hint": error.hint}
+    told: dict[str, object] = {"kind": error.kind, "message": error.message, "hint": hint or error.hint}
     if word:
         told["word"] = word
     plain = (str, int, float, bool, list, tuple, dict, type(None))
