@@ -24,7 +24,7 @@ def meant(store: Store, error: UnknownItem) -> str:
         return ""
     if item.kind not in error.noun:
         return _of_kind(store, item)
-    return f"did you mean {(*store.names(item.id), item.id)[0]}?"
+    return f"{(*store.names(item.id), item.id)[0]} is; {error.hint}"
 
 
 def _of_kind(store: Store, item: Item) -> str:

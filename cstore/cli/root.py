@@ -117,12 +117,8 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("cat", "contents:cat", "Print files of an image, container or layer."),
             Entry("stat", "contents:stat", "Show all that is known of a file in an item."),
             Entry("find", "find:find", "Find files in an item, or in all images."),
-<<<<<<< HEAD
-            Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
-=======
             Entry("compare", "compare:compare", "Compare the files of two items."),
-            Entry("mount", "mount:mount", "Mount layers or containers; images read-only."),
->>>>>>> wt-s
+            Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "List the given layers or containers that are mounted."),
         ),

@@ -78,6 +78,23 @@ def test_what_a_word_names_otherwise_is_told_to_scripts_as_well(cli: CommandLine
     cli("create-layer", "-i", "l1").ok()
     cli("create-image", "-i", "i1", "-n", "docker.io/library/app:latest", "l1").ok()
 
-    assert "did you mean docker.io/library/app:latest?" in cli("image", "app").err
+    assert "image not known: 'app' (docker.io/library/app:latest is; see cstore images)" in cli("image", "app").err
     assert "it is an image; its top layer is l1" in cli("layer", "app").err
-    assert cli("create-container", "--json", "app").error["hint"] == "did you mean docker.io/library/app:latest?"
+    assert cli("create-container", "--json", "app").error["hint"] == "docker.io/library/app:latest is; see cstore images"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["image app", "mount app", "delete app", "delete-image app", "create-container app", "get-names app",
+     "add-names -n x app", "metadata app", "set-metadata -m x app", "get-image-data app k", "list-image-data app",
+     "get-image-dir app", "diff app", "changes app", "history app", "copy app:/x y"],
+)  # fmt: skip
+def test_a_short_name_is_told_in_full(cli: CommandLine, words: str) -> None:
+    """The Go tool takes names as they are recorded; who types a short one is told which image has it, scripts too."""
+    cli("create-layer", "-i", "l1").ok()
+    cli("create-image", "-i", "i1", "-n", "localhost/app:latest", "l1").ok()
+    told = cli(*words.split())
+
+    assert told.code == 1
+    assert "is known as 'app' (localhost/app:latest is; see cstore " in told.err
+    assert "localhost" not in cli("image", "other").err
