@@ -56,6 +56,11 @@ _cstore() {
         applydiff|apply-diff) flags=' -f --file -q --quiet --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
         applydiff-using-staging-dir) flags=' --help -h ' kind=layers ;;
         copy) flags=' --chown -o -q --quiet -j --json --help -h ' valued=' --chown -o ' kind=files ;;
+        ls) flags=' -l --long -R --recursive -0 --null --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
+        cat) flags=' --kind --help -h ' valued=' --kind ' kind=nothing ;;
+        stat) flags=' --digest -L --dereference --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
+        find) flags=' --name --path --type --size --newer --older --owner --mode --digest --setuid --capability --all -0 --null --kind -j --json --help -h ' valued=' --name --path --type --size --newer --older --owner --mode --digest --kind ' kind=nothing ;;
+        compare) flags=' --content --times -0 --null --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
         mount) flags=' -r --read-only --ro -l --label -o --opt -j --json --help -h ' valued=' -l --label -o --opt ' kind='layers images containers' ;;
         unmount|umount) flags=' -f --force -j --json --help -h ' kind='layers images containers' ;;
         mounted) flags=' -j --json --help -h ' kind='layers images containers' ;;
@@ -103,6 +108,11 @@ _cstore() {
         children) flags=' -j --json --help -h ' kind=images ;;
         heads) flags=' -j --json --help -h ' kind=nothing ;;
         history) flags=' -j --json --help -h ' kind=images ;;
+        df) flags=' -v --verbose --freed-by --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
+        why) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
+        whois) flags=' -j --json --help -h ' kind=nothing ;;
+        rm) flags=' --dry-run -f --force -y --yes --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
+        prune) flags=' --dry-run -a --unused --dangling --older-than --keep --keep-last --max-size --free -y --yes -j --json --help -h ' valued=' --older-than --keep --keep-last --max-size --free ' kind=nothing ;;
         check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration --require-store -j --json --help -h ' valued=' -m --max --layer --image --max-duration ' listed=' --layer:layers; --image:images;' kind=nothing ;;
         repair) flags=' --dry-run -y --yes --from --name --remove --list --undo --search-time -j --json --help -h ' valued=' --from --name --undo --search-time ' filed=' --from ' kind=nothing ;;
         gc) flags=' --dry-run -v --verbose -q --quiet --foreign --quarantine -y --yes -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
@@ -128,7 +138,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history check repair gc status config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history df why whois rm prune check repair gc status config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
 
     from cstore import Store
     from cstore.errors import UnknownItem
-    from cstore.store import Item
 
 _SHORT = 12
 _SHOWN = 3
@@ -22,18 +21,15 @@ def meant(store: Store, error: UnknownItem) -> str:
         item = store.resolve(error.item)
     except UnknownItem:
         return ""
-    if item.kind not in error.noun:
-        return _of_kind(store, item)
-    return f"{(*store.names(item.id), item.id)[0]} is; {error.hint}"
-
-
-def _of_kind(store: Store, item: Item) -> str:
-    if item.kind == "image":
-        top = store.images.get(item.id).layer
-        return f"it is an image; its top layer is {top}" if top else "it is an image"
-    if item.kind == "container":
-        return f"it is a container; its layer is {store.containers.get(item.id).layer}"
-    return "it is a layer"
+    names = (*store.names(item.id), item.id)
+    known = error.item if error.item in names else names[0]
+    if item.kind in error.noun:
+        return f"{known} is; {error.hint}"
+    if item.kind == "layer":
+        return f"{known} is a layer"
+    layer = store.images.get(item.id).layer if item.kind == "image" else store.containers.get(item.id).layer
+    noun, whose = ("an image", "top layer") if item.kind == "image" else ("a container", "layer")
+    return f"{known} is {noun}; its {whose} is {layer}" if layer else f"{known} is {noun}"
 
 
 def guess(store: Store, error: UnknownItem) -> str:
