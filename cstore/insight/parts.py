@@ -49,7 +49,8 @@ _PODMANS: Mapping[str, str] = {
     "artifacts": "Podman's artifacts",
     "cache": "a cache of image layers' places",
     "defaultNetworkBackend": "Podman's choice of a network program",
-    "mounts": "mount points of a build",
+    "tmp": "Podman's temporary files",
+    "mounts": "mount points of other tools",
     "lost+found": "the file system's own",
 }
 """What other tools keep in the same graph root."""

@@ -10,6 +10,7 @@ for `lenient`.
 from __future__ import annotations
 
 import gc
+from bisect import bisect_right
 
 from cstore.records.scanner import REFUSALS, after_blank, load, scan
 from cstore.records.shapes import COLUMNS
@@ -79,9 +80,13 @@ class Parsed:
         """Find the rows in which a text stands; None if that takes more than a search."""
         if "\\" in self._text:  # with escapes it may be spelled in another way
             return None
-        if word not in self._text:
-            return []
-        return [number for number, span in enumerate(self.spans) if self._text.find(word, *span) >= 0]
+        found: list[int] = []
+        place = self._text.find(word)
+        while place >= 0:
+            number = max(bisect_right(self.spans, place, key=lambda span: span[0]) - 1, 0)
+            found.append(number)
+            place = self._text.find(word, max(self.spans[number][1], place + 1)) if self.spans else -1
+        return found if self.spans else []
 
     def scan(self) -> None:
         """Go over the list that the text is.
@@ -157,9 +162,13 @@ class Cut:
         needle = word.encode(errors="replace")
         if b"\\" in self._data:  # with escapes it may be spelled in another way
             return None
-        if needle not in self._data:
-            return []
-        return [number for number in range(len(self._starts)) if self._data.find(needle, *self._span(number)) >= 0]
+        found: list[int] = []
+        place = self._data.find(needle)
+        while place >= 0:
+            number = max(bisect_right(self._starts, place + len(_START) - 1) - 1, 0)
+            found.append(number)
+            place = self._data.find(needle, max(self._span(number)[1], place + 1))
+        return found
 
     def _span(self, number: int) -> tuple[int, int]:
         """Where a row begins and ends: with its braces, without the comma behind it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -109,3 +110,47 @@ def test_in_turns(tool: Callable[[str], Tool], image: str, tmp_path: Path) -> No
     assert cstore("containers") == buildah("containers", "--quiet") == ""
     podman("rmi", image)
     assert cstore("layers") == peer("layers") == ""
+
+
+def test_answers_about_what_each_tool_made(tool: Callable[[str], Tool], image: str, tmp_path: Path) -> None:
+    """Each holder is named with its maker and that tool's command, which lets go; every byte is accounted for."""
+    cstore, buildah, podman = map(tool, ("cstore", "buildah", "podman"))
+    buildah("rm", "making")
+    buildah("from", "--name", "theirs", image)
+    podman("create", "--name", "pod", image, "sh")
+    cstore("create-container", "-n", "ours", image)
+    podman("mount", "pod")
+    shown = podman("image", "mount", image)
+
+    holders = json.loads(cstore("why", "--json", image))["items"][0]["held_by"]
+    named = {each["names"][0]: each for each in holders if each["kind"] == "container"}
+    assert {name: (each["maker"], each["command"]) for name, each in named.items()} == {
+        "theirs": ("Buildah", "buildah rm theirs"),
+        "pod": ("Podman", "podman rm pod"),
+        "ours": ("unknown", "cstore delete-container ours"),
+    }
+    (mounted,) = [each for each in named["pod"]["held_by"] if each["kind"] == "mount"]
+    assert mounted["command"] == "podman unmount pod"
+    assert shown in {each["id"] for each in holders if each["kind"] == "mount"}
+
+    usage = json.loads(cstore("df", "--json", "-v"))
+    du = subprocess.run(["du", "-sx", "--block-size=1", *usage["roots"]], capture_output=True, text=True, check=True)
+    assert usage["total"] == usage["du"] == int(du.stdout.split()[0])
+    assert {line["kind"] for line in usage["lines"]}.isdisjoint({"orphan", "unknown"})
+    strangers = {os.path.basename(line["path"]): line["note"] for line in usage["lines"] if line["kind"] == "foreign"}
+    assert strangers["libpod"] == "Podman's database"
+    assert all("no tool" not in note for note in strangers.values()), strangers
+
+    (answer,) = json.loads(cstore("whois", "--json", mounted["id"]))["answers"]
+    assert {"kind": "container", "id": named["pod"]["id"], "names": ["pod"]} in answer["found"][0]["used_by"]
+
+    podman("image", "unmount", image)
+    programs = {"buildah": buildah, "podman": podman, "cstore": cstore}
+    for command in (mounted["command"], *(each["command"] for each in named.values())):
+        program, *words = command.split()
+        programs[program](*words)
+    assert cstore("why", image).endswith("nothing holds it")
+    planned = json.loads(cstore("rm", "--json", "--dry-run", image))
+    assert planned["freed"] > os.stat(SHELL).st_size
+    assert json.loads(cstore("rm", "--json", image)) == {**planned, "dry_run": False}
+    assert cstore("layers") == podman("images", "--quiet") == ""
