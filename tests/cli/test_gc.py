@@ -71,7 +71,7 @@ def test_shutdown_waits_for_nobody(littered: CommandLine) -> None:
     in_json = littered("shutdown", "-j")
 
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == "cstore: layer l1 is mounted (cstore unmount l1, or shutdown --force)\n"
+    assert refused.err == "cstore: a layer is mounted: l1 (cstore unmount l1, or shutdown --force)\n"
     assert in_json.error["layers"] == ["l1"]
     assert littered("shutdown", "--force").ok().out == ""
     assert littered("mounted", "l1").ok().out == ""

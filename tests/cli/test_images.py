@@ -192,9 +192,9 @@ def test_a_person_sees_a_table(images: CommandLine, run: Runner) -> None:
     details = plain_text(run("image", "one", env=people).ok().stdout)
 
     titles, first, _, second = table.splitlines()
-    assert titles.split() == ["ID", "NAMES", "LAYERS", "SIZE", "CREATED"]
-    assert first.split()[:3] == ["i1", "one", "2"]
-    assert second.split()[:5] == ["i2", "two", "1", "2.0", "kB"]
+    assert titles.split() == ["NAMES", "ID", "LAYERS", "SIZE", "CREATED"]
+    assert first.split()[:3] == ["one", "i1", "2"]
+    assert second.split()[:5] == ["two", "i2", "1", "2.0", "kB"]
     assert f"{len(ARCHIVE) + len(MANIFEST)} bytes" in details
     assert "manifest (19 B)" in details
     run("wipe").ok()

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.cells import cell_len
 
 from cstore.cli.output import plain
 from cstore.cli.output.text import go_quoted, human_age, human_size, short_id, visible
@@ -158,9 +159,35 @@ def test_a_table_of_layers(forced: CommandLine) -> None:
     text = re.sub(r"\x1b\[[0-9;]*m", "", told.out)
 
     assert ESCAPE in told.out
-    assert text.splitlines()[0].split() == ["ID", "NAMES", "PARENT", "SIZE", "CREATED", "USED", "BY"]
-    assert "abababababab  base\\x1b[2J" in text
-    assert re.search(r"^l2 +two +abababababab +\S.* mounted *$", text, re.MULTILINE)
+    assert text.splitlines()[0].split() == ["NAMES", "ID", "PARENT", "SIZE", "CREATED", "USED", "BY"]
+    assert re.search(r"^base\\x1b\[2J +abababababab", text, re.MULTILINE)
+    assert re.search(r"^two +l2 +abababababab +\S.* mounted *$", text, re.MULTILINE)
+
+
+def test_no_table_wraps_a_name(forced: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns a long name loses its middle and keeps its tag; details are whole, to be copied."""
+    monkeypatch.setenv("COLUMNS", "80")
+    name = f"registry.example.org/{'long/' * 12}application:1.2.3"
+    forced("create-image", "--id", "c" * 64, "--name", name, "two").ok()
+
+    for command in ("images", "layers"):
+        text = re.sub(r"\x1b\[[0-9;]*m", "", forced(command).ok().out)
+        assert max(map(len, text.splitlines())) <= 80
+        assert re.search(r"^\S*…\S*:1\.2\.3 |re\S*…\S*:1\.2\.3$", text, re.MULTILINE), text
+    details = re.sub(r"\x1b\[[0-9;]*m", "", forced("image", name).ok().out)
+    assert re.search(rf"^Names +{re.escape(name)}$", details, re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", range(1, 12))
+def test_a_text_is_shortened_in_its_middle(width: int) -> None:
+    """To the width that there is, counted in columns."""
+    from cstore.cli.output.styled import shortened
+
+    for text in ("abcdefghijkl", "日本語日本語日本語", "é" * 12):
+        short = shortened(text, width)
+        assert cell_len(short) <= width
+        assert short[-1] in {text[-1], "…"}
+    assert shortened("fits", 4) == "fits"
 
 
 def test_a_tree_of_layers(forced: CommandLine, store_roots: StoreRoots) -> None:

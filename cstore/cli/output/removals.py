@@ -52,7 +52,7 @@ def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:
     table = styled.titled_table("Kind", "ID", "Names", "On disk", "", right={"On disk"})
     for each in plan.going:
         note = f"with {names.get(each.goes_with, short_id(each.goes_with))}" if each.goes_with else ""
-        shown = "\n".join(map(visible, each.names))
+        shown = styled.Fitted(each.names)
         table.add_row(each.kind, visible(short_id(each.id)), shown, human_size(each.disk), visible(note))
     out.print(table)
     out.print(f"{'would free' if dry_run else 'freed'} {human_size(plan.freed)} ({plan.freed} bytes)")

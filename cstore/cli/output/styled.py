@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rich.cells import cell_len, set_cell_size
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -14,7 +16,9 @@ from cstore.cli.output.text import human_age, human_size, short_id, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console, ConsoleOptions, JustifyMethod
 
     from cstore import Change, IDMapEntry, Layer
     from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, ImageRow, LayerRow
@@ -31,17 +35,17 @@ def layers(rows: Sequence[LayerRow]) -> None:
     if not rows:
         console(stderr=True).print("no layers", style="dim")
         return
-    table = titled_table("ID", "Names", "Parent", "Size", "Created", "Used by", right={"Size"})
+    table = titled_table("Names", "ID", "Parent", "Size", "Created", "Used by", right={"Size"})
     for row in rows:
         record = row.layer
         used_by = [_shown(holder) for holder in (*row.images, *row.containers)]
         table.add_row(
+            Fitted(record.names, style="bold"),
             Text(visible(short_id(record.id)), style="cyan"),
-            Text(visible(", ".join(record.names)), style="bold"),
             visible(short_id(record.parent)),
             _size(record),
             _age(record.created),
-            Text(", ".join([*used_by, *(["mounted"] if row.mount else [])])),
+            Fitted([*used_by, *(["mounted"] if row.mount else [])]),
         )
     console().print(table)
 
@@ -84,12 +88,13 @@ def layer_details(records: Iterable[tuple[Layer, bool]]) -> None:
 
 def _print_facts(facts: Iterable[Fact]) -> None:
     """Show what there is to be said of one thing, a line each; several values of one label below each other."""
-    grid = Table.grid(padding=(0, 2))
-    for label, value in facts:
-        if value:
-            lines = "\n".join(map(visible, (value,) if isinstance(value, str) else value))
-            grid.add_row(Text(label, style="dim"), Text(lines, overflow="fold"))
-    console().print(grid)
+    shown = [(label, (value,) if isinstance(value, str) else value) for label, value in facts if value]
+    width = max((cell_len(label) for label, _ in shown), default=0)
+    out = console()
+    for label, values in shown:
+        for number, value in enumerate(values):
+            line = Text.assemble((("" if number else label).ljust(width + 2), "dim"), visible(value))
+            out.print(line, soft_wrap=True)  # whoever copies an ID from a narrow terminal gets all of it
 
 
 def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
@@ -124,11 +129,11 @@ def images(rows: Sequence[ImageRow]) -> None:
     if not rows:
         console(stderr=True).print("no images", style="dim")
         return
-    table = titled_table("ID", "Names", "Layers", "Size", "Created", right={"Layers", "Size"})
+    table = titled_table("Names", "ID", "Layers", "Size", "Created", right={"Layers", "Size"})
     for row in rows:
         table.add_row(
+            Fitted(row.image.names, style="bold"),
             Text(visible(short_id(row.image.id)), style="cyan"),
-            Text("\n".join(map(visible, row.image.names)), style="bold"),
             str(row.layers),
             "" if row.size is None else human_size(row.size),
             _age(row.image.created),
@@ -165,14 +170,14 @@ def containers(rows: Sequence[ContainerFacts]) -> None:
     if not rows:
         console(stderr=True).print("no containers", style="dim")
         return
-    table = titled_table("ID", "Names", "Image", "Created", "State", right=set())
+    table = titled_table("Names", "ID", "Image", "Created", "State", right=set())
     for row in rows:
         record = row.container
         state = (("mounted", row.mount), ("volatile", record.flags.get("Volatile")), ("ID-mapped", record.uid_map))
         table.add_row(
+            Fitted(record.names, style="bold"),
             Text(visible(short_id(record.id)), style="cyan"),
-            Text("\n".join(map(visible, record.names)), style="bold"),
-            Text(visible(row.image_names[0] if row.image_names else short_id(record.image))),
+            Fitted([row.image_names[0] if row.image_names else short_id(record.image)]),
             _age(record.created),
             ", ".join(word for word, true in state if true),
         )
@@ -222,18 +227,61 @@ def leftovers(found: Sequence[Leftover], *, removed: bool) -> None:
         return
     table = titled_table("Kind", "Size", "Path", right={"Size"})
     for leftover in found:
-        table.add_row(leftover.kind, human_size(leftover.bytes), Text(visible(leftover.path), overflow="fold"))
+        table.add_row(leftover.kind, human_size(leftover.bytes), Fitted([leftover.path]))
     out.print(table)
     count = "1 leftover" if len(found) == 1 else f"{len(found)} leftovers"
     out.print(f"{verb} {count}, {human_size(sum(leftover.bytes for leftover in found))}")
 
 
 def titled_table(*titles: str, right: set[str]) -> Table:
-    """Begin a table without lines; the columns of the titles in `right` are of numbers."""
+    """Begin a table without lines; the columns of the titles in `right` are of numbers.
+
+    No cell is wrapped. Where the terminal is too narrow, cells made as `Fitted` lose what is in their middle.
+    """
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
-        table.add_column(title.upper(), justify="right" if title in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if title in right else "left"
+        table.add_column(title.upper(), justify=justify, no_wrap=title not in _FITTED, overflow="ellipsis")
     return table
+
+
+_FITTED = frozenset({"Names", "Image", "Used by", "Path"})
+"""The columns that give way where a table is too wide."""
+
+
+class Fitted:
+    """Texts below each other in a cell, none of them wrapped: what is too long is shortened in its middle.
+
+    The end of a name, with its tag, and that of a path tell more than the middle.
+    """
+
+    def __init__(self, lines: Iterable[str], style: str = "") -> None:
+        self._lines = [visible(line) for line in lines]
+        self._style = style
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """From a few characters to the longest text."""
+        longest = max((cell_len(line) for line in self._lines), default=0)
+        return Measurement(min(longest, _NARROWEST), min(longest, options.max_width))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """The texts, in the width that there is."""
+        for line in self._lines:
+            yield Text(shortened(line, options.max_width), style=self._style, no_wrap=True)
+
+
+_NARROWEST = 12
+
+
+def shortened(text: str, width: int) -> str:
+    """A text in so many columns: as it is, or without what is in its middle."""
+    if cell_len(text) <= width:
+        return text
+    front = max(0, (width - 1) // 3)
+    head, tail = set_cell_size(text, front), text
+    while tail and cell_len(head) + 1 + cell_len(tail) > width:
+        tail = tail[1:]
+    return f"{head}…{tail}"
 
 
 def _shown(holder: Holder) -> str:

@@ -135,7 +135,7 @@ def show_usage(found: Usage) -> None:
         for line in lines:
             numbers = (line.size, line.shared, line.unique, line.disk)
             shown = (human_size(number) if number >= 0 else "" for number in numbers)
-            table.add_row(visible(short_id(line.id)), "\n".join(map(visible, line.names)), *shown)
+            table.add_row(visible(short_id(line.id)), styled.Fitted(line.names), *shown)
         out.print(table)
         out.print()
     table = styled.titled_table("Everything", "On disk", "", right={"On disk"})
