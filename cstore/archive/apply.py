@@ -48,6 +48,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
             directory without an entry is like, and what a hard link may link to depends on what is seen there.
         unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
+        again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN
@@ -60,6 +61,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     lowers: tuple[str, ...] = ()
     unseen: str = ""
     force_mask: int = -1
+    again: bool = False
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +188,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack)
         lowers=tuple(lowers),
         unseen=options.unseen,
         force_mask=options.force_mask,
+        again=options.again,
     )
 
 

@@ -40,9 +40,15 @@ class Filling(Value):
 
 
 def fill(
-    context: Context, staged: StagedTree, source: int | ReadInto, id_map: IDMap, progress: Callable[[int], None] | None
+    context: Context,
+    staged: StagedTree,
+    source: int | ReadInto,
+    id_map: IDMap,
+    progress: Callable[[int], None] | None,
+    *,
+    again: bool = False,
 ) -> Filling:
-    """Read the archive from `source` into `staged`. On failure nothing but the staged tree is left.
+    """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
 
     Raises:
         ArchiveError: the archive cannot be a layer.
@@ -64,6 +70,7 @@ def fill(
             lowers=staged.lowers,
             unseen=staged.unseen,
             force_mask=staged.force_mask,
+            again=again,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)
     except BaseException:

@@ -26,6 +26,7 @@ from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, ForeignThing, InvalidDataName, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX
+from cstore.fs.lockfile import LockFile
 from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
 from cstore.store.context import driver_place
@@ -192,7 +193,9 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     for flaw in inspector.strays():
         if kept.isdisjoint(flaw.found.split("/")):
             yield from _leftover(flaw.path, "link")
-    for path in context.driver.debris():
+    half = [os.path.join(top, name) for top in (layout.run_layers, layout.run_containers) for name in _names(top)]
+    half = [path for path in half if os.path.basename(path).startswith(TEMPORARY_PREFIX)]
+    for path in [*context.driver.debris(), *half]:
         yield from _leftover(path, "temporary")
     yield from _layer_files(context, kept, set(trees))
     images = set(tables.images.ids())
@@ -304,7 +307,10 @@ def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> 
         elif leftover.kind == _FOREIGN and keeper is not None:
             keeper.keep(leftover.path, "no tool gives that name")
         elif leftover.kind != _FOREIGN:
-            discard(writer, leftover.path)
+            with ExitStack() as stack:
+                if os.path.dirname(leftover.path) == writer.layout.run_layers:  # a mount may be writing its count there
+                    stack.enter_context(LockFile(writer.layout.mountpoints_lock).exclusive(writer.context.patience))
+                discard(writer, leftover.path)
     except CstoreError as error:
         return error
     except OSError as error:

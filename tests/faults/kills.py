@@ -34,6 +34,7 @@ from tests.crash.killer import alone
 from tests.disk import fresh_disk
 from tests.faults.commands import COMMANDS
 from tests.faults.lab import Laboratory, difference, said_badly, strays_out
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,6 +117,10 @@ class Killing(Laboratory):
         self._aside: dict[str, Counter[str]] = {}
         _load_everything()
         self._names_before, self._records_before = self._names(), self._records()
+
+    def close(self) -> None:
+        """Unmount what is mounted."""
+        detach_all(self.work)
 
     def any_trial(self, commands: Sequence[str] = ALL) -> tuple[str, list[str]]:
         """Draw a command and try it. Returns what was done, and what is wrong after it."""
@@ -325,6 +330,8 @@ def main(words: Sequence[str]) -> int:
                     print(f"{done}: {line}", flush=True)
                 if trials % 100 == 0:
                     print(_summary(labs, trials, bad, began), file=sys.stderr, flush=True)
+        for lab in labs:
+            lab.close()
     print(_summary(labs, trials, bad, began))
     return 1 if bad else 0
 

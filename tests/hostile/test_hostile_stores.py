@@ -27,8 +27,10 @@ import cstore as package
 from cstore.cli import main
 from tests.builders import make_tar, regular
 from tests.conftest import MACHINE_ENVIRONMENT
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import NoReturn
 
@@ -98,6 +100,13 @@ class Said(NamedTuple):
     text: str
     memory: int
     """What it took at its peak beyond what this process did, bytes."""
+
+
+@pytest.fixture(autouse=True)
+def _unmounted(tmp_path: Path) -> Iterator[None]:
+    """Leave nothing mounted, whatever became of the test."""
+    yield
+    detach_all(str(tmp_path))
 
 
 def cstore(top: Path, driver: str, *words: str) -> Said:

@@ -98,7 +98,12 @@ def apply(driver: Driver, top: str, layer: str, parent: str | None, data: bytes)
     again = parent is None
     staged = driver.stage_again(layer, None) if again else driver.stage(parent or None, TreeOptions())
     options = ApplyOptions(
-        form=staged.form, has_lower=staged.has_lower, sync=False, lowers=staged.lowers, unseen=staged.unseen
+        form=staged.form,
+        has_lower=staged.has_lower,
+        sync=False,
+        lowers=staged.lowers,
+        unseen=staged.unseen,
+        again=again,
     )
     try:
         with open(source, "rb") as file:
@@ -148,10 +153,17 @@ OPAQUE_ROOT = [
 ]
 
 
+ONLY_A_ROOT = [[[]], [[directory("./", mtime=8)], [directory("a", mtime=5)]]]
+CIRCLE = [[[regular("a")]], [[directory("a/b/d", mtime=1), symlink("a", "a")]]]
+"""A directory that is made for what is in it becomes a link to itself."""
+
+
 @SOME
 @given(LAYERS)
 @example(HARD_LINKS)
 @example(OPAQUE_ROOT)
+@example(ONLY_A_ROOT)
+@example(CIRCLE)
 def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:
     """Whiteouts, opaque marks, links, other kinds in the place of some, directories without an entry: in any order."""
     tree, states, refused = Tree(), {}, set()

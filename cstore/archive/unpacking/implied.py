@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_in
 from cstore.archive.unpacking.attributes import to_set
-from cstore.archive.unpacking.paths import Missing
+from cstore.archive.unpacking.paths import GONE, Missing
 
 if TYPE_CHECKING:
     from cstore.archive.composefs import Tree
@@ -31,7 +31,7 @@ class Likeness:
 
     def __init__(self, terms: Terms, paths: Paths, ground: Ground, below: Below) -> None:
         self._terms, self._paths, self._ground, self._below = terms, paths, ground, below
-        self._root_is_new = bool(terms.lowers) and not os.listdir(paths.root.fd)
+        self._root_is_new = bool(terms.lowers) and not terms.again and not os.listdir(paths.root.fd)
 
     def give(self, *, root_listed: bool) -> None:
         """Make all like those beneath that no entry lists.
@@ -54,7 +54,9 @@ class Likeness:
             return
         try:
             target = self._paths.folder(path, Missing.REFUSED)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             return
         if target.path == path:
             self._dress(path, target.fd, *self._below.directory(path))

@@ -52,6 +52,7 @@ class Terms(NamedTuple):
         lowers: the directories beneath a tree that is a part of a union, nearest first, open for listing.
         unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
+        again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
     """
 
     form: WhiteoutForm
@@ -62,6 +63,7 @@ class Terms(NamedTuple):
     lowers: tuple[Tree, ...] = ()
     unseen: str = ""
     force_mask: int = -1
+    again: bool = False
 
     @property
     def tracks(self) -> bool:

@@ -38,6 +38,8 @@ _MOST_OPEN = 256
 _MOST_ALIASES = 4096
 MOST_LINKS = 40  # in one path, as the kernel has it
 _MISSING_MODE = 0o755
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What is said of a directory that gave way later: to nothing, to a file, or to a link that leads in a circle."""
 
 
 class Missing(enum.IntEnum):

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import split_name
-from cstore.archive.unpacking.paths import Missing
+from cstore.archive.unpacking.paths import GONE, Missing
 from cstore.archive.unpacking.seen import PathList
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def _set(paths: Paths, path: bytes, times: Times, *, sure: bool) -> None:
         folder = paths.folder(folder_path, Missing.REFUSED)
         if folder.path == folder_path and (sure or _is_directory(folder, base)):
             os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
 
 
 def _is_directory(folder: Folder, base: bytes) -> bool:

@@ -64,6 +64,22 @@ def test_files_without_a_record_are_leftovers(store: Store, graph: str, put: Imp
     assert {"kept.tar-split.gz", "notes-of-the-admin", "directory-of-the-admin"} <= set(os.listdir(layers))
 
 
+def test_half_written_mount_counts_are_leftovers(store: Store) -> None:
+    """What a killed mount left in the run root does not wait for a reboot."""
+    store.layers.create(NewLayer(id="kept"))
+    folder = store.context.layout.run_layers
+    os.makedirs(folder, exist_ok=True)
+    half = os.path.join(folder, ".tmp-mountpoints.json123")
+    for path in (half, os.path.join(folder, "mountpoints.json.of-the-admin")):
+        with open(path, "w", encoding="utf-8"):
+            pass
+
+    assert [(item.path, item.kind) for item in store.gc(dry_run=True)] == [(half, "temporary")]
+    assert len(store.gc()) == 1
+    assert not [name for name in os.listdir(folder) if name.startswith(".tmp-")]
+    assert "mountpoints.json.of-the-admin" in os.listdir(folder)
+
+
 def test_an_unfinished_layer_is_removed_by_the_next_writer(store: Store, put: Import, graph: str) -> None:
     """It is never listed, and any change to the store finishes what was begun."""
     put(typical_tar(), id="unfinished")

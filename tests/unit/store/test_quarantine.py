@@ -20,6 +20,7 @@ from tests.unit.store.conftest import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cstore.store.context import Context
     from tests.unit.store.conftest import Import
@@ -199,3 +200,28 @@ def test_a_case_says_what_it_takes_on_the_disk(context: Context, put: Import) ->
 
     assert cases(context)[0].bytes > 10_000
     assert cases(context)[0].created[:4] == time.strftime("%Y", time.gmtime())
+
+
+def test_what_a_killed_repair_left_half_goes(store: Store, context: Context, put: Import, tmp_path: Path) -> None:
+    """A case that was not begun is none, and gc removes it; not what is not ours, nor while a repair is at work."""
+    put(typical_tar(), id="base")
+    with keeping(context, "cstore repair") as keeper:
+        take_layer_out(context, "base", keeper)
+    begun = cases(context)
+    top = context.layout.quarantine
+    unbegun = os.path.join(top, "20260101T000000-abcdef")
+    os.mkdir(unbegun)
+    halves = [os.path.join(folder, ".tmp-case.json123") for folder in (unbegun, begun[0].directory, str(tmp_path))]
+    for path in halves:
+        with open(path, "w", encoding="utf-8"):
+            pass
+    os.symlink(tmp_path, os.path.join(top, "20260102T000000-abcdef"))
+
+    assert cases(context) == begun
+    assert {leftover.path for leftover in store.gc(dry_run=True)} == {*halves[:2], unbegun}
+    with keeping(context, "cstore repair"):
+        assert store.gc() == []
+    assert {leftover.path for leftover in store.gc()} == {*halves[:2], unbegun}
+    assert [os.path.exists(path) for path in (*halves, unbegun)] == [False, False, True, False]
+    assert cases(context) == begun
+    assert undo(context, begun[0].id).left == ()
