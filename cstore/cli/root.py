@@ -118,6 +118,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("stat", "contents:stat", "Show all that is known of a file in an item."),
             Entry("find", "find:find", "Find files in an item, or in all images."),
             Entry("compare", "compare:compare", "Compare the files of two items."),
+            Entry("blame", "blame:blame", "Show which layers made a file what it is, or waste space."),
             Entry("mount", "mount:mount", "Mount layers or containers; images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "Say which layers or containers are mounted."),
