@@ -112,7 +112,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "staged_diff:applydiff_using_staging_dir",
                 "Let a layer hold what a directory holds.",
             ),
-            Entry("copy", "copy:copy", "Copy files into a layer, or out of one."),
+            Entry("copy", "copy:copy", "Copy files into an item, or out of one.", ("cp",)),
             Entry("ls", "contents:ls", "List files in an image, container or layer."),
             Entry("cat", "contents:cat", "Print files of an image, container or layer."),
             Entry("stat", "contents:stat", "Show all that is known of a file in an item."),

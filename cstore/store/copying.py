@@ -81,7 +81,8 @@ def copy(
 ) -> None:
     """Copy each source to `target`, one after the other; the first that fails is the last.
 
-    What is no directory becomes `target` itself, in one step. Of a directory, the contents are merged into `target`.
+    What is no directory becomes `target` itself, in one step, or goes into it under its own name if `target` is a
+    directory. Of a directory, the contents are merged into `target`.
     Links that end a source's path are followed. On the host, a file is written into a device or a pipe, and to where a
     link leads, as `cp` does; in a layer, these are replaced.
 
@@ -174,7 +175,9 @@ def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
     try:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             _copy_tree(fd, from_name, target, making, owner)
-        elif target.layer or not _copied_through(fd, from_name, target, owner):
+            return
+        target = _named_in(source, target, making.into)
+        if target.layer or not _copied_through(fd, from_name, target, owner):
             _copy_file(fd, from_name, target, making.into, owner)
     except CstoreError as error:
         error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
@@ -227,6 +230,16 @@ def _copy_tree(source_fd: int, name: str, target: Spot, making: _Making, owner: 
         raise
     finally:
         os.close(target_fd)
+
+
+def _named_in(source: Spot, target: Spot, into: _Side) -> Spot:
+    """Where a file goes: into a directory that is there under its own name, else to the target itself."""
+    name = os.path.basename(source.path.rstrip("/"))
+    try:
+        os.close(open_in_root(into.root_fd, _inside(target), _LOOK | os.O_DIRECTORY))
+    except OSError:
+        return target
+    return target if name in {"", ".", ".."} else target.with_(path=os.path.join(target.path or "/", name))
 
 
 def _copied_through(source_fd: int, name: str, target: Spot, owner: Owner) -> bool:

@@ -9,9 +9,11 @@ import pytest
 
 from tests.builders import directory, hardlink, make_tar, regular, whiteout
 from tests.conftest import StoreRoots
+from tests.mounts import detach_all
 from tests.unit.transfer.archives import as_tar, docker_archive, sha
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
@@ -42,7 +44,7 @@ HISTORY = [
 @pytest.fixture(params=["overlay", "vfs"])
 def told(
     request: pytest.FixtureRequest, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
-) -> CommandLine:
+) -> Iterator[CommandLine]:
     """Run a command on a store with an image of three layers and one of the first of them, and a container."""
     roots = StoreRoots(store_roots.graph, store_roots.run, request.param)
 
@@ -53,7 +55,8 @@ def told(
         (tmp_path / name).write_bytes(as_tar(docker_archive(layers, (f"example.org/{name}:1",), history=steps)))
         run("load", "--quiet", "-i", str(tmp_path / name)).ok()
     run("create-container", "-i", "box", "example.org/app:1").ok()
-    return run
+    yield run
+    detach_all(str(tmp_path))
 
 
 def rows(out: str) -> list[tuple[str, ...]]:
