@@ -13,7 +13,7 @@ import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.composefs import enter_tree
+from cstore.archive.composefs import BlobTree, enter_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
 from cstore.errors import SystemFailure
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EPERM})
 OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+_METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
 _PROGRAMS_OPAQUE = "user.fuseoverlayfs.opaque"
 PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
@@ -205,6 +206,8 @@ class Union:
             tree = self._tree(spot.number)
             yield tree, Found(*spot, name, status)
             renamed = _renamed(tree, spot.folder, name)
+            if renamed is None:
+                return
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
                 pending = [each for each in self._holding(folder) if each.number > spot.number]
@@ -312,12 +315,16 @@ class Union:
         return b""
 
 
-def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes:
-    """What a file without contents is called beneath; b"" if it has the same name there."""
+def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
+    """What a file without contents is called beneath, b"" if it has the same name there; None for one with contents."""
+    if isinstance(tree, BlobTree):
+        return None
     try:
         attributes = tree.attributes(join_name(folder, name))
     except OSError:
-        return b""
+        return None
+    if attributes.keys().isdisjoint(map(os.fsencode, _METACOPY)):
+        return None
     return next((attributes[key] for key in map(os.fsencode, _REDIRECT) if key in attributes), b"")
 
 

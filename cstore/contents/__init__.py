@@ -12,18 +12,26 @@ if TYPE_CHECKING:
     from cstore.contents.files import Contents, File, open_item
     from cstore.contents.finding import Criteria, find, find_everywhere
     from cstore.contents.reading import digest, pieces
+    from cstore.contents.tracing import Event, blame, blame_everywhere
+    from cstore.contents.waste import Waste, waste_of, waste_of_store
 
 __all__ = [
     "Comparison",
     "Contents",
     "Criteria",
     "Difference",
+    "Event",
     "File",
+    "Waste",
+    "blame",
+    "blame_everywhere",
     "digest",
     "find",
     "find_everywhere",
     "open_item",
     "pieces",
+    "waste_of",
+    "waste_of_store",
 ]
 
 _HOMES = {
@@ -31,12 +39,18 @@ _HOMES = {
     "Contents": "files",
     "Criteria": "finding",
     "Difference": "comparing",
+    "Event": "tracing",
     "File": "files",
+    "Waste": "waste",
+    "blame": "tracing",
+    "blame_everywhere": "tracing",
     "digest": "reading",
     "find": "finding",
     "find_everywhere": "finding",
     "open_item": "files",
     "pieces": "reading",
+    "waste_of": "waste",
+    "waste_of_store": "waste",
 }
 
 

@@ -73,7 +73,7 @@ class Comparison:
                 stack.pop()
                 continue
             path, old, new = each
-            found = self._judge(path, old, new)
+            found = self.judge(path, old, new)
             if found is not None:
                 yield found
             folders = [file is not None and file.format == stat.S_IFDIR for file in (old, new)]
@@ -101,7 +101,8 @@ class Comparison:
         except CstoreError:
             return False  # whoever reads it will say so
 
-    def _judge(self, path: bytes, old: File | None, new: File | None) -> Difference | None:
+    def judge(self, path: bytes, old: File | None, new: File | None) -> Difference | None:
+        """The difference of one path, of whose files one may be missing; None if there is none, or none can be told."""
         if old is None or new is None:
             change = ADDED if old is None else REMOVED
             return None if old is new else Difference(path, change, old, new)

@@ -87,7 +87,8 @@ def copy(
 ) -> None:
     """Copy each source to `target`, one after the other; the first that fails is the last.
 
-    What is no directory becomes `target` itself, in one step. Of a directory, the contents are merged into `target`.
+    What is no directory becomes `target` itself, in one step, or goes into it under its own name if `target` is a
+    directory. Of a directory, the contents are merged into `target`.
     Links that end a source's path are followed. On the host, a file is written into a device or a pipe, and to where a
     link leads, as `cp` does; in a layer, these are replaced.
 
@@ -218,6 +219,7 @@ def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
             _copy_tree(found, from_name, target, making, owner)
             return
         fds.append(found.fd)
+        target = _named_in(source, target, making.into)
         if target.layer or not _copied_through(found, from_name, target, owner):
             _copy_file(found, from_name, target, making.into, owner)
     except CstoreError as error:
@@ -290,6 +292,16 @@ def _copy_tree(found: int | Opener, name: str, target: Spot, making: _Making, ow
         raise
     finally:
         os.close(target_fd)
+
+
+def _named_in(source: Spot, target: Spot, into: _Side) -> Spot:
+    """Where a file goes: into a directory that is there under its own name, else to the target itself."""
+    name = os.path.basename(source.path.rstrip("/"))
+    try:
+        os.close(open_in_root(into.root_fd, _inside(target), _LOOK | os.O_DIRECTORY))
+    except OSError:
+        return target
+    return target if name in {"", ".", ".."} else target.with_(path=os.path.join(target.path or "/", name))
 
 
 def _copied_through(found: _Found, name: str, target: Spot, owner: Owner) -> bool:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.builders import directory, make_tar, node, regular, symlink, whiteout
 from tests.conftest import StoreRoots
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
@@ -53,7 +55,7 @@ TOP = make_tar(
 @pytest.fixture(params=["overlay", "vfs"])
 def told(
     request: pytest.FixtureRequest, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
-) -> CommandLine:
+) -> Iterator[CommandLine]:
     """Run a command on a store with two layers, the second one an image's, and a container."""
     roots = StoreRoots(store_roots.graph, store_roots.run, request.param)
 
@@ -65,7 +67,8 @@ def told(
         run("import-layer", "-i", name, "-f", str(tmp_path / name), *parent).ok()
     run("create-image", "-i", "abc", "-n", "localhost/app:1.0", "top").ok()
     run("create-container", "-i", "box", "abc").ok()
-    return run
+    yield run
+    detach_all(str(tmp_path))
 
 
 def test_each_difference_is_told_with_what_it_is(told: CommandLine) -> None:

@@ -24,8 +24,10 @@ from tests.builders import (
     whiteout,
 )
 from tests.conftest import StoreRoots
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
@@ -63,7 +65,7 @@ def item(request: pytest.FixtureRequest, store_roots: StoreRoots) -> StoreRoots:
 
 
 @pytest.fixture
-def told(item: StoreRoots, bare_cli: CommandLine, tmp_path: Path) -> CommandLine:
+def told(item: StoreRoots, bare_cli: CommandLine, tmp_path: Path) -> Iterator[CommandLine]:
     """Run a command on it."""
 
     def run(*words: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  - as bare_cli
@@ -74,7 +76,8 @@ def told(item: StoreRoots, bare_cli: CommandLine, tmp_path: Path) -> CommandLine
         run("import-layer", "-i", name, "-f", str(tmp_path / name), *parent).ok()
     run("create-image", "-i", "abc", "-n", "localhost/app:1.0", "top").ok()
     run("create-container", "-i", "box", "localhost/app:1.0").ok()
-    return run
+    yield run
+    detach_all(str(tmp_path))
 
 
 def test_a_directory_is_listed(told: CommandLine) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.builders import digest, directory, make_tar, regular, symlink, whiteout
 from tests.conftest import StoreRoots
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
@@ -33,7 +35,7 @@ TOP = make_tar(whiteout("bin/su"), regular("etc/app.conf", b"new", mtime=1_750_0
 @pytest.fixture(params=["overlay", "vfs"])
 def told(
     request: pytest.FixtureRequest, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
-) -> CommandLine:
+) -> Iterator[CommandLine]:
     """Run a command on a store with two images, one of which has a layer more, and one without layers."""
     roots = StoreRoots(store_roots.graph, store_roots.run, request.param)
 
@@ -45,7 +47,8 @@ def told(
         run("import-layer", "-i", name, "-f", str(tmp_path / name), *parent).ok()
         run("create-image", "-i", f"{name}-image", "-n", f"img/{name}:1", name).ok()
     run("create-image", "-i", "empty").ok()
-    return run
+    yield run
+    detach_all(str(tmp_path))
 
 
 @pytest.mark.parametrize(

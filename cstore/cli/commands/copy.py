@@ -1,4 +1,4 @@
-"""Files and directories into a layer, or out of one."""
+"""Files and directories into an item, or out of one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ if TYPE_CHECKING:
     from cstore.store import Spot, Store
 
 
-@command("copy", example="cstore copy --chown 0:0 ./site app:/srv/www\ncstore copy base:/etc/passwd app:/etc/passwd")
-@words("sources", "[LAYER:]PATH")
-@word("target", "LAYER:PATH")
+@command(
+    "copy",
+    example="cstore copy --chown 0:0 ./site app:/srv/www\ncstore copy base:/etc/passwd app:/etc/passwd\n"
+    "cstore cp debian:/etc/passwd ./",
+)
+@words("sources", "[ITEM:]PATH")
+@word("target", "[ITEM:]PATH")
 @text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number is both.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, quiet: bool) -> None:
-    """Copy files into a layer, or out of one.
+    """Copy files into an item, or out of one.
 
-    A file becomes the target itself; what is in a directory goes into the target. A path in a layer never leads out of
-    it, whatever links it meets. A PATH without LAYER is one of the host, for the target too; so is one that begins with
-    / or . before its first colon.
+    An item is a layer, an image (its top layer) or a container. A file becomes the target itself, or goes into it under
+    its own name if the target is a directory; what is in a directory goes into the target. A path in an item never
+    leads out of it, whatever links it meets. A PATH without ITEM is one of the host, for the target too; so is one that
+    begins with / or . before its first colon.
     """
     from cstore.cli.output.progress import progress_bar
 

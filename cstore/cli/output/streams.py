@@ -41,7 +41,7 @@ def write_paths(lines: Iterable[str], *, end: bytes = b"\n") -> None:
     if escapes(sys.stdout):
         from cstore.cli.output.text import visible
 
-        lines = map(visible, lines)
+        lines = ("\t".join(map(visible, line.split("\t"))) for line in lines)
     rest = iter(lines)
     while batch := list(islice(rest, _BATCH)):
         _write(b"".join([encoded(line) + end for line in batch]))

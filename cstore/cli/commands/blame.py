@@ -1,0 +1,169 @@
+"""Which layers made a file what it is, and which bytes of layers nobody sees."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.cli.command import command, json_option, switch, word
+from cstore.cli.commands.contents import conclude, opened_place
+from cstore.cli.options import kind_option
+from cstore.cli.session import Intent, Session
+from cstore.errors import InvalidOption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from cstore.contents import Contents, Event, Waste
+    from cstore.records.model import Image
+
+
+@command(
+    "blame",
+    example="cstore blame debian:/etc/passwd\ncstore blame --all /etc/passwd\n"
+    "cstore blame --waste debian\ncstore blame --waste --json | jq .bytes",
+)
+@word("place", "ITEM:PATH", required=False)
+@switch("--all", help="Show it for all images; only a PATH is named then.")
+@switch("--waste", help="Show the files that layers above overwrite or delete: of ITEM, or of all images.")
+@switch("-0", "--null", help="End each line with a NUL, not with a newline.")
+@kind_option
+@json_option
+def blame(session: Session, /, place: str, all: bool, waste: bool, null: bool, kind: str) -> None:  # noqa: A002  - the option's name
+    """Show which layers made a file what it is, or waste space.
+
+    A line for each layer that added (A), changed (C) or removed (D) the file, the last first: the letter, the layer's
+    ID, when it was made, what was changed, and the command of the image's history that made it, separated by tabs. The
+    file may be gone. With --all, the image's name stands in front.
+
+    With --waste, a line for each file of a layer that is not seen, the largest first: size in bytes, overwritten or
+    deleted, the layer's ID and the path, separated by tabs. Without ITEM, a line for each image: bytes, number of
+    files, and name; then the total of what no image shows. To delete a file in a later step of a build frees nothing;
+    these lines say what that costs.
+
+    Exit status: 0, or 1 if something could not be read.
+    """
+    problems: list[str] = []
+    if waste and all:
+        raise InvalidOption("--waste without ITEM is for all images already", hint="leave out --all")
+    if waste:
+        _waste(session, place, kind, problems, null=null)
+    elif not place:
+        raise InvalidOption("there is no path to look for", hint="write cstore blame ITEM:PATH")
+    elif all:
+        _blame_everywhere(session, place, problems, null=null)
+    else:
+        _blame(session, place, kind, problems, null=null)
+    conclude(session, problems)
+
+
+# ── a path ──
+
+
+def _blame(session: Session, place: str, kind: str, problems: list[str], *, null: bool) -> None:
+    from cstore.cli.output import contents as output
+    from cstore.contents import blame as blame_path
+
+    contents, path = opened_place(session, place, kind)
+    with contents:
+        events = blame_path(session.open(Intent.CONTENT), contents, path or b"/")
+        problems += contents.problems
+        if session.json:
+            head = {"item": output.item_document(contents.item) if contents.item is not None else {}}
+            documents = (_document(one, contents) for one in events)
+            output.write_list(head, "events", documents, output.tail_of(problems))
+        else:
+            _write((_line(one) for one in events), null=null)
+
+
+def _blame_everywhere(session: Session, place: str, problems: list[str], *, null: bool) -> None:
+    from cstore.cli.output import contents as output
+    from cstore.contents import blame_everywhere
+
+    found = blame_everywhere(session.open(Intent.CONTENT), os.fsencode(place), problems)
+    if session.json:
+        documents = (
+            {"id": image.id, "names": list(image.names), "events": [_document(one) for one in events]}
+            for image, events in found
+        )
+        output.write_list({"path": place}, "images", documents, output.tail_of(problems))
+    else:
+        _write((f"{_name(image)}\t{_line(one)}" for image, events in found for one in events), null=null)
+
+
+def _name(image: Image) -> str:
+    return image.names[0] if image.names else image.id
+
+
+def _line(one: Event) -> str:
+    letter = {"added": "A", "changed": "C", "removed": "D"}[one.change]
+    step = " ".join(one.created_by.split()) or one.comment
+    return "\t".join((letter, one.layer, one.created, ",".join(one.what), step))
+
+
+def _document(one: Event, contents: Contents | None = None) -> dict[str, Any]:
+    from cstore.cli.output.contents import file_document
+
+    document: dict[str, Any] = {"change": one.change, "layer": one.layer, "created": one.created}
+    document |= {"what": list(one.what)} if one.what else {}
+    document |= {name: text for name in ("created_by", "comment") if (text := getattr(one, name))}
+    if one.file is not None and contents is not None:
+        document["file"] = file_document(contents, one.file, layer=one.layer)
+    return document
+
+
+def _write(lines: Iterator[str], *, null: bool) -> None:
+    from cstore.cli.output.streams import write_paths
+
+    write_paths(lines, end=b"\0" if null else b"\n")
+
+
+# ── waste ──
+
+
+def _waste(session: Session, place: str, kind: str, problems: list[str], *, null: bool) -> None:
+    from cstore.cli.output import contents as output
+    from cstore.contents import waste_of, waste_of_store
+
+    if not place:
+        found = waste_of_store(session.open(Intent.CONTENT), problems)
+        lines = (f"{size}\t{count}\t{_name(image)}" for image, count, size in found.images)
+        images = [
+            {"id": image.id, "names": list(image.names), "files": count, "bytes": size}
+            for image, count, size in found.images
+        ]
+        _tell(session, {"images": images}, lines, found.files, problems, null=null)
+        return
+    contents, path = opened_place(session, place, kind)
+    with contents:
+        if path.strip(b"/"):
+            raise InvalidOption("--waste is told of a whole item", hint="leave out the path")
+        wasted = waste_of(contents)
+        problems += contents.problems
+        lines = (f"{one.size}\t{one.reason}\t{one.layer}\t{output.shown_path(one.path)}" for one in wasted)
+        head = {"item": output.item_document(contents.item)} if contents.item is not None else {}
+        _tell(session, head, lines, wasted, problems, null=null)
+
+
+def _tell(
+    session: Session,
+    head: dict[str, Any],
+    lines: Iterator[str],
+    files: Sequence[Waste],
+    problems: list[str],
+    *,
+    null: bool,
+) -> None:
+    from cstore.cli.output import contents as output
+
+    size = sum(one.size for one in files)
+    if session.json:
+        documents = (
+            {"size": one.size, "reason": one.reason, "layer": one.layer, "path": output.shown_path(one.path)}
+            for one in files
+        )
+        output.write_list({**head, "bytes": size}, "files", documents, output.tail_of(problems))
+        return
+    _write(lines, null=null)
+    session.lines([] if null else [f"total: {size} bytes in {len(files)} {'file' if len(files) == 1 else 'files'}"])

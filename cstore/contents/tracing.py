@@ -1,0 +1,184 @@
+"""Which layers made a path what it is: added, changed or removed it, and by which step of the image's history."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from cstore.contents.chain import Chain
+from cstore.contents.comparing import ADDED, CHANGED, REMOVED, Comparison
+from cstore.contents.files import Contents, FileUnknown
+from cstore.errors import CstoreError
+from cstore.store import Item
+from cstore.store.lookup import layer_by_id
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.contents.files import File
+    from cstore.records.model import Image
+    from cstore.store import Store
+
+_DEEPEST = 1000
+
+
+class Event(Value):
+    """What a layer did to a path.
+
+    Attributes:
+        layer: its ID.
+        change: ADDED, CHANGED or REMOVED.
+        what: in what a file was changed; see `Difference`.
+        file: what is there from that layer on; None if it was removed.
+        created: when the step was made, or else the layer; RFC 3339.
+        created_by: the command of the image's history that made the layer; "" if nothing tells.
+        comment: what the history says besides.
+    """
+
+    layer: str
+    change: str
+    what: tuple[str, ...] = ()
+    file: File | None = None
+    created: str = ""
+    created_by: str = ""
+    comment: str = ""
+
+
+def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
+    """What the layers of an item did to a path, the last first. The path may be of something that is gone.
+
+    Raises:
+        FileUnknown: no layer ever had it.
+        SystemFailure: a directory cannot be read.
+    """
+    plain = _plain(contents, path)
+    steps = _History(store, contents.item)
+    events = []
+    for layer, found in _events(contents, plain):
+        record = layer_by_id(Reader(store.context), layer)
+        step = steps.of(layer)
+        when = str(step.get("created") or ("" if record is None else record.created))
+        texts = {name: str(step.get(name) or "") for name in ("created_by", "comment")}
+        events.append(found.with_(created=when, **texts))
+    if not events:
+        raise FileUnknown("/" + plain.decode(errors="backslashreplace"), "no layer of it has, or ever had, such a file")
+    return events
+
+
+def _plain(contents: Contents, path: bytes) -> bytes:
+    """The path past links, as far as they are there; of what is gone, the path as it is written."""
+    try:
+        return contents.resolve(path, follow=False)
+    except FileUnknown:
+        folder, _, name = path.rstrip(b"/").rpartition(b"/")
+    if name not in {b"", b".", b".."}:
+        try:
+            above = contents.resolve(folder or b"/")
+        except FileUnknown:
+            parts = [part for part in path.split(b"/") if part not in {b"", b".", b".."}]
+            return b"/".join(parts)
+        return b"%b/%b" % (above, name) if above else name
+    raise FileUnknown("/" + path.decode(errors="backslashreplace"))
+
+
+def _events(contents: Contents, path: bytes) -> Iterator[tuple[str, Event]]:
+    chain = contents.chain
+    starts = [n for n, root in enumerate(chain.roots) if n == 0 or root.layer != chain.roots[n - 1].layer]
+    place = 0
+    upper, seen = contents, contents.find(path)
+    while place < len(starts):
+        while seen is not None and place + 1 < len(starts) and starts[place + 1] <= seen.number:
+            place += 1  # the layers above the one that has it do nothing to it
+        layer = chain.layer_of(starts[place])
+        place += 1
+        lower = Contents(chain, contents.item, starts[place]) if place < len(starts) else None
+        below = lower.find(path) if lower is not None else None
+        event = _event(layer, path, (lower, below), (upper, seen))
+        if event is not None:
+            yield layer, event
+        if lower is not None:
+            upper, seen = lower, below
+
+
+def _event(
+    layer: str, path: bytes, old: tuple[Contents | None, File | None], new: tuple[Contents, File | None]
+) -> Event | None:
+    (lower, below), (upper, seen) = old, new
+    if seen is None:
+        return Event(layer, REMOVED) if below is not None else None
+    if below is None or lower is None:
+        return Event(layer, ADDED, (), seen)
+    # The time of a directory tells of what is put into it.
+    comparison = Comparison(lower, upper, times=seen.format != stat.S_IFDIR)
+    found = comparison.judge(path, below, seen)
+    upper.problems += comparison.problems
+    return Event(layer, CHANGED, found.what, seen) if found is not None else None
+
+
+def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator[tuple[Image, list[Event]]]:
+    """The same for each image of the store in which a layer has, or had, the path."""
+    for image in store.images.list():
+        if not image.layer:
+            continue
+        item = Item(Shelf.IMAGES, image.id)
+        try:
+            with Contents(Chain(store, store.layer_of(item)), item) as contents:
+                events = blame(store, contents, path)
+                problems += [problem for problem in contents.problems if problem not in problems]
+        except FileUnknown:
+            continue
+        except CstoreError as error:
+            problems.append(f"image {image.id}: {error.message}")
+            continue
+        yield image, events
+
+
+class _History:
+    """Which step of an image's history made which layer: the steps that are not empty, and the layers, in their order.
+
+    Of an item that is no image, the steps are those of an image that has its layers.
+    """
+
+    def __init__(self, store: Store, item: Item | None) -> None:
+        self._store, self._tables = store, Reader(store.context)
+        self._steps: dict[str, dict[str, object]] = {}
+        image = None if item is None else self._image_of(item)
+        if image is not None:
+            self._enter(image)
+
+    def of(self, layer: str) -> dict[str, object]:
+        """The step that made a layer; empty if that is not known."""
+        return self._steps.get(layer, {})
+
+    def _image_of(self, item: Item) -> Image | None:
+        if item.shelf is Shelf.IMAGES:
+            return self._store.images.find(item.id)
+        if item.shelf is Shelf.CONTAINERS:
+            return self._store.images.find(self._store.containers.get(item.id).image)
+        images = self._store.images.list()
+        return next((image for image in images if item.id in (*self._chain(image), *image.mapped_layers)), None)
+
+    def _chain(self, image: Image) -> list[str]:
+        found: list[str] = []
+        current = image.layer
+        while current and current not in found and len(found) < _DEEPEST:
+            found.append(current)
+            layer = layer_by_id(self._tables, current)
+            current = "" if layer is None else layer.parent
+        return found
+
+    def _enter(self, image: Image) -> None:
+        from cstore.oci.config import parse_config
+
+        try:
+            config = parse_config(self._store.images.get_data(image.id, f"sha256:{image.id}"))
+        except CstoreError:
+            return  # made by hand, or damaged: then nothing tells
+        layers = self._chain(image)[::-1]
+        steps = [step.document() for step in config.history if not step.empty_layer]
+        if len(steps) == len(layers):
+            self._steps = dict(zip(layers, steps, strict=True))
+            self._steps |= dict.fromkeys(image.mapped_layers, steps[-1] if steps else {})

@@ -1,0 +1,149 @@
+"""Bytes that nobody sees: of files that layers above overwrite or delete."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from cstore.archive.directories import Kind
+from cstore.archive.names import join_name
+from cstore.contents.chain import Chain
+from cstore.contents.files import Contents, alike
+from cstore.errors import CstoreError
+from cstore.store import Item
+from cstore.store.places import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.records.model import Image
+    from cstore.store import Store
+
+OVERWRITTEN, DELETED = "overwritten", "deleted"
+
+Place = tuple[str, bytes, bytes]
+"""The directory of a layer, a folder in it, a name there."""
+
+
+class Waste(NamedTuple):
+    """A file of a layer that an item does not show.
+
+    Attributes:
+        layer: the ID of the layer that has it.
+        path: where it is in the layer.
+        size: in bytes.
+        reason: OVERWRITTEN if the item shows something else there, or DELETED.
+        place: where it is kept.
+    """
+
+    layer: str
+    path: bytes
+    size: int
+    reason: str
+    place: Place
+
+
+def waste_of(contents: Contents) -> list[Waste]:
+    """The regular files of an item's layers that it does not show, the largest first; of several names, one."""
+    found = _of_whole_trees(contents) if contents.chain.whole else _of_changes(contents)
+    return sorted(found, key=lambda one: (-one.size, one.path))
+
+
+def _of_whole_trees(contents: Contents) -> Iterator[Waste]:
+    """What a tree has that the one above has not, or not so: if that has not been there as it is one tree deeper."""
+    chain = contents.chain
+    for number in range(len(chain.roots) - 1, 0, -1):
+        lower, upper = Contents(chain, contents.item, number), Contents(chain, contents.item, number - 1)
+        for file in lower.walk():
+            if file.format != stat.S_IFREG or not file.size:
+                continue
+            above = upper.find(file.path)
+            if above is None or not alike(file, above):
+                place = (chain.roots[number].path, file.found.folder, file.found.name)
+                reason = DELETED if above is None else OVERWRITTEN
+                yield Waste(chain.layer_of(lower.origin(file)), file.path, file.size, reason, place)
+
+
+def _of_changes(contents: Contents) -> Iterator[Waste]:
+    seen, files = _seen(contents)
+    for number, root in enumerate(contents.chain.roots):
+        for folder, name, size, inode in _files_in(contents, number):
+            place = (root.path, folder, name)
+            if place in seen or (root.path, inode) in files or not size:
+                continue
+            files.add((root.path, inode))  # its other names are no waste of their own
+            path = join_name(folder, name)
+            reason = OVERWRITTEN if contents.find(path) is not None else DELETED
+            yield Waste(root.layer, path, size, reason, place)
+
+
+def _seen(contents: Contents) -> tuple[set[Place], set[tuple[str, int]]]:
+    """Every regular file that is shown, as a place, and by its number; of a mere status, the contents beneath, too."""
+    places: set[Place] = set()
+    files: set[tuple[str, int]] = set()
+    for file in contents.walk():
+        if file.format != stat.S_IFREG:
+            continue
+        status = file.found.status
+        found = [(contents.chain.roots[file.number].path, file.found)]
+        if file.size and not status.st_blocks:  # perhaps nothing but a status
+            found = [(tree.root, each) for tree, each in contents.view.union.copies(file.path)]
+        for root, each in found:
+            places.add((root, each.folder, each.name))
+            files.add((root, each.status.st_ino))
+    return places, files
+
+
+def _files_in(contents: Contents, number: int) -> Iterator[tuple[bytes, bytes, int, int]]:
+    """The regular files in one directory of a chain: folder, name, size, number."""
+    tree, pending = contents.chain.tree(number), [b""]
+    while pending:
+        folder = pending.pop()
+        try:
+            kinds = {name for name, kind in tree.names(folder) if kind is Kind.DIRECTORY}
+            listed = tree.statuses(folder)
+        except (OSError, CstoreError) as error:
+            contents.problems.append(f"{tree.shown(folder)} cannot be read: {error}")
+            continue
+        for name, status in listed:
+            if name in kinds:
+                pending.append(join_name(folder, name))
+            elif stat.S_ISREG(status.st_mode):
+                yield folder, name, status.st_size, status.st_ino
+
+
+class StoreWaste(NamedTuple):
+    """What a store wastes.
+
+    Attributes:
+        images: each image with the number of files that it hides, and their bytes.
+        files: the files that are hidden in every image that has their layer.
+    """
+
+    images: list[tuple[Image, int, int]]
+    files: list[Waste]
+
+
+def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
+    """What the images of a store hide. A file that one of them shows is not wasted, whatever the others hide."""
+    images: list[tuple[Image, int, int]] = []
+    hidden: dict[str, dict[Place, Waste]] = {}
+    for image in store.images.list():
+        if not image.layer:
+            continue
+        item = Item(Shelf.IMAGES, image.id)
+        try:
+            with Contents(Chain(store, store.layer_of(item)), item) as contents:
+                found = waste_of(contents)
+                roots = [root.path for root in contents.chain.roots]
+                problems += [problem for problem in contents.problems if problem not in problems]
+        except CstoreError as error:
+            problems.append(f"image {image.id}: {error.message}")
+            continue
+        images.append((image, len(found), sum(one.size for one in found)))
+        for root in roots:
+            here = {one.place: one for one in found if one.place[0] == root}
+            known = hidden.get(root, here)
+            hidden[root] = {place: one for place, one in known.items() if place in here}
+    files = [one for wasted in hidden.values() for one in wasted.values()]
+    return StoreWaste(images, sorted(files, key=lambda one: (-one.size, one.path)))
