@@ -305,31 +305,11 @@ def _named_in(source: Spot, target: Spot, into: _Side) -> Spot:
 
 
 def _copied_through(found: _Found, name: str, target: Spot, owner: Owner) -> bool:
-    """Write into a device or a pipe of the host, or through a link; whether the target was such a one.
+    from cstore.store.host_files import place_through
 
-    Raises:
-        InvalidOption: it is a link that leads to nothing.
-    """
-    from cstore.fs.tree.merge import place_file
-    from cstore.store.host_files import write_into
-    from cstore.store.result_files import is_replaceable
-
-    path = target.path.rstrip("/") or "/"
-    is_link = os.path.islink(path)
-    if os.path.isdir(path):
+    if os.path.isdir(target.path):
         raise _is_directory(target.path)
-    if not os.path.lexists(path):
-        return False
-    if is_link and not os.path.exists(path):
-        raise InvalidOption(f"{path} is a link that leads to nothing", hint="remove it, or give another target")
-    if not is_replaceable(path):
-        write_into(found.fd, name, path)
-        return True
-    if is_link:
-        folder, last = os.path.split(os.path.realpath(path))
-        with opened(folder, _FOLDER) as folder_fd:
-            place_file(name, found.copy, folder_fd, last, owner)
-    return is_link
+    return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner)
 
 
 def _copy_file(found: _Found, name: str, target: Spot, into: _Side, owner: Owner) -> None:

@@ -12,10 +12,51 @@ import stat
 import time
 
 from cstore.errors import InvalidOption, SystemFailure
+from cstore.fs.closing import opened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.fs.tree.copy_entries import Owner, Plan
 
 _WRITE = os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 1 << 20
 _SECONDS_FOR_A_READER = 2.0
+
+
+def place_through(
+    source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner
+) -> bool:
+    """Write into a device or a pipe, or through a link; say whether the target was such a one.
+
+    Args:
+        source_fd: the source, open to read its contents.
+        copy: how to make a copy of it; see `place_file`.
+        source: what to call the source.
+        target: a path of the host that is no directory.
+        owner: whose the file shall be.
+
+    Raises:
+        InvalidOption: it is a link that leads to nothing, or as `write_into`.
+        SystemFailure: it cannot be written.
+    """
+    from cstore.fs.tree.merge import place_file
+    from cstore.store.result_files import is_replaceable
+
+    is_link = os.path.islink(target)
+    if not os.path.lexists(target):
+        return False
+    if is_link and not os.path.exists(target):
+        raise InvalidOption(f"{target} is a link that leads to nothing", hint="remove it, or give another target")
+    if not is_replaceable(target):
+        write_into(source_fd, source, target)
+        return True
+    if is_link:
+        folder, last = os.path.split(os.path.realpath(target))
+        with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
+            place_file(source, copy, folder_fd, last, owner)
+    return is_link
 
 
 def write_into(source_fd: int, source: str, target: str) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from cstore import Image
     from cstore.contents import Contents, Event, Waste
-    from cstore.records.model import Image
 
 
 @command(
