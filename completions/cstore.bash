@@ -50,17 +50,18 @@ _cstore() {
         get-container-dir|getcontainerdir) flags=' --help -h ' kind=containers ;;
         get-container-run-dir|getcontainerrundir) flags=' --help -h ' kind=containers ;;
         container-parent-owners) flags=' -j --json --help -h ' kind=containers ;;
-        changes) flags=' -j --json --help -h ' kind=layers ;;
+        changes) flags=' -0 --null -j --json --help -h ' kind=layers ;;
         diff) flags=' -f --file -u --uncompressed -c --gzip --zstd -b --bzip2 --bz2 -x --xz -q --quiet --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
         diffsize|diff-size) flags=' --help -h ' kind=layers ;;
         applydiff|apply-diff) flags=' -f --file -q --quiet --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
         applydiff-using-staging-dir) flags=' --help -h ' kind=layers ;;
-        copy) flags=' --chown -o -q --quiet -j --json --help -h ' valued=' --chown -o ' kind=files ;;
+        copy|cp) flags=' --chown -o -q --quiet -j --json --help -h ' valued=' --chown -o ' kind=nothing ;;
         ls) flags=' -l --long -R --recursive -0 --null --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
         cat) flags=' --kind --help -h ' valued=' --kind ' kind=nothing ;;
         stat) flags=' --digest -L --dereference --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
         find) flags=' --name --path --type --size --newer --older --owner --mode --digest --setuid --capability --all -0 --null --kind -j --json --help -h ' valued=' --name --path --type --size --newer --older --owner --mode --digest --kind ' kind=nothing ;;
         compare) flags=' --content --times -0 --null --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
+        blame) flags=' --all --waste -0 --null --kind -j --json --help -h ' valued=' --kind ' kind=nothing ;;
         mount) flags=' -r --read-only --ro -l --label -o --opt -j --json --help -h ' valued=' -l --label -o --opt ' kind='layers images containers' ;;
         unmount|umount) flags=' -f --force -j --json --help -h ' kind='layers images containers' ;;
         mounted) flags=' -j --json --help -h ' kind='layers images containers' ;;
@@ -138,7 +139,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history df why whois rm prune check repair gc status config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare blame mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history df why whois rm prune check repair gc status config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null

@@ -52,6 +52,15 @@ def test_changes_are_verbs_and_quoted_paths(layers: CommandLine) -> None:
     assert layers("changes", "l2", "l2").ok().out == ""
 
 
+def test_changes_end_with_a_nul_on_request(layers: CommandLine, run: Runner) -> None:
+    """With the bytes of each path, for xargs -0."""
+    lines = run("changes", "-0", "l2").ok().output.split(b"\0")
+
+    assert sorted(lines[:-1]) == [b"Add /" + ODD, b"Add /d/new", b"Delete /d/gone", b"Modify /d"]
+    assert lines[-1] == b""
+    assert run("changes", "l2", "l2", "--null").ok().output == b""
+
+
 def test_changes_in_json(layers: CommandLine) -> None:
     """0 is modified, 1 added, 2 deleted; no changes are null."""
     kinds = {change["Path"]: change["Kind"] for change in layers("changes", "-j", "l2").ok().json}

@@ -10,20 +10,24 @@ if TYPE_CHECKING:
     from cstore import Compression
 
 
-@command("changes", example="cstore changes app\ncstore changes app base")
+@command("changes", example="cstore changes app\ncstore changes app base\ncstore changes -0 app | xargs -0 -n 1 echo")
 @word("layer", "LAYER")
 @word("reference", "REFERENCE", required=False)
+@switch("-0", "--null", help="End each line with a NUL, not with a newline, and do not quote paths.")
 @json_option
-def changes(session: Session, layer: str, reference: str) -> None:
+def changes(session: Session, layer: str, reference: str, null: bool) -> None:
     """List the files that a layer adds, modifies and deletes.
 
     The layer is compared with its parent, or with REFERENCE.
     """
     from cstore.cli.output import plain, structured
+    from cstore.cli.output.streams import write_paths
 
     found = session.open(Intent.CONTENT).layers.changes(layer, reference)
     if session.json:
         session.document(structured.changes(found))
+    elif null:
+        write_paths(plain.unquoted_changes(found), end=b"\0")
     elif session.styled:
         from cstore.cli.output import styled
 

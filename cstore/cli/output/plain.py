@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cstore.cli.output.text import go_quoted
 
 TYPE_CHECKING = False
@@ -130,6 +132,12 @@ def changes(found: Iterable[Change]) -> Iterator[str]:
     """Changes of one layer, a verb and a quoted path each."""
     for change in found:
         yield f"{CHANGE_VERBS[change.kind]} {go_quoted(change.path)}"
+
+
+def unquoted_changes(found: Iterable[Change]) -> Iterator[str]:
+    """The same with each path as it is, for lines that end with a NUL."""
+    for change in found:
+        yield f"{CHANGE_VERBS[change.kind]} {os.fsdecode(change.path)}"
 
 
 def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]:
