@@ -56,7 +56,7 @@ def test_changes_end_with_a_nul_on_request(layers: CommandLine, run: Runner) -> 
     """With the bytes of each path, for xargs -0."""
     lines = run("changes", "-0", "l2").ok().output.split(b"\0")
 
-    assert sorted(lines[:-1]) == [b"Add /" + ODD, b"Add /d/new", b"Delete /d/gone", b"Modify /d"]
+    assert sorted(lines[:-1]) == [b"Add /d/new", b"Add /" + ODD, b"Delete /d/gone", b"Modify /d"]
     assert lines[-1] == b""
     assert run("changes", "l2", "l2", "--null").ok().output == b""
 
