@@ -27,9 +27,9 @@ ROWS: dict[str, int] = {
     "fs": 2,
     "kernel": 1,
     "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "errors": 0,
-    "values": 0,
+    "values": 0, "traces": 0,
 }  # fmt: skip
-CELLAR = ("config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values")
+CELLAR = ("config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values", "traces")
 """Row 0: each may import what stands to its right."""
 
 CLI_SEES = {"cli", "check", "transfer", "docker", "contents", "insight", "store", *CELLAR}

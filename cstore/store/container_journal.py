@@ -19,6 +19,7 @@ from contextlib import suppress
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.store.lookup import container_of_layer
+from cstore.traces import trace
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -71,6 +72,7 @@ def _settle(writer: Writer, pair: Pair) -> None:
 
     if container_of_layer(writer, pair.layer) is not None:
         return
+    trace("removed what a dead process left of container %s", pair.container)
     if writer.layers.get(pair.layer) is not None:
         remove_layer(writer, pair.layer)
     if pair.container not in writer.containers:

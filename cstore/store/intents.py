@@ -29,6 +29,7 @@ from cstore.fs.atomic import sync_directory
 from cstore.kernel.locks import conflicting_process, take
 from cstore.records.section import make_directory
 from cstore.store.places import Shelf
+from cstore.traces import trace
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -224,6 +225,7 @@ def _close(found: _Found) -> None:
 def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
     from cstore.store.removal import discard_image_data
 
+    trace("settled the unfinished work of a dead process: %r", intent.steps)
     _unmount(writer, intent.steps)
     if intent.values("complete"):
         _give_names(writer, intent.steps)

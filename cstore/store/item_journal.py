@@ -22,6 +22,7 @@ from cstore.records.bigdata import file_name
 from cstore.records.model import Layer
 from cstore.records.section import make_directory
 from cstore.store.places import Shelf
+from cstore.traces import trace
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -99,8 +100,10 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
     directory = item_directory(writer.layout, shelf, entry.owner)
     record = load_table(writer.context, shelf, degraded=False).get(entry.owner)
     if record is None or not entry.told_by(record):
+        trace("took back data item %r of %s %s, which a dead process was setting", entry.key, shelf.value, entry.owner)
         _forget(directory, entry.key)
         return
+    trace("finished data item %r of %s %s, which a dead process was setting", entry.key, shelf.value, entry.owner)
     target = os.path.join(directory, file_name(entry.key, shelf.value))
     try:
         os.rename(_aside(directory, entry.key), target)

@@ -9,6 +9,7 @@ from cstore.fs.staging import StagingRoot
 from cstore.records.layers import incomplete
 from cstore.store.lookup import referenced
 from cstore.store.places import Shelf
+from cstore.traces import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 def sweep(context: Context) -> list[str]:
     """Remove what dead processes staged; return the paths. Needs no lock: what is alive is locked by its owner."""
     removed = context.driver.sweep()
-    return removed + StagingRoot(context.layout.layers_staging).sweep().removed
+    removed += StagingRoot(context.layout.layers_staging).sweep().removed
+    for path in removed:
+        trace("swept %s, which a dead process had staged", path)
+    return removed
 
 
 def recover(writer: Writer) -> None:
@@ -91,6 +95,8 @@ def _drop(writer: Writer, layer: str) -> bool:
 
     try:
         take_out(writer, layer)
-    except CstoreError:
+    except CstoreError as error:
+        trace("layer %s was never finished, and stays for now: %s", layer, error)
         return False
+    trace("removed layer %s, which was never finished", layer)
     return True

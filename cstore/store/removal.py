@@ -36,6 +36,7 @@ from cstore.store.lookup import (
 from cstore.store.places import Shelf
 from cstore.store.reserve import given_up
 from cstore.store.session import Trusted, Writer, is_made, writing
+from cstore.traces import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     for spared in records[len(gone) :]:  # nothing has happened to it, so nobody shall finish it off
         writer.layers.replace(spared)
     for layer in gone:
+        trace("removed layer %s", layer)
         _take_rest(writer, layer)
     with suppress(SystemFailure):
         writer.save(Shelf.LAYERS)

@@ -25,6 +25,7 @@ from cstore.records.model import Layer
 from cstore.records.scanner import load
 from cstore.store.filling import contents_of
 from cstore.store.places import Shelf
+from cstore.traces import trace
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -93,8 +94,10 @@ def finish_replacements(writer: Writer) -> None:
         base = os.path.join(writer.layout.layers, layer)
         journal = _read(base + _JOURNAL)
         if journal is not None and journal.record.id == layer and _exchanged(writer, journal):
+            trace("finished what a dead process began: the new contents of layer %s are in place", layer)
             _conclude(writer, journal)
         else:
+            trace("took back what a dead process began: layer %s keeps its contents", layer)
             _drop(base)
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from cstore.errors import ForeignThing
 from cstore.fs import within
+from cstore.traces import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def given_up(layout: Layout) -> Iterator[None]:
     with suppress(OSError):
         used = _short(layout, 1)
         if used:
+            trace("the disk is full: what is done now may use the reserve in %s", layout.reserve)
             _empty(layout)
     try:
         yield

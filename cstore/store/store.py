@@ -12,6 +12,7 @@ from cstore.store.layers import Layers
 from cstore.store.lookup import LAYER_FIRST, Item, find_item
 from cstore.store.neighbours import notices
 from cstore.store.reading import Reader
+from cstore.traces import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfi
             chosen, layout, driver = _open_driver(config, name)
             driver.require()
         except DriverUnusable as error:
+            trace("the %s driver cannot be used here: %s", name, error)
             reasons.append(error)
             continue
         if reasons:
