@@ -230,32 +230,37 @@ def test_layers_of_docker_are_found(driver: str, store: Callable[[str], Specimen
     archive = tmp_path / "x.tar"
     written_by("GNU tar, sorted", tree, archive)
     with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
-        with docker_daemon(folder, "overlay2") as docker:
-            docker("import", str(archive), "base:1")
-            container = docker("create", "base:1", "/bin/tool")
-            data = json.loads(docker("inspect", "--format", "{{json .GraphDriver.Data}}", container))
-            with mounted(data, tmp_path) as place:
-                change(place)
-            docker("commit", container, "app:1")
-            docker("save", "-o", str(tmp_path / "saved.tar"), "app:1")
-        detach_all(folder)
-    with tarfile.open(tmp_path / "saved.tar") as saved:
-        names = json.loads(member(saved, "manifest.json"))[0]["Layers"]
-        archives = [member(saved, name) for name in names]
+        archives = docker_layers(str(archive), folder)
     assert_found_again(store(driver), archives)
 
 
+def docker_layers(base: str, folder: str) -> list[bytes]:
+    """Let a Docker daemon in a folder import an archive and commit changes above it; give both layers."""
+    with docker_daemon(folder, "overlay2") as docker:
+        docker("import", base, "base:1")
+        container = docker("create", "base:1", "/bin/tool")
+        data = json.loads(docker("inspect", "--format", "{{json .GraphDriver.Data}}", container))
+        with mounted(data, folder) as place:
+            change(place)
+        docker("commit", container, "app:1")
+        docker("save", "-o", os.path.join(folder, "saved.tar"), "app:1")
+    detach_all(folder)
+    with tarfile.open(os.path.join(folder, "saved.tar")) as saved:
+        names = json.loads(member(saved, "manifest.json"))[0]["Layers"]
+        return [member(saved, name) for name in names]
+
+
 @contextmanager
-def mounted(data: dict[str, str], tmp_path: Path) -> Iterator[str]:
+def mounted(data: dict[str, str], folder: str) -> Iterator[str]:
     """Mount a container of Docker's that does not run."""
-    place = tmp_path / "merged"
-    place.mkdir()
+    place = os.path.join(folder, "merged")
+    os.mkdir(place)
     options = f"lowerdir={data['LowerDir']},upperdir={data['UpperDir']},workdir={data['WorkDir']}"
-    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(place)], check=True)
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, place], check=True)
     try:
-        yield str(place)
+        yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", place], check=True)
 
 
 def member(archive: tarfile.TarFile, name: str) -> bytes:

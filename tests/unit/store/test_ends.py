@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,11 +46,12 @@ class Fills:
 
 def _pipe(data: bytes) -> int:
     source, sink = os.pipe()
-    if not os.fork():
-        with os.fdopen(sink, "wb") as file:
+
+    def bring() -> None:
+        with suppress(BrokenPipeError), os.fdopen(sink, "wb") as file:
             file.write(data)
-        os._exit(0)
-    os.close(sink)
+
+    threading.Thread(target=bring).start()
     return source
 
 
