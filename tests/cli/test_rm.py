@@ -77,7 +77,7 @@ def test_what_a_dry_run_says_is_what_happens(
 @pytest.mark.parametrize(
     ("words", "reason", "remedy"),
     [
-        (("app",), "is used by container", "cstore delete-container web"),
+        (("app",), "(web) was made from it", "cstore delete-container web"),
         (("--kind", "layer", "base-layer"), "is the parent of", "delete "),
         (("app-layer",), "is the parent of", "delete "),
         (("base", "app"), "is used by container", "cstore delete-container web"),

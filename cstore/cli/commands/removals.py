@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.insight import Plan, Rules
+    from cstore.insight import Plan, Refusal, Rules
 
 _LONG_UNITS = {"d": 86_400, "w": 7 * 86_400}
 
@@ -69,7 +69,21 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.lines(output.lines(plan))
     for refusal in plan.refused:
         session.complain(refusal.error)
+        _explain(session, store, refusal)
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)
+
+
+def _explain(session: Session, store: Store, refusal: Refusal) -> None:
+    """Show all that holds what was refused, as `why` does."""
+    from cstore.cli.output import holders as output
+    from cstore.cli.output.streams import say
+    from cstore.insight import holders
+    from cstore.store import Item
+    from cstore.store.places import Shelf
+
+    if not session.json:
+        for line in output.lines(holders(store.context, Item(Shelf(refusal.kind), refusal.id))):
+            say(f"  {line}")
 
 
 def _agreed(plan: Plan, *, yes: bool) -> bool:
