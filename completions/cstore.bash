@@ -112,7 +112,7 @@ _cstore() {
         df) flags=' -v --verbose --freed-by --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         why) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         whois) flags=' -j --json --help -h ' kind=nothing ;;
-        rm) flags=' --dry-run -f --force -y --yes --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
+        rm) flags=' --dry-run -f --force -y --yes --keep --kind -j --json --help -h ' valued=' --keep --kind ' kind='layers images containers' ;;
         prune) flags=' --dry-run -a --unused --dangling --older-than --keep --keep-last --max-size --free -y --yes -j --json --help -h ' valued=' --older-than --keep --keep-last --max-size --free ' kind=nothing ;;
         check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration --require-store -j --json --help -h ' valued=' -m --max --layer --image --max-duration ' listed=' --layer:layers; --image:images;' kind=nothing ;;
         repair) flags=' --dry-run -y --yes --from --name --remove --list --undo --search-time -j --json --help -h ' valued=' --from --name --undo --search-time ' filed=' --from ' kind=nothing ;;

@@ -60,6 +60,34 @@ def remove_damaged(context: Context, report: Report, *, containers: bool) -> Rem
         return Removed(tuple(removal.done), tuple(removal.failed), keeper.case.id if keeper.case else "")
 
 
+def keep_aside(context: Context, items: Sequence[tuple[str, str]], by: str) -> Removed:
+    """Take sound items out, by kind and ID, in this order, with the layers that only they need.
+
+    `by` is the command that asks. What something began to use meanwhile stays.
+
+    Raises:
+        LockTimeout: a repair is at work, or a writer was busy for too long.
+        Unsupported: the image store is not there.
+    """
+    require_image_store(context.layout)
+    done: list[tuple[str, str]] = []
+    failed: list[tuple[str, str, CstoreError]] = []
+    why = "it was deleted, to be kept for some days"
+    with keeping(context, by) as keeper:
+        shop = Workshop(context, keeper, Sources(context, ()))
+        for kind, identifier in items:
+            try:
+                if kind == "layer":
+                    layer_aside(identifier, shop, why)
+                else:
+                    (image_aside if kind == "image" else container_aside)(identifier, shop, why, unused=True)
+            except CstoreError as error:
+                failed.append((kind, identifier, error))
+            else:
+                done.append((kind, identifier))
+        return Removed(tuple(done), tuple(failed), keeper.case.id if keeper.case else "")
+
+
 class _Removal:
     """One run."""
 

@@ -304,5 +304,7 @@ def _notes(tally: Tally) -> Iterable[str]:
     for path in tally.elsewhere:
         if os.path.basename(path) not in _OWN_MOUNTS:
             yield f"{path} is a mount point: what is mounted there is not counted"
+    for path in tally.links:
+        yield f"{path} is a link: what it leads to is not counted"
     if not tally.extents_known:
         yield "the file system does not say which blocks files share, so all are counted for each file"

@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import suppress
 
-from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure
+from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure, UnsafeID
 from cstore.insight.parts import Parts
 from cstore.kernel.mountinfo import read_mounts
 from cstore.store.evidence import hidden_containers
@@ -81,8 +81,9 @@ class _Search:
         self._context = context
         self._tables = Reader(context)
         self._parts = Parts(context, self._tables)
-        layout = context.layout
-        self._roots = {root: os.path.realpath(root) for root in layout.roots}
+        # The roots and the directories in them may be links: what is in there is found by either name.
+        self._places = [(name, place) for place in self._parts.leading for name in {place, os.path.realpath(place)}]
+        self._places.sort(key=lambda each: -len(each[0]))
 
     def answers(self, text: str) -> Iterator[Identity]:
         """Try one way after the other."""
@@ -101,19 +102,34 @@ class _Search:
         path = os.path.join(os.path.realpath(folder), name)
         part = self._part_of(path)
         if part is None:
+            yield from self._elsewhere(path)
             yield from self._of_mounted(path)
         elif part.kind not in {"foreign", "orphan", "unknown"} or os.path.lexists(path):
             yield self._identity(part, path)
             if os.path.islink(path):
                 yield from self._of_target(path)
 
+    def _elsewhere(self, path: str) -> Iterator[Identity]:
+        """What a path in an additional store is."""
+        for extra in self._tables.additional:
+            root = os.path.realpath(extra.layout.graph_root)
+            if extra.images_only or not _is_in(path, root):
+                continue
+            how = f"it is in the additional store {extra.layout.graph_root}"
+            rest = path[len(root) + 1 :].split("/")
+            for kind, table in (("layer", extra.layers), ("image", extra.images)):
+                for name in [each for each in rest[:3] if each in table]:
+                    yield Identity(kind, name, self._names(kind, name), path, "", how)
+                    return
+            yield Identity("store", "", (), path, "", how)
+
     def _part_of(self, path: str) -> Part | None:
         """The part of the store that has a path in it; None for a path elsewhere. Nothing need be there."""
-        for root, real in self._roots.items():
-            if path != real and not path.startswith(real.rstrip("/") + "/"):
+        for name, place in self._places:
+            if not _is_in(path, name):
                 continue
-            current, rest = root, [each for each in path[len(real) :].split("/") if each]
-            part = self._parts.at(current)
+            rest = [each for each in path[len(name) :].split("/") if each]
+            current, part = place, self._parts.at(place)
             while part.leads_on and rest:
                 current = os.path.join(current, rest.pop(0))
                 part = self._parts.at(current)
@@ -121,10 +137,8 @@ class _Search:
         return None
 
     def _identity(self, part: Part, path: str = "", how: str = "") -> Identity:
-        real = next((real for root, real in self._roots.items() if _is_in(part.path, root)), "")
-        root = next((root for root in self._roots if _is_in(part.path, root)), "")
-        place = real + part.path[len(root) :]
-        inside = path[len(place) + 1 :] if path.startswith(f"{place}/") else ""
+        real = os.path.join(os.path.realpath(os.path.dirname(part.path)), os.path.basename(part.path))
+        inside = next((path[len(place) + 1 :] for place in (part.path, real) if path.startswith(f"{place}/")), "")
         if part.owner:
             kind, names = part.owner, self._names(part.owner, part.id)
         else:
@@ -196,8 +210,10 @@ class _Search:
     def _place(self, kind: str, identifier: str) -> str:
         if kind != "layer":
             return ""
-        path = self._context.driver.path_of(identifier)
-        return path if os.path.lexists(path) else ""
+        with suppress(UnsafeID):
+            path = self._context.driver.path_of(identifier)
+            return path if os.path.lexists(path) else ""
+        return ""
 
     def _of_directory(self, text: str) -> Iterator[Identity]:
         """Directories of layers, or of data items, that no record knows."""

@@ -77,7 +77,11 @@ class Part(Value):
 
 
 class Parts:
-    """Tells what the paths of one store are. `tables` are its records."""
+    """Tells what the paths of one store are. `tables` are its records.
+
+    Attributes:
+        leading: the directories that lead to everything else.
+    """
 
     def __init__(self, context: Context, tables: Tables) -> None:
         self._context, self._tables = context, tables
@@ -94,7 +98,7 @@ class Parts:
         self._layer_folders = {each.layers for each in (layout, *own)} | {layout.run_layers}
         if layout.image_store:
             self._layer_folders.add(os.path.dirname(layout.image_store_layers))
-        self._leading = {
+        self.leading = {
             *layout.roots, *self._homes, *self._tree_folders,
             *self._image_folders, *self._container_folders, *self._layer_folders,
         }  # fmt: skip
@@ -134,7 +138,7 @@ class Parts:
 
     def at(self, path: str) -> Part:
         """Say what a path is that lies in a directory which leads on, or is one of the roots."""
-        if path in self._leading:
+        if path in self.leading:
             return Part(path, "directory", how="it is a directory of the store")
         folder, name = os.path.split(path)
         if folder in self._tree_folders:

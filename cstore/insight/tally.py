@@ -45,6 +45,7 @@ class Tally:
     Attributes:
         unread: what could not be read, and why.
         elsewhere: directories in which another file system is mounted; what is in there is not counted.
+        links: links in the place of directories; what they lead to is not counted either.
         extents_known: whether the file system says which blocks are shared, if files can share any.
     """
 
@@ -59,6 +60,7 @@ class Tally:
         self._places: dict[Hashable, list[int]] = {}
         self.unread: list[tuple[str, OSError]] = []
         self.elsewhere: list[str] = []
+        self.links: list[str] = []
         self.extents_known = True
 
     # ── counting ──
@@ -73,6 +75,8 @@ class Tally:
         try:
             status = os.lstat(path)
             if not stat.S_ISDIR(status.st_mode):
+                if stat.S_ISLNK(status.st_mode) and not inside:
+                    self.links.append(path)
                 self._count(owner, status, path, None)
                 return False
             key = status.st_dev, status.st_ino

@@ -8,7 +8,7 @@
     data        a directory of data items without a record
     item        a data item that the record of its owner does not name
     temporary   a file that was never renamed into place
-    quarantine  what a repair took out of the store long enough ago; only if that is asked for
+    quarantine  what a repair took out of the store long enough ago; only if that is asked for, as `rm --keep` does
     foreign     what has a name that no tool gives; it is left alone, or put into quarantine if that is asked for
 
 A record file that cannot be trusted ends the collection before anything is removed: what it described is no garbage.
@@ -76,7 +76,7 @@ def collect(
         return []
     if not dry_run:
         leave_to_its_user(context.layout)
-    old = [] if quarantine_age is None else _purged(context, quarantine_age, dry_run=dry_run)
+    old = _purged(context, quarantine_age, dry_run=dry_run)
     half = _half_kept(context, dry_run=dry_run)
     if dry_run:
         found = _found_twice(context)
@@ -105,11 +105,16 @@ def foreign(context: Context) -> list[Leftover]:
     return [each for each in _unrecorded(context, Trusted(context)) if each.kind == _FOREIGN]
 
 
-def _purged(context: Context, age: float, *, dry_run: bool) -> list[Leftover]:
-    from cstore.store.quarantine import cases, purge
+def _purged(context: Context, age: float | None, *, dry_run: bool) -> list[Leftover]:
+    from cstore.store.quarantine import purge
 
-    sizes = {case.id: case.bytes for case in cases(context)}
-    found = purge(context, age, dry_run=dry_run)
+    try:
+        sizes = {case.id: case.bytes for case in purge(context, age, dry_run=True)}
+        found = purge(context, age, dry_run=dry_run) if sizes or age is not None else []
+    except CstoreError:
+        if age is None:
+            return []  # what stands in the place of the quarantine is for those who asked for it
+        raise
     return [Leftover(case.directory, "quarantine", sizes.get(case.id, 0)) for case in found]
 
 

@@ -86,6 +86,9 @@ def scale(rounds: int) -> Iterator[Result]:
             ("exists by name, 10,000", 0.67, ["exists", big.name]),
         ):
             yield _repeated(job, goal, disk, words, rounds * 3)
+        # The Go tool answers none of these: its list of the layers is what it takes to find out by hand.
+        for job, words in (("df", ["df"]), ("why", ["why", big.layer]), ("whois", ["whois", big.layer])):
+            yield interleaved(f"{job}, 10,000", 1.0, _reading(disk, words, ["layers"]), rounds * 3)
         # Debian's containers-storage is too old for --quiet: the list without names is held against the one with them.
         quiet = _reading(disk, ["layers", "--quiet"], ["layers"])
         yield interleaved("layers --quiet, 10,000", 0.67, quiet, rounds * 3)

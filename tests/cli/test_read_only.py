@@ -50,6 +50,8 @@ READING = """
     lineage CONFIGURED | children CONFIGURED | heads | history CONFIGURED
     check | check --quick | check --image localhost/d:1 | repair --dry-run | repair --list
     gc --dry-run | dedup --dry-run
+    df | df -v | df --json -v | df --freed-by localhost/f:1 | why localhost/d:1 layer-a box | whois layer-a BOX
+    rm --dry-run --force localhost/d:1 | prune --dry-run --unused | prune --dry-run --max-size 1g --keep box
     status | status --json | config | version
 """
 """Command lines that read."""
@@ -60,12 +62,12 @@ CHANGING = """
     get-image-dir get-image-run-dir get-container-dir get-container-run-dir
     create-writable delete-writable commit register-image release-image lineage
     set-names add-names remove-names set-metadata set-layer-data set-image-data set-container-data
-    load docker-import register release repair check gc dedup delete wipe shutdown unshare
+    load docker-import register release repair check gc dedup delete wipe shutdown unshare rm prune
 """
 """Commands that change a store, or can. copy mounts the layers it works on, and a directory is made for whoever asks
 where it is: scripts written for the peer count on both."""
 
-EITHER = {"delete-image", "lineage", "repair", "check", "gc", "dedup"}
+EITHER = {"delete-image", "lineage", "repair", "check", "gc", "dedup", "rm", "prune"}
 """Commands that are on both lists, since an option or an argument tells which it shall be."""
 
 DRY = {"--dry-run", "--test"}

@@ -77,7 +77,7 @@ def test_what_a_dry_run_says_is_what_happens(
 @pytest.mark.parametrize(
     ("words", "reason", "remedy"),
     [
-        (("app",), "is used by container", "cstore delete-container web"),
+        (("app",), "(web) was made from it", "cstore delete-container web"),
         (("--kind", "layer", "base-layer"), "is the parent of", "delete "),
         (("app-layer",), "is the parent of", "delete "),
         (("base", "app"), "is used by container", "cstore delete-container web"),
@@ -288,3 +288,55 @@ def test_no_store(cli: CommandLine, store_roots: StoreRoots) -> None:
     assert cli("rm", "x").code == 1
     assert not os.path.exists(store_roots.graph)
     assert json.loads(cli("prune", "-j").ok().out)["freed"] == 0
+
+
+# ── kept for some days ──
+
+
+def test_what_is_kept_comes_back(furnished: CommandLine, store_roots: StoreRoots) -> None:
+    """Gone from the lists, whole in quarantine, nothing freed; and brought back, all is as it was."""
+    before = {kind: furnished(kind, "-j").ok().json for kind in ("layers", "images", "containers")}
+    planned = furnished("rm", "--dry-run", "--force", "app").ok().lines
+
+    told = furnished("rm", "--force", "--keep", "7", "app").ok()
+
+    assert told.lines[:-1] == planned[:-1]
+    assert told.lines[-1] == "total\t-\t0\t"
+    assert [image["names"] for image in furnished("images", "-j").ok().json] == [["base"]]
+    assert furnished("containers").ok().out == ""
+    assert furnished("check").ok().out == ""
+    assert furnished("gc", "--dry-run").ok().out == ""
+    case = told.err.rpartition("--undo ")[2].strip()
+    furnished("repair", "--yes", "--undo", case).ok()
+    after = {kind: furnished(kind, "-j").ok().json for kind in before}
+    for kind, records in before.items():
+        assert sorted(after[kind], key=str) == sorted(records, key=str), kind
+    assert furnished("check").ok().out == ""
+
+
+def test_when_the_days_are_over_gc_deletes_it(furnished: CommandLine, store_roots: StoreRoots) -> None:
+    """Without being told an age; what repairs took out stays."""
+    furnished("rm", "--keep", "0", "spare-layer").ok()
+    furnished("rm", "--keep", "1", "web").ok()
+    os.makedirs(store_roots.tree("mine"))
+    furnished("gc", "--foreign", "--yes").ok()
+    left = os.listdir(f"{store_roots.graph}/cstore-quarantine")
+
+    assert "lock" in left
+    listed = furnished("repair", "--list", "-j").ok().json
+    assert [case["by"] for case in listed] == ["cstore rm --keep 1", "cstore gc --foreign"]
+
+
+@pytest.mark.parametrize("days", ["soon", "-1", "1.5", "99999999"])
+def test_days_that_are_none(furnished: CommandLine, days: str) -> None:
+    """A sentence, and nothing is deleted."""
+    before = everything(furnished)
+
+    assert furnished("rm", "--keep", days, "web").code == 1
+    assert everything(furnished) == before
+
+
+def test_what_is_in_use_is_not_kept_aside(mounted: CommandLine) -> None:
+    """The same rules as for deleting."""
+    assert mounted("rm", "--keep", "3", "img").code == 1
+    assert len(mounted("images", "-j").ok().json) == 2

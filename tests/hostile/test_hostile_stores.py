@@ -60,6 +60,12 @@ READING = (
     "repair --dry-run",
     "repair --list",
     "gc --dry-run",
+    "df",
+    "df -v",
+    "why img base con",
+    "whois base img",
+    "rm --dry-run --force img",
+    "prune --dry-run --unused",
     "status",
 )
 WRITING = (
@@ -84,6 +90,8 @@ WRITING = (
     "delete-container con",
     "delete-image img",
     "delete con",
+    "rm --force img",
+    "prune --unused --keep none",
     "wipe",
     "shutdown",
 )

@@ -10,16 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.repair.plan import Action, Step
-from cstore.errors import CstoreError, UnsafeID
+from cstore.errors import CstoreError, ImageUsedByContainer, UnsafeID
+from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.check.findings import Finding
     from cstore.check.repair.patient import Patient
     from cstore.check.repair.workshop import Workshop
 
+_WHY = "it could not be healed"
 _LEFTOVERS = frozenset({"leftover-temporary", "leftover-tar-split", "leftover-data"})
 _NOT_WORTH_IT = frozenset(
     {
@@ -57,7 +59,7 @@ def _path_aside(path: str, shop: Workshop) -> None:
     shop.aside(path, "nothing owned it")
 
 
-def layer_aside(layer: str, shop: Workshop) -> None:
+def layer_aside(layer: str, shop: Workshop, why: str = _WHY) -> None:
     """Take a layer out, unless something needs it.
 
     Raises:
@@ -65,7 +67,6 @@ def layer_aside(layer: str, shop: Workshop) -> None:
     """
     from cstore.store.removal import check_unused
 
-    why = "it could not be healed"
     with shop.locked() as writer:
         check_unused(writer, layer)
         record = writer.layers.get(layer)
@@ -91,48 +92,64 @@ def _belongings(shop: Workshop, layer: str) -> list[str]:
         return []
 
 
-def image_aside(image: str, shop: Workshop) -> None:
-    """Take an image out, and then the layers that it alone had. A container keeps its image's layers."""
+def image_aside(image: str, shop: Workshop, why: str = _WHY, *, unused: bool = False) -> None:
+    """Take an image out, and then the layers that it alone had. A container keeps its image's layers.
+
+    Raises:
+        ImageUsedByContainer: with `unused`, if a container came from it.
+    """
     with shop.locked() as writer:
         record = writer.images.get(image)
         if record is None:
             return
-        shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, None, "it could not be healed")
+        user = next((each.id for each in writer.containers if each.image == image), "")
+        if unused and user:
+            raise ImageUsedByContainer(image, user)
+        shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, None, why)
         writer.images.remove(image)
         writer.save(Shelf.IMAGES)
         with suppress(UnsafeID):
-            shop.keeper.keep(writer.layout.image_data(image), "it could not be healed")
+            shop.keeper.keep(writer.layout.image_data(image), why)
     for layer in (*record.mapped_layers, record.layer):
-        _with_ancestors(layer, shop)
+        _with_ancestors(layer, shop, why)
 
 
-def _with_ancestors(layer: str, shop: Workshop) -> None:
+def _with_ancestors(layer: str, shop: Workshop, why: str) -> None:
     """Take out a layer and its ancestors as far up as nobody else needs them."""
     from cstore.store.reading import Reader
 
     while layer:
         record = Reader(shop.context).layers.get(layer)
         try:
-            layer_aside(layer, shop)
+            layer_aside(layer, shop, why)
         except CstoreError:
             return
         layer = record.parent if record else ""
 
 
-def container_aside(container: str, shop: Workshop) -> None:
-    """Take a container out, with its own layer and all that the engine keeps for it."""
+def container_aside(container: str, shop: Workshop, why: str = _WHY, *, unused: bool = False) -> None:
+    """Take a container out, with its own layer and all that the engine keeps for it.
+
+    Raises:
+        ContainerOccupied: with `unused`, if somebody lives in it.
+    """
     with shop.locked() as writer:
         record = writer.containers.get(container)
         if record is None:
             return
-        why = "it could not be healed"
+        if unused:
+            refuse_occupied(shop.context, record)
         shop.keeper.changed(Shelf.CONTAINERS, writer.containers.location(container), record, None, why)
         writer.containers.remove(container)
         writer.save(Shelf.CONTAINERS)
         with suppress(UnsafeID):
             shop.keeper.keep(writer.layout.container_data(container), why)
     if record.layer:
-        layer_aside(record.layer, shop)
+        layer_aside(record.layer, shop, why)
 
 
-_TAKERS = {"layer": layer_aside, "image": image_aside, "container": container_aside}
+_TAKERS: dict[str, Callable[[str, Workshop], None]] = {
+    "layer": layer_aside,
+    "image": image_aside,
+    "container": container_aside,
+}

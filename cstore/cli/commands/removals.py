@@ -13,23 +13,25 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.insight import Plan, Rules
+    from cstore.insight import Plan, Refusal, Rules
 
+_MOST_DIGITS = 6
 _LONG_UNITS = {"d": 86_400, "w": 7 * 86_400}
 
 
 @command(
     "rm",
     example="cstore rm --dry-run old-image\ncstore rm old-image old-container\ncstore rm --force --yes debian\n"
-    "cstore rm --kind layer app",
+    "cstore rm --kind layer --keep 7 app",
 )
 @words("items", "ITEM")
 @switch("--dry-run", help="Delete nothing; list what would go, and the bytes that would be free.")
 @switch("-f", "--force", help="Take the containers of images along, unless somebody lives in one.")
 @switch("-y", "--yes", help="Do not ask, as is done on a terminal.")
+@text("--keep", metavar="DAYS", help="Move what goes into quarantine; cstore gc deletes it after so many days.")
 @kind_option
 @json_option
-def rm(session: Session, items: tuple[str, ...], dry_run: bool, force: bool, yes: bool, kind: str) -> None:
+def rm(session: Session, /, items: tuple[str, ...], **wanted: Any) -> None:
     """Delete images, containers and layers that nothing else needs.
 
     A container takes its layer along, an image the layers that only it needs. What something holds that is not deleted
@@ -37,30 +39,33 @@ def rm(session: Session, items: tuple[str, ...], dry_run: bool, force: bool, yes
     kind, the ID, the bytes on disk and the names of what goes; the last one, `total`, the bytes that are free then.
     What the ITEMs share with each other is free when all of them go.
 
+    With --keep, nothing is free yet: `cstore repair --undo CASE` brings it all back, until the days are over and
+    `cstore gc` runs; `cstore gc --quarantine 0` deletes it before.
+
     Exit status: 1 if an ITEM is not known or cannot go; nothing was deleted then. Also if something could not be
     deleted that was free a moment ago; all else is gone.
     """
     from cstore.insight import plan_removal
 
+    dry_run, keep = bool(wanted["dry_run"]), str(wanted["keep"])
+    if keep and not (keep.isascii() and keep.isdecimal() and len(keep) <= _MOST_DIGITS):
+        raise InvalidOption(f"--keep: {keep!r} is not a number of days")
     store = session.open(Intent.CONTENT if dry_run else Intent.WRITE)
-    wanted = [store.resolve(item, kind) for item in items]
-    carry_out(session, store, plan_removal(store.context, wanted, force=force), dry_run=dry_run, yes=yes)
+    named = [store.resolve(item, str(wanted["kind"])) for item in items]
+    plan = plan_removal(store.context, named, force=bool(wanted["force"]))
+    carry_out(session, store, plan, dry_run=dry_run, yes=bool(wanted["yes"]), keep=keep)
 
 
-def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes: bool) -> None:
+def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes: bool, keep: str = "") -> None:
     """Show a plan, or do what it says if a person agrees, and say what came of it. What is refused ends it."""
     from cstore.cli.output import removals as output
-    from cstore.insight import remove
 
     if plan.refused and not dry_run:
         plan = plan.with_(going=(), freed=0)
     elif not dry_run:
         if not _agreed(plan, yes=yes):
             return
-        done = remove(store.context, plan)
-        plan = plan.with_(going=done.going, freed=done.freed)
-        for going, error in done.failed:
-            session.complain(error, going.id)
+        plan = _kept(session, store, plan, keep) if keep else _removed(session, store, plan)
     if session.json:
         session.document(output.document(plan, dry_run=dry_run))
     elif session.styled:
@@ -69,7 +74,47 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.lines(output.lines(plan))
     for refusal in plan.refused:
         session.complain(refusal.error)
+        _explain(session, store, refusal)
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)
+
+
+def _removed(session: Session, store: Store, plan: Plan) -> Plan:
+    """Delete what a plan says; return the part of it that was done."""
+    from cstore.insight import remove
+
+    done = remove(store.context, plan)
+    for going, error in done.failed:
+        session.complain(error, going.id)
+    return plan.with_(going=done.going, freed=done.freed)
+
+
+def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
+    """Move what a plan says into quarantine; return the part of it that was done, which frees nothing."""
+    from cstore.check.removing import keep_aside
+    from cstore.store.quarantine.purging import KEEPING
+
+    asked = [(each.kind, each.id) for each in plan.going if not (each.kind == "layer" and each.goes_with)]
+    done = keep_aside(store.context, asked, f"{KEEPING} {int(days)}")
+    for kind, identifier, error in done.failed:
+        session.complain(error, f"{kind} {identifier}")
+    gone = {identifier for _, identifier in done.done}
+    if done.case:
+        undo = f"cstore repair --undo {done.case}"
+        session.warn([f"kept for {int(days)} days, then `cstore gc` deletes it; bring it back with: {undo}"])
+    return plan.with_(going=tuple(each for each in plan.going if {each.id, each.goes_with} & gone), freed=0)
+
+
+def _explain(session: Session, store: Store, refusal: Refusal) -> None:
+    """Show all that holds what was refused, as `why` does."""
+    from cstore.cli.output import holders as output
+    from cstore.cli.output.streams import say
+    from cstore.insight import holders
+    from cstore.store import Item
+    from cstore.store.places import Shelf
+
+    if not session.json:
+        for line in output.lines(holders(store.context, Item(Shelf(refusal.kind), refusal.id))):
+            say(f"  {line}")
 
 
 def _agreed(plan: Plan, *, yes: bool) -> bool:

@@ -1,10 +1,14 @@
-"""Throwing away what has been in quarantine for long enough. Only ever done when somebody asks."""
+"""Throwing away what has been in quarantine for long enough. Only ever done when somebody asks.
+
+Whoever deletes items and keeps them for some days has asked so: `gc` needs not be told of those.
+"""
 
 from __future__ import annotations
 
 import calendar
 import math
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -17,8 +21,16 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-def purge(context: Context, age: float, *, dry_run: bool = False) -> list[Case]:
+KEEPING = "cstore rm --keep"
+"""The command that keeps for some days what it deletes; their number follows."""
+_KEPT = re.compile(rf"{KEEPING} ([0-9]{{1,6}})")
+_DAY = 86_400
+
+
+def purge(context: Context, age: float | None, *, dry_run: bool = False) -> list[Case]:
     """Delete the cases that are at least `age` seconds old, by their names. Returns them.
+
+    Those go as well that were to be kept for a number of days which are over; without an age, only they.
 
     Raises:
         SystemFailure: something could not be deleted; it is tried again the next time.
@@ -27,7 +39,7 @@ def purge(context: Context, age: float, *, dry_run: bool = False) -> list[Case]:
 
     if dry_run:
         return _old(context, age)
-    if not os.path.isdir(context.layout.quarantine):
+    if not os.path.isdir(context.layout.quarantine) or (age is None and not _old(context, age)):
         return []
     with quarantine_lock(context):
         remove_broken_off(context)
@@ -53,9 +65,16 @@ def tidy(context: Context) -> list[str]:
     return [path for path in found if not os.path.lexists(path)]
 
 
-def _old(context: Context, age: float) -> list[Case]:
-    latest = time.time() - age
-    return [case for case in cases(context) if _made(case) <= latest]
+def _old(context: Context, age: float | None) -> list[Case]:
+    now = time.time()
+    latest = -math.inf if age is None else now - age
+    return [case for case in cases(context) if _made(case) <= latest or _made(case) + _kept_for(case) <= now]
+
+
+def _kept_for(case: Case) -> float:
+    """For how many seconds what somebody deleted is kept; without end, unless they said so."""
+    found = _KEPT.fullmatch(case.by)
+    return int(found[1]) * _DAY if found and not case.flaw else math.inf
 
 
 def _made(case: Case) -> float:
