@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.composefs import BlobTree
@@ -61,6 +62,7 @@ class Chain(Closing):
         self._context, self._tables = store.context, Reader(store.context)
         inspector = open_inspector(store.context.driver, driver_place(store.context))
         self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
+        self._inspector, self._top = inspector, layer.id
         self._stack, self.problems = ExitStack(), list[str]()
         self.roots: list[Root] = []
         parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
@@ -120,7 +122,16 @@ class Chain(Closing):
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
-        return View(Union(lowers, files=self._files), offset)
+        return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
+
+    @cached_property
+    def honors_users(self) -> bool:
+        """Whether `user.overlay.*` are marks here, and not contents: of a store within a container, say."""
+        try:
+            return self._inspector.has_marks_of_users(self._top)
+        except CstoreError as error:
+            self.problems.append(error.message)
+            return True
 
     def layer_of(self, number: int) -> str:
         """The ID of the layer whose directory has that number."""

@@ -260,8 +260,14 @@ class Contents(Closing):
         return {
             _unescaped(name): self._attribute(file, name, value)
             for name, value in sorted(found.items())
-            if name.startswith(_ESCAPED) or not name.startswith(_INTERNAL)
+            if not self._is_mark(name)
         }
+
+    def _is_mark(self, name: bytes) -> bool:
+        """Whether an attribute belongs to overlay, which does not show it, and not to the file."""
+        if self.chain.whole or name.startswith(_ESCAPED) or not name.startswith(_INTERNAL):
+            return False
+        return not name.startswith(b"user.overlay.") or self.chain.honors_users
 
     def _attribute(self, file: File, name: bytes, value: bytes) -> bytes:
         if name != CAPABILITY:
