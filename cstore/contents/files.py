@@ -17,7 +17,7 @@ from cstore.errors import CstoreError, InvalidIDMap, SystemFailure, UnknownItem
 from cstore.fs.closing import Closing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.archive.composefs import Tree
     from cstore.archive.union import Found
@@ -156,25 +156,28 @@ class Contents(Closing):
 
     def list(self, folder: bytes) -> Iterator[File]:
         """All files in the directory at a plain path, sorted by name. A directory that cannot be read is a problem."""
+        return (self.file(path, found) for path, found in self._entries(folder))
+
+    def _entries(self, folder: bytes) -> Sequence[tuple[bytes, Found]]:
         try:
-            entries = self.view.union.entries(folder)
+            return [(join_name(folder, found.name), found) for found in self.view.union.entries(folder)]
         except CstoreError as error:
             self.problems.append(error.message)
-            return
-        for found in entries:
-            yield self.file(join_name(folder, found.name), found)
+            return ()
 
-    def walk(self, top: bytes = b"") -> Iterator[File]:
-        """All files beneath a directory, depth-first, sorted in each directory."""
-        stack = [self.list(top)]
+    def walk(self, top: bytes = b"", wanted: Callable[[bytes], object] = lambda _: True) -> Iterator[File]:
+        """The files beneath a directory whose path is wanted, depth-first, sorted in each directory."""
+        stack = [iter(self._entries(top))]
         while stack:
-            file = next(stack[-1], None)
-            if file is None:
+            each = next(stack[-1], None)
+            if each is None:
                 stack.pop()
                 continue
-            yield file
-            if file.format == stat.S_IFDIR:
-                stack.append(self.list(file.path))
+            path, found = each
+            if wanted(path):
+                yield self.file(path, found)
+            if stat.S_ISDIR(found.status.st_mode):
+                stack.append(iter(self._entries(path)))
 
     def file(self, path: bytes, found: Found) -> File:
         """What is known of something found at a path."""
