@@ -11,7 +11,7 @@ from cstore.archive.composefs import BlobTree
 from cstore.archive.override import override_in
 from cstore.archive.union import Lower, Union, opened
 from cstore.drivers.inspection import open_inspector
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
 from cstore.store.context import driver_place
@@ -63,32 +63,38 @@ class Chain(Closing):
         inspector = open_inspector(store.context.driver, driver_place(store.context))
         self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
         self._inspector, self._top = inspector, layer.id
-        self._stack, self.problems = ExitStack(), list[str]()
+        self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
         self.roots: list[Root] = []
         parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
         if not parts[0].roots and parts[0].problem:
-            raise SystemFailure("read", f"layer {layer.id}", OSError(0, parts[0].problem))
+            reason = f"layer {layer.id} cannot be read: {parts[0].problem}"
+            raise DriverError(store.driver_name, reason, hint="see cstore check")
         for part in parts:
             if part.problem:
-                self.problems.append(f"layer {part.layer or '(unknown)'} cannot be read: {part.problem}")
+                self._lost.append(f"layer {part.layer or '(unknown)'} cannot be read: {part.problem}")
             self.roots += [Root(part.layer, path) for path in part.roots]
         self._trees: list[Tree | None] = [None] * len(self.roots)
         self._maps: dict[str, IDMap] = {}
         self._masked: dict[int, bool] = {}
         if not self.whole:
+            self.note_lost()
             self._open_all()
+
+    def note_lost(self) -> None:
+        """Take lost layers for a problem: they are where the layers are asked one by one, or hold changes only."""
+        self.problems += [problem for problem in self._lost if problem not in self.problems]
 
     def _ancestors(self, layer: Layer) -> list[str]:
         found: list[str] = []
         current: Layer | None = layer
         while current is not None and current.parent and len(found) < _DEEPEST:
             if current.parent in found or current.parent == layer.id:
-                self.problems.append(f"layer {current.parent} is its own ancestor")
+                self._lost.append(f"layer {current.parent} is its own ancestor")
                 break
             found.append(current.parent)
             current = layer_by_id(self._tables, current.parent)
             if current is None:
-                self.problems.append(f"layer {found[-1]} has no record")
+                self._lost.append(f"layer {found[-1]} has no record")
         return found
 
     def _open_all(self) -> None:

@@ -216,6 +216,11 @@ class Contents(Closing):
                 number = deeper
         return number
 
+    def layer_of(self, file: File) -> str:
+        """The ID of that layer; if one beneath is lost, that is a problem."""
+        self.chain.note_lost()
+        return self.chain.layer_of(self.origin(file))
+
     def _in_layer(self, number: int, path: bytes) -> File | None:
         try:
             return Contents(self.chain, self.item, number).find(path)
