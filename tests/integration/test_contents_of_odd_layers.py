@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cstore.config import Overrides, load_config
 from cstore.contents import open_item
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
-from tests.builders import differences, directory, make_tar, regular
+from tests.builders import Fact, differences, directory, make_tar, regular
 from tests.mounts import detach_all
 from tests.property.test_contents_as_mounted import as_mounted, facts_of
 
@@ -82,3 +83,27 @@ def test_marks_of_a_store_within_a_layer_are_not_marks(opened: Callable[..., Sto
 
     with open_item(store, store.resolve("marked")) as contents:
         assert differences(facts_of(contents), as_mounted(tree)) == []
+
+
+@pytest.mark.parametrize("mask", ["", "overlay.force_mask=0755"])
+def test_marks_of_a_mount_program_are_honored(opened: Callable[..., Store], mask: str) -> None:
+    """Whiteouts and emptied directories, and with a mask modes and owners that are in attributes."""
+    program = shutil.which("fuse-overlayfs")
+    if program is None:
+        pytest.skip("fuse-overlayfs is not installed")
+    store = opened(f"overlay.mount_program={program}", *filter(None, [mask]))
+    tree = store.mount("box")
+    os.unlink(f"{tree}/old/deep/file")
+    shutil.rmtree(f"{tree}/other")
+    os.mkdir(f"{tree}/other", 0o700)
+    with open(f"{tree}/other/new", "wb") as file:
+        os.fchown(file.fileno(), 5, 6)
+    os.chmod(f"{tree}/other/new", 0o640)
+    mounted = {}
+    for path, fact in as_mounted(tree).items():  # the program shows the attribute as well, and not what it says of /
+        others = tuple(pair for pair in fact.xattrs if not pair[0].endswith(".override_stat"))
+        mounted[path] = Fact(**{**vars(fact), "xattrs": others})
+
+    with open_item(store, store.resolve("box")) as contents:
+        facts = facts_of(contents)
+    assert differences({**facts, b".": mounted[b"."]}, mounted) == []
