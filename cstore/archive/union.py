@@ -19,13 +19,14 @@ from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, 
 from cstore.errors import SystemFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.archive.composefs import Tree
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EPERM})
 OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+_USERS = "user.overlay."
 _METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
 _PROGRAMS_OPAQUE = "user.fuseoverlayfs.opaque"
@@ -66,12 +67,20 @@ class Union:
 
     `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies beneath
     the last of them and is not read; "" for nothing. `plain`: there is one, a whole tree, in which nothing is a mark.
+    `users` says, if a mark of a user's mount is met, whether it counts; in a store of root's it may be mere contents.
     """
 
     def __init__(
-        self, lowers: Sequence[Lower], *, files: bool = False, unseen: str = "", plain: bool = False
+        self,
+        lowers: Sequence[Lower],
+        *,
+        files: bool = False,
+        unseen: str = "",
+        plain: bool = False,
+        users: Callable[[], bool] = lambda: True,
     ) -> None:
         self._lowers, self._files, self._unseen, self._plain = lowers, files, unseen, plain
+        self._users = users
         # Of the folder last asked about and those above it: where it is not hidden.
         self._end = len(lowers) + bool(unseen)
         self._open: dict[bytes, list[_Spot]] = {b"": [_Spot(number, b"") for number in range(self._end)]}
@@ -210,7 +219,7 @@ class Union:
                 return
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
-                pending = [each for each in self._holding(folder) if each.number > spot.number]
+                pending = [_Spot(number, folder) for number in range(spot.number + 1, len(self._lowers))]
             elif renamed:
                 name = renamed
 
@@ -308,7 +317,7 @@ class Union:
         try:
             for name in names:
                 value = _value(tree, spot.folder, name)
-                if value:
+                if value and (not name.startswith(_USERS) or self._users()):
                     return value
         except OSError as error:
             raise SystemFailure("read", tree.shown(spot.folder), error) from error

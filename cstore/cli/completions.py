@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LISTINGS = {
     "ITEM": "layers images containers",
+    "ITEM:PATH": "layers images containers",
+    "ITEM[:PATH]": "layers images containers",
     "LAYER": "layers",
     "PARENT": "layers",
     "REFERENCE": "layers",
@@ -27,7 +29,7 @@ _LISTINGS = {
 }
 """What a word names → the commands that list what it may be."""
 
-_FILES = {"FILE", "PATH", "DIRECTORY", "[LAYER:]PATH"}
+_FILES = {"FILE", "PATH", "DIRECTORY", "[ITEM:]PATH"}
 _ELSEWHERE = {"ROOT"}
 """A directory whose items the words behind it name: those cannot be listed, and are not the store's."""
 _NOTICE = "Written by cstore.cli.reference from the command tree; change that, not this."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.composefs import BlobTree
 from cstore.archive.override import override_in
 from cstore.archive.union import Lower, Union, opened
 from cstore.drivers.inspection import open_inspector
-from cstore.errors import CstoreError, SystemFailure
+from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
 from cstore.store.context import driver_place
@@ -61,32 +62,39 @@ class Chain(Closing):
         self._context, self._tables = store.context, Reader(store.context)
         inspector = open_inspector(store.context.driver, driver_place(store.context))
         self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
-        self._stack, self.problems = ExitStack(), list[str]()
+        self._inspector, self._top = inspector, layer.id
+        self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
         self.roots: list[Root] = []
         parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
         if not parts[0].roots and parts[0].problem:
-            raise SystemFailure("read", f"layer {layer.id}", OSError(0, parts[0].problem))
+            reason = f"layer {layer.id} cannot be read: {parts[0].problem}"
+            raise DriverError(store.driver_name, reason, hint="see cstore check")
         for part in parts:
             if part.problem:
-                self.problems.append(f"layer {part.layer or '(unknown)'} cannot be read: {part.problem}")
+                self._lost.append(f"layer {part.layer or '(unknown)'} cannot be read: {part.problem}")
             self.roots += [Root(part.layer, path) for path in part.roots]
         self._trees: list[Tree | None] = [None] * len(self.roots)
         self._maps: dict[str, IDMap] = {}
         self._masked: dict[int, bool] = {}
         if not self.whole:
+            self.note_lost()
             self._open_all()
+
+    def note_lost(self) -> None:
+        """Take lost layers for a problem: they are where the layers are asked one by one, or hold changes only."""
+        self.problems += [problem for problem in self._lost if problem not in self.problems]
 
     def _ancestors(self, layer: Layer) -> list[str]:
         found: list[str] = []
         current: Layer | None = layer
         while current is not None and current.parent and len(found) < _DEEPEST:
             if current.parent in found or current.parent == layer.id:
-                self.problems.append(f"layer {current.parent} is its own ancestor")
+                self._lost.append(f"layer {current.parent} is its own ancestor")
                 break
             found.append(current.parent)
             current = layer_by_id(self._tables, current.parent)
             if current is None:
-                self.problems.append(f"layer {found[-1]} has no record")
+                self._lost.append(f"layer {found[-1]} has no record")
         return found
 
     def _open_all(self) -> None:
@@ -120,7 +128,16 @@ class Chain(Closing):
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
-        return View(Union(lowers, files=self._files), offset)
+        return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
+
+    @cached_property
+    def honors_users(self) -> bool:
+        """Whether `user.overlay.*` are marks here, and not contents: of a store within a container, say."""
+        try:
+            return self._inspector.has_marks_of_users(self._top)
+        except CstoreError as error:
+            self.problems.append(error.message)
+            return True
 
     def layer_of(self, number: int) -> str:
         """The ID of the layer whose directory has that number."""

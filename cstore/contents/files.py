@@ -17,7 +17,7 @@ from cstore.errors import CstoreError, InvalidIDMap, SystemFailure, UnknownItem
 from cstore.fs.closing import Closing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.archive.composefs import Tree
     from cstore.archive.union import Found
@@ -156,25 +156,28 @@ class Contents(Closing):
 
     def list(self, folder: bytes) -> Iterator[File]:
         """All files in the directory at a plain path, sorted by name. A directory that cannot be read is a problem."""
+        return (self.file(path, found) for path, found in self._entries(folder))
+
+    def _entries(self, folder: bytes) -> Sequence[tuple[bytes, Found]]:
         try:
-            entries = self.view.union.entries(folder)
+            return [(join_name(folder, found.name), found) for found in self.view.union.entries(folder)]
         except CstoreError as error:
             self.problems.append(error.message)
-            return
-        for found in entries:
-            yield self.file(join_name(folder, found.name), found)
+            return ()
 
-    def walk(self, top: bytes = b"") -> Iterator[File]:
-        """All files beneath a directory, depth-first, sorted in each directory."""
-        stack = [self.list(top)]
+    def walk(self, top: bytes = b"", wanted: Callable[[bytes], object] = lambda _: True) -> Iterator[File]:
+        """The files beneath a directory whose path is wanted, depth-first, sorted in each directory."""
+        stack = [iter(self._entries(top))]
         while stack:
-            file = next(stack[-1], None)
-            if file is None:
+            each = next(stack[-1], None)
+            if each is None:
                 stack.pop()
                 continue
-            yield file
-            if file.format == stat.S_IFDIR:
-                stack.append(self.list(file.path))
+            path, found = each
+            if wanted(path):
+                yield self.file(path, found)
+            if stat.S_ISDIR(found.status.st_mode):
+                stack.append(iter(self._entries(path)))
 
     def file(self, path: bytes, found: Found) -> File:
         """What is known of something found at a path."""
@@ -212,6 +215,11 @@ class Contents(Closing):
                     break
                 number = deeper
         return number
+
+    def layer_of(self, file: File) -> str:
+        """The ID of that layer; if one beneath is lost, that is a problem."""
+        self.chain.note_lost()
+        return self.chain.layer_of(self.origin(file))
 
     def _in_layer(self, number: int, path: bytes) -> File | None:
         try:
@@ -260,8 +268,14 @@ class Contents(Closing):
         return {
             _unescaped(name): self._attribute(file, name, value)
             for name, value in sorted(found.items())
-            if name.startswith(_ESCAPED) or not name.startswith(_INTERNAL)
+            if not self._is_mark(name)
         }
+
+    def _is_mark(self, name: bytes) -> bool:
+        """Whether an attribute belongs to overlay, which does not show it, and not to the file."""
+        if self.chain.whole or name.startswith(_ESCAPED) or not name.startswith(_INTERNAL):
+            return False
+        return not name.startswith(b"user.overlay.") or self.chain.honors_users
 
     def _attribute(self, file: File, name: bytes, value: bytes) -> bytes:
         if name != CAPABILITY:

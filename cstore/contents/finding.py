@@ -5,11 +5,12 @@ from __future__ import annotations
 import stat
 from fnmatch import translate
 from functools import cache
+from itertools import chain
 from re import compile as compile_pattern
 from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Kind
-from cstore.archive.names import join_name, split_name
+from cstore.archive.names import join_name
 from cstore.archive.union import Found
 from cstore.archive.xattrs import CAPABILITY
 from cstore.contents.chain import Chain
@@ -21,7 +22,7 @@ from cstore.store.places import Shelf
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from re import Pattern
 
     from cstore.contents.files import File
@@ -72,11 +73,13 @@ class Criteria(Value, kw_only=True):
     capability: bool = False
     digest: str = ""
 
-    def fits_path(self, path: bytes) -> bool:
-        """Whether name and path are as wanted."""
-        if self.name is not None and not _pattern(self.name).match(split_name(path)[1]):
-            return False
-        return self.path is None or bool(_pattern(self.path).match(b"/" + path))
+    def path_test(self) -> Callable[[bytes], object]:
+        """A function that says whether name and path are as wanted."""
+        name = _pattern(b"*" if self.name is None else self.name).match
+        if self.path is None:
+            return (lambda _: True) if self.name is None else lambda path: name(path.rpartition(b"/")[2])
+        whole = _pattern(self.path).match
+        return lambda path: name(path.rpartition(b"/")[2]) and whole(b"/" + path)
 
     def fits_status(self, file: File) -> bool:
         """Whether type, size, time, owner and mode are as wanted."""
@@ -99,12 +102,12 @@ class Criteria(Value, kw_only=True):
         return all(bounds)
 
     def fits(self, contents: Contents, file: File) -> bool:
-        """Whether a file is as wanted in every way. What it is like is asked first, what it holds last.
+        """Whether a file whose path is as wanted is so in every way. What it holds is asked last.
 
         Raises:
             CstoreError: it cannot be read.
         """
-        if not (self.fits_path(file.path) and self.fits_status(file)):
+        if not self.fits_status(file):
             return False
         if self.capability and CAPABILITY not in contents.attributes(file):
             return False
@@ -118,17 +121,12 @@ def _pattern(glob: bytes) -> Pattern[bytes]:
 
 def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
     """The files at a plain path and beneath that meet the criteria. What cannot be read is among the problems."""
-    for file in _beneath(contents, top):
-        if _fits(contents, file, criteria):
-            yield file
-
-
-def _beneath(contents: Contents, top: bytes) -> Iterator[File]:
+    wanted = criteria.path_test()
     first = contents.find(top)
-    if first is not None:
-        yield first
-        if first.format == stat.S_IFDIR:
-            yield from contents.walk(top)
+    found = iter(() if first is None or not wanted(top) else (first,))
+    if first is not None and first.format == stat.S_IFDIR:
+        found = chain(found, contents.walk(top, wanted))
+    return (file for file in found if _fits(contents, file, criteria))
 
 
 def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
@@ -166,12 +164,11 @@ def find_everywhere(
 
 
 def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[bytes]]) -> Iterator[File]:
-    chain = contents.chain
-    if chain.whole:
+    if contents.chain.whole:
         yield from find(contents, b"", criteria)
         return
     paths: set[bytes] = set()
-    for number, root in enumerate(chain.roots):
+    for number, root in enumerate(contents.chain.roots):
         if root.path not in fitting:
             found = _paths_in(contents, number, criteria)
             if found is None:  # a directory was renamed: paths in the layer are not those that are seen
@@ -188,36 +185,34 @@ def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[by
 def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
     """The paths in one directory of a chain that may fit, seen or not; None if it has directories that were renamed."""
     tree, pending = contents.chain.tree(number), [b""]
-    found = [b""] if criteria.fits_path(b"") else []
+    wanted = criteria.path_test()
+    found = [b""] if wanted(b"") else []
     while pending:
         folder = pending.pop()
         try:
             if contents.chain.is_renamed(number, folder):
                 return None
-            for path, is_directory in _listed(contents, number, folder, criteria):
-                if is_directory is not None:
-                    pending += [path] if is_directory else []
-                else:
-                    found.append(path)
+            if criteria.name is None and criteria.path is None:
+                fitting, folders = _by_status(contents, number, folder, criteria)
+            else:  # few names will fit, so there is no need to look at every file
+                listed = [(join_name(folder, name), kind) for name, kind in tree.names(folder)]
+                fitting = [path for path, _ in listed if wanted(path)]
+                folders = [path for path, kind in listed if kind is Kind.DIRECTORY]
+            found += fitting
+            pending += folders
         except (OSError, CstoreError) as error:
             contents.problems.append(f"{tree.shown(folder)} cannot be read: {error}")
     return found
 
 
-def _listed(
+def _by_status(
     contents: Contents, number: int, folder: bytes, criteria: Criteria
-) -> Iterator[tuple[bytes, bool | None]]:
-    """What is in a directory: each path that may fit with None, each with whether it is a directory."""
-    tree = contents.chain.tree(number)
-    if criteria.name is not None or criteria.path is not None:  # few names will fit, so there is no need to look at all
-        for name, kind in tree.names(folder):
-            path = join_name(folder, name)
-            if criteria.fits_path(path):
-                yield path, None
-            yield path, kind is Kind.DIRECTORY
-        return
-    for name, status in tree.statuses(folder):
-        path = join_name(folder, name)
-        if criteria.fits_status(contents.file(path, Found(number, folder, name, status))):
-            yield path, None
-        yield path, stat.S_ISDIR(status.st_mode)
+) -> tuple[list[bytes], list[bytes]]:
+    """What in a directory fits, and the directories in it."""
+    listed = contents.chain.tree(number).statuses(folder)
+    fitting = [
+        path
+        for name, status in listed
+        if criteria.fits_status(contents.file(path := join_name(folder, name), Found(number, folder, name, status)))
+    ]
+    return fitting, [join_name(folder, name) for name, status in listed if stat.S_ISDIR(status.st_mode)]

@@ -86,6 +86,7 @@ def _plain(contents: Contents, path: bytes) -> bytes:
 
 def _events(contents: Contents, path: bytes) -> Iterator[tuple[str, Event]]:
     chain = contents.chain
+    chain.note_lost()
     starts = [n for n, root in enumerate(chain.roots) if n == 0 or root.layer != chain.roots[n - 1].layer]
     place = 0
     upper, seen = contents, contents.find(path)

@@ -45,6 +45,7 @@ class Waste(NamedTuple):
 
 def waste_of(contents: Contents) -> list[Waste]:
     """The regular files of an item's layers that it does not show, the largest first; of several names, one."""
+    contents.chain.note_lost()
     found = _of_whole_trees(contents) if contents.chain.whole else _of_changes(contents)
     return sorted(found, key=lambda one: (-one.size, one.path))
 

@@ -86,6 +86,13 @@ class Inspector(Protocol):
     def has_files_for_marks(self) -> bool:
         """Whether files may be marks, because a program that mounts wrote layers here."""
 
+    def has_marks_of_users(self, layer: str) -> bool:
+        """Whether the marks of a user namespace's mounts count in a layer's chain. Reads all of it.
+
+        Raises:
+            CstoreError: it cannot be read.
+        """
+
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """What is wrong around a layer that has a directory. `ancestors` are those of its record, nearest first."""
 
@@ -136,6 +143,11 @@ class WholeTrees:
 
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`: there are no marks."""
+        return False
+
+    def has_marks_of_users(self, layer: str) -> bool:
+        """See `Inspector.has_marks_of_users`: likewise."""
+        del layer
         return False
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:

@@ -227,10 +227,14 @@ class Model:
         return ["applydiff", "-f", self.file(), self.some(self.untouched)]
 
     def copy(self) -> list[str]:
-        """A file or a directory copied into a layer, from the host or another layer."""
+        """A file or a directory copied into a layer, from the host or another layer.
+
+        A file never to where a directory is: cstore puts it in there, and the peer fails.
+        """
         chown = ["--chown", self.random.choice(("7", "7:8", "x"))] if self.chance(0.4) else []
         source = self.random.choice((self.files["note"], f"{self.some(self.layers)}:/d/f", self.files["folder"]))
-        target = f"{self.some(self.layers[-3:])}:/{self.random.choice(('copied', 'd'))}"
+        name = self.random.choice(("copied", "d")) if source == self.files["folder"] else "file"
+        target = f"{self.some(self.layers[-3:])}:/{name}"
         return ["copy", *chown, source, target]
 
     def mounting(self) -> list[str]:

@@ -363,3 +363,21 @@ def test_a_damaged_image_is_not_mounted(store: Fixture) -> None:
             assert b"composefs.blob" in done.stderr, words
             assert b"internal error" not in done.stderr, words
     assert store.images_mounted() == []
+
+
+def test_files_are_seen_without_a_mount(store: Fixture, tmp_path: Path) -> None:
+    """`ls`, `cat`, `stat`, `find`, `compare` and `blame` read the image, and contents from their directory."""
+    assert store.ok("ls", "top:/d").splitlines() == ["big", "empty", "new"]
+    assert store.ok("ls", BASE).splitlines() == ["d", "e", "l"]
+    assert "-rws--x--x" in store.ok("ls", "-l", f"{BASE}:/d/small")
+    assert store.ok("find", "--setuid", BASE).splitlines() == ["/d/small"]
+    assert store.ok("find", "--all", "--name", "big").splitlines() == ["localhost/fixture:1:/d/big"]
+    lines = store.ok("compare", BASE, "top").splitlines()
+    assert {"A /d/new", "D /d/small"} <= set(lines)
+    assert [line[0] for line in store.ok("blame", "top:/d/small").splitlines()] == ["D", "A"]
+    assert store.ok("blame", "--waste", "top").splitlines()[-1].endswith("in 1 file")
+    for name in ("small", "big"):
+        store.ok("copy", f"{BASE}:/d/{name}", str(tmp_path / name))
+        assert store.run("cat", f"{BASE}:/d/{name}").stdout == (tmp_path / name).read_bytes()
+    assert f"layer: {BASE}" in store.ok("stat", "--digest", "box:/d/big").splitlines()
+    assert store.images_mounted() == []

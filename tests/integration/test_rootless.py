@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -339,6 +340,7 @@ def test_buildah_and_podman_share_the_store(user: User) -> None:
     assert user.cstore("layers", "--quiet").ok().lines == []
 
 
+<<<<<<< HEAD
 def test_answers_in_a_store_of_ones_own(user: User, driver: str) -> None:
     """Where the bytes are, who holds what, whose a path is, and what goes: without root, and to the byte."""
     archive = user.write("base.tar", BASE)
@@ -358,3 +360,22 @@ def test_answers_in_a_store_of_ones_own(user: User, driver: str) -> None:
     assert [line.split("\t")[0] for line in planned[:-1]].count("layer") == 2
     assert user.cstore(*options, "prune", "-a").ok().lines[0].endswith("\tspare")
     assert user.cstore(*options, "layers").ok().lines == []
+=======
+def test_a_user_looks_into_layers_without_a_mount(user: User, driver: str) -> None:
+    """Owners are those inside, for the user and for root who looks into the user's store."""
+    for name, parent, data in (("base", (), BASE), ("top", ("base",), ABOVE)):
+        archive = user.write(f"{name}.tar", data)
+        user.cstore("-s", driver, "import-layer", "-i", name, "-f", archive, *parent).ok()
+    words = ("-s", driver)
+
+    assert user.cstore(*words, "ls", "top").ok().lines == ["etc", "link", "old"]
+    assert user.cstore(*words, "ls", "top:/old").ok().lines == ["new"]
+    assert user.cstore(*words, "cat", "top:/link").ok().stdout == "text"
+    assert user.cstore(*words, "ls", "-l", "top:/etc/config").ok().lines[0].split()[2:4] == ["7", "8"]
+    assert user.cstore(*words, "find", "--setuid", "top").ok().lines == ["/etc/suid"]
+    assert {"D /gone", "D /old/file", "A /old/new"} <= set(user.cstore(*words, "compare", "base", "top").ok().lines)
+    assert [line[0] for line in user.cstore(*words, "blame", "top:/gone").ok().lines] == ["D", "A"]
+    by_root = [sys.executable, "-m", "cstore", "-g", user.graph, "-s", driver, "ls", "-l", "top:/etc/config"]
+    shown = subprocess.run(by_root, capture_output=True, check=True, text=True).stdout
+    assert shown.split()[2:4] == ["7", "8"]
+>>>>>>> wt-s

@@ -111,7 +111,7 @@ def stat(session: Session, /, places: tuple[str, ...], digest: bool, dereference
             contents, path = opened_place(session, place, kind)
             with contents:
                 file = contents.get(path or b"/", follow=dereference)
-                layer = contents.chain.layer_of(contents.origin(file))
+                layer = contents.layer_of(file)
                 sum_ = digest_of(contents, file) if digest and file.format == modes.S_IFREG else ""
                 if session.json:
                     document = output.file_document(contents, file, layer=layer, digest=sum_)

@@ -10,7 +10,11 @@ from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
+<<<<<<< HEAD
 from cstore.drivers.overlay.marks import METACOPY, WHITEOUT, form_not_read, joined, read_marks, refuse_not_read
+=======
+from cstore.drivers.overlay.marks import form_not_read, marks_beneath
+>>>>>>> wt-s
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
@@ -80,6 +84,11 @@ class OverlayInspector:
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`."""
         return not all(by_kernel(home) for home in self._homes if os.path.isdir(home))
+
+    def has_marks_of_users(self, layer: str) -> bool:
+        """See `Inspector.has_marks_of_users`: if so, a mount is one that honors them."""
+        place = self._homes.find(layer)
+        return bool(marks_beneath(place, self._homes.known_ancestors(place)).users)
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
         """See `Inspector.flaws`."""
