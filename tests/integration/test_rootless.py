@@ -340,7 +340,6 @@ def test_buildah_and_podman_share_the_store(user: User) -> None:
     assert user.cstore("layers", "--quiet").ok().lines == []
 
 
-<<<<<<< HEAD
 def test_answers_in_a_store_of_ones_own(user: User, driver: str) -> None:
     """Where the bytes are, who holds what, whose a path is, and what goes: without root, and to the byte."""
     archive = user.write("base.tar", BASE)
@@ -360,7 +359,8 @@ def test_answers_in_a_store_of_ones_own(user: User, driver: str) -> None:
     assert [line.split("\t")[0] for line in planned[:-1]].count("layer") == 2
     assert user.cstore(*options, "prune", "-a").ok().lines[0].endswith("\tspare")
     assert user.cstore(*options, "layers").ok().lines == []
-=======
+
+
 def test_a_user_looks_into_layers_without_a_mount(user: User, driver: str) -> None:
     """Owners are those inside, for the user and for root who looks into the user's store."""
     for name, parent, data in (("base", (), BASE), ("top", ("base",), ABOVE)):
@@ -378,4 +378,3 @@ def test_a_user_looks_into_layers_without_a_mount(user: User, driver: str) -> No
     by_root = [sys.executable, "-m", "cstore", "-g", user.graph, "-s", driver, "ls", "-l", "top:/etc/config"]
     shown = subprocess.run(by_root, capture_output=True, check=True, text=True).stdout
     assert shown.split()[2:4] == ["7", "8"]
->>>>>>> wt-s
