@@ -33,16 +33,11 @@ def in_full(store: Store, error: UnknownItem) -> str:
 
     The commands of the Go tool take names as they are recorded.
     """
-    from cstore.errors import ContainerUnknown, InvalidName
-    from cstore.oci.names import DOCKER, LOCAL, parse_name
+    from cstore.errors import ContainerUnknown
+    from cstore.store.names import in_full as spelled
 
-    if isinstance(error, ContainerUnknown):
-        return ""
-    try:
-        full = [str(parse_name(error.item, home=home)) for home in (LOCAL, DOCKER)]
-    except InvalidName:
-        return ""
-    known = [name for name in dict.fromkeys(full) if name != error.item and store.images.find(name) is not None]
+    full = () if isinstance(error, ContainerUnknown) else spelled(error.item)
+    known = [name for name in full if name != error.item and store.images.find(name) is not None]
     return f"{' and '.join(known)} {'is' if len(known) == 1 else 'are'}; {error.hint}" if known else ""
 
 

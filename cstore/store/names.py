@@ -105,3 +105,14 @@ def _change_pulled_up(
     if image is None:
         raise LayerUnknown(word)
     return image.names
+
+
+def in_full(word: str) -> tuple[str, ...]:
+    """Return the names that a word may be short for, as Podman and as Docker complete it; none if it is no name."""
+    from cstore.errors import InvalidName
+    from cstore.oci.names import DOCKER, LOCAL, parse_name
+
+    try:
+        return tuple(dict.fromkeys(str(parse_name(word, home=home)) for home in (LOCAL, DOCKER)))
+    except InvalidName:
+        return ()
