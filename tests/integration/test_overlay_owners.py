@@ -190,7 +190,7 @@ def archive(driver: OverlayDriver, top: Path, layer: str, parent: str | None, da
 
     (top / "layer.tar").write_bytes(data)
     staged = driver.stage(parent, TreeOptions())
-    options = ApplyOptions(form=staged.form, has_lower=staged.has_lower, sync=False)
+    options = ApplyOptions(form=staged.form, has_lower=staged.has_lower, sync=False, lowers=staged.lowers)
     with open(top / "layer.tar", "rb") as source:
         apply_archive(source.fileno(), staged.tree, str(top / f"{layer}.tar-split"), options)
     driver.adopt(staged, layer, parent)
@@ -236,7 +236,7 @@ def test_a_program_mounts_reads_writes_and_ends(fuse: OverlayDriver, top: Path) 
 
 
 def test_whiteouts_stay_files_for_a_program(fuse: OverlayDriver, top: Path) -> None:
-    """An archive's own marks are what such a program reads: what they name is gone in the mount."""
+    """Marks as archives have them are what such a program reads: what they name is gone in the mount."""
     archive(fuse, top, "base", None, BASE)
     archive(fuse, top, "above", "base", ABOVE)
     diff = os.path.join(fuse.path_of("above"), "diff")
@@ -247,6 +247,23 @@ def test_whiteouts_stay_files_for_a_program(fuse: OverlayDriver, top: Path) -> N
     root = fuse.mount("above", MountOptions())
     assert sorted(os.listdir(root)) == ["d", "g"]
     assert os.listdir(os.path.join(root, "d")) == ["new"]
+
+
+@pytest.mark.parametrize("first", ["mark", "file"])
+def test_a_mark_beside_what_the_layer_itself_has(fuse: OverlayDriver, top: Path, first: str) -> None:
+    """The program would show neither, and make a directory for a mark that hides nothing: no such mark is left."""
+    mark, own = regular("g/.wh.f"), [directory("g"), regular("g/f", b"new"), directory("g/e"), regular("g/e/n", b"2")]
+    rows = [mark, regular("g/.wh.e"), *own] if first == "mark" else [*own, mark, regular("g/.wh.e")]
+    base = make_tar(directory("g"), regular("g/f", b"1"), directory("g/e"), regular("g/e/old", b"1"))
+    archive(fuse, top, "base", None, base)
+    archive(fuse, top, "above", "base", make_tar(*rows, regular("no/such/.wh.x"), regular("none/.wh..wh..opq")))
+    root = fuse.mount("above", MountOptions())
+
+    assert sorted(os.listdir(root)) == ["g"]
+    assert sorted(os.listdir(f"{root}/g")) == ["e", "f"]
+    assert os.listdir(f"{root}/g/e") == ["n"]
+    with open(f"{root}/g/f", "rb") as file:
+        assert file.read() == b"new"
 
 
 def test_a_program_shifts_owners(fuse: OverlayDriver) -> None:

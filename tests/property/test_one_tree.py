@@ -31,6 +31,8 @@ pytestmark = pytest.mark.usefixtures("needs_root")
 
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DRIVERS = ("overlay", "vfs", "btrfs")
+PROGRAM = "program"
+"""The overlay driver with a program that mounts."""
 
 NAMES = st.sampled_from(
     ["a", "b", "l", "a/b", "a/c", "b/a", "a/b/c", "a/b/d", "b/a/c", "l/a", "l/b", "a/l", "a/l/b", "b/c/d"]
@@ -45,6 +47,8 @@ def places(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         found = {name: os.path.join(base, name) for name in DRIVERS if name != "btrfs"}
         if shutil.which("mkfs.btrfs"):
             found["btrfs"] = tempfile.mkdtemp(dir=request.getfixturevalue("btrfs_disk"))
+        if shutil.which("fuse-overlayfs") and os.path.exists("/dev/fuse"):
+            found[PROGRAM] = os.path.join(base, PROGRAM)
         for path in found.values():
             os.makedirs(path, exist_ok=True)
         yield found
@@ -156,6 +160,19 @@ OPAQUE_ROOT = [
 ONLY_A_ROOT = [[[]], [[directory("./", mtime=8)], [directory("a", mtime=5)]]]
 CIRCLE = [[[regular("a")]], [[directory("a/b/d", mtime=1), symlink("a", "a")]]]
 """A directory that is made for what is in it becomes a link to itself."""
+MARKS = [
+    [[regular("l/a/.wh..wh..opq"), fifo := node("a/b/d", b"6"), regular("a/b/.wh.d")]],
+    [[regular("a/b/.wh.d"), fifo], [regular("a/b/.wh.d")], [regular("a/b/d", b"1")]],
+]
+
+
+def driver_at(name: str, top: str) -> Driver:
+    """Open a driver in a directory."""
+    program = shutil.which("fuse-overlayfs") if name == PROGRAM else None
+    options = (f"overlay.mount_program={program}",) if program else ()
+    name = "overlay" if program else name
+    graph, run = (os.path.join(top, root, name) for root in ("graph", "run"))
+    return open_driver(name, DriverPlace(graph, run, options=options, sync=False))
 
 
 @SOME
@@ -164,6 +181,7 @@ CIRCLE = [[[regular("a")]], [[directory("a/b/d", mtime=1), symlink("a", "a")]]]
 @example(OPAQUE_ROOT)
 @example(ONLY_A_ROOT)
 @example(CIRCLE)
+@example(MARKS)
 def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:
     """Whiteouts, opaque marks, links, other kinds in the place of some, directories without an entry: in any order."""
     tree, states, refused = Tree(), {}, set()
@@ -177,8 +195,7 @@ def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:
         states[layer] = tree.snapshot()
     for name, place in places.items():
         top = tempfile.mkdtemp(dir=place)
-        graph, run = (os.path.join(top, root, name) for root in ("graph", "run"))
-        driver = open_driver(name, DriverPlace(graph, run, sync=False))
+        driver = driver_at(name, top)
         try:
             for number, (layer, parent, row) in enumerate(archives_of(layers)):
                 done = apply(driver, top, layer, parent, make_tar(*row))

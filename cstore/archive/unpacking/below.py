@@ -35,7 +35,8 @@ class Below:
             EntryFailed: that cannot be known.
             SystemFailure: a directory beneath cannot be read.
         """
-        if not self._any or not self._is_open(split_name(path)[0]):
+        folder, name = split_name(path)
+        if not self._any or not self._is_open(folder, name):
             return None
         try:
             return self._union.find(path)
@@ -61,8 +62,11 @@ class Below:
         except OutOfSight as error:
             raise EntryFailed("/", f"what lies beneath it is in {error}") from None
 
-    def _is_open(self, folder: bytes) -> bool:
-        """Whether nothing in the tree itself hides what lies beneath: no file, whiteout or mark on the way."""
+    def _is_open(self, folder: bytes, name: bytes) -> bool:
+        """Whether nothing in the tree itself hides what lies beneath: no file, whiteout or mark on the way to a name.
+
+        A whiteout that is a file counts for the name itself as well: one that is a device is what has the name.
+        """
         fd = os.dup(self._root)
         try:
             if self._files and self._is_opaque(fd):  # the kernel knows no such mark at the top
@@ -82,7 +86,7 @@ class Below:
                 fd = inside
                 if self._is_opaque(fd):
                     return False
-            return True
+            return not (self._files and _has(fd, whiteout_name(name)))
         finally:
             os.close(fd)
 

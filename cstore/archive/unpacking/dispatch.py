@@ -69,7 +69,6 @@ class Dispatcher:
         self._packer = packer
         self._owners = owners
         self._terms = terms
-        self._keeps_whiteouts = terms.form is WhiteoutForm.FILES
         self._order = windows.orders.append
         if terms.force_mask >= 0:
             self._order = masked(self._order, terms.force_mask)
@@ -129,14 +128,13 @@ class Dispatcher:
             return
         plain = clean_name(entry.name)
         folder, base = split_name(plain)
-        if not self._keeps_whiteouts:
-            if plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME:
-                self._keep_body()  # what AUFS noted for itself
-                self._add_bare(entry.name, plain)
-                return
-            if base.startswith(WHITEOUT_PREFIX):
-                self._remove(entry, plain)
-                return
+        if plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME:
+            self._keep_body()  # what AUFS noted for itself
+            self._add_bare(entry.name, plain)
+            return
+        if base.startswith(WHITEOUT_PREFIX):
+            self._remove(entry, plain)
+            return
         if not base and entry.type != DIRECTORY:
             self._refuse_root(entry)
         if entry.type == DIRECTORY and self._reader.left:
@@ -194,11 +192,11 @@ class Dispatcher:
         device = (minor & 0xFFF00) << 12 | (major & 0xFFF) << 8 | minor & 0xFF
         if kind == stat.S_IFIFO:
             self._order((codes.NODE, *head, kind, 0))
-        elif kind == stat.S_IFCHR and not device and not self._keeps_whiteouts:
+        elif kind == stat.S_IFCHR and not device:
             # To the kernel's overlay it is a whiteout, whatever was meant, so it is one in every tree.
-            folder, base, _, uid, gid, *_ = head
+            folder, base, _, uid, gid, times, *_ = head
             if self._terms.tracks:
-                self._order((codes.WHITEOUT, folder, base, uid, gid))
+                self._order((codes.WHITEOUT, folder, base, uid, gid, times))
             return False
         elif self._terms.in_user_namespace and self._terms.force_mask < 0:
             return False  # nobody can make devices there
@@ -217,10 +215,10 @@ class Dispatcher:
         if not self._terms.tracks:
             return  # nothing lies beneath
         if base == OPAQUE_NAME:
-            self._order((codes.OPAQUE, folder))
+            self._order((codes.OPAQUE, folder, _times(entry)))
             return
         uid, gid = (0, 0) if self._terms.form is WhiteoutForm.PLAIN else self._owners.map(entry)
-        self._order((codes.WHITEOUT, folder, victim, uid, gid))
+        self._order((codes.WHITEOUT, folder, victim, uid, gid, _times(entry)))
 
     @staticmethod
     def _refuse_root(entry: Entry) -> None:

@@ -88,7 +88,8 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     ground = Ground(root_fd, terms, paths)
     likeness = Likeness(terms, paths, ground, below)
     entries = Entries(terms, paths, ground, ring, CopyUp(paths, below))
-    handlers = _handlers(entries, Removal(terms, paths, ground.attic, below), outgoing)
+    removal = Removal(terms, paths, ground.attic, below)
+    handlers = _handlers(entries, removal, outgoing)
     order: Order = (codes.FINISH,)
     try:
         with os.fdopen(incoming, "rb", 1 << 16) as stream:
@@ -97,6 +98,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
                     handlers[order[0]](order)
         entries.times.set_found(paths)
         likeness.give(root_listed=entries.root_listed)
+        removal.settle()
         entries.times.set_listed(paths, displaced=bool(ground.attic.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))

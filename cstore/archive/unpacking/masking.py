@@ -42,7 +42,7 @@ def masked(give: Callable[[Order], None], mask: int) -> Callable[[Order], None]:
         elif code == codes.SYMLINK:
             give((*order[:4], *own, *order[6:]))
         elif code == codes.WHITEOUT:
-            give((*order[:3], *own))
+            give((*order[:3], *own, *order[5:]))
         else:
             give(order)
 

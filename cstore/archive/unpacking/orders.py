@@ -31,8 +31,8 @@ Order = tuple[Any, ...]
     SYMLINK,  # …, text
     HARD_LINK,  # …, folder and base of the target
     NODE,  # …, type bits of the mode, device number
-    WHITEOUT,  # folder, victim, uid, gid: it is gone
-    OPAQUE,  # folder: what lies beneath it is gone
+    WHITEOUT,  # folder, victim, uid, gid, times: it is gone
+    OPAQUE,  # folder, times: what lies beneath it is gone
     RELEASE,  # slot of the ring: nothing before this order needs it, and nothing after it
     FINISH,  # nothing: report and end
 ) = range(13)

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name
 from cstore.archive.unpacking.paths import Missing
-from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm
+from cstore.archive.whiteout import (
+    OPAQUE_NAME,
+    OPAQUE_VALUE,
+    WHITEOUT_PREFIX,
+    WhiteoutForm,
+    is_whiteout_name,
+    whiteout_name,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cstore.archive.unpacking.attic import Attic
     from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.orders import Order, Terms
@@ -33,12 +42,17 @@ class Removal:
         self._attic = attic
         self._below = below
         self._seen = paths.seen
+        self._files = terms.form is WhiteoutForm.FILES
+        self._times = (0, 0)  # of the entry that is carried out
+        self._marked: list[tuple[bytes, bytes]] = []  # directories with the names that marks in them hide
+        if self._files and os.listdir(paths.root.fd):
+            self._marked += _marks_in(paths.root.fd)
 
     # ── whiteouts ──
 
     def whiteout(self, order: Order) -> None:
         """Remove one name; where the tree is a part of a union, leave a mark."""
-        _, folder_path, victim, uid, gid = order
+        _, folder_path, victim, uid, gid, self._times = order
         folder = self._folder(folder_path)
         if folder is not None:
             self._hide(folder, victim, (uid, gid))
@@ -62,9 +76,14 @@ class Removal:
             self._make_opaque(self._paths.folder(path))
 
     def _mark(self, folder: Folder, victim: bytes, owner: tuple[int, int]) -> None:
-        os.mknod(victim, stat.S_IFCHR, 0, dir_fd=folder.fd)
+        mark = whiteout_name(victim) if self._files else victim
+        if self._files:
+            self._make_empty(mark, folder.fd)
+            self._marked.append((folder.path, victim))
+        else:
+            os.mknod(mark, stat.S_IFCHR, 0, dir_fd=folder.fd)
         try:
-            os.chown(victim, *owner, dir_fd=folder.fd, follow_symlinks=False)
+            os.chown(mark, *owner, dir_fd=folder.fd, follow_symlinks=False)
         except OSError:
             if not self._terms.ignore_chown_errors:
                 raise
@@ -73,7 +92,7 @@ class Removal:
 
     def opaque(self, order: Order) -> None:
         """Remove what lies beneath a directory; where the tree is a part of a union, hide it."""
-        _, folder_path = order
+        _, folder_path, self._times = order
         folder = self._folder(folder_path)
         if folder is None:
             return
@@ -89,7 +108,36 @@ class Removal:
             self._hide(self._paths.root, name, owner)
 
     def _make_opaque(self, folder: Folder) -> None:
+        if self._files:
+            self._make_empty(OPAQUE_NAME, folder.fd)
+            return
         os.setxattr(folder.fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
+
+    # ── marks that are files ──
+
+    def _make_empty(self, name: bytes, folder: int) -> None:
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
+        os.utime(name, ns=self._times, dir_fd=folder, follow_symlinks=False)
+
+    def settle(self) -> None:
+        """Take away the marks that would hide what the layer has itself; a directory beside one hides what is below.
+
+        A mount program shows nothing that a mark beside it names, whereas the kernel has one or the other.
+        """
+        for path, victim in self._marked:
+            try:
+                folder = self._paths.folder(path, Missing.REFUSED)
+                left = os.stat(victim, dir_fd=folder.fd, follow_symlinks=False).st_mode
+                status = os.stat(folder.fd)
+                os.unlink(whiteout_name(victim), dir_fd=folder.fd)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            os.utime(folder.fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+            if stat.S_ISDIR(left):
+                inside = self._paths.folder(join_name(path, victim))
+                status = os.stat(inside.fd)
+                self._make_opaque(inside)
+                os.utime(inside.fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     # ── removing ──
 
@@ -137,3 +185,11 @@ class Removal:
             raise
         self._paths.forget(path)
         return True
+
+
+def _marks_in(root: int) -> Iterator[tuple[bytes, bytes]]:
+    """The marks in a tree that are files: the directory of each, and the name that it hides."""
+    for folder, _, names, _ in os.fwalk(b".", dir_fd=root):
+        for name in map(os.fsencode, names):
+            if is_whiteout_name(name) and not name.startswith(WHITEOUT_PREFIX + b"."):
+                yield os.fsencode(folder)[2:], name[len(WHITEOUT_PREFIX) :]
