@@ -15,7 +15,7 @@ _cstore() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout|--config)
+            -g|--graph|-R|--run|--image-store|-s|--storage-driver|--storage-opt|--lock-timeout|--config|--progress)
                 globals+=("${COMP_WORDS[i]}")
                 [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
                 globals+=("${COMP_WORDS[++i]}")
@@ -128,7 +128,7 @@ _cstore() {
         completion) flags=' --help -h ' kind=nothing ;;
         version) flags=' -j --json --help -h ' kind=nothing ;;
     esac
-    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare --config --raw -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config ' filed+=' -g --graph -R --run --image-store --config '
+    flags+=' -g --graph -R --run --image-store --transient-store -s --storage-driver --storage-opt --no-sync --lock-timeout -U --unshare --config --raw --progress -D --debug' valued+=' -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config --progress ' filed+=' -g --graph -R --run --image-store --config '
     if [[ $listed == *" $previous:"* ]]; then kind=${listed#*" $previous:"} kind=${kind%%;*} word_is_value=1
     elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1

@@ -5,7 +5,7 @@ function __cstore_command -d 'The command on the line, if there is one yet'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config
+        else if contains -- $word -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config --progress
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -28,7 +28,7 @@ function __cstore_items -d 'IDs and names that these commands list'
     set -l globals
     set -l words (commandline -opc)[2..-1]
     while string match -q -- '-*' $words[1]
-        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config; and set -q words[2]
+        if contains -- $words[1] -g --graph -R --run --image-store -s --storage-driver --storage-opt --lock-timeout --config --progress; and set -q words[2]
             set -a globals $words[1..2]
             set -e words[1..2]
         else
@@ -153,6 +153,7 @@ complete -c cstore -l lock-timeout -x -d 'Give up waiting for a lock after this 
 complete -c cstore -s U -l unshare -d 'Run in a user namespace (the default for ordinary users).'
 complete -c cstore -l config -r -F -d 'Configuration file ($CONTAINERS_STORAGE_CONF).'
 complete -c cstore -l raw -d 'Write control characters to a terminal unescaped.'
+complete -c cstore -l progress -x -d 'auto (a bar on a terminal), plain (a line a minute), json or none.'
 complete -c cstore -s D -l debug -d 'Print debugging information.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s n -l name -x -d 'Name of the new layer; may be repeated.'
 complete -c cstore -n '__cstore_is create-layer createlayer' -s i -l id -x -d 'ID of the new layer (default: random).'

@@ -71,6 +71,8 @@ def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | N
         session = make_session(line) if make_session else Session(line.settings)
         if session.raw:
             _let_through()
+        if "progress" in session.settings:
+            _show_progress(session.settings["progress"])
         line.command.function(session, **line.values)
         session.close()
     except KeyboardInterrupt:
@@ -86,6 +88,20 @@ def _let_through() -> None:
     from cstore.cli.output import streams
 
     streams.raw = True
+
+
+def _show_progress(style: str) -> None:
+    """Show progress in the way that was asked for.
+
+    Raises:
+        UsageMistake: there is no such way.
+    """
+    from cstore.cli.output import progress
+    from cstore.errors import UsageMistake
+
+    if style not in progress.STYLES:
+        raise UsageMistake(f"there is no --progress={style}", hint=f"choose one of: {', '.join(progress.STYLES)}")
+    progress.style = style
 
 
 def _understood(words: Sequence[str], *, as_json: bool) -> Line | int:

@@ -341,6 +341,7 @@ GLOBAL_OPTIONS = (
     _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default for ordinary users)."),
     _global("--config", metavar="FILE", help="Configuration file ($CONTAINERS_STORAGE_CONF)."),
     _global("--raw", takes=SWITCH, help="Write control characters to a terminal unescaped."),
+    _global("--progress", metavar="HOW", help="auto (a bar on a terminal), plain (a line a minute), json or none."),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""

@@ -1,4 +1,9 @@
-"""A progress bar on stderr, for a person who waits; nothing at all for anybody else."""
+"""How far long work is, on standard error: a bar at a terminal; elsewhere nothing, unless it is asked for.
+
+With --progress=plain one line a minute, for logs; with --progress=json one document an event, for programs:
+`{"progress":{"work":"importing","done":1048576,"total":2097152}}`, at the beginning, at the end, and once a second
+between. `total` is null where nobody can know it; both are bytes.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +17,70 @@ if TYPE_CHECKING:
 
 REFRESH = 0.1
 """Seconds between two pictures."""
+STYLES = ("auto", "plain", "json", "none")
+EVERY = {"plain": 60.0, "json": 1.0}
+"""Seconds between two lines."""
+
+style = "auto"
+"""How progress is shown (--progress)."""
 
 
 @contextmanager
 def progress_bar(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """Show a bar for as long as the context lasts, if stderr is a terminal.
+    """Show how far the work is for as long as the context lasts.
 
-    Gives what the work calls with the bytes done so far, or None where nobody looks. It is drawn from within those
+    Gives what the work calls with the bytes done so far, or None where nobody looks. It is shown from within those
     calls: a thread of its own would be in the way of work that forks.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or style == "none" or (style == "auto" and not sys.stderr.isatty()):
         yield None
-        return
+    elif style == "auto":
+        with _bar(label, total) as advance:
+            yield advance
+    else:
+        lines = _Lines(label, total)
+        yield lines.advance
+        lines.end()
+
+
+class _Lines:
+    """Says now and then how far the work is."""
+
+    def __init__(self, label: str, total: int | None) -> None:
+        self._label, self._total, self._done = label, total, 0
+        self._said = monotonic()
+        if style == "json":
+            self._say()
+
+    def advance(self, done: int) -> None:
+        """Hear how many bytes are done."""
+        self._done = done
+        if monotonic() - self._said >= EVERY[style]:
+            self._say()
+
+    def end(self) -> None:
+        """The work is done."""
+        if style == "json":
+            self._say()
+
+    def _say(self) -> None:
+        from cstore.cli.output.streams import say
+
+        self._said = monotonic()
+        if style == "json":
+            from cstore.gojson import encode
+
+            told = {"work": self._label.lower(), "done": self._done, "total": self._total}
+            say(encode({"progress": told}).decode().rstrip("\n"), json=True)
+        else:
+            from cstore.cli.output.text import human_size
+
+            whole = f" of {human_size(self._total)}" if self._total is not None else ""
+            say(f"{self._label.lower()}: {human_size(self._done)}{whole}")
+
+
+@contextmanager
+def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.progress import (
         BarColumn,
         DownloadColumn,
