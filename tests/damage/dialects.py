@@ -116,12 +116,12 @@ def busybox(tree: str, choice: random.Random) -> Layers:
 def python(tree: str, choice: random.Random) -> Layers:
     """The module `tarfile`."""
     form = choice.choice((tarfile.PAX_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
-    whole, anonymous, name = choice.random() < 0.5, choice.random() < 0.3, choice.choice(("", "root"))
+    whole, anonymous, owner = choice.random() < 0.5, choice.random() < 0.3, choice.choice(("", "root"))
 
     def owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         if anonymous:
             entry.uid = entry.gid = 0
-            entry.uname = entry.gname = name
+            entry.uname = entry.gname = owner
         return entry
 
     with tempfile.TemporaryDirectory() as folder:
