@@ -65,8 +65,10 @@ def make_tree(top: str, choice: random.Random) -> str:
     os.symlink("bin", os.path.join(top, "sbin"))
     os.symlink("/" + "etc/" * choice.choice((1, 40)) + "hosts", os.path.join(top, "etc/link"))
     os.mknod(os.path.join(top, "etc/null"), 0o20666, os.makedev(1, 3))
-    for folder in sorted({*folders, "etc/conf.d", "."}, reverse=True):
-        os.utime(os.path.join(top, folder), ns=(10**18, choice.randint(10**9, 1_700_000_000) * 10**9))
+    times = {folder: choice.randint(10**9, 1_700_000_000) * 10**9 for folder in sorted({*folders, "etc/conf.d"})}
+    times["."] = max(at for folder, at in times.items() if "/" not in folder)  # when the last of them was made
+    for folder, at in times.items():
+        os.utime(os.path.join(top, folder), ns=(10**18, at))
     return top
 
 
@@ -114,12 +116,12 @@ def busybox(tree: str, choice: random.Random) -> Layers:
 def python(tree: str, choice: random.Random) -> Layers:
     """The module `tarfile`."""
     form = choice.choice((tarfile.PAX_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
-    whole, anonymous = choice.random() < 0.5, choice.random() < 0.3
+    whole, anonymous, owner = choice.random() < 0.5, choice.random() < 0.3, choice.choice(("", "root"))
 
     def owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         if anonymous:
             entry.uid = entry.gid = 0
-            entry.uname = entry.gname = choice.choice(("", "root"))
+            entry.uname = entry.gname = owner
         return entry
 
     with tempfile.TemporaryDirectory() as folder:

@@ -48,6 +48,7 @@ WRITERS: dict[str, list[str]] = {
     "bsdtar": [*BSD, "OUT", "."],
     "bsdtar, names as given": [*BSD, "OUT", "bin", "etc", "srv"],
     "bsdtar, ustar": [*BSD, "OUT", "--format=ustar", "."],
+    "bsdtar, GNU": [*BSD, "OUT", "--format=gnutar", "."],
     "busybox": ["busybox", "tar", "-c", "-f", "OUT", "."],
 }
 

@@ -39,6 +39,7 @@ class Form(Enum):
     PYTHON_GNU = "python-gnu"
     BSD_PAX = "bsd-pax"
     BSD_USTAR = "bsd-ustar"
+    BSD_GNU = "bsd-gnu"
 
 
 @dataclass(slots=True)
@@ -78,10 +79,17 @@ def _spaced(value: int, width: int) -> bytes:
 
 
 def _block(
-    entry: Named, magic: bytes, *, prefix: bytes = b"", spaced: bool = False, always_device: bool = True
+    entry: Named,
+    magic: bytes,
+    *,
+    prefix: bytes = b"",
+    spaced: bool = False,
+    always_device: bool = True,
+    short_device: bool = False,
 ) -> bytes:
     """One header block. Names are cut to their fields; without `always_device` only devices fill in theirs."""
     number = _spaced if spaced else _octal
+    device = b"%06o\0\0%06o\0\0" % entry.device if short_device else b"".join(number(part, 8) for part in entry.device)
     has_device = always_device or entry.type in {CHARACTER, BLOCK}
     return _sealed(
         b"".join(
@@ -98,7 +106,7 @@ def _block(
                 magic,
                 entry.user[:32].ljust(32, b"\0"),
                 entry.group[:32].ljust(32, b"\0"),
-                b"".join(number(part, 8) for part in entry.device) if has_device else bytes(16),
+                device if has_device else bytes(16),
                 prefix.ljust(_PREFIX + 12, b"\0"),
             )
         )
@@ -139,21 +147,27 @@ def _go(entry: Named) -> bytes:
     return blocks[:-BLOCK_SIZE] + _sealed(bytes(last))
 
 
-def _gnu_with(entry: Named, mode: int, owner: bytes) -> bytes:
+def _gnu_with(entry: Named, mode: int, user: bytes, group: bytes, *, libarchive: bool = False) -> bytes:
     out = b""
     for text, kind in ((entry.linkname, b"K"), (entry.name, b"L")):
         if len(text) > _NAME:
-            longer = Named(b"././@LongLink", kind, mode, 0, 0, len(text) + 1, user=owner, group=owner)
+            longer = Named(b"././@LongLink", kind, mode, 0, 0, len(text) + 1, user=user, group=group)
+            longer.linkname = entry.linkname if libarchive else b""
             out += _block(longer, _GNU, always_device=False) + _body(text + b"\0")
-    return out + _block(entry, _GNU, always_device=False)
+    return out + _block(entry, _GNU, always_device=False, short_device=libarchive)
 
 
 def _gnu(entry: Named) -> bytes:
-    return _gnu_with(entry, 0o644, b"" if entry.numeric else b"root")
+    owner = b"" if entry.numeric else b"root"
+    return _gnu_with(entry, 0o644, owner, owner)
 
 
 def _python_gnu(entry: Named) -> bytes:
-    return _gnu_with(entry, 0, b"")
+    return _gnu_with(entry, 0, b"", b"")
+
+
+def _bsd_gnu(entry: Named) -> bytes:
+    return _gnu_with(entry, 0, b"root", b"wheel", libarchive=True)
 
 
 def _gnu_ustar(entry: Named) -> bytes:
@@ -257,4 +271,5 @@ _ENCODERS = {
     Form.PYTHON_GNU: _python_gnu,
     Form.BSD_PAX: _bsd_pax,
     Form.BSD_USTAR: _bsd_ustar,
+    Form.BSD_GNU: _bsd_gnu,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from itertools import islice, pairwise, permutations, product
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cstore.archive.dialects.table import Order
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
     from cstore.archive.dialects.scan import Node
 
 _Key: TypeAlias = tuple[int, Any]
+_Moment: TypeAlias = tuple[int, int, int]
+"""When a name was made: the time, and in a tick of the clock at the inode of that number, or right behind it (1)."""
 
-_MOST = 64
+_MOST = 256
 """Orders by birth that are tried."""
 _LONGEST_GROUP = 4
 """Names of one file whose orders are all tried."""
 _MOST_PLACES = 12
+_MOST_CHOICES = 5000
+"""Ways to place the names of all files that have several."""
 
 
 def orders(order: Order, nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -42,9 +47,9 @@ def _by_birth(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     last changed.
     """
     seen: set[tuple[int, ...]] = set()
-    for births in _births(nodes):
-        for found in _sorted(nodes, births):
-            times = [births[node] for node in found]
+    for moments in _moments(nodes):
+        for found in _sorted(nodes, moments):
+            times = [moments[node][0] for node in found]
             if any(one > other for one, other in pairwise(times)):
                 continue  # it was not unpacked in this order; the last of them always passes
             mark = tuple(node.listed for node in found)
@@ -53,70 +58,101 @@ def _by_birth(nodes: Sequence[Node]) -> Iterator[list[Node]]:
                 yield found
 
 
-def _sorted(nodes: Sequence[Node], births: dict[Node, int]) -> Iterator[list[Node]]:
-    inodes: dict[Node, _Key] = {node: (births[node], node.status.st_ino) for node in nodes}
-    paths: dict[Node, _Key] = {node: (births[node], node.path) for node in nodes}
-    listed: dict[Node, _Key] = {node: (births[node], node.listed) for node in nodes}
+def _sorted(nodes: Sequence[Node], moments: dict[Node, _Moment]) -> Iterator[list[Node]]:
+    inodes: dict[Node, _Key] = {node: (moments[node][0], moments[node][1:]) for node in nodes}
+    paths: dict[Node, _Key] = {node: (moments[node][0], node.path) for node in nodes}
+    listed: dict[Node, _Key] = {node: (moments[node][0], node.listed) for node in nodes}
     for keys in (inodes, paths, listed):
         yield _depth_first(nodes, keys.__getitem__)
-        yield _depth_first(nodes, keys.__getitem__, whole_folders=True)
+        yield _whole_folders(nodes, keys.__getitem__)
+        yield _whole_folders(nodes, keys.__getitem__, given=True)
     yield sorted(nodes, key=inodes.__getitem__)
 
 
-def _depth_first(nodes: Sequence[Node], key: Callable[[Node], _Key], *, whole_folders: bool = False) -> list[Node]:
-    """Sort each directory's names, with what is in a directory right behind it.
+def _depth_first(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> list[Node]:
+    """Sort each directory's names, with what is in a directory right behind it."""
+    children = _children(nodes, key)
+    found: list[Node] = []
+    stack = children.get(b"", [])[::-1]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        if node.is_directory:
+            stack += children.get(node.path, [])[::-1]
+    return found if len(found) == len(nodes) else sorted(nodes, key=key)
 
-    With `whole_folders` all names of a directory come first, then what is in the last directory among them, as
-    libarchive writes a tree.
+
+def _whole_folders(nodes: Sequence[Node], key: Callable[[Node], _Key], *, given: bool = False) -> list[Node]:
+    """Sort all names of a directory first, then what is in the last directory among them, as libarchive writes a tree.
+
+    The names at the top may have been `given` to it one by one: then each is a tree of its own.
     """
+    children = _children(nodes, key)
+    found: list[Node] = []
+    for top in [[node] for node in children.get(b"", [])] if given else [children.get(b"", [])]:
+        found += top
+        folders = [node.path for node in top if node.is_directory]
+        while folders:
+            names = children.get(folders.pop(), [])
+            found += names
+            folders += [node.path for node in names if node.is_directory]
+    return found if len(found) == len(nodes) else sorted(nodes, key=key)
+
+
+def _children(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> dict[bytes, list[Node]]:
     children: dict[bytes, list[Node]] = {}
     for node in nodes:
         children.setdefault(split_name(node.path)[0], []).append(node)
     for each in children.values():
         each.sort(key=key)
-    found: list[Node] = []
-    if whole_folders:
-        folders = [b""]
-        while folders:
-            names = children.get(folders.pop(), [])
-            found += names
-            folders += [node.path for node in names if node.is_directory]
-    else:
-        stack = children.get(b"", [])[::-1]
-        while stack:
-            node = stack.pop()
-            found.append(node)
-            if node.is_directory:
-                stack += children.get(node.path, [])[::-1]
-    return found if len(found) == len(nodes) else sorted(nodes, key=key)
+    return children
 
 
-def _births(nodes: Sequence[Node]) -> Iterator[dict[Node, int]]:
+def _moments(nodes: Sequence[Node]) -> Iterator[dict[Node, _Moment]]:
     """When each name was made, as far as that can be told."""
     groups: dict[int, list[Node]] = {}
     for node in nodes:
         if node.status.st_nlink > 1 and not node.whiteout and not stat.S_ISDIR(node.status.st_mode):
             groups.setdefault(node.status.st_ino, []).append(node)
-    choices = [list(_of_group(group, nodes)) for group in groups.values() if len(group) > 1]
-    plain = {node: node.birth for node in nodes}
-    for chosen in product(*choices):
-        births = dict(plain)
+    choices = [_of_group(group, nodes) for group in groups.values() if len(group) > 1]
+    plain = {node: (node.birth, node.status.st_ino, 0) for node in nodes}
+    for chosen in _likeliest_first(choices):
+        moments = dict(plain)
         for each in chosen:
-            births.update(each)
-        yield births
+            moments.update(each)
+        yield moments
 
 
-def _of_group(group: list[Node], nodes: Sequence[Node]) -> Iterator[dict[Node, int]]:
+def _likeliest_first(choices: list[list[dict[Node, _Moment]]]) -> Iterator[list[dict[Node, _Moment]]]:
+    """Choose one of each list, from lists whose likeliest comes first."""
+    while prod(map(len, choices)) > _MOST_CHOICES:
+        longest = max(choices, key=len)
+        del longest[len(longest) // 2 :]
+    for numbers in sorted(product(*(range(len(each)) for each in choices)), key=sum):
+        yield [each[number] for each, number in zip(choices, numbers, strict=True)]
+
+
+def _of_group(group: list[Node], nodes: Sequence[Node]) -> list[dict[Node, _Moment]]:
+    found: list[tuple[int, dict[Node, _Moment]]] = []
     ordered = sorted(group, key=lambda node: node.path.split(b"/"))
-    last_change = ordered[0].status.st_ctime_ns
+    last_change, inode = ordered[0].status.st_ctime_ns, ordered[0].status.st_ino
     for names in permutations(ordered) if len(group) <= _LONGEST_GROUP else (ordered,):
         first, *between, last = names
         if first.parent is not None and first.parent.birth > first.birth:
             continue  # there was no such directory yet
         places = [_places(node, nodes, last_change) for node in between]
+        ends = [(last_change + near, inode, 1) for near in (0, 1, -1)]
+        ends += [(last_change, beside, 1) for beside in _beside(last, nodes, last_change)]
         for chosen in islice(product(*places), _MOST_PLACES):
-            for near in (-1, 1):
-                yield {first: first.birth, **dict(zip(between, chosen, strict=True)), last: last_change + near}
+            early = {first: first.birth, **dict(zip(between, chosen, strict=True))}
+            moments = {node: (birth, inode, 0) for node, birth in early.items()}
+            found += [(rank, {**moments, last: end}) for rank, end in enumerate(ends)]
+    return [each for _, each in sorted(found, key=lambda each: each[0])]
+
+
+def _beside(node: Node, nodes: Sequence[Node], birth: int) -> list[int]:
+    """The inodes of those that were made in the same directory in the same tick: the name may stand behind any."""
+    return sorted(other.status.st_ino for other in nodes if other.parent is node.parent and other.birth == birth)
 
 
 def _places(node: Node, nodes: Sequence[Node], end: int) -> list[int]:

@@ -157,7 +157,7 @@ def _bsd_and_busybox() -> list[Dialect]:
             place = Dialect("bsdtar", order=order, owners=owners, prefix=prefix, root=root, end=end)
             for kept in (Attributes.ALL, Attributes.NONE):
                 found += [replace(place, form=Form.BSD_PAX, attributes=kept, time=Time.EXACT)]
-            found.append(replace(place, form=Form.BSD_USTAR, attributes=Attributes.NONE))
+            found += [replace(place, form=form, attributes=Attributes.NONE) for form in (Form.BSD_USTAR, Form.BSD_GNU)]
     for order, (prefix, root) in product((Order.BIRTH, Order.WALK, Order.LISTED), _ROOTS[:2]):
         place = Dialect("busybox", Form.PYTHON_GNU, order, root, prefix, owners=Owners.NUMBER)
         found.append(replace(place, attributes=Attributes.NONE))
