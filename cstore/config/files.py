@@ -37,12 +37,14 @@ class Found(Value):
         own: whether the files that count name a store on the user's own behalf: by the environment or in the home.
         files: every file that counts, in the order in which they are read.
         passed_over: files and directories that do not count, and why.
+        override: the file that CONTAINERS_STORAGE_CONF_OVERRIDE names, which is the last of `files`; "" for none.
     """
 
     main: str = ""
     own: bool = False
     files: tuple[str, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
+    override: str = ""
 
 
 def find_files(environment: Environment, identity: Identity, places: Places, planned: str = "") -> Found:
@@ -61,7 +63,7 @@ def find_files(environment: Environment, identity: Identity, places: Places, pla
         is_own = own is not None and main == os.path.join(own, MAIN)
         dropped = _drop_ins(_directories(own, identity, places), passed, planned)
     files = (*([main] if main else []), *dropped, *([override] if override else []))
-    return Found(main, is_own, files, tuple(passed))
+    return Found(main, is_own, files, tuple(passed), override)
 
 
 def user_directory(environment: Environment, identity: Identity) -> str | None:
@@ -106,7 +108,13 @@ def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
         ConfigError: one of them cannot be read or makes no sense.
     """
     path, text = planned
-    return combine([read_settings(path, text) if one == path else read_file(one) for one in found.files], found.main)
+    try:
+        parts = [read_settings(path, text) if one == path else read_file(one) for one in found.files]
+    except ConfigError as error:
+        if found.override and error.source == found.override:
+            error.hint = "correct the file, or name another one in CONTAINERS_STORAGE_CONF_OVERRIDE"
+        raise
+    return combine(parts, found.main)
 
 
 def _main_files(own: str | None, places: Places) -> Iterator[str]:

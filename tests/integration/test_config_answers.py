@@ -158,6 +158,55 @@ def test_the_option_names_a_file_as_the_variable_does() -> None:
     assert (code, json.loads(out)["driver"]) == (0, "vfs")
 
 
+APPENDED = "[storage.options]\nadditionalimagestores=['/srv/a2', {append=true}]\n"
+FIRST = "[storage]\ndriver='vfs'\n[storage.options]\nadditionalimagestores=['/srv/a1']\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "uid", "env", "wanted"),
+    [
+        ({ETC: FIRST, f"{DROP_IN}/a.conf": APPENDED}, 0, {}, ["imagestore=/srv/a1", "imagestore=/srv/a2"]),
+        ({ETC: FIRST, f"{DROP_IN}/a.conf": APPENDED.replace("true", "false")}, 0, {}, ["imagestore=/srv/a2"]),
+        ({ETC: APPENDED}, 0, {}, ["imagestore=/srv/a2"]),
+        ({ETC: FIRST, f"{DROP_IN}/a.conf": "[storage.options]\nadditionalimagestores=[]\n"}, 0, {}, None),
+        (
+            {"/srv/c.conf": FIRST, "/srv/o.conf": APPENDED, ETC: "broken"}, 0,
+            {"CONTAINERS_STORAGE_CONF": "/srv/c.conf", "CONTAINERS_STORAGE_CONF_OVERRIDE": "/srv/o.conf"},
+            ["imagestore=/srv/a1", "imagestore=/srv/a2"],
+        ),
+        (
+            {ETC: FIRST, "/etc/containers/storage.rootless.conf.d/1000/z.conf": APPENDED,
+             "/etc/containers/storage.rootless.conf.d/1001/z.conf": "broken"}, _USER, {},
+            ["imagestore=/srv/a1", "imagestore=/srv/a2"],
+        ),
+        ({ETC: FIRST, "/etc/containers/storage.rootless.conf.d/z.conf": "broken"}, 0, {}, ["imagestore=/srv/a1"]),
+        (
+            {ETC.replace("/etc", "/usr/share"): FIRST, "/home/user/.config/containers/storage.conf.d/z.conf": APPENDED},
+            _USER, {}, ["imagestore=/srv/a1", "imagestore=/srv/a2"],
+        ),
+        ({ETC: FIRST, f"{DROP_IN}/10.conf": APPENDED, f"{DROP_IN}/9.conf": APPENDED.replace("true", "false")}, 0, {},
+         ["imagestore=/srv/a2"]),
+        ({ETC: FIRST, f"{DROP_IN}/a.CONF": "broken", f"{DROP_IN}/a.conf~": "broken"}, 0, {}, ["imagestore=/srv/a1"]),
+    ],
+)  # fmt: skip
+def test_drop_ins_append_and_replace(
+    files: dict[str, str | None], uid: int, env: dict[str, str], wanted: list[str] | None
+) -> None:
+    """An array that says so is added to what stands so far, wherever it stands; any other takes its place."""
+    usable = "chmod 777 /srv/a1 /srv/a2"  # for a user, directories in which no store can be are refused
+    code, out, err = in_namespace(files, uid, env, "config", before=usable)
+
+    assert code == 0, err
+    assert json.loads(out).get("driver-options") == wanted
+
+
+def test_a_file_for_the_end_that_is_missing_is_named_with_its_variable() -> None:
+    """It is fatal, and the way out is that variable."""
+    code, _, err = in_namespace({}, 0, {"CONTAINERS_STORAGE_CONF_OVERRIDE": "/srv/no.conf"}, "config")
+
+    assert (code, "/srv/no.conf" in err, "CONTAINERS_STORAGE_CONF_OVERRIDE" in err) == (1, True, True)
+
+
 def test_a_store_of_another_driver_decides_as_well() -> None:
     """Where generations differ in the driver only, the store that exists is used; of two, commands that write tell."""
     files: dict[str, str | None] = {
