@@ -202,7 +202,7 @@ def usage(context: Context) -> Usage:
     tables = Snapshot(context)
     needs = Needs(context, tables)
     parts = Parts(context, tables)
-    tally = Tally(context.layout.graph_root)
+    tally = Tally(context.layout)
     found: dict[Key, Part] = {}
     roots = tuple(root for root in parts.roots() if os.path.lexists(root)) if is_made(context.layout) else ()
     for root in roots:

@@ -95,17 +95,10 @@ class _Search:
         with suppress(RecordsDamaged):  # a file that only transient containers use
             hidden = hidden_containers(context.layout)
         self._containers = [*self._tables.containers, *hidden]
-        self._images: dict[str, list[Image]] = {}
-        for image in self._all_images():
-            for top in dict.fromkeys((image.layer, *image.mapped_layers)):
-                self._images.setdefault(top, []).append(image)
+        self._images: dict[str, list[Image]] | None = None
+        self._image_tables = [self._tables.images]
+        self._image_tables += [extra.images for extra in self._tables.additional if extra.images_only]
         self._mounts: MountTable = self._tables.mounts()
-
-    def _all_images(self) -> Iterator[Image]:
-        yield from self._tables.images
-        for extra in self._tables.additional:
-            if extra.images_only:
-                yield from extra.images
 
     def holding(self, item: Item) -> Holding:
         """All that holds an item."""
@@ -116,7 +109,7 @@ class _Search:
             if container is not None:
                 names, found = container.names, list(self._of_container(container))
         elif item.shelf is Shelf.IMAGES:
-            image = next((each for each in self._all_images() if each.id == item.id), None)
+            image = next((one for table in self._image_tables if (one := table.get(item.id))), None)
             if image is not None:
                 names, found = image.names, list(self._of_image(image))
         else:
@@ -156,7 +149,7 @@ class _Search:
             yield from self._living(container)
 
     def _of_layer(self, layer: str, depth: int) -> Iterator[Holder]:
-        for image in self._images.get(layer, ()):
+        for image in self._images_on(layer):
             how = "has it on top" if image.layer == layer else "has it as its mapped layer"
             users = [each for each in self._containers if each.image == image.id]
             made = tuple(self._container(each, "was made from it") for each in users)
@@ -188,7 +181,20 @@ class _Search:
             yield Holder("layer", last.id, last.names, f"{how}{through}", "", last.created, command, held)
 
     def _is_known(self, layer: str) -> bool:
-        return layer in self._images or any(each.layer == layer for each in self._containers)
+        return bool(self._images_on(layer)) or any(each.layer == layer for each in self._containers)
+
+    def _images_on(self, layer: str) -> list[Image]:
+        """The images that have a layer on top, or as a mapped layer."""
+        if self._images is None and self._asked > _MANY:
+            self._images = {}
+            for table in self._image_tables:
+                for image in table:
+                    for top in dict.fromkeys((image.layer, *image.mapped_layers)):
+                        self._images.setdefault(top, []).append(image)
+        if self._images is not None:
+            return self._images.get(layer, [])
+        mentioned = (image for table in self._image_tables for image in table.mentioning(layer))
+        return [image for image in mentioned if layer in (image.layer, *image.mapped_layers)]
 
     def _children_of(self, layer: str) -> list[Layer]:
         self._asked += 1

@@ -27,6 +27,8 @@ _SHORT_LINK = re.compile(r"[A-Z0-9]{26}")
 _HASH = re.compile(r"[0-9a-f]{2,64}")
 _CONTAINER = re.compile(r"([0-9a-f]{64})")
 _USERS = 20
+_LONG = 12
+"""Digits from which on a hash may be a digest of something; as many as lists show."""
 
 
 class Known(Value):
@@ -65,7 +67,10 @@ def identify(context: Context, text: str) -> list[Identity]:
         NotAnItem: it has nothing to do with the store.
         SystemFailure: a process may not be looked at, or the records cannot be read.
     """
-    found = list(dict.fromkeys(_Search(context).answers(text)))
+    search = _Search(context)
+    found = list(dict.fromkeys(search.answers(text)))
+    if not found and search.failure is not None:
+        raise search.failure
     if not found:
         error = NotAnItem(text)
         error.message = f"{text!r} has nothing to do with the store in {context.layout.graph_root}"
@@ -75,12 +80,13 @@ def identify(context: Context, text: str) -> list[Identity]:
 
 
 class _Search:
-    """One look at a store."""
+    """One look at a store. `failure` says why nothing can be told of a process."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = Reader(context)
         self._parts = Parts(context, self._tables)
+        self.failure: SystemFailure | None = None
         # The roots and the directories in them may be links: what is in there is found by either name.
         self._places = [(name, place) for place in self._parts.leading for name in {place, os.path.realpath(place)}]
         self._places.sort(key=lambda each: -len(each[0]))
@@ -198,7 +204,7 @@ class _Search:
     # ── hashes ──
 
     def _of_name(self, text: str) -> Iterator[Identity]:
-        for way in (text, f"sha256:{text}") if _HASH.fullmatch(text) else (text,):
+        for way in (text, f"sha256:{text}") if _HASH.fullmatch(text) and len(text) >= _LONG else (text,):
             for item in candidates(self._tables, way):
                 names, users = self._names(item.kind, item.id), self._users(item.kind, item.id)
                 how = _way(text, item.id, names)
@@ -245,7 +251,8 @@ class _Search:
             return
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else OSError(str(error))
-            raise SystemFailure("look at", f"/proc/{pid}", failure, hint="root may") from None
+            self.failure = SystemFailure("look at", f"/proc/{pid}", failure, hint="root may")
+            return  # the digits may be those of an ID
         yield from self._of_group(pid)
         if root != "/":
             yield from self._retold(self._of_path(root), f"the root of process {pid} is {root}")

@@ -307,7 +307,7 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
 
     going = tuple(removal.going.values())
     if tally is None:
-        tally = Tally(context.layout.graph_root)
+        tally = Tally(context.layout)
         for each in going:
             for key, path in _paths(context, tables, each.kind, each.id):
                 if os.path.lexists(path):
@@ -326,7 +326,7 @@ def everything(context: Context, tables: Snapshot) -> Tally:
     from cstore.insight.parts import Parts
     from cstore.insight.tally import Tally
 
-    parts, tally = Parts(context, tables), Tally(context.layout.graph_root)
+    parts, tally = Parts(context, tables), Tally(context.layout)
     for root in parts.roots():
         count(tally, parts, root, {})
     return tally

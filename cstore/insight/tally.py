@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable
     from typing import TypeVar
 
+    from cstore.layout import Layout
+
     K = TypeVar("K", bound=Hashable)
     Rule = Callable[["Shared", set[Hashable]], bool]
 
 _BLOCK = 512
 _SHARING = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
 """File systems whose files may share blocks, and that say which."""
+_OTHER_DISK = 1 << 80
+"""Where the blocks of a separate image store begin, which may be on a file system of its own."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -49,8 +53,10 @@ class Tally:
         extents_known: whether the file system says which blocks are shared, if files can share any.
     """
 
-    def __init__(self, root: str) -> None:
-        self._shares = _file_system(root) in _SHARING
+    def __init__(self, layout: Layout) -> None:
+        self._shares = any(_file_system(root) in _SHARING for root in layout.roots)
+        self._apart = f"{layout.image_store}/" if layout.image_store else "\0"
+        self._base = 0
         self._own: dict[Hashable, int] = {}
         self._du: dict[Hashable, int] = {}
         self._links: dict[Hashable, _Link] = {}
@@ -72,6 +78,7 @@ class Tally:
             Whether it is a directory that can be looked into, and of which `inside` was not wanted.
         """
         self._shared = None
+        self._base = _OTHER_DISK if path.startswith(self._apart) else 0
         try:
             status = os.lstat(path)
             if not stat.S_ISDIR(status.st_mode):
@@ -139,7 +146,7 @@ class Tally:
             else:
                 self._failed(trail.where(name) if trail else name, error)
             return 0
-        self._runs += ((start, end, holder) for start, end in runs)
+        self._runs += ((self._base + start, self._base + end, holder) for start, end in runs)
         return sum(end - start for start, end in runs)
 
     # ── what came of it ──

@@ -73,6 +73,28 @@ def below(user: User, name: str = ".local") -> list[str]:
     return [os.path.join(at, each) for at, directories, files in walked for each in (*directories, *files)]
 
 
+def test_answers_in_a_store_of_ones_own(user: User, driver: str) -> None:
+    """Where the bytes are, who holds what, whose a path is, and what goes: without root, and to the byte."""
+    archive = user.write("base.tar", BASE)
+    options = ("--storage-driver", driver)
+    user.cstore(*options, "import-layer", "--name", "base", "-f", archive).ok()
+    user.cstore(*options, "create-image", "--name", "img", "base").ok()
+    user.cstore(*options, "create-container", "--name", "web", "img").ok()
+    user.cstore(*options, "create-image", "--name", "spare").ok()
+
+    *lines, total = user.cstore(*options, "df", "-v").ok().lines
+    du = user.unshared(f"du -sx --block-size=1 {user.graph}").ok().lines[0]
+    assert sum(int(line.split("\t")[1]) for line in lines) == int(total.split("\t")[1]) == int(du.split()[0])
+    assert "cstore delete-container web" in user.cstore(*options, "why", "img").ok().lines[1]
+    assert "cannot" not in user.cstore(*options, "whois", f"{user.graph}/{driver}-layers/layers.json").ok().stderr
+    assert "/proc/1" in user.cstore(*options, "whois", "1").stderr
+    planned = user.cstore(*options, "rm", "--dry-run", "web", "img").ok().lines
+    assert user.cstore(*options, "rm", "web", "img").ok().lines == planned
+    assert [line.split("\t")[0] for line in planned[:-1]].count("layer") == 2
+    assert user.cstore(*options, "prune", "-a").ok().lines[0].endswith("\tspare")
+    assert user.cstore(*options, "layers").ok().lines == []
+
+
 def test_looking_makes_nothing(user: User) -> None:
     """Not a directory, not a lock, not a namespace."""
     assert user.cstore("layers").ok().output == b""
@@ -338,27 +360,6 @@ def test_buildah_and_podman_share_the_store(user: User) -> None:
     user.cstore("delete-layer", "ours").ok()
     assert user.run(buildah, "--storage-driver", "overlay", "rmi", "made").code == 0
     assert user.cstore("layers", "--quiet").ok().lines == []
-
-
-def test_answers_in_a_store_of_ones_own(user: User, driver: str) -> None:
-    """Where the bytes are, who holds what, whose a path is, and what goes: without root, and to the byte."""
-    archive = user.write("base.tar", BASE)
-    options = ("--storage-driver", driver)
-    user.cstore(*options, "import-layer", "--name", "base", "-f", archive).ok()
-    user.cstore(*options, "create-image", "--name", "img", "base").ok()
-    user.cstore(*options, "create-container", "--name", "web", "img").ok()
-    user.cstore(*options, "create-image", "--name", "spare").ok()
-
-    *lines, total = user.cstore(*options, "df", "-v").ok().lines
-    du = user.unshared(f"du -sx --block-size=1 {user.graph}").ok().lines[0]
-    assert sum(int(line.split("\t")[1]) for line in lines) == int(total.split("\t")[1]) == int(du.split()[0])
-    assert "cstore delete-container web" in user.cstore(*options, "why", "img").ok().lines[1]
-    assert "cannot" not in user.cstore(*options, "whois", f"{user.graph}/{driver}-layers/layers.json").ok().stderr
-    planned = user.cstore(*options, "rm", "--dry-run", "web", "img").ok().lines
-    assert user.cstore(*options, "rm", "web", "img").ok().lines == planned
-    assert [line.split("\t")[0] for line in planned[:-1]].count("layer") == 2
-    assert user.cstore(*options, "prune", "-a").ok().lines[0].endswith("\tspare")
-    assert user.cstore(*options, "layers").ok().lines == []
 
 
 def test_a_user_looks_into_layers_without_a_mount(user: User, driver: str) -> None:
