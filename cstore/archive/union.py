@@ -243,13 +243,17 @@ class Union:
 
     def _holding(self, folder: bytes) -> list[_Spot]:
         """The directories in which something in `folder` may be seen."""
-        known = self._open.get(folder)
-        if known is None:
-            above, name = split_name(folder)
-            known = self._narrow(self._holding(above), name)
-            self._forget_aside(above)
-            self._open[folder] = known
-        return known
+        path, further = folder, []
+        while path not in self._open:
+            path, name = split_name(path)
+            further.append(name)
+        found = self._open[path]
+        for name in reversed(further):
+            found = self._narrow(found, name)
+            self._forget_aside(path)
+            path = join_name(path, name)
+            self._open[path] = found
+        return found
 
     def _forget_aside(self, above: bytes) -> None:
         """Keep only what leads to a folder: a walk does not come back to its neighbours."""

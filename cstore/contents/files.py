@@ -86,10 +86,6 @@ class Contents(Closing):
         """Close the layers."""
         self.chain.close()
 
-    def below(self, number: int) -> Contents | None:
-        """The files that the layers beneath a directory of the chain show; None if nothing is beneath."""
-        return Contents(self.chain, self.item, number + 1) if number + 1 < len(self.chain.roots) else None
-
     # ── paths ──
 
     def resolve(self, path: bytes, *, follow: bool = True) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.bench import jobs, overlay
 from tests.bench.containers import many_containers
+from tests.bench.contents import looking
 from tests.bench.images import many_images
 from tests.bench.timing import PEER
 from tests.compat.corpora import NAMES, make_corpus
@@ -31,6 +32,7 @@ ALONE = {
     "images": many_images,
     "containers": many_containers,
     "mounts": overlay.mounts,
+    "contents": looking,
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.config import Overrides, load_config
-from cstore.contents import open_item
+from cstore.contents import Criteria, find_everywhere, open_item
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import Fact, differences, directory, make_tar, regular
 from tests.mounts import detach_all
@@ -107,3 +107,17 @@ def test_marks_of_a_mount_program_are_honored(opened: Callable[..., Store], mask
     with open_item(store, store.resolve("box")) as contents:
         facts = facts_of(contents)
     assert differences({**facts, b".": mounted[b"."]}, mounted) == []
+
+
+def test_deep_paths_have_no_end(opened: Callable[..., Store]) -> None:
+    """They may be deeper than the interpreter can call itself."""
+    store = opened()
+    deep = "/".join("d" * 1500)
+    store.layers.put(NewLayer(id="deep", parent="base"), make_tar(regular(f"{deep}/file", b"x")))
+    store.images.create(NewImage(layer="deep", id="deep-image"))
+
+    with open_item(store, store.resolve("deep", "layer")) as contents:
+        assert sum(1 for _ in contents.walk(b"d")) == 1500
+        assert contents.get(f"{deep}/file".encode()).size == 1
+    found = list(find_everywhere(store, Criteria(name=b"fil?", largest=1), []))
+    assert [file.path for _, _, file in found] == [f"{deep}/file".encode()]

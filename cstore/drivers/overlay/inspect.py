@@ -10,6 +10,7 @@ from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
+<<<<<<< HEAD
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
@@ -19,6 +20,9 @@ from cstore.drivers.overlay.marks import (
     read_marks,
     refuse_not_read,
 )
+=======
+from cstore.drivers.overlay.marks import form_not_read, holds_contents, marks_beneath
+>>>>>>> wt-s
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
@@ -200,7 +204,16 @@ if TYPE_CHECKING:
     _: type[Inspector] = OverlayInspector
 
 
+_ORDINARY = frozenset({"diff", "link", "lower", "work", "merged", "empty"})
+
+
 def _part(place: Place) -> Part:
+    try:
+        ordinary = _ORDINARY.issuperset(within.list_directory(place.home, place.layer))
+    except (OSError, CstoreError):
+        ordinary = False
+    if ordinary and within.is_directory(place.home, f"{place.layer}/diff") and not holds_contents(place):
+        return Part(place.layer, (place.diff,))  # as nearly all are: to look for each odd thing would take long
     problem = form_not_read(place)
     if not problem and not place.has_contents:
         problem = f"its directory {place.diff} is missing"

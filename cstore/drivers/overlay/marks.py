@@ -103,12 +103,12 @@ def form_not_read(place: Place) -> str:
         return f"a layer of an additional layer store, and {problem}" if problem else ""
     if place.is_composefs:
         return ""
-    if os.path.lexists(os.path.join(place.path, "composefs-data")) or _holds_contents(place):
+    if os.path.lexists(os.path.join(place.path, "composefs-data")) or holds_contents(place):
         return f"a composefs layer without its image {COMPOSEFS_IMAGE}"
     return ""
 
 
-def _holds_contents(place: Place) -> bool:
+def holds_contents(place: Place) -> bool:
     """Whether a layer's directory holds nothing but contents named after their digests: `xx/<62 digits>`."""
     try:
         folders = within.list_directory(place.home, f"{place.layer}/diff")
