@@ -10,19 +10,16 @@ from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
-<<<<<<< HEAD
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
     form_not_read,
+    holds_contents,
     joined,
     marks_beneath,
     read_marks,
     refuse_not_read,
 )
-=======
-from cstore.drivers.overlay.marks import form_not_read, holds_contents, marks_beneath
->>>>>>> wt-s
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
