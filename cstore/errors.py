@@ -3,7 +3,8 @@
 CstoreError
 ├── UnknownItem            nothing answers to that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
-│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, ImageWithoutLayers, NameUnknown
+│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, NameUnknown
+│   ├── ParentUnknown, ImageWithoutLayers
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
@@ -59,7 +60,6 @@ class CstoreError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", peer: str = "") -> None:
         super().__init__(message)
-        self.message = message
         self.hint = hint
         self.peer = peer or message
 
@@ -68,6 +68,15 @@ class CstoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (type(self), self.message), vars(self)
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+        return str(self.args[0])
+
+    @message.setter
+    def message(self, sentence: str) -> None:
+        self.args = (sentence,)
 
     @property
     def kind(self) -> str:
@@ -131,6 +140,17 @@ class NotALayer(LayerUnknown):
     """A layer was to be deleted, and there is none of that name."""
 
     peer_text = "identifier is not a layer"
+
+
+class ParentUnknown(LayerUnknown):
+    """The record of the layer that another one builds on is not there, or its parents lead round in a circle."""
+
+    def __init__(self, layer: str, parent: str) -> None:
+        super().__init__(parent)
+        self.layer, self.parent = layer, parent
+        self.message = f"parent of layer not known: {parent!r}, on which layer {layer} builds"
+        self.hint = "cstore check says what is missing, and cstore repair what can be done"
+        self.peer = "parent of layer not known"
 
 
 class ImageWithoutLayers(LayerUnknown):

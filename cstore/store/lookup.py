@@ -6,7 +6,7 @@ item ever answers to a few digits that are the name of another one.
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ReadOnlyStore, UnknownItem
+from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ParentUnknown, ReadOnlyStore, UnknownItem
 from cstore.records.layers import children
 from cstore.records.table import Table
 from cstore.store.places import Shelf
@@ -312,6 +312,28 @@ def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
     parents = {layer.parent for layer in tables.layers if layer.id not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
+
+
+def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
+    """A layer and all that it builds on, downward, be it in the store itself or in an additional one.
+
+    Raises:
+        ParentUnknown: the record of one of them is not there.
+    """
+    chain = [layer]
+    while chain[-1].parent:
+        parent = layer_by_id(tables, chain[-1].parent)
+        if parent is None or parent in chain:
+            raise ParentUnknown(chain[-1].id, chain[-1].parent)
+        chain.append(parent)
+    return chain
+
+
+def users_of(tables: Tables, layer: str) -> list[Item]:
+    """What would miss a layer, by its ID: layers that build on it, images, and the container whose own it is."""
+    above = [Item(Shelf.LAYERS, each) for each in children_of_layer(tables, layer)]
+    images = [Item(Shelf.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
+    return [*above, *images, *(Item(Shelf.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]
 
 
 def tree_names(layers: Table[Layer]) -> set[str]:

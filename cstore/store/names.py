@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.errors import LayerUnknown, NotAnItem
-from cstore.ids import unique_names
+from cstore.ids import several, unique_names
 from cstore.store.lookup import find_own_item, find_record, find_renamable
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
@@ -47,7 +47,7 @@ def add_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, .
 
 def remove_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
     """Take names from an item; names it does not have are ignored. Returns the new list."""
-    unwanted = set(names)
+    unwanted = set(several(names))
     return _change(context, word, lambda old: tuple(name for name in old if name not in unwanted))
 
 
