@@ -42,7 +42,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any, ClassVar, Self
+    from typing import Any, ClassVar
 
 
 def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
@@ -107,11 +107,15 @@ class UnknownItem(CstoreError):
             f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", peer=self.peer_text
         )
 
-    def only_in(self, path: str, noun: str) -> Self:
-        """Say that it is known, but in an additional store, where it cannot be changed."""
-        self.message = f"the {noun} {self.item!r} belongs to the additional store {path}, which is only read"
-        self.hint = "change it there"
-        return self
+    def only_in(self, path: str, noun: str) -> ReadOnlyStore:
+        """The error for what is known, but in an additional store, where it cannot be changed."""
+        error = ReadOnlyStore(f"change the {noun} {self.item!r}", path)
+        error.message = (
+            f"called a write method on a read-only store: the {noun} {self.item!r} belongs to the additional store "
+            f"{path}, which is only read"
+        )
+        error.hint, error.peer = "change it there", self.peer
+        return error
 
 
 class LayerUnknown(UnknownItem):

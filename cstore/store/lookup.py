@@ -94,10 +94,11 @@ def get_own_layer(tables: Tables, word: str) -> Layer:
 
     Raises:
         LayerUnknown: no layer of the store itself, or more than one, answers to `word`.
+        ReadOnlyStore: one of an additional store does.
     """
     layer = find_own_layer(tables, word)
     if layer is None:
-        raise LayerUnknown(word)
+        raise nowhere(tables, word, LayerUnknown(word))
     return layer
 
 
@@ -115,8 +116,8 @@ def _layer(tables: Tables, word: str, way: Way) -> Layer | None:
     return next((layer for layer in found if layer is not None), None)
 
 
-def nowhere(tables: Tables, word: str, error: UnknownItem) -> UnknownItem:
-    """The error for a word that nothing in the store itself answers to; it says so if an additional store knows it."""
+def nowhere(tables: Tables, word: str, error: UnknownItem) -> UnknownItem | ReadOnlyStore:
+    """The error for a word that nothing in the store itself answers to; another one if an additional store knows it."""
     for extra in tables.additional:
         for noun, table in (("layer", extra.layers), ("image", extra.images)):
             if table.resolve(word) is not None:
@@ -191,10 +192,11 @@ def get_own_image(tables: Tables, word: str) -> Image:
 
     Raises:
         ImageUnknown: no image of the store itself, or more than one, answers to `word`.
+        ReadOnlyStore: one of an additional store does.
     """
     image = tables.images.resolve(word)
     if image is None:
-        raise ImageUnknown(word)
+        raise nowhere(tables, word, ImageUnknown(word))
     return image
 
 

@@ -187,6 +187,22 @@ def mounted(context: Context, word: str) -> bool:
     return bool(mount_point(context, layer.id))
 
 
+def mount_count(context: Context, word: str) -> int:
+    """How often a layer or a container's layer is mounted; 1 also where its count is lost and the mount is there.
+
+    Raises:
+        LayerUnknown: neither a container nor a layer answers to `word`.
+    """
+    try:
+        layer = layer_or_container_layer(Reader(context), context.layout, word)
+    except ReadOnlyStore:
+        return 0  # what is in an additional store is mounted as an image only
+    recorded = Reader(context).mounts().get(layer.id)
+    if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
+        return recorded.count
+    return 1 if layer.id in _found_mounted(context) else 0
+
+
 def mount_point(context: Context, layer: str) -> str:
     """Where a layer is mounted, or ""."""
     recorded = Reader(context).mounts().get(layer)
@@ -224,16 +240,16 @@ def _found_mounted(context: Context) -> dict[str, str]:
     return found
 
 
-def shutdown(context: Context, *, force: bool = False) -> None:
+def shutdown(context: Context, *, force: bool = False) -> list[str]:
     """Release what the driver holds, and tell all processes that have the store open.
 
-    With `force`, mounted layers are unmounted first.
+    With `force`, mounted layers are unmounted first. Returns their IDs: none if none was mounted.
 
     Raises:
         LayersMounted: layers are mounted and `force` is not given; nothing was changed.
     """
     if not is_made(context.layout):
-        return
+        return []
     with mounting(context, freeing=True) as writer:
         with writer.mounts() as mounts:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
@@ -246,3 +262,4 @@ def shutdown(context: Context, *, force: bool = False) -> None:
                 mounts.drop(entry.id)
         writer.mark_graph()
         context.driver.shutdown()
+    return busy

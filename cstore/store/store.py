@@ -307,6 +307,12 @@ class Store:
 
         return mounting.mounted(self._context, word)
 
+    def mount_count(self, word: str) -> int:
+        """How often a layer or container is mounted, and has to be unmounted; see `mounting.mount_count`."""
+        from cstore.store import mounting
+
+        return mounting.mount_count(self._context, word)
+
     # ── the store as a whole ──
 
     def status(self) -> list[tuple[str, str]]:
@@ -348,8 +354,8 @@ class Store:
 
         wiping.wipe(self._context)
 
-    def shutdown(self, *, force: bool = False) -> None:
-        """Release the driver; see `mounting.shutdown`."""
+    def shutdown(self, *, force: bool = False) -> Sequence[str]:
+        """Release the driver, and return the IDs of layers that were still mounted; see `mounting.shutdown`."""
         from cstore.store import mounting
 
-        mounting.shutdown(self._context, force=force)
+        return mounting.shutdown(self._context, force=force)
