@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cstore.errors import CstoreError
     from cstore.fs.patience import Patience
     from cstore.idmap import IDMap
+    from cstore.library import Quarantine, Store, open_store
     from cstore.records.model import Container, IDMapEntry, Image, Layer
-    from cstore.store import Store, open_store
     from cstore.store.container_creation import NewContainer
     from cstore.store.containers import Containers
     from cstore.store.copying import Spot
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cstore.store.image_creation import NewImage
     from cstore.store.images import Images
     from cstore.store.layers import Layers
+    from cstore.store.rootless import enter_user_namespace
     from cstore.store.userns import AutoMap
 
 __version__ = "0.2.0"
@@ -49,10 +50,12 @@ __all__ = [
     "NewLayer",
     "Overrides",
     "Patience",
+    "Quarantine",
     "Spot",
     "Store",
     "StoreConfig",
     "__version__",
+    "enter_user_namespace",
     "errors",
     "load_config",
     "open_store",
@@ -76,11 +79,13 @@ _HOMES = {
     "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",
     "Patience": "cstore.fs.patience",
+    "Quarantine": "cstore.library",
     "Spot": "cstore.store.copying",
-    "Store": "cstore.store",
+    "Store": "cstore.library",
     "StoreConfig": "cstore.config",
+    "enter_user_namespace": "cstore.store.rootless",
     "load_config": "cstore.config",
-    "open_store": "cstore.store",
+    "open_store": "cstore.library",
 }
 
 

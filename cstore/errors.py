@@ -3,7 +3,8 @@
 CstoreError
 ├── UnknownItem            nothing answers to that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
-│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, ImageWithoutLayers, NameUnknown
+│   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, NameUnknown
+│   ├── ParentUnknown, ImageWithoutLayers
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
 ├── Taken                  it exists already
@@ -41,7 +42,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any, ClassVar, Self
+    from typing import Any, ClassVar
 
 
 def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
@@ -59,7 +60,6 @@ class CstoreError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", peer: str = "") -> None:
         super().__init__(message)
-        self.message = message
         self.hint = hint
         self.peer = peer or message
 
@@ -68,6 +68,15 @@ class CstoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (type(self), self.message), vars(self)
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+        return str(self.args[0])
+
+    @message.setter
+    def message(self, sentence: str) -> None:
+        self.args = (sentence,)
 
     @property
     def kind(self) -> str:
@@ -98,11 +107,15 @@ class UnknownItem(CstoreError):
             f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", peer=self.peer_text
         )
 
-    def only_in(self, path: str, noun: str) -> Self:
-        """Say that it is known, but in an additional store, where it cannot be changed."""
-        self.message = f"the {noun} {self.item!r} belongs to the additional store {path}, which is only read"
-        self.hint = "change it there"
-        return self
+    def only_in(self, path: str, noun: str) -> ReadOnlyStore:
+        """The error for what is known, but in an additional store, where it cannot be changed."""
+        error = ReadOnlyStore(f"change the {noun} {self.item!r}", path)
+        error.message = (
+            f"called a write method on a read-only store: the {noun} {self.item!r} belongs to the additional store "
+            f"{path}, which is only read"
+        )
+        error.hint, error.peer = "change it there", self.peer
+        return error
 
 
 class LayerUnknown(UnknownItem):
@@ -131,6 +144,17 @@ class NotALayer(LayerUnknown):
     """A layer was to be deleted, and there is none of that name."""
 
     peer_text = "identifier is not a layer"
+
+
+class ParentUnknown(LayerUnknown):
+    """The record of the layer that another one builds on is not there, or its parents lead round in a circle."""
+
+    def __init__(self, layer: str, parent: str) -> None:
+        super().__init__(parent)
+        self.layer, self.parent = layer, parent
+        self.message = f"parent of layer not known: {parent!r}, on which layer {layer} builds"
+        self.hint = "cstore check says what is missing, and cstore repair what can be done"
+        self.peer = "parent of layer not known"
 
 
 class ImageWithoutLayers(LayerUnknown):

@@ -120,13 +120,25 @@ def new_id(taken: Callable[[str], bool]) -> str:
             return candidate
 
 
+def several(names: Iterable[str]) -> Iterable[str]:
+    """Return names as they are.
+
+    Raises:
+        TypeError: they are a single text, which would be taken to be its characters.
+    """
+    if isinstance(names, (str, bytes)):
+        raise TypeError(f"names are several, ({names!r},), and no text")
+    return names
+
+
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
     """Drop repeated names, keeping the first of each.
 
     Raises:
         InvalidName: a name that is not valid Unicode or holds a NUL, which no record file keeps.
+        TypeError: `names` is a single text, which would be taken to be its characters.
     """
-    kept = tuple(dict.fromkeys(names))
+    kept = tuple(dict.fromkeys(several(names)))
     for name in kept:
         if "\0" in name:
             raise InvalidName(name, "it contains a NUL character")

@@ -16,12 +16,35 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from inspect import Signature
     from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
         return lambda kind: kind
+
+
+class _Signature:
+    """The parameters of a kind of value, for `inspect.signature` and `help`: its fields, when they are asked for."""
+
+    def __get__(self, instance: Value | None, owner: type[Value]) -> Signature:
+        if instance is not None:
+            raise AttributeError("a value cannot be called")
+        from inspect import Parameter, Signature, get_annotations
+
+        kinds = {name: kind for each in reversed(owner.__mro__) for name, kind in get_annotations(each).items()}
+        by_place = Parameter.KEYWORD_ONLY if owner._by_name else Parameter.POSITIONAL_OR_KEYWORD  # noqa: SLF001  - ours
+        return Signature(
+            [
+                Parameter(name, by_place, default=getattr(owner, name, Parameter.empty), annotation=kinds[name])
+                for name in owner.field_names()
+            ],
+            return_annotation=None,
+        )
+
+
+_SEVERAL = ("tuple[", "Sequence[", "Iterable[", "frozenset[")
 
 
 @dataclass_transform(frozen_default=True)
@@ -35,10 +58,17 @@ class Value:
     _fields: ClassVar[tuple[str, ...]] = ()
     _known: ClassVar[frozenset[str]] = frozenset()
     _required: ClassVar[frozenset[str]] = frozenset()
+    _several: ClassVar[frozenset[str]] = frozenset()
+    """The fields that hold several things, for which a text would be taken to be its characters."""
+    _by_name: ClassVar[bool] = False
+
+    __signature__ = _Signature()
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
-        del kw_only  # for type checkers
-        own = (name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar"))
+        cls._by_name = kw_only
+        own = [name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")]
+        several = {name for name in own if cls.__annotations__[name].startswith(_SEVERAL)}
+        cls._several = (cls._several - set(own)) | several
         cls._fields = tuple(dict.fromkeys((*cls._fields, *own)))
         cls._known = frozenset(cls._fields)
         cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
@@ -48,6 +78,9 @@ class Value:
         given = {**dict(zip(fields, values, strict=False)), **named}
         if len(given) != len(values) + len(named) or not self._required <= given.keys() <= self._known:
             raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
+        for name in self._several & given.keys():
+            if isinstance(given[name], (str, bytes)):
+                raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), and no text")
         self.__dict__.update(given)
 
     @classmethod
@@ -86,7 +119,11 @@ class Value:
         return all(getattr(self, name) == getattr(other, name) for name in self._fields)
 
     def __hash__(self) -> int:
-        return hash(tuple(getattr(self, name) for name in self._fields))
+        fields = tuple(getattr(self, name) for name in self._fields)
+        try:
+            return hash(fields)
+        except TypeError:  # a mapping or a list, of which equal ones have as many entries
+            return hash(tuple(len(field) if isinstance(field, (dict, list)) else field for field in fields))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"

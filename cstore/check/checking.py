@@ -27,6 +27,7 @@ from cstore.check.report import Report, in_order
 from cstore.check.side_by_side import examine_all
 from cstore.check.survey import Scope, survey
 from cstore.fs.lockfile import LockFile
+from cstore.store.context import context_of
 from cstore.store.neighbours import passed_over
 from cstore.store.places import Shelf
 
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
 
     from cstore.check.compare import Problem
     from cstore.check.contents import LayerJob
+    from cstore.store import Store
     from cstore.store.context import Context
 
 _MOST_LOOKS = 3
 """At a layer that others go on changing; what cannot be confirmed then is not reported."""
 
 
-def check_store(context: Context, options: CheckOptions = CheckOptions()) -> Report:  # noqa: B008  - it never changes
+def check_store(
+    store: Store | Context,
+    options: CheckOptions = CheckOptions(),  # noqa: B008  - it never changes
+) -> Report:
     """Check a store, or a part of it.
 
     Raises:
@@ -50,7 +55,7 @@ def check_store(context: Context, options: CheckOptions = CheckOptions()) -> Rep
         SystemFailure: something may not be read by us; nothing can be said about the store then.
         LockTimeout: a writer was busy for longer than the store's patience.
     """
-    return _Check(context, options).run()
+    return _Check(context_of(store), options).run()
 
 
 class _Check:

@@ -31,6 +31,9 @@ def record_findings(census: Census) -> Iterator[Finding]:
     for shelf, table in ((Shelf.LAYERS, census.layers), (Shelf.IMAGES, census.images)):
         yield from _repeated_names(shelf, table.names_in_conflict())
     yield from _repeated_names(Shelf.CONTAINERS, census.containers.names_in_conflict())
+    for extra in census.additional:
+        for shelf, found in ((Shelf.LAYERS, extra.layers), (Shelf.IMAGES, extra.images)):
+            yield from _repeated_names(shelf, found.names_in_conflict(), read_only=True)
     yield from _unsafe(census)
     yield from _digests(census)
 
@@ -74,12 +77,13 @@ def _ids_in(shelf: Shelf, path: str) -> Counter[str]:
     return Counter(record.id for record in codec.decode(KINDS[shelf].record, data).records) if data else Counter()
 
 
-def _repeated_names(shelf: Shelf, conflicts: list[NameConflict]) -> Iterator[Finding]:
+def _repeated_names(shelf: Shelf, conflicts: list[NameConflict], *, read_only: bool = False) -> Iterator[Finding]:
     for conflict in conflicts:
         name, keeper = conflict.name, conflict.keeper
         sentence = f"the name {name!r} belongs to {keeper} as well, which answers to it"
         evidence = {"part": name, "name": name, "keeper": keeper}
-        yield Finding("duplicate-name", Subject(shelf.value, conflict.loser), sentence, evidence)
+        subject = Subject(shelf.value, conflict.loser)
+        yield Finding("duplicate-name", subject, sentence, evidence, read_only=read_only)
 
 
 def _unsafe(census: Census) -> Iterator[Finding]:

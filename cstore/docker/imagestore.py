@@ -22,6 +22,7 @@ from cstore.errors import (
     InUse,
     LayerUnknown,
     ParentImageUnknown,
+    ReadOnlyStore,
     WrongSystem,
 )
 from cstore.oci.config import parse_config
@@ -146,7 +147,7 @@ class ImageStore:
         for twin in record.mapped_layers:
             try:
                 self._store.layers.delete(twin)
-            except (InUse, LayerUnknown):
+            except (InUse, LayerUnknown, ReadOnlyStore):
                 continue
         return self._layers.cascade(top)
 

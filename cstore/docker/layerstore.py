@@ -21,6 +21,7 @@ from cstore.errors import (
     InUse,
     LayerNotRetained,
     LayerUnknown,
+    ReadOnlyStore,
 )
 from cstore.oci.chain import next_chain, next_layer_id
 
@@ -202,8 +203,8 @@ class LayerStore:
                 break
             try:
                 self._store.layers.delete(layer.id)
-            except (InUse, LayerUnknown):  # in use by what is in the records; or gone, and with it what it needed
-                break
+            except (InUse, LayerUnknown, ReadOnlyStore):
+                break  # in use by what is in the records; or gone, and with it what it needed
             freed.append(measured)
         return freed
 

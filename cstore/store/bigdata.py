@@ -17,7 +17,6 @@ from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, open_item, writ
 from cstore.records.images import with_digest
 from cstore.records.model import Image, Layer
 from cstore.store.item_journal import begin, conclude, item_directory, path_of_new
-from cstore.store.kinds import KINDS
 from cstore.store.lookup import (
     get_container,
     get_image,
@@ -29,7 +28,7 @@ from cstore.store.lookup import (
 )
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
-from cstore.store.session import is_made, writing
+from cstore.store.session import writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -119,13 +118,12 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, 
 
     Raises:
         UnknownItem: nothing of that kind in the store itself answers to `word` (the kind's own class).
+        ReadOnlyStore: an item of an additional store does.
         InvalidDataName: no file name can be made from `key`.
         InvalidDigest: `digest` is none.
     """
     file_name(key, shelf.value)
-    if not is_made(context.layout):
-        raise KINDS[shelf].unknown(word)
-    _get_own(Reader(context), shelf, word)  # before much is read for nothing
+    _get_own(Reader(context), shelf, word)  # before much is read for nothing, or a store is made for nothing
     with _gathered(context, data) as item, writing(context, shelf) as writer:
         record = _get_own(writer, shelf, word)
         changed = with_item(record, key, item.size, digest or item.digest)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from cstore.archive.compression import Compression
-from cstore.errors import LayerChanged, LayerUnknown, SystemFailure, Unsupported
+from cstore.errors import LayerChanged, LayerUnknown, ParentUnknown, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY
 from cstore.store.filling import archive_fields, fill
-from cstore.store.lookup import find_layer, get_layer, get_own_layer, layout_of_layer
+from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.misfits import explained
 from cstore.store.mounting import mount_point
@@ -113,14 +113,25 @@ def _written_since(context: Context, layer: str, moment: int) -> bool:
 
 
 def changes(context: Context, word: str, reference: str = "") -> list[Change]:
-    """List what a layer adds, modifies and deletes against its parent, or against `reference`."""
+    """List what a layer adds, modifies and deletes against its parent, or against `reference`.
+
+    Raises:
+        LayerUnknown: no such layer or reference.
+        ParentUnknown: the record of its parent is gone.
+    """
     compared = _compared(context, word, reference)
+    compared.require_base()
     return context.driver.changes(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 
 
 def diff_size(context: Context, word: str, reference: str = "") -> int:
-    """Count the bytes that a layer adds or modifies against its parent, or against `reference`."""
+    """Count the bytes that a layer adds or modifies against its parent, or against `reference`.
+
+    Raises:
+        LayerUnknown, ParentUnknown: as `changes`.
+    """
     compared = _compared(context, word, reference)
+    compared.require_base()
     return context.driver.diff_size(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 
 
@@ -134,6 +145,7 @@ def write_diff(
 
     Raises:
         LayerUnknown: no such layer or reference.
+        ParentUnknown: the tar is made from the trees, and the record of the parent is gone.
         ContentDamaged: a file is no longer the one that was imported.
         TarSplitDamaged: the tar-split file cannot be read.
     """
@@ -152,6 +164,7 @@ def write_diff(
         if base == (layer.parent or None) and os.path.exists(tar_split):
             _rebuild(context, layer, tar_split, plain)
         else:
+            compared.require_base()
             context.driver.write_diff(layer.id, base, plain, compared.layer_map, compared.base_map)
 
 
@@ -192,6 +205,15 @@ class _Compared:
         self.base = layer.parent or None if other is None else other.id
         self._context, self._tables, self._other = context, tables, other
 
+    def require_base(self) -> None:
+        """See that what the layer is compared with is known: a tree is not compared with one that nobody answers for.
+
+        Raises:
+            ParentUnknown: it is the parent, whose record is gone.
+        """
+        if self.base is not None and self._other is None:
+            raise ParentUnknown(self.layer.id, self.base)
+
     @property
     def layer_map(self) -> IDMap:
         """Which owners inside its containers the owners of the layer's files are."""
@@ -207,5 +229,5 @@ def _compared(context: Context, word: str, reference: str) -> _Compared:
     """Find a layer and what it is compared with: its parent, or `reference`."""
     tables = Reader(context)
     layer = get_layer(tables, word)
-    other = get_layer(tables, reference) if reference else find_layer(tables, layer.parent) if layer.parent else None
+    other = get_layer(tables, reference) if reference else layer_by_id(tables, layer.parent)
     return _Compared(context, tables, layer, other)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
     from cstore.store.places import Place, Shelf
+    from cstore.store.store import Store
 
 
 class Additional(Value):
@@ -66,6 +67,18 @@ class Context:
         from cstore.config.driver_options import ignores_owners
 
         return ignores_owners(self.config.driver_options, self.driver.name)
+
+
+def context_of(store: Context | Store) -> Context:
+    """What the operations of a store share, for who is given either.
+
+    Raises:
+        TypeError: it is no store.
+    """
+    context: object = getattr(store, "context", store)
+    if not isinstance(context, Context):
+        raise TypeError(f"store: a Store is expected, and this is of type {type(store).__name__}")
+    return context
 
 
 def driver_place(context: Context) -> DriverPlace:

@@ -21,7 +21,7 @@ from cstore.records.model import Layer
 from cstore.records.table import Location
 from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
 from cstore.store.filling import Filling, archive_fields, contents_of, fill
-from cstore.store.lookup import container_of_layer, get_layer, get_own_layer, tree_names
+from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
 from cstore.store.places import Shelf, volatile_location
@@ -191,7 +191,9 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
 
 def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> _Plan:
     parent = get_layer(tables, request.parent) if request.parent else None
-    template = get_own_layer(tables, request.template) if request.template else None
+    template = find_own_layer(tables, request.template) if request.template else None
+    if request.template and template is None:
+        raise LayerUnknown(request.template)
     if parent is not None:
         container = container_of_layer(tables, parent.id)
         if container is not None:

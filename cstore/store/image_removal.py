@@ -14,6 +14,7 @@ from cstore.store.evidence import hidden_containers
 from cstore.store.intents import Intent
 from cstore.store.lookup import WAYS, children_of_layer, nowhere
 from cstore.store.places import Shelf
+from cstore.store.reading import Reader
 from cstore.store.removal import discard, remove_layers
 from cstore.store.session import Trusted, is_made, writing
 from cstore.values import Value
@@ -38,12 +39,13 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         The IDs of these layers, in the order of their removal. Without `commit` nothing is changed.
 
     Raises:
-        NotAnImage: there is no such image, or only in a store that is only read.
+        NotAnImage: there is no such image.
+        ReadOnlyStore: it is in an additional store.
         ImageUsedByContainer: a container came from it.
         CstoreError: a layer could not be removed; it and what lies below it stay, without the image.
     """
     if not is_made(context.layout):
-        raise NotAnImage(word)
+        raise nowhere(Reader(context), word, NotAnImage(word))
     if not commit:
         tables = Trusted(context)
         images = [tables.images, *map(_load, _graph_root_images(context))]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.creation import Accept, NewLayer
     from cstore.store.ends import Source, Target
+    from cstore.store.lookup import Item
     from cstore.store.reading import Reader
 else:
 
@@ -76,6 +77,18 @@ class Layers:
         from cstore.store.expecting import layers_by_digest
 
         return layers_by_digest(self._reader, check_digest(digest))
+
+    def chain(self, word: str) -> Sequence[Layer]:
+        """A layer and all that it builds on, downward; see `lookup.chain_of`."""
+        from cstore.store.lookup import chain_of
+
+        return chain_of(self._reader, get_layer(self._reader, word))
+
+    def users(self, word: str) -> Sequence[Item]:
+        """What needs a layer directly: layers, images, containers; see `lookup.users_of`."""
+        from cstore.store.lookup import users_of
+
+        return users_of(self._reader, get_layer(self._reader, word).id)
 
     def read_only(self, layer: str) -> bool:
         """Whether a layer belongs to an additional store, which is only read."""

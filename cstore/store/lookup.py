@@ -6,7 +6,7 @@ item ever answers to a few digits that are the name of another one.
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ReadOnlyStore, UnknownItem
+from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ParentUnknown, ReadOnlyStore, UnknownItem
 from cstore.records.layers import children
 from cstore.records.table import Table
 from cstore.store.places import Shelf
@@ -94,10 +94,11 @@ def get_own_layer(tables: Tables, word: str) -> Layer:
 
     Raises:
         LayerUnknown: no layer of the store itself, or more than one, answers to `word`.
+        ReadOnlyStore: one of an additional store does.
     """
     layer = find_own_layer(tables, word)
     if layer is None:
-        raise LayerUnknown(word)
+        raise nowhere(tables, word, LayerUnknown(word))
     return layer
 
 
@@ -115,8 +116,8 @@ def _layer(tables: Tables, word: str, way: Way) -> Layer | None:
     return next((layer for layer in found if layer is not None), None)
 
 
-def nowhere(tables: Tables, word: str, error: UnknownItem) -> UnknownItem:
-    """The error for a word that nothing in the store itself answers to; it says so if an additional store knows it."""
+def nowhere(tables: Tables, word: str, error: UnknownItem) -> UnknownItem | ReadOnlyStore:
+    """The error for a word that nothing in the store itself answers to; another one if an additional store knows it."""
     for extra in tables.additional:
         for noun, table in (("layer", extra.layers), ("image", extra.images)):
             if table.resolve(word) is not None:
@@ -191,10 +192,11 @@ def get_own_image(tables: Tables, word: str) -> Image:
 
     Raises:
         ImageUnknown: no image of the store itself, or more than one, answers to `word`.
+        ReadOnlyStore: one of an additional store does.
     """
     image = tables.images.resolve(word)
     if image is None:
-        raise ImageUnknown(word)
+        raise nowhere(tables, word, ImageUnknown(word))
     return image
 
 
@@ -312,6 +314,28 @@ def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
     parents = {layer.parent for layer in tables.layers if layer.id not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
+
+
+def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
+    """A layer and all that it builds on, downward, be it in the store itself or in an additional one.
+
+    Raises:
+        ParentUnknown: the record of one of them is not there.
+    """
+    chain = [layer]
+    while chain[-1].parent:
+        parent = layer_by_id(tables, chain[-1].parent)
+        if parent is None or parent in chain:
+            raise ParentUnknown(chain[-1].id, chain[-1].parent)
+        chain.append(parent)
+    return chain
+
+
+def users_of(tables: Tables, layer: str) -> list[Item]:
+    """What would miss a layer, by its ID: layers that build on it, images, and the container whose own it is."""
+    above = [Item(Shelf.LAYERS, each) for each in children_of_layer(tables, layer)]
+    images = [Item(Shelf.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
+    return [*above, *images, *(Item(Shelf.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]
 
 
 def tree_names(layers: Table[Layer]) -> set[str]:

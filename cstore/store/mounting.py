@@ -16,6 +16,7 @@ from cstore.store.session import is_made, mounting
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from cstore.records.model import Layer
     from cstore.records.mounts import MountTable
@@ -39,8 +40,25 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
         return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
 
 
+def mounting_of(
+    context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()
+) -> AbstractContextManager[str]:
+    """Mount a layer or a container's layer for as long as the context lasts; give its mount point.
+
+    Should this process be killed meanwhile, the next one that writes takes the mount back.
+
+    Raises:
+        LayerUnknown: neither a container nor a layer answers to `word`.
+        DriverError: the driver cannot mount it.
+    """
+    layer = layer_or_container_layer(Reader(context), context.layout, word)
+    return mounted_meanwhile(context, layer.id, label=label, options=options)
+
+
 @contextmanager
-def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
+def mounted_meanwhile(
+    context: Context, layer: str, *, label: str = "", options: tuple[str, ...] = ()
+) -> Iterator[str]:
     """Mount a layer, by its ID, for as long as the context lasts; give its mount point.
 
     The mount is counted, unless it is one that only this process sees.
@@ -50,14 +68,14 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
     if not alone():
         intent = Intent(context)
         try:
-            yield _mounted_for(context, layer, intent)
+            yield _mounted_for(context, layer, intent, label, options)
         finally:
             unmount(context, layer)
             intent.done()
         return
     with mounting(context) as writer:
         record = layer_or_container_layer(writer, context.layout, layer)
-        path = context.driver.mount(layer, _options(context, writer, record, "", ()))
+        path = context.driver.mount(layer, _options(context, writer, record, label, options))
     try:
         yield path
     finally:
@@ -65,14 +83,14 @@ def mounted_meanwhile(context: Context, layer: str) -> Iterator[str]:
             context.driver.unmount(layer)
 
 
-def _mounted_for(context: Context, layer: str, intent: Intent) -> str:
+def _mounted_for(context: Context, layer: str, intent: Intent, label: str, options: tuple[str, ...]) -> str:
     """Mount a layer for somebody who will unmount it, and note that, should it come to nothing."""
     with mounting(context) as writer, writer.mounts() as mounts:
         record = layer_or_container_layer(writer, context.layout, layer)
         recorded = mounts.get(record.id)
         if os.access(context.layout.graph_root, os.W_OK):  # media that are only read bear no note
             intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
-        return count_up(context, mounts, record.id, lambda: _options(context, writer, record, "", ()))
+        return count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
@@ -169,6 +187,22 @@ def mounted(context: Context, word: str) -> bool:
     return bool(mount_point(context, layer.id))
 
 
+def mount_count(context: Context, word: str) -> int:
+    """How often a layer or a container's layer is mounted; 1 also where its count is lost and the mount is there.
+
+    Raises:
+        LayerUnknown: neither a container nor a layer answers to `word`.
+    """
+    try:
+        layer = layer_or_container_layer(Reader(context), context.layout, word)
+    except ReadOnlyStore:
+        return 0  # what is in an additional store is mounted as an image only
+    recorded = Reader(context).mounts().get(layer.id)
+    if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
+        return recorded.count
+    return 1 if layer.id in _found_mounted(context) else 0
+
+
 def mount_point(context: Context, layer: str) -> str:
     """Where a layer is mounted, or ""."""
     recorded = Reader(context).mounts().get(layer)
@@ -206,16 +240,16 @@ def _found_mounted(context: Context) -> dict[str, str]:
     return found
 
 
-def shutdown(context: Context, *, force: bool = False) -> None:
+def shutdown(context: Context, *, force: bool = False) -> list[str]:
     """Release what the driver holds, and tell all processes that have the store open.
 
-    With `force`, mounted layers are unmounted first.
+    With `force`, mounted layers are unmounted first. Returns their IDs: none if none was mounted.
 
     Raises:
         LayersMounted: layers are mounted and `force` is not given; nothing was changed.
     """
     if not is_made(context.layout):
-        return
+        return []
     with mounting(context, freeing=True) as writer:
         with writer.mounts() as mounts:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
@@ -228,3 +262,4 @@ def shutdown(context: Context, *, force: bool = False) -> None:
                 mounts.drop(entry.id)
         writer.mark_graph()
         context.driver.shutdown()
+    return busy

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cstore.errors import LayerUnknown, NotAnItem
-from cstore.ids import unique_names
-from cstore.store.lookup import find_own_item, find_record, find_renamable
+from cstore.ids import several, unique_names
+from cstore.store.lookup import find_own_item, find_record, find_renamable, nowhere
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.store.session import Trusted, writing
@@ -47,7 +47,7 @@ def add_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, .
 
 def remove_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
     """Take names from an item; names it does not have are ignored. Returns the new list."""
-    unwanted = set(names)
+    unwanted = set(several(names))
     return _change(context, word, lambda old: tuple(name for name in old if name not in unwanted))
 
 
@@ -68,10 +68,12 @@ def set_metadata(context: Context, word: str, text: str) -> None:
 
     Raises:
         NotAnItem: nothing answers to `word`.
+        ReadOnlyStore: an item of an additional store does.
     """
-    item = find_own_item(Trusted(context), word)
+    tables = Trusted(context)
+    item = find_own_item(tables, word)
     if item is None:
-        raise NotAnItem(word)
+        raise nowhere(tables, word, NotAnItem(word))
     with writing(context, item.shelf) as writer:
         table = writer.table(item.shelf)
         record = table.get(item.id)
@@ -82,9 +84,10 @@ def set_metadata(context: Context, word: str, text: str) -> None:
 
 
 def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
-    item = find_renamable(Trusted(context), word)
+    tables = Trusted(context)
+    item = find_renamable(tables, word)
     if item is None:
-        raise LayerUnknown(word)
+        raise nowhere(tables, word, LayerUnknown(word))
     with writing(context, item.shelf) as writer:
         table = writer.table(item.shelf)
         record = table.get(item.id)

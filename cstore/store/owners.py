@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import InvalidIDMap, LayerNotMounted, SystemFailure
+from cstore.errors import InvalidIDMap, LayerNotMounted, LayerUnknown, SystemFailure
 from cstore.idmap import map_in
-from cstore.store.lookup import get_own_layer
+from cstore.store.lookup import find_own_layer
 from cstore.store.mounting import mount_point
 from cstore.store.reading import Reader
 
@@ -25,7 +25,9 @@ def parent_owners(context: Context, word: str) -> tuple[list[int], list[int]]:
         LayerUnknown: there is no such layer.
         LayerNotMounted: the layer has maps and is not mounted.
     """
-    layer = get_own_layer(Reader(context), word)
+    layer = find_own_layer(Reader(context), word)
+    if layer is None:
+        raise LayerUnknown(word)
     if not layer.id_map:
         return [], []
     path = mount_point(context, layer.id)

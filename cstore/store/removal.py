@@ -34,6 +34,7 @@ from cstore.store.lookup import (
     nowhere,
 )
 from cstore.store.places import Shelf
+from cstore.store.reading import Reader
 from cstore.store.reserve import given_up
 from cstore.store.session import Trusted, Writer, is_made, writing
 from cstore.traces import trace
@@ -51,10 +52,11 @@ def delete_layer(context: Context, word: str) -> None:
 
     Raises:
         NotALayer: there is no such layer.
+        ReadOnlyStore: it is in an additional store.
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
     """
     if not is_made(context.layout):
-        raise NotALayer(word)
+        raise nowhere(Reader(context), word, NotALayer(word))
     with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:

@@ -45,6 +45,22 @@ def enter() -> None:
     _entered.append(os.getpid())
 
 
+def enter_user_namespace() -> None:
+    """Become root of a user namespace in this very process, where an ordinary user needs that to write to a store.
+
+    Files of several owners can be made only there. Open the store afterwards, and before any thread is started. Who is
+    root, or inside already, stays where they are. Mounts are then seen by this process alone, and by those it starts.
+
+    Raises:
+        SystemFailure: the kernel refuses user namespaces to ordinary users, or this process has threads.
+    """
+    from cstore.config import rootless_identity
+
+    identity = rootless_identity()
+    if identity.rootless and not identity.inside:
+        enter()
+
+
 def alone() -> bool:
     """Whether this process has a namespace for itself alone, so that nobody sees what it mounts."""
     return bool(_entered)

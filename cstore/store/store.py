@@ -17,6 +17,8 @@ from cstore.traces import trace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Self
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
@@ -32,39 +34,44 @@ if TYPE_CHECKING:
 
 
 def open_store(
-    config: StoreConfig | None = None, *, patience: Patience | None = None, degraded: bool = False
+    config: StoreConfig | None = None,
+    *,
+    graph_root: str = "",
+    run_root: str = "",
+    driver: str = "",
+    patience: Patience | None = None,
+    degraded: bool = False,
 ) -> Store:
-    """Open a store. Nothing is written, made or locked until an operation changes something.
-
-    Args:
-        config: where the store is and how it is kept; by default what configuration files and environment say.
-        patience: how long to wait for locks, and whom to tell; by default the configured time.
-        degraded: whether reading gives what can be known of damaged records, and notes the rest in `Store.flaws`.
-            Otherwise whatever needs a damaged record raises RecordsDamaged. Nothing is ever changed by damaged records.
-
-    Raises:
-        ConfigError: the configuration makes no sense, or names no graph root.
-        DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
-    """
-    from cstore.config import load_config
+    """Open a store; see `library.open_store`, which programs use."""
     from cstore.drivers.registry import choose_drivers
     from cstore.errors import ConfigError
     from cstore.fs.patience import Patience
 
-    config = config or load_config()
+    config = _with(config, graph_root, run_root, driver)
     if not config.graph_root:
         raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
-    config, layout, driver = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    config, layout, opened = _open_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
     config = _told_of_others(config, layout.driver)
     patience = patience or Patience(timeout=config.lock_timeout)
     additional = _additional(layout, config)
     used = [each.layout.graph_root for each in additional if not each.images_only]
     told = notices(layout, _named_stores(config.driver_options, layout.driver), used)
     config = config.with_(warnings=(*config.warnings, *told))
-    context = Context(config, layout, driver, patience, config.sync, additional)
+    context = Context(config, layout, opened, patience, config.sync, additional)
     context.degraded = degraded
     return Store(context)
+
+
+def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_name: str) -> StoreConfig:
+    """The configuration to use: what was said by keyword counts before it."""
+    from cstore.config import Overrides, load_config
+
+    graph_root, run_root = (os.path.abspath(path) if path else "" for path in (graph_root, run_root))
+    if config is None:
+        return load_config(Overrides(graph_root=graph_root, run_root=run_root, driver=driver_name))
+    said = {"graph_root": graph_root, "run_root": run_root, "driver": driver_name}
+    return config.with_(**{name: value for name, value in said.items() if value})
 
 
 def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
@@ -179,6 +186,12 @@ class Store:
         """What could not be read of the records asked for so far, if the store was opened `degraded`."""
         return self._reader.flaws
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass  # nothing is held open between two calls
+
     # ── items of any kind ──
 
     def find(self, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
@@ -284,11 +297,23 @@ class Store:
 
         return mounting.unmount(self._context, word, force=force)
 
+    def mounting(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
+        """Mount a layer or container while a `with` lasts, which gets the mount point; see `mounting.mounting_of`."""
+        from cstore.store import mounting
+
+        return mounting.mounting_of(self._context, word, label=label, options=options)
+
     def mounted(self, word: str) -> bool:
         """Whether a layer or container is mounted; see `mounting.mounted`."""
         from cstore.store import mounting
 
         return mounting.mounted(self._context, word)
+
+    def mount_count(self, word: str) -> int:
+        """How often a layer or container is mounted, and has to be unmounted; see `mounting.mount_count`."""
+        from cstore.store import mounting
+
+        return mounting.mount_count(self._context, word)
 
     # ── the store as a whole ──
 
@@ -331,8 +356,8 @@ class Store:
 
         wiping.wipe(self._context)
 
-    def shutdown(self, *, force: bool = False) -> None:
-        """Release the driver; see `mounting.shutdown`."""
+    def shutdown(self, *, force: bool = False) -> Sequence[str]:
+        """Release the driver, and return the IDs of layers that were still mounted; see `mounting.shutdown`."""
         from cstore.store import mounting
 
-        mounting.shutdown(self._context, force=force)
+        return mounting.shutdown(self._context, force=force)

@@ -17,7 +17,7 @@ from cstore.store.places import Shelf
 from tests.property.test_image_removal import Drawing
 
 if TYPE_CHECKING:
-    from cstore import Store
+    from cstore.store import Store
 
 
 class Filled(Drawing):

@@ -119,7 +119,7 @@ class Ground:
                 show_name(path), reason, hint=hint, owner=(uid, gid), needs="the user namespace"
             ) from None
         reason = f"this process may not give it to its owner {uid}:{gid}"
-        hint = "run the program as root, or with cstore unshare PROGRAM"
+        hint = "run the program as root or with cstore unshare PROGRAM, or let it call cstore.enter_user_namespace()"
         raise EntryFailed(show_name(path), reason, hint=hint) from None
 
     def set_xattrs(self, fd: int, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> None:

@@ -12,6 +12,7 @@ from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ReadOnlyStore, SystemFailure
 from cstore.fs.writable import is_writable
+from cstore.store.context import context_of
 from cstore.store.neighbours import require_image_store
 from cstore.store.quarantine import keeping
 from cstore.values import Value
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cstore.check.findings import Finding
     from cstore.check.repair.plan import Hopeless, Plan, Step
     from cstore.check.report import Report
+    from cstore.store import Store
     from cstore.store.context import Context
 
 _MOST_ROUNDS = 8
@@ -91,8 +93,18 @@ class Repaired(Value):
         return not (self.serious or self.failed or self.lost)
 
 
-def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> Repaired:  # noqa: B008  - never changes
+def repair_store(
+    store: Store | Context,
+    options: RepairOptions = RepairOptions(),  # noqa: B008  - it never changes
+    report: Report | None = None,
+) -> Repaired:
     """Heal a store.
+
+    Args:
+        store: the store.
+        options: how.
+        report: of a check; then what it does not tell is left as it is. None heals whatever is found. What is told and
+            is no longer so is passed over: all of it is looked for again.
 
     Raises:
         ReadOnlyStore: nothing can be written to it. `check` works.
@@ -101,13 +113,14 @@ def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> 
         SourceUnusable: a source is not there.
         LockTimeout: another repair is at work, or a writer was busy for too long.
     """
+    context = context_of(store)
     if not options.dry_run and not is_writable(context.layout.graph_root):
         raise ReadOnlyStore("repair", context.layout.graph_root)
     if options.remove and not options.dry_run:
         require_image_store(context.layout)
     sources = Sources(context, options.sources)
     try:
-        return _Repair(context, options, sources).run()
+        return _Repair(context, options, sources, report).run()
     finally:
         sources.close()
 
@@ -115,7 +128,10 @@ def repair_store(context: Context, options: RepairOptions = RepairOptions()) -> 
 class _Repair:
     """One repair."""
 
-    def __init__(self, context: Context, options: RepairOptions, sources: Sources) -> None:
+    def __init__(
+        self, context: Context, options: RepairOptions, sources: Sources, report: Report | None = None
+    ) -> None:
+        self._told = None if report is None else {finding.key for finding in report.findings}
         self._context, self._options, self._sources = context, options, sources
         self._plans: list[Plan] = []
         self._searched: dict[tuple[str, str], Archive | None] = {}
@@ -155,7 +171,8 @@ class _Repair:
             search_time=options.search_time,
             searched=self._searched,
         )
-        plan = make_plan(patient, report.findings)
+        told = self._told
+        plan = make_plan(patient, [each for each in report.findings if told is None or each.key in told])
         self._plans.append(plan)
         return plan
 

@@ -8,7 +8,7 @@ from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.store import Store
+    from cstore import Store
 
 
 @command("layers", example="cstore layers --tree\ncstore layers --json | jq -r '.[].id'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.archive.compression import Compression
-from cstore.errors import ArchiveError, ContentDamaged, DriverError, LayerChanged, LayerUnknown
+from cstore.errors import ArchiveError, ContentDamaged, DriverError, LayerChanged, LayerUnknown, ParentUnknown
 from cstore.store import NewLayer, Store
 from tests.builders import compress, flip_byte_of, make_tar, regular, typical_tar
 from tests.unit.store.conftest import kept
@@ -171,3 +172,23 @@ def test_what_is_written_into_a_mounted_layer_meanwhile_is_not_lost(store: Store
     assert not os.path.exists(os.path.join(mounted, "new"))
     apply_while(lambda: None)
     assert {"written", "new"} <= set(os.listdir(os.path.join(graph, "vfs", "dir", "it")))
+
+
+def test_a_layer_is_not_compared_with_a_parent_that_nobody_knows(store: Store, put: Import, graph: str) -> None:
+    """Its own archive is still given back: that takes no parent."""
+    put(typical_tar(), id="below")
+    archive = make_tar(regular("new", b"text"))
+    put(archive, id="above", parent="below")
+    store.layers.create(NewLayer(id="made", parent="below"))
+    records = os.path.join(graph, "vfs-layers", "layers.json")
+    with open(records, encoding="utf-8") as file:
+        kept_ones = [record for record in json.load(file) if record["id"] != "below"]
+    with open(records, "w", encoding="utf-8") as file:
+        json.dump(kept_ones, file)
+
+    for compare in (store.layers.changes, store.layers.diff_size, store.layers.chain):
+        with pytest.raises(ParentUnknown, match="parent of layer not known: 'below', on which layer above builds"):
+            compare("above")
+    assert diff(store, "above") == archive
+    with pytest.raises(ParentUnknown):
+        diff(store, "made")

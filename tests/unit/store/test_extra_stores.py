@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cstore.archive.compression import Compression
+from cstore.check import check_store
 from cstore.config import Overrides, load_config
-from cstore.errors import DriverError, LayerUnknown, NotALayer, ReadOnlyStore
-from cstore.store import NewLayer, Store, open_store
+from cstore.errors import DriverError, ReadOnlyStore
+from cstore.store import NewImage, NewLayer, Store, open_store
 from tests.builders import listing, make_tar, regular
 
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ ARCHIVE = make_tar(regular("shared", b"1"))
 @pytest.fixture
 def store(tmp_path: Path, open_at: Callable[..., Store]) -> Store:
     """An empty store that looks into one with a layer."""
-    put(open_at("extra"), tmp_path, ARCHIVE, id="base", names=("the-base",))
+    extra = open_at("extra")
+    put(extra, tmp_path, ARCHIVE, id="base", names=("the-base",))
+    extra.images.create(NewImage(id="image", layer="base"))
     return open_at("own", driver_options=(f"vfs.imagestore={tmp_path / 'extra'}",))
 
 
@@ -88,16 +92,24 @@ def test_an_additional_layer_is_exported_exactly(store: Store) -> None:
 def test_an_additional_store_is_only_read(store: Store, tmp_path: Path) -> None:
     """No mount, no name, no deletion, and not a file is made there."""
     before = listing(str(tmp_path / "extra"))
-    with pytest.raises(ReadOnlyStore):
-        store.mount("base")
-    with pytest.raises(LayerUnknown):
-        store.add_names("base", ["mine"])
-    with pytest.raises(NotALayer):
-        store.layers.delete("base")
-    with pytest.raises(LayerUnknown):
-        store.delete("base")
-    with pytest.raises(LayerUnknown):
-        store.layers.set_data("base", "key", b"")
+    writes: list[Callable[[], object]] = [
+        lambda: store.mount("base"),
+        lambda: store.set_names("base", ["mine"]),
+        lambda: store.add_names("base", ["mine"]),
+        lambda: store.remove_names("base", ["the-base"]),
+        lambda: store.set_metadata("base", "text"),
+        lambda: store.layers.delete("base"),
+        lambda: store.delete("the-base"),
+        lambda: store.layers.set_data("base", "key", b""),
+        lambda: store.layers.apply_diff("base", ARCHIVE),
+        lambda: store.images.delete("image"),
+        lambda: store.images.set_data("image", "key", b""),
+        lambda: store.set_metadata("image", "text"),
+        lambda: store.delete("image"),
+    ]
+    for write in writes:
+        with pytest.raises(ReadOnlyStore, match="called a write method on a read-only store"):
+            write()
     store.gc()
     store.wipe()
 
@@ -164,3 +176,17 @@ def test_volatile_layers_of_a_transient_store_live_under_the_run_root(
     assert plain.gc() == []
     assert transient.layers.ids() == ["passing"]
     assert os.path.exists(tmp_path / "own-run" / "vfs-layers" / "volatile-layers.json")
+
+
+def test_check_tells_of_a_name_that_an_additional_store_has_twice(store: Store, tmp_path: Path) -> None:
+    """The later record answers to it, there as here; only that store's own repair may change it."""
+    for kind in ("layer", "image"):
+        path = tmp_path / "extra" / f"vfs-{kind}s" / f"{kind}s.json"
+        records = json.loads(path.read_bytes())
+        twice = {**records[0], "names": ["twice"]}
+        path.write_text(json.dumps([{**twice, "id": "other"}, twice]))
+
+    found = [each for each in check_store(store).findings if each.kind == "duplicate-name"]
+
+    assert [(each.subject.kind, each.subject.id) for each in found] == [("layer", "other"), ("image", "other")]
+    assert all(each.read_only and each.store == str(tmp_path / "extra") for each in found)

@@ -29,6 +29,20 @@ def test_as_many_unmounts_as_mounts(store: Store, reopen: Callable[[], Store]) -
     assert not store.mounted("it")
 
 
+def test_the_count_can_be_asked_for(store: Store) -> None:
+    """By every name of the layer; what is not mounted is mounted no times."""
+    store.layers.create(NewLayer(id="it", names=("name",)))
+    assert store.mount_count("it") == 0
+    store.mount("it")
+    store.mount("it")
+
+    assert (store.mount_count("name"), store.mount_count("it")) == (2, 2)
+    store.unmount("it")
+    assert store.mount_count("it") == 1
+    with pytest.raises(LayerUnknown):
+        store.mount_count("nothing")
+
+
 def test_force_takes_all_mounts_back(store: Store) -> None:
     """However many there are."""
     store.layers.create(NewLayer(id="it"))
@@ -73,8 +87,9 @@ def test_shutdown_waits_for_mounts_unless_forced(store: Store, graph: str) -> No
     with pytest.raises(LayersMounted):
         store.shutdown()
     assert store.mounted("it")
-    store.shutdown(force=True)
+    assert list(store.shutdown(force=True)) == ["it"]
     assert not store.mounted("it")
+    assert list(store.shutdown()) == []
     assert os.stat(os.path.join(graph, "storage.lock")).st_size == 64
 
 

@@ -1,0 +1,105 @@
+"""The library's own store: the one of the room `store`, with what the rooms above that one know of a store.
+
+A program that only reads records pays for none of it: each method imports what it needs.
+"""
+
+from __future__ import annotations
+
+from cstore.store.store import Store as _Store
+from cstore.store.store import open_store as _open_store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.check import CheckOptions, Report
+    from cstore.check.repair import Repaired, RepairOptions
+    from cstore.config import StoreConfig
+    from cstore.fs.patience import Patience
+    from cstore.store.context import Context
+    from cstore.store.quarantine import Case, Undone
+
+
+def open_store(
+    config: StoreConfig | None = None,
+    *,
+    graph_root: str = "",
+    run_root: str = "",
+    driver: str = "",
+    patience: Patience | None = None,
+    degraded: bool = False,
+) -> Store:
+    """Open a store. Nothing is written, made or locked until an operation changes something.
+
+    Args:
+        config: where the store is and how it is kept; by default what configuration files and environment say.
+        graph_root: where the store is, instead of where `config`, or those files, say.
+        run_root: where what a reboot may take is, likewise.
+        driver: the driver, likewise.
+        patience: how long to wait for locks, and whom to tell; by default the configured time.
+        degraded: whether reading gives what can be known of damaged records, and notes the rest in `Store.flaws`.
+            Otherwise whatever needs a damaged record raises RecordsDamaged. Nothing is ever changed by damaged records.
+
+    Raises:
+        ConfigError: the configuration makes no sense, or names no graph root.
+        DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
+    """
+    opened = _open_store(
+        config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
+    )
+    return Store(opened.context)
+
+
+class Store(_Store):
+    """One container store. Items are named by ID, name or unique ID prefix (`word`).
+
+    A store holds nothing open between two calls, so it need not be closed. In a `with` it may be used all the same.
+    """
+
+    def check(self, options: CheckOptions | None = None) -> Report:
+        """Look for damage, and change nothing; see `check.check_store`."""
+        from cstore.check import CheckOptions, check_store
+
+        return check_store(self.context, options or CheckOptions())
+
+    def repair(self, options: RepairOptions | None = None, report: Report | None = None) -> Repaired:
+        """Heal what is damaged, or no more than what a report of `check` tells; see `check.repair.repair_store`."""
+        from cstore.check.repair import RepairOptions, repair_store
+
+        return repair_store(self.context, options or RepairOptions(), report)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What repairs have taken out of the store, to bring it back or to throw it away."""
+        return Quarantine(self.context)
+
+
+class Quarantine:
+    """The cases that repairs have opened, each with all that one of them took out of the store or changed in it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def list(self) -> Sequence[Case]:
+        """All cases, the oldest first; see `quarantine.cases`."""
+        from cstore.store import quarantine
+
+        return quarantine.cases(self._context)
+
+    def get(self, word: str) -> Case:
+        """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`."""
+        from cstore.store import quarantine
+
+        return quarantine.find_case(self._context, word)
+
+    def undo(self, word: str) -> Undone:
+        """Bring back all that a case holds; see `quarantine.undo`."""
+        from cstore.store import quarantine
+
+        return quarantine.undo(self._context, word)
+
+    def purge(self, age: float, *, dry_run: bool = False) -> Sequence[Case]:
+        """Delete the cases that are at least `age` seconds old, and return them; see `quarantine.purge`."""
+        from cstore.store import quarantine
+
+        return quarantine.purge(self._context, age, dry_run=dry_run)
