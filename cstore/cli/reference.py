@@ -150,6 +150,7 @@ _EXIT_STATUS: dict[str, list[str]] = {
         "0: nothing above cosmetic was found. 1: there are findings. 2: usage error. 3: the store could not be checked."
     ],
     "repair": ["0: the store is sound (leftovers may remain). 1: damage remains. 2: usage error."],
+    "doctor": ["0: no problem. 1: at least one problem. 2: usage error. 3: the store could not be opened."],
     "exists": ["0: all items exist. 1: an item does not exist. 2: usage error."],
     "mounted": ["0: all items are known, mounted or not. 1: an item is unknown. 2: usage error."],
     "unshare": ["That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."],

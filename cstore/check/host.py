@@ -1,0 +1,268 @@
+"""Whether a host is sound for container storage: what the kernel, the user and the disk under a store give.
+
+Nothing is written, mounted or locked. What an answer rests on is read once; it may be another a moment later.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import Enum
+
+from cstore.errors import CstoreError
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.store.context import Context
+
+_GIB = 1 << 30
+_LITTLE, _HARDLY_ANY = 0.05, 0.01
+"""Parts of a file system that are left, below which that is worth a warning, or a problem."""
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb2", "smb3", "ceph", "9p", "afs", "gfs2", "ocfs2"})
+_SHARES_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
+_PROGRAMS = ("podman", "buildah", "skopeo", "crio", "containers-storage", "fuse-overlayfs", "crun", "runc")
+_SECONDS_FOR_A_PROGRAM = 5
+_CLOCK_MAY_DIFFER = 120.0
+
+
+class Level(Enum):
+    """How a fact is to be taken. A problem keeps containers from working, or soon will; a warning may."""
+
+    PROBLEM = "problem"
+    WARNING = "warning"
+    OK = "ok"
+
+
+class Fact(Value):
+    """One thing about the host: what it is about, how it is to be taken, a sentence, and what to do."""
+
+    area: str
+    level: Level
+    sentence: str
+    remedy: str = ""
+
+
+class HostReport(Value):
+    """All facts, in the order of the areas, and the room on the graph root's file system in bytes and inodes."""
+
+    facts: tuple[Fact, ...]
+    bytes_free: int = -1
+    bytes_total: int = -1
+    inodes_free: int = -1
+    inodes_total: int = -1
+
+    @property
+    def problems(self) -> tuple[Fact, ...]:
+        """The facts that keep containers from working."""
+        return tuple(fact for fact in self.facts if fact.level is Level.PROBLEM)
+
+
+def examine_host(context: Context) -> HostReport:
+    """Look at the host with the eyes of the current user, for the store that is open."""
+    where = _nearest(context.config.graph_root)
+    room = os.statvfs(where)
+    facts = (
+        *_kernel(),
+        *_driver(context),
+        *_file_system(where),
+        *_space(where, room),
+        *_identity(),
+        *_labels(),
+        *_configuration(context),
+        *_locks(context),
+        *_mounts(context),
+        *_clock(context),
+        *_programs(),
+    )
+    return HostReport(
+        facts=facts,
+        bytes_free=room.f_bavail * room.f_frsize,
+        bytes_total=room.f_blocks * room.f_frsize,
+        inodes_free=room.f_favail,
+        inodes_total=room.f_files,
+    )
+
+
+def _nearest(path: str) -> str:
+    """The directory that is there, of a path of which the end may be missing."""
+    while not os.path.isdir(path) and path != "/":
+        path = os.path.dirname(path) or "/"
+    return path
+
+
+def _kernel() -> Iterator[Fact]:
+    release = os.uname().release
+    old = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit()) < (5, 11)
+    if old and os.geteuid():
+        yield Fact(
+            "kernel", Level.WARNING, f"Linux {release} mounts overlay for root only",
+            "use Linux 5.11 or newer, or set mount_program to fuse-overlayfs",
+        )  # fmt: skip
+    else:
+        yield Fact("kernel", Level.OK, f"Linux {release}")
+
+
+def _driver(context: Context) -> Iterator[Fact]:
+    name = context.driver.name
+    try:
+        context.driver.require()
+        told = ", ".join(f"{key.lower()} {value}" for key, value in context.driver.status())
+    except CstoreError as error:
+        yield Fact("driver", Level.PROBLEM, error.message, error.hint)
+        return
+    yield Fact("driver", Level.OK, f"the {name} driver works{f': {told}' if told else ''}")
+
+
+def _file_system(where: str) -> Iterator[Fact]:
+    from cstore.kernel.statfs import filesystem_name, tells_types
+
+    kind = filesystem_name(where)
+    if kind in _NETWORK:
+        sentence = f"{where} is on {kind}, which keeps neither the locks nor the marks of layers"
+        yield Fact("file system", Level.PROBLEM, sentence, "put the graph root on a local disk")
+    elif not tells_types(where):
+        yield Fact(
+            "file system", Level.PROBLEM, f"{where} is on {kind} without d_type, on which overlay cannot work",
+            "make the file system again, with ftype=1 for xfs",
+        )  # fmt: skip
+    else:
+        shares = "; equal files can share their blocks" if kind in _SHARES_BLOCKS else ""
+        yield Fact("file system", Level.OK, f"{where} is on {kind}{shares}")
+
+
+def _space(where: str, room: os.statvfs_result) -> Iterator[Fact]:
+    for noun, free, total, least in (
+        ("bytes", room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, _GIB),
+        ("inodes", room.f_favail, room.f_files, 10_000),
+    ):
+        if total <= 0:  # btrfs has no fixed number of inodes
+            continue
+        sentence = f"{free} of {total} {noun} are free on the file system of {where}"
+        remedy = "see what may go with cstore df and cstore prune --dry-run"
+        if free < total * _HARDLY_ANY and free < least:
+            yield Fact("space", Level.PROBLEM, sentence, remedy)
+        elif free < total * _LITTLE:
+            yield Fact("space", Level.WARNING, sentence, remedy)
+        else:
+            yield Fact("space", Level.OK, sentence)
+
+
+def _identity() -> Iterator[Fact]:
+    from cstore.config import rootless_identity
+    from cstore.store.rootless import missing_mappers, shortcomings
+
+    identity = rootless_identity()
+    if identity.inside or not identity.per_user:
+        yield Fact("user", Level.OK, "root" if not identity.inside else "root of a user namespace")
+        return
+    for path, value, sentence in (
+        ("/proc/sys/user/max_user_namespaces", "0", "user namespaces are switched off"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "only root may make user namespaces"),
+        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor restricts user namespaces"),
+    ):
+        if _text(path) == value:
+            yield Fact("user", Level.PROBLEM, f"{sentence} ({path} is {value})", f"change {path} with sysctl, as root")
+    if "NoNewPrivs:\t1" in _text("/proc/self/status"):
+        yield Fact(
+            "user", Level.WARNING, "this process may not gain privileges, so newuidmap cannot give it more than one ID",
+            "start it without no_new_privs, or set ignore_chown_errors",
+        )  # fmt: skip
+    for program in missing_mappers():
+        yield Fact("user", Level.PROBLEM, f"{program} is not installed", "install it: Debian's package is uidmap")
+    lacking = shortcomings()
+    for sentence in lacking:
+        yield Fact("user", Level.PROBLEM, sentence)
+    if not lacking:
+        yield Fact("user", Level.OK, "an ordinary user with subordinate IDs")
+
+
+def _labels() -> Iterator[Fact]:
+    enforcing = _text("/sys/fs/selinux/enforce")
+    if enforcing:
+        yield Fact("SELinux", Level.OK, "enforcing" if enforcing == "1" else "permissive")
+
+
+def _configuration(context: Context) -> Iterator[Fact]:
+    config = context.config
+    yield Fact("configuration", Level.OK, f"read from {config.source}" if config.source else "no file; the defaults")
+    for sentence in (*config.warnings, *config.write_warnings):
+        yield Fact("configuration", Level.WARNING, sentence, "see cstore config --sources")
+
+
+def _locks(context: Context) -> Iterator[Fact]:
+    from cstore.fs.holder import holder_of
+
+    layout = context.layout
+    held = False
+    for path in (layout.storage_lock, layout.layers_lock, layout.images_lock, layout.containers_lock):
+        holder = holder_of(path)
+        if holder:
+            held = True
+            yield Fact("locks", Level.OK, f"{path} is held by {holder}")
+    if not held:
+        yield Fact("locks", Level.OK, "none of the store's locks is held")
+
+
+def _mounts(context: Context) -> Iterator[Fact]:
+    from cstore.check.census import Census
+    from cstore.check.mounts import mount_findings
+
+    try:
+        found = list(mount_findings(Census(context)))
+    except CstoreError as error:
+        yield Fact("mounts", Level.WARNING, error.message, error.hint or "see cstore check")
+        return
+    for finding in found:
+        yield Fact(
+            "mounts",
+            Level.WARNING,
+            f"{finding.subject.kind} {finding.subject.id}: {finding.sentence}",
+            "see cstore check",
+        )
+    if not found:
+        yield Fact("mounts", Level.OK, "mount counts agree with what is mounted")
+
+
+def _clock(context: Context) -> Iterator[Fact]:
+    now = time.time()
+    try:
+        written = os.stat(context.layout.layers_lock).st_mtime
+    except OSError:
+        written = now
+    if written > now + _CLOCK_MAY_DIFFER:
+        yield Fact(
+            "clock", Level.WARNING, f"the store was last written {written - now:.0f} seconds from now",
+            "set the clock: ages are wrong until then",
+        )  # fmt: skip
+    else:
+        yield Fact("clock", Level.OK, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)))
+
+
+def _programs() -> Iterator[Fact]:
+    """The versions of other tools. None of these questions opens a store."""
+    import shutil
+    import subprocess
+
+    for name in _PROGRAMS:
+        path = shutil.which(name)
+        if path is None:
+            continue
+        words = [path, "version" if name == "containers-storage" else "--version"]
+        try:
+            done = subprocess.run(words, capture_output=True, check=False, timeout=_SECONDS_FOR_A_PROGRAM)
+            said = (done.stdout or done.stderr).decode("utf-8", "replace").strip().splitlines()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            yield Fact("programs", Level.WARNING, f"{path} does not answer: {error}", "try it by hand")
+            continue
+        yield Fact("programs", Level.OK, f"{name}: {said[0] if said else 'no version'}")
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,44 @@
+"""Whether the host is sound for containers."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, text
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError, NotChecked, UsageMistake
+
+FORMATS = ("", "text", "json", "prometheus")
+
+
+@command("doctor", example="cstore doctor\ncstore doctor --json\ncstore doctor --format prometheus")
+@text("--format", metavar="FORMAT", help="text (the default), json, or prometheus for its node exporter.")
+@json_option
+def doctor(session: Session, format: str) -> None:  # noqa: A002  - the option's name
+    """Check whether this host is sound for container storage.
+
+    Looks at the kernel, the storage driver, the file system and its free space, user namespaces and subordinate IDs,
+    SELinux, the configuration, the store's locks and mounts, the clock, and the versions of other tools. Each line is a
+    problem, a warning or ok, with what to do about it. Nothing is written, mounted or locked. To check the store's
+    contents, use `cstore check`.
+
+    Exit status: 0: no problem (there may be warnings). 1: at least one problem. 2: usage error. 3: the store could not
+    be opened.
+    """
+    from cstore.check.host import examine_host
+    from cstore.cli.output import host
+
+    if format not in FORMATS:
+        raise UsageMistake(f"there is no format {format!r}", hint=f"choose one of: {', '.join(FORMATS[1:])}")
+    try:
+        store = session.open(Intent.RECORDS)
+        report = examine_host(store.context)
+    except CstoreError as error:
+        raise NotChecked(error) from error
+    if session.json or format == "json":
+        session.document(host.document(report))
+    elif format == "prometheus":
+        session.lines(host.metrics(report))
+    elif session.styled and not format:
+        host.styled(report)
+    else:
+        session.lines(host.plain(report))
+    session.failed = session.failed or bool(report.problems)

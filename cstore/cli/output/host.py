@@ -1,0 +1,80 @@
+"""What is said of a host: as lines, as JSON, as metrics, as a table for a person."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cstore.check.host import HostReport
+
+_STYLES = {"problem": "bold red", "warning": "yellow", "ok": "green"}
+
+
+def plain(report: HostReport) -> Iterator[str]:
+    """Level, area and sentence, separated by tabs; what to do comes last."""
+    for fact in report.facts:
+        yield "\t".join(filter(None, (fact.level.value, fact.area, fact.sentence, fact.remedy)))
+
+
+def document(report: HostReport) -> dict[str, Any]:
+    """Everything, with a version."""
+    facts = [
+        {"area": fact.area, "level": fact.level.value, "sentence": fact.sentence, "remedy": fact.remedy}
+        for fact in report.facts
+    ]
+    room = {
+        "bytes_free": report.bytes_free,
+        "bytes_total": report.bytes_total,
+        "inodes_free": report.inodes_free,
+        "inodes_total": report.inodes_total,
+    }
+    return {"version": 1, "facts": facts, "file_system": room}
+
+
+def metrics(report: HostReport) -> Iterator[str]:
+    """Gauges in the text format of Prometheus (exposition format 0.0.4)."""
+    yield "# HELP cstore_host_facts Facts about the host, by area and level."
+    yield "# TYPE cstore_host_facts gauge"
+    number: dict[tuple[str, str], int] = {}
+    for fact in report.facts:
+        key = (fact.area, fact.level.value)
+        number[key] = number.get(key, 0) + 1
+    for (area, level), count in number.items():
+        yield f'cstore_host_facts{{area="{area}",level="{level}"}} {count}'
+    for name, value, text in (
+        ("bytes_free", report.bytes_free, "Bytes free for this user on the file system of the graph root."),
+        ("bytes_total", report.bytes_total, "Bytes of the file system of the graph root."),
+        ("inodes_free", report.inodes_free, "Inodes free on the file system of the graph root."),
+        ("inodes_total", report.inodes_total, "Inodes of the file system of the graph root."),
+    ):
+        yield f"# HELP cstore_graph_root_{name} {text}"
+        yield f"# TYPE cstore_graph_root_{name} gauge"
+        yield f"cstore_graph_root_{name} {value}"
+
+
+def styled(report: HostReport) -> None:
+    """A table, in the order of the areas; remedies below what they are for."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cstore.cli.output.terminal import console
+    from cstore.cli.output.text import visible
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for title in ("LEVEL", "AREA", "FACT"):
+        table.add_column(title, no_wrap=title != "FACT", overflow="fold")
+    for fact in report.facts:
+        told = Text(visible(fact.sentence))
+        if fact.remedy:
+            told.append(f"\n{visible(fact.remedy)}", style="dim")
+        table.add_row(Text(fact.level.value, style=_STYLES[fact.level.value]), fact.area, told)
+    out = console()
+    out.print(table)
+    problems = len(report.problems)
+    out.print(
+        Text("no problem found", style="green")
+        if not problems
+        else Text(f"{problems} {'problem' if problems == 1 else 'problems'}", style="bold red")
+    )
