@@ -132,6 +132,23 @@ def test_set_names(killer: Killer, store: dict[str, str], run: Runner, store_roo
     assert state(store_roots) == store
 
 
+def test_copy(killer: Killer, store: dict[str, str], run: Runner, store_roots: StoreRoots, tmp_path: Path) -> None:
+    """A killed copy left the whole file under its name or nothing; no half of it lies beside it for ever."""
+    large = tmp_path / "large"
+    large.write_bytes(random.Random(SEED).randbytes(1 << 20) * 50)
+    copied = os.path.join(store_roots.tree("base"), "copied")
+    others = sorted(os.listdir(store_roots.tree("base")))
+    for _ in range(ROUNDS):
+        done = killer.strike(command(store_roots, "copy", str(large), "base:/copied"))
+        found = sorted(os.listdir(store_roots.tree("base")))
+        assert found in (others, sorted([*others, "copied"])), done
+        if "copied" in found:
+            assert os.path.getsize(copied) == large.stat().st_size, done
+            os.unlink(copied)
+    assert killer.hits > ROUNDS // 2
+    run("gc").ok()
+
+
 def test_churn(store: dict[str, str], run: Runner, peer: Runner, store_roots: StoreRoots) -> None:
     """A program killed in the midst of many small changes leaves a store that is whole, for its peers as well."""
     choice = random.Random(SEED)

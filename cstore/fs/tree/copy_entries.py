@@ -249,20 +249,23 @@ class Copier:
             os.rename(anchor, name, src_dir_fd=room, dst_dir_fd=target)
 
     def _make_file(self, source: int, status: os.stat_result, at: int, name: str) -> None:
-        mode = stat.S_IMODE(status.st_mode)
-        fd = os.open(name, _MAKE, mode & 0o777, dir_fd=at)
+        fd = os.open(name, _MAKE, status.st_mode & 0o777, dir_fd=at)
         try:
-            self._fill(source, fd, status)
-            owner = self._new_owner(status)
-            if owner:
-                os.fchown(fd, *owner)
-            if mode & _SPECIAL_BITS:
-                os.fchmod(fd, mode)  # only now: a change of owner, and a write, take set-user-ID away
-            self._take_attributes(source, fd)
-            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+            self._fill_file(source, status, fd)
         finally:
             os.close(fd)
         self.copied += status.st_size
+
+    def _fill_file(self, source: int, status: os.stat_result, fd: int) -> None:
+        mode = stat.S_IMODE(status.st_mode)
+        self._fill(source, fd, status)
+        owner = self._new_owner(status)
+        if owner:
+            os.fchown(fd, *owner)
+        if mode & _SPECIAL_BITS:
+            os.fchmod(fd, mode)  # only now: a change of owner, and a write, take set-user-ID away
+        self._take_attributes(source, fd)
+        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _make_symlink(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
         os.symlink(os.readlink(name, dir_fd=source), new, dir_fd=at)

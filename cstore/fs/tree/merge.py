@@ -5,6 +5,7 @@ Whoever calls holds both sides open, and so decides what they are confined to: n
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import stat
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from cstore.fs.tree.copy_entries import Owner
 
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS})
+"""What file systems say that have no files without names."""
 _COUNT = 8
 """Bytes of a number that two processes share."""
 
@@ -140,6 +143,8 @@ def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str) -> Non
     os.umask(0)
     part = f".copy-{os.urandom(8).hex()}"
     try:
+        if plan.source_fd >= 0 and _SingleCopier(plan).make_at_once(plan.source_fd, plan.target_fd, name):
+            return
         try:
             make(plan, plan.target_fd, part)
             os.rename(part, name, src_dir_fd=plan.target_fd, dst_dir_fd=plan.target_fd)
@@ -155,7 +160,32 @@ def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str) -> Non
 class _SingleCopier(Copier):
     """Copies a file that is open, wherever it came from."""
 
+    def make_at_once(self, source: int, at: int, name: str) -> bool:
+        """Copy a regular file without a name, and name it when it is whole; say whether it has the name.
+
+        So nothing is left by who is killed. It is False where something has that name already, or where the file system
+        has no files without names.
+        """
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode) or _exists(name, at):
+            return False
+        try:
+            fd = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, status.st_mode & 0o777, dir_fd=at)
+        except OSError as error:
+            if error.errno in _NO_NAMELESS:
+                return False
+            raise
+        try:
+            self._fill_file(source, status, fd)
+            os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=at)
+        except (FileExistsError, FileNotFoundError):  # somebody was faster, or /proc is not there
+            return False
+        finally:
+            os.close(fd)
+        return True
+
     def make(self, source: int, at: int, name: str) -> None:
+        """Copy it under a name."""
         status = os.fstat(source)
         if stat.S_ISREG(status.st_mode):
             self._make_file(source, status, at, name)
@@ -299,6 +329,14 @@ class _Merge:
             raise error.at(self._source.where()) from None
         self._source.up()
         self._target.up()
+
+
+def _exists(name: str, folder_fd: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _unlink(name: str, folder_fd: int) -> None:
