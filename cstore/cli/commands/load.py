@@ -30,7 +30,8 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """Load images from an archive.
 
     PATH is a docker-archive (of any age), an OCI archive, plain or compressed, or the directory of an OCI layout;
-    without it, or with -, standard input is read. All images are loaded, each under the names that the archive gives
+    without it, or with -, standard input is read. Any of these may lie in a directory of an archive, or of PATH, if it
+    is the only one there. All images are loaded, each under the names that the archive gives
     it; every part is held to its digest and size. If anything is wrong, the store stays as it was. A line is printed
     for each name, or for the ID of an image without one.
 
