@@ -112,12 +112,16 @@ class BlobTree(Closing):
 
     def _find(self, path: bytes) -> Node:
         node = self.image.root
+        above: set[int] = set()
         for name in path.split(b"/") if path else ():
             if not stat.S_ISDIR(node.mode):
                 raise _failure(errno.ELOOP if stat.S_ISLNK(node.mode) else errno.ENOTDIR)
             number = self._listed(node).get(name)
             if number is None:
                 raise _failure(errno.ENOENT)
+            above.add(node.nid)
+            if number in above:
+                raise self.image.flaw("a directory lies in itself")
             node = self.image.node(number)
         if is_hiding(path, node):
             raise _failure(errno.ENOENT)

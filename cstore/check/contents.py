@@ -23,7 +23,7 @@ from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
 MOST_PROBLEMS = 2000
@@ -35,7 +35,7 @@ class LayerJob(Value):
 
     Attributes:
         layer, digest, size: of the record.
-        tar_split: its file.
+        tar_split: its file; "" for a composefs layer without one, of which the contents are known by their names.
         roots: directories in which the files of its archive are found, nearest first.
         own_roots: those that it alone has.
         below: tar-split files of its ancestors, bottom first, if its directory holds their files as well; None if it
@@ -96,6 +96,9 @@ class _Examination:
         if image and (flaw := image_flaw(image)):
             yield "layer-unreadable", "", flaw, {"path": image}, ""
             return
+        if not job.tar_split:
+            yield from self._contents_of(image, frozenset())
+            return
         try:
             with LayerStream(job.tar_split, job.roots, deadline=self._deadline, tick=self._tick) as stream:
                 _read(stream, tree)
@@ -117,11 +120,16 @@ class _Examination:
             for problem in self._differences(tree):
                 if (problem[0], problem[1]) not in named and problem[1] not in changed:
                     yield problem
-            try:
-                found = content_problems(image) if image else ()
-                yield from (problem for problem in found if problem[1] not in changed)
-            except SystemFailure as error:
-                yield _unreadable(error)
+            if image:
+                yield from self._contents_of(image, changed)
+
+    @staticmethod
+    def _contents_of(image: str, changed: Collection[str]) -> Iterator[Problem]:
+        """What is wrong beside an image, but for the files that are known to have changed."""
+        try:
+            yield from (problem for problem in content_problems(image) if problem[1] not in changed)
+        except SystemFailure as error:
+            yield _unreadable(error)
 
     def _broken(self, error: CstoreError) -> Problem:
         reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.check.contents import LayerJob
 from cstore.check.findings import Finding, of_layer
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 def imported_layers(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[tuple[Layer, bool]]:
     """The layers whose archive can be put together again, if all is well, and whether each can only be read."""
     for layer, read_only in census.all_layers.values():
-        if not wanted("layer", layer.id) or layer.incomplete or flaw_of_part(layer.id) or not layer.diff_digest:
+        if not wanted("layer", layer.id) or layer.incomplete or flaw_of_part(layer.id):
             continue
         try:
-            check_digest(layer.diff_digest)
+            check_digest(layer.diff_digest or layer.toc_digest)  # of a partial pull, there may be the latter only
         except InvalidDigest:
-            continue  # a finding of its own
+            continue  # a finding of its own, or a layer that nobody imported
         if census.has_tree(layer.id) and not census.inspector.not_read(layer.id):
             yield layer, read_only
 
@@ -91,10 +92,11 @@ def layer_job(census: Census, layer: Layer, *, compare: bool) -> LayerJob | None
     """What to look into in one layer; None if too little of it is there."""
     path, inspector = tar_split_of(census, layer.id), census.inspector
     try:
-        status = os.lstat(path)
         roots, own = census.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
         root = os.stat(own[0])
-        id_map = layer.id_map.within(namespace_of(path))
+        path = path if os.path.lexists(path) or not is_blob(own[0]) else ""
+        status = os.lstat(path or own[0])
+        id_map = layer.id_map.within(namespace_of(path or own[0]))
     except (OSError, CstoreError):
         return None  # a finding of its own
     if not stat.S_ISREG(status.st_mode):
@@ -104,7 +106,7 @@ def layer_job(census: Census, layer: Layer, *, compare: bool) -> LayerJob | None
     return LayerJob(
         layer=layer.id,
         digest=layer.diff_digest,
-        size=layer.diff_size,
+        size=layer.diff_size if layer.diff_digest else -1,
         tar_split=path,
         roots=tuple(roots),
         own_roots=tuple(own),
@@ -113,7 +115,7 @@ def layer_job(census: Census, layer: Layer, *, compare: bool) -> LayerJob | None
         rewritten=not inspector.whole and len(own) > 1,
         id_map=id_map,
         compare=compare,
-        tolerance=tolerance_of(census.context.config, layer, path, own[0]),
+        tolerance=tolerance_of(census.context.config, layer, path or own[0], own[0]),
         identity=(identity_of(status), root.st_dev, root.st_ino, record),
     )
 

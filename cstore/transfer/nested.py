@@ -48,11 +48,14 @@ def settled(members: Members, opened: ExitStack) -> Members:
     tops = {name.partition("/")[0] for name in names}
     if len(found) == 1 and found[0].count("/") < _DEEPEST and not tops & _OF_SYSTEMS:
         return _entered(members, found[0], opened)
-    shown = ", ".join(map(repr, found[:_MOST_NAMED])) + (f" and {len(found) - _MOST_NAMED} more" * (len(found) > 3))
+    shown = ", ".join(map(repr, found[:_MOST_NAMED]))
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    there = isinstance(members, DirectoryMembers)
+    way_out = f"cstore load {os.path.join(members.shown if there else 'DIRECTORY', found[0])}"
     raise ImageArchiveError(
         members.shown,
-        f"it is no archive of images, but there {'is one' if len(found) == 1 else 'are some'} in it, in {shown}",
-        hint=f"unpack it and load one of its directories: cstore load .../{found[0]}",
+        f"it is no archive of images, but there {'is one' if len(found) == 1 else 'are some'} in it, in {shown}{more}",
+        hint=f"choose one: {way_out}" if there else f"unpack it into a directory, and choose one: {way_out}",
     )
 
 

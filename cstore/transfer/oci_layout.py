@@ -248,7 +248,12 @@ class _Reading:
             for layer in layers:
                 get_part(self._members, layer.member, member)
         names = (name,) if name else ()
-        return ImagePlan(member, config, tuple(layers), names, manifest.raw, index, entry.platform)
+        raw = manifest.raw
+        if not all(part.media_type for part in (manifest.config, *manifest.layers)):
+            # Podman lists no image of a store with such a manifest, so it gets one as an image without any does.
+            raw = index = b""
+            self.passed_over.append(f"{member} does not say of what types its parts are; one of its config is kept")
+        return ImagePlan(member, config, tuple(layers), names, raw, index, entry.platform)
 
     def blob(self, entry: Descriptor) -> tuple[str, bytes]:
         """Read a small blob and hold it to its descriptor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -314,6 +315,33 @@ def test_without_the_image_the_plan_says_that_the_layer_becomes_plain(store: Fix
     shown = store.run("repair", "--dry-run", "--from", f"{store.top}/base.tar").stdout.decode()
 
     assert "as a plain layer" in shown
+
+
+@pytest.mark.parametrize("tar_split", [True, False])
+def test_a_layer_without_the_digest_of_its_archive_is_checked_and_healed(
+    store: Fixture, tmp_path: Path, tar_split: bool
+) -> None:
+    """A partial pull may have the digest of its table of contents only, and no tar-split: contents have names."""
+    records = f"{store.top}/graph/overlay-layers/layers.json"
+    with open(records, "rb") as file:
+        rows = json.load(file)
+    for row in rows:
+        if row["id"] == BASE:
+            del row["diff-digest"], row["diff-size"]
+    _write(records, json.dumps(rows).encode())
+    if not tar_split:
+        os.unlink(f"{store.top}/graph/overlay-layers/{BASE}.tar-split.gz")
+    assert store.ok("check") == ""
+    _write(f"{store.layer}/diff/{SMALL}", b"other\n")
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    unpack(sound)
+
+    assert store.run("check").returncode == 1
+    assert "back into composefs layer" in store.ok("repair", "--yes", "--from", str(sound / "graph"))
+    assert store.ok("check") == ""
+    os.truncate(store.image, 5000)
+    assert store.run("check").returncode == 1
 
 
 def test_strangers_beside_the_contents_are_taken_out(store: Fixture) -> None:

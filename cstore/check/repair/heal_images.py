@@ -75,7 +75,7 @@ def plan_in_place(patient: Patient, finding: Finding) -> Step | None:
     """Plan to put back what a composefs layer lacks; None if something of it cannot be had."""
     layer = finding.subject.id
     record = patient.census.layers.get(layer)
-    if record is None or not record.diff_digest or finding.kind in _NOT_HEALED:
+    if record is None or not (record.diff_digest or record.toc_digest) or finding.kind in _NOT_HEALED:
         return None
     try:
         wanted = _wanted(patient, record, finding)

@@ -147,7 +147,8 @@ class Sources:
 
     def _content(self, digest: str, diff_id: str) -> Piece | None:
         self._look()
-        if digest not in self._files and diff_id not in self._opened_layers and self.has_layer(diff_id):
+        wanted = diff_id and digest not in self._files and diff_id not in self._opened_layers
+        if wanted and self.has_layer(diff_id):
             self._opened_layers.add(diff_id)
             with self.layer(diff_id) as fd:
                 if fd is not None:
@@ -176,11 +177,13 @@ class Sources:
             yield iter(lambda: bytes(buffer[: reader.readinto(buffer)]), b"")
 
     def like(self, record: Layer) -> Iterator[StoredLayer]:
-        """The layers of source stores with the archive of a layer, and with its owners."""
+        """The layers of source stores with the archive of a layer, or its table of contents, and with its owners."""
         self._look()
         for given, store in self._stores:
             for layer in store.layers.list():
-                if layer.diff_digest == record.diff_digest and layer.id_map == record.id_map:
+                by_archive = bool(record.diff_digest) and layer.diff_digest == record.diff_digest
+                by_contents = bool(record.toc_digest) and layer.toc_digest == record.toc_digest
+                if (by_archive or by_contents) and layer.id_map == record.id_map:
                     self._used.add(given)
                     yield StoredLayer(given, store, layer)
 

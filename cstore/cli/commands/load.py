@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """Load images from an archive.
 
-    PATH is a docker-archive (of any version), an OCI archive, plain or compressed, or the directory of an OCI layout.
-    Without PATH, or with -, the archive is read from standard input. All images are loaded under the names that the
-    archive gives them, and every part is verified against its digest and size. If anything is wrong, the store stays as
-    it was. Prints a line for each name, or the ID of an image without a name.
+    PATH is a docker-archive (of any version), an OCI archive, plain or compressed, or the directory of an OCI layout;
+    it may also be the only one in a directory of the archive, or of PATH. Without PATH, or with -, the archive is read
+    from standard input. All images are loaded under the names that the archive gives them, and every part is verified
+    against its digest and size. If anything is wrong, the store stays as it was. Prints a line for each name, or the ID
+    of an image without a name.
 
     An uncompressed file is read in place. From a pipe or a compressed file, layers are unpacked directly if the archive
     describes them before they come, as the OCI archives of cstore do; otherwise they are spooled on the store's disk.

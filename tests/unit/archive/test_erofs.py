@@ -118,3 +118,17 @@ def _read_all(path: str) -> None:
             image.attributes(node)
             if stat.S_ISLNK(node.mode):
                 image.link(node)
+
+
+def test_a_directory_that_lies_in_itself_ends_every_walk(image: str, tmp_path: Path) -> None:
+    """Who lists it level by level comes to no end otherwise."""
+    with Image(image) as found:
+        nid, names = found.root.nid, found.names(found.root)
+    with open(image, "rb") as file:
+        data = file.read()
+    path = tmp_path / "composefs-data" / "composefs.blob"
+    path.parent.mkdir()
+    path.write_bytes(data.replace(names[b"d"].to_bytes(8, "little"), nid.to_bytes(8, "little")))
+
+    with BlobTree(str(path)) as tree, pytest.raises(ArchiveError, match="lies in itself"):
+        tree.names(b"d")
