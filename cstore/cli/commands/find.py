@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from cstore import Image
     from cstore.contents import Contents, Criteria, File
-    from cstore.records.model import Image
 
 _UNITS = {"": 1, "c": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SECOND = 1_000_000_000
