@@ -77,7 +77,9 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
         return found[0]
     if found:
         raise AmbiguousItem(text, [_described(tables, item) for item in found])
-    raise _UNKNOWN[shelf](text)
+    error = _UNKNOWN[shelf](text)
+    error.hint = error.hint if shelf else "see cstore images, cstore containers or cstore layers"
+    raise error
 
 
 def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False) -> ItemPath:

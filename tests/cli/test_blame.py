@@ -134,7 +134,7 @@ def test_the_store_wastes_what_no_image_shows(told: CommandLine, store_roots: St
     """While another image shows a file, it is only this one that does not need it; but each whole tree is a copy."""
     lines = told("blame", "--waste").ok().lines
     left = "0 bytes in 0 files" if os.path.isdir(f"{store_roots.graph}/overlay") else "200 bytes in 2 files"
-    assert lines[1:] == ["0\t0\texample.org/base:1", f"total: {left}"]
+    assert lines[1:] == ["0\t0\texample.org/base:1", f"total: {left} that no image shows"]
     told("delete-image", "example.org/base:1").ok()
     found = told("blame", "--waste", "--json").ok().json
     assert found["bytes"] == found["images"][0]["bytes"] > 1000

@@ -63,11 +63,12 @@ def terminal(store_roots: StoreRoots, private_config: str) -> Terminal:
 def hostile(cli: CommandLine, tmp_path: Path) -> CommandLine:
     """A store of whose every name, text and item the author means harm."""
     archive = tmp_path / "layer.tar"
-    archive.write_bytes(make_tar(regular(f"a{EVIL}".encode(), b"x")))
+    archive.write_bytes(make_tar(regular(f"a{EVIL}".encode(), f"{EVIL}\n".encode())))
     (tmp_path / "item").write_bytes(EVIL.encode() + b"\x9b31m\xff")
     item = str(tmp_path / "item")
     cli("import-layer", "-i", "l1", "-n", EVIL, "-l", EVIL, "-f", str(archive)).ok()
     cli("create-layer", "-i", "l2", "-n", "child", "l1").ok()
+    cli("create-layer", "-i", "l3").ok()
     cli("create-image", "-i", "i1", "-n", f"img{EVIL}", "-m", EVIL, "l1").ok()
     cli("create-container", "-i", "c1", "-n", f"con{EVIL}", "-m", EVIL, "i1").ok()
     cli("set-layer-data", "-f", item, "l1", ITEM).ok()
@@ -83,6 +84,10 @@ LISTINGS = [
     *(["get-image-data", "i1", ITEM], ["get-container-data", "c1", ITEM], ["changes", "l1"]),
     *(["exists", EVIL, f"no{EVIL}"], ["delete-layer", EVIL], ["delete-image", f"no{EVIL}"], ["mounted", EVIL]),
     *(["check"], ["repair", "--dry-run"], ["gc", "--dry-run"], ["set-names", "-n", EVIL, "l2"]),
+    *(["ls", "l1"], ["ls", "-l", "-R", "i1"], ["ls", f"no{EVIL}"], ["cat", f"l1:/a{EVIL}"], ["stat", f"l1:/a{EVIL}"]),
+    *(["find", "l1"], ["find", "--all"], ["compare", "--content", "l3", "l1"], ["blame", f"l1:/a{EVIL}"]),
+    *(["blame", "--all", f"/a{EVIL}"], ["blame", "--waste"], ["find", "--json", "l1"]),
+    ["compare", "--json", "l3", "l1"],
     *(["mount", f"no{EVIL}"], [f"{EVIL}"], ["layers", f"--{EVIL}"], ["layer", "-D", EVIL]),
 ]
 

@@ -121,3 +121,21 @@ def test_deep_paths_have_no_end(opened: Callable[..., Store]) -> None:
         assert contents.get(f"{deep}/file".encode()).size == 1
     found = list(find_everywhere(store, Criteria(name=b"fil?", largest=1), []))
     assert [file.path for _, _, file in found] == [f"{deep}/file".encode()]
+
+
+def test_short_links_may_be_lost(opened: Callable[..., Store]) -> None:
+    """The layers still say which links were theirs; a `lower` file that makes no sense is a problem, and is told."""
+    store = opened()
+    store.layers.put(NewLayer(id="top", parent="base"), make_tar(regular("new", b"new")))
+    home = f"{store.config.graph_root}/overlay"
+    with open_item(store, store.resolve("top")) as contents:
+        before = facts_of(contents)
+    os.rename(f"{home}/l", f"{home}/../elsewhere")
+
+    with open_item(store, store.resolve("top")) as contents:
+        assert differences(facts_of(contents), before) == []
+    with open(f"{home}/top/lower", "w", encoding="ascii") as file:
+        file.write("nonsense")
+    with open_item(store, store.resolve("top")) as contents:
+        assert contents.find(b"old/big") is not None  # the records say what lies beneath
+        assert len(contents.problems) == 1

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cstore import Image
     from cstore.contents import Contents, Event, Waste
 
+    Rows = Iterator[tuple[int, tuple[str, ...]]]
+
 
 @command(
     "blame",
@@ -73,6 +75,8 @@ def _blame(session: Session, place: str, kind: str, problems: list[str], *, null
             head = {"item": output.item_document(contents.item) if contents.item is not None else {}}
             documents = (_document(one, contents) for one in events)
             output.write_list(head, "events", documents, output.tail_of(problems))
+        elif session.styled and not null:
+            output.show_table(dict.fromkeys(_TITLES, False), map(_row, events))
         else:
             _write((_line(one) for one in events), null=null)
 
@@ -88,12 +92,25 @@ def _blame_everywhere(session: Session, place: str, problems: list[str], *, null
             for image, events in found
         )
         output.write_list({"path": place}, "images", documents, output.tail_of(problems))
+    elif session.styled and not null:
+        rows = ((_name(image), *_row(one)) for image, events in found for one in events)
+        output.show_table(dict.fromkeys(("Image", *_TITLES), False), rows)
     else:
         _write((f"{_name(image)}\t{_line(one)}" for image, events in found for one in events), null=null)
 
 
 def _name(image: Image) -> str:
     return image.names[0] if image.names else image.id
+
+
+_TITLES = ("Change", "Layer", "Created", "What", "Made by")
+
+
+def _row(one: Event) -> tuple[str, ...]:
+    from cstore.cli.output.text import short_id
+
+    step = " ".join(one.created_by.split()) or one.comment
+    return one.change, short_id(one.layer), one.created[:19], ", ".join(one.what), step
 
 
 def _line(one: Event) -> str:
@@ -128,12 +145,13 @@ def _waste(session: Session, place: str, kind: str, problems: list[str], *, null
 
     if not place:
         found = waste_of_store(session.open(Intent.CONTENT), problems)
-        lines = (f"{size}\t{count}\t{_name(image)}" for image, count, size in found.images)
+        rows: Rows = ((size, (str(count), _name(image))) for image, count, size in found.images)
         images = [
             {"id": image.id, "names": list(image.names), "files": count, "bytes": size}
             for image, count, size in found.images
         ]
-        _tell(session, {"images": images}, lines, found.files, problems, null=null)
+        titles = {"Bytes": True, "Files": True, "Image": False}
+        _tell(session, {"images": images}, (titles, rows), found.files, problems, null=null)
         return
     contents, path = opened_place(session, place, kind)
     with contents:
@@ -141,22 +159,25 @@ def _waste(session: Session, place: str, kind: str, problems: list[str], *, null
             raise InvalidOption("--waste is told of a whole item", hint="leave out the path")
         wasted = waste_of(contents)
         problems += contents.problems
-        lines = (f"{one.size}\t{one.reason}\t{one.layer}\t{output.shown_path(one.path)}" for one in wasted)
+        rows = ((one.size, (one.reason, one.layer, output.shown_path(one.path))) for one in wasted)
+        titles = {"Bytes": True, "How": False, "Layer": False, "Path": False}
         head = {"item": output.item_document(contents.item)} if contents.item is not None else {}
-        _tell(session, head, lines, wasted, problems, null=null)
+        _tell(session, head, (titles, rows), wasted, problems, null=null)
 
 
 def _tell(
     session: Session,
     head: dict[str, Any],
-    lines: Iterator[str],
+    table: tuple[dict[str, bool], Rows],
     files: Sequence[Waste],
     problems: list[str],
     *,
     null: bool,
 ) -> None:
     from cstore.cli.output import contents as output
+    from cstore.cli.output.text import human_size, short_id
 
+    titles, rows = table
     size = sum(one.size for one in files)
     if session.json:
         documents = (
@@ -165,5 +186,9 @@ def _tell(
         )
         output.write_list({**head, "bytes": size}, "files", documents, output.tail_of(problems))
         return
-    _write(lines, null=null)
-    session.lines([] if null else [f"total: {size} bytes in {len(files)} {'file' if len(files) == 1 else 'files'}"])
+    if session.styled and not null:
+        output.show_table(titles, ((human_size(first), *map(short_id, rest)) for first, rest in rows))
+    else:
+        _write(("\t".join((str(first), *rest)) for first, rest in rows), null=null)
+    total = f"total: {size} bytes in {len(files)} {'file' if len(files) == 1 else 'files'}"
+    session.lines([] if null else [total if "item" in head else f"{total} that no image shows"])

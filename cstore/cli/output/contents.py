@@ -162,3 +162,19 @@ def write_list(
 def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
     """The end of a document: whether all was read, and what was not."""
     return lambda: {"complete": not problems, "problems": list(problems)}
+
+
+def show_table(titles: Mapping[str, bool], rows: Iterable[tuple[str, ...]]) -> None:
+    """Show rows to a person; `titles` are those of the columns, and whether each is of numbers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cstore.cli.output.terminal import console
+    from cstore.cli.output.text import visible
+
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for title, numbers in titles.items():
+        table.add_column(title.upper(), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    console().print(table)

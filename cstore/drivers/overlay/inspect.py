@@ -9,7 +9,7 @@ from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
-from cstore.drivers.overlay.lower import RESERVED, Homes, Place, link_of
+from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
@@ -80,11 +80,18 @@ class OverlayInspector:
                 below = self._homes.look_up(ancestor)
                 found.append(Part(ancestor, (), error.message) if below is None else _part(below))
             return [found[0].with_(problem=error.message), *found[1:]]
-        for name in names:
-            below = self._homes.behind(name) or self._homes.search(name)
+        if len(names) > DEEPEST:
+            found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; of {DEEPEST} all is read")
+        for name in names[:DEEPEST]:
+            below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
             lost = f"the short link {name} leads to no layer"
             found.append(Part(self._homes.owner_of(name), (), lost) if below is None else _part(below))
         return found
+
+    def _recorded(self, name: str, ancestors: Sequence[str]) -> Place | None:
+        """The layer among those that has a short link of its own of that name: to search all layers takes long."""
+        places = (place for each in ancestors if (place := self._homes.look_up(each)) is not None)
+        return next((place for place in places if place.has_contents and link_of(place) == name), None)
 
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`."""
