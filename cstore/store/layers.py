@@ -251,6 +251,12 @@ class Layers:
 
         bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)
 
+    def delete_data(self, word: str, key: str) -> None:
+        """Delete a data item of a layer; see `bigdata.delete_data`."""
+        from cstore.store import bigdata
+
+        bigdata.delete_data(self._context, Shelf.LAYERS, word, key)
+
     def mount_point(self, layer: str) -> str:
         """Where the layer of this ID is mounted, or ""."""
         from cstore.store import mounting
