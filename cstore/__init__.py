@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.container_creation import NewContainer
     from cstore.store.containers import Containers
     from cstore.store.copying import Spot
-    from cstore.store.creation import NewLayer
+    from cstore.store.creation import NewLayer, StagedLayer
     from cstore.store.image_creation import NewImage
     from cstore.store.images import Images
     from cstore.store.layers import Layers
@@ -52,6 +52,7 @@ __all__ = [
     "Patience",
     "Quarantine",
     "Spot",
+    "StagedLayer",
     "Store",
     "StoreConfig",
     "__version__",
@@ -81,6 +82,7 @@ _HOMES = {
     "Patience": "cstore.fs.patience",
     "Quarantine": "cstore.library",
     "Spot": "cstore.store.copying",
+    "StagedLayer": "cstore.store.creation",
     "Store": "cstore.library",
     "StoreConfig": "cstore.config",
     "enter_user_namespace": "cstore.store.rootless",

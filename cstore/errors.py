@@ -11,7 +11,7 @@ CstoreError
 │   ├── IDTaken, TopLayerDiffers, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer, ContainerOccupied
-│   ├── ParentIsContainer, LayerChanged, LayersMounted
+│   ├── ParentIsContainer, LayerChanged, LayersMounted, DataItemNeeded
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
 │   ├── LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
@@ -382,6 +382,17 @@ class ImageUsedByContainer(InUse):
             f"image is in use by a container: {image} is used by container {container}",
             hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"image used by {container}: image is in use by a container",
+        )
+
+
+class DataItemNeeded(InUse):
+    """A data item was to be deleted without which an image makes no sense: a manifest, or a config."""
+
+    def __init__(self, image: str, key: str) -> None:
+        self.image, self.key = image, key
+        super().__init__(
+            f"image {image} needs its data item {key!r}: it is a manifest or a config",
+            hint=f"delete the whole image: cstore delete-image {image}",
         )
 
 

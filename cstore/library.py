@@ -56,6 +56,13 @@ class Store(_Store):
     A store holds nothing open between two calls, so it need not be closed. In a `with` it may be used all the same.
     """
 
+    @property
+    def version(self) -> str:
+        """The version of the library that has the store open."""
+        from cstore import __version__
+
+        return __version__
+
     def check(self, options: CheckOptions | None = None) -> Report:
         """Look for damage, and change nothing; see `check.check_store`."""
         from cstore.check import CheckOptions, check_store

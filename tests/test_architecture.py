@@ -42,6 +42,7 @@ BANNED = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "cstore"): "the version stands at the door, where every package has it",
+    ("library", "cstore"): "the version stands at the door, where every package has it",
 }
 """(room, room it may also see): reason. Everything else goes strictly downward."""
 

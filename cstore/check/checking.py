@@ -80,10 +80,16 @@ class _Check:
         if found or any(self._problems.values()):
             found, census = self._confirm({finding.key for finding in found})
         self._remember()
+        if self._options.layer_mountable:
+            from cstore.check.mountable import unmountable
+
+            found += unmountable(census, scope.wants, self._notes)
         return self._report(census, scope, [*found, *self._of_contents(census)])
 
     def _jobs_of(self, census: Census, scope: Scope) -> dict[str, LayerJob]:
-        return layer_jobs(census, scope.wants, compare=not self._options.quick)
+        if not self._options.layer_digests:
+            return {}
+        return layer_jobs(census, scope.wants, compare=self._options.layer_contents and not self._options.quick)
 
     # ── contents ──
 

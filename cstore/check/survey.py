@@ -78,8 +78,9 @@ def _all(census: Census, scope: Scope, options: CheckOptions) -> Iterator[Findin
     yield from reference_findings(census, options.max_age)
     yield from driver_findings(census, scope.wants)
     yield from tar_split_findings(census, scope.wants)
-    yield from item_findings(census, scope.wants)
-    yield from manifest_findings(census, scope.wants)
+    yield from item_findings(census, lambda kind, item: options.data_of(kind) and scope.wants(kind, item))
+    if options.image_data:
+        yield from manifest_findings(census, scope.wants)
     if scope.everything:
         yield from mount_findings(census)
         yield from leftover_findings(census)

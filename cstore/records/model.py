@@ -8,6 +8,7 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from typing import Any, Generic, TypeVar
 
     R = TypeVar("R", bound="Record")
@@ -67,6 +68,18 @@ class Record(Value, kw_only=True):
     if TYPE_CHECKING:  # each kind declares them itself, for the sake of that order
         id: str
         names: tuple[str, ...] = ()
+        created: str = ZERO_TIME
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was made, to the microsecond; None if that is not recorded, or makes no sense."""
+        from datetime import datetime
+
+        try:
+            moment = datetime.fromisoformat(self.created)
+        except ValueError:
+            return None
+        return None if self.created == ZERO_TIME or moment.tzinfo is None else moment
 
 
 class Layer(Record, kw_only=True):
@@ -90,6 +103,16 @@ class Layer(Record, kw_only=True):
     uid_map: tuple[IDMapEntry, ...] = ()
     gid_map: tuple[IDMapEntry, ...] = ()
     data_names: tuple[str, ...] = ()
+
+    @property
+    def known_size(self) -> int | None:
+        """Bytes of its archive, uncompressed; None if nobody knows: it was made of none, or pulled in part."""
+        return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
+
+    @property
+    def known_compressed_size(self) -> int | None:
+        """Bytes of its archive as it came; None if nobody knows."""
+        return self.compressed_size if self.compressed_digest and self.compressed_size >= 0 else None
 
     @property
     def incomplete(self) -> bool:
@@ -136,9 +159,34 @@ class Container(Record, kw_only=True):
     flags: Mapping[str, Any] = {}
 
     @property
+    def mount_label(self) -> str:
+        """The SELinux label of its mounts; "" for none, or if the tool that made it recorded none."""
+        return _text(self.flags.get("MountLabel"))
+
+    @property
+    def process_label(self) -> str:
+        """The SELinux label of its processes; "" likewise."""
+        return _text(self.flags.get("ProcessLabel"))
+
+    @property
+    def mount_options(self) -> tuple[str, ...]:
+        """How its layer is mounted, beside what the store's configuration says."""
+        recorded = self.flags.get("MountOpts")
+        return tuple(map(str, recorded)) if isinstance(recorded, list) else ()
+
+    @property
+    def volatile(self) -> bool:
+        """Whether a power cut may take what it writes."""
+        return self.flags.get("Volatile") is True
+
+    @property
     def id_map(self) -> IDMap:
         """The ID map that was asked for."""
         return to_id_map(self.uid_map, self.gid_map)
+
+
+def _text(flag: object) -> str:
+    return flag if isinstance(flag, str) else ""
 
 
 def to_id_map(uids: Iterable[IDMapEntry], gids: Iterable[IDMapEntry]) -> IDMap:

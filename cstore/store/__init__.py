@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.container_creation import NewContainer
     from cstore.store.copying import Spot
-    from cstore.store.creation import NewLayer
+    from cstore.store.creation import NewLayer, StagedLayer
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
@@ -28,6 +28,7 @@ __all__ = [
     "NewLayer",
     "Sharing",
     "Spot",
+    "StagedLayer",
     "Store",
     "open_store",
 ]
@@ -41,6 +42,7 @@ _HOMES = {
     "NewLayer": "creation",
     "Sharing": "dedup",
     "Spot": "copying",
+    "StagedLayer": "creation",
 }
 
 

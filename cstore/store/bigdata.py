@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink, fill
 from cstore.digests import digest_from, digest_of, new_hash
-from cstore.errors import CstoreError, DataItemUnknown, InvalidDataName, SystemFailure
+from cstore.errors import CstoreError, DataItemNeeded, DataItemUnknown, InvalidDataName, SystemFailure
 from cstore.fs import within
 from cstore.records.bigdata import CALLERS_DIRECTORY, file_name, open_item, write_item
-from cstore.records.images import with_digest
+from cstore.records.images import MANIFEST, with_digest
 from cstore.records.model import Image, Layer
-from cstore.store.item_journal import begin, conclude, item_directory, path_of_new
+from cstore.store.item_journal import begin, begin_removal, conclude, item_directory, path_of_new
 from cstore.store.lookup import (
     get_container,
     get_image,
@@ -143,6 +143,44 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, 
                 conclude(writer, shelf)
             raise
         conclude(writer, shelf)
+
+
+def delete_data(context: Context, shelf: Shelf, word: str, key: str) -> None:
+    """Delete a data item: file and record together, see item_journal.py.
+
+    Raises:
+        UnknownItem: nothing of that kind in the store itself answers to `word` (the kind's own class).
+        ReadOnlyStore: an item of an additional store does.
+        DataItemUnknown: it has no such data item.
+        DataItemNeeded: without this one, an image would be damaged.
+    """
+    _get_own(Reader(context), shelf, word)
+    with writing(context, shelf) as writer:
+        record = _get_own(writer, shelf, word)
+        changed = _without_item(record, key, shelf)
+        begin_removal(writer, shelf, record.id, key)
+        try:
+            writer.table(shelf).replace(changed)
+            writer.save(shelf)
+        except BaseException:
+            with suppress(CstoreError):  # the first error is the one to tell
+                conclude(writer, shelf)
+            raise
+        conclude(writer, shelf)
+
+
+def _without_item(record: Any, key: str, shelf: Shelf) -> Any:
+    """Return the record that does not list an item."""
+    if key not in record.data_names:
+        raise DataItemUnknown(shelf.value, record.id, key)
+    names = tuple(name for name in record.data_names if name != key)
+    if isinstance(record, Layer):
+        return record.with_(data_names=names)
+    described = any(name.startswith(MANIFEST) for name in record.data_names)
+    if isinstance(record, Image) and described and key.startswith((MANIFEST, "sha256:")):
+        raise DataItemNeeded(record.id, key)
+    sizes, digests = ({name: of[name] for name in of if name != key} for of in (record.data_sizes, record.data_digests))
+    return record.with_(data_names=names, data_sizes=sizes, data_digests=digests)
 
 
 class _Item(Value):

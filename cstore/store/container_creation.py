@@ -21,6 +21,7 @@ from cstore.records.model import Container, Layer
 from cstore.records.table import Location
 from cstore.store import container_journal as journal
 from cstore.store.bigdata import store_items, with_items
+from cstore.store.creation import check_new_id
 from cstore.store.lookup import find_layer, get_image
 from cstore.store.maps import map_fields, map_on_disk
 from cstore.store.places import Shelf, volatile_location
@@ -43,6 +44,7 @@ class NewContainer(Value):
 
     Attributes:
         image: by ID, name or unique prefix; "" for a container without one.
+        layer: the ID of the layer of its own, which is made with it; "" for a random one.
         id_map: the owners that the container shall have; None for those of the host.
         host_uids, host_gids: leave the map's part of that kind out.
         auto_map: choose a map instead; see `userns.choose_map`.
@@ -69,6 +71,7 @@ class NewContainer(Value):
     mount_options: tuple[str, ...] = ()
     flags: Mapping[str, Any] = {}
     data: Mapping[str, bytes] = {}
+    layer: str = ""
 
     @property
     def mapped(self) -> bool:
@@ -131,6 +134,8 @@ def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
     """Make sure that the container may have its ID and its names; return the names, each once."""
     if request.id and check_id(request.id) in tables.containers:
         raise IDTaken("container", request.id)
+    if request.layer:
+        check_new_id(tables, request.layer)
     names = unique_names(request.names)
     for name in names:
         holder = tables.containers.named(name)
@@ -218,7 +223,7 @@ def _records(
     writer: Writer, request: NewContainer, image: Image | None, id_map: IDMap, base: _Base
 ) -> tuple[Container, Layer]:
     layer = Layer(
-        id=new_id(lambda candidate: candidate in writer.layers),
+        id=check_new_id(writer, request.layer),
         parent=base.id,
         mount_label=request.mount_label,
         created=now(),

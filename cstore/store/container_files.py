@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import ContainerUnknown, LayerUnknown, SystemFailure
+from cstore.errors import ContainerUnknown, InvalidDataName, LayerUnknown, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.writable import on_read_only_media
+from cstore.ids import flaw_of_part
 from cstore.store.lookup import container_of_layer, get_container, get_layer
 from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cstore.archive.streams import ReadInto
     from cstore.records.model import Container
     from cstore.store.context import Context
+    from cstore.store.ends import Source
 
 
 def directory(context: Context, word: str) -> str:
@@ -40,6 +45,74 @@ def run_directory(context: Context, word: str) -> str:
         ContainerUnknown: there is no such container.
     """
     return _made(context, context.layout.container_run_directory(get_container(Reader(context), word).id))
+
+
+def write_file(context: Context, word: str, name: str, source: Source, *, run: bool = False) -> None:
+    """Put a file into the directory of a container, or with `run` into that which a reboot may take.
+
+    It is there whole or not at all, in place of one of that name; directories on the way to it are made. Nothing is
+    written through a link.
+
+    Args:
+        context: the store.
+        word: the container.
+        name: where, relative to the directory.
+        source: what: a path, bytes, a descriptor, or a file.
+        run: in which directory.
+
+    Raises:
+        ContainerUnknown: there is no such container.
+        InvalidDataName: the name leads out of the directory, or to none.
+        SystemFailure: it cannot be written, or something else is in the way; what was there is untouched.
+    """
+    from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
+    from cstore.fs.atomic import write_file as replace
+    from cstore.store.ends import opened_source
+
+    parts = _parts(name)
+    top = (run_directory if run else directory)(context, word)
+    path = os.path.join(top, *parts)
+
+    def pieces(reader: ReadInto) -> Iterator[bytes]:
+        with memoryview(bytearray(BUFFER_SIZE)) as buffer:
+            while count := fill(reader, buffer):
+                yield bytes(buffer[:count])
+
+    with opened_source(source, "the data") as opened:
+        reader = FileReader(opened, "the data") if isinstance(opened, int) else opened
+        try:
+            if parts[:-1]:
+                within.make_directories(top, "/".join(parts[:-1]))
+        except OSError as error:
+            raise SystemFailure("make the directory", os.path.dirname(path), error) from error
+        replace(path, pieces(reader), sync=context.sync)
+
+
+def read_file(context: Context, word: str, name: str, *, run: bool = False) -> bytes:
+    """Return a file of the directory of a container, or with `run` of that which a reboot may take.
+
+    Raises:
+        ContainerUnknown: there is no such container.
+        InvalidDataName: the name leads out of the directory, or to none.
+        SystemFailure: it cannot be read, or is no file, or a link is on the way to it.
+    """
+    parts, layout = _parts(name), context.layout
+    container = get_container(Reader(context), word).id
+    top = layout.container_run_directory(container) if run else layout.container_directory(container)
+    try:
+        with open(within.open_file(os.path.dirname(top), "/".join((os.path.basename(top), *parts))), "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise SystemFailure("read", os.path.join(top, *parts), error) from None
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split("/")
+    for part in parts:
+        flaw = flaw_of_part(part)
+        if flaw:
+            raise InvalidDataName("container", name, f"it is no path below its directory: of {part!r}, {flaw}")
+    return parts
 
 
 def _made(context: Context, path: str) -> str:

@@ -100,6 +100,12 @@ class Containers:
 
         bigdata.set_data(self._context, Shelf.CONTAINERS, word, key, data)
 
+    def delete_data(self, word: str, key: str) -> None:
+        """Delete a data item of a container; see `bigdata.delete_data`."""
+        from cstore.store import bigdata
+
+        bigdata.delete_data(self._context, Shelf.CONTAINERS, word, key)
+
     # ── directories, space, owners ──
 
     def directory(self, word: str) -> str:
@@ -113,6 +119,18 @@ class Containers:
         from cstore.store import container_files
 
         return container_files.run_directory(self._context, word)
+
+    def write_file(self, word: str, name: str, source: Source, *, run: bool = False) -> None:
+        """Put a file into a container's directory, or its run directory; see `container_files.write_file`."""
+        from cstore.store import container_files
+
+        container_files.write_file(self._context, word, name, source, run=run)
+
+    def read_file(self, word: str, name: str, *, run: bool = False) -> bytes:
+        """A file of a container's directory, or of its run directory; see `container_files.read_file`."""
+        from cstore.store import container_files
+
+        return container_files.read_file(self._context, word, name, run=run)
 
     def size(self, word: str) -> int:
         """Bytes that only the container takes; see `container_files.size`."""

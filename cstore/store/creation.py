@@ -9,6 +9,7 @@ The record comes first, flagged incomplete, because that is what every program o
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from cstore.drivers.contract import TreeOptions
@@ -33,7 +34,7 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from cstore.archive.apply import Applied
     from cstore.archive.streams import ReadInto
@@ -50,7 +51,8 @@ class NewLayer(Value):
     `storage_options` are for the driver, such as a limit of the layer's size. The rest is for archives: `expect` is the
     digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
     the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
-    where an additional layer store keeps it (far_layers.py).
+    where an additional layer store keeps it (far_layers.py). `toc_digest` is that of the table of contents by which a
+    layer was chosen whose files are staged: its archive is not known then.
     """
 
     parent: str = ""
@@ -72,6 +74,7 @@ class NewLayer(Value):
     reuse: bool = False
     by_contents: bool = False
     far: str = ""
+    toc_digest: str = ""
 
 
 class _Plan(Value):
@@ -94,6 +97,34 @@ class _Plan(Value):
             other.source and (other.source.id, other.source.created)
         )
         return same_source and self.id_map == other.id_map
+
+
+class StagedLayer(Value):
+    """A layer in the making that somebody else fills, and that nobody else sees: see `stage_layer`."""
+
+    request: NewLayer
+    plan: _Plan
+    staged: StagedTree
+
+    @property
+    def directory(self) -> str:
+        """What to fill: with the whole tree where `whole`, or else with what the layer adds to its parent."""
+        return self.staged.tree
+
+    @property
+    def whole(self) -> bool:
+        """Whether `directory` holds what the parent shows, for the driver keeps whole trees."""
+        return self.staged.form.value == "plain"
+
+    def clean(self) -> None:
+        """Remove the directory, unless it has become a layer. Twice is no error."""
+        self.staged.staging.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clean()
 
 
 def create_layer(context: Context, request: NewLayer) -> Layer:
@@ -138,16 +169,8 @@ def _create(
     progress: Callable[[int], None] | None = None,
     accept: Accept | None = None,
 ) -> Layer:
-    from cstore.store.recovery import sweep
-    from cstore.store.session import make_roots
-
-    check_request(request)
-    plan = _plan(Reader(context), request.with_(names=()) if request.reuse else request, context.driver, chosen_id="")
-    check_reachable(plan.id_map)
-    make_roots(context.layout)
-    sweep(context)
-    with explained(plan.id_map):
-        staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
+    made = stage_layer(context, request)
+    plan, staged = made.plan, made.staged
     filling: Filling | None = None
     try:
         if source is not None:
@@ -169,6 +192,47 @@ def _create(
         staged.staging.remove()
         if filling is not None:
             filling.staging.remove()
+
+
+def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
+    """Make the directory of a layer to be, for whoever knows how to fill it. Nobody else sees it, or waits for it.
+
+    `apply_staged` makes it a layer; `StagedLayer.clean`, or the next writer after this process has died, removes it.
+    Owners and removals are written as the driver keeps them.
+
+    Raises:
+        LayerUnknown: the parent or template is not known.
+        ParentIsContainer: the parent is a container's own layer.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
+    """
+    from cstore.store.recovery import sweep
+    from cstore.store.session import make_roots
+
+    check_request(request)
+    plan = _plan(Reader(context), request.with_(names=()) if request.reuse else request, context.driver, chosen_id="")
+    check_reachable(plan.id_map)
+    make_roots(context.layout)
+    sweep(context)
+    with explained(plan.id_map):
+        staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
+    return StagedLayer(request, plan, staged)
+
+
+def apply_staged(context: Context, made: StagedLayer) -> Layer:
+    """Make a layer of a staged directory, by rename: nothing is packed, read or copied. It can be had once.
+
+    Raises:
+        LayerUnknown: the parent went away meanwhile.
+        IDTaken, NameTaken: somebody took the ID or a name meanwhile. The directory stays until it is cleaned.
+        SystemFailure: the directory is not there: it is a layer already, or cleaned.
+    """
+    if not os.path.isdir(made.directory):
+        raise SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
+    if context.sync:
+        sync_filesystem(made.directory)  # without a lock: nobody shall wait for our disk
+    layer = _publish(context, made.request, made.plan, made.staged, None)
+    made.clean()
+    return layer
 
 
 def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer:
@@ -276,6 +340,8 @@ def _record(request: NewLayer, plan: _Plan) -> Layer:
         metadata=request.metadata,
         mount_label=request.mount_label,
         created=now(),
+        toc_digest=request.toc_digest,
+        diff_size=-1 if request.toc_digest else 0,
         flags=dict(request.flags),
         **map_fields(plan.id_map),
     )

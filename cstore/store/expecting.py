@@ -24,6 +24,8 @@ def check_request(request: NewLayer) -> None:
     Raises:
         InvalidDigest: it is no digest by which a layer can be known.
     """
+    if request.toc_digest:
+        check_digest(request.toc_digest)
     if request.expect and not check_digest(request.expect).startswith("sha256:"):
         raise InvalidDigest(request.expect, "layers are known by sha256 alone")
 

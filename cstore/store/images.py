@@ -166,3 +166,9 @@ class Images:
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.IMAGES, word, key, data, digest)
+
+    def delete_data(self, word: str, key: str) -> None:
+        """Delete a data item of an image; see `bigdata.delete_data`."""
+        from cstore.store import bigdata
+
+        bigdata.delete_data(self._context, Shelf.IMAGES, word, key)

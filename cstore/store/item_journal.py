@@ -5,6 +5,8 @@ record is going to tell of them; then the record is saved, and decides; then the
 
     bytes aside ──► journal ──► record ──► bytes in place ──► journal gone
 
+An item that goes is in the journal as well, with a size of -1: its file goes once the record no longer lists it.
+
 There is one journal for a kind, for whoever writes it holds the lock of its records. A reader who finds one has the
 item where the record says it is. (store-format 6)
 """
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from cstore.store.session import Writer
 
 
+_GOES = -1
+"""What is noted as the size of an item that goes."""
+
+
 class _Entry(Value):
     """Whose item it is, and what its record is going to say of it; a layer's says nothing but its key."""
 
@@ -45,6 +51,8 @@ class _Entry(Value):
 
     def told_by(self, record: Layer | Image | Container) -> bool:
         """Whether the record says it already."""
+        if self.size == _GOES:
+            return self.key not in record.data_names
         if isinstance(record, Layer):
             return self.key in record.data_names
         return (record.data_sizes.get(self.key), record.data_digests.get(self.key)) == (self.size, self.digest)
@@ -82,6 +90,19 @@ def begin(
         raise
 
 
+def begin_removal(writer: Writer, shelf: Shelf, owner: str, key: str) -> None:
+    """Note that the record of `owner` is going to list an item no longer.
+
+    Raises:
+        SystemFailure: nothing has begun.
+    """
+    from cstore.gojson import encode
+
+    write_file(
+        _journal(writer.layout, shelf), encode(_Entry(owner, key, _GOES, "").as_dict()), sync=writer.context.sync
+    )
+
+
 def conclude(writer: Writer, shelf: Shelf) -> None:
     """Finish what was begun, or take it back: as the record on the disk says. What resists is for the next writer."""
     journal = _journal(writer.layout, shelf)
@@ -106,11 +127,14 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
     trace("finished data item %r of %s %s, which a dead process was setting", entry.key, shelf.value, entry.owner)
     target = os.path.join(directory, file_name(entry.key, shelf.value))
     try:
-        os.rename(_aside(directory, entry.key), target)
+        if entry.size == _GOES:
+            os.unlink(target)
+        else:
+            os.rename(_aside(directory, entry.key), target)
     except FileNotFoundError:
-        return  # it has its name already
+        return  # it has its name already, or has gone
     except OSError as error:
-        raise SystemFailure("write", target, error) from None
+        raise SystemFailure("remove" if entry.size == _GOES else "write", target, error) from None
     if writer.context.sync:
         sync_directory(directory)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import Sink
     from cstore.records.model import Layer
     from cstore.store.context import Context
-    from cstore.store.creation import Accept, NewLayer
+    from cstore.store.creation import Accept, NewLayer, StagedLayer
     from cstore.store.ends import Source, Target
     from cstore.store.lookup import Item
     from cstore.store.reading import Reader
@@ -115,6 +115,22 @@ class Layers:
 
         with opened_source(source) as opened:
             return creation.put_layer(self._context, request, opened, progress, accept)
+
+    def stage(self, request: NewLayer) -> StagedLayer:
+        """Make the directory of a layer to be, for the caller to fill; see `creation.stage_layer`."""
+        from cstore.store import creation
+
+        return creation.stage_layer(self._context, request)
+
+    def apply_staged(self, staged: StagedLayer) -> Layer:
+        """Make a layer of what `stage` gave and the caller has filled, by rename; see `creation.apply_staged`."""
+        from cstore.store import creation
+
+        return creation.apply_staged(self._context, staged)
+
+    def clean_staged(self, staged: StagedLayer) -> None:
+        """Remove what `stage` gave, unless it has become a layer; leaving its `with` does the same."""
+        staged.clean()
 
     def from_additional_store(self, digest: str, reference: str, request: NewLayer) -> Layer:
         """Make a layer that an additional layer store keeps; see `far_layers.from_additional_store`."""
@@ -250,6 +266,12 @@ class Layers:
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)
+
+    def delete_data(self, word: str, key: str) -> None:
+        """Delete a data item of a layer; see `bigdata.delete_data`."""
+        from cstore.store import bigdata
+
+        bigdata.delete_data(self._context, Shelf.LAYERS, word, key)
 
     def mount_point(self, layer: str) -> str:
         """Where the layer of this ID is mounted, or ""."""

@@ -110,7 +110,6 @@ def count_up(context: Context, mounts: MountTable, layer: str, options: Callable
 def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:
     """How a layer is mounted: for a container as that was created, unless the caller says otherwise."""
     found = container_of_layer(tables, layer.id)
-    flags = {} if found is None else found.flags
     id_map = IDENTITY if found is None or found.id_map == layer.id_map else found.id_map
     if id_map and not context.driver.can_shift(id_map):
         raise DriverError(
@@ -119,11 +118,11 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
             hint="create the container anew, with a copy of the image's top layer for its map",
             peer=f"cannot mount layer {layer.id}: shifting not enabled",
         )
-    recorded = flags.get("MountOpts")
+    recorded = () if found is None else found.mount_options
     return MountOptions(
         label=label or layer.mount_label,
-        options=options or (tuple(map(str, recorded)) if isinstance(recorded, list) else ()),
-        volatile=flags.get("Volatile") is True and not context.config.disable_volatile,
+        options=options or recorded,
+        volatile=found is not None and found.volatile and not context.config.disable_volatile,
         id_map=id_map,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import LayerUnknown, NotAnItem
+from cstore.errors import InvalidOption, LayerUnknown, NotAnItem
 from cstore.ids import several, unique_names
 from cstore.store.lookup import find_own_item, find_record, find_renamable, nowhere
 from cstore.store.places import Shelf
@@ -12,10 +12,13 @@ from cstore.store.session import Trusted, writing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from cstore.store.context import Context
     from cstore.store.lookup import Item
     from cstore.store.session import Writer
+
+_OF_THE_STORE = frozenset({"incomplete"})
 
 
 def names_of(context: Context, word: str) -> tuple[str, ...]:
@@ -70,6 +73,46 @@ def set_metadata(context: Context, word: str, text: str) -> None:
         NotAnItem: nothing answers to `word`.
         ReadOnlyStore: an item of an additional store does.
     """
+    _edit(context, word, lambda record: record.with_(metadata=text))
+
+
+def set_flag(context: Context, word: str, flag: str, value: Any) -> None:
+    """Set a flag of an item, to something that JSON has.
+
+    Raises:
+        NotAnItem: nothing answers to `word`.
+        ReadOnlyStore: an item of an additional store does.
+        InvalidOption: the flag is one that the store itself sets, or JSON has no such value.
+    """
+    from cstore.gojson import encode
+
+    try:
+        encode(value)
+    except (TypeError, ValueError):
+        raise InvalidOption(f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON has not") from None
+    _change_flags(context, word, flag, {flag: value})
+
+
+def clear_flag(context: Context, word: str, flag: str) -> None:
+    """Take a flag from an item; one that it does not have is no error.
+
+    Raises:
+        NotAnItem, ReadOnlyStore, InvalidOption: as `set_flag`.
+    """
+    _change_flags(context, word, flag, {})
+
+
+def _change_flags(context: Context, word: str, flag: str, new: dict[str, Any]) -> None:
+    if flag in _OF_THE_STORE:
+        raise InvalidOption(f"the flag {flag!r} says how far an item is made, and is set by the store alone")
+    def change(record: Any) -> Any:
+        return record.with_(flags={**{name: record.flags[name] for name in record.flags if name != flag}, **new})
+
+    _edit(context, word, change)
+
+
+def _edit(context: Context, word: str, change: Callable[[Any], Any]) -> None:
+    """Let the record of an item of the store itself be what `change` makes of it."""
     tables = Trusted(context)
     item = find_own_item(tables, word)
     if item is None:
@@ -79,7 +122,7 @@ def set_metadata(context: Context, word: str, text: str) -> None:
         record = table.get(item.id)
         if record is None:
             raise NotAnItem(word)
-        table.replace(record.with_(metadata=text))
+        table.replace(change(record))
         writer.save(item.shelf)
 
 

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
-    from typing import Self
+    from typing import Any, Self
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
@@ -260,6 +260,18 @@ class Store:
         from cstore.store import names
 
         names.set_metadata(self._context, word, text)
+
+    def set_flag(self, word: str, flag: str, value: Any) -> None:
+        """Set a flag of an item, to something that JSON has; see `names.set_flag`."""
+        from cstore.store import names
+
+        names.set_flag(self._context, word, flag, value)
+
+    def clear_flag(self, word: str, flag: str) -> None:
+        """Take a flag from an item; see `names.clear_flag`."""
+        from cstore.store import names
+
+        names.clear_flag(self._context, word, flag)
 
     # ── contents ──
 

@@ -8,6 +8,7 @@ import pydoc
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,6 +88,26 @@ def test_records_are_members_of_sets() -> None:
     assert len({NewLayer(flags=flags), NewLayer(flags=turned)}) == 1
 
 
+def test_a_layer_tells_sizes_that_nobody_knows(store: cstore.Store) -> None:
+    """An empty archive has a size; a layer made of none has not, nor one that was pulled in part."""
+    empty, made = store.layers.put(NewLayer(), b""), store.layers.create(NewLayer())
+
+    assert empty.known_size == empty.diff_size
+    assert made.known_size is None
+    assert made.known_compressed_size is None
+    assert made.with_(diff_size=-1, toc_digest="sha256:" + "0" * 64).known_size is None
+
+
+def test_records_tell_their_date(store: cstore.Store) -> None:
+    """As a moment with a time zone; one that is not recorded is none."""
+    created = store.layers.create(NewLayer()).created_at
+
+    assert created is not None
+    assert abs((datetime.now(UTC) - created).total_seconds()) < 3600
+    assert Layer(id="x").created_at is None
+    assert Layer(id="x", created="yesterday").created_at is None
+
+
 # ── the store ──
 
 
@@ -115,6 +136,11 @@ def test_a_store_may_be_used_in_a_with(tmp_path: Path) -> None:
     with open_store(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"), driver="vfs") as store:
         layer = store.layers.create(NewLayer())
     assert store.layers.list() == [layer]
+
+
+def test_a_store_tells_the_version_of_its_library(store: cstore.Store) -> None:
+    """The one that the command prints."""
+    assert store.version == cstore.__version__
 
 
 def test_a_mount_lasts_as_long_as_its_with(store: cstore.Store) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from cstore.errors import (
     ContainerUnknown,
+    DataItemNeeded,
     DataItemUnknown,
     ImageUnknown,
     InvalidDataName,
@@ -19,8 +20,10 @@ from cstore.errors import (
     SystemFailure,
 )
 from cstore.store import NewImage, NewLayer, Store
-from cstore.store.bigdata import data_digest, data_names, data_size, get_data, open_data, set_data
+from cstore.store.bigdata import data_digest, data_names, data_size, delete_data, get_data, open_data, set_data
+from cstore.store.item_journal import begin_removal, item_directory
 from cstore.store.places import Shelf
+from cstore.store.session import writing
 from tests.builders import digest, listing
 from tests.unit.store.test_removal import write_records
 
@@ -164,3 +167,70 @@ def test_large_data_costs_little_memory(context: Context, tmp_path: Path) -> Non
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 5 << 20
+
+
+# ── deletion ──
+
+
+@pytest.mark.parametrize("shelf", Shelf)
+def test_a_deleted_item_is_gone_from_record_and_disk(context: Context, shelf: Shelf) -> None:
+    """The others stay, and the same name can be used again."""
+    for key in ("one", "Two"):
+        set_data(context, shelf, "it", key, VALUE)
+    files = len(os.listdir(item_directory(context.layout, shelf, "it")))
+
+    delete_data(context, shelf, "it", "Two")
+
+    assert data_names(context, shelf, "it") == ("one",)
+    with pytest.raises(DataItemUnknown):
+        get_data(context, shelf, "it", "Two")
+    assert len(os.listdir(item_directory(context.layout, shelf, "it"))) == files - 1
+    with pytest.raises(DataItemUnknown):
+        delete_data(context, shelf, "it", "Two")
+    set_data(context, shelf, "it", "Two", b"again")
+    assert data_size(context, shelf, "it", "Two") == 5
+
+
+@pytest.mark.parametrize("shelf", Shelf)
+def test_nothing_is_deleted_of_what_is_not_there(store: Store, shelf: Shelf) -> None:
+    """And no store is made for it."""
+    with pytest.raises(UNKNOWN[shelf]):
+        delete_data(store._context, shelf, "it", "key")
+    assert not store.is_made
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("shelf", Shelf)
+def test_a_deletion_that_was_killed_is_finished_or_never_was(context: Context, shelf: Shelf, saved: bool) -> None:
+    """The record decides: whoever writes next removes the file if the record does not list it, and only then."""
+    set_data(context, shelf, "it", "key", VALUE)
+    with writing(context, shelf) as writer:
+        begin_removal(writer, shelf, "it", "key")
+        if saved:
+            record = writer.table(shelf).get("it")
+            assert record is not None
+            rest = () if shelf is Shelf.LAYERS else ("data_sizes", "data_digests")
+            writer.table(shelf).replace(record.with_(data_names=(), **{name: {} for name in rest}))
+            writer.save(shelf)
+    with writing(context, shelf):
+        pass
+
+    assert data_names(context, shelf, "it") == (() if saved else ("key",))
+    if saved:
+        with pytest.raises(DataItemUnknown):
+            get_data(context, shelf, "it", "key")
+    else:
+        assert get_data(context, shelf, "it", "key") == VALUE
+
+
+def test_an_image_keeps_what_it_cannot_be_without(context: Context) -> None:
+    """Without its manifest it would be damaged, and Podman would list no image of the store."""
+    config = digest(b"{}")
+    for key in ("manifest", config, "note"):
+        set_data(context, Shelf.IMAGES, "it", key, b"{}")
+
+    for key in ("manifest", config):
+        with pytest.raises(DataItemNeeded):
+            delete_data(context, Shelf.IMAGES, "it", key)
+    delete_data(context, Shelf.IMAGES, "it", "note")
+    assert data_names(context, Shelf.IMAGES, "it") == ("manifest", config)

@@ -24,6 +24,7 @@ from cstore.errors import (
     NotAContainer,
     NotALayer,
     RecordsDamaged,
+    SystemFailure,
 )
 from cstore.idmap import IDMap, IDRange
 from cstore.store import NewContainer, NewImage, open_store
@@ -32,6 +33,7 @@ from tests.unit.store.conftest import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cstore.store import Store
     from tests.unit.store.conftest import Import
@@ -373,3 +375,90 @@ def make_volatile_files(graph: str) -> None:
         os.makedirs(os.path.dirname(os.path.join(graph, name)), exist_ok=True)
         with open(os.path.join(graph, name), "w", encoding="ascii") as file:
             file.write("[]")
+
+
+# ── files of whoever runs it ──
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_files_of_a_container_are_kept_in_its_directories(store: Store, run: bool) -> None:
+    """Whole or not at all, in place of older ones, and in directories of their own."""
+    store.containers.create(NewContainer(id="it", names=("name",)))
+    store.containers.write_file("name", "config.json", b"old", run=run)
+    store.containers.write_file("name", "config.json", b"new", run=run)
+    store.containers.write_file("it", "a/b/c", b"deep", run=run)
+
+    directory = store.containers.run_directory("it") if run else store.containers.directory("it")
+    assert store.containers.read_file("it", "config.json", run=run) == b"new"
+    assert store.containers.read_file("it", "a/b/c", run=run) == b"deep"
+    assert sorted(os.listdir(directory)) == ["a", "config.json"]
+    with pytest.raises(SystemFailure):
+        store.containers.read_file("it", "config.json", run=not run)
+
+
+def test_files_of_a_container_stay_in_its_directories(store: Store, tmp_path: Path) -> None:
+    """No name and no link leads out of them."""
+    store.containers.create(NewContainer(id="it"))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"theirs")
+    directory = store.containers.directory("it")
+    os.symlink(outside, os.path.join(directory, "link"))
+    os.symlink(outside / "file", os.path.join(directory, "file"))
+
+    for name in ("", "/etc/x", "../x", "a/../../x", "a//b", "."):
+        with pytest.raises(InvalidDataName):
+            store.containers.write_file("it", name, b"ours")
+    with pytest.raises(SystemFailure):
+        store.containers.write_file("it", "link/file", b"ours")
+    for name in ("link/file", "file"):
+        with pytest.raises(SystemFailure):
+            store.containers.read_file("it", name)
+    store.containers.write_file("it", "file", b"ours")
+
+    assert store.containers.read_file("it", "file") == b"ours"
+    assert (outside / "file").read_bytes() == b"theirs"
+    assert os.listdir(outside) == ["file"]
+
+
+# ── what is asked for, as properties ──
+
+
+def test_a_container_tells_its_labels_and_options(store: Store) -> None:
+    """Without a look at its flags; one of another tool may have none."""
+    made = store.containers.create(
+        NewContainer(process_label="p", mount_label="m", mount_options=("nodev", "ro"), volatile=True)
+    )
+
+    assert (made.process_label, made.mount_label, made.mount_options) == ("p", "m", ("nodev", "ro"))
+    assert made.volatile
+    bare = made.with_(flags={})
+    assert (bare.process_label, bare.mount_label, bare.mount_options, bare.volatile) == ("", "", (), False)
+
+
+def test_a_container_s_layer_may_have_a_given_id(store: Store) -> None:
+    """If nobody has it; nothing is made otherwise."""
+    made = store.containers.create(NewContainer(id="it", layer="mine"))
+
+    assert made.layer == store.layers.get("mine").id == "mine"
+    with pytest.raises(IDTaken):
+        store.containers.create(NewContainer(id="other", layer="mine"))
+    with pytest.raises(InvalidID):
+        store.containers.create(NewContainer(id="other", layer="../x"))
+    assert [container.id for container in store.containers.list()] == ["it"]
+    assert store.layers.ids() == ["mine"]
+
+
+def test_flags_are_set_and_cleared(store: Store) -> None:
+    """Of any item, and all others stay; but not those by which the store knows what is unfinished."""
+    store.containers.create(NewContainer(id="it", flags={"kept": 1}))
+    store.set_flag("it", "mine", {"a": [True]})
+    assert store.containers.get("it").flags["mine"] == {"a": [True]}
+    store.clear_flag("it", "mine")
+    store.clear_flag("it", "mine")
+
+    assert store.containers.get("it").flags == {"kept": 1, "MountLabel": "", "ProcessLabel": ""}
+    with pytest.raises(InvalidOption, match="incomplete"):
+        store.set_flag(store.containers.get("it").layer, "incomplete", True)
+    with pytest.raises(InvalidOption, match="of type object"):
+        store.set_flag("it", "mine", object())

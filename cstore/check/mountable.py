@@ -1,0 +1,44 @@
+"""Layers that are mounted for a look, each where this process alone sees it, and what comes of that."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.check.findings import Finding, of_layer
+from cstore.errors import CstoreError
+from cstore.kernel.namespaces import CAP_SYS_ADMIN, has_capability
+from cstore.store.lookup import layer_by_id
+from cstore.store.reading import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.check.census import Census
+
+
+def unmountable(census: Census, wanted: Callable[[str, str], bool], notes: list[str]) -> list[Finding]:
+    """The layers that cannot be mounted to be read. A process that may mount nothing only adds to the `notes`."""
+    if not has_capability(CAP_SYS_ADMIN):
+        notes.append("no layer was mounted to try it: this process may not mount anything; run it with cstore unshare")
+        return []
+    found = []
+    for layer, read_only in census.all_layers.values():
+        if layer.incomplete or not wanted("layer", layer.id) or not census.context.driver.exists(layer.id):
+            continue  # what has no directory is a finding of its own
+        flaw = _flaw(census, layer.id)
+        if flaw and layer_by_id(Reader(census.context), layer.id) is not None:
+            sentence, evidence = f"it cannot be mounted: {flaw}", {"part": "mount", "reason": flaw}
+            found.append(of_layer("layer-unreadable", layer.id, sentence, read_only=read_only, **evidence))
+    return found
+
+
+def _flaw(census: Census, layer: str) -> str:
+    try:
+        with census.context.driver.tree_of(layer) as path, os.scandir(path) as entries:
+            next(entries, None)
+    except CstoreError as error:
+        return error.message
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return ""
