@@ -36,6 +36,10 @@ PEERS = ("containers-storage", "podman", "skopeo", "umoci", "debootstrap", "npm"
 _SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLICOLOR")
 
 
+_LONG = ("hostile", "concurrency", "crash", "faults", "property", "damage", "compat", "integration")
+"""Directories of tests that take long, the longest files first."""
+
+
 # ── the environment ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -66,12 +70,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle; before pytest itself puts together what shares a costly fixture.
+    """Shuffle, or put long files first; before pytest itself puts together what shares a costly fixture.
 
-    Every process of a parallel run draws the same order from the seed.
+    Every process of a parallel run draws the same order from the seed. Without one, a parallel run begins with what
+    takes minutes, so that no process is left with it at the end while the others have nothing to do.
     """
     seed = config.getoption("--shuffle")
-    if seed is not None:
+    if seed is None:
+        items.sort(key=lambda item: _LONG.index(folder) if (folder := item.path.parent.name) in _LONG else len(_LONG))
+    else:
         order = random.Random(seed)
         ranks = {path: order.random() for path in sorted({item.path for item in items})}
         places = {item: (ranks[item.path], order.random()) for item in items}
