@@ -192,7 +192,9 @@ class Session:
         from cstore.cli.guess import guess, meant
 
         try:
-            return meant(self._store, error) or (guess(self._store, error) if sys.stderr.isatty() else "")
+            general = error.hint == f"see {error.listing}"  # a better one is known to whoever made the error
+            told = meant(self._store, error) if general else ""
+            return told or (guess(self._store, error) if sys.stderr.isatty() else "")
         except CstoreError:
             return ""  # what stands in the way of guessing has been, or will be, told for itself
 
