@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cstore.oci.child import Child
     from cstore.oci.config import ImageConfig
     from cstore.store import Store
+    from cstore.store.intents import Intent
 
 
 def commit(
@@ -42,18 +43,30 @@ def commit(
     beneath = source.parent.chain_id if source.parent else ""
     if beneath != config.rootfs.chain_id:
         raise InvalidOption(f"{source.name} does not lie on the layers of image {parent}")
-    made = _register(store, layers, source, beneath)
+    intent = store.begin()  # whoever is killed leaves neither a layer without an image nor an image without its notes
     try:
-        identifier = images.create(_config(images, config, child, made).raw)
-        images.set_built_locally(identifier)
-        images.set_parent(identifier, config.digest)
-    finally:
-        if made is not None:
-            layers.release(made)  # the image holds it now, or nobody does
+        made = _register(store, layers, source, beneath, intent)
+        try:
+            whole = _config(images, config, child, made)
+            if store.images.find(whole.id) is None:
+                intent.note(image=whole.id)
+            identifier = images.create(whole.raw)
+            images.set_built_locally(identifier)
+            images.set_parent(identifier, config.digest)
+            intent.note(complete=True)
+        finally:
+            if made is not None:
+                layers.release(made)  # the image holds it now, or nobody does
+    except BaseException:
+        intent.give_up()
+        raise
+    intent.done()
     return identifier
 
 
-def _register(store: Store, layers: LayerStore, source: WritableLayer, beneath: str) -> ReadOnlyLayer | None:
+def _register(
+    store: Store, layers: LayerStore, source: WritableLayer, beneath: str, intent: Intent
+) -> ReadOnlyLayer | None:
     from cstore.archive.streams import FileSink, HashingSink
 
     with nameless(store.config.graph_root) as copy:
@@ -62,7 +75,7 @@ def _register(store: Store, layers: LayerStore, source: WritableLayer, beneath: 
         if hashed.digest == EMPTY_DIFF_ID:
             return None
         os.lseek(copy, 0, os.SEEK_SET)
-        return layers.register(copy, beneath)
+        return layers.register(copy, beneath, intent=intent)
 
 
 def _config(images: ImageStore, parent: ImageConfig, child: Child, made: ReadOnlyLayer | None) -> ImageConfig:

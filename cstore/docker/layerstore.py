@@ -23,6 +23,7 @@ from cstore.errors import (
     LayerUnknown,
     ReadOnlyStore,
 )
+from cstore.ids import new_id
 from cstore.oci.chain import next_chain, next_layer_id
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.store import Leftover, Store
     from cstore.store.ends import Source
+    from cstore.store.intents import Intent
 
 MAX_DEPTH = 125
 """Layers in a chain, unless another limit is set: Docker's, which leaves room for an init and a writable layer."""
@@ -60,7 +62,12 @@ class LayerStore:
     # ── read-only layers ──
 
     def register(
-        self, source: Source, parent: str = "", progress: Callable[[int], None] | None = None
+        self,
+        source: Source,
+        parent: str = "",
+        progress: Callable[[int], None] | None = None,
+        *,
+        intent: Intent | None = None,
     ) -> ReadOnlyLayer:
         """Make a layer of an archive on top of the chain `parent`, or refer to the one that is there already.
 
@@ -70,6 +77,7 @@ class LayerStore:
             source: the archive, plain or compressed: a path, bytes, a descriptor, a file.
             parent: a ChainID; "" for a bottom layer.
             progress: told the bytes read so far, if there is something to unpack.
+            intent: of work of which this is a part: a layer that is made is noted there first, and taken back with it.
 
         Raises:
             ChainUnknown: no layer has the ChainID `parent`.
@@ -86,10 +94,17 @@ class LayerStore:
         with opened_source(source) as opened, twice_readable(opened, directory) as archive:
             chain = next_chain(parent, archive.diff_id)
             if chain not in self._index():
-                self._put(archive.source, below, archive.diff_id, progress)
+                self._put(archive.source, below, archive.diff_id, progress, intent)
         return self.get(chain)
 
-    def _put(self, source: int, below: Link | None, diff_id: str, progress: Callable[[int], None] | None) -> None:
+    def _put(
+        self,
+        source: int,
+        below: Link | None,
+        diff_id: str,
+        progress: Callable[[int], None] | None,
+        intent: Intent | None,
+    ) -> None:
         from cstore.archive.names import show_name
         from cstore.store import NewLayer
 
@@ -105,13 +120,18 @@ class LayerStore:
         canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)
         request = NewLayer(parent=below.layer.id if below else "", id=canonical_id)
         start = os.lseek(source, 0, os.SEEK_CUR)
+        if intent is not None and self._store.layers.find(canonical_id) is None:
+            intent.note(layers=[canonical_id])
         try:
             self._store.layers.put(request, source, progress, accept)
         except IDTaken:
             if next_chain(below.chain_id if below else "", diff_id) in self._index():
                 return  # somebody else was faster
             os.lseek(source, start, os.SEEK_SET)
-            self._store.layers.put(request.with_(id=""), source, progress, accept)  # the ID is another layer's
+            other = new_id(lambda each: self._store.layers.find(each) is not None)  # that one is another layer's
+            if intent is not None:
+                intent.note(layers=[other])
+            self._store.layers.put(request.with_(id=other), source, progress, accept)
 
     def get(self, chain: str) -> ReadOnlyLayer:
         """Return a new reference to the layer of that ChainID.

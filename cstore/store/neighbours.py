@@ -66,7 +66,8 @@ def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
         if name != layout.driver:
             other = Layout(root, layout.run_root, name)
             way = f"look into it with: {command_in(other, command)}" if name in DRIVERS else "cstore cannot read it"
-            yield f"a {name} store; {way}"
+            article = "an" if name.startswith(("a", "o")) else "a"
+            yield f"{article} {name} store; {way}"
 
 
 def _image_store_gone(layout: Layout) -> Iterator[str]:
