@@ -150,6 +150,18 @@ class Layers:
 
         return drivertrees.create_tree(self._context, request)
 
+    def open_tree(self, layer: str) -> AbstractContextManager[str]:
+        """A directory to read all that a tree shows, recorded or not, by its ID; see `drivertrees.open_tree`."""
+        from cstore.store import drivertrees
+
+        return drivertrees.open_tree(self._context, layer)
+
+    def delete_tree(self, layer: str) -> None:
+        """Delete a tree that has no record; see `drivertrees.delete_tree`."""
+        from cstore.store import drivertrees
+
+        drivertrees.delete_tree(self._context, layer)
+
     def trees(self) -> Sequence[str]:
         """The layer IDs that the driver knows, recorded or not, sorted."""
         return self._context.driver.layers()
@@ -170,11 +182,11 @@ class Layers:
 
         return staged_diff.put_directory(self._context, word, directory)
 
-    def changes(self, word: str, reference: str = "") -> Sequence[Change]:
-        """What a layer changes against its parent or `reference`; see `content.changes`."""
+    def changes(self, word: str, reference: str = "", *, whole: bool = False) -> Sequence[Change]:
+        """What a layer changes against its parent, `reference`, or nothing; see `content.changes`."""
         from cstore.store import content
 
-        return content.changes(self._context, word, reference)
+        return content.changes(self._context, word, reference, whole=whole)
 
     @overload
     def diff(  # noqa: D102  - an overload, which ruff does not see behind our `overload`
