@@ -67,8 +67,8 @@ class Layers:
         """
         return get_layer(self._reader, word)
 
-    def by_digest(self, digest: str) -> Sequence[Layer]:
-        """The layers whose archive has this digest, be it as it came or uncompressed.
+    def by_digest(self, digest: str, *, compressed: bool | None = None) -> Sequence[Layer]:
+        """The layers whose archive has this digest: as it came, uncompressed, or, with None, either.
 
         Raises:
             InvalidDigest: it is none.
@@ -76,7 +76,10 @@ class Layers:
         from cstore.digests import check_digest
         from cstore.store.expecting import layers_by_digest
 
-        return layers_by_digest(self._reader, check_digest(digest))
+        found = layers_by_digest(self._reader, check_digest(digest))
+        if compressed is None:
+            return found
+        return [each for each in found if digest == (each.compressed_digest if compressed else each.diff_digest)]
 
     def chain(self, word: str) -> Sequence[Layer]:
         """A layer and all that it builds on, downward; see `lookup.chain_of`."""
