@@ -11,7 +11,7 @@ CstoreError
 │   ├── IDTaken, TopLayerDiffers, NameTaken, WritableLayerTaken
 ├── InUse                  something still needs it
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer, ContainerOccupied
-│   ├── ParentIsContainer, LayerChanged, LayersMounted, DataItemNeeded
+│   ├── ParentIsContainer, LayerChanged, LayersMounted, DataItemNeeded, LayerRecorded
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
 │   ├── LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
@@ -383,6 +383,14 @@ class ImageUsedByContainer(InUse):
             hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
             peer=f"image used by {container}: image is in use by a container",
         )
+
+
+class LayerRecorded(InUse):
+    """A tree was to be deleted as one without a record, and it has one."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(f"layer {layer} has a record", hint=f"cstore delete-layer {layer}")
 
 
 class DataItemNeeded(InUse):

@@ -236,6 +236,10 @@ class Layout(Value):
         """The mount counts."""
         return join(self.run_layers, "mountpoints.json")
 
+    def digest_lock(self, digest: str) -> str:
+        """The lock of a blob, for whoever works on it; the store itself takes none."""
+        return join(self.run_root, f"{self.driver}-locks", digest)
+
     @property
     def mountpoints_lock(self) -> str:
         """The lock of the mount counts."""

@@ -31,6 +31,7 @@ PREPARED = {
     "create-image": "cstore delete web debian",
     "tar -C root": "mkdir root && tar -C root -xzf rootfs.tar.gz",
     "delete-image": "cstore delete-container web old-container",
+    "delete-image-data": "cstore set-image-data -f sbom.json debian note",
     "create-container": "cstore delete-container web",
     "applydiff-using-staging-dir": "cstore wipe; sed -i s/vfs/overlay/ storage.conf; cstore create-layer --name app",
     "cstore register -f app": "cstore register -f base.tar",

@@ -139,6 +139,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("list-layer-data", "bigdata:list_layer_data", "List the data items of a layer.", ("listlayerdata",)),
             Entry("get-layer-data", "bigdata:get_layer_data", "Write a data item of a layer.", ("getlayerdata",)),
             Entry("set-layer-data", "bigdata:set_layer_data", "Store a data item with a layer.", ("setlayerdata",)),
+            Entry("delete-layer-data", "bigdata:delete_layer_data", "Delete a data item of a layer."),
             Entry(
                 "list-image-data", "image_data:list_image_data", "List the data items of an image.", ("listimagedata",)
             ),
@@ -156,6 +157,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 ("getimagedatadigest",),
             ),
             Entry("set-image-data", "image_data:set_image_data", "Store a data item with an image.", ("setimagedata",)),
+            Entry("delete-image-data", "image_data:delete_image_data", "Delete a data item of an image."),
             Entry(
                 "list-container-data",
                 "container_data:list_container_data",
@@ -185,6 +187,9 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "container_data:set_container_data",
                 "Store a data item with a container.",
                 ("setcontainerdata",),
+            ),
+            Entry(
+                "delete-container-data", "container_data:delete_container_data", "Delete a data item of a container."
             ),
         ),
     ),

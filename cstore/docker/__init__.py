@@ -11,10 +11,30 @@ if TYPE_CHECKING:
     from cstore.docker.imagestore import ImageStore
     from cstore.docker.layerstore import LayerStore
     from cstore.docker.root import DockerRoot
+    from cstore.oci.chain import EMPTY_DIFF_ID
+    from cstore.oci.config import HistoryItem, ImageConfig, Platform, RootFS
 
-__all__ = ["DockerRoot", "ImageStore", "LayerStore"]
+__all__ = [
+    "EMPTY_DIFF_ID",
+    "DockerRoot",
+    "HistoryItem",
+    "ImageConfig",
+    "ImageStore",
+    "LayerStore",
+    "Platform",
+    "RootFS",
+]
 
-_HOMES = {"DockerRoot": "root", "ImageStore": "imagestore", "LayerStore": "layerstore"}
+_HOMES = {
+    "DockerRoot": "cstore.docker.root",
+    "EMPTY_DIFF_ID": "cstore.oci.chain",
+    "HistoryItem": "cstore.oci.config",
+    "ImageConfig": "cstore.oci.config",
+    "ImageStore": "cstore.docker.imagestore",
+    "LayerStore": "cstore.docker.layerstore",
+    "Platform": "cstore.oci.config",
+    "RootFS": "cstore.oci.config",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +43,4 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.docker' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.docker.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -31,11 +31,11 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cstore.docker.layer import Freed, WritableLayer
     from cstore.oci.child import Child
-    from cstore.oci.config import ImageConfig
+    from cstore.oci.config import HistoryItem, ImageConfig, Platform
     from cstore.records.model import Image, Layer
     from cstore.store import Store
 
@@ -88,8 +88,7 @@ class ImageStore:
     def _line(self, config: ImageConfig) -> Sequence[Layer]:
         if not config.rootfs.diff_ids:
             return ()
-        if config.platform.os.lower() != _SYSTEM and config.platform.os:
-            raise WrongSystem(config.platform.os)
+        self.check_system(config.platform.os)
         try:
             return self._layers.look(config.rootfs.chain_id).records
         except ChainUnknown as error:
@@ -184,6 +183,15 @@ class ImageStore:
 
     def __len__(self) -> int:
         return len(self._records())
+
+    def __iter__(self) -> Iterator[str]:
+        """The IDs of all images, whether their configs are sound or not."""
+        return iter([_PREFIX + identifier for identifier in self._records()])
+
+    def walk(self, visit: Callable[[str], object]) -> None:
+        """Call `visit` with the ID of each image; what it raises ends the walk."""
+        for identifier in self:
+            visit(identifier)
 
     # ── facts ──
 
@@ -288,6 +296,40 @@ class ImageStore:
 
         child = Child(author=author, comment=comment)
         return commit(self._store, self, self._layers, source, parent, child)
+
+    @staticmethod
+    def check_system(system: str) -> None:
+        """See that images for an operating system can be kept here; "" says nothing against it.
+
+        Raises:
+            WrongSystem: they cannot.
+        """
+        if system and system.lower() != _SYSTEM:
+            raise WrongSystem(system)
+
+    @staticmethod
+    def platform(config: ImageConfig) -> Platform:
+        """What an image runs on; what its config leaves open is as on this machine."""
+        from cstore.oci.platforms import host_platform
+
+        return config.on_host(host_platform())
+
+    @staticmethod
+    def empty() -> ImageConfig:
+        """A config of which nothing is said yet; `changed` fills it, and `create` takes its bytes."""
+        from cstore.oci.config import empty_config
+
+        return empty_config()
+
+    @staticmethod
+    def new_history(
+        author: str = "", comment: str = "", created_by: str = "", *, empty_layer: bool = False
+    ) -> HistoryItem:
+        """A step in the making of an image that is taken now."""
+        from cstore.oci.config import HistoryItem
+        from cstore.records.codec import now
+
+        return HistoryItem(now(), created_by, author, comment, empty_layer)
 
     @staticmethod
     def new_child(parent: ImageConfig | None, child: Child, system: str = _SYSTEM, version: str = "") -> ImageConfig:

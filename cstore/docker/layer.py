@@ -9,12 +9,17 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from cstore.archive.changes import Change
     from cstore.docker.chains import Link
     from cstore.records.model import Layer
     from cstore.store import Store
     from cstore.store.ends import Source, Target
+
+
+DESCRIPTOR = "descriptor.json"
+"""The data item of a layer that holds its descriptor."""
 
 
 class Freed(Value):
@@ -59,6 +64,21 @@ class ReadOnlyLayer:
     def parent(self) -> ReadOnlyLayer | None:
         """The layer beneath. No reference is taken."""
         return ReadOnlyLayer(self._store, self._line[1:]) if self._line[1:] else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is of the archive that holds nothing."""
+        return self.diff_id == EMPTY_DIFF_ID
+
+    @property
+    def descriptor(self) -> Mapping[str, Any]:
+        """What it was registered with, such as the media type, size and digest of its blob; nothing if with nothing."""
+        import json
+
+        if DESCRIPTOR not in self._line[0].layer.data_names:
+            return {}
+        found = json.loads(self._store.layers.get_data(self.layer, DESCRIPTOR))
+        return found if isinstance(found, dict) else {}
 
     def diff_size(self) -> int:
         """Bytes in the files of this layer's archive."""
@@ -130,6 +150,7 @@ class EmptyLayer:
     chain_id = EMPTY_DIFF_ID
     diff_id = EMPTY_DIFF_ID
     parent = None
+    is_empty = True
 
     @staticmethod
     def size() -> int:

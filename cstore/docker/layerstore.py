@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from cstore.docker.chains import index, links
-from cstore.docker.layer import Freed, ReadOnlyLayer
+from cstore.docker.layer import DESCRIPTOR, Freed, ReadOnlyLayer
 from cstore.docker.writable import WritableLayers
 from cstore.errors import (
     ArchiveHostile,
@@ -29,6 +29,7 @@ from cstore.oci.chain import next_chain, next_layer_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from cstore.archive.apply import Applied
     from cstore.docker.chains import Link
@@ -66,6 +67,7 @@ class LayerStore:
         source: Source,
         parent: str = "",
         progress: Callable[[int], None] | None = None,
+        descriptor: Mapping[str, Any] | None = None,
         *,
         intent: Intent | None = None,
     ) -> ReadOnlyLayer:
@@ -77,6 +79,7 @@ class LayerStore:
             source: the archive, plain or compressed: a path, bytes, a descriptor, a file.
             parent: a ChainID; "" for a bottom layer.
             progress: told the bytes read so far, if there is something to unpack.
+            descriptor: kept with a layer that is made, for `ReadOnlyLayer.descriptor`: something that JSON has.
             intent: of work of which this is a part: a layer that is made is noted there first, and taken back with it.
 
         Raises:
@@ -85,8 +88,10 @@ class LayerStore:
             ArchiveError: the archive cannot be a layer; nothing of it remains.
         """
         from cstore.docker.intake import twice_readable
+        from cstore.gojson import encode
         from cstore.store.ends import opened_source
 
+        data = {} if descriptor is None else {DESCRIPTOR: encode(dict(descriptor))}
         below = self._link(parent) if parent else None
         if below is not None and below.depth >= self._max_depth:
             raise ChainTooDeep(parent, self._max_depth)
@@ -94,7 +99,7 @@ class LayerStore:
         with opened_source(source) as opened, twice_readable(opened, directory) as archive:
             chain = next_chain(parent, archive.diff_id)
             if chain not in self._index():
-                self._put(archive.source, below, archive.diff_id, progress, intent)
+                self._put(archive.source, below, archive.diff_id, progress, data, intent)
         return self.get(chain)
 
     def _put(
@@ -103,6 +108,7 @@ class LayerStore:
         below: Link | None,
         diff_id: str,
         progress: Callable[[int], None] | None,
+        data: Mapping[str, bytes],
         intent: Intent | None,
     ) -> None:
         from cstore.archive.names import show_name
@@ -118,7 +124,7 @@ class LayerStore:
             return applied
 
         canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)
-        request = NewLayer(parent=below.layer.id if below else "", id=canonical_id)
+        request = NewLayer(parent=below.layer.id if below else "", id=canonical_id, data=data)
         start = os.lseek(source, 0, os.SEEK_CUR)
         if intent is not None and self._store.layers.find(canonical_id) is None:
             intent.note(layers=[canonical_id])
@@ -200,6 +206,19 @@ class LayerStore:
             raise LayerNotRetained(reference.layer)
         held.remove(reference)
         return self.release_chain(reference.chain_id)
+
+    def release_and_log(self, reference: ReadOnlyLayer) -> list[Freed]:
+        """The same, and tell the log of `cstore.docker` what was deleted.
+
+        Raises:
+            LayerNotRetained: as `release`.
+        """
+        from logging import getLogger
+
+        freed = self.release(reference)
+        for one in freed:
+            getLogger("cstore.docker").info("layer %s deleted: ChainID %s, size %d", one.layer, one.chain_id, one.size)
+        return freed
 
     def release_chain(self, chain: str) -> list[Freed]:
         """Delete a layer that nothing holds, and what is then free beneath it, as `release` does."""

@@ -101,6 +101,65 @@ class ImageConfig(Value):
         found = _field(self.document, "config")
         return found if isinstance(found, dict) else {}
 
+    @property
+    def container_config(self) -> Mapping[str, Any]:
+        """How the container was run that the image was made from: the key `container_config`."""
+        found = _field(self.document, "container_config")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def author(self) -> str:
+        """Who made it, or ""."""
+        return self.text("author")
+
+    @property
+    def comment(self) -> str:
+        """What was said of it, or ""."""
+        return self.text("comment")
+
+    @property
+    def parent(self) -> str:
+        """The ID of the image that it was made from, as images of Docker's first format record it, or ""."""
+        return self.text("parent")
+
+    @property
+    def size(self) -> int | None:
+        """Its bytes as it records them itself; None if it does not, as most."""
+        found = _field(self.document, "size")
+        return found if type(found) is int else None
+
+    def on_host(self, host: Platform) -> Platform:
+        """What it runs on, with what it leaves open as on `host`; see `platforms.host_platform`."""
+        own = self.platform
+        return own.with_(os=own.os or host.os, architecture=own.architecture or host.architecture)
+
+    def changed(self, **fields: Any) -> ImageConfig:
+        """Return the config of an image that differs in some fields, so that it has another ID.
+
+        Args:
+            fields: `rootfs`, `history`, `created` and `platform` as here; any other key of the JSON, as JSON has it.
+                None leaves a key out.
+
+        Raises:
+            ImageInvalid: it is none then.
+        """
+        from cstore.gojson import encode
+
+        typed: dict[str, Any] = {}
+        for name, value in fields.items():
+            if isinstance(value, Platform):
+                typed |= {"os": value.os, "architecture": value.architecture, "variant": value.variant}
+                typed |= {"os.version": value.os_version, "os.features": list(value.os_features)}
+            elif isinstance(value, RootFS):
+                typed[name] = {"type": value.type, "diff_ids": list(value.diff_ids)}
+            elif name == "history" and value is not None:
+                typed[name] = [item.document() if isinstance(item, HistoryItem) else item for item in value]
+            else:
+                typed[name] = value
+        kept = {key: value for key, value in self.document.items() if key.lower() not in typed}
+        written = {key: value for key, value in typed.items() if value or key == "rootfs"}
+        return parse_config(encode({**kept, **written}, sort_keys=True))
+
     def text(self, key: str) -> str:
         """The text under a key at the top, "" if there is none."""
         return _text(self.document, key)
@@ -131,6 +190,11 @@ class ImageConfig(Value):
                 raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}: {error.reason}") from None
             if not diff_id.startswith("sha256:"):
                 raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}, and only sha256 is used for layers")
+
+
+def empty_config() -> ImageConfig:
+    """The config of an image of which nothing is said yet, to be filled by `changed`."""
+    return parse_config(b'{"rootfs":{"type":"layers","diff_ids":[]}}')
 
 
 def parse_config(raw: bytes) -> ImageConfig:

@@ -112,14 +112,18 @@ def _written_since(context: Context, layer: str, moment: int) -> bool:
     return bool(mount_point(context, layer)) and _newest_change(context, layer) > moment
 
 
-def changes(context: Context, word: str, reference: str = "") -> list[Change]:
+def changes(context: Context, word: str, reference: str = "", *, whole: bool = False) -> list[Change]:
     """List what a layer adds, modifies and deletes against its parent, or against `reference`.
+
+    With `whole` it is compared with nothing: all that it shows was added.
 
     Raises:
         LayerUnknown: no such layer or reference.
         ParentUnknown: the record of its parent is gone.
     """
     compared = _compared(context, word, reference)
+    if whole:
+        return context.driver.changes(compared.layer.id, None, compared.layer_map, IDENTITY)
     compared.require_base()
     return context.driver.changes(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 

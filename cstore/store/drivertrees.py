@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import IDTaken
+from cstore.errors import IDTaken, LayerRecorded, LayerUnknown
 from cstore.idmap import IDENTITY
 from cstore.ids import check_id, new_id
 from cstore.store.places import Shelf
+from cstore.store.removal import check_unused
 from cstore.store.session import make_roots, writing
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from cstore.store.context import Context
     from cstore.store.creation import NewLayer
 
@@ -39,3 +42,36 @@ def create_tree(context: Context, request: NewLayer) -> str:
     finally:
         staged.staging.remove()
     return layer
+
+
+def open_tree(context: Context, layer: str) -> AbstractContextManager[str]:
+    """Give all that a tree shows as a directory to read, for as long as the context lasts; no mount is counted.
+
+    Raises:
+        LayerUnknown: the driver has no such tree.
+        InvalidID: there can be none.
+    """
+    if not context.driver.exists(check_id(layer)):
+        raise LayerUnknown(layer)
+    return context.driver.tree_of(layer)
+
+
+def delete_tree(context: Context, layer: str) -> None:
+    """Delete a tree that has no record, and that no record refers to.
+
+    Raises:
+        LayerUnknown: the driver has no such tree.
+        InvalidID: there can be none.
+        LayerRecorded: there is a record of it.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: a record refers to it: its own may be lost.
+        RecordsDamaged: nobody can tell.
+    """
+    if layer not in context.driver.layers():
+        raise LayerUnknown(check_id(layer))
+    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer:
+        if writer.layers.get(layer) is not None:
+            raise LayerRecorded(layer)
+        check_unused(writer, layer)
+        context.driver.unmount(layer)
+        removal = context.driver.remove(layer)
+    removal.finish()

@@ -24,7 +24,6 @@ from cstore.records.bigdata import file_name
 from cstore.records.model import Layer
 from cstore.records.section import make_directory
 from cstore.store.places import Shelf
-from cstore.traces import trace
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -71,12 +70,14 @@ def begin(
 
     Raises:
         SystemFailure: nothing has begun.
+        ForeignThing: something else stands in the place of the item's directory.
     """
     from cstore.gojson import encode
 
     layout, sync = writer.layout, writer.context.sync
     directory = item_directory(layout, shelf, changed.id)
     make_directory(directory, sync=sync)
+    within.require_directory(*os.path.split(directory))
     sizes, digests = ({}, {}) if isinstance(changed, Layer) else (changed.data_sizes, changed.data_digests)
     entry = _Entry(changed.id, key, sizes.get(key, 0), digests.get(key, ""))
     make_directory(os.path.dirname(_journal(layout, shelf)), sync=sync)
@@ -119,12 +120,11 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
     from cstore.store.reading import load_table
 
     directory = item_directory(writer.layout, shelf, entry.owner)
+    within.require_directory(*os.path.split(directory), missing=True)
     record = load_table(writer.context, shelf, degraded=False).get(entry.owner)
     if record is None or not entry.told_by(record):
-        trace("took back data item %r of %s %s, which a dead process was setting", entry.key, shelf.value, entry.owner)
         _forget(directory, entry.key)
         return
-    trace("finished data item %r of %s %s, which a dead process was setting", entry.key, shelf.value, entry.owner)
     target = os.path.join(directory, file_name(entry.key, shelf.value))
     try:
         if entry.size == _GOES:

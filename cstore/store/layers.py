@@ -67,8 +67,8 @@ class Layers:
         """
         return get_layer(self._reader, word)
 
-    def by_digest(self, digest: str) -> Sequence[Layer]:
-        """The layers whose archive has this digest, be it as it came or uncompressed.
+    def by_digest(self, digest: str, *, compressed: bool | None = None) -> Sequence[Layer]:
+        """The layers whose archive has this digest: as it came, uncompressed, or, with None, either.
 
         Raises:
             InvalidDigest: it is none.
@@ -76,7 +76,10 @@ class Layers:
         from cstore.digests import check_digest
         from cstore.store.expecting import layers_by_digest
 
-        return layers_by_digest(self._reader, check_digest(digest))
+        found = layers_by_digest(self._reader, check_digest(digest))
+        if compressed is None:
+            return found
+        return [each for each in found if digest == (each.compressed_digest if compressed else each.diff_digest)]
 
     def chain(self, word: str) -> Sequence[Layer]:
         """A layer and all that it builds on, downward; see `lookup.chain_of`."""
@@ -150,6 +153,18 @@ class Layers:
 
         return drivertrees.create_tree(self._context, request)
 
+    def open_tree(self, layer: str) -> AbstractContextManager[str]:
+        """A directory to read all that a tree shows, recorded or not, by its ID; see `drivertrees.open_tree`."""
+        from cstore.store import drivertrees
+
+        return drivertrees.open_tree(self._context, layer)
+
+    def delete_tree(self, layer: str) -> None:
+        """Delete a tree that has no record; see `drivertrees.delete_tree`."""
+        from cstore.store import drivertrees
+
+        drivertrees.delete_tree(self._context, layer)
+
     def trees(self) -> Sequence[str]:
         """The layer IDs that the driver knows, recorded or not, sorted."""
         return self._context.driver.layers()
@@ -170,11 +185,11 @@ class Layers:
 
         return staged_diff.put_directory(self._context, word, directory)
 
-    def changes(self, word: str, reference: str = "") -> Sequence[Change]:
-        """What a layer changes against its parent or `reference`; see `content.changes`."""
+    def changes(self, word: str, reference: str = "", *, whole: bool = False) -> Sequence[Change]:
+        """What a layer changes against its parent, `reference`, or nothing; see `content.changes`."""
         from cstore.store import content
 
-        return content.changes(self._context, word, reference)
+        return content.changes(self._context, word, reference, whole=whole)
 
     @overload
     def diff(  # noqa: D102  - an overload, which ruff does not see behind our `overload`

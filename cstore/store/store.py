@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
     from cstore.errors import RecordsDamaged
+    from cstore.fs.lockfile import HeldLock
     from cstore.fs.patience import Patience
     from cstore.records.model import Layer
     from cstore.store.copying import Spot
@@ -294,6 +295,18 @@ class Store:
         from cstore.store import intents
 
         return intents.begin(self._context)
+
+    def digest_lock(self, digest: str) -> AbstractContextManager[HeldLock]:
+        """Hold the lock of a blob alone, so that of several importers one works and the others find it.
+
+        Raises:
+            InvalidDigest: it is none.
+            LockTimeout: somebody held it for longer than the store's patience.
+        """
+        from cstore.digests import check_digest
+        from cstore.fs.lockfile import LockFile
+
+        return LockFile(self._context.layout.digest_lock(check_digest(digest))).exclusive(self._context.patience)
 
     # ── mounts ──
 

@@ -1,4 +1,4 @@
-"""list-layer-data, get-layer-data, set-layer-data."""
+"""list-layer-data, get-layer-data, set-layer-data; delete-layer-data and its kin."""
 
 from __future__ import annotations
 
@@ -74,3 +74,18 @@ def test_what_is_not_there_is_named(layer: CommandLine, words: list[str]) -> Non
 
     assert (told.code, told.out) == (1, "")
     assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["layer", "image", "container"])
+def test_a_deleted_item_is_not_listed_any_more(layer: CommandLine, kind: str, tmp_path: Path) -> None:
+    """The others are; deleting it twice is an error that names it."""
+    if kind != "layer":
+        layer(f"create-{kind}", "--id", "l1", *(["l1"] if kind == "image" else [""])).ok()
+    for name in ("item", "other"):
+        layer(f"set-{kind}-data", "-f", str(tmp_path / "value"), "l1", name).ok()
+
+    assert layer(f"delete-{kind}-data", "l1", "item").ok().out == ""
+    assert layer(f"list-{kind}-data", "l1").ok().lines == ["other"]
+    again = layer(f"delete-{kind}-data", "l1", "item")
+    assert (again.code, again.out) == (1, "")
+    assert again.err.startswith(f"cstore: {kind} l1 has no data item 'item'")

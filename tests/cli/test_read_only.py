@@ -62,6 +62,7 @@ CHANGING = """
     get-image-dir get-image-run-dir get-container-dir get-container-run-dir
     create-writable delete-writable commit register-image release-image lineage
     set-names add-names remove-names set-metadata set-layer-data set-image-data set-container-data
+    delete-layer-data delete-image-data delete-container-data
     load docker-import register release repair check gc dedup delete wipe shutdown unshare rm prune
 """
 """Commands that change a store, or can. copy mounts the layers it works on, and a directory is made for whoever asks

@@ -302,6 +302,30 @@ def test_the_python_of_the_readme_needs_a_namespace_and_runs_in_one(user: User) 
     user.cstore("--graph", "graph", "--run", "run", "wipe").ok()
 
 
+def test_a_program_enters_a_namespace_by_itself(user: User) -> None:
+    """As the hint of the failure says; entering twice is no error, and with threads it is one that says why."""
+    user.write("rootfs.tar.gz", BASE)
+    body = (
+        b"store = cstore.open_store(graph_root='own', run_root='own-run', driver='vfs')\n"
+        b"print(store.layers.put(cstore.NewLayer(names=('base',)), 'rootfs.tar.gz').names[0])\n"
+        b"store.wipe()\n"
+    )
+    enter = b"cstore.enter_user_namespace()\n"
+    python = user.program[0] if len(user.program) > 1 else sys.executable
+    outside = user.run(python, user.write("outside.py", b"import cstore\n" + body))
+    inside = user.run(python, user.write("inside.py", b"import cstore\n" + enter + enter + body))
+    threads = b"import threading, time, cstore\nthreading.Thread(target=time.sleep, args=(2,)).start()\n"
+    late = user.run(python, user.write("late.py", threads + b"try:\n    " + enter + LATE))
+
+    assert "cstore.errors.EntryFailed" in outside.stderr
+    assert (inside.code, inside.lines) == (0, ["base"]), inside.stderr
+    assert late.lines == ["it must be entered before any thread is started"]
+    user.run("rm", "-rf", "own", "own-run").ok()
+
+
+LATE = b"except cstore.CstoreError as error:\n    print(error.hint)\n"
+
+
 def test_a_store_of_vfs_is_not_passed_over_in_silence(user: User) -> None:
     """Podman would choose overlay beside it: so does cstore, and says how to reach the store that is there."""
     user.cstore("import-layer", "-s", "vfs", "--name", "base", stdin=BASE).ok()

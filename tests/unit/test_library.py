@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import os
 import pydoc
@@ -14,7 +15,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cstore
-from cstore import Container, Image, Layer, NewContainer, NewImage, NewLayer, Overrides, errors, load_config, open_store
+from cstore import (
+    Container,
+    Image,
+    Layer,
+    NewContainer,
+    NewImage,
+    NewLayer,
+    Overrides,
+    Patience,
+    errors,
+    load_config,
+    open_store,
+)
 from cstore.check import CheckOptions, check_store
 from cstore.check.repair import RepairOptions, repair_store
 from tests.builders import make_tar, regular
@@ -141,6 +154,34 @@ def test_a_store_may_be_used_in_a_with(tmp_path: Path) -> None:
 def test_a_store_tells_the_version_of_its_library(store: cstore.Store) -> None:
     """The one that the command prints."""
     assert store.version == cstore.__version__
+
+
+def test_a_digest_is_locked_for_one_importer_at_a_time(tmp_path: Path) -> None:
+    """Others wait, or give up when their patience ends; another digest is another lock."""
+    graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
+    first, second = (
+        open_store(graph_root=graph, run_root=run, driver="vfs", patience=Patience(timeout=0)) for _ in range(2)
+    )
+    one, two = ("sha256:" + digit * 64 for digit in "12")
+    with first.digest_lock(one):
+        with pytest.raises(errors.LockTimeout), second.digest_lock(one):
+            pass
+        with second.digest_lock(two):
+            pass
+    with second.digest_lock(one) as held:
+        assert held.path == str(tmp_path / "run" / "vfs-locks" / one)
+    with pytest.raises(errors.InvalidDigest):
+        first.digest_lock("../one")
+
+
+def test_layers_are_found_by_the_digest_as_it_came_or_not(store: cstore.Store) -> None:
+    """Either, or the one that is asked for."""
+    layer = store.layers.put(NewLayer(), gzip.compress(make_tar(regular("file", b"data"))))
+
+    for digest, compressed in ((layer.compressed_digest, True), (layer.diff_digest, False)):
+        assert store.layers.by_digest(digest) == [layer]
+        assert store.layers.by_digest(digest, compressed=compressed) == [layer]
+        assert store.layers.by_digest(digest, compressed=not compressed) == []
 
 
 def test_a_mount_lasts_as_long_as_its_with(store: cstore.Store) -> None:

@@ -47,6 +47,14 @@ def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
     session.open(Intent.WRITE).layers.set_data(layer, item, file or standard_input())
 
 
+@command("delete-layer-data", example="cstore delete-layer-data base sbom")
+@word("layer", "LAYER")
+@word("item", "NAME")
+def delete_layer_data(session: Session, layer: str, item: str) -> None:
+    """Delete a data item of a layer."""
+    session.open(Intent.WRITE).layers.delete_data(layer, item)
+
+
 def show_items(session: Session, items: Sequence[str]) -> None:
     """Show the names of data items."""
     from cstore.cli.output import structured

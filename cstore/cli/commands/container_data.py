@@ -57,6 +57,14 @@ def set_container_data(session: Session, container: str, item: str, file: str) -
     session.open(Intent.WRITE).containers.set_data(container, item, file or standard_input())
 
 
+@command("delete-container-data", example="cstore delete-container-data web config")
+@word("container", "CONTAINER")
+@word("item", "NAME")
+def delete_container_data(session: Session, container: str, item: str) -> None:
+    """Delete a data item of a container."""
+    session.open(Intent.WRITE).containers.delete_data(container, item)
+
+
 @command("get-container-dir", example="cstore get-container-dir web")
 @word("container", "CONTAINER")
 def get_container_dir(session: Session, container: str) -> None:

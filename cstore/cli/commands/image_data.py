@@ -61,6 +61,17 @@ def set_image_data(session: Session, image: str, item: str, file: str) -> None:
     session.open(Intent.WRITE).images.set_data(image, item, file or standard_input())
 
 
+@command("delete-image-data", example="cstore delete-image-data debian note")
+@word("image", "IMAGE")
+@word("item", "NAME")
+def delete_image_data(session: Session, image: str, item: str) -> None:
+    """Delete a data item of an image.
+
+    The manifests and configs that an image is made of stay: delete the image instead.
+    """
+    session.open(Intent.WRITE).images.delete_data(image, item)
+
+
 @command("get-image-dir", example="cstore get-image-dir debian")
 @word("image", "IMAGE")
 def get_image_dir(session: Session, image: str) -> None:

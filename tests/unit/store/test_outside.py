@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.store import NewImage, NewLayer
+from cstore.errors import ForeignThing
+from cstore.store import NewContainer, NewImage, NewLayer
 
 if TYPE_CHECKING:
     from cstore.store import Store
@@ -56,5 +57,27 @@ def test_data_of_an_image(store: Store, outside: Path) -> None:
     before = held(outside)
 
     store.gc()
+
+    assert held(outside) == before
+
+
+@pytest.mark.parametrize("kind", ["layers", "images", "containers"])
+@pytest.mark.parametrize("sizes", [b"old", b"another size"])
+def test_setting_data_behind_a_link(store: Store, outside: Path, kind: str, sizes: bytes) -> None:
+    """It is refused, whether the record changes with it or not, and so is what a journal says of it."""
+    layer = store.layers.create(NewLayer(id="l1"))
+    image = store.images.create(NewImage(id="i1", layer=layer.id))
+    container = store.containers.create(NewContainer(id="c1", image=image.id))
+    owner = {"layers": layer.id, "images": image.id, "containers": container.id}[kind]
+    getattr(store, kind).set_data(owner, "item", b"old")
+    (data,) = Path(store.config.graph_root).glob(f"*-{kind}/{owner}")
+    data.rename(data.with_name("elsewhere"))
+    data.symlink_to(outside)
+    before = held(outside)
+
+    for _ in range(2):
+        with pytest.raises(ForeignThing):
+            getattr(store, kind).set_data(owner, "item", sizes)
+    store.layers.create(NewLayer())
 
     assert held(outside) == before
