@@ -115,11 +115,11 @@ def test_the_readme_shows_a_repair_as_it_is(empty: World, tmp_path: Path) -> Non
 
 
 def test_the_tour_of_the_readme_can_be_taken(empty: World, tmp_path: Path) -> None:
-    """Its ten commands, and those for a damaged store, work one after the other in a new store."""
+    """Its ten commands, and those for answers and for a damaged store, work one after the other in a new store."""
     world = empty.copy(str(tmp_path / "world"))
-    tour, damage = blocks("A tour in ten commands", "sh")
+    tour, answers, damage = blocks("A tour in ten commands", "sh")
 
-    done = world.run(tour + damage)
+    done = world.run(tour + answers + damage)
 
     assert done.returncode == 0, done.stderr
     assert len(tour.splitlines()) == 11
