@@ -154,6 +154,7 @@ def _write_files(place: str) -> None:
         **{f"{name}.tar": as_tar(members) for name, members in archives.items()},
         "image.tar": as_tar(docker_archive(tags=("example.org/other:1",))),
         "sbom.json": b"{}",
+        "prune.toml": b'older-than = "30d"\nkeep = ["debian*"]\n',
         "config.json": b"{}",
         "manifest.json": archives["debian"]["manifest.json"],
         "site/index.html": b"<p>hello</p>",

@@ -340,3 +340,30 @@ def test_what_is_in_use_is_not_kept_aside(mounted: CommandLine) -> None:
     """The same rules as for deleting."""
     assert mounted("rm", "--keep", "3", "img").code == 1
     assert len(mounted("images", "-j").ok().json) == 2
+
+
+# ── a policy file ──
+
+
+def test_a_policy_gives_the_rules(aged: CommandLine, tmp_path: Path) -> None:
+    """As the options of the same names; an option on the command line goes before."""
+    policy = tmp_path / "prune.toml"
+    policy.write_text('older-than = "1d"\nkeep = ["app:1", "app:2"]\nkeep-last = 1\n')
+
+    assert images_going(aged, "--policy", str(policy)) == ["i3", "i4"]
+    assert images_going(aged, "--policy", str(policy), "--keep-last", "2") == ["i3"]
+    policy.write_text('keep = "app"\nunused = true\n')
+    assert images_going(aged, "--policy", str(policy)) == ["none-image"]
+
+
+@pytest.mark.parametrize("text", ["older = 3", "keep-last = [1]", "unused = 1", "[broken", "max-size = 'big'", "\xff"])
+def test_a_policy_that_makes_no_sense(aged: CommandLine, tmp_path: Path, text: str) -> None:
+    """A sentence that names the file or the rule, and nothing is deleted."""
+    policy = tmp_path / "prune.toml"
+    policy.write_bytes(text.encode("latin-1"))
+    told = aged("prune", "--policy", str(policy))
+
+    assert told.code == 1
+    assert told.err.count("\n") == 1
+    assert len(aged("images", "-j").ok().json) == 7
+    assert aged("prune", "--policy", str(tmp_path / "absent")).code == 1

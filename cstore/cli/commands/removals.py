@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from cstore import Store
     from cstore.insight import Plan, Refusal, Rules
 
+_POLICY: dict[str, tuple[type, ...]] = {
+    "dangling": (bool,), "unused": (bool,), "older_than": (str,), "keep": (str, list),
+    "keep_last": (int, str), "max_size": (str, int), "free": (str, int),
+}  # fmt: skip
+"""The keys of a policy file, and what types their values have."""
 _MOST_DIGITS = 6
 _LONG_UNITS = {"d": 86_400, "w": 7 * 86_400}
 
@@ -130,7 +135,8 @@ def _agreed(plan: Plan, *, yes: bool) -> bool:
 @command(
     "prune",
     example="cstore prune --dry-run\ncstore prune --unused --older-than 30d --yes\n"
-    "cstore prune --dry-run --keep 'debian*' --keep-last 2\ncstore prune --dry-run --max-size 10G",
+    "cstore prune --dry-run --keep 'debian*' --keep-last 2\ncstore prune --dry-run --max-size 10G\n"
+    "cstore prune --policy prune.toml --yes",
 )
 @switch("--dry-run", help="Delete nothing; list what would go, and the bytes that would be free.")
 @switch("-a", "--unused", help="All images without a container; the default with any rule below.")
@@ -139,6 +145,7 @@ def _agreed(plan: Plan, *, yes: bool) -> bool:
 @texts("--keep", metavar="GLOB", help="Keep images with a name like this; may be repeated.")
 @text("--keep-last", metavar="N", help="Keep the newest N images of each repository.")
 @text("--max-size", metavar="SIZE", help="Delete, the oldest first, until all images have at most SIZE together.")
+@text("--policy", metavar="FILE", help="Read rules from a TOML file; options go before what it says.")
 @text("--free", metavar="SIZE", help="Delete, the oldest first, until the file system has SIZE to give.")
 @switch("-y", "--yes", help="Do not ask, as is done on a terminal.")
 @json_option
@@ -150,17 +157,51 @@ def prune(session: Session, /, **wanted: Any) -> None:
     created, as the time when it was last used is not recorded. A GLOB is compared with the whole name, with the name
     without its tag, and with both without `docker.io/library/` or `localhost/`. Output is as that of `cstore rm`.
 
+    A policy is a TOML file whose keys are the rules, such as `older-than = "30d"`, `keep = ["debian*", "base:*"]`,
+    `keep-last = 2`, `max-size = "10G"`, `unused = true`: for a line in a crontab.
+
     Exit status: 1 if a rule makes no sense, a record file is damaged, or something could not be deleted; and if a
     budget is missed although all went that may.
     """
     from cstore.insight import plan_prune
 
+    rules = _rules(_with_policy(wanted) if wanted["policy"] else wanted)
     store = session.open(Intent.CONTENT if wanted["dry_run"] else Intent.WRITE)
-    found = plan_prune(store.context, _rules(wanted))
+    found = plan_prune(store.context, rules)
     carry_out(session, store, found.plan, dry_run=bool(wanted["dry_run"]), yes=bool(wanted["yes"]))
     if found.missing:
         session.failed = True
         session.warn([f"the budget is missed by {found.missing} bytes: nothing else may go by these rules"])
+
+
+def _with_policy(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the rules of a file to those of the command line, which go before.
+
+    Raises:
+        InvalidOption: the file is no TOML, or a key or its value makes no sense.
+        SystemFailure: it cannot be read.
+    """
+    import tomllib
+
+    from cstore.cli.files import read_whole
+
+    path = str(wanted["policy"])
+    try:
+        found = tomllib.loads(read_whole(path).decode())
+    except ValueError as error:
+        raise InvalidOption(f"{path} is not a TOML file: {error}") from None
+    merged = dict(wanted)
+    for key, value in found.items():
+        name = key.replace("-", "_")
+        kinds = _POLICY.get(name)
+        if kinds is None or type(value) not in kinds:
+            problem = "is not a rule" if kinds is None else "has a value that makes no sense"
+            raise InvalidOption(f"{path}: {key!r} {problem}", hint=f"rules are {', '.join(sorted(_POLICY))}")
+        if not wanted[name]:
+            merged[name] = [str(each) for each in value] if type(value) is list else value
+    if isinstance(merged["keep"], str):
+        merged["keep"] = (merged["keep"],)
+    return merged
 
 
 def _rules(wanted: Mapping[str, Any]) -> Rules:
