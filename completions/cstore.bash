@@ -77,16 +77,19 @@ _cstore() {
         list-layer-data|listlayerdata) flags=' -j --json --help -h ' kind=layers ;;
         get-layer-data|getlayerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
         set-layer-data|setlayerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=layers ;;
+        delete-layer-data) flags=' --help -h ' kind=layers ;;
         list-image-data|listimagedata) flags=' -j --json --help -h ' kind=images ;;
         get-image-data|getimagedata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=images ;;
         get-image-data-size|getimagedatasize) flags=' --help -h ' kind=images ;;
         get-image-data-digest|getimagedatadigest) flags=' --help -h ' kind=images ;;
         set-image-data|setimagedata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=images ;;
+        delete-image-data) flags=' --help -h ' kind=images ;;
         list-container-data|listcontainerdata) flags=' -j --json --help -h ' kind=containers ;;
         get-container-data|getcontainerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=containers ;;
         get-container-data-size|getcontainerdatasize) flags=' --help -h ' kind=containers ;;
         get-container-data-digest|getcontainerdatadigest) flags=' --help -h ' kind=containers ;;
         set-container-data|setcontainerdata) flags=' -f --file --help -h ' valued=' -f --file ' filed=' -f --file ' kind=containers ;;
+        delete-container-data) flags=' --help -h ' kind=containers ;;
         load) flags=' -i --input -n --name -t --tag --platform -a --all --format --podman-names -q --quiet -j --json --help -h ' valued=' -i --input -n --name -t --tag --platform --format ' filed=' -i --input ' kind=files ;;
         save) flags=' -o --output --format --compress -q --quiet --help -h ' valued=' -o --output --format --compress ' filed=' -o --output ' kind=images ;;
         docker-images) flags=' --docker-driver -j --json --help -h ' valued=' --docker-driver ' kind=files ;;
@@ -113,7 +116,7 @@ _cstore() {
         why) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         whois) flags=' -j --json --help -h ' kind=nothing ;;
         rm) flags=' --dry-run -f --force -y --yes --keep --kind -j --json --help -h ' valued=' --keep --kind ' kind='layers images containers' ;;
-        prune) flags=' --dry-run -a --unused --dangling --older-than --keep --keep-last --max-size --free -y --yes -j --json --help -h ' valued=' --older-than --keep --keep-last --max-size --free ' kind=nothing ;;
+        prune) flags=' --dry-run -a --unused --dangling --older-than --keep --keep-last --max-size --policy --free -y --yes -j --json --help -h ' valued=' --older-than --keep --keep-last --max-size --policy --free ' filed=' --policy ' kind=nothing ;;
         check) flags=' -q --quick -r --repair -f --force -m --max --layer --image --max-duration --require-store -j --json --help -h ' valued=' -m --max --layer --image --max-duration ' listed=' --layer:layers; --image:images;' kind=nothing ;;
         repair) flags=' --dry-run -y --yes --from --name --remove --list --undo --search-time -j --json --help -h ' valued=' --from --name --undo --search-time ' filed=' --from ' kind=nothing ;;
         gc) flags=' --dry-run -v --verbose -q --quiet --foreign --quarantine -y --yes -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
@@ -140,7 +143,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare blame mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history df why whois rm prune check repair gc status doctor config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare blame mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data delete-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data delete-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data delete-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history df why whois rm prune check repair gc status doctor config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null
