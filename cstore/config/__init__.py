@@ -9,7 +9,7 @@ from __future__ import annotations
 from cstore.config.driver_options import with_driver
 from cstore.config.options import Overrides, PullOptions, StoreConfig
 from cstore.config.peer_view import peer_view
-from cstore.config.rootless import Identity, drivers_with_records, rootless_identity
+from cstore.config.rootless import Identity, drivers_with_records, rootless_identity, user_runtime_directory
 from cstore.config.sources import load_config, load_file
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "load_file",
     "peer_view",
     "rootless_identity",
+    "user_runtime_directory",
     "with_driver",
 ]

@@ -165,6 +165,15 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
     return os.path.abspath(last)
 
 
+def user_runtime_directory(environ: Mapping[str, str] | None = None) -> str:
+    """The same for whoever runs this process, or has this environment.
+
+    Raises:
+        ConfigError: as `runtime_directory`; or a variable that must be a number is none.
+    """
+    return runtime_directory(read_environment(environ), rootless_identity(environ), Places())
+
+
 def inherited(system: FileSettings, driver: str) -> FileSettings:
     """What a user without a file of their own takes over from the system's file.
 

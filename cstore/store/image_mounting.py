@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from cstore.drivers.contract import MountOptions
 from cstore.errors import ImageUnknown, ImageWithoutLayers, InvalidOption, LayerUnknown, Unsupported
 from cstore.idmap import IDENTITY
@@ -13,6 +15,8 @@ from cstore.store.twins import base_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cstore.records.model import Image, Layer
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
@@ -43,6 +47,23 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
         if layer_by_id(writer, layer.id) is None:
             raise LayerUnknown(layer.id)
         return count_up(context, mounts, layer.id, lambda: asked)
+
+
+@contextmanager
+def mounting_of_image(
+    context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Mount an image, read-only, for as long as the context lasts; give its mount point.
+
+    Raises:
+        CstoreError: as `mount_image`.
+    """
+    image = get_image(Reader(context), word).id  # whatever becomes of its names meanwhile
+    path = mount_image(context, image, label=label, options=options)
+    try:
+        yield path
+    finally:
+        unmount_image(context, image)
 
 
 def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:

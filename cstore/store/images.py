@@ -9,6 +9,7 @@ from cstore.store.places import Shelf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from io import BufferedReader
 
     from cstore.records.model import Image
@@ -110,6 +111,12 @@ class Images:
         from cstore.store import image_mounting
 
         return image_mounting.mount_image(self._context, word, label=label, options=options)
+
+    def mounting(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
+        """Mount an image read-only while a `with` lasts, which gets the mount point; see `image_mounting`."""
+        from cstore.store import image_mounting
+
+        return image_mounting.mounting_of_image(self._context, word, label=label, options=options)
 
     def unmount(self, word: str, *, force: bool = False) -> bool:
         """Take back one mount; see `image_mounting.unmount_image`."""

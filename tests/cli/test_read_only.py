@@ -52,7 +52,9 @@ READING = """
     gc --dry-run | dedup --dry-run
     df | df -v | df --json -v | df --freed-by localhost/f:1 | why localhost/d:1 layer-a box | whois layer-a BOX
     rm --dry-run --force localhost/d:1 | prune --dry-run --unused | prune --dry-run --max-size 1g --keep box
-    status | status --json | config | version
+    ls layer-c | ls -l -R localhost/d:1 | stat layer-a:/ | cat layer-a:/bin/tool | find --all | find --type d box
+    compare layer-a layer-c | blame layer-c:/ | blame --waste | blame --waste localhost/d:1
+    status | status --json | config | version | doctor | doctor --json | completion bash
 """
 """Command lines that read."""
 
@@ -64,6 +66,7 @@ CHANGING = """
     set-names add-names remove-names set-metadata set-layer-data set-image-data set-container-data
     delete-layer-data delete-image-data delete-container-data
     load docker-import register release repair check gc dedup delete wipe shutdown unshare rm prune
+    tag untag batch
 """
 """Commands that change a store, or can. copy mounts the layers it works on, and a directory is made for whoever asks
 where it is: scripts written for the peer count on both."""

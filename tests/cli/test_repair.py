@@ -91,8 +91,8 @@ def test_healed_and_undone(emptied: CommandLine, store_roots: StoreRoots) -> Non
     case = emptied("repair", "--list", "--json").ok().json[0]["id"]
 
     assert told.lines[0].startswith("1. rebuild ")
-    assert [line.split()[1] for line in told.lines if line.startswith("done: ")] == ["write"]
-    assert told.lines[-1] == f"undo with: cstore repair --undo {case}"
+    assert [line.split()[1] for line in told.lines if line.startswith("done: ")] == ["rebuild"]
+    assert told.lines[-1] == f"to undo: cstore repair --undo {case}"
     assert emptied("layers", "-q").ok().lines == ["base"]
     assert emptied("repair", "--list").ok().lines[0] == case
     emptied("repair", "--undo", case).ok()

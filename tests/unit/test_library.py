@@ -30,6 +30,7 @@ from cstore import (
 )
 from cstore.check import CheckOptions, check_store
 from cstore.check.repair import RepairOptions, repair_store
+from cstore.config import user_runtime_directory
 from tests.builders import make_tar, regular
 from tests.conftest import ROOT
 
@@ -197,6 +198,24 @@ def test_a_mount_lasts_as_long_as_its_with(store: cstore.Store) -> None:
     with store.mounting("base"):
         store.remove_names("base", ("base",))
     assert not store.mounted(store.layers.list()[0].id)
+
+
+def test_an_image_is_mounted_as_long_as_its_with(store: cstore.Store) -> None:
+    """Though it loses its name meanwhile."""
+    layer = store.layers.put(NewLayer(), make_tar(regular("file", b"data"))).id
+    store.images.create(NewImage(layer=layer, names=("image",)))
+    with store.images.mounting("image") as path:
+        assert os.listdir(path) == ["file"]
+        store.remove_names("image", ("image",))
+        assert store.mount_count(layer) == 1
+    assert store.mount_count(layer) == 0
+
+
+def test_a_user_s_runtime_directory_can_be_asked_for(tmp_path: Path) -> None:
+    """By the environment alone."""
+    assert user_runtime_directory({"XDG_RUNTIME_DIR": str(tmp_path)}) == str(tmp_path)
+    with pytest.raises(errors.ConfigError):
+        user_runtime_directory({"XDG_RUNTIME_DIR": str(tmp_path / "nothing")})
 
 
 def test_a_layer_knows_what_it_builds_on_and_who_needs_it(store: cstore.Store) -> None:
