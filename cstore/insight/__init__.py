@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
     from cstore.insight.holding import Holder, Holding, holders
     from cstore.insight.identity import Identity, Known, identify
+    from cstore.insight.inspecting import Inspection, inspect
     from cstore.insight.pruning import Pruning, Rules, plan_prune
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
@@ -20,6 +21,7 @@ __all__ = [
     "Holder",
     "Holding",
     "Identity",
+    "Inspection",
     "Known",
     "Line",
     "Plan",
@@ -33,6 +35,7 @@ __all__ = [
     "freed_by",
     "holders",
     "identify",
+    "inspect",
     "plan_prune",
     "plan_removal",
     "remove",
@@ -44,6 +47,7 @@ _HOMES = {
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
     **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
     **dict.fromkeys(("Identity", "Known", "identify"), "identity"),
+    **dict.fromkeys(("Inspection", "inspect"), "inspecting"),
     **dict.fromkeys(("Pruning", "Rules", "plan_prune"), "pruning"),
     **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }
