@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cstore.insight.holding import Holder, Holding, holders
     from cstore.insight.identity import Identity, Known, identify
     from cstore.insight.inspecting import Inspection, inspect
+    from cstore.insight.listing import Listing, Query, parse_query
     from cstore.insight.pruning import Pruning, Rules, plan_prune
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
@@ -24,8 +25,10 @@ __all__ = [
     "Inspection",
     "Known",
     "Line",
+    "Listing",
     "Plan",
     "Pruning",
+    "Query",
     "Refusal",
     "Removed",
     "Rules",
@@ -36,6 +39,7 @@ __all__ = [
     "holders",
     "identify",
     "inspect",
+    "parse_query",
     "plan_prune",
     "plan_removal",
     "remove",
@@ -48,6 +52,7 @@ _HOMES = {
     **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
     **dict.fromkeys(("Identity", "Known", "identify"), "identity"),
     **dict.fromkeys(("Inspection", "inspect"), "inspecting"),
+    **dict.fromkeys(("Listing", "Query", "parse_query"), "listing"),
     **dict.fromkeys(("Pruning", "Rules", "plan_prune"), "pruning"),
     **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }
