@@ -92,7 +92,11 @@ def _some(
 @words("layers", "LAYER")
 @json_option
 def layer(session: Session, layers: tuple[str, ...]) -> None:
-    """Show layer records."""
+    """Show layer records.
+
+    On a terminal, the layer's directory, its mounts, the sizes of its data items, and the images, containers and layers
+    that need it are shown, too; `cstore inspect` prints them for scripts.
+    """
     from cstore.cli.output import plain, structured
 
     store = session.open(Intent.RECORDS)
@@ -106,8 +110,11 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
         session.document([structured.layer(record) for record in found])
     elif session.styled:
         from cstore.cli.output import styled
+        from cstore.insight import inspect
 
-        styled.layer_details((record, store.layers.read_only(record.id)) for record in found)
+        looked = [inspect(store.context, store.resolve(record.id, "layer")) for record in found]
+        styled.layer_details(looked)
+        session.warn(problem for each in looked for problem in each.problems)
     else:
         session.lines(
             line for record in found for line in plain.layer(record, read_only=store.layers.read_only(record.id))

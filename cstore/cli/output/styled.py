@@ -17,11 +17,13 @@ from cstore.cli.output.text import human_age, human_size, short_id, visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
     from rich.console import Console, ConsoleOptions, JustifyMethod
 
     from cstore import Change, IDMapEntry, Layer
     from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, LayerRow
+    from cstore.insight import Inspection
     from cstore.store import Leftover
 
     Fact = tuple[str, str | tuple[str, ...]]
@@ -60,10 +62,10 @@ def _leaf(row: LayerRow | None) -> Text:
     return leaf
 
 
-def layer_details(records: Iterable[tuple[Layer, bool]]) -> None:
-    """Show all that is recorded of some layers. The flag says whether a layer can only be read."""
-    for record, read_only in records:
-        _print_facts(_facts(record, read_only))
+def layer_details(found: Iterable[Inspection]) -> None:
+    """Show all that is known of some layers."""
+    for one in found:
+        _print_facts(_facts(one))
 
 
 def _print_facts(facts: Iterable[Fact]) -> None:
@@ -77,7 +79,10 @@ def _print_facts(facts: Iterable[Fact]) -> None:
             out.print(line, soft_wrap=True)  # whoever copies an ID from a narrow terminal gets all of it
 
 
-def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
+def _facts(one: Inspection) -> list[Fact]:
+    record: Any = one.record
+    sizes = {each.name: each.size for each in one.data}
+    items = tuple(name if size is None else f"{name} ({human_size(size)})" for name, size in sizes.items())
     compressed = (
         f"{human_size(record.compressed_size)}, {_compression(record.compression)}" if record.compressed_size else ""
     )
@@ -91,13 +96,30 @@ def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
         ("Digest", record.diff_digest),
         ("Compressed digest", record.compressed_digest if record.compressed_digest != record.diff_digest else ""),
         ("TOC digest", record.toc_digest),
-        ("Data", ", ".join(record.data_names)),
+        ("Data", items),
         ("Metadata", record.metadata),
         ("Mount label", record.mount_label),
         ("UID map", _ranges(record.uid_map)),
         ("GID map", _ranges(record.gid_map)),
-        ("Read only", "yes" if read_only else ""),
+        ("Directory", one.directories.get("tree", "")),
+        ("Mounted at", tuple(_times(path, count) for path, count in one.mounts.items())),
+        ("Read only", "yes" if one.read_only else ""),
+        ("Used by", _users(one)),
     ]
+
+
+def _times(path: str, count: int) -> str:
+    return path if count < 2 else f"{path} ({count} times)"
+
+
+def _users(one: Inspection) -> tuple[str, ...]:
+    """Who needs a layer; of very many, the first ones."""
+    users = [f"{user.kind} {user.names[0] if user.names else short_id(user.id)}" for user in one.users]
+    more = len(users) - _MOST
+    return tuple(users) if more < 1 else (*users[:_MOST], f"and {more} more: cstore inspect {one.record.id}")
+
+
+_MOST = 20
 
 
 def _ranges(ranges: Sequence[IDMapEntry]) -> str:
