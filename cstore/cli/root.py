@@ -238,6 +238,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Answers and deletion",
         (
+            Entry("inspect", "inspect:inspect", "Print all that is known of items, as JSON."),
             Entry("df", "usage:df", "Show what takes up the space of the store."),
             Entry("why", "holders:why", "Show what holds an item, and how to let go."),
             Entry("whois", "holders:whois", "Show whose a path, hash, link, process or mount is."),
@@ -286,7 +287,6 @@ BORROWED = {
     "fix": "use cstore repair.",
     "fsck": "cstore check looks for damage, cstore repair heals it.",
     "info": "use cstore status.",
-    "inspect": "use cstore image, cstore container or cstore layer.",
     "list": "use cstore images, cstore containers or cstore layers.",
     "ps": "use cstore containers.",
     "remove": "use cstore delete-image, cstore delete-container or cstore delete-layer.",

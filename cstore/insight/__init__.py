@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
     from cstore.insight.holding import Holder, Holding, holders
     from cstore.insight.identity import Identity, Known, identify
+    from cstore.insight.inspecting import Inspection, inspect
+    from cstore.insight.listing import Listing, Query, parse_query
     from cstore.insight.pruning import Pruning, Rules, plan_prune
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
@@ -20,10 +22,13 @@ __all__ = [
     "Holder",
     "Holding",
     "Identity",
+    "Inspection",
     "Known",
     "Line",
+    "Listing",
     "Plan",
     "Pruning",
+    "Query",
     "Refusal",
     "Removed",
     "Rules",
@@ -33,6 +38,8 @@ __all__ = [
     "freed_by",
     "holders",
     "identify",
+    "inspect",
+    "parse_query",
     "plan_prune",
     "plan_removal",
     "remove",
@@ -44,6 +51,8 @@ _HOMES = {
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
     **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
     **dict.fromkeys(("Identity", "Known", "identify"), "identity"),
+    **dict.fromkeys(("Inspection", "inspect"), "inspecting"),
+    **dict.fromkeys(("Listing", "Query", "parse_query"), "listing"),
     **dict.fromkeys(("Pruning", "Rules", "plan_prune"), "pruning"),
     **dict.fromkeys(("Going", "Plan", "Refusal", "Removed", "freed_by", "plan_removal", "remove"), "removing"),
 }

@@ -192,7 +192,7 @@ def test_a_person_sees_a_table(images: CommandLine, run: Runner) -> None:
     details = plain_text(run("image", "one", env=people).ok().stdout)
 
     titles, first, _, second = table.splitlines()
-    assert titles.split() == ["NAMES", "ID", "LAYERS", "SIZE", "CREATED"]
+    assert titles.split() == ["NAMES", "ID", "LAYERS", "SIZE", "UNIQUE", "CREATED", "USED", "BY"]
     assert first.split()[:3] == ["one", "i1", "2"]
     assert second.split()[:5] == ["two", "i2", "1", "2.0", "kB"]
     assert f"{len(ARCHIVE) + len(MANIFEST)} bytes" in details

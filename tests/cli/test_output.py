@@ -198,13 +198,30 @@ def test_a_tree_of_layers(forced: CommandLine, store_roots: StoreRoots) -> None:
     assert f"└── l2  two  mounted at {store_roots.tree('l2')}" in text
 
 
-def test_details_of_a_layer(forced: CommandLine) -> None:
+def test_details_of_a_layer(forced: CommandLine, store_roots: StoreRoots) -> None:
     """What is recorded, a line each, and nothing that is not."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", forced("layer", "two").ok().out)
 
     assert re.search(r"^ID +l2 *$", text, re.MULTILINE)
     assert re.search(rf"^Parent +{'ab' * 32} *$", text, re.MULTILINE)
+    assert re.search(rf"^Mounted at +{store_roots.tree('l2')} *$", text, re.MULTILINE)
     assert "Metadata" not in text
+    assert "Used by" not in text
+
+
+def test_details_of_a_layer_name_its_users(forced: CommandLine, store_roots: StoreRoots, tmp_path: Path) -> None:
+    """Its directory, its data items with their sizes, and all who need it, however far above."""
+    (tmp_path / "item").write_bytes(b"hello")
+    forced("set-layer-data", "-f", str(tmp_path / "item"), "ab", "note").ok()
+    forced("create-image", "-n", "img\x1b[2J", "two").ok()
+    forced("create-container", "-n", "web", "img\x1b[2J").ok()
+
+    text = re.sub(r"\x1b\[[0-9;]*m", "", forced("layer", "ab").ok().out)
+
+    assert re.search(rf"^Directory +{store_roots.tree('ab' * 32)} *$", text, re.MULTILINE)
+    assert re.search(r"^Data +note \(5 B\) *$", text, re.MULTILINE)
+    users = text[text.index("Used by") + len("Used by") :].split("\n")
+    assert [line.strip() for line in users if line.strip()] == ["image img\\x1b[2J", "container web", "layer two"]
 
 
 def test_garbage_is_added_up(forced: CommandLine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
+from cstore.cli.listing import listing_options, picked, query_of, show
 from cstore.cli.options import id_map_options, requested_map
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
@@ -54,26 +55,39 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
         session.lines(plain.created(container.id, container.names))
 
 
-@command("containers", example="cstore containers\ncstore containers --json | jq -r '.[].id'")
+@command(
+    "containers",
+    example="cstore containers\ncstore containers --json | jq -r '.[].id'\n"
+    "cstore containers --filter ancestor=debian --columns names,image,created",
+)
 @switch("-q", "--quiet", help="Print IDs only.")
+@listing_options
 @json_option
-def containers(session: Session, quiet: bool) -> None:
+def containers(session: Session, quiet: bool, **wanted: Any) -> None:
     """List containers.
 
-    Each container is listed with its names and data items; on a terminal, also with its image.
+    Each container is listed with its names and data items; on a terminal, with its image, age and state.
+
+    --sort and --columns take names, id, image, created, state, size and layer. With --columns, a pipe gets lines with
+    tabs between the columns, `-` for a size that is not known, and --json an object for each container. --filter takes
+    Podman's keys: name=REGEX, id=PREFIX, ancestor=IMAGE (the container's image, or one that it is built on),
+    before=CONTAINER, since=CONTAINER. Values of one key are alternatives; all keys must fit.
+
+    Exit status: 2 if there is no such column or filter.
     """
     from cstore.cli.output import plain, structured
 
+    query = query_of("container", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
-    found = store.containers.list()
-    if session.json:
+    found = picked(store, query, store.containers.list())
+    if query is not None and query.columns:
+        show(session, store, "container", found, query, whole=wanted["no_trunc"])
+    elif session.json:
         session.document([structured.container(container) for container in found])
     elif quiet:
         session.lines(container.id for container in found)
     elif session.styled:
-        from cstore.cli.output import styled, views
-
-        styled.containers(views.container_facts(store, found))
+        show(session, store, "container", found, None, whole=wanted["no_trunc"])
     else:
         session.lines(plain.containers(found))
 

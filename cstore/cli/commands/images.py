@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
+from cstore.cli.listing import listing_options, picked, query_of, show
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
@@ -44,22 +45,39 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
         session.lines(plain.created(image.id, image.names))
 
 
-@command("images", example="cstore images\ncstore images --json | jq -r '.[].names[]?'")
+@command(
+    "images",
+    example="cstore images\ncstore images --json | jq -r '.[].names[]?'\ncstore images --filter dangling=true --quiet\n"
+    "cstore images --sort -unique --columns names,size,unique,used-by",
+)
 @switch("-q", "--quiet", help="Print IDs only.")
+@listing_options
 @json_option
-def images(session: Session, quiet: bool) -> None:
+def images(session: Session, quiet: bool, **wanted: Any) -> None:
     """List images.
 
-    Each image is listed with its names, digests and data items; on a terminal, also with the size of its layers.
+    Each image is listed with its names, digests and data items; on a terminal, with sizes, age and containers. Unique
+    are the bytes that nothing else needs. Sizes are those that the records give.
+
+    --sort and --columns take names, id, layers, size, unique, created, used-by, digest, layer and state. With
+    --columns, a pipe gets lines with tabs between the columns, `-` for a size that is not known, and --json an object
+    for each image. --filter takes Podman's keys: reference=PATTERN, dangling=true|false, before=IMAGE, since=IMAGE,
+    id=PREFIX, label=KEY[=VALUE], readonly=true|false, containers=true|false. Values of one key are alternatives (labels
+    must all be there); all keys must fit.
+
+    Exit status: 2 if there is no such column or filter.
     """
     from cstore.cli.output import structured
 
+    query = query_of("image", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
-    found = store.images.list()
-    if session.json:
+    found = picked(store, query, store.images.list())
+    if query is not None and query.columns:
+        show(session, store, "image", found, query, whole=wanted["no_trunc"])
+    elif session.json:
         session.document(structured.nothing_is_null([structured.image(image) for image in found]))
     else:
-        _show(session, store, found, quiet=quiet)
+        _show(session, store, found, quiet=quiet, whole=wanted["no_trunc"])
 
 
 @command("images-by-digest", example='cstore images-by-digest "$(cstore get-image-data-digest debian manifest)"')
@@ -81,15 +99,13 @@ def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
         _show(session, store, found, quiet=quiet)
 
 
-def _show(session: Session, store: Store, found: Sequence[Image], *, quiet: bool) -> None:
+def _show(session: Session, store: Store, found: Sequence[Image], *, quiet: bool, whole: bool = False) -> None:
     from cstore.cli.output import plain, views
 
     if quiet:
         session.lines(image.id for image in found)
     elif session.styled:
-        from cstore.cli.output import styled
-
-        styled.images(views.image_rows(store, found))
+        show(session, store, "image", found, None, whole=whole)
     else:
         session.lines(plain.images(views.image_facts(store, found)))
 

@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, words
+from cstore.cli.listing import listing_options, picked, query_of, show
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore import Store
+    from collections.abc import Sequence
+    from typing import Any
+
+    from cstore import Layer, Store
+    from cstore.insight import Query
 
 
-@command("layers", example="cstore layers --tree\ncstore layers --json | jq -r '.[].id'")
+@command(
+    "layers",
+    example="cstore layers --tree\ncstore layers --json | jq -r '.[].id'\ncstore layers --filter used=false --quiet\n"
+    "cstore layers --sort -size --columns id,size,used-by",
+)
 @switch("-t", "--tree", help="Show layers as a tree.")
 @switch("-q", "--quick", "--quiet", help="Print IDs only.")
 @text("--digest", metavar="DIGEST", help="List only layers whose archive has DIGEST, compressed or uncompressed.")
+@listing_options
 @json_option
-def layers(session: Session, *, tree: bool, quick: bool, digest: str) -> None:
+def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: Any) -> None:
     """List layers.
 
     Each layer is listed with its names, and with the images and containers that use it.
+
+    --sort and --columns take names, id, parent, size, created, used-by, digest and state. With --columns, a pipe gets
+    lines with tabs between the columns, `-` for a size that is not known, and --json an object for each layer. --filter
+    takes name=REGEX, id=PREFIX, parent=LAYER, and used=true|false: whether an image or a container needs it. Values of
+    one key are alternatives; all keys must fit.
+
+    Exit status: 2 if there is no such column or filter.
     """
     from cstore.cli.output import plain, structured, views
 
+    query = query_of("layer", wanted, "--quiet" if quick else "")
+    if tree and (digest or query is not None):
+        from cstore.errors import UsageMistake
+
+        other = "--digest" if digest else "--filter, --sort or --columns"
+        raise UsageMistake(f"--tree shows all layers, and {other} only some", hint="leave one of them out")
     store = session.open(Intent.RECORDS)
-    if digest:
-        _of_digest(session, store, digest, tree=tree, quick=quick)
+    if digest or query is not None:
+        _some(session, store, picked(store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
     elif session.json:
         session.document(structured.layers(store.layers.list()))
     elif tree and session.styled:
@@ -37,26 +60,30 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str) -> None:
     elif quick:
         session.lines(store.layers.ids())
     elif session.styled:
-        from cstore.cli.output import styled
-
-        styled.layers(views.layer_rows(store))
+        show(session, store, "layer", store.layers.list(), None, whole=wanted["no_trunc"])
     else:
         session.lines(plain.layers(store.layers.heads(), views.holders(store)))
 
 
-def _of_digest(session: Session, store: Store, digest: str, *, tree: bool, quick: bool) -> None:
-    """List the layers of a digest; a tree of them would have no branches."""
+def _of_digest(store: Store, digest: str) -> Sequence[Layer]:
+    """All layers, or those of a digest."""
+    return store.layers.by_digest(digest) if digest else store.layers.list()
+
+
+def _some(
+    session: Session, store: Store, found: Sequence[Layer], query: Query | None, *, quick: bool, **wanted: Any
+) -> None:
+    """List the layers that were asked for."""
     from cstore.cli.output import plain, structured, views
 
-    if tree:
-        from cstore.errors import UsageMistake
-
-        raise UsageMistake("--tree shows all layers, and --digest only some", hint="leave one of them out")
-    found = store.layers.by_digest(digest)
-    if session.json:
+    if query is not None and query.columns:
+        show(session, store, "layer", found, query, whole=wanted["no_trunc"])
+    elif session.json:
         session.document(structured.layers(found))
     elif quick:
         session.lines(layer.id for layer in found)
+    elif query is not None and session.styled:
+        show(session, store, "layer", found, None, whole=wanted["no_trunc"])
     else:
         session.lines(plain.layers([(layer.id, layer.names) for layer in found], views.holders(store)))
 
@@ -65,7 +92,11 @@ def _of_digest(session: Session, store: Store, digest: str, *, tree: bool, quick
 @words("layers", "LAYER")
 @json_option
 def layer(session: Session, layers: tuple[str, ...]) -> None:
-    """Show layer records."""
+    """Show layer records.
+
+    On a terminal, the layer's directory, its mounts, the sizes of its data items, and the images, containers and layers
+    that need it are shown, too; `cstore inspect` prints them for scripts.
+    """
     from cstore.cli.output import plain, structured
 
     store = session.open(Intent.RECORDS)
@@ -79,8 +110,11 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
         session.document([structured.layer(record) for record in found])
     elif session.styled:
         from cstore.cli.output import styled
+        from cstore.insight import inspect
 
-        styled.layer_details((record, store.layers.read_only(record.id)) for record in found)
+        looked = [inspect(store.context, store.resolve(record.id, "layer")) for record in found]
+        styled.layer_details(looked)
+        session.warn(problem for each in looked for problem in each.problems)
     else:
         session.lines(
             line for record in found for line in plain.layer(record, read_only=store.layers.read_only(record.id))

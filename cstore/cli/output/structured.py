@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from cstore.store import Leftover
 
 
-def write_document(value: object) -> None:
-    """Write one document and a newline to standard output."""
+def write_document(value: object, *, indented: bool = False) -> None:
+    """Write one document and a newline to standard output, on one line or `indented` for people."""
     from cstore.gojson import encode
 
-    write_json(encode(value).rstrip(b"\n") + b"\n")
+    data = encode(value).rstrip(b"\n")
+    if indented:
+        import json
+
+        data = json.dumps(json.loads(data), indent=2, ensure_ascii=False).encode()
+    write_json(data + b"\n")
 
 
 def layer(record: Layer) -> dict[str, Any]:

@@ -17,37 +17,19 @@ from cstore.cli.output.text import human_age, human_size, short_id, visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
     from rich.console import Console, ConsoleOptions, JustifyMethod
 
     from cstore import Change, IDMapEntry, Layer
-    from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, ImageRow, LayerRow
+    from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, LayerRow
+    from cstore.insight import Inspection
     from cstore.store import Leftover
 
     Fact = tuple[str, str | tuple[str, ...]]
 
 COMPRESSIONS = ("none", "bzip2", "gzip", "xz", "zstd")
 CHANGE_STYLES = ("yellow", "green", "red")
-
-
-def layers(rows: Sequence[LayerRow]) -> None:
-    """Show layers as a table."""
-    if not rows:
-        console(stderr=True).print("no layers", style="dim")
-        return
-    table = titled_table("Names", "ID", "Parent", "Size", "Created", "Used by", right={"Size"})
-    for row in rows:
-        record = row.layer
-        used_by = [_shown(holder) for holder in (*row.images, *row.containers)]
-        table.add_row(
-            Fitted(record.names, style="bold"),
-            Text(visible(short_id(record.id)), style="cyan"),
-            visible(short_id(record.parent)),
-            _size(record),
-            _age(record.created),
-            Fitted([*used_by, *(["mounted"] if row.mount else [])]),
-        )
-    console().print(table)
 
 
 def tree(branches: Iterable[Branch]) -> None:
@@ -80,10 +62,10 @@ def _leaf(row: LayerRow | None) -> Text:
     return leaf
 
 
-def layer_details(records: Iterable[tuple[Layer, bool]]) -> None:
-    """Show all that is recorded of some layers. The flag says whether a layer can only be read."""
-    for record, read_only in records:
-        _print_facts(_facts(record, read_only))
+def layer_details(found: Iterable[Inspection]) -> None:
+    """Show all that is known of some layers."""
+    for one in found:
+        _print_facts(_facts(one))
 
 
 def _print_facts(facts: Iterable[Fact]) -> None:
@@ -97,7 +79,10 @@ def _print_facts(facts: Iterable[Fact]) -> None:
             out.print(line, soft_wrap=True)  # whoever copies an ID from a narrow terminal gets all of it
 
 
-def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
+def _facts(one: Inspection) -> list[Fact]:
+    record: Any = one.record
+    sizes = {each.name: each.size for each in one.data}
+    items = tuple(name if size is None else f"{name} ({human_size(size)})" for name, size in sizes.items())
     compressed = (
         f"{human_size(record.compressed_size)}, {_compression(record.compression)}" if record.compressed_size else ""
     )
@@ -105,40 +90,40 @@ def _facts(record: Layer, read_only: bool) -> list[tuple[str, str]]:
         ("ID", record.id),
         ("Names", ", ".join(record.names)),
         ("Parent", record.parent),
-        ("Created", f"{record.created} ({_age(record.created)})"),
+        ("Created", f"{record.created} ({age(record.created)})"),
         ("Size", f"{human_size(record.diff_size)} ({record.diff_size} bytes)" if record.diff_digest else ""),
         ("Compressed", compressed),
         ("Digest", record.diff_digest),
         ("Compressed digest", record.compressed_digest if record.compressed_digest != record.diff_digest else ""),
         ("TOC digest", record.toc_digest),
-        ("Data", ", ".join(record.data_names)),
+        ("Data", items),
         ("Metadata", record.metadata),
         ("Mount label", record.mount_label),
         ("UID map", _ranges(record.uid_map)),
         ("GID map", _ranges(record.gid_map)),
-        ("Read only", "yes" if read_only else ""),
+        ("Directory", one.directories.get("tree", "")),
+        ("Mounted at", tuple(_times(path, count) for path, count in one.mounts.items())),
+        ("Read only", "yes" if one.read_only else ""),
+        ("Used by", _users(one)),
     ]
+
+
+def _times(path: str, count: int) -> str:
+    return path if count < 2 else f"{path} ({count} times)"
+
+
+def _users(one: Inspection) -> tuple[str, ...]:
+    """Who needs a layer; of very many, the first ones."""
+    users = [f"{user.kind} {user.names[0] if user.names else short_id(user.id)}" for user in one.users]
+    more = len(users) - _MOST
+    return tuple(users) if more < 1 else (*users[:_MOST], f"and {more} more: cstore inspect {one.record.id}")
+
+
+_MOST = 20
 
 
 def _ranges(ranges: Sequence[IDMapEntry]) -> str:
     return "; ".join(f"{part.container_id}→{part.host_id}, {part.size} IDs" for part in ranges)
-
-
-def images(rows: Sequence[ImageRow]) -> None:
-    """Show images as a table."""
-    if not rows:
-        console(stderr=True).print("no images", style="dim")
-        return
-    table = titled_table("Names", "ID", "Layers", "Size", "Created", right={"Layers", "Size"})
-    for row in rows:
-        table.add_row(
-            Fitted(row.image.names, style="bold"),
-            Text(visible(short_id(row.image.id)), style="cyan"),
-            str(row.layers),
-            "" if row.size is None else human_size(row.size),
-            _age(row.image.created),
-        )
-    console().print(table)
 
 
 def image_details(found: Iterable[tuple[ImageFacts, int | str]]) -> None:
@@ -155,7 +140,7 @@ def _facts_of_image(one: ImageFacts, size: int | str) -> list[Fact]:
         ("Names", record.names),
         ("Earlier names", tuple(name for name in record.names_history if name not in record.names)),
         ("Digests", one.digests),
-        ("Created", f"{record.created} ({_age(record.created)})"),
+        ("Created", f"{record.created} ({age(record.created)})"),
         ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
         ("Top layer", record.layer),
         ("Mapped twins", record.mapped_layers),
@@ -163,25 +148,6 @@ def _facts_of_image(one: ImageFacts, size: int | str) -> list[Fact]:
         ("Metadata", record.metadata),
         ("Read only", "yes" if one.read_only else ""),
     ]
-
-
-def containers(rows: Sequence[ContainerFacts]) -> None:
-    """Show containers as a table."""
-    if not rows:
-        console(stderr=True).print("no containers", style="dim")
-        return
-    table = titled_table("Names", "ID", "Image", "Created", "State", right=set())
-    for row in rows:
-        record = row.container
-        state = (("mounted", row.mount), ("volatile", record.flags.get("Volatile")), ("ID-mapped", record.uid_map))
-        table.add_row(
-            Fitted(record.names, style="bold"),
-            Text(visible(short_id(record.id)), style="cyan"),
-            Fitted([row.image_names[0] if row.image_names else short_id(record.image)]),
-            _age(record.created),
-            ", ".join(word for word, true in state if true),
-        )
-    console().print(table)
 
 
 def container_details(found: Iterable[tuple[ContainerFacts, int | str]]) -> None:
@@ -198,7 +164,7 @@ def _facts_of_container(one: ContainerFacts, size: int | str) -> list[tuple[str,
         ("Names", ", ".join(record.names)),
         ("Image", record.image),
         ("Image names", ", ".join(one.image_names)),
-        ("Created", f"{record.created} ({_age(record.created)})"),
+        ("Created", f"{record.created} ({age(record.created)})"),
         ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
         ("Layer", record.layer),
         ("Mounted at", one.mount),
@@ -296,7 +262,7 @@ def _compression(number: int) -> str:
     return COMPRESSIONS[number] if 0 <= number < len(COMPRESSIONS) else str(number)
 
 
-def _age(created: str) -> str:
+def age(created: str) -> str:
     """The age of a time as records spell it; "" for none."""
     try:
         born = datetime.fromisoformat(created[:19]).replace(tzinfo=UTC)

@@ -73,20 +73,6 @@ def all_image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
     return [facts.with_(read_only=store.images.read_only(facts.image.id)) for facts in image_facts(store, images)]
 
 
-class ImageRow(Value):
-    """An image with what the records say of its size: layers and bytes, None if that is not recorded."""
-
-    image: Image
-    layers: int
-    size: int | None
-
-
-def image_rows(store: Store, images: Sequence[Image]) -> list[ImageRow]:
-    """Gather what a table says of images."""
-    outlines = store.images.outlines(images)
-    return [ImageRow(image, found.layers, found.size) for image, found in zip(images, outlines, strict=True)]
-
-
 class ContainerFacts(Value):
     """A container, the names of its image, and where its layer is mounted ("" if nowhere)."""
 

@@ -1,0 +1,74 @@
+"""What the lists of images, containers and layers have in common: their options, and what these do.
+
+A list without options takes nothing from here but the declarations, so that it stays quick.
+"""
+
+from __future__ import annotations
+
+from cstore.cli.command import switch, text, texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    from cstore import Store
+    from cstore.cli.session import Session
+    from cstore.insight import Query
+
+    F = TypeVar("F", bound=Callable[..., Any])
+    R = TypeVar("R")
+
+
+def listing_options(function: F) -> F:
+    """Declare the options that choose what a list shows."""
+    for option in (
+        switch("--no-trunc", help="Show IDs and digests in full in a table."),
+        text("--columns", metavar="A,B,C", help="Show these columns: a table, or lines with tabs in a pipe."),
+        texts("--filter", metavar="KEY=VALUE", help="List only what fits; may be repeated."),
+        text("--sort", metavar="KEY[,KEY]", help="Sort by columns; -KEY puts large values first."),
+    ):
+        function = option(function)
+    return function
+
+
+def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query | None:
+    """Read the options; None if there are none. `contrary` is an option that shows something else than columns.
+
+    Raises:
+        UsageMistake: they make no sense.
+    """
+    if not (wanted["sort"] or wanted["filter"] or wanted["columns"]):
+        return None
+    from cstore.errors import UsageMistake
+    from cstore.insight import parse_query
+
+    query = parse_query(kind, sort=wanted["sort"], filters=wanted["filter"], columns=wanted["columns"])
+    if contrary and query.columns:
+        raise UsageMistake(f"{contrary} and --columns contradict each other", hint="give one of them")
+    return query
+
+
+def picked(store: Store, query: Query | None, records: Sequence[R]) -> Sequence[R]:
+    """The records that are wanted, in the order that is wanted."""
+    if query is None:
+        return records
+    from cstore.insight import Listing
+
+    return Listing(store.context, query.kind).pick(records, query)
+
+
+def show(
+    session: Session, store: Store, kind: str, records: Sequence[Any], query: Query | None, *, whole: bool
+) -> None:
+    """Show records: with the columns that were asked for, or in the table that people get."""
+    from cstore.cli.output import listing as output
+    from cstore.insight import Listing
+
+    listing, columns = Listing(store.context, kind), query.columns if query else ()
+    if session.json:
+        session.document(output.documents(listing, records, columns))
+    elif session.styled:
+        output.show(listing, records, columns, whole=whole)
+    else:
+        session.lines(output.lines(listing, records, columns))

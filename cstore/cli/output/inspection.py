@@ -1,0 +1,90 @@
+"""All that is known of an item, as one JSON document."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from cstore import IDMapEntry, Layer
+    from cstore.insight import Inspection
+    from cstore.insight.inspecting import User
+
+VERSION = 1
+ZERO_TIME = "0001-01-01T00:00:00Z"
+"""What a record says that does not know the time."""
+
+
+def document(found: Inspection) -> dict[str, Any]:
+    """Everything; the keys are the same for all items of a kind, and what is not known is null or empty."""
+    record: Any = found.record
+    own = {"image": _of_image, "container": _of_container, "layer": _of_layer}[found.kind](found, record)
+    return {
+        "version": VERSION,
+        "kind": found.kind,
+        "id": record.id,
+        "names": list(record.names),
+        "created": None if record.created == ZERO_TIME else record.created,
+        "size": found.size,
+        **own,
+        "layers": [_link(layer) for layer in found.layers],
+        "users": {f"{kind}s": _users(found.users, kind) for kind in ("image", "container", "layer")},
+        "data": [{"name": each.name, "size": each.size, "digest": each.digest or None} for each in found.data],
+        "mounts": [{"path": path, "count": count} for path, count in found.mounts.items()],
+        "directories": dict(found.directories),
+        "read_only": found.read_only,
+        "flags": dict(record.flags),
+        "metadata": record.metadata,
+        "complete": not found.problems,
+        "problems": list(found.problems),
+    }
+
+
+def _of_image(found: Inspection, record: Any) -> dict[str, Any]:
+    config = None if found.config is None else found.config.as_dict()
+    return {
+        "unique": found.unique,
+        "earlier_names": [name for name in record.names_history if name not in record.names],
+        "digests": list(found.digests),
+        "layer": record.layer or None,
+        "mapped_layers": list(record.mapped_layers),
+        "config": config,
+    }
+
+
+def _of_container(found: Inspection, record: Any) -> dict[str, Any]:
+    return {
+        "image": record.image or None,
+        "image_names": list(found.image_names),
+        "layer": record.layer or None,
+        "uid_map": _ranges(record.uid_map),
+        "gid_map": _ranges(record.gid_map),
+    }
+
+
+def _of_layer(found: Inspection, record: Any) -> dict[str, Any]:
+    return {
+        "parent": record.parent or None,
+        "digests": list(found.digests),
+        "diff_id": record.diff_digest or None,
+        "compressed_digest": record.compressed_digest or None,
+        "compressed_size": record.compressed_size or None,
+        "toc_digest": record.toc_digest or None,
+        "mount_label": record.mount_label,
+        "uid_map": _ranges(record.uid_map),
+        "gid_map": _ranges(record.gid_map),
+    }
+
+
+def _link(layer: Layer) -> dict[str, Any]:
+    size = layer.diff_size if layer.diff_digest and layer.diff_size >= 0 else None
+    return {"id": layer.id, "names": list(layer.names), "diff_id": layer.diff_digest or None, "size": size}
+
+
+def _users(users: Iterable[User], kind: str) -> list[dict[str, Any]]:
+    return [{"id": user.id, "names": list(user.names)} for user in users if user.kind == kind]
+
+
+def _ranges(ranges: Sequence[IDMapEntry]) -> list[dict[str, int]]:
+    return [each.as_dict() for each in ranges]

@@ -1,0 +1,111 @@
+"""What the config of an image says, in short: the platform, how a container of it is run, and how it was made."""
+
+from __future__ import annotations
+
+from cstore.store import bigdata
+from cstore.store.places import Shelf
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cstore.oci.config import ImageConfig
+    from cstore.records.model import Image
+    from cstore.store.context import Context
+
+
+class ConfigSummary(Value):
+    """What an image's config says. What is not said, or is of another type than it should be, is empty.
+
+    Attributes:
+        digest: that of the config.
+        created: RFC 3339.
+        history: the steps that made the image, the first one first, without what is empty.
+    """
+
+    digest: str
+    os: str
+    architecture: str
+    variant: str
+    created: str
+    author: str
+    env: tuple[str, ...]
+    entrypoint: tuple[str, ...]
+    cmd: tuple[str, ...]
+    user: str
+    working_dir: str
+    stop_signal: str
+    exposed_ports: tuple[str, ...]
+    volumes: tuple[str, ...]
+    labels: Mapping[str, str]
+    history: tuple[Mapping[str, object], ...]
+
+
+def image_config(context: Context, image: Image) -> ConfigSummary | None:
+    """Read an image's config: the data item of the image's digest, or the one that its manifest names.
+
+    Returns:
+        None if the image has neither, as one that was made by hand.
+
+    Raises:
+        ImageInvalid: it is no config.
+        DataItemUnknown, SystemFailure: it cannot be read.
+    """
+    from cstore.oci.config import parse_config
+
+    name = f"sha256:{image.id}"
+    if name not in image.data_names:
+        name = _named_in_manifest(context, image)
+    return _summary(parse_config(bigdata.get_data(context, Shelf.IMAGES, image.id, name))) if name else None
+
+
+def _named_in_manifest(context: Context, image: Image) -> str:
+    if "manifest" not in image.data_names:
+        return ""
+    import json
+
+    try:
+        manifest = json.loads(bigdata.get_data(context, Shelf.IMAGES, image.id, "manifest"))
+        name = str(manifest["config"]["digest"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return name if name in image.data_names else ""
+
+
+def _summary(config: ImageConfig) -> ConfigSummary:
+    run = {str(key).lower(): value for key, value in config.run_config.items()}
+    return ConfigSummary(
+        digest=config.digest,
+        os=config.platform.os,
+        architecture=config.platform.architecture,
+        variant=config.platform.variant,
+        created=config.created,
+        author=config.text("author"),
+        env=_texts(run.get("env")),
+        entrypoint=_texts(run.get("entrypoint")),
+        cmd=_texts(run.get("cmd")),
+        user=_text(run.get("user")),
+        working_dir=_text(run.get("workingdir")),
+        stop_signal=_text(run.get("stopsignal")),
+        exposed_ports=_texts(run.get("exposedports")),
+        volumes=_texts(run.get("volumes")),
+        labels=_map(run.get("labels")),
+        history=tuple(step.document() for step in config.history),
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """The items of a list, the keys of an object, or a text that stands for a list of one."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list | dict) else ()
+
+
+def _map(value: Any) -> dict[str, str]:
+    return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}

@@ -1,0 +1,256 @@
+"""All that is known of an item: its record, its layers, who uses it, its data items, and an image's config."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import CstoreError
+from cstore.ids import flaw_of_part
+from cstore.insight.needs import Needs
+from cstore.records.images import valid_digests, with_digest
+from cstore.store import anatomy, bigdata
+from cstore.store.image_measuring import recorded_size
+from cstore.store.lookup import children_of_layer, known_exactly, layer_by_id, layout_of_image, layout_of_layer
+from cstore.store.mounting import mount_points
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from cstore.insight.configs import ConfigSummary
+    from cstore.records.model import Container, Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.lookup import Item
+
+
+class User(Value):
+    """An item that needs the one in question."""
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+
+
+class DataItem(Value):
+    """A data item: its bytes and its digest; None and "" if they are not known."""
+
+    name: str
+    size: int | None
+    digest: str
+
+
+class Inspection(Value):
+    """All that is known of an item. Sizes are bytes, None if not recorded.
+
+    Attributes:
+        record: the record itself.
+        size: of an image its layers and data items, of a container its own layer and data items, of a layer its files.
+        unique: how many of an image's bytes go when nothing but the image goes; None for other kinds.
+        digests: an image's own digest and those of its manifests; of a layer those of its archive.
+        layers: the chain of layers, the top one first.
+        users: images, containers and layers that need it: of a layer, all images and containers that have it anywhere
+            in their chain, and the layers directly above; of an image, its containers and the images built on it.
+        mounts: where it is mounted, and how often; 0 if nobody counts.
+        directories: what it has on the disk, by purpose.
+        config: an image's config, if it can be read.
+        problems: what could not be found out, as sentences.
+    """
+
+    kind: str
+    record: Layer | Image | Container
+    size: int | None
+    unique: int | None
+    digests: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    users: tuple[User, ...]
+    data: tuple[DataItem, ...]
+    mounts: Mapping[str, int]
+    directories: Mapping[str, str]
+    read_only: bool
+    image_names: tuple[str, ...] = ()
+    config: ConfigSummary | None = None
+    problems: tuple[str, ...] = ()
+
+
+def inspect(context: Context, item: Item) -> Inspection:
+    """Gather all that records, mount counts and data items say of an item. Reads no tree and writes nothing.
+
+    Raises:
+        UnknownItem: the item is gone.
+        SystemFailure: the records cannot be read.
+    """
+    return _Look(context, item).inspection()
+
+
+def unique_bytes(needs: Needs, image: str) -> int | None:
+    """The recorded bytes of an image that nothing else needs; None if a size is not recorded, or it is elsewhere."""
+    if image not in needs.images:
+        return None
+    own = [layer for layer in needs.of("image", image) if needs.users[layer] == {("image", image)}]
+    return added_up([recorded_size(needs.layers[layer]) for layer in own], needs.images[image].data_sizes)
+
+
+def added_up(sizes: Sequence[int | None], data: Mapping[str, int]) -> int | None:
+    """Add up layers and data items; None if the size of a layer is not known."""
+    if any(size is None for size in sizes):
+        return None
+    return sum(size or 0 for size in sizes) + sum(data.values())
+
+
+class _Look:
+    """One look at one item."""
+
+    def __init__(self, context: Context, item: Item) -> None:
+        self._context, self._item = context, item
+        self._tables = Reader(context)
+        self._needs = Needs(context, self._tables)
+        self._problems: list[str] = []
+
+    def inspection(self) -> Inspection:
+        """Look at everything."""
+        record: Any = known_exactly(self._tables, self._item.id, self._item.shelf)
+        if record is None:
+            from cstore.errors import NotAnItem
+
+            raise NotAnItem(self._item.id)
+        image = container = None
+        if self._item.shelf is Shelf.IMAGES:
+            image = record = with_digest(record)
+        elif self._item.shelf is Shelf.CONTAINERS:
+            container = record
+        top = record.id if self._item.shelf is Shelf.LAYERS else record.layer
+        return Inspection(
+            kind=self._item.kind,
+            record=record,
+            layers=(chain := self._chain(top)),
+            size=self._size(record, chain),
+            unique=unique_bytes(self._needs, image.id) if image else None,
+            digests=valid_digests(image) if image else () if container else _digests(record),
+            users=tuple(self._users(record)),
+            data=self._data(record),
+            mounts=self._mounts(record),
+            directories=self._directories(record),
+            read_only=self._read_only(record),
+            image_names=self._image_names(container) if container else (),
+            config=self._config(image) if image else None,
+            problems=tuple(self._problems),
+        )
+
+    def _chain(self, top: str) -> tuple[Layer, ...]:
+        found: dict[str, Layer] = {}
+        identifier = top
+        while identifier:
+            layer = layer_by_id(self._tables, identifier)
+            if layer is None or identifier in found:
+                what = "is not there" if layer is None else "is its own ancestor"
+                self._problems.append(f"layer {identifier} {what}, so the chain of layers is not complete")
+                break
+            found[identifier] = layer
+            identifier = layer.parent
+        return tuple(found.values())
+
+    def _size(self, record: Any, chain: Sequence[Layer]) -> int | None:
+        if self._item.shelf is Shelf.IMAGES:
+            whole = self._needs.chain(record.layer, *record.mapped_layers)
+            known = [self._needs.layers.get(layer) or self._needs.elsewhere[layer] for layer in whole]
+            return None if self._problems else added_up([recorded_size(layer) for layer in known], record.data_sizes)
+        if not chain:
+            return None
+        own = recorded_size(chain[0])
+        return own if self._item.shelf is Shelf.LAYERS else added_up([own], record.data_sizes)
+
+    def _users(self, record: Any) -> list[User]:
+        if self._item.shelf is Shelf.CONTAINERS:
+            return []
+        found: list[User] = []
+        is_layer = self._item.shelf is Shelf.LAYERS
+        top = record.id if is_layer else record.layer
+        for image in self._needs.images.values():
+            above = self._needs.chain(image.layer, *image.mapped_layers)
+            if top in above and (is_layer or (image.id != record.id and image.layer != top)):
+                found.append(User("image", image.id, image.names))
+        containers = self._needs.containers.values()
+        if not is_layer:
+            return found + [User("container", one.id, one.names) for one in containers if one.image == record.id]
+        found += [User("container", one.id, one.names) for one in containers if top in self._needs.chain(one.layer)]
+        children = children_of_layer(self._tables, top)
+        return found + [User("layer", child, self._needs.layers[child].names) for child in children]
+
+    def _data(self, record: Any) -> tuple[DataItem, ...]:
+        if self._item.shelf is Shelf.LAYERS:
+            return tuple(DataItem(name, self._data_size(record.id, name), "") for name in record.data_names)
+        sizes, digests = record.data_sizes, record.data_digests
+        return tuple(DataItem(name, sizes.get(name), digests.get(name, "")) for name in record.data_names)
+
+    def _data_size(self, layer: str, name: str) -> int | None:
+        """The size of a layer's data item, which its record does not tell."""
+        try:
+            with bigdata.open_data(self._context, Shelf.LAYERS, layer, name) as file:
+                return os.fstat(file.fileno()).st_size
+        except CstoreError as error:
+            self._problems.append(error.message)
+            return None
+
+    def _mounts(self, record: Any) -> dict[str, int]:
+        layers = [record.id if self._item.shelf is Shelf.LAYERS else record.layer]
+        layers += record.mapped_layers if self._item.shelf is Shelf.IMAGES else ()
+        places, counts = mount_points(self._context), self._tables.mounts()
+        mounted = {layer: places[layer] for layer in layers if layer in places}
+        return {path: counted.count if (counted := counts.get(layer)) else 0 for layer, path in mounted.items()}
+
+    def _directories(self, record: Any) -> dict[str, str]:
+        """What belongs to the item on the disk, as far as it is there."""
+        layout, found = self._context.layout, dict[str, str]()
+        if flaw_of_part(record.id):
+            return {}
+        if self._item.shelf is Shelf.IMAGES:
+            home = layout_of_image(self._tables, layout, record.id)
+            found = {"data": home.image_data(record.id), "directory": layout.image_directory(record.id)}
+            found["run-directory"] = layout.image_run_directory(record.id)
+        elif self._item.shelf is Shelf.CONTAINERS:
+            found = {"data": layout.container_data(record.id), "directory": layout.container_directory(record.id)}
+            found["run-directory"] = layout.container_run_directory(record.id)
+        else:
+            home = layout_of_layer(self._tables, layout, record.id)
+            found = {"tree": self._context.driver.path_of(record.id), "data": home.layer_data(record.id)}
+            found["tar-split"] = home.tar_split(record.id)
+        found = {purpose: path for purpose, path in found.items() if os.path.lexists(path)}
+        return found | (self._of_the_driver(record.id) if self._item.shelf is Shelf.LAYERS else {})
+
+    def _of_the_driver(self, layer: str) -> dict[str, str]:
+        try:
+            return anatomy.directories(self._context, layer)
+        except (CstoreError, OSError) as error:
+            self._problems.append(getattr(error, "message", str(error)))
+            return {}
+
+    def _read_only(self, record: Any) -> bool:
+        if self._item.shelf is Shelf.CONTAINERS:
+            return False
+        own = self._needs.images if self._item.shelf is Shelf.IMAGES else self._tables.layers
+        return record.id not in own
+
+    def _image_names(self, container: Container) -> tuple[str, ...]:
+        image: Image | None = self._tables.images.get(container.image) or next(
+            (found for extra in self._tables.additional if (found := extra.images.get(container.image))), None
+        )
+        if image is None and container.image:
+            self._problems.append(f"image {container.image} is not there")
+        return () if image is None else image.names
+
+    def _config(self, image: Image) -> ConfigSummary | None:
+        from cstore.insight.configs import image_config
+
+        try:
+            return image_config(self._context, image)
+        except CstoreError as error:
+            self._problems.append(error.message)
+            return None
+
+
+def _digests(layer: Layer) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for each in (layer.diff_digest, layer.compressed_digest, layer.toc_digest) if each))

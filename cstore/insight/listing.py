@@ -1,0 +1,386 @@
+"""Lists of images, containers and layers: their columns, in which order they stand, and which of them are wanted.
+
+Each kind has a table of columns and one of filters; whoever adds a row there has added it everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from cstore.errors import CstoreError, UsageMistake
+from cstore.insight.inspecting import added_up, unique_bytes
+from cstore.insight.needs import Needs
+from cstore.records.images import valid_digests
+from cstore.store import naming
+from cstore.store.image_measuring import outlines, recorded_size
+from cstore.store.mounting import mount_points
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    from cstore.records.model import Image, Layer
+    from cstore.store.context import Context
+    from cstore.store.image_measuring import Outline
+
+    R = TypeVar("R")
+    Cell = str | int | tuple[str, ...] | None
+    Column = Callable[["Listing", Any], Cell]
+    Test = Callable[[Any], bool]
+    Filter = Callable[["Listing", str], Test]
+
+
+class Query(Value):
+    """What is wanted of a list.
+
+    Attributes:
+        kind: image, container or layer.
+        sort: columns to sort by, the most important first, each with whether large values come first.
+        filters: keys and values. The values of one key are alternatives, and all keys have to agree.
+        columns: the columns to show; none for the usual ones.
+    """
+
+    kind: str
+    sort: tuple[tuple[str, bool], ...] = ()
+    filters: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+def parse_query(kind: str, *, sort: str = "", filters: Iterable[str] = (), columns: str = "") -> Query:
+    """Read what somebody wrote: `-size,name`, `dangling=true`, `names,id`.
+
+    Raises:
+        UsageMistake: the kind has no such column or filter; the hint lists those that it has.
+    """
+    order = [(_column(kind, key.removeprefix("-")), key.startswith("-")) for key in _parts(sort)]
+    wanted: list[tuple[str, str]] = []
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if key not in FILTERS[kind]:
+            raise _unknown(kind, "filter", key, FILTERS[kind])
+        if not equals:
+            raise UsageMistake(f"the filter {key!r} needs a value", hint=f"write {key}=VALUE")
+        wanted.append((key, value))
+    shown = tuple(dict.fromkeys(_column(kind, key) for key in _parts(columns)))
+    return Query(kind, tuple(order), tuple(wanted), shown)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")] if text else []
+
+
+def _column(kind: str, key: str) -> str:
+    name = "names" if key == "name" else key
+    if name not in COLUMNS[kind]:
+        raise _unknown(kind, "column", key, COLUMNS[kind])
+    return name
+
+
+def _unknown(kind: str, what: str, key: str, known: Iterable[str]) -> UsageMistake:
+    return UsageMistake(f"{kind}s have no {what} {key!r}", hint=f"choose from: {', '.join(known)}")
+
+
+class Listing:
+    """Tells the cells of a list, and picks its records. What takes time is looked up once, when it is first needed."""
+
+    def __init__(self, context: Context, kind: str) -> None:
+        self.context, self.kind = context, kind
+        self.tables = Reader(context)
+
+    def pick(self, records: Sequence[R], query: Query) -> list[R]:
+        """The records that pass all filters, in the order that is wanted; those without a value come last.
+
+        Raises:
+            UnknownItem, AmbiguousItem: a filter names an item that is not there, or several.
+            UsageMistake: the value of a filter makes no sense.
+        """
+        tests: dict[str, list[Test]] = {}
+        for key, value in query.filters:
+            tests.setdefault(key, []).append(FILTERS[self.kind][key](self, value))
+        found = [record for record in records if all(_passes(record, key, any_of) for key, any_of in tests.items())]
+        for column, descending in reversed(query.sort):
+            ranks = [(_rank(column, self.cell(record, column)), record) for record in found]
+            known = [pair for pair in ranks if pair[0] is not None]
+            known.sort(key=lambda pair: pair[0], reverse=descending)
+            found = [record for _, record in known] + [record for rank, record in ranks if rank is None]
+        return found
+
+    def cell(self, record: Any, column: str) -> Cell:
+        """What stands in a column: a text, a number (None if not known), or several texts."""
+        return COLUMNS[self.kind][column](self, record)
+
+    @cached_property
+    def needs(self) -> Needs:
+        """What needs what."""
+        return Needs(self.context, self.tables)
+
+    @cached_property
+    def mounts(self) -> Mapping[str, str]:
+        """Where layers are mounted."""
+        return mount_points(self.context)
+
+    @cached_property
+    def images(self) -> dict[str, Image]:
+        """All images, those of additional stores among them."""
+        extra = {image.id: image for store in self.tables.additional for image in store.images}
+        return {**extra, **self.needs.images}
+
+    def outline(self, image: Image) -> Outline:
+        """How big an image is. One that was deleted meanwhile is looked up by itself."""
+        return self._outlines.get(image.id) or outlines(self.tables, [image])[0]
+
+    @cached_property
+    def _outlines(self) -> dict[str, Outline]:
+        images = self.images
+        return dict(zip(images, outlines(self.tables, images.values()), strict=True))
+
+    @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """What was made from each image: names or IDs of containers."""
+        found: dict[str, list[str]] = {}
+        for container in self.needs.containers.values():
+            found.setdefault(container.image, []).append(_called(container))
+        return found
+
+    @cached_property
+    def holders(self) -> dict[str, list[str]]:
+        """Whose each layer is: names or IDs of images and containers."""
+        found: dict[str, list[str]] = {}
+        for image in self.images.values():
+            for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
+                found.setdefault(layer, []).append(_called(image))
+        for container in self.needs.containers.values():
+            found.setdefault(container.layer, []).append(_called(container))
+        return found
+
+    @cached_property
+    def needed(self) -> set[str]:
+        """The layers that an image or a container needs."""
+        tops = {top for image in self.images.values() for top in (image.layer, *image.mapped_layers)}
+        tops |= {container.layer for container in self.needs.containers.values()}
+        return {layer for top in tops for layer in self.needs.chain(top)}
+
+
+def _passes(record: object, key: str, tests: Sequence[Test]) -> bool:
+    return (all if key == "label" else any)(test(record) for test in tests)
+
+
+def _called(record: Any) -> str:
+    return str(record.names[0] if record.names else record.id)
+
+
+# ── order ──
+
+
+def _rank(column: str, cell: Cell) -> Any:
+    """What a cell is sorted by; None if it has no value."""
+    if column == "created":
+        return moment(str(cell))
+    if isinstance(cell, tuple):
+        return len(cell) if column == "used-by" else (cell[0] if cell else None)
+    return None if cell == "" else cell
+
+
+def moment(created: str) -> tuple[int, str] | None:
+    """When something was made, to the nanosecond: seconds since 1970, and digits behind the point; None if unknown."""
+    try:
+        when = datetime.fromisoformat(created)
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    fraction = re.search(r"\.(\d+)", created)
+    seconds = int((when.replace(microsecond=0) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    return None if when.year == 1 else (seconds, (fraction[1] if fraction else "").ljust(9, "0"))
+
+
+# ── columns ──
+
+
+def _state_of_image(listing: Listing, image: Image) -> tuple[str, ...]:
+    mounted = any(layer in listing.mounts for layer in (image.layer, *image.mapped_layers))
+    marks = (("mounted", mounted), ("read-only", image.id not in listing.needs.images))
+    return tuple(word for word, true in marks if true)
+
+
+def _state_of_container(listing: Listing, record: Any) -> tuple[str, ...]:
+    marks = (("mounted", record.layer in listing.mounts), ("volatile", record.flags.get("Volatile")))
+    return tuple(word for word, true in (*marks, ("ID-mapped", record.uid_map)) if true)
+
+
+def _state_of_layer(listing: Listing, layer: Layer) -> tuple[str, ...]:
+    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.layers))
+    return tuple(word for word, true in marks if true)
+
+
+def _image_of(listing: Listing, record: Any) -> str:
+    image = listing.images.get(record.image)
+    return str(record.image) if image is None else _called(image)
+
+
+def _size_of_container(listing: Listing, record: Any) -> int | None:
+    own = listing.needs.layers.get(record.layer)
+    return added_up([None if own is None else recorded_size(own)], record.data_sizes)
+
+
+_COMMON: dict[str, Column] = {"names": lambda _, record: record.names, "id": lambda _, record: record.id}
+COLUMNS: dict[str, dict[str, Column]] = {
+    "image": {
+        **_COMMON,
+        "layers": lambda listing, image: listing.outline(image).layers,
+        "size": lambda listing, image: listing.outline(image).size,
+        "unique": lambda listing, image: unique_bytes(listing.needs, image.id),
+        "created": lambda _, image: image.created,
+        "used-by": lambda listing, image: tuple(listing.children.get(image.id, ())),
+        "digest": lambda _, image: image.digest or next(iter(valid_digests(image)), ""),
+        "layer": lambda _, image: image.layer,
+        "state": _state_of_image,
+    },
+    "container": {
+        **_COMMON,
+        "image": _image_of,
+        "created": lambda _, container: container.created,
+        "state": _state_of_container,
+        "size": _size_of_container,
+        "layer": lambda _, container: container.layer,
+    },
+    "layer": {
+        **_COMMON,
+        "parent": lambda _, layer: layer.parent,
+        "size": lambda _, layer: recorded_size(layer),
+        "created": lambda _, layer: layer.created,
+        "used-by": lambda listing, layer: tuple(listing.holders.get(layer.id, ())),
+        "digest": lambda _, layer: layer.diff_digest,
+        "state": _state_of_layer,
+    },
+}
+"""The columns of each kind, in the order in which they are listed."""
+
+
+# ── filters ──
+
+
+def _yes_or_no(test: Callable[[Listing, Any], bool]) -> Filter:
+    """A filter that takes true or false."""
+
+    def make(listing: Listing, value: str) -> Test:
+        if value.lower() not in {"true", "false", "1", "0"}:
+            raise UsageMistake(f"{value!r} is neither true nor false")
+        wanted = value.lower() in {"true", "1"}
+        return lambda record: bool(test(listing, record)) == wanted
+
+    return make
+
+
+def _by_id(_: Listing, value: str) -> Test:
+    return lambda record: record.id.startswith(value.removeprefix("sha256:"))
+
+
+def _by_name(_: Listing, value: str) -> Test:
+    """As Podman: a regular expression that fits anywhere in a name."""
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise UsageMistake(f"{value!r} is no regular expression: {error}") from None
+    return lambda record: any(pattern.search(name) for name in record.names)
+
+
+def _by_reference(_: Listing, value: str) -> Test:
+    """As Podman: a pattern for the name from any of its parts on, with or without the tag."""
+    return lambda image: any(fnmatchcase(form, value) for name in image.names for form in _forms(name))
+
+
+def _forms(name: str) -> Iterable[str]:
+    parts = name.split("/")
+    for start in range(len(parts)):
+        form = "/".join(parts[start:])
+        yield form
+        yield form.partition("@")[0]
+        head, colon, tag = form.partition("@")[0].rpartition(":")
+        if colon and "/" not in tag:
+            yield head
+
+
+def _by_time(*, later: bool) -> Filter:
+    """Made before or after another item of the kind."""
+
+    def make(listing: Listing, value: str) -> Test:
+        item = naming.resolve(listing.tables, value, listing.kind)
+        table: Mapping[str, Any] = listing.images if item.shelf is Shelf.IMAGES else listing.needs.containers
+        limit = moment(table[item.id].created) if item.id in table else None
+
+        def passes(record: Any) -> bool:
+            when = moment(record.created)
+            return when is not None and limit is not None and (when > limit if later else when < limit)
+
+        return passes
+
+    return make
+
+
+def _by_label(listing: Listing, value: str) -> Test:
+    from cstore.insight.configs import image_config
+
+    key, equals, text = value.partition("=")
+
+    def passes(image: Image) -> bool:
+        try:
+            config = image_config(listing.context, image)
+        except CstoreError:
+            return False  # a config that cannot be read has no labels
+        return config is not None and key in config.labels and (not equals or config.labels[key] == text)
+
+    return passes
+
+
+def _by_ancestor(listing: Listing, value: str) -> Test:
+    """Made from an image, or from one that is built on it."""
+    wanted = naming.resolve(listing.tables, value, "image").id
+    top = listing.images[wanted].layer if wanted in listing.images else ""
+
+    def passes(container: Any) -> bool:
+        own = listing.images.get(container.image)
+        tops = (container.layer,) if own is None else (own.layer, *own.mapped_layers)
+        built_on_it = top != "" and top not in tops and top in listing.needs.chain(*tops)
+        return container.image == wanted or built_on_it
+
+    return passes
+
+
+def _by_parent(listing: Listing, value: str) -> Test:
+    parent = naming.resolve(listing.tables, value, "layer").id
+    return lambda layer: layer.parent == parent
+
+
+FILTERS: dict[str, dict[str, Filter]] = {
+    "image": {
+        "reference": _by_reference,
+        "dangling": _yes_or_no(lambda _, image: not image.names),
+        "before": _by_time(later=False),
+        "since": _by_time(later=True),
+        "id": _by_id,
+        "label": _by_label,
+        "readonly": _yes_or_no(lambda listing, image: image.id not in listing.needs.images),
+        "containers": _yes_or_no(lambda listing, image: image.id in listing.children),
+    },
+    "container": {
+        "name": _by_name,
+        "id": _by_id,
+        "ancestor": _by_ancestor,
+        "before": _by_time(later=False),
+        "since": _by_time(later=True),
+    },
+    "layer": {
+        "name": _by_name,
+        "id": _by_id,
+        "parent": _by_parent,
+        "used": _yes_or_no(lambda listing, layer: layer.id in listing.needed),
+    },
+}
+"""The filters of each kind: from a value to a test of a record."""
