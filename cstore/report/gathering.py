@@ -221,8 +221,8 @@ def _from_records(needs: Needs) -> Bundle:
         own = sum(max(known[layer] or 0, 0) for layer in chain if len(needs.users[layer]) <= 1) + data
         whole = all(each is not None and each >= 0 for each in known.values())
         sizes["image", image.id] = (size, size - own, own) if whole else (-1, -1, -1)
-    for each in needs.containers.values():
-        blocks.append(Block("container", "container", each.id, each.names, _data(each.data_sizes)))
+    containers = needs.containers.values()
+    blocks += (Block("container", "container", each.id, each.names, _data(each.data_sizes)) for each in containers)
     return Bundle(tuple(blocks), sizes)
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 
-from cstore.cli.output.page.markup import counted, name_of, percent, safe, shortened, size_text
+from cstore.cli.output.page.markup import counted, cut, name_of, percent, safe, size_text
 from cstore.cli.output.page.treemap import Box, squarified
 from cstore.cli.output.text import human_age, human_size
-from cstore.report import GROUPS
+from cstore.report import GROUPS, Block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cstore.report import Block, ImageFacts, Report
+    from cstore.report import ImageFacts, Report
 
 _ROOM = Box(0, 0, 1000, 500)
-_MOST = 60
+_MOST = 300
 """Blocks of a group that are drawn one by one; the others are one block."""
 _LABEL = 40
 _CAPTION = '<p class="caption" role="status" aria-live="polite"></p>\n'
-_AGES = ((3600.0, "1 h"), (86_400.0, "1 day"), (604_800.0, "1 week"), (2_592_000.0, "1 month"), (31_536_000.0, "1 year"))
+_AGES = {3600: "hour", 86_400: "day", 604_800: "week", 2_592_000: "month", 31_536_000: "year"}
 
 
 # ── the treemap ──
@@ -28,16 +28,37 @@ _AGES = ((3600.0, "1 h"), (86_400.0, "1 day"), (604_800.0, "1 week"), (2_592_000
 
 def treemap(report: Report) -> str:
     """Draw all blocks, those of a group together."""
-    groups = {group: [block for block in report.blocks if block.group == group] for group in GROUPS}
+    groups: dict[str, list[Block]] = {group: [] for group in GROUPS}
+    for block in _merged(report):
+        groups[block.group].append(block)
     totals = {group: sum(block.size for block in blocks) for group, blocks in groups.items() if blocks}
     order = sorted(totals, key=lambda group: -totals[group])
     if not order:
         return "<p>There are no bytes to show.</p>"
     users = _users(report.images)
     boxes = squarified([totals[group] for group in order], _ROOM)
-    drawn = "".join(_group(group, groups[group], box, report.total, users) for group, box in zip(order, boxes, strict=True))
+    drawn = "".join(
+        _group(group, groups[group], box, report.total, users) for group, box in zip(order, boxes, strict=True)
+    )
     label = "Treemap of the bytes of the store; the table of groups has the sums. Arrow keys go from block to block."
     return f'<svg class="explore treemap" tabindex="0" role="img" aria-label="{label}">\n{drawn}</svg>\n{_CAPTION}'
+
+
+def _merged(report: Report) -> list[Block]:
+    """The blocks, the largest first; what only one image needs is one block, as it goes with the image."""
+    images = {image.id: image for image in report.images}
+    owners = {part.layer: image.id for image in report.images for part in image.slices}
+    owners |= {each: each for each in images}
+    found: list[Block] = []
+    sums: dict[str, int] = {}
+    for block in report.blocks:
+        if block.group == "unique" and block.id in owners:
+            owner = owners[block.id]
+            sums[owner] = sums.get(owner, 0) + block.size
+        else:
+            found.append(block)
+    found += (Block("unique", "image", owner, images[owner].names, size) for owner, size in sums.items())
+    return sorted(found, key=lambda block: -block.size)
 
 
 def _group(group: str, blocks: Sequence[Block], room: Box, total: int, users: Mapping[str, str]) -> str:
@@ -59,9 +80,9 @@ def _block(group: str, box: Box, name: str, title: str) -> str:
         f'width="{percent(box.width, _ROOM.width)}" height="{percent(box.height, _ROOM.height)}"'
     )
     label = ""
-    if box.width > _ROOM.width * 0.06 and box.height > _ROOM.height * 0.05:
+    if box.width > _ROOM.width * 0.05 and box.height > _ROOM.height * 0.04:
         narrow = " class=n" if box.width < _ROOM.width * 0.2 else ""
-        label = f'<text x="5" y="15"{narrow}>{safe(shortened(name, _LABEL))}</text>'
+        label = f'<text x="5" y="15"{narrow}>{safe(cut(name, _LABEL))}</text>'
     body = f'<title>{safe(title)}</title><rect width="100%" height="100%"/>{label}'
     return f'<svg class="item g-{group}" {place}>{body}</svg>\n'
 
@@ -98,18 +119,19 @@ def scatter(report: Report) -> str:
     ages = [max(report.made - image.created, 60.0) for image in points]
     across, up = _Axis(ages), _Axis([float(image.size) for image in points])
     marks = "".join(_age_lines(across)) + "".join(_size_lines(up))
+    places = [(across.at(age), up.at(image.size, down=True)) for image, age in zip(points, ages, strict=True)]
     drawn = "".join(
-        f'<circle class="item{"" if image.containers else " idle"}" cx="{across.at(age)}" cy="{up.at(image.size, down=True)}" '
-        f'r="5"><title>{safe(name_of(image.names, image.id))}: {size_text(image.size)}, {human_age(age)}</title></circle>\n'
-        for image, age in zip(points, ages, strict=True)
+        f'<circle class="item{"" if image.containers else " idle"}" cx="{x}" cy="{y}" r="5"><title>'
+        f"{safe(name_of(image.names, image.id))}: {size_text(image.size)}, {human_age(age)}</title></circle>\n"
+        for image, age, (x, y) in zip(points, ages, places, strict=True)
     )
     label = "Images by age, to the right, and size, upward; the table of images has the numbers."
     left_out = len(report.images) - len(points)
     note = f"<p>{counted(left_out, 'image')} without a recorded time or size left out.</p>" if left_out else ""
     return (
         f'<svg class="explore scatter" tabindex="0" role="img" aria-label="{label}">{marks}\n{drawn}</svg>\n{_CAPTION}'
-        '<p class="legend"><span class="dot"></span> used by a container <span class="dot idle"></span> used by none</p>'
-        f"{note}\n"
+        '<p class="legend"><span class="dot"></span> used by a container '
+        f'<span class="dot idle"></span> used by none</p>{note}\n'
     )
 
 
@@ -126,7 +148,7 @@ class _Axis:
 
 
 def _age_lines(axis: _Axis) -> Iterator[str]:
-    for age, text in _AGES:
+    for age, text in _AGES.items():
         if axis.least < age < axis.most:
             place = axis.at(age)
             yield f'<line x1="{place}" x2="{place}" y1="0" y2="93%"/><text x="{place}" y="99%" class="m">{text}</text>'

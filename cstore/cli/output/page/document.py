@@ -9,7 +9,7 @@ from hashlib import sha256
 from cstore.cli.output import findings
 from cstore.cli.output.page.charts import scatter, treemap
 from cstore.cli.output.page.layers import graph, waterfalls
-from cstore.cli.output.page.markup import cell, counted, name_of, percent, safe, section, size_text, table
+from cstore.cli.output.page.markup import UNKNOWN, cell, counted, name_of, percent, safe, section, size_text, table
 from cstore.cli.output.page.style import PATTERNS, SCRIPT, STYLE
 from cstore.cli.output.text import human_age, human_size
 from cstore.report import GROUPS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_FINDINGS = 500
 _MOST_NOTES = 50
+_MOST_NAMES = 20
 _CONTENTS = (
     ("summary", "Summary"), ("space", "Space"), ("images", "Images"), ("layers", "Layers"),
     ("waterfalls", "What images are made of"), ("age", "Age and size"), ("findings", "Findings"),
@@ -29,7 +30,7 @@ _CONTENTS = (
 def page(report: Report, version: str) -> str:
     """Write the page. The script has nothing of the store in it, and the page allows no other, and no network."""
     digest = b64encode(sha256(SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in _CONTENTS)
     body = (
         _summary(report, version)
@@ -45,8 +46,9 @@ def page(report: Report, version: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Container storage: {safe(report.root)}</title>\n<style>{STYLE}</style></head>\n"
-        f'<body>{PATTERNS}<header><h1>Container storage: <bdi>{safe(report.root)}</bdi></h1><nav aria-label="Sections">{links}'
-        f"</nav></header>\n<main>\n{body}</main>\n<script>{SCRIPT}</script></body></html>\n"
+        f"<body>{PATTERNS}<header><h1>Container storage: <bdi>{safe(report.root)}</bdi></h1>"
+        f'<nav aria-label="Sections">{links}</nav></header>\n'
+        f"<main>\n{body}</main>\n<script>{SCRIPT}</script></body></html>\n"
     )
 
 
@@ -62,7 +64,7 @@ def _summary(report: Report, version: str) -> str:
     if room is not None:
         used = f"{human_size(room.available)} <small>of {human_size(room.size)}</small>"
         cards.append(("Free on the disk", used))
-    cards += [("Driver", safe(report.driver)), ("Made", made), ("cstore", safe(version))]
+    cards += [("Driver", safe(report.driver)), ("Made", f"{made} <small>by cstore {safe(version)}</small>")]
     shown = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in cards)
     flaws = "".join(f'<p class="flaw">The records are damaged: {safe(flaw.message)}</p>' for flaw in report.flaws)
     read = "<p>Only the records were read: what no record owns, and sizes that none tells, are missing.</p>"
@@ -79,15 +81,14 @@ def _space(report: Report) -> str:
     for block in report.blocks:
         totals[block.group] += block.size
     rows = [
-        f'<tr>{cell(f"""<span class="swatch g-{group}"></span>{group}""")}{cell(human_size(size), size, right=True)}'
-        f"{cell(percent(size, report.total), size, right=True)}{cell(GROUPS[group])}</tr>"
+        f'<tr>{cell(f"""<span class="swatch g-{group}"></span>{group}<br><small>{GROUPS[group]}</small>""", group)}'
+        f"{cell(human_size(size), size, right=True)}{cell(percent(size, report.total), size, right=True)}</tr>"
         for group, size in totals.items()
         if size
     ]
-    titles = ("Group", "Bytes", "Share", "What it is")
-    return section(
-        "space", "Space", treemap(report), table("groups", titles, rows, right=frozenset({"Bytes", "Share"}))
-    )
+    titles = ("Group", "Bytes", "Share")
+    shown = table("groups", titles, rows, right=frozenset({"Bytes", "Share"}))
+    return section("space", "Space", treemap(report), shown)
 
 
 def _images(report: Report) -> str:
@@ -97,20 +98,24 @@ def _images(report: Report) -> str:
     rows = [_image(report.images[number], number, report.made) for number in order]
     titles = ("Name", "Size", "Unique", "Shared", "Age", "Used by")
     box = '<input type="search" aria-label="Filter images" placeholder="Filter images" hidden>'
-    return section("images", "Images", box, table("images", titles, rows, right=frozenset({"Size", "Unique", "Shared", "Age"})))
+    shown = table("images", titles, rows, right=frozenset({"Size", "Unique", "Shared", "Age"}))
+    return section("images", "Images", box, shown)
 
 
 def _image(image: ImageFacts, number: int, made: float) -> str:
     name = f'<a href="#w{number}"><bdi>{safe(name_of(image.names, image.id))}</bdi></a>'
-    name += "".join(f"<br><small><bdi>{safe(other)}</bdi></small>" for other in image.names[1:])
+    name += "".join(f"<br><small><bdi>{safe(name_of((other,), ''))}</bdi></small>" for other in image.names[1:_MOST_NAMES])
     if image.names:
         name += f"<br><code>{safe(name_of((), image.id))}</code>"
     sizes = "".join(cell(size_text(size), size, right=True) for size in (image.size, image.unique, image.shared))
     age = made - image.created if image.created else -1.0
-    told = human_age(age) if image.created else "–"
-    users = ", ".join(f"<bdi>{safe(name_of((user,), ''))}</bdi>" for user in image.containers)
+    told = human_age(age) if image.created else UNKNOWN
+    users = ", ".join(f"<bdi>{safe(name_of((user,), ''))}</bdi>" for user in image.containers[:_MOST_NAMES])
+    rest = len(image.containers) - _MOST_NAMES
+    users += f" and {rest:,} more" if rest > 0 else ""
     label = safe(name_of(image.names, image.id))
-    return f"<tr>{cell(name, label)}{sizes}{cell(told, round(age), right=True)}{cell(users, len(image.containers))}</tr>"
+    last = cell(told, round(age), right=True) + cell(users, len(image.containers))
+    return f"<tr>{cell(name, label)}{sizes}{last}</tr>"
 
 
 def _findings(report: Report) -> str:
@@ -124,4 +129,5 @@ def _findings(report: Report) -> str:
         for one in sorted(checked.findings, key=lambda one: one.severity.rank)[:_MOST_FINDINGS]
     ]
     told = f"<p>A quick check: {safe(findings.summary(checked))}.</p>"
-    return section("findings", "Findings", told, table("findings", ("Severity", "What", "Finding"), rows) if rows else "")
+    shown = table("findings", ("Severity", "What", "Finding"), rows) if rows else ""
+    return section("findings", "Findings", told, shown)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from cstore.cli.output.page.markup import cell, counted, name_of, percent, safe, section, shortened, size_text, table
+from cstore.cli.output.page.markup import (
+    cell,
+    counted,
+    cut,
+    name_of,
+    percent,
+    safe,
+    section,
+    shortened,
+    size_text,
+    table,
+)
 from cstore.cli.output.text import human_size
 
 TYPE_CHECKING = False
@@ -23,6 +34,8 @@ _MOST_SLICES = 6000
 _FEWEST_SLICES = 6
 _MOST_OPEN = 8
 _COMMAND = 160
+_LABEL = 40
+"""Characters of a command, and of an image's name, that are shown."""
 
 
 # ── the graph ──
@@ -39,8 +52,12 @@ def graph(report: Report) -> str:
     most = max(layer.images for layer in report.layers) or 1
     rows = {layer.id: number for number, (layer, _) in enumerate(placed)}
     columns = {layer.id: column for layer, column in placed}
+    tops: dict[str, str] = {}
+    for image in report.images:
+        for part in image.slices[-1:]:
+            tops[part.layer] = tops.get(part.layer, "") + f" ← {name_of(image.names, image.id).rpartition('/')[2]}"
     drawn = "".join(
-        _row(layer, number, column, largest, most) + _line(layer, number, column, rows, columns)
+        _row(layer, number, column, largest, most, tops.get(layer.id, "")) + _line(layer, number, column, rows, columns)
         for number, (layer, column) in enumerate(placed)
     )
     label = "Layers below their parents. A longer bar is a larger layer; a thicker bar is in more images."
@@ -69,16 +86,19 @@ def _placed(layers: Sequence[LayerFacts]) -> list[tuple[LayerFacts, int]]:
     return list(found.values())
 
 
-def _row(layer: LayerFacts, number: int, column: int, largest: int, most: int) -> str:
-    left, top = 14 + column * _STEP, number * _ROW
+def _row(layer: LayerFacts, number: int, column: int, largest: int, most: int, top: str) -> str:
+    """A layer; `top` says whose topmost layer it is."""
+    left, at = 14 + column * _STEP, number * _ROW
     thick = 3 + round((_THICKEST - 3) * layer.images / most)
-    group = "shared" if layer.images > 1 else "unique" if layer.images else "container" if layer.containers else "unused"
-    text = f"{name_of(layer.names, layer.id)}  {size_text(layer.size)}, {_used(layer)}"
+    group = "shared" if layer.images > 1 else "unique" if layer.images else "unused"
+    group = "container" if layer.containers and not layer.images else group
+    length = percent(max(layer.size, 0) or largest / 400, largest)
+    words = (name_of(layer.names, layer.id), cut(top.strip(), _LABEL), f"{size_text(layer.size)},", _used(layer))
+    text = " ".join(word for word in words if word)
     return (
-        f'<circle cx="{left - 7}" cy="{top + 12}" r="3.5"/><text x="{left}" y="{top + 16}">{safe(text)}</text>'
-        f'<svg x="{left}" y="{top + 21}" height="{_THICKEST + 1}" width="80%">'
-        f'<rect class="g-{group}" width="{percent(max(layer.size, 0) or largest / 400, largest)}" height="{thick}" rx="1"/>'
-        "</svg>\n"
+        f'<circle cx="{left - 7}" cy="{at + 12}" r="3.5"/><text x="{left}" y="{at + 16}">{safe(text)}</text>'
+        f'<svg x="{left}" y="{at + 21}" height="{_THICKEST + 1}" width="80%">'
+        f'<rect class="g-{group}" width="{length}" height="{thick}" rx="1"/></svg>\n'
     )
 
 
@@ -89,15 +109,14 @@ def _line(layer: LayerFacts, number: int, column: int, rows: dict[str, int], col
         return ""
     left, start = 7 + columns[layer.parent] * _STEP, parent * _ROW + 16
     down = number * _ROW + 12
-    return f'<path d="M{left} {start}V{down}H{4 + column * _STEP}"/>\n' if left < 7 + column * _STEP else (
-        f'<path d="M{left} {start}V{down - 4}"/>\n'
-    )  # fmt: skip
+    end = f"V{down}H{4 + column * _STEP}" if columns[layer.parent] < column else f"V{down - 4}"
+    return f'<path d="M{left} {start}{end}"/>\n'
 
 
 def _used(layer: LayerFacts) -> str:
     uses = [counted(layer.images, "image")] if layer.images else []
     uses += [counted(layer.containers, "container")] if layer.containers else []
-    return "in " + " and ".join(uses) if uses else "not used"
+    return ", ".join(uses) or "not used"
 
 
 def _as_table(layers: Sequence[LayerFacts]) -> str:
@@ -113,11 +132,9 @@ def _as_table(layers: Sequence[LayerFacts]) -> str:
 
 def _table_row(layer: LayerFacts) -> str:
     name, parent = safe(name_of(layer.names, layer.id)), safe(name_of((), layer.parent))
-    return (
-        f"<tr>{cell(f'<bdi>{name}</bdi>')}{cell(size_text(layer.size), layer.size, right=True)}"
-        f"{cell(str(layer.images), layer.images, right=True)}{cell(str(layer.containers), layer.containers, right=True)}"
-        f"{cell(f'<code>{parent}</code>')}</tr>"
-    )
+    counts = cell(str(layer.images), right=True) + cell(str(layer.containers), right=True)
+    size = cell(size_text(layer.size), layer.size, right=True)
+    return f"<tr>{cell(f'<bdi>{name}</bdi>')}{size}{counts}{cell(f'<code>{parent}</code>')}</tr>"
 
 
 # ── waterfalls ──
@@ -131,13 +148,15 @@ def waterfalls(report: Report) -> str:
     is_open = len(shown) <= _MOST_OPEN
     body = "".join(_waterfall(image, number, most, is_open=is_open) for number, image in shown)
     scroll = body if is_open else f'<div class="scroll" tabindex="0" role="region" aria-label="Images">{body}</div>'
-    told = "not looked for, as only records were read" if report.quick else (
-        '<span class="key"><svg width="26" height="12"><rect class="ov" width="100%" height="100%"/></svg> overwritten</span> '
-        '<span class="key"><svg width="26" height="12"><rect class="de" width="100%" height="100%"/></svg> deleted</span> '
-        "by a layer above"
-    )  # fmt: skip
+    told = f"{_key('ov', 'overwritten')} {_key('de', 'deleted')} by a layer above"
+    told = "not looked for, as only records were read" if report.quick else told
     more = f"<p>The {counted(len(rest), 'smallest image')} left out.</p>" if rest else ""
     return section("waterfalls", "What images are made of", f"<p>Wasted bytes: {told}.</p>", scroll, more)
+
+
+def _key(kind: str, word: str) -> str:
+    pattern = f'<svg width="26" height="12"><rect class="{kind}" width="100%" height="100%"/></svg>'
+    return f'<span class="key">{pattern} {word}</span>'
 
 
 def _waterfall(image: ImageFacts, number: int, most: int, *, is_open: bool) -> str:

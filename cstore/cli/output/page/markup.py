@@ -6,6 +6,9 @@ from html import escape
 
 from cstore.cli.output.text import human_size, short_id, visible
 
+UNKNOWN = "not recorded"
+_LONGEST = 250
+
 
 def safe(text: str) -> str:
     """Text for an element or a quoted attribute: control and bidirectional characters are spelled out.
@@ -17,19 +20,23 @@ def safe(text: str) -> str:
 
 
 def name_of(names: tuple[str, ...], identifier: str) -> str:
-    """What to call an item: its first name, or its ID; not escaped yet."""
-    return names[0] if names else short_id(identifier)
+    """What to call an item: its first name, or its ID; not escaped yet. What nobody could read is cut."""
+    return cut(names[0], _LONGEST) if names else short_id(identifier)
 
 
 def shortened(text: str, most: int) -> str:
-    """Text of one line that is no longer than `most` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    """Text with single blanks only, no longer than `most` characters."""
+    return cut(" ".join(text.split()), most)
+
+
+def cut(text: str, most: int) -> str:
+    """Text no longer than `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def size_text(size: int) -> str:
-    """A size, or a dash for one that is not known."""
-    return human_size(size) if size >= 0 else "–"
+    """A size, or that it is not known."""
+    return human_size(size) if size >= 0 else UNKNOWN
 
 
 def counted(number: int, noun: str) -> str:
@@ -44,7 +51,8 @@ def percent(part: float, whole: float) -> str:
 
 def section(anchor: str, title: str, *body: str) -> str:
     """A section of the page; its title is one of ours."""
-    return f'<section id="{anchor}" aria-labelledby="{anchor}-h"><h2 id="{anchor}-h">{title}</h2>\n{"".join(body)}</section>\n'
+    head = f'<section id="{anchor}" aria-labelledby="{anchor}-h"><h2 id="{anchor}-h">{title}</h2>'
+    return f"{head}\n{''.join(body)}</section>\n"
 
 
 def table(kind: str, titles: tuple[str, ...], rows: list[str], *, right: frozenset[str] = frozenset()) -> str:

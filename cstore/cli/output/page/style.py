@@ -17,16 +17,18 @@ outline:2px solid var(--accent);outline-offset:2px}
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1rem;margin:.6rem 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;margin:.8rem 0}
 .cards div{background:var(--card);border-radius:.5rem;padding:.6rem .8rem;overflow-wrap:anywhere}
-.cards dt{color:var(--faint);font-size:.85rem}.cards dd{margin:0;font-size:1.15rem;font-weight:600}.cards small{font-weight:400}
+.cards dt{color:var(--faint);font-size:.85rem}.cards dd{margin:0;font-size:1.15rem;font-weight:600}
+.cards small{font-weight:400}
 dl{margin:0}code{font-size:.88em;overflow-wrap:anywhere}
 .scroll{overflow:auto;max-height:75vh;border:1px solid var(--line);border-radius:.5rem;position:relative}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;vertical-align:top;
 border-bottom:1px solid var(--line)}th{position:sticky;top:0;background:var(--card);white-space:nowrap;font-weight:600}
-td:first-child{overflow-wrap:anywhere;min-width:11rem}.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+td:first-child{overflow-wrap:anywhere;min-width:11rem}
+.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 th button{all:unset;cursor:pointer}th button::after{content:" ↕";color:var(--faint)}
 th[aria-sort=ascending] button::after{content:" ↑"}th[aria-sort=descending] button::after{content:" ↓"}
-input{font:inherit;padding:.3rem .6rem;border:1px solid var(--line);border-radius:.4rem;background:var(--card);color:inherit;
-margin:.3rem 0;width:min(100%,22rem)}
+input{font:inherit;padding:.3rem .6rem;border:1px solid var(--line);border-radius:.4rem;background:var(--card);
+color:inherit;margin:.3rem 0;width:min(100%,22rem)}
 svg{display:block;font:12px system-ui,sans-serif}svg svg{overflow:hidden}
 .treemap{width:100%;height:clamp(20rem,56vh,34rem)}.treemap rect{stroke:var(--paper);stroke-width:1.5}
 .treemap text{fill:#fff;pointer-events:none}.item.on rect{stroke:var(--ink);stroke-width:5}
@@ -37,9 +39,11 @@ svg{display:block;font:12px system-ui,sans-serif}svg svg{overflow:hidden}
 vertical-align:-.08rem;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .caption{min-height:1.5em;overflow-wrap:anywhere}
 .scatter{width:100%;height:22rem}.scatter line{stroke:var(--line)}.scatter text{fill:var(--faint)}
-.m{text-anchor:middle}circle{fill:var(--accent)}.scatter circle{fill-opacity:.65}.scatter circle.idle{fill:none;stroke:var(--accent);
+.m{text-anchor:middle}circle{fill:var(--accent)}.scatter circle{fill-opacity:.65}
+.scatter circle.idle{fill:none;stroke:var(--accent);
 stroke-width:1.5;pointer-events:all}.scatter circle.on{fill:var(--ink);fill-opacity:1}
-.dot{display:inline-block;width:.7rem;height:.7rem;border-radius:50%;background:var(--accent);border:1.5px solid var(--accent)}
+.dot{display:inline-block;width:.7rem;height:.7rem;border-radius:50%;background:var(--accent);
+border:1.5px solid var(--accent)}
 .dot.idle{background:none;margin-left:.8rem}
 .tree{width:100%;overflow:hidden}.tree text{fill:var(--ink);font-size:13px}.tree path{fill:none;stroke:var(--faint)}
 .tree circle{fill:var(--faint)}
