@@ -27,7 +27,7 @@ GROUPS = {
     "unused": "layers that no image and no container needs",
     "orphaned": "files that a tool made and no record owns",
     "quarantined": "what repairs and rm --keep set aside",
-    "own": "records, tar-splits and files of the driver and of cstore",
+    "internal": "records, tar-splits and files of the driver and of cstore",
     "foreign": "files of other tools",
 }
 """Group of bytes: what is in it."""
@@ -194,7 +194,7 @@ def _from_disk(store: Store, needs: Needs) -> Bundle:
 
 
 def _group(line: Line, needs: Needs) -> str:
-    return _group_of_layer(line.id, needs) if line.kind == "layer" else _GROUP_OF.get(line.kind, "own")
+    return _group_of_layer(line.id, needs) if line.kind == "layer" else _GROUP_OF.get(line.kind, "internal")
 
 
 def _group_of_layer(layer: str, needs: Needs) -> str:

@@ -155,8 +155,9 @@ def _age_lines(axis: _Axis) -> Iterator[str]:
 
 
 def _size_lines(axis: _Axis) -> Iterator[str]:
-    ticks = [10**power for power in range(16) if axis.least < 10**power < axis.most]
-    for tick in ticks or [round(math.sqrt(axis.least * axis.most))]:
+    tens = [10**power for power in range(16) if axis.least < 10**power < axis.most]
+    finer = [digit * 10**power for power in range(16) for digit in (1, 2, 5)]
+    for tick in tens if len(tens) > 1 else [tick for tick in finer if axis.least < tick < axis.most]:
         place = axis.at(tick, down=True)
         text = human_size(tick).replace(".0", "")
         yield f'<line x1="9%" x2="100%" y1="{place}" y2="{place}"/><text x="0" y="{place}" dy="4">{text}</text>'

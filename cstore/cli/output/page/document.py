@@ -104,7 +104,8 @@ def _images(report: Report) -> str:
 
 def _image(image: ImageFacts, number: int, made: float) -> str:
     name = f'<a href="#w{number}"><bdi>{safe(name_of(image.names, image.id))}</bdi></a>'
-    name += "".join(f"<br><small><bdi>{safe(name_of((other,), ''))}</bdi></small>" for other in image.names[1:_MOST_NAMES])
+    others = (safe(name_of((other,), "")) for other in image.names[1:_MOST_NAMES])
+    name += "".join(f"<br><small><bdi>{other}</bdi></small>" for other in others)
     if image.names:
         name += f"<br><code>{safe(name_of((), image.id))}</code>"
     sizes = "".join(cell(size_text(size), size, right=True) for size in (image.size, image.unique, image.shared))

@@ -23,8 +23,8 @@ dl{margin:0}code{font-size:.88em;overflow-wrap:anywhere}
 .scroll{overflow:auto;max-height:75vh;border:1px solid var(--line);border-radius:.5rem;position:relative}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;vertical-align:top;
 border-bottom:1px solid var(--line)}th{position:sticky;top:0;background:var(--card);white-space:nowrap;font-weight:600}
-td:first-child{overflow-wrap:anywhere;min-width:11rem}
-.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+td{overflow-wrap:anywhere;min-width:7rem}td:first-child{min-width:11rem}
+td.r{min-width:0}.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 th button{all:unset;cursor:pointer}th button::after{content:" ↕";color:var(--faint)}
 th[aria-sort=ascending] button::after{content:" ↑"}th[aria-sort=descending] button::after{content:" ↓"}
 input{font:inherit;padding:.3rem .6rem;border:1px solid var(--line);border-radius:.4rem;background:var(--card);
@@ -34,7 +34,7 @@ svg{display:block;font:12px system-ui,sans-serif}svg svg{overflow:hidden}
 .treemap text{fill:#fff;pointer-events:none}.item.on rect{stroke:var(--ink);stroke-width:5}
 .g-shared{fill:#1f5fa8;--c:#1f5fa8}.g-unique{fill:#17704f;--c:#17704f}.g-container{fill:#6a45b0;--c:#6a45b0}
 .g-unused{fill:#8a5a00;--c:#8a5a00}.g-orphaned{fill:#b03328;--c:#b03328}.g-quarantined{fill:#a03a6a;--c:#a03a6a}
-.g-own{fill:#59616b;--c:#59616b}.g-foreign{fill:#0f6c7a;--c:#0f6c7a}
+.g-internal{fill:#59616b;--c:#59616b}.g-foreign{fill:#0f6c7a;--c:#0f6c7a}
 .swatch{display:inline-block;width:.8rem;height:.8rem;border-radius:.2rem;background:var(--c);margin-right:.4rem;
 vertical-align:-.08rem;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .caption{min-height:1.5em;overflow-wrap:anywhere}
@@ -61,7 +61,7 @@ font:12px/1.4 ui-monospace,monospace;display:block}.fall code{color:var(--faint)
 td:first-child{min-width:9rem}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--faint:#444;--line:#bbb;--accent:#1f5fa8;--hatch:#fff}
 nav,input,.caption{display:none}.scroll{max-height:none;overflow:visible;border:0}th{position:static}
-.treemap{height:11cm}section,li,tr{break-inside:avoid}section{break-inside:auto}body{font-size:10pt}}
+.treemap{height:11cm}.s-data,.s-records{color:#b03328}li,tr{break-inside:avoid}body{font-size:10pt}}
 """
 
 PATTERNS = (
