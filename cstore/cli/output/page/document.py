@@ -16,6 +16,7 @@ from cstore.report import GROUPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.check import Finding
     from cstore.report import ImageFacts, Report
 
 _MOST_FINDINGS = 500
@@ -125,10 +126,13 @@ def _findings(report: Report) -> str:
         return section("findings", "Findings", "<p>No check was made: cstore report --check makes a quick one.</p>")
     rows = [
         f'<tr>{cell(f"""<span class="tag s-{one.severity.value}">{one.severity.value}</span>""", one.severity.rank)}'
-        f"{cell(f'<bdi>{safe(findings.subject_of(one))}</bdi>')}"
-        f"{cell(f'{safe(one.sentence)}<br><small>{safe(findings.advice(one))}</small>')}</tr>"
+        f"{cell(f'<b><bdi>{safe(findings.subject_of(one))}</bdi></b><br>{safe(one.sentence)}{_advice(one)}')}</tr>"
         for one in sorted(checked.findings, key=lambda one: one.severity.rank)[:_MOST_FINDINGS]
     ]
     told = f"<p>A quick check: {safe(findings.summary(checked))}.</p>"
-    shown = table("findings", ("Severity", "What", "Finding"), rows) if rows else ""
+    shown = table("findings", ("Severity", "Finding"), rows) if rows else ""
     return section("findings", "Findings", told, shown)
+
+
+def _advice(finding: Finding) -> str:
+    return f"<br><small>{safe(findings.advice(finding))}</small>"

@@ -24,7 +24,9 @@ dl{margin:0}code{font-size:.88em;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;vertical-align:top;
 border-bottom:1px solid var(--line)}th{position:sticky;top:0;background:var(--card);white-space:nowrap;font-weight:600}
 td{overflow-wrap:anywhere;min-width:7rem}td:first-child{min-width:11rem}
-td.r{min-width:0}.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+td.r{min-width:0}
+#findings td:first-child{min-width:6rem;width:6rem}
+.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 th button{all:unset;cursor:pointer}th button::after{content:" ↕";color:var(--faint)}
 th[aria-sort=ascending] button::after{content:" ↑"}th[aria-sort=descending] button::after{content:" ↓"}
 input{font:inherit;padding:.3rem .6rem;border:1px solid var(--line);border-radius:.4rem;background:var(--card);
