@@ -29,7 +29,7 @@ _cstore() {
         '') flags=' --version ' kind=commands ;;
         create-layer|createlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap ' kind=layers ;;
         import-layer|importlayer) flags=' -n --name -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -f --file --expect --reuse --id-only -q --quiet -j --json --help -h ' valued=' -n --name -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap -f --file --expect ' filed=' -f --file ' kind=layers ;;
-        layers) flags=' -t --tree -q --quick --quiet --digest -j --json --help -h ' valued=' --digest ' kind=nothing ;;
+        layers) flags=' -t --tree -q --quick --quiet --digest --sort --filter --columns --no-trunc -j --json --help -h ' valued=' --digest --sort --filter --columns ' kind=nothing ;;
         layer) flags=' -j --json --help -h ' kind=layers ;;
         delete-layer|deletelayer) flags=' -j --json --help -h ' kind=layers ;;
         create-storage-layer) flags=' -i --id -l --label -r --readonly --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -i --id -l --label --uidmap --gidmap --subuidmap --subgidmap ' kind=layers ;;
@@ -37,14 +37,14 @@ _cstore() {
         layer-parent-owners) flags=' -j --json --help -h ' kind=layers ;;
         create-image|createimage) flags=' -i --id -n --name -d --digest -m --metadata -f --metadata-file -j --json --help -h ' valued=' -i --id -n --name -d --digest -m --metadata -f --metadata-file ' filed=' -f --metadata-file ' kind=layers ;;
         import) flags=' -c --change --image-config -m --message --platform --expect -q --quiet -j --json --help -h ' valued=' -c --change --image-config -m --message --platform --expect ' filed=' --image-config ' kind=nothing ;;
-        images) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
+        images) flags=' -q --quiet --sort --filter --columns --no-trunc -j --json --help -h ' valued=' --sort --filter --columns ' kind=nothing ;;
         image) flags=' -j --json --help -h ' kind=images ;;
         images-by-digest) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
         delete-image|deleteimage) flags=' -t --test -j --json --help -h ' kind=images ;;
         get-image-dir|getimagedir) flags=' --help -h ' kind=images ;;
         get-image-run-dir|getimagerundir) flags=' --help -h ' kind=images ;;
         create-container|createcontainer) flags=' -i --id -n --name -m --metadata -f --metadata-file --volatile --hostuidmap --hostgidmap --uidmap --gidmap --subuidmap --subgidmap -j --json --help -h ' valued=' -i --id -n --name -m --metadata -f --metadata-file --uidmap --gidmap --subuidmap --subgidmap ' filed=' -f --metadata-file ' kind=images ;;
-        containers) flags=' -q --quiet -j --json --help -h ' kind=nothing ;;
+        containers) flags=' -q --quiet --sort --filter --columns --no-trunc -j --json --help -h ' valued=' --sort --filter --columns ' kind=nothing ;;
         container) flags=' -j --json --help -h ' kind=containers ;;
         delete-container|deletecontainer) flags=' -j --json --help -h ' kind=containers ;;
         get-container-dir|getcontainerdir) flags=' --help -h ' kind=containers ;;
@@ -112,6 +112,7 @@ _cstore() {
         children) flags=' -j --json --help -h ' kind=images ;;
         heads) flags=' -j --json --help -h ' kind=nothing ;;
         history) flags=' -j --json --help -h ' kind=images ;;
+        inspect) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         df) flags=' -v --verbose --freed-by --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         why) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         whois) flags=' -j --json --help -h ' kind=nothing ;;
@@ -121,6 +122,7 @@ _cstore() {
         repair) flags=' --dry-run -y --yes --from --name --remove --list --undo --search-time -j --json --help -h ' valued=' --from --name --undo --search-time ' filed=' --from ' kind=nothing ;;
         gc) flags=' --dry-run -v --verbose -q --quiet --foreign --quarantine -y --yes -j --json --help -h ' valued=' --quarantine ' kind=nothing ;;
         status) flags=' -j --json --help -h ' kind=nothing ;;
+        report) flags=' -o --output -q --quick --check --help -h ' valued=' -o --output ' filed=' -o --output ' kind=nothing ;;
         doctor) flags=' --format -j --json --help -h ' valued=' --format ' kind=nothing ;;
         config) flags=' --sources --format --system --user --main -j --json --help -h ' valued=' --format ' kind=nothing ;;
         dedup) flags=' --hash-method --dry-run -v --verbose -q --quiet -j --json --help -h ' valued=' --hash-method ' kind=nothing ;;
@@ -143,7 +145,7 @@ _cstore() {
         return
     fi
     case $kind in
-        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare blame mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data delete-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data delete-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data delete-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history df why whois rm prune check repair gc status doctor config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
+        commands) COMPREPLY=($(compgen -W 'create-layer import-layer layers layer delete-layer create-storage-layer storage-layers layer-parent-owners create-image import images image images-by-digest delete-image get-image-dir get-image-run-dir create-container containers container delete-container get-container-dir get-container-run-dir container-parent-owners changes diff diffsize applydiff applydiff-using-staging-dir copy ls cat stat find compare blame mount unmount mounted exists get-names set-names add-names remove-names tag untag metadata set-metadata list-layer-data get-layer-data set-layer-data delete-layer-data list-image-data get-image-data get-image-data-size get-image-data-digest set-image-data delete-image-data list-container-data get-container-data get-container-data-size get-container-data-digest set-container-data delete-container-data load save docker-images docker-layers docker-containers docker-import docker-export register chains export-chain release create-writable writables commit delete-writable register-image release-image lineage search children heads history inspect df why whois rm prune check repair gc status report doctor config dedup delete wipe shutdown unshare batch completion version' -- "$word")) ;;
         files)
             while IFS= read -r item; do COMPREPLY+=("$item"); done < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null

@@ -17,9 +17,10 @@ TESTS = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.join(os.path.dirname(TESTS), "cstore")
 
 ROWS: dict[str, int] = {
-    "cstore": 9,  # the library's door, through which nobody inside goes
-    "__main__": 8,
-    "cli": 7, "library": 7,
+    "cstore": 10,  # the library's door, through which nobody inside goes
+    "__main__": 9,
+    "cli": 8, "library": 8,
+    "report": 7,
     "check": 6, "transfer": 6, "docker": 6, "contents": 6, "insight": 6,
     "store": 5,
     "records": 4, "drivers": 4,
@@ -32,7 +33,7 @@ ROWS: dict[str, int] = {
 CELLAR = ("config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values", "traces")
 """Row 0: each may import what stands to its right."""
 
-CLI_SEES = {"cli", "check", "transfer", "docker", "contents", "insight", "store", *CELLAR}
+CLI_SEES = {"cli", "report", "check", "transfer", "docker", "contents", "insight", "store", *CELLAR}
 LONGEST = 400
 LONGER: dict[str, tuple[int, str]] = {
     "errors.py": (1000, "the error family is one list, read from top to bottom; a second file would hide half of it"),

@@ -55,7 +55,7 @@ def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
         SystemFailure: a directory cannot be read.
     """
     plain = _plain(contents, path)
-    steps = _History(store, contents.item)
+    steps = History(store, contents.item)
     events = []
     for layer, found in _events(contents, plain):
         record = layer_by_id(Reader(store.context), layer)
@@ -137,7 +137,7 @@ def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator
         yield image, events
 
 
-class _History:
+class History:
     """Which step of an image's history made which layer: the steps that are not empty, and the layers, in their order.
 
     Of an item that is no image, the steps are those of an image that has its layers.

@@ -67,29 +67,32 @@ def styled(report: Report) -> None:
             table.add_column(title)
         for finding in sorted(report.findings, key=lambda item: item.severity.rank):
             told = Text(visible(finding.sentence))
-            told.append(f"\n  {visible(_advice(finding))}", style="dim")
+            told.append(f"\n  {visible(advice(finding))}", style="dim")
             severity = Text(finding.severity.value, style=_STYLES[finding.severity.value])
-            table.add_row(severity, Text(visible(_shown(finding)), style="cyan"), told)
+            table.add_row(severity, Text(visible(subject_of(finding)), style="cyan"), told)
         out.print(table)
-    out.print(Text(_summary(report), style="bold" if report.findings else "green"))
+    out.print(Text(summary(report), style="bold" if report.findings else "green"))
 
 
 _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover": "yellow", "cosmetic": "dim"}
 
 
-def _shown(finding: Finding) -> str:
+def subject_of(finding: Finding) -> str:
+    """What a finding is about, for people."""
     from cstore.cli.output.text import short_id
 
     subject = finding.subject
     return subject.path if subject.kind == "store" else f"{subject.kind} {short_id(subject.id)}"
 
 
-def _advice(finding: Finding) -> str:
+def advice(finding: Finding) -> str:
+    """What helps, and the command that does it."""
     remedy = finding.remedy
     return f"{remedy.sentence}: {remedy.command}" if remedy.command else remedy.sentence
 
 
-def _summary(report: Report) -> str:
+def summary(report: Report) -> str:
+    """What came of a check, in a line."""
     layers = len(report.examined)
     looked = f"the contents of {layers} {'layer was' if layers == 1 else 'layers were'} read"
     return f"{severities(report)}; {looked}" if report.findings else f"no damage found; {looked}"

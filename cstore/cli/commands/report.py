@@ -1,0 +1,45 @@
+"""A page about the whole store."""
+
+from __future__ import annotations
+
+import sys
+
+from cstore.cli.command import command, switch, text
+from cstore.cli.session import Intent, Session
+from cstore.errors import InvalidOption
+
+
+@command("report", example="cstore report -o store.html\ncstore report --quick --check -o store.html")
+@text("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output.")
+@switch("-q", "--quick", help="Read the records only, and no directory.")
+@switch("--check", help="Make a quick check of the store, and show its findings.")
+def report(session: Session, output: str, quick: bool, check: bool) -> None:
+    """Write a page about the store, for a browser.
+
+    The page is one HTML file without scripts or pictures from elsewhere; it needs no network. It has a treemap of the
+    graph root, the images with their sizes, ages and containers, the layers and how many images share them, what each
+    image is made of with the bytes that layers above overwrite or delete, and age against size. FILE appears only
+    when it is complete.
+
+    Every directory of the store is read, once for its size and once for each image. With --quick, sizes are those that
+    the records give; files that no record owns, and wasted bytes, are not in the page then.
+
+    Exit status: 1 if something could not be read, or the records are damaged; the page says what. Findings of --check
+    do not change it.
+    """
+    from cstore import __version__
+    from cstore.cli.files import result_file
+    from cstore.cli.output.page.document import page
+    from cstore.cli.output.text import encoded
+    from cstore.report import gather
+
+    if not output and sys.stdout.isatty():
+        raise InvalidOption("refusing to write a page to a terminal", hint="cstore report -o FILE.html")
+    store = session.open(Intent.RECORDS if quick and not check else Intent.CONTENT)
+    found = gather(store, quick=quick, check=check)
+    with result_file(output, sync=session.config.sync, binary=False) as sink:
+        sink.write(encoded(page(found, __version__)))
+    session.warn((*found.notes, *found.unread))
+    session.failed = session.failed or bool(found.unread)
+    for flaw in found.flaws:
+        session.complain(flaw)

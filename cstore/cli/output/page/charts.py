@@ -1,0 +1,163 @@
+"""Charts of a report: the treemap of the graph root, and age against size. Lengths are per cent, so that they fit."""
+
+from __future__ import annotations
+
+import math
+
+from cstore.cli.output.page.markup import counted, cut, name_of, percent, safe, size_text
+from cstore.cli.output.page.treemap import Box, squarified
+from cstore.cli.output.text import human_age, human_size
+from cstore.report import GROUPS, Block
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cstore.report import ImageFacts, Report
+
+_ROOM = Box(0, 0, 1000, 500)
+_MOST = 300
+"""Blocks of a group that are drawn one by one; the others are one block."""
+_LABEL = 40
+_CAPTION = '<p class="caption" role="status" aria-live="polite"></p>\n'
+_AGES = {3600: "hour", 86_400: "day", 604_800: "week", 2_592_000: "month", 31_536_000: "year"}
+
+
+# ── the treemap ──
+
+
+def treemap(report: Report) -> str:
+    """Draw all blocks, those of a group together."""
+    groups: dict[str, list[Block]] = {group: [] for group in GROUPS}
+    for block in _merged(report):
+        groups[block.group].append(block)
+    totals = {group: sum(block.size for block in blocks) for group, blocks in groups.items() if blocks}
+    order = sorted(totals, key=lambda group: -totals[group])
+    if not order:
+        return "<p>There are no bytes to show.</p>"
+    users = _users(report.images)
+    boxes = squarified([totals[group] for group in order], _ROOM)
+    drawn = "".join(
+        _group(group, groups[group], box, report.total, users) for group, box in zip(order, boxes, strict=True)
+    )
+    label = "Treemap of the bytes of the store; the table of groups has the sums. Arrow keys go from block to block."
+    return f'<svg class="explore treemap" tabindex="0" role="img" aria-label="{label}">\n{drawn}</svg>\n{_CAPTION}'
+
+
+def _merged(report: Report) -> list[Block]:
+    """The blocks, the largest first; what only one image needs is one block, as it goes with the image."""
+    images = {image.id: image for image in report.images}
+    owners = {part.layer: image.id for image in report.images for part in image.slices}
+    owners |= {each: each for each in images}
+    found: list[Block] = []
+    sums: dict[str, int] = {}
+    for block in report.blocks:
+        if block.group == "unique" and block.id in owners:
+            owner = owners[block.id]
+            sums[owner] = sums.get(owner, 0) + block.size
+        else:
+            found.append(block)
+    found += (Block("unique", "image", owner, images[owner].names, size) for owner, size in sums.items())
+    return sorted(found, key=lambda block: -block.size)
+
+
+def _group(group: str, blocks: Sequence[Block], room: Box, total: int, users: Mapping[str, str]) -> str:
+    shown, rest = blocks[:_MOST], blocks[_MOST:]
+    items = [(block.size, *_words(block, users)) for block in shown]
+    if rest:
+        items.append((sum(block.size for block in rest), f"{len(rest):,} others", counted(len(rest), "smaller block")))
+        items.sort(key=lambda item: -item[0])
+    boxes = squarified([item[0] for item in items], room)
+    return "".join(
+        _block(group, box, name, f"{group}: {title}, {human_size(size)} ({percent(size, total)})")
+        for box, (size, name, title) in zip(boxes, items, strict=True)
+    )
+
+
+def _block(group: str, box: Box, name: str, title: str) -> str:
+    place = (
+        f'x="{percent(box.x, _ROOM.width)}" y="{percent(box.y, _ROOM.height)}" '
+        f'width="{percent(box.width, _ROOM.width)}" height="{percent(box.height, _ROOM.height)}"'
+    )
+    label = ""
+    if box.width > _ROOM.width * 0.05 and box.height > _ROOM.height * 0.04:
+        narrow = " class=n" if box.width < _ROOM.width * 0.2 else ""
+        label = f'<text x="5" y="15"{narrow}>{safe(cut(name, _LABEL))}</text>'
+    body = f'<title>{safe(title)}</title><rect width="100%" height="100%"/>{label}'
+    return f'<svg class="item g-{group}" {place}>{body}</svg>\n'
+
+
+def _words(block: Block, users: Mapping[str, str]) -> tuple[str, str]:
+    """What a block is called in its rectangle, and in full."""
+    if block.kind == "layer":
+        name = name_of(block.names, block.id)
+        whose = users.get(block.id, "")
+        return whose or name, f"layer {name}" + (f" of {whose}" if whose else "")
+    if not block.id:
+        return block.kind, block.kind
+    name = name_of(block.names, block.id)
+    return name.rpartition("/")[2] or name, f"{block.kind} {name}"
+
+
+def _users(images: Sequence[ImageFacts]) -> dict[str, str]:
+    """Of each layer, the image that needs it, and how many others do."""
+    found: dict[str, list[str]] = {}
+    for image in images:
+        for part in image.slices:
+            found.setdefault(part.layer, []).append(name_of(image.names, image.id).rpartition("/")[2])
+    return {layer: names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") for layer, names in found.items()}
+
+
+# ── age against size ──
+
+
+def scatter(report: Report) -> str:
+    """Draw a point for each image whose age and size are known; both axes are logarithmic."""
+    points = [image for image in report.images if image.created > 0 and image.size > 0]
+    if not points:
+        return "<p>No image has both a recorded time and a size.</p>"
+    ages = [max(report.made - image.created, 60.0) for image in points]
+    across, up = _Axis(ages), _Axis([float(image.size) for image in points])
+    marks = "".join(_age_lines(across)) + "".join(_size_lines(up))
+    places = [(across.at(age), up.at(image.size, down=True)) for image, age in zip(points, ages, strict=True)]
+    drawn = "".join(
+        f'<circle class="item{"" if image.containers else " idle"}" cx="{x}" cy="{y}" r="5"><title>'
+        f"{safe(name_of(image.names, image.id))}: {size_text(image.size)}, {human_age(age)}</title></circle>\n"
+        for image, age, (x, y) in zip(points, ages, places, strict=True)
+    )
+    label = "Images by age, to the right, and size, upward; the table of images has the numbers."
+    left_out = len(report.images) - len(points)
+    note = f"<p>{counted(left_out, 'image')} without a recorded time or size left out.</p>" if left_out else ""
+    return (
+        f'<svg class="explore scatter" tabindex="0" role="img" aria-label="{label}">{marks}\n{drawn}</svg>\n{_CAPTION}'
+        '<p class="legend"><span class="dot"></span> used by a container '
+        f'<span class="dot idle"></span> used by none</p>{note}\n'
+    )
+
+
+class _Axis:
+    """A logarithmic axis, whose ends are a little beyond the values."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.least, self.most = min(values) / 1.6, max(values) * 1.6
+
+    def at(self, value: float, *, down: bool = False) -> str:
+        """Where a value is, with a margin for labels on the left and below."""
+        part = math.log(value / self.least) / math.log(self.most / self.least)
+        return percent(4 + 88 * (1 - part), 100) if down else percent(9 + 89 * part, 100)
+
+
+def _age_lines(axis: _Axis) -> Iterator[str]:
+    for age, text in _AGES.items():
+        if axis.least < age < axis.most:
+            place = axis.at(age)
+            yield f'<line x1="{place}" x2="{place}" y1="0" y2="93%"/><text x="{place}" y="99%" class="m">{text}</text>'
+
+
+def _size_lines(axis: _Axis) -> Iterator[str]:
+    tens = [10**power for power in range(16) if axis.least < 10**power < axis.most]
+    finer = [digit * 10**power for power in range(16) for digit in (1, 2, 5)]
+    for tick in tens if len(tens) > 1 else [tick for tick in finer if axis.least < tick < axis.most]:
+        place = axis.at(tick, down=True)
+        text = human_size(tick).replace(".0", "")
+        yield f'<line x1="9%" x2="100%" y1="{place}" y2="{place}"/><text x="0" y="{place}" dy="4">{text}</text>'

@@ -1,0 +1,202 @@
+"""The layers of a report: a tree of them while they are few, else a table; and what each image is made of."""
+
+from __future__ import annotations
+
+from cstore.cli.output.page.markup import (
+    cell,
+    counted,
+    cut,
+    name_of,
+    percent,
+    safe,
+    section,
+    shortened,
+    size_text,
+    table,
+)
+from cstore.cli.output.text import human_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.report import ImageFacts, LayerFacts, Report, Slice
+
+_MOST_IN_TREE = 60
+_MOST_IN_TABLE = 500
+_ROW = 40
+_STEP = 16
+"""Pixels of a row of the tree, and of a column."""
+_DEEPEST = 12
+_THICKEST = 14
+_MOST_IMAGES = 1000
+_MOST_SLICES = 6000
+_FEWEST_SLICES = 6
+_MOST_OPEN = 8
+_COMMAND = 160
+_LABEL = 40
+"""Characters of a command, and of an image's name, that are shown."""
+
+
+# ── the graph ──
+
+
+def graph(report: Report) -> str:
+    """Draw the layers below their parents: the longer a bar, the larger; the thicker, the more images need it."""
+    if not report.layers:
+        return "<p>There are no layers.</p>"
+    if len(report.layers) > _MOST_IN_TREE:
+        return _as_table(report.layers)
+    placed = _placed(report.layers)
+    largest = max(max(layer.size, 0) for layer in report.layers) or 1
+    most = max(layer.images for layer in report.layers) or 1
+    rows = {layer.id: number for number, (layer, _) in enumerate(placed)}
+    columns = {layer.id: column for layer, column in placed}
+    tops: dict[str, str] = {}
+    for image in report.images:
+        for part in image.slices[-1:]:
+            tops[part.layer] = tops.get(part.layer, "") + f" ← {name_of(image.names, image.id).rpartition('/')[2]}"
+    drawn = "".join(
+        _row(layer, number, column, largest, most, tops.get(layer.id, "")) + _line(layer, number, column, rows, columns)
+        for number, (layer, column) in enumerate(placed)
+    )
+    label = "Layers below their parents. A longer bar is a larger layer; a thicker bar is in more images."
+    return f'<svg class="tree" height="{len(placed) * _ROW}" role="img" aria-label="{label}">\n{drawn}</svg>\n'
+
+
+def _placed(layers: Sequence[LayerFacts]) -> list[tuple[LayerFacts, int]]:
+    """Each layer with its column, parents first. A column begins where several layers have the same parent.
+
+    Layers that are their own ancestors hang from no root; they come last.
+    """
+    children: dict[str, list[LayerFacts]] = {}
+    for layer in layers:
+        children.setdefault(layer.parent, []).append(layer)
+    found: dict[str, tuple[LayerFacts, int]] = {}
+    for start in (*children.get("", ()), *layers):
+        waiting = [(start, 0)]
+        while waiting:
+            layer, column = waiting.pop()
+            if layer.id in found:
+                continue
+            found[layer.id] = layer, column
+            below = children.get(layer.id, [])
+            deeper = min(column + (len(below) > 1), _DEEPEST)
+            waiting += ((child, deeper) for child in reversed(below))
+    return list(found.values())
+
+
+def _row(layer: LayerFacts, number: int, column: int, largest: int, most: int, top: str) -> str:
+    """A layer; `top` says whose topmost layer it is."""
+    left, at = 14 + column * _STEP, number * _ROW
+    thick = 3 + round((_THICKEST - 3) * layer.images / most)
+    group = "shared" if layer.images > 1 else "unique" if layer.images else "unused"
+    group = "container" if layer.containers and not layer.images else group
+    length = percent(max(layer.size, 0) or largest / 400, largest)
+    words = (name_of(layer.names, layer.id), cut(top.strip(), _LABEL), f"{size_text(layer.size)},", _used(layer))
+    text = " ".join(word for word in words if word)
+    return (
+        f'<circle cx="{left - 7}" cy="{at + 12}" r="3.5"/><text x="{left}" y="{at + 16}">{safe(text)}</text>'
+        f'<svg x="{left}" y="{at + 21}" height="{_THICKEST + 1}" width="80%">'
+        f'<rect class="g-{group}" width="{length}" height="{thick}" rx="1"/></svg>\n'
+    )
+
+
+def _line(layer: LayerFacts, number: int, column: int, rows: dict[str, int], columns: dict[str, int]) -> str:
+    """The line that leads to a layer from its parent."""
+    parent = rows.get(layer.parent, number)
+    if parent >= number:
+        return ""
+    left, start = 7 + columns[layer.parent] * _STEP, parent * _ROW + 16
+    down = number * _ROW + 12
+    end = f"V{down}H{4 + column * _STEP}" if columns[layer.parent] < column else f"V{down - 4}"
+    return f'<path d="M{left} {start}{end}"/>\n'
+
+
+def _used(layer: LayerFacts) -> str:
+    uses = [counted(layer.images, "image")] if layer.images else []
+    uses += [counted(layer.containers, "container")] if layer.containers else []
+    return ", ".join(uses) or "not used"
+
+
+def _as_table(layers: Sequence[LayerFacts]) -> str:
+    ordered = sorted(layers, key=lambda layer: (-layer.size, layer.id))
+    rows = [_table_row(layer) for layer in ordered[:_MOST_IN_TABLE]]
+    rest = ordered[_MOST_IN_TABLE:]
+    size = human_size(sum(max(layer.size, 0) for layer in rest))
+    more = f"; {counted(len(rest), 'smaller layer')} of {size} left out" if rest else ""
+    titles = ("Layer", "Size", "Images", "Containers", "Parent")
+    note = f"<p>{counted(len(layers), 'layer')} are too many for a drawing, so this is a table{more}.</p>"
+    return note + table("layers", titles, rows, right=frozenset({"Size", "Images", "Containers"}))
+
+
+def _table_row(layer: LayerFacts) -> str:
+    name, parent = safe(name_of(layer.names, layer.id)), safe(name_of((), layer.parent))
+    counts = cell(str(layer.images), right=True) + cell(str(layer.containers), right=True)
+    size = cell(size_text(layer.size), layer.size, right=True)
+    return f"<tr>{cell(f'<bdi>{name}</bdi>')}{size}{counts}{cell(f'<code>{parent}</code>')}</tr>"
+
+
+# ── waterfalls ──
+
+
+def waterfalls(report: Report) -> str:
+    """Draw, for each image, its layers from the lowest up, each bar where the one before ends, and what is wasted."""
+    images = sorted(enumerate(report.images), key=lambda pair: -pair[1].size)
+    shown, rest = images[:_MOST_IMAGES], images[_MOST_IMAGES:]
+    most = max(_FEWEST_SLICES, _MOST_SLICES // max(len(shown), 1))
+    is_open = len(shown) <= _MOST_OPEN
+    body = "".join(_waterfall(image, number, most, is_open=is_open) for number, image in shown)
+    scroll = body if is_open else f'<div class="scroll" tabindex="0" role="region" aria-label="Images">{body}</div>'
+    told = f"{_key('ov', 'overwritten')} {_key('de', 'deleted')} by a layer above"
+    told = "not looked for, as only records were read" if report.quick else told
+    more = f"<p>The {counted(len(rest), 'smallest image')} left out.</p>" if rest else ""
+    return section("waterfalls", "What images are made of", f"<p>Wasted bytes: {told}.</p>", scroll, more)
+
+
+def _key(kind: str, word: str) -> str:
+    pattern = f'<svg width="26" height="12"><rect class="{kind}" width="100%" height="100%"/></svg>'
+    return f'<span class="key">{pattern} {word}</span>'
+
+
+def _waterfall(image: ImageFacts, number: int, most: int, *, is_open: bool) -> str:
+    name = safe(name_of(image.names, image.id))
+    wasted = sum(part.overwritten + part.deleted for part in image.slices)
+    facts = f"{size_text(image.size)}, {counted(len(image.slices), 'layer')}"
+    facts += f", {human_size(wasted)} wasted" if wasted else ""
+    rows = "".join(_slices(image.slices, most)) or "<li>no layers</li>"
+    return (
+        f"<details{' open' if is_open else ''}><summary><bdi>{name}</bdi> <small>{facts}</small></summary>"
+        f'<ol class="fall" id="w{number}">\n{rows}</ol></details>\n'
+    )
+
+
+def _slices(slices: Sequence[Slice], most: int) -> Iterator[str]:
+    """The rows of an image. Of very many layers, the smallest are left out, and said so."""
+    total = sum(max(part.size, 0) for part in slices)
+    kept = set(sorted(range(len(slices)), key=lambda place: -slices[place].size)[:most])
+    before = 0
+    for place, part in enumerate(slices):
+        if place in kept:
+            yield _slice(part, before, total, place + 1)
+        before += max(part.size, 0)
+    if len(slices) > most:
+        yield f"<li>{counted(len(slices) - most, 'smaller layer')} left out</li>\n"
+
+
+def _slice(part: Slice, before: int, total: int, number: int) -> str:
+    size = max(part.size, 0)
+    bars = f'<rect x="{percent(before, total)}" width="{percent(max(size, total / 400), total)}" height="100%"/>'
+    wasted, at = "", before
+    for kind, word, amount in (("ov", "overwritten", part.overwritten), ("de", "deleted", part.deleted)):
+        amount = min(amount, before + size - at)  # noqa: PLW2901  - a file's length may be more than what is kept of it
+        if amount > 0:
+            bars += f'<rect class="{kind}" x="{percent(at, total)}" width="{percent(amount, total)}" height="100%"/>'
+            wasted += f", {human_size(amount)} {word}"
+            at += amount
+    step = f"<span>{safe(shortened(part.step, _COMMAND))}</span>" if part.step else ""
+    layer = safe(name_of((), part.layer))
+    return (
+        f'<li value="{number}"><b>{size_text(part.size)}</b>{wasted} <code>{layer}</code>'
+        f'<svg class="bar" aria-hidden="true">{bars}</svg>{step}</li>\n'
+    )

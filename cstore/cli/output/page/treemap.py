@@ -1,0 +1,72 @@
+"""A squarified treemap: rectangles in a rectangle, each as large as its share, and as near to squares as may be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Box(NamedTuple):
+    """A rectangle: its upper left corner, width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def squarified(sizes: Sequence[float], room: Box) -> list[Box]:
+    """Lay out sizes above 0, the largest first, so that they fill `room`: each gets its share of the area.
+
+    Rows are laid along the shorter side of what is left; a row grows as long as its worst rectangle gets better by it.
+    """
+    if not sizes or room.width <= 0 or room.height <= 0:
+        return [Box(room.x, room.y, 0, 0) for _ in sizes]
+    scale = room.width * room.height / sum(sizes)
+    areas = [size * scale for size in sizes]
+    found: list[Box] = []
+    left = room
+    while len(found) < len(areas):
+        start = len(found)
+        end = _end_of_row(areas, start, min(left.width, left.height))
+        boxes, left = _row(areas[start:end], left, last=end == len(areas))
+        found += boxes
+    return found
+
+
+def _end_of_row(areas: list[float], start: int, side: float) -> int:
+    total, worst = 0.0, float("inf")
+    for place in range(start, len(areas)):
+        grown = total + areas[place]
+        ratio = _worst(areas[start], areas[place], grown, side)
+        if ratio > worst:
+            return place
+        total, worst = grown, ratio
+    return len(areas)
+
+
+def _worst(largest: float, smallest: float, total: float, side: float) -> float:
+    """The worst ratio of sides in a row of rectangles along a side."""
+    if not smallest or not side:
+        return float("inf")
+    return max(side * side * largest / (total * total), total * total / (side * side * smallest))
+
+
+def _row(areas: list[float], room: Box, *, last: bool) -> tuple[list[Box], Box]:
+    """Lay a row along the shorter side; give what is left. The last row takes all, whatever rounding left over."""
+    along = min(room.height, room.width)
+    depth = sum(areas) / along if along else 0.0
+    boxes, at = [], 0.0
+    for area in areas:
+        length = along * area / sum(areas)
+        if room.width >= room.height:
+            boxes.append(Box(room.x, room.y + at, room.width if last else depth, length))
+        else:
+            boxes.append(Box(room.x + at, room.y, length, room.height if last else depth))
+        at += length
+    if room.width >= room.height:
+        return boxes, Box(room.x + depth, room.y, max(room.width - depth, 0.0), room.height)
+    return boxes, Box(room.x, room.y + depth, room.width, max(room.height - depth, 0.0))

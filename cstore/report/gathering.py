@@ -1,0 +1,315 @@
+"""What a report of a store tells: its blocks, its images, its layers, and what a check found."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from cstore.insight.accounting import file_system
+from cstore.insight.needs import Needs
+from cstore.store.image_measuring import recorded_size
+from cstore.store.reading import Snapshot
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cstore.check import Report as Checked
+    from cstore.errors import RecordsDamaged
+    from cstore.insight import FileSystem, Line
+    from cstore.store import Store
+
+GROUPS = {
+    "shared": "layers that several images or containers need",
+    "unique": "layers that one image needs, and the data of images",
+    "container": "the containers' own layers and data",
+    "unused": "layers that no image and no container needs",
+    "orphaned": "files that a tool made and no record owns",
+    "quarantined": "what repairs and rm --keep set aside",
+    "internal": "records, tar-splits and files of the driver and of cstore",
+    "foreign": "files of other tools",
+}
+"""Group of bytes: what is in it."""
+
+_GROUP_OF = {
+    "image": "unique",
+    "container": "container",
+    "orphan": "orphaned",
+    "unknown": "orphaned",
+    "quarantine": "quarantined",
+    "foreign": "foreign",
+}
+
+
+class Block(Value):
+    """Bytes of the graph root: a key of GROUPS, what they are, an ID or a path, names, and how many."""
+
+    group: str
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    size: int
+
+
+class Slice(Value):
+    """A layer as a part of an image.
+
+    Attributes:
+        layer: its ID.
+        size: in bytes; -1 if not known.
+        step: the command of the image's history that made it; "" if nothing tells.
+        overwritten, deleted: bytes of its files that layers above replace or remove.
+    """
+
+    layer: str
+    size: int
+    step: str
+    overwritten: int = 0
+    deleted: int = 0
+
+
+class ImageFacts(Value):
+    """An image.
+
+    Attributes:
+        size, shared, unique: in bytes, -1 if not known.
+        created: in seconds since 1970, 0 if not known.
+        slices: its layers, the lowest first.
+        containers: names, or IDs, of those made from it.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    size: int
+    unique: int
+    shared: int
+    created: float
+    containers: tuple[str, ...]
+    slices: tuple[Slice, ...]
+
+
+class LayerFacts(Value):
+    """A layer: its parent, "" if there is none here; bytes, -1 if not known; how many images and containers need it."""
+
+    id: str
+    parent: str
+    names: tuple[str, ...]
+    size: int
+    images: int
+    containers: int
+
+
+class Report(Value):
+    """What there is to tell of a store.
+
+    Attributes:
+        made: when, in seconds since 1970.
+        quick: whether only records were read.
+        total: all bytes of the blocks.
+        checked: what a check found; None if none was made.
+        notes: what was not counted, as sentences.
+        unread: what could not be read, as sentences.
+        flaws: what is wrong with the records.
+    """
+
+    root: str
+    driver: str
+    made: float
+    quick: bool
+    file_system: FileSystem | None
+    total: int
+    blocks: tuple[Block, ...]
+    images: tuple[ImageFacts, ...]
+    containers: int
+    layers: tuple[LayerFacts, ...]
+    checked: Checked | None
+    notes: tuple[str, ...]
+    unread: tuple[str, ...]
+    flaws: tuple[RecordsDamaged, ...]
+
+
+class Bundle(Value):
+    """What a source tells of sizes: blocks, and of each item, by kind and ID, its size, shared and unique bytes."""
+
+    blocks: tuple[Block, ...]
+    sizes: Mapping[tuple[str, str], tuple[int, int, int]]
+    notes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def gather(store: Store, *, quick: bool = False, check: bool = False) -> Report:
+    """Gather what a report tells. Nothing is written.
+
+    Args:
+        store: the store.
+        quick: read the records only: no directory is entered, so nothing that lacks a record is seen, and no waste.
+        check: make a quick check, too.
+
+    Raises:
+        CstoreError: the store cannot be read, or not checked.
+    """
+    tables = Snapshot(store.context)
+    needs = Needs(store.context, tables)
+    bundle = _from_records(needs) if quick else _from_disk(store, needs)
+    problems: list[str] = []
+    waste = {} if quick else _waste(store, needs, problems)
+    checked = None
+    if check:
+        from cstore.check import CheckOptions, check_store
+
+        checked = check_store(store.context, CheckOptions(quick=True))
+    root = store.config.graph_root
+    return Report(
+        root=root,
+        driver=store.driver_name,
+        made=time.time(),
+        quick=quick,
+        file_system=file_system(root),
+        total=sum(block.size for block in bundle.blocks),
+        blocks=tuple(sorted((block for block in bundle.blocks if block.size), key=lambda block: -block.size)),
+        images=tuple(_images(store, needs, bundle, waste)),
+        containers=len(needs.containers),
+        layers=tuple(_layers(needs)),
+        checked=checked,
+        notes=bundle.notes,
+        unread=(*bundle.unread, *problems),
+        flaws=tuple(flaw for _, flaw, _ in tables.flaws),
+    )
+
+
+# ── bytes ──
+
+
+def _from_disk(store: Store, needs: Needs) -> Bundle:
+    from cstore.insight.accounting import usage
+
+    found = usage(store.context)
+    blocks = tuple(
+        Block(_group(line, needs), line.kind, line.id or line.path, line.names, line.disk) for line in found.lines
+    )
+    sizes = {(line.kind, line.id): (line.size, line.shared, line.unique) for line in found.lines if line.size >= 0}
+    unread = tuple(f"cannot read {path}: {reason}" for path, reason in found.unread)
+    return Bundle(blocks, sizes, found.notes, unread)
+
+
+def _group(line: Line, needs: Needs) -> str:
+    return _group_of_layer(line.id, needs) if line.kind == "layer" else _GROUP_OF.get(line.kind, "internal")
+
+
+def _group_of_layer(layer: str, needs: Needs) -> str:
+    users = needs.users.get(layer, set())
+    kinds = {kind for kind, _ in users} - {"layer"}
+    if not kinds:
+        return "unused"
+    return "shared" if len(users) > 1 else "container" if kinds == {"container"} else "unique"
+
+
+def _from_records(needs: Needs) -> Bundle:
+    """What the records say; layers without a recorded size count nothing."""
+    blocks = [
+        Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, max(recorded_size(layer) or 0, 0))
+        for layer in needs.layers.values()
+    ]
+    sizes: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for image in needs.images.values():
+        data = _data(image.data_sizes)
+        blocks.append(Block("unique", "image", image.id, image.names, data))
+        chain = needs.of("image", image.id)
+        known = {layer: recorded_size(needs.layers[layer]) for layer in chain}
+        size = sum(max(each or 0, 0) for each in known.values()) + data
+        own = sum(max(known[layer] or 0, 0) for layer in chain if len(needs.users[layer]) <= 1) + data
+        whole = all(each is not None and each >= 0 for each in known.values())
+        sizes["image", image.id] = (size, size - own, own) if whole else (-1, -1, -1)
+    containers = needs.containers.values()
+    blocks += (Block("container", "container", each.id, each.names, _data(each.data_sizes)) for each in containers)
+    return Bundle(tuple(blocks), sizes)
+
+
+def _data(sizes: Mapping[str, int]) -> int:
+    return sum(max(size, 0) for size in sizes.values())
+
+
+# ── items ──
+
+
+def _images(
+    store: Store, needs: Needs, bundle: Bundle, waste: Mapping[str, Mapping[str, tuple[int, int]]]
+) -> Iterator[ImageFacts]:
+    from cstore.contents.tracing import History
+    from cstore.store import Item
+    from cstore.store.places import Shelf
+
+    made: dict[str, list[str]] = {}
+    for container in needs.containers.values():
+        made.setdefault(container.image, []).append(container.names[0] if container.names else container.id)
+    measured = {block.id: block.size for block in bundle.blocks if block.kind == "layer"}
+    for image in needs.images.values():
+        history = History(store, Item(Shelf.IMAGES, image.id))
+        hidden = waste.get(image.id, {})
+        slices = []
+        for layer in reversed(needs.chain(image.layer)):
+            record = needs.layers.get(layer) or needs.elsewhere[layer]
+            step = history.of(layer)
+            size = recorded_size(record)
+            if size is None or size < 0:
+                size = measured.get(layer) or -1
+            told = str(step.get("created_by") or step.get("comment") or "")
+            slices.append(Slice(layer, size, told, *hidden.get(layer, (0, 0))))
+        size, shared, unique = bundle.sizes.get(("image", image.id), (-1, -1, -1))
+        users = tuple(made.get(image.id, ()))
+        yield ImageFacts(image.id, image.names, size, unique, shared, _moment(image.created), users, tuple(slices))
+
+
+def _layers(needs: Needs) -> Iterator[LayerFacts]:
+    images: dict[str, int] = {}
+    containers: dict[str, int] = {}
+    wanted = [(images, needs.of("image", item)) for item in needs.images]
+    wanted += [(containers, needs.of("container", item)) for item in needs.containers]
+    for counts, chain in wanted:
+        for each in chain:
+            counts[each] = counts.get(each, 0) + 1
+    for layer in needs.layers.values():
+        parent = layer.parent if layer.parent in needs.layers else ""
+        size = recorded_size(layer)
+        told = -1 if size is None or size < 0 else size
+        yield LayerFacts(layer.id, parent, layer.names, told, images.get(layer.id, 0), containers.get(layer.id, 0))
+
+
+def _moment(created: str) -> float:
+    try:
+        born = datetime.fromisoformat(created[:19]).replace(tzinfo=UTC)
+    except ValueError:
+        return 0.0
+    return 0.0 if born.year == 1 else born.timestamp()
+
+
+def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Of each image, the bytes of each of its layers that are overwritten, and that are deleted."""
+    from cstore.contents.chain import Chain
+    from cstore.contents.files import Contents
+    from cstore.contents.waste import DELETED, waste_of
+    from cstore.errors import CstoreError
+    from cstore.store import Item
+    from cstore.store.places import Shelf
+
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for image in needs.images.values():
+        if not image.layer or (image.layer in needs.layers and not needs.layers[image.layer].parent):
+            continue  # of one layer, nothing is hidden
+        item = Item(Shelf.IMAGES, image.id)
+        layers = found.setdefault(image.id, {})
+        try:
+            with Contents(Chain(store, store.layer_of(item)), item) as contents:
+                for one in waste_of(contents):
+                    overwritten, deleted = layers.get(one.layer, (0, 0))
+                    gone = one.reason == DELETED
+                    layers[one.layer] = (overwritten + one.size * (not gone), deleted + one.size * gone)
+                _tell(problems, contents.problems)
+        except CstoreError as error:
+            _tell(problems, [f"image {image.id}: {error.message}"])
+    return found
+
+
+def _tell(problems: list[str], more: Iterable[str]) -> None:
+    problems += [problem for problem in more if problem not in problems]
