@@ -240,9 +240,9 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("inspect", "inspect:inspect", "Print all that is known of items, as JSON."),
             Entry("df", "usage:df", "Show what takes up the space of the store."),
-            Entry("why", "holders:why", "Show what holds an item, and how to let go."),
-            Entry("whois", "holders:whois", "Show whose a path, hash, link, process or mount is."),
-            Entry("rm", "removals:rm", "Delete items that nothing else needs."),
+            Entry("why", "holders:why", "Show what holds images, containers and layers."),
+            Entry("whois", "holders:whois", "Show whose a path, hash, link, process or mount point is."),
+            Entry("rm", "removals:rm", "Delete images, containers and layers that nothing else needs."),
             Entry("prune", "removals:prune", "Delete images that nothing uses, by rules."),
         ),
     ),

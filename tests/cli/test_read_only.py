@@ -53,7 +53,8 @@ READING = """
     df | df -v | df --json -v | df --freed-by localhost/f:1 | why localhost/d:1 layer-a box | whois layer-a BOX
     rm --dry-run --force localhost/d:1 | prune --dry-run --unused | prune --dry-run --max-size 1g --keep box
     ls layer-c | ls -l -R localhost/d:1 | stat layer-a:/ | cat layer-a:/bin/tool | find --all | find --type d box
-    compare layer-a layer-c | blame layer-c:/ | blame --waste | blame --waste localhost/d:1
+    compare layer-a layer-c | inspect layer-a localhost/d:1 box | report --quick
+    report | blame layer-c:/ | blame --waste | blame --waste localhost/d:1
     status | status --json | config | version | doctor | doctor --json | completion bash
 """
 """Command lines that read."""

@@ -53,7 +53,7 @@ def why(session: Session, items: tuple[str, ...], kind: str) -> None:
 @words("texts", "PATH|HASH|LINK|PID|MOUNT")
 @json_option
 def whois(session: Session, texts: tuple[str, ...]) -> None:
-    """Show whose a path, hash, link, process or mount point is, and how that is known.
+    """Show whose a path, hash, link, process or mount point is.
 
     A path below the graph root or the run root is a layer's, an image's or a container's, or the store's own: record
     files and locks, staging, quarantine, leftovers. Any other path may be where a container is mounted. A hash is an
