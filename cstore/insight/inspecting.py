@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.insight.configs import ConfigSummary
     from cstore.records.model import Container, Image, Layer
     from cstore.store.context import Context
-    from cstore.store.lookup import Item
+    from cstore.store.lookup import Item, Tables
 
 
 class User(Value):
@@ -92,6 +92,11 @@ def unique_bytes(needs: Needs, image: str) -> int | None:
         return None
     own = [layer for layer in needs.of("image", image) if needs.users[layer] == {("image", image)}]
     return added_up([recorded_size(needs.layers[layer]) for layer in own], needs.images[image].data_sizes)
+
+
+def images_everywhere(tables: Tables, needs: Needs) -> dict[str, Image]:
+    """All images by ID, those of additional stores among them."""
+    return {**{image.id: image for extra in tables.additional for image in extra.images}, **needs.images}
 
 
 def added_up(sizes: Sequence[int | None], data: Mapping[str, int]) -> int | None:
@@ -169,7 +174,7 @@ class _Look:
         found: list[User] = []
         is_layer = self._item.shelf is Shelf.LAYERS
         top = record.id if is_layer else record.layer
-        for image in self._needs.images.values():
+        for image in images_everywhere(self._tables, self._needs).values():
             above = self._needs.chain(image.layer, *image.mapped_layers)
             if top in above and (is_layer or (image.id != record.id and image.layer != top)):
                 found.append(User("image", image.id, image.names))

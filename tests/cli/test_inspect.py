@@ -129,3 +129,19 @@ def test_a_chain_with_a_gap_is_marked(furnished: CommandLine, store_roots: Store
     assert ([layer["id"] for layer in found["layers"]], found["complete"]) == (["top"], False)
     assert "base" in found["problems"][0]
     assert "base" in told.err
+
+
+def test_an_image_of_another_store_is_told_too(
+    furnished: CommandLine, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
+) -> None:
+    """Of an additional store, which is only read, with all who need it there."""
+    del furnished
+    roots = ["--graph", str(tmp_path / "mine"), "--run", str(tmp_path / "run"), "--storage-driver", "vfs"]
+    beside = [*roots, "--storage-opt", f"vfs.imagestore={store_roots.graph}"]
+
+    (found,) = bare_cli(*beside, "inspect", "one").ok().json
+
+    assert (found["read_only"], found["unique"], found["size"]) == (True, None, len(ARCHIVE) + len(CONFIG))
+    assert [user["id"] for user in found["users"]["images"]] == ["i2"]
+    assert found["config"]["os"] == "linux"
+    assert bare_cli(*beside, "images", "-q", "--filter", "readonly=true").ok().lines == [IMAGE, "i2"]
