@@ -83,6 +83,18 @@ def test_what_no_record_tells_is_null(furnished: CommandLine) -> None:
     assert [user["id"] for user in found["users"]["containers"]] == ["c1"]
 
 
+def test_what_is_not_recorded_is_measured_on_request(furnished: CommandLine) -> None:
+    """As `image`, `container` and `diffsize` measure; what is recorded stays as it is."""
+    layer = furnished("container", "-j", "web").ok().json[0]["layer"]
+    sizes = {item: inspected(furnished, "--size", item)["size"] for item in ("one", "two", "web", layer)}
+
+    assert inspected(furnished, "web")["size"] is None
+    assert f"Size: {sizes['web']}" in furnished("container", "web").ok().lines
+    assert f"Size: {sizes['two']}" in furnished("image", "two").ok().lines
+    assert sizes["one"] == len(ARCHIVE) + len(CONFIG)
+    assert furnished("diffsize", layer).ok().out.split()[-1] == str(sizes[layer])
+
+
 def test_a_layer_names_all_who_need_it(furnished: CommandLine) -> None:
     """Images and containers anywhere above, and the layers right above; its data items have their sizes."""
     found = inspected(furnished, "--kind", "layer", "base")
