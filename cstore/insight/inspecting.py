@@ -8,8 +8,8 @@ from cstore.errors import CstoreError
 from cstore.ids import flaw_of_part
 from cstore.insight.needs import Needs
 from cstore.records.images import valid_digests, with_digest
-from cstore.store import anatomy, bigdata
-from cstore.store.image_measuring import recorded_size
+from cstore.store import anatomy, bigdata, container_files, content
+from cstore.store.image_measuring import image_size, recorded_size
 from cstore.store.lookup import children_of_layer, known_exactly, layer_by_id, layout_of_image, layout_of_layer
 from cstore.store.mounting import mount_points
 from cstore.store.places import Shelf
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.insight.configs import ConfigSummary
     from cstore.records.model import Container, Image, Layer
     from cstore.store.context import Context
-    from cstore.store.lookup import Item
+    from cstore.store.lookup import Item, Tables
 
 
 class User(Value):
@@ -44,7 +44,7 @@ class DataItem(Value):
 
 
 class Inspection(Value):
-    """All that is known of an item. Sizes are bytes, None if not recorded.
+    """All that is known of an item. Sizes are bytes, None if not known.
 
     Attributes:
         record: the record itself.
@@ -76,14 +76,16 @@ class Inspection(Value):
     problems: tuple[str, ...] = ()
 
 
-def inspect(context: Context, item: Item) -> Inspection:
-    """Gather all that records, mount counts and data items say of an item. Reads no tree and writes nothing.
+def inspect(context: Context, item: Item, *, measure: bool = False) -> Inspection:
+    """Gather all that records, mount counts and data items say of an item. Writes nothing.
+
+    With `measure`, trees are read for a size that is not recorded; else no tree is.
 
     Raises:
         UnknownItem: the item is gone.
         SystemFailure: the records cannot be read.
     """
-    return _Look(context, item).inspection()
+    return _Look(context, item, measure=measure).inspection()
 
 
 def unique_bytes(needs: Needs, image: str) -> int | None:
@@ -92,6 +94,11 @@ def unique_bytes(needs: Needs, image: str) -> int | None:
         return None
     own = [layer for layer in needs.of("image", image) if needs.users[layer] == {("image", image)}]
     return added_up([recorded_size(needs.layers[layer]) for layer in own], needs.images[image].data_sizes)
+
+
+def images_everywhere(tables: Tables, needs: Needs) -> dict[str, Image]:
+    """All images by ID, those of additional stores among them."""
+    return {**{image.id: image for extra in tables.additional for image in extra.images}, **needs.images}
 
 
 def added_up(sizes: Sequence[int | None], data: Mapping[str, int]) -> int | None:
@@ -104,8 +111,8 @@ def added_up(sizes: Sequence[int | None], data: Mapping[str, int]) -> int | None
 class _Look:
     """One look at one item."""
 
-    def __init__(self, context: Context, item: Item) -> None:
-        self._context, self._item = context, item
+    def __init__(self, context: Context, item: Item, *, measure: bool) -> None:
+        self._context, self._item, self._measures = context, item, measure
         self._tables = Reader(context)
         self._needs = Needs(context, self._tables)
         self._problems: list[str] = []
@@ -127,7 +134,7 @@ class _Look:
             kind=self._item.kind,
             record=record,
             layers=(chain := self._chain(top)),
-            size=self._size(record, chain),
+            size=self._measured(record) if (known := self._recorded(record, chain)) is None else known,
             unique=unique_bytes(self._needs, image.id) if image else None,
             digests=valid_digests(image) if image else () if container else _digests(record),
             users=tuple(self._users(record)),
@@ -153,7 +160,7 @@ class _Look:
             identifier = layer.parent
         return tuple(found.values())
 
-    def _size(self, record: Any, chain: Sequence[Layer]) -> int | None:
+    def _recorded(self, record: Any, chain: Sequence[Layer]) -> int | None:
         if self._item.shelf is Shelf.IMAGES:
             whole = self._needs.chain(record.layer, *record.mapped_layers)
             known = [self._needs.layers.get(layer) or self._needs.elsewhere[layer] for layer in whole]
@@ -163,13 +170,28 @@ class _Look:
         own = recorded_size(chain[0])
         return own if self._item.shelf is Shelf.LAYERS else added_up([own], record.data_sizes)
 
+    def _measured(self, record: Any) -> int | None:
+        """The size of an item from its trees; None if that is not wanted, or cannot be done."""
+        if not self._measures:
+            return None
+        measures = {
+            Shelf.IMAGES: image_size,
+            Shelf.CONTAINERS: container_files.size,
+            Shelf.LAYERS: content.diff_size,
+        }
+        try:
+            return measures[self._item.shelf](self._context, record.id)
+        except CstoreError as error:
+            self._problems.append(error.message)
+            return None
+
     def _users(self, record: Any) -> list[User]:
         if self._item.shelf is Shelf.CONTAINERS:
             return []
         found: list[User] = []
         is_layer = self._item.shelf is Shelf.LAYERS
         top = record.id if is_layer else record.layer
-        for image in self._needs.images.values():
+        for image in images_everywhere(self._tables, self._needs).values():
             above = self._needs.chain(image.layer, *image.mapped_layers)
             if top in above and (is_layer or (image.id != record.id and image.layer != top)):
                 found.append(User("image", image.id, image.names))

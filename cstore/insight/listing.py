@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from cstore.errors import CstoreError, UsageMistake
-from cstore.insight.inspecting import added_up, unique_bytes
+from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
 from cstore.records.images import valid_digests
 from cstore.store import naming
@@ -129,8 +129,7 @@ class Listing:
     @cached_property
     def images(self) -> dict[str, Image]:
         """All images, those of additional stores among them."""
-        extra = {image.id: image for store in self.tables.additional for image in store.images}
-        return {**extra, **self.needs.images}
+        return images_everywhere(self.tables, self.needs)
 
     def outline(self, image: Image) -> Outline:
         """How big an image is. One that was deleted meanwhile is looked up by itself."""

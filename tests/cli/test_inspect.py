@@ -83,6 +83,18 @@ def test_what_no_record_tells_is_null(furnished: CommandLine) -> None:
     assert [user["id"] for user in found["users"]["containers"]] == ["c1"]
 
 
+def test_what_is_not_recorded_is_measured_on_request(furnished: CommandLine) -> None:
+    """As `image`, `container` and `diffsize` measure; what is recorded stays as it is."""
+    layer = furnished("container", "-j", "web").ok().json[0]["layer"]
+    sizes = {item: inspected(furnished, "--size", item)["size"] for item in ("one", "two", "web", layer)}
+
+    assert inspected(furnished, "web")["size"] is None
+    assert f"Size: {sizes['web']}" in furnished("container", "web").ok().lines
+    assert f"Size: {sizes['two']}" in furnished("image", "two").ok().lines
+    assert sizes["one"] == len(ARCHIVE) + len(CONFIG)
+    assert furnished("diffsize", layer).ok().out.split()[-1] == str(sizes[layer])
+
+
 def test_a_layer_names_all_who_need_it(furnished: CommandLine) -> None:
     """Images and containers anywhere above, and the layers right above; its data items have their sizes."""
     found = inspected(furnished, "--kind", "layer", "base")
@@ -129,3 +141,19 @@ def test_a_chain_with_a_gap_is_marked(furnished: CommandLine, store_roots: Store
     assert ([layer["id"] for layer in found["layers"]], found["complete"]) == (["top"], False)
     assert "base" in found["problems"][0]
     assert "base" in told.err
+
+
+def test_an_image_of_another_store_is_told_too(
+    furnished: CommandLine, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
+) -> None:
+    """Of an additional store, which is only read, with all who need it there."""
+    del furnished
+    roots = ["--graph", str(tmp_path / "mine"), "--run", str(tmp_path / "run"), "--storage-driver", "vfs"]
+    beside = [*roots, "--storage-opt", f"vfs.imagestore={store_roots.graph}"]
+
+    (found,) = bare_cli(*beside, "inspect", "one").ok().json
+
+    assert (found["read_only"], found["unique"], found["size"]) == (True, None, len(ARCHIVE) + len(CONFIG))
+    assert [user["id"] for user in found["users"]["images"]] == ["i2"]
+    assert found["config"]["os"] == "linux"
+    assert bare_cli(*beside, "images", "-q", "--filter", "readonly=true").ok().lines == [IMAGE, "i2"]

@@ -89,6 +89,8 @@ LISTINGS = [
     *(["blame", "--all", f"/a{EVIL}"], ["blame", "--waste"], ["find", "--json", "l1"]),
     ["compare", "--json", "l3", "l1"],
     *(["mount", f"no{EVIL}"], [f"{EVIL}"], ["layers", f"--{EVIL}"], ["layer", "-D", EVIL]),
+    *(["inspect", "l1", "i1", "c1"], ["images", "--no-trunc"], ["images", "--columns", "names,used-by,state"]),
+    *(["images", "--columns", EVIL], ["images", "--filter", f"{EVIL}=1"], ["images", "--filter", f"before={EVIL}"]),
 ]
 
 
@@ -112,6 +114,17 @@ def test_a_name_is_shown_spelled_out(hostile: CommandLine, terminal: Terminal) -
     assert pipe == EVIL + "\n"
     assert shown == visible(EVIL) + "\n"
     assert json.loads(terminal("get-names", "--json", "l1")) == [EVIL]
+
+
+def test_a_person_gets_an_indented_document(hostile: CommandLine, terminal: Terminal) -> None:
+    """`inspect` prints the same JSON on a terminal as in a pipe, where it is one line; so it is with --json."""
+    piped = hostile("inspect", "i1", "l1").ok()
+    shown = terminal("inspect", "i1", "l1")
+
+    assert json.loads(shown) == piped.json
+    assert shown.startswith('[\n  {\n    "version": 1,\n')
+    assert json.loads(terminal("inspect", "--json", "i1", "l1")) == piped.json
+    assert terminal("inspect", "--json", "i1").count("\n") == 1
 
 
 def test_contents_keep_their_lines(hostile: CommandLine, terminal: Terminal, tmp_path: Path) -> None:
