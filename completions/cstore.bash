@@ -112,7 +112,7 @@ _cstore() {
         children) flags=' -j --json --help -h ' kind=images ;;
         heads) flags=' -j --json --help -h ' kind=nothing ;;
         history) flags=' -j --json --help -h ' kind=images ;;
-        inspect) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
+        inspect) flags=' --size --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         df) flags=' -v --verbose --freed-by --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         why) flags=' --kind -j --json --help -h ' valued=' --kind ' kind='layers images containers' ;;
         whois) flags=' -j --json --help -h ' kind=nothing ;;

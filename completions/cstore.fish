@@ -561,6 +561,7 @@ complete -c cstore -n '__cstore_is heads' -s h -l help -d 'Show this message and
 complete -c cstore -n '__cstore_is history' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is history' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is history' -k -a '(__cstore_items images)'
+complete -c cstore -n '__cstore_is inspect' -l size -d 'Read the disk for sizes of items that the records do not tell.'
 complete -c cstore -n '__cstore_is inspect' -l kind -x -d 'What ITEM is, if it could be several: layer, image, container.'
 complete -c cstore -n '__cstore_is inspect' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is inspect' -s h -l help -d 'Show this message and exit.'
