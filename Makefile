@@ -37,6 +37,7 @@ faults: $(VENV)/.dev-ready ## try every fault of every command (as root, with st
 
 lint: $(VENV)/.dev-ready ## check style and types
 	$(BIN)/python -m ruff check cstore tests
+	$(BIN)/python -m ruff format --check --quiet cstore tests
 	$(BIN)/python -m mypy
 
 try-package: ## use the cstore that was installed below INSTALLED: an import and an export, the manual, the completions

@@ -103,9 +103,7 @@ class UnknownItem(CstoreError):
 
     def __init__(self, item: str) -> None:
         self.item = item
-        super().__init__(
-            f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", peer=self.peer_text
-        )
+        super().__init__(f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", peer=self.peer_text)
 
     def only_in(self, path: str, noun: str) -> ReadOnlyStore:
         """The error for what is known, but in an additional store, where it cannot be changed."""

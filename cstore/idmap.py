@@ -83,9 +83,7 @@ def is_contiguous(ranges: Sequence[IDRange]) -> bool:
     inside = sorted((part.container_id, part.size) for part in ranges)
     outside = sorted((part.host_id, part.size) for part in ranges)
     return all(
-        start + size == following
-        for starts in (inside, outside)
-        for (start, size), (following, _) in pairwise(starts)
+        start + size == following for starts in (inside, outside) for (start, size), (following, _) in pairwise(starts)
     )
 
 

@@ -100,9 +100,7 @@ class _Check:
             from cstore.check.memory import Memory
 
             ordered = Memory(options.memory).order(ordered)
-        done = examine_all(
-            ordered, workers=options.workers, deadline=self._deadline, progress=options.progress
-        )
+        done = examine_all(ordered, workers=options.workers, deadline=self._deadline, progress=options.progress)
         self._problems.update(done.problems)
         self._unexamined = done.unexamined
 

@@ -126,9 +126,7 @@ class Comparison:
                 f"+{_slashed(path, directory=directory)}{_CONTENT_MODIFIED}",
             )  # fmt: skip
 
-    def _other_names(
-        self, place: Tree, path: bytes, node: Node, status: os.stat_result
-    ) -> Iterator[Problem]:
+    def _other_names(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
         """See that all names of a file still are of one file, or at least of equal ones: only one of them was read."""
         first, known = self._named.setdefault(id(node), (path, status))
         if known.st_ino != status.st_ino:
@@ -154,9 +152,7 @@ class Comparison:
 
     # ── what is there ──
 
-    def _attributes(
-        self, place: Tree, path: bytes, node: Node, status: os.stat_result
-    ) -> Iterator[Problem]:
+    def _attributes(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
         differs: dict[str, list[object]] = {}
         peer: list[str] = []
         status, exempt = self._meant(place, path, status)
@@ -270,9 +266,7 @@ class Comparison:
         if path in self._tree.opaque and not self._is_opaque(target, path) and self._is_seen(path):
             differs["opaque"] = ["y", ""]
 
-    def _compare_image(
-        self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]
-    ) -> None:
+    def _compare_image(self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]) -> None:
         """The attributes of something in the image of a composefs layer, whose owners are those of the archive."""
         found, wanted = place.attributes(path), dict(node.xattrs) if node.xattrs else {}
         for name in sorted({*found, *wanted}):
@@ -302,9 +296,11 @@ class Comparison:
         return self._shown is not None and self._shown.is_seen(path)
 
     def _is_opaque(self, target: bytes, path: bytes) -> bool:
-        return path in self._opaque_files or any(
-            (_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE
-        ) or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
+        return (
+            path in self._opaque_files
+            or any((_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE)
+            or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
+        )
 
     def _contents(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:
         """Compare the contents of a file that was not read while the archive was put together."""

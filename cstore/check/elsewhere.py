@@ -29,9 +29,7 @@ def placed(census: Census, finding: Finding) -> Finding:
 def notes(findings: Sequence[Finding]) -> Iterator[str]:
     """A sentence for each additional store that is damaged, and one for what may be in a store that is not used."""
     damaged = {
-        finding.store: finding.remedy.command
-        for finding in findings
-        if finding.store and finding.severity.is_serious
+        finding.store: finding.remedy.command for finding in findings if finding.store and finding.severity.is_serious
     }
     missing = sum(finding.kind in _MISSING and finding.advice.command == REPAIR_FROM for finding in findings)
     if missing:

@@ -39,6 +39,7 @@ _FORMATS = {
     FIFO: stat.S_IFIFO,
 }
 
+
 def device_number(device: tuple[int, int]) -> int:
     """The number that mknod(2) is given for a device: of large parts, only some bits count."""
     major, minor = device

@@ -45,9 +45,7 @@ def leftover_findings(census: Census) -> Iterator[Finding]:
         if leftover.kind == "layer" or (leftover.kind, trees.get(leftover.path)) == ("foreign", layer):
             peer = f"layer {layer}: layer in lower level storage driver not accounted for"
             sentence = f"its directory {leftover.path} has no record"
-            yield of_layer(
-                "layer-unaccounted", layer, sentence, path=leftover.path, bytes=leftover.bytes, peer=peer
-            )
+            yield of_layer("layer-unaccounted", layer, sentence, path=leftover.path, bytes=leftover.bytes, peer=peer)
         elif leftover.kind in _WORDS:
             sentence = _WORDS[leftover.kind]
             yield of_store(f"leftover-{leftover.kind}", leftover.path, sentence, bytes=leftover.bytes)

@@ -110,5 +110,3 @@ def _digests(census: Census) -> Iterator[Finding]:
                 peer = f"layer {layer.id}: {error.peer}"
                 subject = Subject("layer", layer.id)
                 yield Finding("digest-invalid", subject, sentence, evidence, peer, read_only=read_only)
-
-

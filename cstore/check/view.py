@@ -34,9 +34,7 @@ _MODE = 0o7777
 class View:
     """The directory `place` of a layer, which lies above what is `shown` of others."""
 
-    def __init__(
-        self, tree: ExpectedTree, place: Tree, shown: Shown, id_map: IDMap, tolerance: Tolerance
-    ) -> None:
+    def __init__(self, tree: ExpectedTree, place: Tree, shown: Shown, id_map: IDMap, tolerance: Tolerance) -> None:
         self._tree, self._place, self._shown = tree, place, shown
         self._id_map, self._tolerance = id_map, tolerance
 

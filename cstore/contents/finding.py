@@ -137,9 +137,7 @@ def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
         return False
 
 
-def find_everywhere(
-    store: Store, criteria: Criteria, problems: list[str]
-) -> Iterator[tuple[Image, Contents, File]]:
+def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> Iterator[tuple[Image, Contents, File]]:
     """The files of all images that meet the criteria, with the image and its contents, which are open until the next.
 
     A layer that several images have is walked once only: what it has that fits is then looked up in each image. The
@@ -205,9 +203,7 @@ def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes
     return found
 
 
-def _by_status(
-    contents: Contents, number: int, folder: bytes, criteria: Criteria
-) -> tuple[list[bytes], list[bytes]]:
+def _by_status(contents: Contents, number: int, folder: bytes, criteria: Criteria) -> tuple[list[bytes], list[bytes]]:
     """What in a directory fits, and the directories in it."""
     listed = contents.chain.tree(number).statuses(folder)
     fitting = [

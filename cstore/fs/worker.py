@@ -94,8 +94,9 @@ class _Worker:
         if kind == _REFUSED:
             raise _rebuild(value)
         if kind == _BROKEN:
-            raise RuntimeError(value) if self._parts else errors.SystemFailure("run", "a worker process",
-            OSError(value))
+            raise (
+                RuntimeError(value) if self._parts else errors.SystemFailure("run", "a worker process", OSError(value))
+            )
         self.result = value
         return False
 

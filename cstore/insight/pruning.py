@@ -154,9 +154,7 @@ def created(image: Image) -> float:
 # ── budgets ──
 
 
-def _within_budget(
-    context: Context, tables: Snapshot, needs: Needs, rules: Rules, chosen: Sequence[Image]
-) -> Pruning:
+def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rules, chosen: Sequence[Image]) -> Pruning:
     """The fewest of the chosen images, the oldest first, that make the budget; or all, if it takes more."""
     tally = everything(context, tables)
     wanted = max(_over(rules, context, needs, tally), 0)

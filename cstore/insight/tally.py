@@ -184,9 +184,7 @@ class Tally:
     def shared(self) -> list[Shared]:
         """Everything that may have several owners, in pieces that have the same ones."""
         if self._shared is None:
-            links = (
-                Shared(link.bytes, tuple(link.owners), link.found >= link.names) for link in self._links.values()
-            )
+            links = (Shared(link.bytes, tuple(link.owners), link.found >= link.names) for link in self._links.values())
             self._shared = [*links, *self._pieces()]
             self._places = {}
             for place, each in enumerate(self._shared):

@@ -66,9 +66,7 @@ def _apply(
         if not keep:
             _empty(staged.tree)
         with explained(layer.id_map):
-            filling = fill(
-                context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest)
-            )
+            filling = fill(context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest))
         try:
             with writing(context, Shelf.LAYERS) as writer:
                 current = writer.layers.get(layer.id)

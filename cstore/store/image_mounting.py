@@ -50,9 +50,7 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
 
 
 @contextmanager
-def mounting_of_image(
-    context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()
-) -> Iterator[str]:
+def mounting_of_image(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
     """Mount an image, read-only, for as long as the context lasts; give its mount point.
 
     Raises:

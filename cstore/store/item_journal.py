@@ -63,9 +63,7 @@ def item_directory(layout: Layout, shelf: Shelf, owner: str) -> str:
     return paths[shelf](owner)
 
 
-def begin(
-    writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key: str, data: Iterable[bytes]
-) -> None:
+def begin(writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key: str, data: Iterable[bytes]) -> None:
     """Put the bytes of an item aside, and note that `changed` is going to be the record that tells of them.
 
     Raises:

@@ -56,9 +56,7 @@ def mounting_of(
 
 
 @contextmanager
-def mounted_meanwhile(
-    context: Context, layer: str, *, label: str = "", options: tuple[str, ...] = ()
-) -> Iterator[str]:
+def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
     """Mount a layer, by its ID, for as long as the context lasts; give its mount point.
 
     The mount is counted, unless it is one that only this process sees.

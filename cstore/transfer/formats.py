@@ -46,9 +46,7 @@ class Wanted(Value):
     tag: str = ""
 
 
-def read_plans(
-    members: Members, wanted: Wanted, warnings: list[str], *, complete: bool = True
-) -> list[ImagePlan]:
+def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complete: bool = True) -> list[ImagePlan]:
     """Choose among the images of an archive, and read the documents of those. `complete`: all its members are there.
 
     Raises:
@@ -69,9 +67,7 @@ def read_plans(
     return plans
 
 
-def _read(
-    members: Members, wanted: Wanted, naming: Naming, warnings: list[str], *, complete: bool
-) -> list[ImagePlan]:
+def _read(members: Members, wanted: Wanted, naming: Naming, warnings: list[str], *, complete: bool) -> list[ImagePlan]:
     format_ = _format_of(members, wanted)
     if format_ == OCI_FORMAT:
         choice = Choice(_platform(wanted), wanted.all_platforms)
@@ -89,9 +85,7 @@ def check(wanted: Wanted) -> None:
     if wanted.format not in _FORMATS:
         raise UsageMistake(f"there is no format {wanted.format!r}", hint="choose docker or oci")
     if wanted.platform and wanted.all_platforms:
-        raise UsageMistake(
-            "one platform and all platforms cannot both be wanted", hint="leave out --platform or --all"
-        )
+        raise UsageMistake("one platform and all platforms cannot both be wanted", hint="leave out --platform or --all")
     for name in wanted.names:
         parse_name(name)
     _platform(wanted)

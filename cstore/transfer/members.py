@@ -180,7 +180,6 @@ class DirectoryMembers:
             raise ImageArchiveError(name, "expected a regular file")
         return Part(name, status.st_size, root=self._root)
 
-
     def names(self, depth: int) -> Iterator[str]:
         """The names of what is in it, `depth` directories down; no link is followed."""
         for folder, folders, files, fd in os.fwalk(".", dir_fd=self._root):

@@ -42,9 +42,7 @@ class SaveRequest(Value):
     scratch: str = ""
 
 
-def save(
-    store: Store, request: SaveRequest, sink: Target, progress: Callable[[int], None] | None = None
-) -> None:
+def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[int], None] | None = None) -> None:
     """Write images into an archive.
 
     Args:

@@ -56,9 +56,7 @@ def measure(job: str, driver: str, layers: int, rounds: int, *, chained: bool) -
         attempts: dict[str, Callable[[], float]] = {
             "cstore": partial(timed, [*check]),
             "quick": partial(timed, [*check, "--quick"]),
-            "peer": lambda: sum(
-                timed([*PEER_TOOL.on(disk, driver), "diff", "--uncompressed", layer]) for layer in ids
-            ),
+            "peer": lambda: sum(timed([*PEER_TOOL.on(disk, driver), "diff", "--uncompressed", layer]) for layer in ids),
         }
         return interleaved(job, 0.3, attempts, rounds)
 

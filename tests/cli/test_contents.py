@@ -203,6 +203,7 @@ def test_a_kind_settles_what_a_name_means(told: CommandLine) -> None:
 
 def test_looking_leaves_no_trace(told: CommandLine, item: StoreRoots) -> None:
     """No file, time, mode or mount changes, and nothing is left behind."""
+
     def state() -> dict[str, tuple[int, int]]:
         found = {path: os.lstat(os.path.join(item.graph, path)) for path in listing(item.graph)}
         return {

@@ -96,9 +96,7 @@ def test_nothing_is_wrong_and_nothing_to_do(writer: str, reader: str, written: C
 
 
 @pytest.mark.parametrize(("writer", "reader"), _cases())
-def test_an_export_is_right_or_refused(
-    writer: str, reader: str, written: Callable[[str], Lab], tmp_path: Path
-) -> None:
+def test_an_export_is_right_or_refused(writer: str, reader: str, written: Callable[[str], Lab], tmp_path: Path) -> None:
     """Applied to the same layers elsewhere, it gives what the container shows; or there is a sentence and no tar."""
     lab = READERS[reader].of(written(writer))
     done = lab.run("diff", "-u", lab.own_layer)

@@ -31,9 +31,7 @@ OWNED = make_tar(regular("owned", b"x", uid=7, gid=8, mode=0o4711), end=b"") + B
 """With an owner, and a mode that masks hide."""
 DEVICE = make_tar(Entry(b"null", type=b"3", device=(1, 3), mode=0o666), end=b"") + OWNED
 TOP = make_tar(directory("dir", mtime=TIME), whiteout("dir/.wh..opq"), regular("dir/new", b"new", mtime=TIME))
-CHANGES = (
-    "chmod 600 etc/conf && rm etc/gone && rm -r full && mkdir full && echo mine > full/mine && echo n > new"
-)
+CHANGES = "chmod 600 etc/conf && rm etc/gone && rm -r full && mkdir full && echo mine > full/mine && echo n > new"
 LATER = {
     "dir": None, "dir/new": "new", "etc": None, "etc/conf": "one", "full": None, "full/mine": "mine\n", "new": "n\n",
 }  # fmt: skip
@@ -94,9 +92,7 @@ class Lab:
         undo = words.removesuffix("mount con") + "unmount con"
         script = f'M=$({words}) && [ -d "$M/full" ] && cd "$M" && {changes} && cd / && {undo}'
         environment = {**os.environ, "PYTHONPATH": ROOT, "CONTAINERS_STORAGE_CONF": "/dev/null"}
-        done = subprocess.run(
-            [*self.before, "sh", "-ec", script], capture_output=True, check=False, env=environment
-        )
+        done = subprocess.run([*self.before, "sh", "-ec", script], capture_output=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr.decode()
         return self
 

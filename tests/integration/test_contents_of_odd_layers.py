@@ -71,9 +71,7 @@ def test_renamed_directories_and_mere_statuses_are_followed(opened: Callable[...
 def test_marks_of_a_store_within_a_layer_are_not_marks(opened: Callable[..., Store]) -> None:
     """What a user's mount wrote, root's does not honor; who has such files in an image is shown them."""
     store = opened()
-    nested = make_tar(
-        directory("other", pax={b"SCHILY.xattr.user.overlay.opaque": b"y"}), regular("other/new", b"new")
-    )
+    nested = make_tar(directory("other", pax={b"SCHILY.xattr.user.overlay.opaque": b"y"}), regular("other/new", b"new"))
     store.layers.put(NewLayer(id="top", parent="base"), nested)
     store.layers.put(NewLayer(id="marked", parent="top"), make_tar(directory("old"), regular("old/.wh..wh..opq")))
     path = f"{store.config.graph_root}/overlay/top/diff/other"

@@ -27,6 +27,7 @@ _SECOND = 1_000_000_000
 _BLOCK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+
 class Guess(NamedTuple):
     """What the layer does not tell: the root's mode and time, the time of its whiteouts in seconds."""
 

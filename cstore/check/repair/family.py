@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cstore.check.repair.survivors import Survivors
     from cstore.records.model import Container, Image
 
+
 def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
     """Find the parent of a layer: "" for a base layer, None if nothing tells.
 

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 _SHELVES = {shelf.value: shelf for shelf in Shelf}
 
 
-def _step(
-    finding: Finding, action: Action, what: str, evidence: str, act: Callable[[Workshop], None]
-) -> Step:
+def _step(finding: Finding, action: Action, what: str, evidence: str, act: Callable[[Workshop], None]) -> Step:
     return Step(action, finding.subject, what, finding.sentence, evidence, act)
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cstore.oci.config import ImageConfig
 
 
-
 class ImageFiles:
     """What lies in one image's directory. Nothing in there is believed before it is looked at.
 

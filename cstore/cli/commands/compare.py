@@ -28,9 +28,7 @@ _STYLES = {"A": "green", "D": "red", "C": "yellow"}
 @switch("-0", "--null", help="End each line with a NUL, not with a newline, and print no total.")
 @kind_option
 @json_option
-def compare(
-    session: Session, /, old: str, new: str, content: bool, times: bool, null: bool, kind: str
-) -> None:
+def compare(session: Session, /, old: str, new: str, content: bool, times: bool, null: bool, kind: str) -> None:
     """Compare the files of two images, containers or layers.
 
     A line begins with A for what only the second has, D for what only the first has, and C for what both have, with

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 @words("images", "IMAGE")
 @text("-o", "--output", metavar="PATH", help="Write to PATH instead of standard output.")
 @text("--format", metavar="FORMAT", help="docker-archive (the default), oci-archive or oci-dir.")
-@text(
-    "--compress", metavar="HOW", help="gzip, zstd or none: for the layers of OCI formats, or the docker-archive."
-)
+@text("--compress", metavar="HOW", help="gzip, zstd or none: for the layers of OCI formats, or the docker-archive.")
 @switch("-q", "--quiet", help="Show no progress.")
 def save(session: Session, images: tuple[str, ...], output: str, format: str, compress: str, quiet: bool) -> None:  # noqa: A002  - the option's name
     """Write images to an archive.

@@ -267,9 +267,7 @@ def test_directory_replaced_by_a_link(tmp_path: Path) -> None:
     """A path that leads through a link is not followed out of the tree."""
     make_tree(str(tmp_path), {"outside/secret": b"host", "tree/d": "../outside"})
     with pytest.raises(SystemFailure):
-        packed(
-            lambda sink: pack_changes(str(tmp_path / "tree"), "/base", [Change(b"/d/secret", ChangeKind.ADD)], sink)
-        )
+        packed(lambda sink: pack_changes(str(tmp_path / "tree"), "/base", [Change(b"/d/secret", ChangeKind.ADD)], sink))
 
 
 def test_no_such_tree(tmp_path: Path) -> None:

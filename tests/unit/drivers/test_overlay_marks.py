@@ -48,9 +48,7 @@ def _mark(place: Place, path: str, name: str, value: bytes = b"y") -> None:
         ("dir", "user.mine", b"y", Marks(), WhiteoutForm.PLAIN),
     ],
 )
-def test_marks_are_read(
-    path: str, name: str, value: bytes, marks: Marks, form: WhiteoutForm, tmp_path: Path
-) -> None:
+def test_marks_are_read(path: str, name: str, value: bytes, marks: Marks, form: WhiteoutForm, tmp_path: Path) -> None:
     """Each tells who wrote the layer; what hides or moves nothing tells nothing."""
     place = _layer(tmp_path)
     _mark(place, path, name, value)

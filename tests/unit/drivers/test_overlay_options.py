@@ -35,7 +35,7 @@ def test_every_spelling_of_a_key(prefix: str) -> None:
     ("option", "peer"),
     [
         ("overlay.bogus=true", "overlay: unknown option overlay.bogus"),
-        ("overlay.sync=true", "option sync: 'true' is neither \"filesystem\" nor \"none\""),
+        ("overlay.sync=true", 'option sync: \'true\' is neither "filesystem" nor "none"'),
         ("overlay.imagestore=relative", 'overlay: image path "relative" is not absolute.  Can not be relative'),
         ("overlay.mount_program=/nonexistent/p", 'overlay: can\'t stat program "/nonexistent/p"'),
         ("overlay.imagestore=/nonexistent/store", "overlay: can't stat imageStore dir /nonexistent/store"),

@@ -37,10 +37,24 @@ def test_rewriting_a_record_unchanged_gives_its_bytes(name: str) -> None:
 def test_all_keys_of_a_layer_in_their_order() -> None:
     """The order is that of the format, and everything is there once it is not empty."""
     layer = Layer(
-        id="i", names=("n",), parent="p", metadata="m", mount_label="l", created="2020-01-01T00:00:00Z",
-        compressed_digest="c", compressed_size=1, diff_digest="d", toc_digest="t", diff_size=-1, compression=4,
-        uids=(0,), gids=(1,), flags={"incomplete": True, "a": 1.0}, uid_map=(IDMapEntry(0, 1, 2),),
-        gid_map=(IDMapEntry(3, 4, 5),), data_names=("k",),
+        id="i",
+        names=("n",),
+        parent="p",
+        metadata="m",
+        mount_label="l",
+        created="2020-01-01T00:00:00Z",
+        compressed_digest="c",
+        compressed_size=1,
+        diff_digest="d",
+        toc_digest="t",
+        diff_size=-1,
+        compression=4,
+        uids=(0,),
+        gids=(1,),
+        flags={"incomplete": True, "a": 1.0},
+        uid_map=(IDMapEntry(0, 1, 2),),
+        gid_map=(IDMapEntry(3, 4, 5),),
+        data_names=("k",),
     )
 
     assert codec.encode(layer) == (
@@ -55,9 +69,18 @@ def test_all_keys_of_a_layer_in_their_order() -> None:
 def test_all_keys_of_an_image_in_their_order() -> None:
     """Maps are sorted bytewise, lists are not."""
     image = Image(
-        id="i", digest="d", names=("b", "a"), names_history=("h",), layer="l", mapped_layers=("m",), metadata="x",
-        data_names=("k", "A"), data_sizes={"k": 0, "A": 2}, data_digests={"k": "e", "A": "f"},
-        created="2020-01-01T00:00:00Z", flags={"f": None},
+        id="i",
+        digest="d",
+        names=("b", "a"),
+        names_history=("h",),
+        layer="l",
+        mapped_layers=("m",),
+        metadata="x",
+        data_names=("k", "A"),
+        data_sizes={"k": 0, "A": 2},
+        data_digests={"k": "e", "A": "f"},
+        created="2020-01-01T00:00:00Z",
+        flags={"f": None},
     )
 
     assert codec.encode(image) == (

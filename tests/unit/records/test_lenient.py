@@ -23,7 +23,10 @@ from cstore.records.model import Container, IDMapEntry, Image, Layer
         ),
         (b'[{"id":"a","metadata":"\\ud800-\\udc00"}]', Layer(id="a", metadata="\ufffd-\ufffd")),
         (b'[{"id":"a","metadata":"x\xff\xc3("}]', Layer(id="a", metadata="x\ufffd\ufffd(")),
-        (b'[{"id":"a","flags":{"k\xff":["\xff",{"\xff":null}]}}]', Layer(id="a", flags={"k\ufffd": ["\ufffd", {"\ufffd": None}]})),  # noqa: E501  - one case a line
+        (
+            b'[{"id":"a","flags":{"k\xff":["\xff",{"\xff":null}]}}]',
+            Layer(id="a", flags={"k\ufffd": ["\ufffd", {"\ufffd": None}]}),
+        ),
         (b' \t\r\n[ { "id" : "a" , "zz" : "\xff" } ] \n', Layer(id="a")),
         (b'[{"id":"a","zz":{"deep":[1,2,{"x":null}]},"metadata":"m"}]', Layer(id="a", metadata="m")),
         (b'[{"\\u0069d":"a"}]', Layer(id="a")),

@@ -53,10 +53,22 @@ def test_the_peer_reads_what_we_add_and_change(peer: Runner, store_roots: StoreR
     layers = table_of(store_roots, LAYERS)
     layers.add(
         Layer(
-            id="ours", names=(ODD, "second"), parent="base", metadata=ODDER, created=codec.now(),
-            compressed_digest="sha256:" + "1" * 64, compressed_size=2**60, diff_digest="sha256:" + "2" * 64,
-            diff_size=5, compression=2, uids=(0, 4294967295), gids=(7,), flags={"f": 1.5e-7, "s": ODDER},
-            uid_map=(IDMapEntry(0, 100000, 65536),), gid_map=(IDMapEntry(0, 100000, 65536),), data_names=("a key",),
+            id="ours",
+            names=(ODD, "second"),
+            parent="base",
+            metadata=ODDER,
+            created=codec.now(),
+            compressed_digest="sha256:" + "1" * 64,
+            compressed_size=2**60,
+            diff_digest="sha256:" + "2" * 64,
+            diff_size=5,
+            compression=2,
+            uids=(0, 4294967295),
+            gids=(7,),
+            flags={"f": 1.5e-7, "s": ODDER},
+            uid_map=(IDMapEntry(0, 100000, 65536),),
+            gid_map=(IDMapEntry(0, 100000, 65536),),
+            data_names=("a key",),
         )
     )
     base = layers.get("base")
@@ -78,8 +90,14 @@ def test_the_peers_next_save_leaves_our_bytes(peer: Runner, store_roots: StoreRo
     layers = table_of(store_roots, LAYERS)
     layers.add(
         Layer(
-            id="ours", names=(ODD,), metadata=ODDER, created=codec.now(), uids=(0, 5), gid_map=(IDMapEntry(0, 1, 2),),
-            flags={"f": 1.5e-7, "g": 1e21, "n": 2.0, "z": None, ODDER: [ODD, {"b": True, "a": 12.25}]}, compression=4,
+            id="ours",
+            names=(ODD,),
+            metadata=ODDER,
+            created=codec.now(),
+            uids=(0, 5),
+            gid_map=(IDMapEntry(0, 1, 2),),
+            flags={"f": 1.5e-7, "g": 1e21, "n": 2.0, "z": None, ODDER: [ODD, {"b": True, "a": 12.25}]},
+            compression=4,
         )
     )
     layers.save()
@@ -100,8 +118,16 @@ def test_images_and_containers_of_ours(peer: Runner, store_roots: StoreRoots) ->
     images = table_of(store_roots, IMAGES)
     images.add(
         Image(
-            id="i", digest=manifest, names=("im",), names_history=("im",), layer="l", metadata=ODDER, data_names=keys,
-            data_sizes=dict.fromkeys(keys, 1), data_digests=dict.fromkeys(keys, manifest), created=codec.now(),
+            id="i",
+            digest=manifest,
+            names=("im",),
+            names_history=("im",),
+            layer="l",
+            metadata=ODDER,
+            data_names=keys,
+            data_sizes=dict.fromkeys(keys, 1),
+            data_digests=dict.fromkeys(keys, manifest),
+            created=codec.now(),
             flags={"x": 1},
         )
     )

@@ -191,15 +191,18 @@ TAKEN: dict[str, tuple[Callable[[], bytes], object]] = {
     "the manifest first": (lambda: as_tar(docker_archive(), first=["manifest.json"]), ONE),
     "a layer that is a hard link": (lambda: with_links(hardlink), {TWICE: (NAME,)}),
     "a layer that is a symbolic link": (
-        lambda: with_links(lambda new, old: symlink(new, f"../{old}")), {TWICE: (NAME,)},
+        lambda: with_links(lambda new, old: symlink(new, f"../{old}")),
+        {TWICE: (NAME,)},
     ),
     "layers that are not compressed": (lambda: as_tar(oci_layout(zipped=False)), ONE),
     "layers by sha512": (lambda: as_tar(sha512_layers()), ONE),
     "zstd layers with frames to skip": (
-        lambda: as_tar(layers_as(lambda body: FRAME + compress(body, "zstd") + FRAME, "+zstd")), ONE,
+        lambda: as_tar(layers_as(lambda body: FRAME + compress(body, "zstd") + FRAME, "+zstd")),
+        ONE,
     ),
     "gzip layers of several members": (
-        lambda: as_tar(layers_as(lambda body: ESTARGZ if body == BASE else gzip.compress(body), "+gzip")), ONE,
+        lambda: as_tar(layers_as(lambda body: ESTARGZ if body == BASE else gzip.compress(body), "+gzip")),
+        ONE,
     ),
     "an index in an index": (lambda: as_tar(nested(2)), ONE),
     "an index in an index, of no type": (lambda: as_tar(nested(2, typed=False)), ONE),
@@ -213,7 +216,7 @@ TAKEN: dict[str, tuple[Callable[[], bytes], object]] = {
     "a layout in a directory without an entry": (lambda: in_folder(oci_layout(), and_its_entry=False), ONE),
     "a layout two directories down": (lambda: in_folder(oci_layout(), "a/b"), ONE),
     "a docker-archive in a directory": (lambda: in_folder(docker_archive()), ONE),
-    "a layout beside a text": (lambda: make_tar(regular("README", b"text")) [:1024] + in_folder(oci_layout()), ONE),
+    "a layout beside a text": (lambda: make_tar(regular("README", b"text"))[:1024] + in_folder(oci_layout()), ONE),
 }
 
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -221,10 +224,12 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a layout deep down": (lambda: in_folder(oci_layout(), "a/b/c/d"), "in 'a/b/c/d'"),
     "a root file system": (lambda: BASE, "no archive of images.*cstore import makes an image"),
     "a root file system with a layout": (
-        lambda: make_tar(regular("etc/passwd", b"x"))[:1024] + in_folder(oci_layout(), "opt"), "in it, in 'opt'",
+        lambda: make_tar(regular("etc/passwd", b"x"))[:1024] + in_folder(oci_layout(), "opt"),
+        "in it, in 'opt'",
     ),
     "a root file system with a manifest": (
-        lambda: make_tar(regular("etc/passwd", b"x"), regular("srv/manifest.json", b"{}")), "cstore import makes",
+        lambda: make_tar(regular("etc/passwd", b"x"), regular("srv/manifest.json", b"{}")),
+        "cstore import makes",
     ),
     "only attestations": (lambda: as_tar(attestations_only()), "unknown media type .application/vnd.in-toto"),
     "only a blob of no type": (
@@ -234,9 +239,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a type that is a number": (lambda: as_tar(beside_an_image(mediaType=5)), "expected a text under 'mediaType'"),
     "the same member twice": (lambda: as_tar(docker_archive())[:-1024] + as_tar(docker_archive()), "comes twice"),
     "a link out of the archive": (
-        lambda: make_tar(
-            symlink("manifest.json", "/etc/passwd"), *(regular(*pair) for pair in oci_layout().items())
-        ),
+        lambda: make_tar(symlink("manifest.json", "/etc/passwd"), *(regular(*pair) for pair in oci_layout().items())),
         "manifest.json.*which is no file of the archive",
     ),
     "another machine only": (lambda: as_tar(platforms_layout("riscv64", "s390x")), "no image for"),
