@@ -16,6 +16,7 @@ from cstore.cli.output.text import human_size
 from tests.browser import PROGRAM, Browser
 from tests.builders import directory, make_tar, regular, whiteout
 from tests.unit.transfer.archives import as_tar, docker_archive
+from tests.users import ordinary_user
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,6 +235,20 @@ def test_the_old_page_stays_if_the_new_one_fails(cli: CommandLine, tmp_path: Pat
     assert told.code == 1
     assert str(target) in told.err
     assert os.listdir(tmp_path) == sorted(set(os.listdir(tmp_path)) - {"missing"})
+
+
+def test_an_ordinary_user_gets_a_page_of_their_own(store_roots: StoreRoots) -> None:
+    """Their store needs a user namespace to be read; the page is theirs all the same."""
+    with ordinary_user(ranges=True) as user:
+        place = ["-s", store_roots.driver]
+        archive = make_tar(regular("file", b"data", uid=7, mode=0o600))
+        user.cstore(*place, "import-layer", "-i", "base", stdin=archive).ok()
+        user.cstore(*place, "create-image", "-n", "my-image", "base").ok()
+        user.cstore(*place, "report", "-o", f"{user.home}/page.html").ok()
+
+        assert os.stat(f"{user.home}/page.html").st_uid == user.uid
+        with open(f"{user.home}/page.html", encoding="utf-8") as file:
+            assert "my-image" in Page(file.read()).sections["images"]
 
 
 @pytest.mark.skipif(not PROGRAM, reason="chromium is not installed")

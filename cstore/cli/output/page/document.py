@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from cstore.cli.output import findings
 from cstore.cli.output.page.charts import scatter, treemap
-from cstore.cli.output.page.layers import graph, waterfalls
+from cstore.cli.output.page.layers import MOST_DRAWN, graph, waterfalls
 from cstore.cli.output.page.markup import UNKNOWN, cell, counted, name_of, percent, safe, section, size_text, table
 from cstore.cli.output.page.style import PATTERNS, SCRIPT, STYLE
 from cstore.cli.output.text import human_age, human_size
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _MOST_FINDINGS = 500
 _MOST_NOTES = 50
-_MOST_NAMES = 20
+_MOST_NAMES = 10
+_MOST_IMAGES = 3000
 _CONTENTS = (
     ("summary", "Summary"), ("space", "Space"), ("images", "Images"), ("layers", "Layers"),
     ("waterfalls", "What images are made of"), ("age", "Age and size"), ("findings", "Findings"),
@@ -96,15 +97,22 @@ def _images(report: Report) -> str:
     if not report.images:
         return section("images", "Images", "<p>There are no images.</p>")
     order = sorted(range(len(report.images)), key=lambda number: -report.images[number].size)
-    rows = [_image(report.images[number], number, report.made) for number in order]
+    drawn = set(order[:MOST_DRAWN])
+    rows = [
+        _image(report.images[number], f"w{number}" if number in drawn else "", report.made)
+        for number in order[:_MOST_IMAGES]
+    ]
+    rest = len(order) - _MOST_IMAGES
+    more = f"<p>The {counted(rest, 'smallest image')} left out.</p>" if rest > 0 else ""
     titles = ("Name", "Size", "Unique", "Shared", "Age", "Used by")
     box = '<input type="search" aria-label="Filter images" placeholder="Filter images" hidden>'
     shown = table("images", titles, rows, right=frozenset({"Size", "Unique", "Shared", "Age"}))
-    return section("images", "Images", box, shown)
+    return section("images", "Images", box, shown, more)
 
 
-def _image(image: ImageFacts, number: int, made: float) -> str:
-    name = f'<a href="#w{number}"><bdi>{safe(name_of(image.names, image.id))}</bdi></a>'
+def _image(image: ImageFacts, anchor: str, made: float) -> str:
+    label = safe(name_of(image.names, image.id))
+    name = f'<a href="#{anchor}"><bdi>{label}</bdi></a>' if anchor else f"<bdi>{label}</bdi>"
     others = (safe(name_of((other,), "")) for other in image.names[1:_MOST_NAMES])
     name += "".join(f"<br><small><bdi>{other}</bdi></small>" for other in others)
     if image.names:
@@ -115,7 +123,6 @@ def _image(image: ImageFacts, number: int, made: float) -> str:
     users = ", ".join(f"<bdi>{safe(name_of((user,), ''))}</bdi>" for user in image.containers[:_MOST_NAMES])
     rest = len(image.containers) - _MOST_NAMES
     users += f" and {rest:,} more" if rest > 0 else ""
-    label = safe(name_of(image.names, image.id))
     last = cell(told, round(age), right=True) + cell(users, len(image.containers))
     return f"<tr>{cell(name, label)}{sizes}{last}</tr>"
 

@@ -29,9 +29,9 @@ _STEP = 16
 """Pixels of a row of the tree, and of a column."""
 _DEEPEST = 12
 _THICKEST = 14
-_MOST_IMAGES = 1000
-_MOST_SLICES = 6000
-_FEWEST_SLICES = 6
+MOST_DRAWN = 1000
+_MOST_SLICES = 4500
+_FEWEST_SLICES = 5
 _MOST_OPEN = 8
 _COMMAND = 160
 _LABEL = 40
@@ -143,7 +143,7 @@ def _table_row(layer: LayerFacts) -> str:
 def waterfalls(report: Report) -> str:
     """Draw, for each image, its layers from the lowest up, each bar where the one before ends, and what is wasted."""
     images = sorted(enumerate(report.images), key=lambda pair: -pair[1].size)
-    shown, rest = images[:_MOST_IMAGES], images[_MOST_IMAGES:]
+    shown, rest = images[:MOST_DRAWN], images[MOST_DRAWN:]
     most = max(_FEWEST_SLICES, _MOST_SLICES // max(len(shown), 1))
     is_open = len(shown) <= _MOST_OPEN
     body = "".join(_waterfall(image, number, most, is_open=is_open) for number, image in shown)

@@ -7,7 +7,7 @@ from html import escape
 from cstore.cli.output.text import human_size, short_id, visible
 
 UNKNOWN = "not recorded"
-_LONGEST = 250
+_LONGEST = 200
 
 
 def safe(text: str) -> str:
