@@ -579,7 +579,7 @@ complete -c cstore -n '__cstore_is why' -k -a '(__cstore_items layers images con
 complete -c cstore -n '__cstore_is whois' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is whois' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is rm' -l dry-run -d 'Delete nothing; list what would go, and the bytes that would be free.'
-complete -c cstore -n '__cstore_is rm' -s f -l force -d 'Take the containers of images along, unless somebody lives in one.'
+complete -c cstore -n '__cstore_is rm' -s f -l force -d 'Delete containers in use; delete images'\'' unused containers too.'
 complete -c cstore -n '__cstore_is rm' -s y -l yes -d 'Do not ask, as is done on a terminal.'
 complete -c cstore -n '__cstore_is rm' -l keep -x -d 'Move what goes into quarantine; cstore gc deletes it after so many days.'
 complete -c cstore -n '__cstore_is rm' -l kind -x -d 'What ITEM is, if it could be several: layer, image, container.'

@@ -53,6 +53,7 @@ class Going(Value):
 
     Attributes:
         goes_with: the item that takes it along; "" if it was asked for itself.
+        forced: whether it goes although somebody lives in it.
         disk: the bytes of its own files; what other items share with it counts for each.
     """
 
@@ -61,6 +62,7 @@ class Going(Value):
     names: tuple[str, ...]
     goes_with: str = ""
     disk: int = 0
+    forced: bool = False
 
 
 class Refusal(Value):
@@ -95,7 +97,8 @@ def plan_removal(context: Context, items: Iterable[Item], *, force: bool = False
     Args:
         context: the store.
         items: what is to go.
-        force: take the containers of images along, as long as nobody lives in them.
+        force: take the containers of images along, as long as nobody lives in them, and the containers among `items`
+            whoever lives in them.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted, so nobody can tell what needs what.
@@ -150,7 +153,9 @@ def remove(context: Context, plan: Plan) -> Removed:
         if any(each.goes_with == other.id or other.goes_with == each.id for other, _ in failed):
             continue  # what goes with it did not go
         try:
-            if each.kind != "layer" or not each.goes_with:
+            if each.forced:
+                delete_container(context, each.id, force=True)
+            elif each.kind != "layer" or not each.goes_with:
                 deleters[each.kind](context, each.id)
         except CstoreError as error:
             failed.append((each, error))
@@ -190,29 +195,33 @@ class Removal:
     def take(self, items: Iterable[Item], *, force: bool) -> None:
         """Let items go, those first that hold others; with `force`, the containers of images first of all."""
         wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.shelf))
+        named = {item.id for item in wanted if item.shelf is Shelf.CONTAINERS}
         for item in wanted if force else ():
             if item.shelf is Shelf.IMAGES:
                 for container in self._containers_of.get(item.id, ()):
-                    self.take_container(container, goes_with=item.id)
+                    self.take_container(container, goes_with=item.id, force=container in named)
         for item in wanted:
             if item.shelf is Shelf.CONTAINERS:
-                self.take_container(item.id)
+                self.take_container(item.id, force=force)
             elif item.shelf is Shelf.IMAGES:
                 self.take_image(item.id, force=force)
         self.take_layers([item.id for item in wanted if item.shelf is Shelf.LAYERS])
 
-    def take_container(self, identifier: str, goes_with: str = "") -> None:
-        """Let a container go, with its layer."""
+    def take_container(self, identifier: str, goes_with: str = "", *, force: bool = False) -> None:
+        """Let a container go, with its layer; with `force`, whoever lives in it."""
         container = self._containers.get(identifier)
         if container is None:
             return
         try:
             refuse_occupied(self._context, container)
+            forced = False
         except ContainerOccupied as error:
-            self.refused.append(Refusal("container", identifier, container.names, error))
-            return
+            forced = force
+            if not forced:
+                self.refused.append(Refusal("container", identifier, container.names, error))
+                return
         del self._containers[identifier]
-        self.going["container", identifier] = Going("container", identifier, container.names, goes_with)
+        self.going["container", identifier] = Going("container", identifier, container.names, goes_with, forced=forced)
         if container.layer in self.needs.layers:
             self._take(container.layer, identifier)
 

@@ -151,8 +151,26 @@ def _on_overlay(bare_cli: CommandLine, roots: StoreRoots) -> CommandLine:
     return run
 
 
-def test_a_container_that_runs_stays_even_by_force(mounted: CommandLine) -> None:
-    """The process is named; when it has ended, all goes."""
+def test_a_container_that_runs_goes_by_force_if_it_is_named(mounted: CommandLine) -> None:
+    """Without force it is refused, with the process; the plan that is shown is what is done."""
+    point = mounted("mount", "web").ok().lines[0]
+    with subprocess.Popen(["sleep", "60"], cwd=point) as process:
+        try:
+            refused = mounted("rm", "web")
+            planned = mounted("rm", "--dry-run", "--force", "web", "img").ok().lines
+            done = mounted("rm", "--force", "web", "img").ok().lines
+        finally:
+            process.kill()
+
+    assert (refused.code, f"process {process.pid} (sleep) lives in it" in refused.err) == (1, True)
+    assert [line.split("\t")[0] for line in done][:2] == ["container", "layer"]
+    assert [line.split("\t")[:2] for line in done] == [line.split("\t")[:2] for line in planned]
+    assert mounted("containers", "-q").ok().lines == []
+    assert mounted("check").code == 0
+
+
+def test_a_container_that_runs_is_not_taken_along(mounted: CommandLine) -> None:
+    """By an image, even by force: the process is named; when it has ended, all goes."""
     point = mounted("mount", "web").ok().lines[0]
     with subprocess.Popen(["sleep", "60"], cwd=point) as process:
         try:

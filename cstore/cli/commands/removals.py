@@ -31,7 +31,7 @@ _LONG_UNITS = {"d": 86_400, "w": 7 * 86_400}
 )
 @words("items", "ITEM")
 @switch("--dry-run", help="Delete nothing; list what would go, and the bytes that would be free.")
-@switch("-f", "--force", help="Take the containers of images along, unless somebody lives in one.")
+@switch("-f", "--force", help="Delete containers in use; delete images' unused containers too.")
 @switch("-y", "--yes", help="Do not ask, as is done on a terminal.")
 @text("--keep", metavar="DAYS", help="Move what goes into quarantine; cstore gc deletes it after so many days.")
 @kind_option
@@ -43,6 +43,9 @@ def rm(session: Session, /, items: tuple[str, ...], **wanted: Any) -> None:
     as well stays, and so does everything else then: the error says what holds it, and how to let go. A line has the
     kind, the ID, the bytes on disk and the names of what goes; the last one, `total`, the bytes that are free then.
     What the ITEMs share with each other is free when all of them go.
+
+    A container in which a process lives, or that another mount namespace has mounted, is deleted only with --force, and
+    only if it is an ITEM itself. With --force, an image takes along the containers that nobody uses.
 
     With --keep, nothing is free yet: `cstore repair --undo CASE` brings it all back, until the days are over and
     `cstore gc` runs; `cstore gc --quarantine 0` deletes it before.
