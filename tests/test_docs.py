@@ -256,3 +256,30 @@ def test_completions_offer_items_and_run_nothing_they_are_called(
     assert {"xl1", "xbase"} <= offered
     assert len(offered) == 3
     assert not os.path.exists(f"{tmp_path}/trap")
+
+
+# ── the library's page ──
+
+
+def test_the_page_of_the_library_is_up_to_date() -> None:
+    """It is what `python -m tests.api` writes, in a process in which nothing else was imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.api import page; import sys; sys.stdout.write(page())"],
+        capture_output=True, check=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+
+    with open(os.path.join(ROOT, "docs", "api.md"), encoding="utf-8") as file:
+        assert file.read() == done.stdout
+
+
+def test_what_the_go_library_has_is_found() -> None:
+    """Each row names methods that there are, and a command."""
+    import cstore
+    from tests.api import interface
+
+    commands = {entry.name for entry in entries()} | {"-"}
+    for go, python, shell in interface():
+        for each in python.split(", "):
+            owner, _, name = each.partition(".")
+            assert hasattr(getattr(cstore, owner), name), (go, each)
+        assert shell in commands

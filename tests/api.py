@@ -1,0 +1,250 @@
+"""Writes docs/api.md from the signatures and docstrings of what the library offers: `python -m tests.api`.
+
+A test writes it again and compares, so the page cannot fall behind.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from contextlib import suppress
+from enum import Enum
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from cstore.cli.root import entries, find
+from cstore.errors import CstoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGE = os.path.join(ROOT, "docs", "api.md")
+DOORS = (
+    "cstore", "cstore.store", "cstore.transfer", "cstore.check", "cstore.check.repair", "cstore.contents",
+    "cstore.insight", "cstore.report", "cstore.docker", "cstore.config",
+)  # fmt: skip
+"""The modules that a program imports, the most important first."""
+
+INTERFACE = """
+GraphRoot, RunRoot, GraphOptions, PullOptions, TransientStore | Store.config | config
+GraphDriverName, GraphDriver | Store.driver_name | status
+Status | Store.status | status
+Version | Store.version | version
+CreateLayer | Layers.create | create-layer
+PutLayer | Layers.put | import-layer
+CreateImage | Images.create | create-image
+CreateContainer | Containers.create | create-container
+Metadata | Store.metadata | metadata
+SetMetadata | Store.set_metadata | set-metadata
+Exists, Lookup | Store.find | exists
+Delete | Store.delete | delete
+DeleteLayer | Layers.delete | delete-layer
+DeleteImage | Images.delete | delete-image
+DeleteContainer | Containers.delete | delete-container
+Wipe | Store.wipe | wipe
+GarbageCollect | Store.gc | gc
+Mount | Store.mount | mount
+MountImage | Images.mount | mount
+Unmount | Store.unmount | unmount
+UnmountImage | Images.unmount | unmount
+Mounted | Store.mount_count | mounted
+Changes | Layers.changes | changes
+Diff | Layers.diff | diff
+DiffSize | Layers.diff_size | diffsize
+ApplyDiff | Layers.apply_diff | applydiff
+ApplyDiffWithDiffer, PrepareStagedLayer | Layers.stage | -
+ApplyStagedLayer | Layers.apply_staged | applydiff-using-staging-dir
+CleanupStagedLayer | Layers.clean_staged | -
+DifferTarget | Layers.directories | inspect
+LayersByCompressedDigest, LayersByUncompressedDigest | Layers.by_digest | layers
+LookupAdditionalLayer | Layers.from_additional_store | -
+Layers | Layers.list | layers
+Layer | Layers.get | layer
+LayerSize | Layers.get | layer
+LayerParentOwners | Layers.parent_owners | layer-parent-owners
+ListLayerBigData | Layers.data_names | list-layer-data
+LayerBigData | Layers.open_data | get-layer-data
+SetLayerBigData | Layers.set_data | set-layer-data
+Images | Images.list | images
+Image | Images.get | image
+ImageSize | Images.size | image
+ImagesByTopLayer | Images.by_top_layer | -
+ImagesByDigest | Images.by_digest | images-by-digest
+ImageDirectory | Images.directory | get-image-dir
+ImageRunDirectory | Images.run_directory | get-image-run-dir
+ListImageBigData | Images.data_names | list-image-data
+ImageBigData | Images.get_data | get-image-data
+ImageBigDataSize | Images.data_size | get-image-data-size
+ImageBigDataDigest | Images.data_digest | get-image-data-digest
+SetImageBigData | Images.set_data | set-image-data
+Containers | Containers.list | containers
+Container | Containers.get | container
+ContainerByLayer | Containers.by_layer | -
+ContainerSize | Containers.size | container
+ContainerDirectory | Containers.directory | get-container-dir
+ContainerRunDirectory | Containers.run_directory | get-container-run-dir
+SetContainerDirectoryFile, SetContainerRunDirectoryFile | Containers.write_file | -
+FromContainerDirectory, FromContainerRunDirectory | Containers.read_file | -
+ContainerParentOwners | Containers.parent_owners | container-parent-owners
+ListContainerBigData | Containers.data_names | list-container-data
+ContainerBigData | Containers.get_data | get-container-data
+ContainerBigDataSize | Containers.data_size | get-container-data-size
+ContainerBigDataDigest | Containers.data_digest | get-container-data-digest
+SetContainerBigData | Containers.set_data | set-container-data
+Names | Store.names | get-names
+SetNames | Store.set_names | set-names
+AddNames | Store.add_names | add-names
+RemoveNames | Store.remove_names | remove-names
+GetDigestLock | Store.digest_lock | -
+Shutdown, Free | Store.shutdown | shutdown
+Check | Store.check | check
+Repair | Store.repair | repair
+Dedup | Store.dedup | dedup
+SetFlag, ClearFlag | Store.set_flag, Store.clear_flag | -
+"""
+"""Functions of the Go library's `Store`, what does the same here, and the command, or -."""
+
+HEAD = """# The library
+
+Written by `python -m tests.api` from the signatures and docstrings; change those, not this.
+
+What stands here may be relied on. Everything is imported when it is first used, so `import cstore` costs nothing. All
+failures are a `cstore.CstoreError`; each docstring says which. Sizes are in bytes, times are texts in RFC 3339 unless a
+name ends with `_at`, identifiers are 64 hex digits or what a caller chose.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    told: set[int] = set()
+    for door in DOORS:
+        module = import_module(door)
+        parts.append(f"## {door}\n\n{_text(module)}")
+        for name in sorted(module.__all__, key=str.lower):
+            thing = getattr(module, name)
+            if name.startswith("__") or isinstance(thing, ModuleType):
+                continue
+            if id(thing) in told:
+                parts.append(f"### {door}.{name}\n\nAs above.")
+                continue
+            told.add(id(thing))
+            parts.extend(_described(f"{door}.{name}", thing))
+    parts.append("## Errors\n\n" + "\n".join(_errors(CstoreError, 0)))
+    parts.append(
+        "## For those who know the Go library\n\n| containers/storage | cstore | command |\n|---|---|---|\n"
+        + "\n".join(f"| {_code(go)} | {_code(python)} | {_code(shell)} |" for go, python, shell in interface())
+    )
+    parts.append(
+        "## Commands\n\nThe function of the library that does most of a command's work is found by its name; these "
+        "modules declare them.\n\n| command | declared in |\n|---|---|\n" + "\n".join(_commands())
+    )
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def interface() -> Iterator[tuple[str, str, str]]:
+    """The rows of `INTERFACE`."""
+    for line in INTERFACE.strip().splitlines():
+        go, python, shell = (part.strip() for part in line.split("|"))
+        yield go, python, shell
+
+
+def _code(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", ")) if names != "-" else ""
+
+
+def _described(path: str, thing: Any) -> Iterator[str]:
+    if inspect.isclass(thing):
+        if issubclass(thing, Enum):
+            members = ", ".join(f"`{member.name}`" for member in thing)
+            yield f"### {path}\n\n{_text(thing)}\n\nMembers: {members}."
+            return
+        yield f"### {path}{_signature(thing)}\n\n{_text(thing)}"
+        for name, member in sorted(inspect.getmembers(thing)):
+            if name.startswith("_") or not _is_own(member, thing, name):
+                continue
+            if isinstance(member, property):
+                yield f"#### {path}.{name}\n\n{_text(member)}"
+            else:
+                yield f"#### {path}.{name}{_signature(member)}\n\n{_text(member)}"
+    elif callable(thing):
+        yield f"### {path}{_signature(thing)}\n\n{_text(thing)}"
+    else:
+        yield f"### {path}\n\n`{type(thing).__name__}`"
+
+
+def _is_own(member: Any, thing: type, name: str) -> bool:
+    """Whether a member is a method or a property with words of its own, from a class of ours."""
+    if not (inspect.isfunction(member) or inspect.ismethod(member) or isinstance(member, property)):
+        return False
+    owner = next((each for each in thing.__mro__ if name in vars(each)), object)
+    return owner.__module__.startswith("cstore") and owner.__name__ not in {"Value", "CstoreError"}
+
+
+def _signature(thing: Any) -> str:
+    """How it is called, as code below the heading."""
+    try:
+        signature = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return ""
+    parts, starred = [], False
+    for each in signature.parameters.values():
+        if each.name in {"self", "cls"}:
+            continue
+        if each.kind is each.KEYWORD_ONLY and not starred:
+            parts.append("*")
+        starred |= each.kind in {each.KEYWORD_ONLY, each.VAR_POSITIONAL}
+        mark = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
+        told = "" if each.annotation is each.empty else f": {_typed(each.annotation)}"
+        default = "" if each.default is each.empty else f" = {_shown(each.default)}"
+        parts.append(f"{mark}{each.name}{told}{default}")
+    gives = signature.return_annotation
+    arrow = "" if gives is signature.empty or inspect.isclass(thing) else f" -> {_typed(gives)}"
+    text = f"({', '.join(parts)}){arrow}"
+    if len(text) > 90:
+        text = "(\n    " + ",\n    ".join(parts) + f",\n){arrow}"
+    return f"\n\n```python\n{thing.__name__}{text}\n```"
+
+
+def _typed(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _shown(default: Any) -> str:
+    text = repr(default)
+    return "…" if " object at 0x" in text or text.startswith("<") else text
+
+
+def _text(thing: Any) -> str:
+    """A docstring as Markdown. One that only names the function which does the work is followed by that one's."""
+    text = inspect.getdoc(thing) or ""
+    named = re.fullmatch(r"(?s)(.*?)[;:] see `(\w+)\.(\w+)`\.?", text)
+    if named is not None:
+        with suppress(ImportError, AttributeError):
+            behind = inspect.getdoc(getattr(import_module(f"cstore.store.{named[2]}"), named[3])) or ""
+            text = f"{named[1]}.\n\n{behind.partition(chr(10))[2].strip(chr(10))}".rstrip("\n")
+    return re.sub(r"^(Args|Raises|Returns|Attributes|Yields|Gives):$", r"*\1*:\n", text, flags=re.MULTILINE)
+
+
+def _errors(kind: type[CstoreError], depth: int) -> Iterator[str]:
+    first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
+    yield f"{'  ' * depth}- `{kind.__name__}`: {first}"
+    for child in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
+        if child.__module__ == "cstore.errors":
+            yield from _errors(child, depth + 1)
+
+
+def _commands() -> Iterator[str]:
+    for entry in entries():
+        command = find(entry.name)
+        if command is not None:
+            yield f"| `{entry.name}` | `{command.function.__module__}` |"
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1] if len(sys.argv) > 1 else PAGE, "w", encoding="utf-8") as file:
+        file.write(page())
