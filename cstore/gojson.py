@@ -10,6 +10,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
@@ -114,3 +115,10 @@ def _plain(shortest: str) -> str:
     from decimal import Decimal
 
     return format(Decimal(shortest), "f")
+
+
+def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A map, its keys in the order of their bytes."""
+    if len(values) < 2:
+        return dict(values)
+    return dict(sorted(values.items(), key=lambda item: item[0].encode(errors="surrogatepass")))

@@ -77,7 +77,10 @@ class Value:
         fields = self._fields
         given = {**dict(zip(fields, values, strict=False)), **named}
         if len(given) != len(values) + len(named) or not self._required <= given.keys() <= self._known:
-            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
+            wrong = [f"no {name!r}" for name in given.keys() - self._known] or [
+                f"needs {name!r}" for name in sorted(self._required - given.keys())
+            ]
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}; {', '.join(wrong) or 'each once'}")
         for name in self._several & given.keys():
             if isinstance(given[name], (str, bytes)):
                 raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), and no text")

@@ -39,6 +39,11 @@ class Change:
     path: bytes
     kind: ChangeKind
 
+    @property
+    def text(self) -> str:
+        """The path as a text; bytes that are not UTF-8 become what os.fsencode turns back."""
+        return os.fsdecode(self.path)
+
 
 def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY) -> list[Change]:
     """List what turns `old` into `new`, depth-first; the roots themselves are not compared.

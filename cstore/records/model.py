@@ -124,6 +124,12 @@ class Layer(Record, kw_only=True):
         """How the owners of its contents were mapped."""
         return to_id_map(self.uid_map, self.gid_map)
 
+    def document(self) -> dict[str, Any]:
+        """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
+        from cstore.records import documents
+
+        return documents.layer(self)
+
 
 class Image(Record, kw_only=True):
     """An image. `layer` is its top layer, `mapped_layers` the ID-mapped twins of that one (store-format 4.2)."""
@@ -140,6 +146,12 @@ class Image(Record, kw_only=True):
     data_digests: Mapping[str, str] = {}
     created: str = ZERO_TIME
     flags: Mapping[str, Any] = {}
+
+    def document(self) -> dict[str, Any]:
+        """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
+        from cstore.records import documents
+
+        return documents.image(self)
 
 
 class Container(Record, kw_only=True):
@@ -183,6 +195,12 @@ class Container(Record, kw_only=True):
     def id_map(self) -> IDMap:
         """The ID map that was asked for."""
         return to_id_map(self.uid_map, self.gid_map)
+
+    def document(self) -> dict[str, Any]:
+        """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
+        from cstore.records import documents
+
+        return documents.container(self)
 
 
 def _text(flag: object) -> str:

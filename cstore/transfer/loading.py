@@ -61,7 +61,7 @@ class LoadResult(Value):
 def load(
     store: Store,
     source: Source,
-    request: LoadRequest,
+    request: LoadRequest | None = None,
     progress: Callable[[int], None] | None = None,
     *,
     shown: str = "the archive",
@@ -71,7 +71,7 @@ def load(
     Args:
         store: where they go.
         source: an archive, compressed or not: a path, bytes, a descriptor, a file; or the path of an OCI layout.
-        request: which images, and how.
+        request: which images, and how; by default all of them, for this machine, under their own names.
         progress: called now and then with the bytes done so far.
         shown: what to call the source in messages.
 
@@ -80,6 +80,7 @@ def load(
         InvalidOption, InvalidName: the request makes no sense for this archive.
         IDTaken, TopLayerDiffers: the store has something else under an ID that this archive gives.
     """
+    request = request or LoadRequest()
     check(request)
     if request.tag:
         parse_name(request.tag)

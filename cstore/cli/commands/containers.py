@@ -36,7 +36,7 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
     """
     from cstore import NewContainer
     from cstore.cli.files import read_whole
-    from cstore.cli.output import plain, structured
+    from cstore.cli.output import plain
 
     request = NewContainer(
         image=image,
@@ -50,7 +50,7 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
     )
     container = session.open(Intent.WRITE).containers.create(request)
     if session.json:
-        session.document(structured.container(container))
+        session.document(container.document())
     else:
         session.lines(plain.created(container.id, container.names))
 
@@ -75,7 +75,7 @@ def containers(session: Session, quiet: bool, **wanted: Any) -> None:
 
     Exit status: 2 if there is no such column or filter.
     """
-    from cstore.cli.output import plain, structured
+    from cstore.cli.output import plain
 
     query = query_of("container", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
@@ -83,7 +83,7 @@ def containers(session: Session, quiet: bool, **wanted: Any) -> None:
     if query is not None and query.columns:
         show(session, store, "container", found, query, whole=wanted["no_trunc"])
     elif session.json:
-        session.document([structured.container(container) for container in found])
+        session.document([container.document() for container in found])
     elif quiet:
         session.lines(container.id for container in found)
     elif session.styled:
@@ -101,7 +101,7 @@ def container(session: Session, containers: tuple[str, ...]) -> None:
     The size counts what only the container has: the changes in its layer, its data items, and the files in its two
     directories.
     """
-    from cstore.cli.output import plain, structured, views
+    from cstore.cli.output import plain, views
 
     store = session.open(Intent.RECORDS if session.json else Intent.CONTENT)
     found = []
@@ -111,7 +111,7 @@ def container(session: Session, containers: tuple[str, ...]) -> None:
         except CstoreError as error:
             session.complain(error, name)
     if session.json:
-        session.document([structured.container(record) for record in found])
+        session.document([record.document() for record in found])
         return
     shown = [(facts, _size(store, facts.container)) for facts in views.container_facts(store, found)]
     if session.styled:

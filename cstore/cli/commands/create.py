@@ -76,9 +76,9 @@ def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> Non
 
 
 def _show(session: Session, layer: Layer) -> None:
-    from cstore.cli.output import plain, structured
+    from cstore.cli.output import plain
 
     if session.json:
-        session.document(structured.layer(layer))
+        session.document(layer.document())
     else:
         session.lines(plain.created(layer.id, layer.names))

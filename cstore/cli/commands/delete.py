@@ -51,7 +51,6 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
     An image that a container uses is kept; the error names the container. Standard error lists the IMAGE and then each
     deleted layer, as containers-storage does.
     """
-    from cstore.cli.output import structured
     from cstore.cli.output.streams import say
 
     store = session.open(Intent.RECORDS if test else Intent.WRITE)
@@ -70,7 +69,9 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
         if gone:
             session.lines([f"{'would delete' if test else 'deleted'} {gone}"])
     if session.json:
-        session.document(structured.mapping(results))
+        from cstore.gojson import mapping
+
+        session.document(mapping(results))
 
 
 @command("delete-container", example="cstore delete-container web")
@@ -90,8 +91,6 @@ def _each(
     session: Session, items: tuple[str, ...], remove: Callable[[str], None], describe: Callable[[str], str]
 ) -> None:
     """Remove one item after another, whatever becomes of those before it; a person hears what each was."""
-    from cstore.cli.output import structured
-
     results: dict[str, str] = {}
     for item in items:
         results[item] = ""
@@ -104,7 +103,9 @@ def _each(
         else:
             session.lines([f"deleted {gone}"] if gone else ())
     if session.json:
-        session.document(structured.mapping(results))
+        from cstore.gojson import mapping
+
+        session.document(mapping(results))
 
 
 def _described(item: Item | None) -> str:

@@ -23,14 +23,14 @@ def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, i
     The exit status is 0 if all items exist. With several of --layer, --image and --container, each ITEM must be all of
     these kinds.
     """
-    from cstore.cli.output import structured
-
     store = session.open(Intent.RECORDS)
     asked = {"layer": layer, "image": image, "container": container}
     kinds = {kind for kind, wanted in asked.items() if wanted}
     results = {item: _is_there(store, item, kinds) for item in items}
     if session.json:
-        session.document(structured.mapping(results))
+        from cstore.gojson import mapping
+
+        session.document(mapping(results))
     elif not quiet:
         session.lines(f"{item}: {'true' if there else 'false'}" for item, there in results.items())
     session.failed |= not all(results.values())

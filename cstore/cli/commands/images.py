@@ -31,7 +31,7 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
     """
     from cstore import NewImage
     from cstore.cli.files import read_whole
-    from cstore.cli.output import plain, structured
+    from cstore.cli.output import plain
 
     if metadata_file:
         metadata = read_whole(metadata_file).decode(errors="replace")
@@ -40,7 +40,7 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
     warning = f"image {image.id} has no manifest, and podman images refuses to list a store with such an image"
     session.warn([f"{warning} (cstore import makes a whole image of a tar)"])
     if session.json:
-        session.document(structured.image(image))
+        session.document(image.document())
     else:
         session.lines(plain.created(image.id, image.names))
 
@@ -75,7 +75,7 @@ def images(session: Session, quiet: bool, **wanted: Any) -> None:
     if query is not None and query.columns:
         show(session, store, "image", found, query, whole=wanted["no_trunc"])
     elif session.json:
-        session.document(structured.nothing_is_null([structured.image(image) for image in found]))
+        session.document(structured.nothing_is_null([image.document() for image in found]))
     else:
         _show(session, store, found, quiet=quiet, whole=wanted["no_trunc"])
 
@@ -89,12 +89,10 @@ def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
 
     DIGEST is the digest of an image or of one of its manifests. Prints nothing if no image has it.
     """
-    from cstore.cli.output import structured
-
     store = session.open(Intent.RECORDS)
     found = store.images.by_digest(digest)
     if session.json:
-        session.document([structured.image(image) for image in found])
+        session.document([image.document() for image in found])
     else:
         _show(session, store, found, quiet=quiet)
 
@@ -118,7 +116,7 @@ def image(session: Session, images: tuple[str, ...]) -> None:
 
     The size counts each layer once, plus the data items. A layer without a recorded size is measured.
     """
-    from cstore.cli.output import plain, structured, views
+    from cstore.cli.output import plain, views
 
     store = session.open(Intent.RECORDS if session.json else Intent.CONTENT)
     found = []
@@ -128,7 +126,7 @@ def image(session: Session, images: tuple[str, ...]) -> None:
         except CstoreError as error:
             session.complain(error, name)
     if session.json:
-        session.document([structured.image(record) for record in found])
+        session.document([record.document() for record in found])
         return
     shown = [(facts, _size(store, facts.image)) for facts in views.all_image_facts(store, found)]
     if session.styled:

@@ -97,7 +97,7 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
     On a terminal, the layer's directory, its mounts, the sizes of its data items, and the images, containers and layers
     that need it are shown, too; `cstore inspect` prints them for scripts.
     """
-    from cstore.cli.output import plain, structured
+    from cstore.cli.output import plain
 
     store = session.open(Intent.RECORDS)
     found = []
@@ -107,7 +107,7 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
         except CstoreError as error:
             session.complain(error, name)
     if session.json:
-        session.document([structured.layer(record) for record in found])
+        session.document([record.document() for record in found])
     elif session.styled:
         from cstore.cli.output import styled
         from cstore.insight import inspect

@@ -13,8 +13,6 @@ from cstore.errors import CstoreError, InvalidOption
 @json_option
 def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
     """Print the metadata of items."""
-    from cstore.cli.output import structured
-
     store = session.open(Intent.RECORDS)
     found: dict[str, str] = {}
     for item in items:
@@ -23,7 +21,9 @@ def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
         except CstoreError as error:
             session.complain(error, item)
     if session.json:
-        session.document(structured.mapping(found))
+        from cstore.gojson import mapping
+
+        session.document(mapping(found))
         return
     for item in items:
         value = found.get(item, "")

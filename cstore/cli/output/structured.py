@@ -6,10 +6,10 @@ from cstore.cli.output.streams import write_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from cstore import Change, Container, IDMapEntry, Image, Layer
+    from cstore import Change, Layer
     from cstore.store import Leftover
 
 
@@ -23,80 +23,6 @@ def write_document(value: object, *, indented: bool = False) -> None:
 
         data = json.dumps(json.loads(data), indent=2, ensure_ascii=False).encode()
     write_json(data + b"\n")
-
-
-def layer(record: Layer) -> dict[str, Any]:
-    """A layer record."""
-    document = {
-        "id": record.id,
-        "names": list(record.names),
-        "parent": record.parent,
-        "metadata": record.metadata,
-        "mountlabel": record.mount_label,
-        "created": record.created,
-        "compressed-diff-digest": record.compressed_digest,
-        "compressed-size": record.compressed_size,
-        "diff-digest": record.diff_digest,
-        "toc-digest": record.toc_digest,
-        "diff-size": record.diff_size,
-        "compression": int(record.compression),
-        "uidset": list(record.uids),
-        "gidset": list(record.gids),
-        "flags": mapping(record.flags),
-        "uidmap": _ranges(record.uid_map),
-        "gidmap": _ranges(record.gid_map),
-        "big-data-names": list(record.data_names),
-    }
-    return {key: value for key, value in document.items() if value or key in {"id", "created"}}
-
-
-def image(record: Image) -> dict[str, Any]:
-    """An image record."""
-    document = {
-        "id": record.id,
-        "digest": record.digest,
-        "names": list(record.names),
-        "names-history": list(record.names_history),
-        "layer": record.layer,
-        "mapped-layers": list(record.mapped_layers),
-        "metadata": record.metadata,
-        "big-data-names": list(record.data_names),
-        "big-data-sizes": mapping(record.data_sizes),
-        "big-data-digests": mapping(record.data_digests),
-        "created": record.created,
-        "flags": mapping(record.flags),
-    }
-    return {key: value for key, value in document.items() if value or key in {"id", "created"}}
-
-
-def container(record: Container) -> dict[str, Any]:
-    """A container record."""
-    document = {
-        "id": record.id,
-        "names": list(record.names),
-        "image": record.image,
-        "layer": record.layer,
-        "metadata": record.metadata,
-        "big-data-names": list(record.data_names),
-        "big-data-sizes": mapping(record.data_sizes),
-        "big-data-digests": mapping(record.data_digests),
-        "created": record.created,
-        "uidmap": _ranges(record.uid_map),
-        "gidmap": _ranges(record.gid_map),
-        "flags": mapping(record.flags),
-    }
-    return {key: value for key, value in document.items() if value or key in {"id", "image", "layer", "created"}}
-
-
-def _ranges(ranges: Iterable[IDMapEntry]) -> list[dict[str, int]]:
-    return [{"container_id": part.container_id, "host_id": part.host_id, "size": part.size} for part in ranges]
-
-
-def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A map, its keys in the order of their bytes."""
-    if len(values) < 2:
-        return dict(values)
-    return dict(sorted(values.items(), key=lambda item: item[0].encode(errors="surrogatepass")))
 
 
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:
@@ -113,7 +39,7 @@ def changes(found: Iterable[Change]) -> list[dict[str, Any]] | None:
 
 def layers(records: Iterable[Layer]) -> list[dict[str, Any]] | None:
     """All layers."""
-    return nothing_is_null([layer(record) for record in records])
+    return nothing_is_null([record.document() for record in records])
 
 
 def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> dict[str, Any]:
