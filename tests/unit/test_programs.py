@@ -174,7 +174,7 @@ def test_misuse_is_told_by_the_name_of_the_argument(store: cstore.Store) -> None
     for wrong in ({"names": "app"}, {"nmaes": ("app",)}):
         with pytest.raises(TypeError, match=next(iter(wrong))):
             NewLayer(**wrong)
-    with pytest.raises(TypeError, match="new"):
+    with pytest.raises(TypeError, match="names"):
         store.set_names("base", "app")
     with pytest.raises(cstore.CstoreError, match="graph root"):
         open_store(cstore.StoreConfig(driver="vfs"))
