@@ -74,7 +74,7 @@ def remove_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]
     _show(session, session.open(Intent.WRITE).remove_names(_first(session, items), name))
 
 
-@command("tag", example="cstore tag 3ede app:1.0\ncstore tag app:1.0 registry.example.org/app:1.0")
+@command("tag", example="cstore tag 2c037b app:1.0\ncstore tag app registry.example.org/app:1.0")
 @word("image", "IMAGE")
 @words("names", "NAME")
 def tag(session: Session, image: str, names: tuple[str, ...]) -> None:
@@ -87,7 +87,7 @@ def tag(session: Session, image: str, names: tuple[str, ...]) -> None:
     store.add_names(store.resolve(image, "image").id, _completed(names))
 
 
-@command("untag", example="cstore untag app:1.0 app:latest\ncstore untag app:1.0")
+@command("untag", example="cstore untag app docker.io/library/app:latest\ncstore untag debian")
 @word("image", "IMAGE")
 @words("names", "NAME", required=False)
 def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
