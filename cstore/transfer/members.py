@@ -55,7 +55,7 @@ class PartReader:
         except OSError as error:
             raise SystemFailure("read", self._name, error) from error
         if not count:
-            raise ImageArchiveError(self._name, f"it ends {self._end - self._at} bytes too early")
+            raise ImageArchiveError(self._name, f"unexpected EOF: it ends {self._end - self._at} bytes too early")
         self._at += count
         return count
 

@@ -60,7 +60,7 @@ def scan_tar(fd: int, shown: str) -> Catalogue:
         at += reader.offset
         if at + entry.stored > size:
             missing = at + entry.stored - size
-            raise ImageArchiveError(show_name(entry.name), f"the archive ends {missing} bytes too early")
+            raise ImageArchiveError(show_name(entry.name), f"unexpected EOF: the archive ends {missing} bytes too early")
         if entry.type != PAX_GLOBAL:
             found.add(entry, at)
         at += entry.stored + -entry.stored % _BLOCK
