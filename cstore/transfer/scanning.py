@@ -60,7 +60,8 @@ def scan_tar(fd: int, shown: str) -> Catalogue:
         at += reader.offset
         if at + entry.stored > size:
             missing = at + entry.stored - size
-            raise ImageArchiveError(show_name(entry.name), f"unexpected EOF: the archive ends {missing} bytes too early")
+            reason = f"unexpected EOF: the archive ends {missing} bytes too early"
+            raise ImageArchiveError(show_name(entry.name), reason)
         if entry.type != PAX_GLOBAL:
             found.add(entry, at)
         at += entry.stored + -entry.stored % _BLOCK
