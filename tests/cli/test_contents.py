@@ -142,7 +142,7 @@ def test_a_file_is_printed(told: CommandLine) -> None:
         ("top:/etc/passwd/x", "is not a directory"),
         ("top:/etc/passwd/", "is not a directory"),
         ("top", "it is a directory"),
-        ("nothing:/x", "no layer, image or container is known as 'nothing'"),
+        ("nothing:/x", "identifier is not a layer, image, or container: 'nothing'"),
     ],
 )
 def test_what_cannot_be_printed_is_told(told: CommandLine, place: str, reason: str) -> None:

@@ -85,7 +85,7 @@ def plan_in_place(patient: Patient, finding: Finding) -> Step | None:
         return None
     parts = ["its image"] * bool(wanted.image)
     parts += [counted([f"diff/{name}" for name in wanted.contents])] * bool(wanted.contents)
-    what = f"restore {' and '.join(parts)} of composefs layer {layer}"
+    what = f"put {' and '.join(parts)} back into composefs layer {layer}"
     evidence = "their digests are their names" if not wanted.image else f"{wanted.image} shows the same archive"
     return Step(
         Action.RESTORE_FILES, finding.subject, what, finding.sentence, evidence, partial(_restore, record, wanted)
