@@ -41,7 +41,7 @@ SETUP = [
 READS = """
 layers | layers --json | layers -j=true | layers --tree | layers -t
 layer l4 two nope | layer --json l4 two nope | layer --json nope | layer l3 | layer -j l1
-exists l1 | exists l1 --json | exists --json l1 nope zzz | exists -j img1 cont c1 | exists -q l1 | exists -q nope
+exists l1 | exists --json l1 nope zzz | exists -j img1 cont c1 | exists -q l1 | exists -q nope
 exists -i i1 | exists -c -j c1 | exists -l base | exists ''
 metadata l2 l1 l3 | metadata -q l2 | metadata -q l3 | metadata -j l2 l1 nope | metadata -j nope | metadata nope l2
 get-names l1 | get-names -j l1 | getnames img1 | get-names nope | get-names -j l3
