@@ -112,7 +112,7 @@ def test_a_chain_may_be_too_deep(layers: CommandLine, tmp_path: Path) -> None:
     assert deep.error["kind"] == "ChainTooDeep"
     assert layers("register", "--max-depth", "3", "-f", str(tmp_path / "one"), SECOND).ok().lines
     for wrong in ("0", "-1", "x", "\u0663"):
-        assert layers("register", f"--max-depth={wrong}", "-f", str(tmp_path / "one")).code == 1
+        assert layers("register", f"--max-depth={wrong}", "-f", str(tmp_path / "one")).code == 2
 
 
 def test_a_person_sees_a_table(layers: CommandLine, store_roots: StoreRoots) -> None:
@@ -143,7 +143,7 @@ def test_a_layer_comes_out_as_it_went_in(layers: CommandLine, tmp_path: Path) ->
     assert names("--whole", SECOND) == ["one.txt", "two.txt"]
     whole = out.read_bytes()
     assert layers("export-chain", "--from", SECOND, "-f", str(out), FIRST).code == 1
-    assert layers("export-chain", "--whole", "--from", FIRST, "-f", str(out), SECOND).code == 1
+    assert layers("export-chain", "--whole", "--from", FIRST, "-f", str(out), SECOND).code == 2
     assert out.read_bytes() == whole, "a failure leaves what was there"
 
 

@@ -154,8 +154,8 @@ def test_what_cannot_be_imported_does_not_stop_the_rest(cli: CommandLine, root: 
 
 def test_an_import_says_what_of(cli: CommandLine, root: DataRoot) -> None:
     """Either images or all of them; nothing is done otherwise."""
-    assert cli("docker-import", root.path).code == 1
-    assert cli("docker-import", "--all", root.path, "base:1").code == 1
+    assert cli("docker-import", root.path).code == 2
+    assert cli("docker-import", "--all", root.path, "base:1").code == 2
 
 
 def test_dockers_notes_are_taken_over_if_asked_for(cli: CommandLine, root: DataRoot) -> None:

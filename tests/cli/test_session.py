@@ -49,6 +49,7 @@ def test_who_enters_a_user_namespace(
     session = Session({"graph": store_roots.graph, "run": store_roots.run, "storage_driver": "vfs", "unshare": unshare})
 
     session.open(intent)
-    session.open(Intent.WRITE)
-
     assert entered == [True] * enters
+
+    session.open(Intent.WRITE)  # as a later command of a batch
+    assert entered == [True] * (enters or (who is USER and unshare is None))
