@@ -38,8 +38,8 @@ def test_version(bare_cli: CommandLine) -> None:
     """Likewise."""
     text, document = bare_cli("version").ok(), bare_cli("version", "--json").ok()
 
-    assert (text.out, text.err) == ("", "Version: 0.1.0\n")
-    assert document.out == '[["Version","0.1.0"]]\n'
+    assert (text.out, text.err) == ("", "Version: 0.2.0\n")
+    assert document.out == '[["Version","0.2.0"]]\n'
 
 
 def test_config_prints_what_is_in_force(cli: CommandLine, store_roots: StoreRoots) -> None:
