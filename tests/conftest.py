@@ -55,7 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     os.environ.update(LC_ALL="C.UTF-8", HOME="/nonexistent", PYTHONPATH=ROOT)
     # A machine with other work to do is slow, and no behavior is wrong because of that.
-    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # A run of the same code has the same result; whoever looks for more sets the variable.
+    fresh = bool(MACHINE_ENVIRONMENT.get("CSTORE_FRESH_EXAMPLES"))
+    settings.register_profile(
+        "any machine", deadline=None, derandomize=not fresh, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("any machine")
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script, and then for all programs
         signal.signal(signal.SIGINT, signal.default_int_handler)

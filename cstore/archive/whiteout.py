@@ -9,11 +9,8 @@ is below.
 from __future__ import annotations
 
 import enum
+import os
 import stat
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import os
 
 WHITEOUT_PREFIX = b".wh."
 METADATA_PREFIX = b".wh..wh."
@@ -48,6 +45,19 @@ _OPAQUE_XATTRS = {
     WhiteoutForm.OVERLAY_USER: "user.overlay.opaque",
     WhiteoutForm.FILES: "",
 }
+
+
+def make_opaque(folder: int, form: WhiteoutForm) -> None:
+    """Make an open directory hide what lies beneath it, in the way of a form that can.
+
+    Raises:
+        OSError: the mark cannot be made.
+    """
+    if form is not WhiteoutForm.FILES:
+        os.setxattr(folder, form.opaque_xattr, OPAQUE_VALUE)
+        return
+    os.close(os.open(OPAQUE_NAME, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
+    os.utime(OPAQUE_NAME, ns=(0, 0), dir_fd=folder, follow_symlinks=False)
 
 
 def is_whiteout_name(base: bytes) -> bool:

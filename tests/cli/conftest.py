@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,6 +73,9 @@ def bare_cli(
 
     yield run
     os.umask(umask)
+    log = logging.getLogger("cstore")
+    log.handlers.clear()  # those of a command with --debug
+    log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

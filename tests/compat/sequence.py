@@ -151,7 +151,7 @@ class Model:
         parent = [self.some_by_any_word(self.layers)] if self.layers and self.chance(0.7) else []
         more = [*self.name_options(), *self.map_options()]
         if self.chance(0.2):
-            more += self.random.choice((["--readonly"], ["-l", "a label"]))
+            more += self.random.choice((["--readonly"], []))
         return ["create-layer", *self.json(), "--id", self.new(self.layers, "1"), *more, *parent]
 
     def import_layer(self) -> list[str]:

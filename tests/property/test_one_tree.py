@@ -160,6 +160,8 @@ OPAQUE_ROOT = [
 ONLY_A_ROOT = [[[]], [[directory("./", mtime=8)], [directory("a", mtime=5)]]]
 CIRCLE = [[[regular("a")]], [[directory("a/b/d", mtime=1), symlink("a", "a")]]]
 """A directory that is made for what is in it becomes a link to itself."""
+IN_A_FILES_PLACE = [[[regular("a/l", b"1")]], [[regular("a"), directory("a")], [regular("a"), regular("a/b")]]]
+"""A directory that takes the place of a file, listed or not, hides what the file hid."""
 MARKS = [
     [[regular("l/a/.wh..wh..opq"), fifo := node("a/b/d", b"6"), regular("a/b/.wh.d")]],
     [[regular("a/b/.wh.d"), fifo], [regular("a/b/.wh.d")], [regular("a/b/d", b"1")]],
@@ -182,6 +184,7 @@ def driver_at(name: str, top: str) -> Driver:
 @example(ONLY_A_ROOT)
 @example(CIRCLE)
 @example(MARKS)
+@example(IN_A_FILES_PLACE)
 def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:
     """Whiteouts, opaque marks, links, other kinds in the place of some, directories without an entry: in any order."""
     tree, states, refused = Tree(), {}, set()

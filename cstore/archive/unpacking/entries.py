@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
 from cstore.archive.unpacking.times import DirectoryTimes
-from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device
+from cstore.archive.whiteout import is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Entries:
             os.fchmod(fd, mode)
             self._ground.set_xattrs(fd, path, xattrs)
             if opaque:
-                os.setxattr(fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
+                make_opaque(fd, self._terms.form)
         finally:
             os.close(fd)
 

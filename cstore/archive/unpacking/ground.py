@@ -69,13 +69,13 @@ class Ground:
             return False
         if ours and stat.S_ISREG(status.st_mode) and status.st_size:
             self.attic.displace(folder.fd, base, path, position)
-            return bool(self._terms.form.opaque_xattr)
+            return self._terms.hides
         os.unlink(base, dir_fd=folder.fd)
         if ours:
             self.attic.supersede(path, position)
         if stat.S_ISLNK(status.st_mode):
             self._paths.forget_links()
-        return bool(self._terms.form.opaque_xattr)
+        return self._terms.hides
 
     def keeps_directory(self, folder: Folder, base: bytes, position: int, *, first_listing: bool) -> bool:
         """Whether a new directory entry means one that exists; if so, the earlier line of that name is superseded."""

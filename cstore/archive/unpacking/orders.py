@@ -69,3 +69,8 @@ class Terms(NamedTuple):
     def tracks(self) -> bool:
         """Whether it must be known which paths this archive has unpacked: if anything else can be in the tree."""
         return self.has_lower or self.form is not WhiteoutForm.PLAIN
+
+    @property
+    def hides(self) -> bool:
+        """Whether what takes a name must hide what lies beneath it: a directory says so with a mark."""
+        return bool(self.form.opaque_xattr) or (self.form is WhiteoutForm.FILES and self.has_lower)

@@ -24,7 +24,7 @@ from cstore.archive.names import join_name, show_name
 from cstore.archive.override import ATTRIBUTE, Override
 from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.seen import PathList, SeenPaths
-from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
+from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class Paths:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), inside)
         os.unlink(part, dir_fd=current.fd)
         self.forget_links()
-        return self._make(current, part, inside, opaque=bool(self._terms.form.opaque_xattr))
+        return self._make(current, part, inside, opaque=self._terms.hides)
 
     def _is_shown(self, path: bytes) -> bool:
         below = self._below.look(path)
@@ -282,7 +282,7 @@ class Paths:
         fd = os.open(part, _OPEN, dir_fd=current.fd)
         self._dress(fd, owner, current, always=False)
         if opaque:
-            os.setxattr(fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
+            make_opaque(fd, self._terms.form)
             self._renewed.add(inside)
         elif self._terms.form is not WhiteoutForm.PLAIN:
             self.implied.add(inside, None)
