@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,6 +198,8 @@ def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:
             refused.add(number)
         states[layer] = tree.snapshot()
     for name, place in places.items():
+        if name == PROGRAM and any(map(_is_circle, chain.from_iterable(chain.from_iterable(layers)))):
+            continue  # fuse-overlayfs cannot list a directory over a link to itself (ENOMEM)
         top = tempfile.mkdtemp(dir=place)
         driver = driver_at(name, top)
         try:
@@ -209,6 +212,11 @@ def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:
                 assert (name, layer, shown(driver, layer, state)) == (name, layer, [])
         finally:
             forget(driver, top)
+
+
+def _is_circle(entry: Entry) -> bool:
+    name = entry.name.rstrip(b"/").rpartition(b"/")[2]
+    return entry.type == b"2" and entry.linkname.rpartition(b"/")[2] == name
 
 
 def forget(driver: Driver, top: str) -> None:
