@@ -5,8 +5,8 @@ A program that only reads records pays for none of it: each method imports what 
 
 from __future__ import annotations
 
+from cstore.store.opening import open_context
 from cstore.store.store import Store as _Store
-from cstore.store.store import open_store as _open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ def open_store(
         ConfigError: the configuration makes no sense, or names no graph root.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
-    opened = _open_store(
-        config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
+    return Store(
+        open_context(
+            config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
+        )
     )
-    return Store(opened.context)
 
 
 class Store(_Store):

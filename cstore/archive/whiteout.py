@@ -47,8 +47,8 @@ _OPAQUE_XATTRS = {
 }
 
 
-def make_opaque(folder: int, form: WhiteoutForm) -> None:
-    """Make an open directory hide what lies beneath it, in the way of a form that can.
+def make_opaque(folder: int, form: WhiteoutForm, times: tuple[int, int] = (0, 0)) -> None:
+    """Make an open directory hide what lies beneath it, in the way of a form that can; `times` are for a mark's file.
 
     Raises:
         OSError: the mark cannot be made.
@@ -56,8 +56,17 @@ def make_opaque(folder: int, form: WhiteoutForm) -> None:
     if form is not WhiteoutForm.FILES:
         os.setxattr(folder, form.opaque_xattr, OPAQUE_VALUE)
         return
-    os.close(os.open(OPAQUE_NAME, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
-    os.utime(OPAQUE_NAME, ns=(0, 0), dir_fd=folder, follow_symlinks=False)
+    make_mark(OPAQUE_NAME, folder, times)
+
+
+def make_mark(name: bytes, folder: int, times: tuple[int, int]) -> None:
+    """Make the empty file that is a mark, or take the one that is there. Times are in nanoseconds.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
+    os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
 
 
 def is_whiteout_name(base: bytes) -> bool:

@@ -10,6 +10,7 @@ import time
 from enum import Enum
 
 from cstore.errors import CstoreError
+from cstore.fs.writable import nearest_directory
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -62,7 +63,7 @@ class HostReport(Value):
 
 def examine_host(context: Context) -> HostReport:
     """Look at the host with the eyes of the current user, for the store that is open."""
-    where = _nearest(context.config.graph_root)
+    where = nearest_directory(context.config.graph_root)
     room = os.statvfs(where)
     facts = (
         *_kernel(),
@@ -84,13 +85,6 @@ def examine_host(context: Context) -> HostReport:
         inodes_free=room.f_favail,
         inodes_total=room.f_files,
     )
-
-
-def _nearest(path: str) -> str:
-    """The directory that is there, of a path of which the end may be missing."""
-    while not os.path.isdir(path) and path != "/":
-        path = os.path.dirname(path) or "/"
-    return path
 
 
 def _kernel() -> Iterator[Fact]:

@@ -20,6 +20,8 @@ from cstore.store.maps import map_of_owners
 from cstore.store.reading import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cstore.archive.composefs import Tree
     from cstore.archive.override import Override
     from cstore.idmap import IDMap
@@ -199,12 +201,6 @@ class Chain(Closing):
         self._stack.close()
 
 
-def readable_chain(store: Store, layer: Layer, problems: list[str]) -> Chain | None:
-    """The chain of a layer; None, and a sentence among `problems`, if the layer cannot be read."""
-    try:
-        chain = Chain(store, layer)
-    except CstoreError as error:
-        problems.append(error.message)
-        return None
-    problems += [problem for problem in chain.problems if problem not in problems]
-    return chain
+def add_new(problems: list[str], more: Iterable[str]) -> None:
+    """Add sentences about what could not be read, each once."""
+    problems += [problem for problem in more if problem not in problems]

@@ -13,8 +13,8 @@ from cstore.archive.directories import Kind
 from cstore.archive.names import join_name
 from cstore.archive.union import Found
 from cstore.archive.xattrs import CAPABILITY
-from cstore.contents.chain import Chain
-from cstore.contents.files import Contents
+from cstore.contents.chain import add_new
+from cstore.contents.files import open_item
 from cstore.contents.reading import digest
 from cstore.errors import CstoreError
 from cstore.store import Item
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from re import Pattern
 
-    from cstore.contents.files import File
+    from cstore.contents.files import Contents, File
     from cstore.records.model import Image
     from cstore.store import Store
 
@@ -151,14 +151,14 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
         seen.add(image.id)
         item = Item(Shelf.IMAGES, image.id)
         try:
-            contents = Contents(Chain(store, store.layer_of(item)), item)
+            contents = open_item(store, item)
         except CstoreError as error:
             problems.append(f"image {image.id}: {error.message}")
             continue
         with contents:
             for file in _in_image(contents, criteria, fitting):
                 yield image, contents, file
-            problems += [problem for problem in contents.problems if problem not in problems]
+            add_new(problems, contents.problems)
 
 
 def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[bytes]]) -> Iterator[File]:

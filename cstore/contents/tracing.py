@@ -5,9 +5,9 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.contents.chain import Chain
+from cstore.contents.chain import add_new
 from cstore.contents.comparing import ADDED, CHANGED, REMOVED, Comparison
-from cstore.contents.files import Contents, FileUnknown
+from cstore.contents.files import Contents, FileUnknown, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.lookup import layer_by_id
@@ -126,9 +126,9 @@ def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator
             continue
         item = Item(Shelf.IMAGES, image.id)
         try:
-            with Contents(Chain(store, store.layer_of(item)), item) as contents:
+            with open_item(store, item) as contents:
                 events = blame(store, contents, path)
-                problems += [problem for problem in contents.problems if problem not in problems]
+                add_new(problems, contents.problems)
         except FileUnknown:
             continue
         except CstoreError as error:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name
-from cstore.contents.chain import Chain
-from cstore.contents.files import Contents, alike
+from cstore.contents.chain import add_new
+from cstore.contents.files import Contents, alike, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import Shelf
@@ -134,10 +134,10 @@ def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
             continue
         item = Item(Shelf.IMAGES, image.id)
         try:
-            with Contents(Chain(store, store.layer_of(item)), item) as contents:
+            with open_item(store, item) as contents:
                 found = waste_of(contents)
                 roots = [root.path for root in contents.chain.roots]
-                problems += [problem for problem in contents.problems if problem not in problems]
+                add_new(problems, contents.problems)
         except CstoreError as error:
             problems.append(f"image {image.id}: {error.message}")
             continue

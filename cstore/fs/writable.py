@@ -7,7 +7,7 @@ import os
 
 def is_writable(path: str) -> bool:
     """Whether the file system of a directory, or of the nearest one above it, takes changes, and takes them from us."""
-    path = _nearest(path)
+    path = nearest_directory(path)
     try:
         read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
@@ -18,12 +18,12 @@ def is_writable(path: str) -> bool:
 def on_read_only_media(path: str) -> bool:
     """Whether the file system of a directory, or of the nearest one above it, takes no changes from anybody."""
     try:
-        return bool(os.statvfs(_nearest(path)).f_flag & os.ST_RDONLY)
+        return bool(os.statvfs(nearest_directory(path)).f_flag & os.ST_RDONLY)
     except OSError:
         return False  # whoever goes on will hear why
 
 
-def _nearest(path: str) -> str:
+def nearest_directory(path: str) -> str:
     """The directory itself, or the nearest one above it that is there."""
     while not os.path.isdir(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)

@@ -13,6 +13,7 @@ from functools import cached_property
 from cstore.errors import CstoreError, UsageMistake
 from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
+from cstore.oci.names import repository_of
 from cstore.records.images import valid_digests
 from cstore.store import naming
 from cstore.store.image_measuring import outlines, recorded_size
@@ -301,9 +302,7 @@ def _forms(name: str) -> Iterable[str]:
         form = "/".join(parts[start:])
         yield form
         yield form.partition("@")[0]
-        head, colon, tag = form.partition("@")[0].rpartition(":")
-        if colon and "/" not in tag:
-            yield head
+        yield repository_of(form)
 
 
 def _by_time(*, later: bool) -> Filter:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from cstore.insight.accounting import file_system, files_of
 from cstore.insight.needs import Needs
 from cstore.insight.removing import Plan, Removal, everything, measured, mounted_at, trusted
+from cstore.oci.names import repository_of
 from cstore.store.lookup import Item
 from cstore.store.places import Shelf
 from cstore.values import Value
@@ -123,7 +124,7 @@ def _last(needs: Needs, count: int) -> set[str]:
     repositories: dict[str, set[str]] = {}
     for image in needs.images.values():
         for name in image.names:
-            repositories.setdefault(_repository(name), set()).add(image.id)
+            repositories.setdefault(repository_of(name), set()).add(image.id)
     found: set[str] = set()
     for images in repositories.values() if count else ():
         newest = sorted(images, key=lambda image: (created(needs.images[image]), image), reverse=True)
@@ -131,15 +132,9 @@ def _last(needs: Needs, count: int) -> set[str]:
     return found
 
 
-def _repository(name: str) -> str:
-    head = name.partition("@")[0]
-    before, colon, tag = head.rpartition(":")
-    return before if colon and "/" not in tag else head
-
-
 def _matches(name: str, pattern: str) -> bool:
     short = next((name.removeprefix(home) for home in _HOMES if name.startswith(home)), name)
-    forms = (name, _repository(name), short, _repository(short))
+    forms = (name, repository_of(name), short, repository_of(short))
     return any(fnmatchcase(form, pattern) for form in forms)
 
 

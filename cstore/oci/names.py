@@ -65,6 +65,11 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     return ImageName(domain, path, tag or ("" if digest else "latest"), digest)
 
 
+def repository_of(name: str) -> str:
+    """A recorded name without its tag and digest, whatever its form."""
+    return _without_tag(name.partition("@")[0])[0]
+
+
 def _without_tag(named: str) -> tuple[str, str]:
     """Split off a tag; a colon before the last slash belongs to a port."""
     head, colon, tag = named.rpartition(":")

@@ -13,7 +13,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from cstore.check import Report as Checked
     from cstore.errors import RecordsDamaged
@@ -286,8 +286,8 @@ def _moment(created: str) -> float:
 
 def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
     """Of each image, the bytes of each of its layers that are overwritten, and that are deleted."""
-    from cstore.contents.chain import Chain
-    from cstore.contents.files import Contents
+    from cstore.contents.chain import add_new
+    from cstore.contents.files import open_item
     from cstore.contents.waste import DELETED, waste_of
     from cstore.errors import CstoreError
     from cstore.store import Item
@@ -300,16 +300,12 @@ def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[st
         item = Item(Shelf.IMAGES, image.id)
         layers = found.setdefault(image.id, {})
         try:
-            with Contents(Chain(store, store.layer_of(item)), item) as contents:
+            with open_item(store, item) as contents:
                 for one in waste_of(contents):
                     overwritten, deleted = layers.get(one.layer, (0, 0))
                     gone = one.reason == DELETED
                     layers[one.layer] = (overwritten + one.size * (not gone), deleted + one.size * gone)
-                _tell(problems, contents.problems)
+                add_new(problems, contents.problems)
         except CstoreError as error:
-            _tell(problems, [f"image {image.id}: {error.message}"])
+            add_new(problems, [f"image {image.id}: {error.message}"])
     return found
-
-
-def _tell(problems: list[str], more: Iterable[str]) -> None:
-    problems += [problem for problem in more if problem not in problems]

@@ -135,14 +135,7 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, 
         if within.is_directory(top, f"{own}/{file_name(key, shelf.value)}"):
             raise InvalidDataName(shelf.value, key, "a directory has that name")
         begin(writer, shelf, changed, key, item.pieces())
-        try:
-            writer.table(shelf).replace(changed)
-            writer.save(shelf)
-        except BaseException:
-            with suppress(CstoreError):  # the first error is the one to tell
-                conclude(writer, shelf)
-            raise
-        conclude(writer, shelf)
+        _save(writer, shelf, changed)
 
 
 def delete_data(context: Context, shelf: Shelf, word: str, key: str) -> None:
@@ -159,14 +152,19 @@ def delete_data(context: Context, shelf: Shelf, word: str, key: str) -> None:
         record = _get_own(writer, shelf, word)
         changed = _without_item(record, key, shelf)
         begin_removal(writer, shelf, record.id, key)
-        try:
-            writer.table(shelf).replace(changed)
-            writer.save(shelf)
-        except BaseException:
-            with suppress(CstoreError):  # the first error is the one to tell
-                conclude(writer, shelf)
-            raise
-        conclude(writer, shelf)
+        _save(writer, shelf, changed)
+
+
+def _save(writer: Writer, shelf: Shelf, changed: Any) -> None:
+    """Make a record the one on the disk, and with it what the item's journal tells of."""
+    try:
+        writer.table(shelf).replace(changed)
+        writer.save(shelf)
+    except BaseException:
+        with suppress(CstoreError):  # the first error is the one to tell
+            conclude(writer, shelf)
+        raise
+    conclude(writer, shelf)
 
 
 def _without_item(record: Any, key: str, shelf: Shelf) -> Any:

@@ -102,16 +102,20 @@ def begin_removal(writer: Writer, shelf: Shelf, owner: str, key: str) -> None:
     )
 
 
-def conclude(writer: Writer, shelf: Shelf) -> None:
-    """Finish what was begun, or take it back: as the record on the disk says. What resists is for the next writer."""
+def conclude(writer: Writer, shelf: Shelf) -> bool:
+    """Finish what was begun, or take it back: as the record on the disk says. What resists is for the next writer.
+
+    Gives whether there was anything to conclude.
+    """
     journal = _journal(writer.layout, shelf)
     if not os.path.lexists(journal):
-        return
+        return False
     entry = _read(journal)
     if entry is not None:
         _settle(writer, shelf, entry)
     with suppress(OSError):
         os.unlink(journal)
+    return entry is not None
 
 
 def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:

@@ -179,10 +179,12 @@ def _by_digest(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[
     name, at, digest = text.rpartition("@")
     if not digest.startswith(_DIGESTS):
         return
+    from cstore.oci.names import repository_of
+
     if Shelf.IMAGES in shelves:
-        repositories = {_repository(full) for full in _completed(name)} if at else set()
+        repositories = {repository_of(full) for full in _completed(name)} if at else set()
         for image in _images(tables, digest.partition(":")[2]):
-            if _has_digest(image, digest) and (not at or repositories & set(map(_repository, image.names))):
+            if _has_digest(image, digest) and (not at or repositories & set(map(repository_of, image.names))):
                 yield Item(Shelf.IMAGES, image.id)
     if Shelf.LAYERS in shelves and not at:
         for layer in _layers(tables, digest):
@@ -234,11 +236,6 @@ def podman_name(text: str) -> str:
 
 def _tagged(text: str) -> str:
     return text if ":" in text.rpartition("/")[2] or "@" in text else f"{text}:latest"
-
-
-def _repository(name: str) -> str:
-    head, colon, tag = name.partition("@")[0].rpartition(":")
-    return head if colon and "/" not in tag else name.partition("@")[0]
 
 
 def _begun(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:

@@ -45,14 +45,12 @@ def recover(writer: Writer) -> None:
 
 def finish_items(writer: Writer, shelves: Sequence[Shelf]) -> None:
     """Finish or take back data items that a dead process was setting, of the kinds whose locks are held."""
-    from cstore.store.item_journal import aside_of, conclude
+    from cstore.store.item_journal import conclude
 
     for shelf in shelves:
         with suppress(CstoreError):  # it shall not keep all from everything
-            begun = aside_of(writer.layout, shelf)
-            conclude(writer, shelf)
-            if begun:
-                trace("settled a data item that a dead process was setting: %s", begun)
+            if conclude(writer, shelf):
+                trace("settled a data item of one of the %ss, which a dead process was setting", shelf.value)
 
 
 def unfinished(tables: Tables) -> list[str]:

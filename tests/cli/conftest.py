@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from cstore.cli import run as run_command_line
+from tests.conftest import StoreRoots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import StoreRoots
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True)
@@ -84,5 +86,43 @@ def cli(bare_cli: CommandLine, store_roots: StoreRoots) -> CommandLine:
 
     def run(*words: str) -> Told:
         return bare_cli(*store_roots.options, *words)
+
+    return run
+
+
+@pytest.fixture
+def cli_on(bare_cli: CommandLine, store_roots: StoreRoots) -> Callable[[str], CommandLine]:
+    """Makes a runner on the test's store with a driver."""
+
+    def on(driver: str) -> CommandLine:
+        options = StoreRoots(store_roots.graph, store_roots.run, driver).options
+
+        def run(*words: str) -> Told:
+            return bare_cli(*options, *words)
+
+        return run
+
+    return on
+
+
+@pytest.fixture
+def writing_to_terminal(
+    store_roots: StoreRoots, private_config: str
+) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Runs the program on the test's store with a terminal as standard output."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[bytes]:
+        ours, theirs = pty.openpty()
+        done = subprocess.run(
+            [sys.executable, "-m", "cstore", *store_roots.options, *words],
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=20,
+            env={**os.environ, "CONTAINERS_STORAGE_CONF": private_config},
+        )
+        os.close(ours)
+        os.close(theirs)
+        return done
 
     return run

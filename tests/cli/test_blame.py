@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import directory, hardlink, make_tar, regular, whiteout
-from tests.conftest import StoreRoots
 from tests.mounts import detach_all
 from tests.unit.transfer.archives import as_tar, docker_archive, sha
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
+    from tests.conftest import StoreRoots
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
@@ -42,15 +42,9 @@ HISTORY = [
 
 
 @pytest.fixture(params=["overlay", "vfs"])
-def told(
-    request: pytest.FixtureRequest, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
-) -> Iterator[CommandLine]:
+def told(request: pytest.FixtureRequest, cli_on: Callable[[str], CommandLine], tmp_path: Path) -> Iterator[CommandLine]:
     """Run a command on a store with an image of three layers and one of the first of them, and a container."""
-    roots = StoreRoots(store_roots.graph, store_roots.run, request.param)
-
-    def run(*words: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  - as bare_cli
-        return bare_cli(*roots.options, *words)
-
+    run = cli_on(request.param)
     for name, layers, steps in (("app", (FIRST, SECOND, THIRD), HISTORY), ("base", (FIRST,), HISTORY[:2])):
         (tmp_path / name).write_bytes(as_tar(docker_archive(layers, (f"example.org/{name}:1",), history=steps)))
         run("load", "--quiet", "-i", str(tmp_path / name)).ok()

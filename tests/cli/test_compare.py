@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import directory, make_tar, node, regular, symlink, whiteout
-from tests.conftest import StoreRoots
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
+    from tests.conftest import StoreRoots
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
@@ -53,15 +53,9 @@ TOP = make_tar(
 
 
 @pytest.fixture(params=["overlay", "vfs"])
-def told(
-    request: pytest.FixtureRequest, bare_cli: CommandLine, store_roots: StoreRoots, tmp_path: Path
-) -> Iterator[CommandLine]:
+def told(request: pytest.FixtureRequest, cli_on: Callable[[str], CommandLine], tmp_path: Path) -> Iterator[CommandLine]:
     """Run a command on a store with two layers, the second one an image's, and a container."""
-    roots = StoreRoots(store_roots.graph, store_roots.run, request.param)
-
-    def run(*words: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  - as bare_cli
-        return bare_cli(*roots.options, *words)
-
+    run = cli_on(request.param)
     for name, parent, data in (("base", [], BASE), ("top", ["base"], TOP)):
         (tmp_path / name).write_bytes(data)
         run("import-layer", "-i", name, "-f", str(tmp_path / name), *parent).ok()

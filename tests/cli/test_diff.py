@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import pytest
 from tests.builders import directory, make_tar, regular, typical_tar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
@@ -163,20 +163,12 @@ def test_a_directory_that_is_not_there_is_named(layers: CommandLine, tmp_path: P
     assert told.err.count("\n") == 1
 
 
-def test_a_tar_is_not_written_to_a_terminal(layers: CommandLine, store_roots: StoreRoots, private_config: str) -> None:
+def test_a_tar_is_not_written_to_a_terminal(
+    layers: CommandLine, writing_to_terminal: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
     """It would help nobody."""
     layers("layers").ok()
-    ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [sys.executable, "-m", "cstore", *store_roots.options, "diff", "l1"],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        check=False,
-        timeout=20,
-        env={**os.environ, "CONTAINERS_STORAGE_CONF": private_config},
-    )
-    os.close(ours)
-    os.close(theirs)
+    done = writing_to_terminal("diff", "l1")
 
     assert done.returncode == 1
     assert done.stderr == b"cstore: refusing to write a tar to a terminal (use -f FILE or a pipe)\n"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import subprocess
-import sys
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -19,6 +16,8 @@ from tests.unit.transfer.archives import as_tar, docker_archive
 from tests.users import ordinary_user
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.cli.conftest import CommandLine
@@ -206,21 +205,11 @@ def test_damaged_records_are_said(furnished: CommandLine, tmp_path: Path, store_
 
 
 def test_the_page_goes_to_a_pipe_but_not_to_a_terminal(
-    furnished: CommandLine, store_roots: StoreRoots, private_config: str
+    furnished: CommandLine, writing_to_terminal: Callable[..., subprocess.CompletedProcess[bytes]]
 ) -> None:
     """A terminal would show nothing that anybody wants to read."""
     assert furnished("report", "--quick").ok().out.startswith("<!DOCTYPE html>")
-    ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [sys.executable, "-m", "cstore", *store_roots.options, "report"],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        check=False,
-        timeout=20,
-        env={**os.environ, "CONTAINERS_STORAGE_CONF": private_config},
-    )
-    os.close(ours)
-    os.close(theirs)
+    done = writing_to_terminal("report")
 
     assert done.returncode == 1
     assert done.stderr == b"cstore: refusing to write a page to a terminal (cstore report -o FILE.html)\n"

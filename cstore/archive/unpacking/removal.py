@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from cstore.archive.names import join_name
 from cstore.archive.unpacking.paths import Missing
 from cstore.archive.whiteout import (
-    OPAQUE_NAME,
-    OPAQUE_VALUE,
     WHITEOUT_PREFIX,
     WhiteoutForm,
     is_whiteout_name,
+    make_mark,
+    make_opaque,
     whiteout_name,
 )
 
@@ -73,12 +73,12 @@ class Removal:
         if hidden is not None and left is None:
             self._mark(folder, victim, owner)
         elif hidden is not None and left is not None and stat.S_ISDIR(left):
-            self._make_opaque(self._paths.folder(path))
+            make_opaque(self._paths.folder(path).fd, self._terms.form, self._times)
 
     def _mark(self, folder: Folder, victim: bytes, owner: tuple[int, int]) -> None:
         mark = whiteout_name(victim) if self._files else victim
         if self._files:
-            self._make_empty(mark, folder.fd)
+            make_mark(mark, folder.fd, self._times)
             self._marked.append((folder.path, victim))
         else:
             os.mknod(mark, stat.S_IFCHR, 0, dir_fd=folder.fd)
@@ -100,24 +100,14 @@ class Removal:
         if self._terms.form is WhiteoutForm.PLAIN:
             return
         if folder.path:
-            self._make_opaque(folder)
+            make_opaque(folder.fd, self._terms.form, self._times)
             return
         # The kernel ignores the attribute at the top, so each name is hidden by itself.
         owner = self._terms.missing_owner or (0, 0)
         for name in self._below.names():
             self._hide(self._paths.root, name, owner)
 
-    def _make_opaque(self, folder: Folder) -> None:
-        if self._files:
-            self._make_empty(OPAQUE_NAME, folder.fd)
-            return
-        os.setxattr(folder.fd, self._terms.form.opaque_xattr, OPAQUE_VALUE)
-
     # ── marks that are files ──
-
-    def _make_empty(self, name: bytes, folder: int) -> None:
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
-        os.utime(name, ns=self._times, dir_fd=folder, follow_symlinks=False)
 
     def settle(self) -> None:
         """Take away the marks that would hide what the layer has itself; a directory beside one hides what is below.
@@ -136,7 +126,7 @@ class Removal:
             if stat.S_ISDIR(left):
                 inside = self._paths.folder(join_name(path, victim))
                 status = os.stat(inside.fd)
-                self._make_opaque(inside)
+                make_opaque(inside.fd, self._terms.form, self._times)
                 os.utime(inside.fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     # ── removing ──

@@ -116,13 +116,17 @@ def cases(context: Context) -> list[Case]:
         within.require_directory(*os.path.split(top))
         with os.scandir(top) as entries:
             folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        names = sorted(name for name in folders if _NAME.fullmatch(name))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise SystemFailure("read", top, error) from None
-    paths = [os.path.join(top, name) for name in names]
-    return [read_case(path) for path in paths if not _is_empty(path)]
+    paths = [os.path.join(top, name) for name in folders if _NAME.fullmatch(name)]
+    return sorted((read_case(path) for path in paths if not _is_empty(path)), key=_age)
+
+
+def _age(case: Case) -> tuple[str, str, str]:
+    """Order cases by the second in the name, then by the fraction in the journal: the rest of a name is random."""
+    return case.id.partition("-")[0], case.created.rstrip("Z"), case.id
 
 
 def broken_off(context: Context) -> list[str]:
