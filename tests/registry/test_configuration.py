@@ -406,9 +406,8 @@ def test_files_are_looked_through_in_their_order(tmp_path: Path) -> None:
         settings = load_settings(environment, system=str(tmp_path))
         assert user_for(settings, "legacy.example/x") == "dockercfg"
         assert who == "dockercfg" or user_for(settings, "d.example/x") == who
-    assert (
-        user_for(load_settings(environment, system=str(tmp_path), auth_file=str(tmp_path / "none.json")), "d.example/x") == "config"
-    )
+    settings = load_settings(environment, system=str(tmp_path), auth_file=str(tmp_path / "none.json"))
+    assert user_for(settings, "d.example/x") == "config"
 
 
 @pytest.mark.parametrize("key", ["docker.io", "index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"])
