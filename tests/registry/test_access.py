@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.errors import ConfigError
 from cstore.registry import Access, Credentials
 from cstore.registry.authorization import parse_challenges
 from cstore.registry.errors import AccessDenied, AnswerInvalid, RegistryError, RegistryUnreachable, RegistryUntrusted
 from cstore.registry.proxies import read_proxies
+from cstore.registry.registries_conf import Mirror, RegistriesConfig, RegistryTable
+from cstore.registry.tls import find_trust
 from tests import fault_proxy as faults
 from tests.fault_proxy import FaultProxy
 from tests.registries import PASSWORD, USER, basic, digest_of, running_registry
@@ -294,6 +297,69 @@ def test_a_redirect_to_nowhere_is_refused(proxy: FaultProxy, image: Pushed, open
 
     with pytest.raises(AnswerInvalid, match="no usable place"):
         opened(f"{proxy.host}/app:1").manifest()
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_a_redirect_to_where_clouds_keep_secrets_is_refused(
+    proxy: FaultProxy, image: Pushed, opened: Opened, host: str
+) -> None:
+    """Also for a token: the registry would get what is found there."""
+    proxy.fail("GET .*/manifests", faults.redirect(f"http://{host}/latest/meta-data"))
+    challenge = f'Bearer realm="http://{host}/latest/meta-data",service="x"'
+    proxy.fail("GET .*/tags", faults.status(401, {"WWW-Authenticate": challenge}))
+    repository = opened(f"{proxy.host}/app:1")
+
+    for ask in (repository.manifest, repository.tags):
+        with pytest.raises(AnswerInvalid, match="which is refused"):
+            ask()
+
+
+def test_credentials_for_a_registry_are_not_for_its_mirrors(
+    proxy: FaultProxy, registry: Registry, opened: Opened, access: Access, settings: Settings
+) -> None:
+    proxy.fail("GET", faults.status(200), faults.status(401, {"WWW-Authenticate": "Basic realm=x"}))
+    mirror = Mirror(proxy.host, insecure=True)
+    table = RegistryTable("127.0.0.1", registry.host, insecure=True, mirrors=(mirror,))
+    configured = settings.with_(registries=RegistriesConfig(tables=(table,)))
+
+    with pytest.raises(RegistryError):
+        opened("127.0.0.1/app:none", access=access.with_(credentials=ALICE), settings=configured).manifest()
+
+    assert proxy.requests("GET .*/manifests")
+    assert all("authorization" not in one.headers for one in proxy.seen)
+
+
+def test_debugging_lines_have_no_secrets(
+    proxy: FaultProxy,
+    elsewhere: FaultProxy,
+    image: Pushed,
+    opened: Opened,
+    access: Access,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    proxy.fail("GET .*/manifests", faults.status(401, {"WWW-Authenticate": "Basic realm=x"}))
+    proxy.fail("GET .*/manifests", faults.redirect(f"http://{elsewhere.host}/store?signature=S3cret"))
+    elsewhere.fail("GET", faults.status(404))
+    caplog.set_level("DEBUG", "cstore")
+
+    with pytest.raises(RegistryError):
+        opened(f"{proxy.host}/app:1", access=access.with_(credentials=ALICE)).manifest()
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "cstore"]
+    assert f"GET http://{elsewhere.host}/store: 404" in lines
+    assert not [line for line in lines if "S3cret" in line or PASSWORD in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("a.cert", "no a.key"), ("b.key", "no b.cert"), ("ca.crt", "no certificate")]
+)
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / name).write_text("nothing")
+
+    with pytest.raises(ConfigError, match=told) as caught:
+        find_trust("r.example", (), str(tmp_path)).context(insecure=False, show_client=True)
+
+    assert caught.value.source == str(tmp_path / name)
 
 
 def test_redirects_that_never_end_do(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
