@@ -272,19 +272,20 @@ class Repository:
                 self._begun[digest] = endpoint.wire.location(response, action)
         return response.status == 201
 
-    def upload(self, digest: str, size: int, opened: Opened) -> Sent:
+    def upload(self, digest: str, size: int, opened: Opened, *, missing: bool = False) -> Sent:
         """Send a blob, unless the registry has it.
 
         Args:
             digest: of the whole blob; the registry checks it.
             size: of the whole blob, in bytes.
             opened: opens it at an offset, for a block; called again after a cut.
+            missing: the registry is known not to have it, and need not be asked.
 
         Raises:
             RegistryError: the registry does not take it.
             InvalidOption: the source has fewer bytes.
         """
-        if digest not in self._begun and self.has_blob(digest):
+        if not missing and digest not in self._begun and self.has_blob(digest):
             return Sent()
         return Upload(self.endpoints[-1], check_digest(digest), size, opened, self._begun.pop(digest, "")).run()
 

@@ -372,7 +372,7 @@ def test_redirects_that_never_end_do(proxy: FaultProxy, image: Pushed, opened: O
 
 
 def test_what_is_pushed_does_not_follow_a_redirect(proxy: FaultProxy, elsewhere: FaultProxy, opened: Opened) -> None:
-    proxy.fail("PATCH", faults.redirect(f"http://{elsewhere.host}/upload"))
+    proxy.fail("PUT", faults.redirect(f"http://{elsewhere.host}/upload"))
 
     with pytest.raises(AnswerInvalid, match="followed only to read"):
         opened(f"{proxy.host}/app", writing=True).upload(digest_of(b"hello"), 5, hello)
