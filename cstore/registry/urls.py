@@ -39,6 +39,12 @@ def _is_link_local(host: str) -> bool:
     return (mapped or address).is_link_local
 
 
+def without_usual_port(netloc: str) -> str:
+    """Host and port, to be compared: the ports of HTTP and TLS go without saying, and case is of no matter."""
+    host, colon, port = netloc.lower().rpartition(":")
+    return host if colon and port in {"80", "443"} else netloc.lower()
+
+
 def host_of(url: str) -> str:
     """Host and port of a URL, fit to be shown: the rest of it may be a secret."""
     return cleaned(urlsplit(url).netloc.rpartition("@")[2])

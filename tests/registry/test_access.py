@@ -269,6 +269,23 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(
     assert all("authorization" not in one.headers and "cookie" not in one.headers for one in elsewhere.seen)
 
 
+def test_who_answers_after_a_redirect_cannot_ask_for_credentials(
+    locked: tuple[FaultProxy, Pushed], elsewhere: FaultProxy, opened: Opened, access: Access
+) -> None:
+    """Neither for itself nor for a token service of its own."""
+    proxy, _ = locked
+    challenge = f'Bearer realm="http://{elsewhere.host}/token",service="x"'
+    proxy.fail("GET .*/manifests", faults.status(401, {"WWW-Authenticate": "Basic realm=x"}))
+    proxy.fail("GET .*/manifests", faults.redirect(f"http://{elsewhere.host}/store"))
+    elsewhere.fail("GET", faults.status(401, {"WWW-Authenticate": challenge}), times=5)
+
+    with pytest.raises(AccessDenied):
+        opened(f"{proxy.host}/app:1", access=access.with_(credentials=ALICE)).manifest()
+
+    assert [one.line for one in elsewhere.seen] == ["GET /store"]
+    assert "authorization" not in elsewhere.seen[0].headers
+
+
 def test_a_redirect_that_fails_names_the_host_and_not_its_secret(
     proxy: FaultProxy, image: Pushed, opened: Opened, access: Access
 ) -> None:
