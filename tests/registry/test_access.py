@@ -275,12 +275,13 @@ def test_who_answers_after_a_redirect_cannot_ask_for_credentials(
     """Neither for itself nor for a token service of its own."""
     proxy, _ = locked
     challenge = f'Bearer realm="http://{elsewhere.host}/token",service="x"'
-    proxy.fail("GET .*/manifests", faults.status(401, {"WWW-Authenticate": "Basic realm=x"}))
+    repository = opened(f"{proxy.host}/app:1", access=access.with_(credentials=ALICE))
+    assert repository.tags() == ["1"]
     proxy.fail("GET .*/manifests", faults.redirect(f"http://{elsewhere.host}/store"))
     elsewhere.fail("GET", faults.status(401, {"WWW-Authenticate": challenge}), times=5)
 
     with pytest.raises(AccessDenied):
-        opened(f"{proxy.host}/app:1", access=access.with_(credentials=ALICE)).manifest()
+        repository.manifest()
 
     assert [one.line for one in elsewhere.seen] == ["GET /store"]
     assert "authorization" not in elsewhere.seen[0].headers
