@@ -416,21 +416,38 @@ def test_a_registry_that_repeats_a_password_does_not_get_it_shown(
     assert basic(USER, PASSWORD).removeprefix("Basic ") not in str(caught.value)
 
 
+@pytest.fixture
+def behind_tls(authority: Authority, tmp_path: Path, access: Access) -> Iterator[tuple[FaultProxy, Access]]:
+    """A registry that speaks TLS and answers what it is told to, and what its clients trust."""
+    folder = tmp_path / "trusted"
+    folder.mkdir()
+    (folder / "ca.crt").write_bytes(_bytes_of(authority.path("ca.crt")))
+    with FaultProxy(authority=authority) as running:
+        yield running, access.with_(tls_verify=None, certificates=str(folder), credentials=ALICE)
+
+
 def test_a_password_does_not_go_from_tls_to_a_plain_token_service(
-    locked_registry: Registry, elsewhere: FaultProxy, opened: Opened, access: Access
+    behind_tls: tuple[FaultProxy, Access], elsewhere: FaultProxy, opened: Opened
 ) -> None:
     """A registry behind TLS may name any token service; one that hears the password in plain text is refused."""
-    from cstore.registry.authorization import TokenRequest
-
-    repository = opened(
-        f"{locked_registry.host}/app",
-        access=access.with_(tls_verify=None, certificates=locked_registry.certificates, credentials=ALICE),
-    )
+    registry, trusting = behind_tls
+    challenge = f'Bearer realm="http://{elsewhere.host}/token",service="x"'
+    registry.fail("GET", faults.status(401, {"WWW-Authenticate": challenge}))
 
     with pytest.raises(AnswerInvalid, match="plain text"):
-        repository.endpoints[0].wire._ask_token_service(
-            TokenRequest(f"http://{elsewhere.host}/token", (), authorization=basic(USER, PASSWORD))
-        )
+        opened(f"{registry.host}/app", access=trusting).tags()
+
+    assert elsewhere.seen == []
+
+
+def test_a_redirect_does_not_lead_from_tls_to_plain_http(
+    behind_tls: tuple[FaultProxy, Access], elsewhere: FaultProxy, opened: Opened
+) -> None:
+    registry, trusting = behind_tls
+    registry.fail("GET", faults.redirect(f"http://{elsewhere.host}/x"))
+
+    with pytest.raises(AnswerInvalid, match="from TLS to plain HTTP"):
+        opened(f"{registry.host}/app", access=trusting).tags()
 
     assert elsewhere.seen == []
 
