@@ -44,6 +44,7 @@ BANNED = {"utils", "util", "helpers", "helper", "common", "misc"}
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "cstore"): "the version stands at the door, where every package has it",
     ("library", "cstore"): "the version stands at the door, where every package has it",
+    ("config", "drivers"): "what a driver may be told is said in its package, and read when a file has its table",
 }
 """(room, room it may also see): reason. Everything else goes strictly downward."""
 
@@ -186,6 +187,45 @@ def named(found: ast.AST) -> str:
     if isinstance(found, ast.ImportFrom) and found.module in {"os", "fcntl"}:
         return next((alias.name for alias in found.names if alias.name in {"environ", "getenv", "ioctl"}), "")
     return (found.module or "").split(".")[0] if isinstance(found, ast.ImportFrom) else ""
+
+
+NAMES_DRIVERS = {
+    "archive/whiteout.py": "a form of whiteouts has the name of the file system that has it",
+    "check/host.py": "what clients are looked for, and file systems, which have drivers' names",
+    "docker/root/place.py": "Docker's own drivers, whose stores are read and never written",
+    "kernel/statfs.py": "file systems have drivers' names",
+    "store/replacing.py": "file systems have drivers' names",
+}
+"""File outside of `drivers`: why it has the name of a driver in it."""
+
+
+def test_nobody_above_knows_a_driver_by_name() -> None:
+    """What depends on the driver is asked of the driver, or of the facts that its package states."""
+    registry = importlib.import_module("cstore.drivers.registry")
+    drivers = {*registry.DRIVERS, *(name for names in registry.DRIVERS.values() for name in names)}
+    found = {
+        os.path.relpath(path, PACKAGE)
+        for path in sources()
+        if room_of(module_of(path)) != "drivers"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and node.value in drivers
+    }
+
+    assert found - {*NAMES_DRIVERS} == set()
+
+
+def test_no_driver_knows_another() -> None:
+    """Each is a package that imports what drivers share, and nothing of its neighbors."""
+    registry = importlib.import_module("cstore.drivers.registry")
+    faults = [
+        f"{os.path.relpath(path, PACKAGE)}:{line}: {module}"
+        for driver in registry.DRIVERS
+        for path in sources(os.path.join(PACKAGE, "drivers", driver))
+        for module, line in imported(path)
+        if any(module.startswith(f"cstore.drivers.{other}") for other in registry.DRIVERS if other != driver)
+    ]
+
+    assert faults == []
 
 
 def test_no_pathlib() -> None:

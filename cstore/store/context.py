@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
-    from cstore.drivers.registry import DriverPlace
+    from cstore.drivers.registry import DriverFacts, DriverPlace
     from cstore.fs.patience import Patience
     from cstore.layout import Layout
     from cstore.records.table import Table
@@ -67,6 +67,13 @@ class Context:
         from cstore.config.driver_options import ignores_owners
 
         return ignores_owners(self.config.driver_options, self.driver.name)
+
+    @property
+    def driver_facts(self) -> DriverFacts:
+        """What is to be known of the driver, as data."""
+        from cstore.drivers.registry import package_of
+
+        return package_of(self.driver.name).FACTS
 
 
 def context_of(store: Context | Store) -> Context:

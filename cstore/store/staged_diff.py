@@ -54,7 +54,7 @@ def _check_allowed(context: Context) -> None:
             peer="partial images are disabled",
         )
     name = context.driver.name
-    if not name.startswith("overlay"):
+    if not context.driver_facts.takes_directories:
         raise Unsupported(
             f"the storage driver {name} cannot take a directory for a layer",
             hint="pack it with tar, and use import-layer or applydiff",

@@ -253,7 +253,8 @@ def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> N
             raise LayerUnknown(record.id)
         with writer.mounts() as mounts:
             entry = mounts.get(record.id)
-            if entry is not None and writer.driver.is_mounted(record.id, entry.path) and writer.driver.name != "vfs":
+            shown = writer.context.driver_facts.mounts_show_trees
+            if entry is not None and not shown and writer.driver.is_mounted(record.id, entry.path):
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
         mender.take_identity(staged.tree, record.id)

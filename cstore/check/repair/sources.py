@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cstore.store.store import Store
 
 _SMALL = 4 << 20
-_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 
 
 class StoredLayer(Value):
@@ -329,7 +328,9 @@ class Sources:
 
 def _drivers_of(path: str) -> list[str]:
     """The drivers of the store in a directory; none if it is no store."""
-    return [name for name in _DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
+    from cstore.drivers.registry import DRIVERS
+
+    return [name for name in DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
 
 
 def _open_store(path: str, driver: str) -> Store:

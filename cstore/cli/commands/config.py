@@ -117,17 +117,17 @@ def _lines_of(one: Origin) -> list[str]:
 def _explain(session: Session, written: str) -> None:
     from cstore.config import keys
     from cstore.config.editing import full_key
-    from cstore.config.keys import KEYS
+    from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since
     from cstore.config.origins import origins
 
     key = full_key(written)
-    known = key if key in KEYS else keys.PULL_OPTIONS
+    known = key if kind_of(key) else keys.PULL_OPTIONS
     here = next((one for one in origins(session.config) if one.key == known), None)
     facts = {
         "key": key,
         "meaning": meaning_of(known),
-        "takes": KEYS[known],
+        "takes": kind_of(known),
         "default": default_of(known),
         "value": here.value if here else default_of(known),
         "source": here.place if here else "the default",
@@ -205,7 +205,7 @@ def _publish(session: Session, path: str, changed: str, key: str) -> None:
     else:
         session.lines([path])
     settings = config.choice.settings
-    inner = key if key in keys.KEYS else keys.PULL_OPTIONS
+    inner = key if keys.kind_of(key) else keys.PULL_OPTIONS
     if path not in {part.source for part in settings.parts}:
         say(f"cstore: this run reads other files than {path}; cstore config --sources lists them")
     elif key and (place := settings.place(inner)) and settings.file(inner) != path:
