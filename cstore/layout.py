@@ -59,6 +59,13 @@ class Layout(Value):
         """The directories that all of the store is in."""
         return (self.graph_root, self.run_root, *filter(None, (self.image_store,)))
 
+    @property
+    def tops(self) -> tuple[str, ...]:
+        """The directories that an administrator may have made links: the roots, and the driver's own in them."""
+        ends = ("", "-layers", "-images", "-containers")
+        names = (self.home_name or self.driver, *(self.driver + end for end in ends))
+        return (*self.roots, *(join(root, name) for root in self.roots for name in names))
+
     # ── graph root ──
 
     @property

@@ -17,6 +17,7 @@ import msgspec
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _summarise(intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tu
 
 def _open_tree(tree: str) -> int:
     try:
-        return os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return within.open_folder(tree, os.O_RDONLY)
     except OSError as error:
         raise SystemFailure("unpack into", tree, error) from error
 

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
 
@@ -214,6 +215,13 @@ def open_quietly(name: bytes | str, flags: int, directory: int | None = None) ->
     Raises:
         OSError: as open(2).
     """
+    if directory is None:
+        with within.holder(os.fsdecode(name)) as (folder, base):
+            return _open_quietly(base, flags, folder)
+    return _open_quietly(name, flags, directory)
+
+
+def _open_quietly(name: bytes | str, flags: int, directory: int | None) -> int:
     try:
         return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
     except PermissionError:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from cstore.errors import ArchiveError, SystemFailure, TarSplitDamaged
+from cstore.fs import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +136,7 @@ class SplitFile:
         # Bounded: a stream of headers alone must not pile up in memory before the compressor.
         self._queue: Queue[list[bytes] | None] = Queue(8)
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
             raise SystemFailure("create", path, error) from error
         try:

@@ -6,6 +6,7 @@ import os
 from enum import Enum
 
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
+from cstore.fs import within
 from cstore.records import codec
 from cstore.records.dialect import Flaw
 from cstore.records.model import Generic, R
@@ -345,7 +346,7 @@ def make_directory(path: str, *, sync: bool = True) -> None:
         SystemFailure: it cannot be made.
     """
     try:
-        os.mkdir(path, 0o700)
+        within.mkdir(path, 0o700)
     except FileExistsError:
         return
     except FileNotFoundError:

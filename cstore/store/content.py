@@ -6,6 +6,7 @@ import os
 
 from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown, ParentUnknown, SystemFailure, Unsupported
+from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
@@ -86,7 +87,7 @@ def _apply(
 def _empty(tree: str) -> None:
     from cstore.fs.tree import remove_tree
 
-    for name in os.listdir(tree):
+    for name in within.listdir(tree):
         remove_tree(os.path.join(tree, name))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.fs import within
 from cstore.store.places import places
 from cstore.values import Value
 
@@ -57,6 +58,9 @@ class Context:
         self.sync = sync
         self.additional = additional
         self.degraded = False
+        within.declare_tops(layout.tops)
+        for each in additional:
+            within.declare_tops(each.layout.tops)
         self.places: dict[Shelf, Place] = places(layout)
         self.tables: dict[Shelf, Table[Any]] = {}
         self.extras: list[ExtraStore] = []

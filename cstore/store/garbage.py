@@ -308,7 +308,7 @@ def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> 
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
         elif leftover.kind == "link":
-            os.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
+            within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
         elif leftover.kind == _FOREIGN and keeper is not None:
             keeper.keep(leftover.path, "no tool gives that name")
         elif leftover.kind != _FOREIGN:

@@ -162,7 +162,7 @@ def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
     if os.path.isdir(target):
         discard(writer, target)
     try:
-        os.rename(new, target)
+        within.rename(new, target)
     except OSError as error:
         raise SystemFailure("write", target, error) from None
 
@@ -171,4 +171,4 @@ def _drop(base: str) -> None:
     """Forget a replacement. What cannot be removed (nobody but us makes such names) hurts nobody."""
     for path in (base + _JOURNAL, base + _TAR_SPLIT):
         with suppress(OSError):
-            os.unlink(path)
+            within.unlink(path)

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure, Unsupported
+from cstore.fs import within
 from cstore.fs.staging import StagingRoot
 from cstore.ids import check_id
 from cstore.store.lookup import find_own_layer, get_own_layer
@@ -73,11 +74,11 @@ def _packed(directory: str, path: str) -> int:
     from cstore.archive.streams import FileSink
 
     try:
-        archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        archive = within.open_path(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     except OSError as error:
         raise SystemFailure("create", path, error) from error
     try:
-        os.unlink(path)
+        within.unlink(path)
         pack_tree(directory, FileSink(archive))
         os.lseek(archive, 0, os.SEEK_SET)
     except BaseException:
