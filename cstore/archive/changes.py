@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive import xattrs
 from cstore.archive.directories import Directories, Kind, Listing, names_in
@@ -32,8 +31,7 @@ class ChangeKind(enum.IntEnum):
     DELETE = 2
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One changed path: absolute in the layer, starting with "/"."""
 
     path: bytes
