@@ -24,7 +24,7 @@ _OWN_NAME = "50-cstore.conf"
 )
 @words("what", "FILE|set KEY VALUE|unset KEY|init|explain KEY|check FILE", required=False)
 @switch("--sources", help="Show where each value comes from, and what was overridden or ignored.")
-@text("--format", metavar="VERSION", help="Print what the Go library of VERSION prints: 1.63 or 1.60.")
+@text("--format", metavar="VERSION", help="Print what this Go library prints: 1.63 or 1.60.", choices=("1.63", "1.60"))
 @switch("--system", help="Write for the whole system (the default for root).")
 @switch("--user", help="Write for this user (the default for other users).")
 @switch("--main", help="Write into the main file, which tools up to 1.60 read too.")
@@ -79,15 +79,12 @@ def _print(session: Session, file: str, generation: str) -> None:
     from cstore.config import load_file, peer_view
     from cstore.config.peer_view import FORMATS
 
-    generation = generation or FORMATS[0]
-    if generation not in FORMATS:
-        raise UsageMistake(f"there is no format {generation}", hint=f"choose one of: {', '.join(FORMATS)}")
     if file:
         loaded = load_file(file)
         session.warn(loaded.warnings)
     else:
         loaded = session.config
-    session.document(peer_view(loaded, generation))
+    session.document(peer_view(loaded, generation or FORMATS[0]))
 
 
 def _sources(session: Session) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @text("-t", "--tag", metavar="NAME", help="Name for the image, instead of its own; for one image.")
 @text("--platform", metavar="OS/ARCH", help="Load the image for this platform (default: this machine's).")
 @switch("-a", "--all", help="Load the images for all platforms.")
-@text("--format", metavar="FORMAT", help="Read an archive that is both as docker or as oci.")
+@text("--format", metavar="FORMAT", help="Read an archive that is both as docker or as oci.", choices=("docker", "oci"))
 @switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
