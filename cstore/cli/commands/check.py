@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, InvalidDuration, NoStore, NotChecked
 
 TYPE_CHECKING = False
@@ -59,12 +59,13 @@ def check(session: Session, /, **wanted: Any) -> None:
     options = _options(wanted)
     report = _checked(session, options, required=bool(wanted["require_store"]))
     removed = _removed(session, report, wanted)
-    if session.json:
-        session.document(findings.document(report, removed))
-    elif session.styled:
-        findings.styled(report)
-    else:
-        session.lines(findings.text(report) if grouped else findings.plain(report))
+    session.show(
+        View(
+            lambda: findings.document(report, removed),
+            lambda: findings.text(report) if grouped else findings.plain(report),
+            lambda: findings.styled(report),
+        )
+    )
     if removed is None:
         _conclude(session, report, summed_up=grouped)
     else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from cstore.cli.command import command, json_option, switch, text, words
-from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
+from cstore.cli.session import Session, View
 from cstore.errors import ConfigError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cstore.config.origins import Origin
 
@@ -92,18 +92,19 @@ def _sources(session: Session) -> None:
 
     found, skipped = origins(session.config), session.config.passed_over
     said = [*session.config.notes, *session.config.write_warnings]
-    if session.json:
-        session.document(
-            {
-                "values": [one.document() for one in found],
-                "passed_over": [{"path": path, "reason": reason} for path, reason in skipped],
-                "notes": said,
-            }
-        )
-        return
-    lines = [line for one in found for line in _lines_of(one)]
-    lines += [f"passed over: {path}: {reason}" for path, reason in skipped]
-    session.lines([*lines, *(f"note: {one}" for one in said)])
+
+    def lines() -> Iterator[str]:
+        for one in found:
+            yield from _lines_of(one)
+        yield from (f"passed over: {path}: {reason}" for path, reason in skipped)
+        yield from (f"note: {one}" for one in said)
+
+    document = {
+        "values": [one.document() for one in found],
+        "passed_over": [{"path": path, "reason": reason} for path, reason in skipped],
+        "notes": said,
+    }
+    session.show(View(lambda: document, lines))
 
 
 def _lines_of(one: Origin) -> list[str]:
@@ -130,10 +131,7 @@ def _explain(session: Session, written: str) -> None:
         "source": here.place if here else "the default",
         "since": since(known),
     }
-    if session.json:
-        session.document(facts)
-    else:
-        session.lines([f"{label}: {fact}" for label, fact in facts.items()])
+    session.show(View(lambda: facts, lambda: [f"{label}: {fact}" for label, fact in facts.items()]))
 
 
 def _check(session: Session, file: str) -> None:
@@ -197,10 +195,7 @@ def _publish(session: Session, path: str, changed: str, key: str) -> None:
 
     config = load_config(session.overrides, planned=(path, changed))
     write_settings_text(path, changed)
-    if session.json:
-        session.document({"file": path})
-    else:
-        session.lines([path])
+    session.show(View(lambda: {"file": path}, lambda: [path]))
     settings = config.choice.settings
     inner = key if key in keys.KEYS else keys.PULL_OPTIONS
     if path not in {part.source for part in settings.parts}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, text
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, NotChecked
 
 FORMATS = ("text", "json", "prometheus")
@@ -31,12 +31,12 @@ def doctor(session: Session, format: str) -> None:  # noqa: A002  - the option's
         report = examine_host(store.context)
     except CstoreError as error:
         raise NotChecked(error) from error
-    if session.json or format == "json":
-        session.document(host.document(report))
-    elif format == "prometheus":
-        session.lines(host.metrics(report))
-    elif session.styled and not format:
-        host.styled(report)
-    else:
-        session.lines(host.plain(report))
+    session.json = session.json or format == "json"
+    session.show(
+        View(
+            lambda: host.document(report),
+            lambda: host.metrics(report) if format == "prometheus" else host.plain(report),
+            None if format else lambda: host.styled(report),
+        )
+    )
     session.failed = session.failed or bool(report.problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     session.warn(result.warnings)
     if result.waited and not quiet:
         session.warn([_waited(result.waited, session.config.graph_root)])
-    if session.json:
-        session.document(loaded_document(result.images))
-    else:
-        session.lines(loaded(result.images))
+    session.show(View(lambda: loaded_document(result.images), lambda: loaded(result.images)))
 
 
 def _waited(size: int, directory: str) -> str:

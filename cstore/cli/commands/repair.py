@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from cstore.cli.command import command, json_option, switch, text, texts
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import NotAgreed, UsageMistake
 
 TYPE_CHECKING = False
@@ -114,10 +114,13 @@ def _names(given: Sequence[str]) -> dict[str, list[str]]:
 def _show(session: Session, plan: Plan, *, grouped: bool) -> None:
     from cstore.cli.output import repairs
 
-    if session.styled:
-        repairs.styled_plan(plan)
-    else:
-        session.lines(repairs.text(plan) if grouped else repairs.plan(plan))
+    session.show(
+        View(
+            plan.document,
+            lambda: repairs.text(plan) if grouped else repairs.plan(plan),
+            lambda: repairs.styled_plan(plan),
+        )
+    )
 
 
 def _conclude(session: Session, result: Repaired, options: RepairOptions, *, grouped: bool) -> None:
@@ -175,12 +178,13 @@ def _list(session: Session) -> None:
     from cstore.store.quarantine import cases
 
     found = cases(session.open(Intent.RECORDS).context)
-    if session.json:
-        session.document([repairs.case_document(case) for case in found])
-    elif session.styled:
-        repairs.styled_cases(found)
-    else:
-        session.lines(line for case in found for line in repairs.case_lines(case))
+    session.show(
+        View(
+            lambda: [repairs.case_document(case) for case in found],
+            lambda: (line for case in found for line in repairs.case_lines(case)),
+            lambda: repairs.styled_cases(found),
+        )
+    )
 
 
 def _undo(session: Session, word: str) -> None:
@@ -188,7 +192,9 @@ def _undo(session: Session, word: str) -> None:
 
     undone = undo(session.open(Intent.WRITE).context, word)
     session.failed = bool(undone.left)
-    if session.json:
-        session.document({"case": undone.case, "done": list(undone.done), "left": list(undone.left)})
-        return
-    session.lines([*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)])
+    session.show(
+        View(
+            lambda: {"case": undone.case, "done": list(undone.done), "left": list(undone.left)},
+            lambda: [*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)],
+        )
+    )

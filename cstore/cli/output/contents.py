@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-VERSION = 1
-"""Of the documents: it changes when a key goes, or means something else."""
-
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -28,7 +25,6 @@ TYPES = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
-_BATCH = 200
 _SECOND = 1_000_000_000
 
 
@@ -135,28 +131,6 @@ def stat_lines(contents: Contents, file: File, layer: str, digest: str) -> Itera
     yield f"layer: {layer}"
     if digest:
         yield f"digest: {digest}"
-
-
-def write_list(
-    head: Mapping[str, Any], key: str, items: Iterable[object], tail: Callable[[], Mapping[str, Any]]
-) -> None:
-    """Write one JSON document with a list that may be very long, as it comes: the head, the list, then the tail."""
-    from itertools import islice
-
-    from cstore.cli.output.streams import write_json
-    from cstore.gojson import encode
-
-    def text(value: object) -> bytes:
-        return encode(value).rstrip(b"\n")
-
-    rest = iter(items)
-    batch = list(islice(rest, _BATCH))  # before anything is written: often there is an error instead
-    write_json(text({"version": VERSION, **head, key: []})[:-2])
-    between = b""
-    while batch:
-        write_json(between + b",".join(map(text, batch)))
-        between, batch = b",", list(islice(rest, _BATCH))
-    write_json(b"]," + text(dict(tail()))[1:] + b"\n")
 
 
 def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
