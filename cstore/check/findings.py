@@ -241,7 +241,7 @@ class Finding(Value):
             "evidence": dict(self.evidence),
             "remedy": self.remedy.as_dict(),
             "peer": self.peer,
-            "read-only": self.read_only,
+            "read_only": self.read_only,
             **({"store": self.store} if self.store else {}),
         }
 

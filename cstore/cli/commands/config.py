@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.cli.command import command, json_option, switch, text, words
+from cstore.cli.output.structured import VERSION
 from cstore.cli.session import Session, View
 from cstore.errors import ConfigError, UsageMistake
 
@@ -100,6 +101,7 @@ def _sources(session: Session) -> None:
         yield from (f"note: {one}" for one in said)
 
     document = {
+        "version": VERSION,
         "values": [one.document() for one in found],
         "passed_over": [{"path": path, "reason": reason} for path, reason in skipped],
         "notes": said,
@@ -131,7 +133,9 @@ def _explain(session: Session, written: str) -> None:
         "source": here.place if here else "the default",
         "since": since(known),
     }
-    session.show(View(lambda: facts, lambda: [f"{label}: {fact}" for label, fact in facts.items()]))
+    session.show(
+        View(lambda: {"version": VERSION, **facts}, lambda: [f"{label}: {fact}" for label, fact in facts.items()])
+    )
 
 
 def _check(session: Session, file: str) -> None:
@@ -195,7 +199,7 @@ def _publish(session: Session, path: str, changed: str, key: str) -> None:
 
     config = load_config(session.overrides, planned=(path, changed))
     write_settings_text(path, changed)
-    session.show(View(lambda: {"file": path}, lambda: [path]))
+    session.show(View(lambda: {"version": VERSION, "file": path}, lambda: [path]))
     settings = config.choice.settings
     inner = key if key in keys.KEYS else keys.PULL_OPTIONS
     if path not in {part.source for part in settings.parts}:

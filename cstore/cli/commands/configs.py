@@ -46,6 +46,7 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     completed as Docker completes it: app becomes docker.io/library/app:latest.
     """
     from cstore.cli.files import read_whole
+    from cstore.cli.output import docker as output
     from cstore.docker import ImageStore
     from cstore.docker.tagging import full_tag
 
@@ -61,7 +62,7 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     if built_locally:
         images.set_built_locally(made)
     names = [images.tag(made, one) for one in name]
-    session.show(View(lambda: {"id": made, "names": names}, lambda: [made]))
+    session.show(View(lambda: output.image_document(made, names), lambda: [made]))
 
 
 @command("release-image", example="cstore release-image app")

@@ -86,7 +86,7 @@ def _show(session: Session, images: Sequence[str]) -> None:
     named = [(image, store.images.get(image.removeprefix("sha256:")).names) for image in images]
     session.show(
         View(
-            lambda: [{"id": image, "names": list(names)} for image, names in named],
+            lambda: [output.image_document(image, names) for image, names in named],
             lambda: output.image_lines(named),
             lambda: output.image_table(named),
         )

@@ -188,13 +188,14 @@ def _list(session: Session) -> None:
 
 
 def _undo(session: Session, word: str) -> None:
+    from cstore.cli.output.structured import VERSION
     from cstore.store.quarantine import undo
 
     undone = undo(session.open(Intent.WRITE).context, word)
     session.failed = bool(undone.left)
     session.show(
         View(
-            lambda: {"case": undone.case, "done": list(undone.done), "left": list(undone.left)},
+            lambda: {"version": VERSION, "case": undone.case, "done": list(undone.done), "left": list(undone.left)},
             lambda: [*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)],
         )
     )

@@ -76,6 +76,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     is not changed. Prints the image's ID. A short NAME is completed as Docker completes it: app becomes
     docker.io/library/app:latest.
     """
+    from cstore.cli.output import docker as output
     from cstore.docker import ImageStore, LayerStore
     from cstore.docker.tagging import full_tag
 
@@ -87,7 +88,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     source, parent = layers.writable.get(writable), image_id(store, image)
     made = images.commit(source, parent, author=author, comment=comment)
     names = [images.tag(made, one) for one in name]
-    session.show(View(lambda: {"id": made, "names": names}, lambda: [made]))
+    session.show(View(lambda: output.image_document(made, names), lambda: [made]))
 
 
 @command("delete-writable", example="cstore delete-writable scratch")

@@ -70,7 +70,7 @@ def file_document(contents: Contents, file: File, *, layer: str = "", digest: st
     try:
         file.path.decode()
     except UnicodeDecodeError:
-        document["path-bytes"] = _base64(file.path)
+        document["path_bytes"] = _base64(file.path)
     document |= {
         "type": TYPES.get(file.format, "unknown"),
         "mode": f"{file.mode:04o}",
@@ -140,15 +140,10 @@ def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
 
 def show_table(titles: Mapping[str, bool], rows: Iterable[tuple[str, ...]]) -> None:
     """Show rows to a person; `titles` are those of the columns, and whether each is of numbers."""
-    from rich.table import Table
-    from rich.text import Text
-
+    from cstore.cli.output.styled import cell_of, titled_table
     from cstore.cli.output.terminal import console
-    from cstore.cli.output.text import visible
 
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for title, numbers in titles.items():
-        table.add_column(title.upper(), justify="right" if numbers else "left", overflow="fold")
+    table = titled_table(*titles, right={title for title, numbers in titles.items() if numbers})
     for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        table.add_row(*(cell_of(title, text) for title, text in zip(titles, row, strict=True)))
     console().print(table)

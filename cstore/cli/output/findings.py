@@ -101,13 +101,14 @@ def text(report: Report) -> Iterator[str]:
 def styled(report: Report) -> None:
     """Show alike findings together in a table; then what they come to."""
     from cstore.cli.output import grouped as groups
+    from cstore.cli.output.styled import Sentence
     from cstore.cli.output.terminal import console
 
     if report.findings:
         titles = {"Count": True, "Severity": False, "Finding": False}
         groups.table(titles, grouped(report.findings), styles=_STYLES)
     for line in _conclusion(report):
-        console().print(groups.Sentence(line, "bold" if report.findings else "green"))
+        console().print(Sentence(line, "bold" if report.findings else "green"))
 
 
 _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover": "yellow", "cosmetic": "dim"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,6 +157,7 @@ def styled_plan(planned: Plan) -> None:
 def document(result: Repaired) -> dict[str, Any]:
     """Everything that came of a repair."""
     return {
+        "version": VERSION,
         "plans": [planned.document() for planned in result.plans],
         "done": [step.document() for step in result.done],
         "failed": [{**step.document(), "error": error.message} for step, error in result.failed],
@@ -199,7 +202,14 @@ def case_document(case: Case) -> dict[str, Any]:
         else {"record": entry.shelf.value, "before": entry.before, "after": entry.after, "why": entry.why}
         for entry in case.entries
     ]
-    facts = {"id": case.id, "created": case.created, "by": case.by, "bytes": case.bytes, "flaw": case.flaw}
+    facts = {
+        "version": VERSION,
+        "id": case.id,
+        "created": case.created,
+        "by": case.by,
+        "bytes": case.bytes,
+        "flaw": case.flaw,
+    }
     return {**facts, "entries": entries}
 
 
@@ -220,15 +230,13 @@ def case_lines(case: Case) -> Iterator[str]:
 
 def styled_cases(found: Sequence[Case]) -> None:
     """Show cases as a table."""
-    from rich.table import Table
     from rich.text import Text
 
+    from cstore.cli.output.styled import titled_table
     from cstore.cli.output.terminal import console
     from cstore.cli.output.text import human_size, visible
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("Case", "By", "Size", "Entries"):
-        table.add_column(title, justify="right" if title in {"Size", "Entries"} else "left")
+    table = titled_table("Case", "By", "Size", "Entries", right={"Size", "Entries"})
     for case in found:
         told = Text(case.flaw, style="red") if case.flaw else Text(str(len(case.entries)))
         table.add_row(Text(case.id, style="cyan"), Text(visible(case.by)), human_size(case.bytes), told)
