@@ -46,7 +46,9 @@ def test_images_are_listed(cli: CommandLine, root: DataRoot) -> None:
     lines = cli("docker-images", root.path).ok().lines
     found = {image["names"][0]: image for image in cli("docker-images", "-j", root.path).ok().json}
 
-    assert sorted(lines) == sorted([f"\tname: {name}" for name in found] + [f"sha256:{image['id']}" for image in found.values()])
+    assert sorted(lines) == sorted(
+        [f"\tname: {name}" for name in found] + [f"sha256:{image['id']}" for image in found.values()]
+    )
     assert (found["app:1"]["size"], found["app:1"]["layers"]) == (13, [digest(ONE), digest(TWO)])
 
 

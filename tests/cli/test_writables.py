@@ -72,7 +72,9 @@ def test_a_commit_makes_an_image_of_what_was_changed(box: CommandLine, tmp_path:
     made = box("commit", "-j", "--name", "app", "--comment", "new file", "box", base).ok().json
 
     assert made["names"] == ["docker.io/library/app:latest"]
-    assert sorted(box("children", base).ok().lines[::1]) == sorted([same, f"sha256:{made['id']}", f"\tname: {made['names'][0]}"])
+    assert sorted(box("children", base).ok().lines[::1]) == sorted(
+        [same, f"sha256:{made['id']}", f"\tname: {made['names'][0]}"]
+    )
     steps = box("history", "-j", made["id"]).ok().json
     assert [(step["comment"], step["size"]) for step in steps] == [("new file", 5)]
     raw = json.loads("".join(box("get-image-data", made["id"], f"sha256:{made['id']}").ok().lines))

@@ -147,7 +147,7 @@ def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"\tparent: sha256:{told['parent']}"
     yield from (f"\tchild: sha256:{child}" for child in told["children"])
     if told["last_updated"]:
-        yield f"\tlast-updated: {told['last-updated']}"
+        yield f"\tlast-updated: {told['last_updated']}"
     if told["built_locally"]:
         yield "\tbuilt-locally: true"
 
