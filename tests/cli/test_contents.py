@@ -198,7 +198,7 @@ def test_a_kind_settles_what_a_name_means(told: CommandLine) -> None:
     assert told("ls", "both").code == 1
     assert told("ls", "--kind", "layer", "both:/var").ok().lines == ["old"]
     assert told("ls", "--kind", "image", "both:/var").ok().lines == ["new"]
-    assert told("ls", "--kind", "thing", "both").code == 1
+    assert told("ls", "--kind", "thing", "both").code == 2
 
 
 def test_looking_leaves_no_trace(told: CommandLine, item: StoreRoots) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidDuration, InvalidOption
 
 TYPE_CHECKING = False
@@ -74,12 +74,13 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         if not _agreed(plan, yes=yes):
             return
         plan = _kept(session, store, plan, keep) if keep else _removed(session, store, plan)
-    if session.json:
-        session.document(output.document(plan, dry_run=dry_run))
-    elif session.styled:
-        output.show(plan, dry_run=dry_run)
-    else:
-        session.lines(output.lines(plan))
+    session.show(
+        View(
+            lambda: output.document(plan, dry_run=dry_run),
+            lambda: output.lines(plan),
+            lambda: output.show(plan, dry_run=dry_run),
+        )
+    )
     for refusal in plan.refused:
         session.complain(refusal.error)
         _explain(session, store, refusal)
