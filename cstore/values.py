@@ -7,22 +7,70 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs. That module takes longer to import than a short command takes to run,
-and so do the others of its kind. Imports nothing.
+This is as much of `dataclasses` as cstore needs, and `Choice` and `Fields` are as much of `enum` and of
+`typing.NamedTuple`. Those modules take longer to import than a short command takes to run. Imports nothing.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from enum import Enum as Choice
     from inspect import Signature
     from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
+    class _Choices(type):
+        """What a class of choices can do: find the choice that has a value, and name all of them in their order."""
+
+        def __call__(cls, value: object) -> Choice:
+            if isinstance(value, cls):
+                return value
+            try:
+                return cls._by_value[value]
+            except KeyError:
+                raise ValueError(f"{value!r} is not a valid {cls.__name__}") from None
+
+        def __iter__(cls) -> Iterator[Choice]:
+            return iter(cls._by_value.values())
+
+        def __len__(cls) -> int:
+            return len(cls._by_value)
+
+        def __getitem__(cls, name: str) -> Choice:
+            return next(choice for choice in cls if choice.name == name)
+
+    class Choice(metaclass=_Choices):
+        """A fixed set of values, written as those of `enum.Enum` are, and for type checkers one of these."""
+
+        _by_value: ClassVar[dict[object, Choice]] = {}
+
+        def __init_subclass__(cls) -> None:
+            cls._by_value = {}
+            for name, value in list(vars(cls).items()):
+                if name.startswith("_") or hasattr(value, "__get__"):
+                    continue
+                choice = object.__new__(cls)
+                choice.name, choice.value = name, value
+                cls._by_value[value] = choice
+                setattr(cls, name, choice)
+
+        def __reduce__(self) -> tuple[object, ...]:
+            return type(self), (self.value,)
+
+        def __repr__(self) -> str:
+            return f"<{self}: {self.value!r}>"
+
+        def __str__(self) -> str:
+            return f"{type(self).__name__}.{self.name}"
+
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
         return lambda kind: kind
+
+
+__all__ = ["Choice", "Value"]
 
 
 class _Signature:

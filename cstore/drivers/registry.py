@@ -9,7 +9,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cstore.drivers.contract import Driver
 
@@ -56,6 +56,12 @@ def _zfs(place: DriverPlace) -> Driver:
     return ZfsDriver(place)
 
 
+def _overlay_options(options: Sequence[str]) -> None:
+    from cstore.drivers.overlay.options import read_options
+
+    read_options(options)
+
+
 DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
     "overlay": _overlay,
     "btrfs": _btrfs,
@@ -63,6 +69,9 @@ DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
     "vfs": _vfs,
 }
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
+
+_CHECKS: dict[str, Callable[[Sequence[str]], None]] = {"overlay": _overlay_options}
+"""How the options of a driver are checked without opening it, for those where that can be done."""
 
 ALIASES = {"overlay2": "overlay"}
 """Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
@@ -122,6 +131,21 @@ def _is_used(home: str) -> bool:
 def open_driver(name: str, place: DriverPlace) -> Driver:
     """Make the driver object. Writes nothing."""
     return DRIVERS[reported_name(_known(name))](place)
+
+
+def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
+    """Say how the driver object is made when it is needed: whoever reads records only does without it.
+
+    Raises:
+        DriverError: the driver does not take an option.
+    """
+    check = _CHECKS.get(reported_name(_known(name)))
+    if check is None:
+        driver = open_driver(name, place)
+        return lambda: driver
+    if place.options:
+        check(place.options)
+    return lambda: open_driver(name, place)
 
 
 def reported_name(name: str) -> str:
