@@ -7,8 +7,8 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs, and `Choice` and `Fields` are as much of `enum` and of
-`typing.NamedTuple`. Those modules take longer to import than a short command takes to run. Imports nothing.
+This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice` and `NamedTuple` of what `enum` and
+`typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from enum import Enum as Choice
+    from enum import IntEnum as IntChoice
     from inspect import Signature
-    from typing import Any, ClassVar, Self, dataclass_transform
+    from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 else:
 
     class _Choices(type):
@@ -51,10 +52,15 @@ else:
             for name, value in list(vars(cls).items()):
                 if name.startswith("_") or hasattr(value, "__get__"):
                     continue
-                choice = object.__new__(cls)
+                choice = cls._made_of(value)
                 choice.name, choice.value = name, value
                 cls._by_value[value] = choice
                 setattr(cls, name, choice)
+
+        @classmethod
+        def _made_of(cls, value: object) -> Choice:
+            del value
+            return object.__new__(cls)
 
         def __reduce__(self) -> tuple[object, ...]:
             return type(self), (self.value,)
@@ -65,12 +71,41 @@ else:
         def __str__(self) -> str:
             return f"{type(self).__name__}.{self.name}"
 
+    class IntChoice(int, Choice):
+        """Choices that are numbers."""
+
+        @classmethod
+        def _made_of(cls, value: int) -> Choice:
+            return int.__new__(cls, value)
+
+        __str__ = int.__repr__
+
+    class _Named(type):
+        """Makes what `collections.namedtuple` makes, out of a class that names its fields."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
+            if not bases:
+                return super().__new__(cls, name, bases, members)
+            from collections import namedtuple
+
+            fields = members["__annotations__"]
+            defaults = [members[field] for field in fields if field in members]
+            made = namedtuple(name, fields, defaults=defaults, module=members["__module__"])  # noqa: PYI024  - as above
+            for member, value in members.items():
+                if member not in fields and member not in {"__annotations__", "__module__", "__qualname__"}:
+                    setattr(made, member, value)
+            made.__annotations__ = fields
+            return made
+
+    class NamedTuple(metaclass=_Named):
+        """A tuple whose items have names, written as those of `typing.NamedTuple` are."""
+
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
         return lambda kind: kind
 
 
-__all__ = ["Choice", "Value"]
+__all__ = ["Choice", "IntChoice", "NamedTuple", "Value"]
 
 
 class _Signature:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import SystemFailure
 from cstore.idmap import IDENTITY, IDMap
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
 
-class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ApplyOptions(Value, kw_only=True):
     """How an archive is unpacked.
 
     Attributes:
@@ -64,7 +63,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
+class Applied(Value, kw_only=True):
     """What an archive was.
 
     Attributes:
@@ -169,7 +168,7 @@ def _unpack(
         report = worker.finish()
         applied = _summarise(intake, owners, dispatcher, options.known_compressed)
         repeated = report.displaced[0][1] if report.displaced else b""
-        return msgspec.structs.replace(applied, repeated=repeated), report
+        return applied.with_(repeated=repeated), report
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:

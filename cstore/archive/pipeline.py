@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
-
 from cstore.archive.streams import BUFFER_SIZE
 from cstore.errors import SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from types import TracebackType
+    from typing import Self
 
     from cstore.archive.streams import Sink
 

@@ -73,6 +73,8 @@ DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
 _CHECKS: dict[str, Callable[[Sequence[str]], None]] = {"overlay": _overlay_options}
 """How the options of a driver are checked without opening it, for those where that can be done."""
 
+_STAGE_IN_DIRECTORIES = frozenset({"overlay", "vfs", "btrfs"})
+
 ALIASES = {"overlay2": "overlay"}
 """Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
 
@@ -146,6 +148,22 @@ def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
     if place.options:
         check(place.options)
     return lambda: open_driver(name, place)
+
+
+def may_have_staged(name: str, place: DriverPlace) -> bool:
+    """Whether a driver may have something to sweep: whether anything is where staging.py has its places.
+
+    That costs a few system calls, while the driver need not even be opened. One that stages elsewhere always may.
+    """
+    if reported_name(name) not in _STAGE_IN_DIRECTORIES:
+        return True
+    for home in filter(None, (place.home, place.image_home)):
+        root, last = os.path.split(home)
+        places = [os.path.join(root, "cstore-staging", last)]
+        places += [os.path.join(home, each) for each in ("cstore-staging", "staging", "tempdirs")]
+        if any(map(_is_used, filter(os.path.lexists, places))):
+            return True
+    return False
 
 
 def reported_name(name: str) -> str:

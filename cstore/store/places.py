@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cstore.layout import Layout
 
 
+REPLACING = ".replacing."
+"""What follows the ID of a layer in the names of what is there while its contents are replaced."""
+
+
 class Shelf(Choice):
     """The three kinds of item, in the order in which their locks are taken."""
 
@@ -54,6 +58,12 @@ def places(layout: Layout) -> dict[Shelf, Place]:
             (layout.containers_lock,),
         ),
     }
+
+
+def item_journal(layout: Layout, shelf: Shelf) -> str:
+    """The file that is there while a data item of a kind is being changed; see `store.item_journal`."""
+    directories = {Shelf.LAYERS: layout.layers, Shelf.IMAGES: layout.images, Shelf.CONTAINERS: layout.containers}
+    return os.path.join(directories[shelf], "item.json")
 
 
 def volatile_location(layout: Layout, shelf: Shelf) -> Location:

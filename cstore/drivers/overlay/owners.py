@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.making import make_root
 from cstore.drivers.overlay.mount import Stack, mount_nowhere
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverUnusable, IDNotMapped, SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
