@@ -39,6 +39,9 @@ else:
         def __len__(cls) -> int:
             return len(cls._by_value)
 
+        def __contains__(cls, value: object) -> bool:
+            return isinstance(value, cls) or value in cls._by_value
+
         def __getitem__(cls, name: str) -> Choice:
             return next(choice for choice in cls if choice.name == name)
 
@@ -157,17 +160,19 @@ class Value:
         cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        fields = self._fields
-        given = {**dict(zip(fields, values, strict=False)), **named}
+        given = {**dict(zip(self._fields, values, strict=False)), **named} if values else named
         if len(given) != len(values) + len(named) or not self._required <= given.keys() <= self._known:
-            wrong = [f"no {name!r}" for name in given.keys() - self._known] or [
-                f"needs {name!r}" for name in sorted(self._required - given.keys())
-            ]
-            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}; {', '.join(wrong) or 'each once'}")
-        for name in self._several & given.keys():
-            if isinstance(given[name], (str, bytes)):
+            raise TypeError(self._misfit(given))
+        for name in self._several:
+            if isinstance(given.get(name), (str, bytes)):
                 raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), and no text")
         self.__dict__.update(given)
+
+    def _misfit(self, given: dict[str, Any]) -> str:
+        wrong = [f"no {name!r}" for name in given.keys() - self._known] or [
+            f"needs {name!r}" for name in sorted(self._required - given.keys())
+        ]
+        return f"{type(self).__name__} takes {', '.join(self._fields)}; {', '.join(wrong) or 'each once'}"
 
     @classmethod
     def made_of(cls, fields: dict[str, Any]) -> Self:
