@@ -33,11 +33,22 @@ from __future__ import annotations
 
 from os.path import join
 
-from cstore.ids import check_neighbour
 from cstore.values import Value
 
 COMPOSEFS_IMAGE = "composefs-data/composefs.blob"
 """The tree of a composefs layer, in its directory; the contents of its files are beside it in `diff`."""
+
+
+def is_blob(path: str) -> bool:
+    """Whether a layer's own tree, of this path, is an image."""
+    return path.endswith("/" + COMPOSEFS_IMAGE)
+
+
+def check_neighbour(text: str) -> str:
+    """See `ids.check_neighbour`: only the paths of single items need it."""
+    from cstore.ids import check_neighbour as check
+
+    return check(text)
 
 
 class Layout(Value):

@@ -5,7 +5,7 @@ A program that only reads records pays for none of it: each method imports what 
 
 from __future__ import annotations
 
-from cstore.store.opening import open_context
+from cstore.store.context import open_context
 from cstore.store.store import Store as _Store
 
 TYPE_CHECKING = False

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from typing import TYPE_CHECKING
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import SystemFailure
@@ -19,6 +18,7 @@ from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -125,7 +125,7 @@ def apply_archive(
             applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
         amend(tar_split, tree, report, sync=options.sync)
         if options.sync:
-            _sync(root_fd, tree)
+            _sync(root_fd, tree, options, applied)
     finally:
         os.close(root_fd)
     return applied
@@ -213,12 +213,13 @@ def _open_tree(tree: str) -> int:
         raise SystemFailure("unpack into", tree, error) from error
 
 
-def _sync(root_fd: int, tree: str) -> None:
-    """Bring the tree to the disk: one call for its file system, where one a file would take many times as long."""
-    from cstore.kernel.files import syncfs
+def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> None:
+    """Bring the tree to the disk; what was in it before, copied from a parent, may be in memory only as well."""
+    from cstore.fs.tree.sync import FEW, sync_tree
 
+    alone = not options.again and (not options.has_lower or bool(options.lowers))
     try:
-        syncfs(root_fd)
+        sync_tree(root_fd, applied.entries + 1 if alone else FEW + 1, applied.content_size)
     except OSError as error:
         raise SystemFailure("write", tree, error) from error
 

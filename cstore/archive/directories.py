@@ -6,19 +6,19 @@ meanwhile; and paths may be longer than the system's limit. Descriptors are few 
 
 from __future__ import annotations
 
-import enum
 import errno
 import os
 import stat
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
+from cstore.values import IntChoice
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -229,7 +229,7 @@ def _open_quietly(name: bytes | str, flags: int, directory: int | None) -> int:
         return os.open(name, flags, dir_fd=directory)
 
 
-class Kind(enum.IntEnum):
+class Kind(IntChoice):
     """What a directory says of a name in it."""
 
     OTHER = 0

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from cstore.archive import xattrs
 from cstore.archive.changes import Change, ChangeKind
@@ -32,6 +31,7 @@ from cstore.archive.whiteout import (
 from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 

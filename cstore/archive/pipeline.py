@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
 
 from cstore.archive.streams import BUFFER_SIZE
 from cstore.errors import SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from types import TracebackType
+    from typing import Self
 
     from cstore.archive.streams import Sink
 

@@ -12,14 +12,22 @@ import re
 import stat
 from binascii import a2b_base64, b2a_base64
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from cstore.errors import ArchiveError, SystemFailure, TarSplitDamaged
 from cstore.fs import within
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import Any, Self, cast
+else:
+
+    def cast(_: object, value: object) -> object:
+        """Do what `typing.cast` does at run time, whose import takes too long."""
+        return value
+
 
 LARGEST_SEGMENT = 1 << 20
 """Bytes in a segment that we write."""

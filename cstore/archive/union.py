@@ -11,13 +11,14 @@ import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.composefs import BlobTree, enter_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
 from cstore.errors import SystemFailure
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.directories import open_quietly
 from cstore.archive.names import join_name
 from cstore.idmap import map_in
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.directories import Directories
     from cstore.idmap import IDMap

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS, Option
 from cstore.cli.output.complaints import as_document
 from cstore.cli.output.streams import say
-from cstore.cli.reading import Line
+from cstore.cli.reading import Line, Misspelt, split_options
 from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, options_after, targets
 from cstore.errors import UsageMistake
 

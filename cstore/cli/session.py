@@ -114,7 +114,7 @@ class Session:
 
             if self.debug:
                 _log_to_stderr()
-            self._store = open_store(self.config, patience=self._patience(), degraded=True)
+            self._store = open_store(self.config, degraded=True)
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell
@@ -122,6 +122,8 @@ class Session:
                 self.warn(self._store.config.write_warnings)
             if self.debug:
                 self._log_store(self._store)
+        if sys.stderr.isatty():
+            self._store.context.patience = self._patience()
         return self._store
 
     def _enter_namespace(self) -> bool:
@@ -148,7 +150,7 @@ class Session:
     def _patience(self) -> Patience:
         from cstore import Patience
 
-        return Patience(timeout=self.config.lock_timeout, notice=_say_waiting if sys.stderr.isatty() else None)
+        return Patience(timeout=self.config.lock_timeout, notice=_say_waiting)
 
     def _log_store(self, store: Store) -> None:
         from logging import getLogger

@@ -64,7 +64,7 @@ def _read_text(path: str) -> str:
     if len(data) > _LARGEST_FILE:
         raise ConfigError(path, "is larger than 1 MiB, so it is hardly a configuration file", hint=_ELSEWHERE)
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(b"\xef\xbb\xbf").decode()  # the codec that knows this mark would be imported for it
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error

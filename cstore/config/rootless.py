@@ -245,8 +245,8 @@ def _sees_every_user() -> bool:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.readlines()
+        with open(path, "rb") as file:  # a codec for ASCII would be imported for it
+            return file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
 

@@ -9,7 +9,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
@@ -47,6 +47,8 @@ class DriverFacts(Value):
         only_by_name: whether a store of its own is used only by who asks for this driver.
         takes_directories: whether a layer may be made by renaming a directory into its place.
         names_directories: whether a layer has directories by which Docker and Podman name it (`LowerDir` and so on).
+        checks_options_alone: whether the options can be checked (`check_options`) without opening the driver.
+        stages_in_directories: whether all that it stages, or is removing, is in the places of `drivers/staging.py`.
         mounts_show_trees: whether what a mount shows is the tree itself, so that nothing holds on to it.
         unknown_limit: what Docker's engine says of an option for a writable layer that the driver does not have.
     """
@@ -57,6 +59,8 @@ class DriverFacts(Value):
     only_by_name: bool = False
     takes_directories: bool = False
     names_directories: bool = False
+    checks_options_alone: bool = False
+    stages_in_directories: bool = False
     mounts_show_trees: bool = False
     unknown_limit: str = "Unknown option {}"
 
@@ -76,9 +80,12 @@ when it is asked for.
 
 
 class DriverPackage(Protocol):
-    """What a driver's package is expected to have."""
+    """What a driver's package is expected to have; `check_options` only if its facts say so."""
 
     FACTS: DriverFacts
+
+    def check_options(self, options: Sequence[str]) -> None:
+        """Refuse options that the driver would refuse."""
 
     def open_driver(self, place: DriverPlace) -> Driver:
         """Make the driver object. Writes nothing."""
@@ -162,6 +169,37 @@ def _is_used(home: str) -> bool:
 def open_driver(name: str, place: DriverPlace) -> Driver:
     """Make the driver object. Writes nothing."""
     return package_of(name).open_driver(place)
+
+
+def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
+    """Say how the driver object is made when it is needed: whoever reads records only does without it.
+
+    Raises:
+        DriverError: the driver does not take an option.
+    """
+    package = package_of(name)
+    if not package.FACTS.checks_options_alone:
+        driver = package.open_driver(place)
+        return lambda: driver
+    if place.options:
+        package.check_options(place.options)
+    return lambda: package.open_driver(place)
+
+
+def may_have_staged(name: str, place: DriverPlace) -> bool:
+    """Whether a driver may have something to sweep: whether anything is where staging.py has its places.
+
+    That costs a few system calls, while the driver need not even be opened. One that stages elsewhere always may.
+    """
+    if not package_of(name).FACTS.stages_in_directories:
+        return True
+    for home in filter(None, (place.home, place.image_home)):
+        root, last = os.path.split(home)
+        places = [os.path.join(root, "cstore-staging", last)]
+        places += [os.path.join(home, each) for each in ("cstore-staging", "staging", "tempdirs")]
+        if any(map(_is_used, filter(os.path.lexists, places))):
+            return True
+    return False
 
 
 def reported_name(name: str) -> str:

@@ -22,6 +22,7 @@ _SYS_OPENAT2 = 437
 """The same on every architecture: numbers from 424 on are shared."""
 
 _OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
+_SYNC_FILE_RANGE_WRITE = 2
 AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
@@ -96,6 +97,15 @@ def syncfs(fd: int) -> None:
         OSError: the disk refused, now or since the file system was last asked through a descriptor this old.
     """
     call("syncfs", fd)
+
+
+def start_writing(fd: int) -> None:
+    """Let the kernel begin to write what a file has in memory only; nobody waits for it. Costs at most time."""
+    from contextlib import suppress
+    from ctypes import c_int64
+
+    with suppress(OSError):
+        call("sync_file_range", fd, c_int64(0), c_int64(0), _SYNC_FILE_RANGE_WRITE)
 
 
 _STATX = struct.Struct("80x qI4x 160x")  # struct statx: only the time of birth, seconds and nanoseconds

@@ -12,7 +12,6 @@ import stat
 
 from cstore.errors import CstoreError, RecordsDamaged, SystemFailure
 from cstore.fs import within
-from cstore.traces import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +109,8 @@ def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
         contents = [read_file(path) for path in paths]
         if all(_unchanged(path, *content) for path, content in zip(paths, contents, strict=True)):
             return contents
+        from cstore.traces import trace
+
         trace("read %s again, which changed meanwhile", paths[0])
     raise SystemFailure("read a steady state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
 

@@ -34,8 +34,8 @@ from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_lay
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.ownership import leave_to_its_user
-from cstore.store.places import Shelf
-from cstore.store.session import Trusted, Writer, is_made, writing
+from cstore.store.places import Shelf, is_made
+from cstore.store.session import Trusted, Writer, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:

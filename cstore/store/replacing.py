@@ -24,7 +24,7 @@ from cstore.records.codec import encode, from_row
 from cstore.records.model import Layer
 from cstore.records.scanner import load
 from cstore.store.filling import contents_of
-from cstore.store.places import Shelf
+from cstore.store.places import REPLACING, Shelf
 from cstore.traces import trace
 from cstore.values import Value
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cstore.store.filling import Filling
     from cstore.store.session import Writer
 
-_JOURNAL = ".replacing.json"
-_TAR_SPLIT = ".replacing.gz"
+_JOURNAL = f"{REPLACING}json"
+_TAR_SPLIT = f"{REPLACING}gz"
 
 
 class _Journal(Value):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure, Unsupported
 from cstore.fs import within
@@ -18,6 +17,7 @@ from cstore.store.lookup import find_own_layer, get_own_layer
 from cstore.store.reading import Reader
 from cstore.store.session import make_roots
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.store.context import Context

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import stat
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from zlib import adler32
 
 from cstore.errors import Unsupported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

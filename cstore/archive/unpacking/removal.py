@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name
 from cstore.archive.unpacking.paths import GONE, Missing
@@ -18,6 +17,7 @@ from cstore.archive.whiteout import (
     whiteout_name,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

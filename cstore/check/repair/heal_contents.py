@@ -7,7 +7,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cstore.archive.composefs import contents_of, is_blob
+from cstore.archive.composefs import contents_of
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_of
 from cstore.check.census import Census
@@ -22,6 +22,7 @@ from cstore.fs import within
 from cstore.fs.scoped import open_beneath
 from cstore.fs.xattr import drop, entry, names_of, put_all
 from cstore.kernel.namespaces import in_user_namespace
+from cstore.layout import is_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FACTS = DriverFacts(
     keys={"min_space": Kind.TEXT, "size": Kind.TEXT},
     options=frozenset({"min_space", "size"}),
+    stages_in_directories=True,
 )
 
 

@@ -11,6 +11,8 @@ from cstore.drivers.registry import DriverFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cstore.drivers.contract import Driver
     from cstore.drivers.inspection import Inspector
     from cstore.drivers.mending import Mender
@@ -36,7 +38,20 @@ FACTS = DriverFacts(
     ),
     takes_directories=True,
     names_directories=True,
+    checks_options_alone=True,
+    stages_in_directories=True,
 )
+
+
+def check_options(options: Sequence[str]) -> None:
+    """Refuse options that the driver would refuse.
+
+    Raises:
+        DriverError: one that overlay does not have, or a value that makes no sense.
+    """
+    from cstore.drivers.overlay.options import read_options
+
+    read_options(options)
 
 
 def open_driver(place: DriverPlace) -> Driver:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure
@@ -17,6 +16,7 @@ from cstore.idmap import IDMap, IDRange
 from cstore.kernel import fsmount, mount
 from cstore.kernel.userns import mapped_namespace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

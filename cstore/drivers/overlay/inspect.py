@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 
-from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
@@ -23,7 +22,7 @@ from cstore.drivers.overlay.marks import (
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
-from cstore.layout import COMPOSEFS_IMAGE
+from cstore.layout import COMPOSEFS_IMAGE, is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

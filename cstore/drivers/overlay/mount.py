@@ -14,13 +14,13 @@ import errno
 import os
 from contextlib import ExitStack
 
-from cstore.archive.composefs import is_blob
 from cstore.drivers.overlay.options import NAME
 from cstore.drivers.overlay.words import Words, sort_words
 from cstore.errors import DriverError
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.kernel import fsmount, mount
+from cstore.layout import is_blob
 from cstore.values import Value
 
 TYPE_CHECKING = False

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.drivers.overlay.making import make_root
 from cstore.drivers.overlay.mount import Stack, mount_nowhere
@@ -19,6 +18,7 @@ from cstore.errors import DriverUnusable, IDNotMapped, SystemFailure
 from cstore.fs import within
 from cstore.fs.tree import remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -21,6 +21,7 @@ FACTS = DriverFacts(
     only_by_name=True,
     mounts_show_trees=True,
     unknown_limit="Storage opt {} not supported",
+    stages_in_directories=True,
 )
 
 
