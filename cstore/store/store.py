@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cstore.errors import RecordsDamaged
     from cstore.fs.lockfile import HeldLock
     from cstore.fs.patience import Patience
+    from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.copying import Spot
@@ -70,6 +71,13 @@ class Store:
     def driver_name(self) -> str:
         """The driver that keeps the layers' trees."""
         return self._context.driver.name
+
+    @property
+    def id_map(self) -> IDMap:
+        """The default ID map of layers without a parent and of containers."""
+        from cstore.store.maps import default_map
+
+        return default_map(self._context)
 
     @property
     def is_made(self) -> bool:
