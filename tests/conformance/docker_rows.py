@@ -141,7 +141,8 @@ def a_layer_store_has_owners_of_its_own(lab: Lab) -> None:
 @rows(
     LAYER, "CreateRWLayer", "CreateRWLayerOpts.InitFunc", "CreateRWLayerOpts.MountLabel", "GetRWLayer", "GetMountID",
     "ReleaseRWLayer", "ErrMountDoesNotExist", "ErrMountNameConflict", "RWLayer.Name", "RWLayer.Mount",
-    "RWLayer.Unmount", "RWLayer.Changes", "RWLayer.Size", "RWLayer.TarStream", "RWLayer.ApplyDiff", "RWLayer.Metadata", "RWLayer.Parent",
+    "RWLayer.Unmount", "RWLayer.Changes", "RWLayer.Size", "RWLayer.TarStream", "RWLayer.ApplyDiff", "RWLayer.Metadata",
+    "RWLayer.Parent",
 )  # fmt: skip
 def writable_layers_have_names(lab: Lab) -> None:
     """With an init layer between that neither changes nor size show."""
