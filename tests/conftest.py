@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from tests import processes
 from tests.disk import can_make_disks, fresh_disk
 from tests.loops import loop_disk
+from tests.mounts import detach_views
 from tests.zfs_on_directories import install
 from tests.zygote import Zygote
 
@@ -144,6 +145,14 @@ def _can_reflink() -> bool:
 def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give the run a home of its own."""
     os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def _no_views_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take away the read-only views of images that a test left mounted: nobody could delete its directory."""
+    yield
+    if USER == 0:
+        detach_views(str(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ MORE_LAYER_STORES = f"{OPTIONS}.additionallayerstores"
 AUTO_USER = f"{OPTIONS}.root-auto-userns-user"
 AUTO_MIN_SIZE = f"{OPTIONS}.auto-userns-min-size"
 AUTO_MAX_SIZE = f"{OPTIONS}.auto-userns-max-size"
+REMAP_UIDS = f"{OPTIONS}.remap-uids"
+REMAP_GIDS = f"{OPTIONS}.remap-gids"
+REMAP_USER = f"{OPTIONS}.remap-user"
+REMAP_GROUP = f"{OPTIONS}.remap-group"
 DISABLE_VOLATILE = f"{OPTIONS}.disable-volatile"
 PULL_OPTIONS = f"{OPTIONS}.pull_options"
 SYNC = f"{OPTIONS}.cstore.sync"
@@ -59,6 +63,10 @@ KEYS: dict[str, str] = {
     AUTO_USER: Kind.TEXT,
     AUTO_MIN_SIZE: Kind.NUMBER,
     AUTO_MAX_SIZE: Kind.NUMBER,
+    REMAP_UIDS: Kind.TEXT,
+    REMAP_GIDS: Kind.TEXT,
+    REMAP_USER: Kind.TEXT,
+    REMAP_GROUP: Kind.TEXT,
     DISABLE_VOLATILE: Kind.FLAG,
     PULL_OPTIONS: Kind.TEXT_TABLE,
     f"{OPTIONS}.aufs.mountopt": Kind.TEXT,
@@ -110,10 +118,6 @@ def all_tables() -> set[str]:
 
 
 RETIRED = {
-    f"{OPTIONS}.remap-uids": "ID maps are chosen per layer or container now",
-    f"{OPTIONS}.remap-gids": "ID maps are chosen per layer or container now",
-    f"{OPTIONS}.remap-user": "ID maps are chosen per layer or container now",
-    f"{OPTIONS}.remap-group": "ID maps are chosen per layer or container now",
     f"{OPTIONS}.ostree_repo": "pull_options.ostree_repos took its place",
 }
 """Keys of old versions, which no current tool obeys, and what to know about each."""

@@ -73,7 +73,7 @@ class WritableLayers:
         if holder is not None:
             raise WritableLayerTaken(name, holder.id)
         layer = new_id(lambda candidate: self._store.layers.find(candidate) is not None)
-        request = NewLayer(
+        asked = NewLayer(
             parent=below,
             id=layer,
             names=(name,),
@@ -81,6 +81,7 @@ class WritableLayers:
             storage_options=limits,
             flags={ROLE: WRITABLE},
         )
+        request = self._layers.owned(asked)
         if init is None:
             self._make(request, name)
         else:

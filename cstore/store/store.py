@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cstore.errors import RecordsDamaged
     from cstore.fs.lockfile import HeldLock
     from cstore.fs.patience import Patience
+    from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store.containers import Containers
     from cstore.store.context import Context
@@ -98,6 +99,13 @@ class Store:
     def driver_name(self) -> str:
         """The driver that keeps the layers' trees."""
         return self._context.layout.driver
+
+    @property
+    def id_map(self) -> IDMap:
+        """The default ID map of layers without a parent and of containers."""
+        from cstore.store.maps import default_map
+
+        return default_map(self._context)
 
     @property
     def is_made(self) -> bool:

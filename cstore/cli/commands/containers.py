@@ -6,7 +6,7 @@ from cstore.cli.command import command, json_option, switch, text, texts, word, 
 from cstore.cli.listing import in_columns, listing_options, picked, query_of
 from cstore.cli.options import id_map_options, requested_map
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 @texts("-n", "--name", metavar="NAME", help="Name of the new container; may be repeated.")
 @text("-m", "--metadata", help="Metadata.")
 @text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; overrides --metadata.")
+@text("--layer-id", metavar="ID", help="ID of the container's own layer (default: random).")
+@texts("--layer-opt", metavar="KEY=VALUE", help="Option of the driver for the layer, such as size=10G with btrfs.")
+@texts("--mount-opt", metavar="OPTION", help="Option for each mount of the layer, such as nodev.")
+@texts("--label-opt", metavar="OPTION", help="Change the SELinux labels: disable, or e.g. type:T, level:L, filetype:T.")
 @switch("--volatile", help="Mount the layer without syncing: a power cut may lose the container's writes.")
 @id_map_options
 @json_option
@@ -47,9 +51,25 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
         host_uids=wanted["hostuidmap"],
         host_gids=wanted["hostgidmap"],
         volatile=wanted["volatile"],
+        layer=wanted["layer_id"],
+        storage_options=_pairs("--layer-opt", wanted["layer_opt"]),
+        mount_options=wanted["mount_opt"],
+        label_options=wanted["label_opt"],
     )
     container = session.open(Intent.WRITE).containers.create(request)
     session.show(View(container.document, lambda: plain.created(container.id, container.names)))
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    """Read options of the form KEY=VALUE.
+
+    Raises:
+        UsageMistake: one has no such form.
+    """
+    for each in given:
+        if not each.partition("=")[0] or "=" not in each:
+            raise UsageMistake(f"{option} takes KEY=VALUE, not {each!r}", hint=f"write {option} size=10G")
+    return dict(each.split("=", 1) for each in given)
 
 
 @command(

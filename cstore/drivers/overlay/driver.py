@@ -49,6 +49,7 @@ class OverlayDriver:
     """Layers as directories of changes."""
 
     name = NAME
+    mounts_beside = False
 
     def __init__(self, place: DriverPlace) -> None:
         self._place = place

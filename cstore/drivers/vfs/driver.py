@@ -63,6 +63,7 @@ class VfsDriver(WholeTrees):
         maker = Directories()
         super().__init__(
             TreeHome(place.home, "dir", maker),
+            place.run_home,
             image_home=TreeHome(place.image_home, "dir", maker) if place.image_home else None,
             foreign=[TreeHome(os.path.join(store, NAME), "dir", maker) for store in _read_options(place.options)],
             sync=place.sync,

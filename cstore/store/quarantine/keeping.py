@@ -304,7 +304,10 @@ def tree_mark(path: str) -> str:
     Raises:
         OSError: there is none.
     """
-    return f"{TREE}{os.lstat(path).st_ino}"  # the device may have another number after a reboot
+    from cstore.store.replacing import known_by
+
+    inode, volume = known_by(path)
+    return f"{TREE}{inode}-{volume}" if volume else f"{TREE}{inode}"
 
 
 def folder_mark(path: str) -> str:
