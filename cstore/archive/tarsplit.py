@@ -223,8 +223,8 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
             raise TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
-def last_file(path: str, plain: bytes) -> FileEntry | None:
-    """The last entry of a tar-split file whose name is `plain` when it is cleaned: what it says, the layer has.
+def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
+    """What a tar-split file says of a path and all beneath it: for each cleaned name its last entry, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.
@@ -233,7 +233,8 @@ def last_file(path: str, plain: bytes) -> FileEntry | None:
 
     from cstore.archive.names import clean_name
 
-    decode, last, found = _line_decoder(), plain.rpartition(b"/")[2], None
+    decode, last, below = _line_decoder(), top.rpartition(b"/")[2], top + b"/" if top else b""
+    found: dict[bytes, FileEntry] = {}
     for number, text in enumerate(_read_texts(path), 1):
         if last not in text and b"\\" not in text and b"name_raw" not in text:
             continue  # most lines by far; to understand each would take long
@@ -241,11 +242,13 @@ def last_file(path: str, plain: bytes) -> FileEntry | None:
             line = _understand(decode(text))
         except (msgspec.MsgspecError, ValueError) as error:
             raise TarSplitDamaged(path, f"line {number}: {error}") from None
-        try:
-            if isinstance(line, FileEntry) and clean_name(line.name) == plain:
-                found = line
-        except ArchiveError:
-            continue  # no name of anything in the layer
+        if isinstance(line, FileEntry):
+            try:
+                name = clean_name(line.name)
+            except ArchiveError:
+                continue  # no name of anything in the layer
+            if name == top or name.startswith(below):
+                found[name] = line
     return found
 
 
