@@ -90,7 +90,10 @@ class Store(_Store):
         """Copy files and directories into a layer, or out of one; see `copying.copy`.
 
         Args:
-            sources, target, owner, progress: see there.
+            sources: what to copy.
+            target: where to.
+            owner: user and group for all that is made; by default those of the sources.
+            progress: called now and then with the bytes copied so far.
             verify: hold files of imported layers against the archive that their layer came from, before any is copied.
             notice: told, as sentences, what could not be verified.
 

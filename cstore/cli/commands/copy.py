@@ -29,8 +29,8 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
     leads out of it, whatever links it meets. A PATH without ITEM is one of the host, for the target too; so is one that
     begins with / or . before its first colon.
 
-    Files of an imported layer are verified first: if one is not the one in the archive that its layer came from, nothing
-    is copied. Exit status: 1 also if something was copied that could not be verified.
+    Files of an imported layer are verified first: if one is not what is in the archive that its layer came from,
+    nothing is copied. Exit status: 1 also if something was copied that could not be verified.
     """
     from cstore.cli.commands.contents import conclude
     from cstore.cli.output.progress import progress_bar
