@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -229,18 +229,16 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.
     """
-    import msgspec
-
     from cstore.archive.names import clean_name
 
-    decode, last, below = _line_decoder(), top.rpartition(b"/")[2], top + b"/" if top else b""
+    last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
     found: dict[bytes, FileEntry] = {}
     for number, text in enumerate(_read_texts(path), 1):
         if last not in text and b"\\" not in text and b"name_raw" not in text:
             continue  # most lines by far; to understand each would take long
         try:
-            line = _understand(decode(text))
-        except (msgspec.MsgspecError, ValueError) as error:
+            line = _understand(_decoded(text))
+        except (AttributeError, TypeError, ValueError) as error:
             raise TarSplitDamaged(path, f"line {number}: {error}") from None
         if isinstance(line, FileEntry):
             try:
@@ -250,6 +248,25 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
             if name == top or name.startswith(below):
                 found[name] = line
     return found
+
+
+class _Line(NamedTuple):
+    type: int
+    name: str
+    name_raw: bytes
+    size: int
+    payload: bytes | None
+    position: int
+
+
+def _decoded(text: bytes) -> _Line:
+    """Decode one line of few: to import what decodes many takes longer. Raises what wrong types and texts raise."""
+    from json import loads
+
+    told = loads(text)
+    name_raw, payload = (a2b_base64(told.get(key) or b"", strict_mode=True) for key in ("name_raw", "payload"))
+    number, name, size, position = (told.get(key, 0) for key in ("type", "name", "size", "position"))
+    return _Line(number, name or "", name_raw, size, payload or None, position)
 
 
 @cache
