@@ -9,13 +9,13 @@ from cstore.cli.session import Intent, Session
 from cstore.errors import InvalidOption, Unsupported
 
 
-@command("browse", example="cstore browse\ncstore --graph /mnt/graph browse")
+@command("browse", example="cstore browse")
 def browse(session: Session, /) -> None:
     """Look around in the store, with keys.
 
     Lists of images, containers and layers show names, sizes, ages and how many use an item. Enter opens the files of an
-    item, w shows who holds it, / searches, ? tells all keys. Only d changes anything: it deletes what its preview shows,
-    once that is agreed to, as `cstore rm` does. A terminal of 80 columns and 24 lines is enough.
+    item, w shows who holds it, / searches, ? tells all keys. Only d changes anything: it deletes what its preview
+    shows, once that is agreed to, as `cstore rm` does. A terminal of 80 columns and 24 lines is enough.
 
     This needs Textual: pip install 'cstore[browse]'.
     """
