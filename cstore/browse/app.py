@@ -115,8 +115,9 @@ class Lists(Page):
     def _head(self, found: Summary) -> None:
         size, room = self.texts.size, found.file_system
         parts = [
-            f"{one.count} {one.kind}{'' if one.count == 1 else 's'} {size(one.size)}"
-            for one in found.sums if one.kind != "layer"
+            f"{one.count} {one.kind}{'' if one.count == 1 else 's'}{f' {size(one.size)}' if one.size else ''}"
+            for one in found.sums
+            if one.kind != "layer"
         ]
         free = f"{size(room.available)} free" if room is not None else ""
         self.write("#top", " · ".join(filter(None, (*parts, free, self.store.driver_name, found.root))))
@@ -145,8 +146,8 @@ class Lists(Page):
         count, sought = len(self._shown), self.query_one("#search", Input).value
         nothing = f"no {self._kind} with {sought!r}" if sought else f"no {self._kind}s"
         marks = f"; {len(self._marked)} marked" if self._marked else ""
-        place = f"{self.query_one(Table).cursor_row + 1} of {count}{marks}"
-        self.write("#details", *([nothing] if row is None else [f"{row.details[0]}  ({place})", *row.details[1:]]))
+        place = f"{self.query_one(Table).cursor_row + 1} of {count}{marks}: "
+        self.write("#details", *([nothing] if row is None else [place + row.details[0], *row.details[1:]]))
 
     def on_data_table_row_highlighted(self) -> None:
         """Tell more of the row where the cursor is."""
@@ -239,7 +240,7 @@ class Lists(Page):
         window, item = Window(f"who holds {self._called(row)}"), row.item
 
         def show(found: Holding) -> None:
-            window.show("\n".join(map(self.texts.plain, self.texts.holders(found))))
+            window.show("\n".join(map(self.texts.brief, self.texts.holders(found))))
 
         self.browser.push_screen(window)
         self.browser.aside(lambda: holders(self.store.context, item), show)

@@ -168,9 +168,9 @@ def preview_lines(plan: Plan, texts: Texts) -> list[str]:
     """What `cstore rm --dry-run` tells, in words."""
     found = [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
     for refusal in plan.refused:
-        found.append(texts.plain(refusal.error.message))
+        found.append(texts.brief(refusal.error.message))
         if refusal.error.hint:
-            found.append(texts.plain(f"  {refusal.error.hint}"))
+            found.append(texts.brief(f"  {refusal.error.hint}"))
     if plan.refused:
         return [*found, "", "Nothing is deleted."]
     for going in plan.going:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cstore.insight import Holding
+
+
+_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class Texts(NamedTuple):
@@ -28,6 +32,10 @@ class Texts(NamedTuple):
     short: Callable[[str], str]
     visible: Callable[[str], str]
     holders: Callable[[Holding], Iterable[str]]
+
+    def brief(self, text: str) -> str:
+        """The same with short IDs, for a narrow window."""
+        return _ID.sub(lambda found: self.short(found[0]), self.plain(text))
 
     def plain(self, text: str) -> str:
         """A text that no terminal trips over: bytes that are no UTF-8 are spelled out, too."""

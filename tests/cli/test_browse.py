@@ -127,7 +127,7 @@ def test_lists_of_all_kinds_with_sizes_and_users(store_roots: StoreRoots) -> Non
         assert [row[:2] + row[-1:] for row in screen.rows] == [
             ["localhost/app:1.0", "abc", "1"], ["-", "def", ""],
         ]  # fmt: skip
-        assert screen.text("#details").splitlines()[0] == "image abc  (1 of 2)"
+        assert screen.text("#details").splitlines()[0] == "1 of 2: image abc"
         assert "used by web" in screen.text("#details")
         await screen.press("2")
         assert [row[:3] for row in screen.rows] == [["web", "box", "localhost/app:1.0"]]
