@@ -236,24 +236,27 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
         yield line or _read_line(text, path, number)
 
 
-def last_file(path: str, plain: bytes) -> FileEntry | None:
-    """The last entry of a tar-split file whose name is `plain` when it is cleaned: what it says, the layer has.
+def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
+    """What a tar-split file says of a path and all beneath it: for each cleaned name its last entry, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.
     """
     from cstore.archive.names import clean_name
 
-    last, found = plain.rpartition(b"/")[2], None
+    last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
+    found: dict[bytes, FileEntry] = {}
     for number, text in enumerate(_read_texts(path), 1):
         if last not in text and b"\\" not in text and b"name_raw" not in text:
             continue  # most lines by far; to understand each would take long
         line = _read_common(text) or _read_line(text, path, number)
-        try:
-            if isinstance(line, FileEntry) and clean_name(line.name) == plain:
-                found = line
-        except ArchiveError:
-            continue  # no name of anything in the layer
+        if isinstance(line, FileEntry):
+            try:
+                name = clean_name(line.name)
+            except ArchiveError:
+                continue  # no name of anything in the layer
+            if name == top or name.startswith(below):
+                found[name] = line
     return found
 
 

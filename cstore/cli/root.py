@@ -266,6 +266,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The store",
         (
             Entry("status", "status:status", "Show the store's location and driver."),
+            Entry("browse", "browse:browse", "Look around in the store, with keys."),
             Entry("report", "report:report", "Write a page about the store, for a browser."),
             Entry("doctor", "doctor:doctor", "Check whether this host is sound for container storage."),
             Entry("config", "config:config", "Print, explain, check or change the configuration."),

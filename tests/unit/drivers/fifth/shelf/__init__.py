@@ -51,7 +51,7 @@ class _ShelfDriver(WholeTrees):
             if name != "folder":
                 raise DriverError(self.name, f"it has no option {key!r}")
             folder = value
-        super().__init__(TreeHome(place.home, folder, _Maker()), sync=place.sync)
+        super().__init__(TreeHome(place.home, folder, _Maker()), run_home=place.run_home, sync=place.sync)
 
 
 def open_driver(place: DriverPlace) -> Driver:
