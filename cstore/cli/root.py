@@ -198,6 +198,11 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("load", "load:load", "Load images from an archive."),
             Entry("save", "save:save", "Write images to an archive."),
+            Entry(
+                "copy-image",
+                "copy_image:copy_image",
+                "Copy an image between stores, layouts, directories and archives.",
+            ),
             Entry("docker-images", "docker:docker_images", "List the images in a Docker data root."),
             Entry("docker-layers", "docker:docker_layers", "List the layers in a Docker data root."),
             Entry("docker-containers", "docker:docker_containers", "List the containers in a Docker data root."),

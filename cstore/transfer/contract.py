@@ -75,15 +75,8 @@ class BlobPresent(Value):
     size: int
 
 
-class Retrying(Value):
-    """Moving a blob, or asking for something, failed and is tried again. `reason` is a sentence."""
-
-    what: str
-    reason: str
-
-
 if TYPE_CHECKING:
-    Event: TypeAlias = Planned | BlobProgress | BlobDone | BlobPresent | Retrying
+    Event: TypeAlias = Planned | BlobProgress | BlobDone | BlobPresent
     Tell: TypeAlias = Callable[[Event], None]
 
 
