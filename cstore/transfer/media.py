@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from cstore.archive.compression import Compression
+from cstore.oci.media_types import (
+    CONFIGS,
+    DOCKER_CONFIG,
+    DOCKER_INDEX,
+    DOCKER_MANIFEST,
+    INDEXES,
+    MANIFESTS,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+)
 
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+__all__ = [
+    "CONFIGS",
+    "DOCKER_CONFIG",
+    "DOCKER_INDEX",
+    "DOCKER_MANIFEST",
+    "INDEXES",
+    "LAYERS",
+    "MANIFESTS",
+    "OCI_CONFIG",
+    "OCI_INDEX",
+    "OCI_LAYER",
+    "OCI_MANIFEST",
+    "OCI_SUFFIX",
+]
+
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 
-DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 _DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 
-INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
-MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 DOCKER = frozenset({DOCKER_INDEX, DOCKER_MANIFEST})
-CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
 LAYERS: dict[str, Compression] = {
     OCI_LAYER: Compression.NONE,
