@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.transfer.contract import CopiedImage, ImageSink, ImageSource, Tell
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
+    from cstore.transfer.registry_ends import RegistryAccess
 
 
 def copy(
@@ -30,6 +31,7 @@ def copy(
     tell: Tell | None = None,
     *,
     store: Store | None = None,
+    access: RegistryAccess | None = None,
 ) -> CopiedImage:
     """Copy an image, every byte held to its digest; what the destination has already is not read.
 
@@ -39,8 +41,10 @@ def copy(
         request: how; by default the image for this machine, its layers as they are.
         tell: called with events (`contract.Event`) as they happen, perhaps by another thread.
         store: the store that a name without a transport is in; by default the configured one.
+        access: how registries are spoken to; by default as the machine's configuration says.
 
     Raises:
+        RegistryError: a registry does not give it, or take it.
         UsageMistake, InvalidName: a place makes no sense.
         ArchiveError: the image is not what it says; the destination is as it was.
         ImageUnknown: there is no such image.
@@ -49,9 +53,9 @@ def copy(
     request, tell = request or CopyRequest(), tell or _nobody
     with ExitStack() as stack:
         if isinstance(source, str | Place):
-            source = stack.enter_context(opened_source(source, store=store, platform=request.platform))
+            source = stack.enter_context(opened_source(source, store=store, platform=request.platform, access=access))
         if isinstance(destination, str | Place):
-            destination = sink_of(destination, store=store)
+            destination = sink_of(destination, store=store, access=access)
         return destination.take(source, request, tell)
 
 
@@ -63,13 +67,16 @@ def _nobody(_event: object) -> None:
 
 
 @contextmanager
-def opened_source(text: str | Place, *, store: Store | None = None, platform: str = "") -> Iterator[ImageSource]:
+def opened_source(
+    text: str | Place, *, store: Store | None = None, platform: str = "", access: RegistryAccess | None = None
+) -> Iterator[ImageSource]:
     """Open the image at a place.
 
     Args:
         text: the place.
         store: the store that a name without a transport is in; by default the configured one.
         platform: which image to take of a docker-archive that has several of one name.
+        access: how registries are spoken to.
 
     Raises:
         UsageMistake, ArchiveError, ImageUnknown, SystemFailure: it cannot be had.
@@ -81,6 +88,11 @@ def opened_source(text: str | Place, *, store: Store | None = None, platform: st
         if not place.reference:
             raise UsageMistake(f"{place} names no image", hint="see cstore images")
         yield StoreSource(store_at(place, store), place.reference.removeprefix("@"))
+    elif place.transport == places.REGISTRY:
+        from cstore.transfer.registry_ends import RegistrySource
+
+        with RegistrySource(place.reference, access) as found:
+            yield found
     elif place.transport == places.DOCKER_ROOT:
         from cstore.transfer.docker_root import DockerRootSource
 
@@ -163,13 +175,16 @@ def _unpacked(fd: int, path: str) -> IO[bytes]:
 # ── sinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sink_of(text: str | Place, *, store: Store | None = None, sync: bool | None = None) -> ImageSink:
+def sink_of(
+    text: str | Place, *, store: Store | None = None, sync: bool | None = None, access: RegistryAccess | None = None
+) -> ImageSink:
     """Name a place for an image to go to. Nothing is made there before it takes one.
 
     Args:
         text: the place.
         store: the store that a name without a transport is in; by default the configured one.
         sync: whether what is written shall survive a power cut; by default as the store's configuration says.
+        access: how registries are spoken to.
 
     Raises:
         UsageMistake, InvalidName, InvalidOption: nothing can go there.
@@ -182,6 +197,10 @@ def sink_of(text: str | Place, *, store: Store | None = None, sync: bool | None 
         if place.reference.startswith("@"):
             raise UsageMistake("an image's ID is computed, and cannot be chosen", hint="name the image")
         return StoreSink(store_at(place, store), place.reference, home=LOCAL if place.bare else DOCKER)
+    if place.transport == places.REGISTRY:
+        from cstore.transfer.registry_ends import RegistrySink
+
+        return RegistrySink(place.reference, access)
     if place.transport == places.DOCKER_ROOT:
         raise UsageMistake("cstore only reads Docker's data", hint="docker load takes an archive: docker-archive:PATH")
     sync = sync if sync is not None else store is None or store.config.sync

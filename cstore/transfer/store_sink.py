@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from cstore import gojson
 from cstore.digests import digest_of
-from cstore.errors import ImageArchiveError, SystemFailure
+from cstore.errors import CstoreError, ImageArchiveError, SystemFailure
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
 from cstore.transfer.blob_sink import Verified
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
     from cstore.store import Store
     from cstore.transfer.contract import CopyRequest, ImageSource, Tell
+    from cstore.transfer.fetching import Fetching
     from cstore.transfer.layer_intake import Need
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
@@ -132,10 +133,22 @@ class StoreSink:
             if isinstance(members, SourceMembers):
                 members.tell_of(tell)
             return load_members(self._store, members, wanted, plans=plans).warnings
-        from cstore.transfer.fetching import Fetching
+        from cstore.transfer.fetching import Fetching as Fetch
 
         missing = [need for need in needs if not need.present]
-        with Fetching(self._store, source, missing, request, tell) as fetching:
+        fetching = Fetch(self._store, source, missing, request, tell)
+        try:
+            return self._fetched(fetching, members, wanted, plans)
+        except CstoreError:
+            if not fetching.spoiled:
+                raise
+        # What an earlier run had left of a blob was wrong. It is gone, so once more, from its beginning.
+        return self._fetched(Fetch(self._store, source, missing, request, tell), members, wanted, plans)
+
+    def _fetched(
+        self, fetching: Fetching, members: SourceMembers, wanted: LoadRequest, plans: list[ImagePlan]
+    ) -> tuple[str, ...]:
+        with fetching:
             members.fetch_by(fetching.opened)
             return load_members(self._store, members, wanted, fetching.settle, plans).warnings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.registries import access_of, moving, moving_options, registry_options
 from cstore.cli.session import Intent, Session
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @command(
     "copy-image",
     example="cstore copy-image oci:layout:v1 app:1\n"
+    "cstore copy-image docker://quay.io/me/app:1 docker://registry.example.org/app:1\n"
     "cstore copy-image app:1 docker-archive:app.tar:app:1\n"
     "cstore copy-image 'containers-storage:[vfs@/srv/old+/run/old]app:1' app:1",
 )
@@ -29,28 +31,29 @@ if TYPE_CHECKING:
 @text("--platform", metavar="OS/ARCH", help="Copy the image for this platform (default: this machine's).")
 @switch("-a", "--all", help="Copy the index and the images for all platforms.")
 @text("--compression", metavar="HOW", help="Compress the layers with gzip or zstd, or none.")
-@switch("--dry-run", help="Copy nothing; show what would be copied.")
-@switch("-q", "--quiet", help="Show no progress.")
+@moving_options
+@registry_options
 @json_option
 def copy_image(session: Session, /, source: str, destination: str, quiet: bool, **wanted: Any) -> None:
-    """Copy an image between stores, layouts, directories and archives.
+    """Copy an image between stores, registries, layouts, directories and archives.
 
-    SOURCE and DESTINATION are written as skopeo writes them: containers-storage:[DRIVER@GRAPH+RUN]NAME, oci:PATH[:REF],
-    oci-archive:PATH[:REF], docker-archive:PATH[:NAME], dir:PATH, docker-root:PATH[:NAME] (a source only), or NAME for
-    an image of the store. Every byte is verified against its digest; blobs that the destination has are not read. A
-    destination is complete or as it was before. The config of an image is never changed, so its ID stays the same.
-    Prints the image's ID, or the digest of an index.
+    SOURCE and DESTINATION are written as skopeo writes them: containers-storage:[DRIVER@GRAPH+RUN]NAME, docker://NAME,
+    oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME], dir:PATH, docker-root:PATH[:NAME] (a source
+    only), or NAME for an image of the store. Every byte is verified against its digest; blobs that the destination has
+    are not read. A destination is complete or as it was before. The config of an image is never changed, so its ID
+    stays the same. Prints the image's ID, or the digest of an index.
     """
     from cstore.transfer.copying import copy
     from cstore.transfer.places import parse_place
 
-    request = request_of(wanted)
+    request, access = moving(request_of(wanted), wanted), access_of(wanted)
     places = parse_place(source), parse_place(destination)
     store = store_for(session, *places, dry_run=request.dry_run)
     report = Report(session, quiet=quiet)
     with report.telling() as tell:
-        copied = copy(*places, request, tell, store=store)
+        copied = copy(*places, request, tell, store=store, access=access)
     report.copied(copied, dry_run=request.dry_run)
+    report.end()
 
 
 def request_of(wanted: dict[str, Any]) -> CopyRequest:
@@ -89,6 +92,7 @@ class Report:
     def __init__(self, session: Session, *, quiet: bool) -> None:
         self._session, self._quiet = session, quiet
         self._plan: Planned | None = None
+        self._documents: list[dict[str, Any]] = []
 
     @contextmanager
     def telling(self) -> Iterator[Tell]:
@@ -109,13 +113,18 @@ class Report:
         return hear
 
     def copied(self, image: CopiedImage, *, dry_run: bool = False) -> None:
-        """Say what was copied."""
+        """Say what was copied, or with `dry_run` what would be."""
         from cstore.cli.output import transfers
 
         self._session.warn(image.warnings)
         if self._session.json:
-            self._session.document(transfers.copied_document(image, self._plan if dry_run else None))
+            self._documents.append(transfers.copied_document(image, self._plan if dry_run else None))
         elif dry_run and self._plan is not None:
             self._session.lines(transfers.plan_lines(self._plan))
         else:
             self._session.lines([image.id or image.digest])
+
+    def end(self, *, single: bool = True) -> None:
+        """Print the one document, if there is to be one: of the single image, or a list of all that were copied."""
+        if self._session.json:
+            self._session.document(self._documents[0] if single else self._documents)
