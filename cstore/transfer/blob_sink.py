@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cstore.transfer.contract import CopyRequest, ImageSource, Tell
 
 KEPT, COMPRESSED, PLAIN = "kept", "compressed", "plain"
-"""How a destination wants layers: as they are, compressed in some way, or not compressed."""
+"""How a destination wants layers: as they are, compressed in some way unless they come as they are, not compressed."""
 
 _DEEPEST = 4
 
@@ -49,7 +49,7 @@ class BlobSink(ABC):
 
     Attributes:
         shown: what to call it in messages.
-        layers: in which form it wants layers: `KEPT`, `COMPRESSED` or `PLAIN`.
+        layers: in which form it wants layers: `KEPT`; `COMPRESSED`, if they are put together anew; or `PLAIN`.
         docker: whether it takes Docker's manifests; OCI's are made of them where it does not.
         several: whether it takes an index.
     """
@@ -195,7 +195,7 @@ class _Taking:
 
     def _layer(self, layer: Descriptor, diff_id: str, original: Descriptor | None) -> Descriptor:
         """Take a layer in the form that is wanted; return what describes it there."""
-        if original is not None and original.digest != layer.digest and self._sink.has(original):
+        if original is not None and self._sink.has(original):
             self._is_there(original)
             return original
         form = media.LAYERS.get(layer.media_type, Compression.NONE)
@@ -218,7 +218,8 @@ class _Taking:
             return Compression.NONE
         if self._request.compression is not None:
             return self._request.compression
-        return Compression.GZIP if self._sink.layers == COMPRESSED and form is Compression.NONE else form
+        anew = self._sink.layers == COMPRESSED and isinstance(self._source, Remembers)
+        return Compression.GZIP if anew and form is Compression.NONE else form
 
     def _changed(
         self, layer: Descriptor, diff_id: str, form: Compression, wanted: Compression, spool: int

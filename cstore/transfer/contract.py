@@ -173,9 +173,10 @@ class RemoteSource(Protocol):
 
 @runtime_checkable
 class Remembers(Protocol):
-    """What a source is as well that has other bytes than those that the image came in.
+    """What a source is as well whose layers are put together anew: those of a store, a docker-archive, a Docker root.
 
-    A store keeps layers unpacked. A sink that has the original, compressed blobs keeps the image in its original form.
+    A sink that wants layers compressed does that with these. If it has the original, compressed blobs, the image keeps
+    its original form.
     """
 
     @property

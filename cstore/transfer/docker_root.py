@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.archive.streams import ReadInto
+    from cstore.transfer.manifests import Manifest
 
 
 class DockerRootSource:
     """One image of a Docker data root, its layers as they were before they were compressed."""
+
+    original: Manifest | None = None
 
     def __init__(self, path: str, word: str) -> None:
         """`word` is a name, an ID or the beginning of one; "" if there is only one image.

@@ -33,17 +33,21 @@ class RegistryAccess(Value):
     Attributes:
         access: credentials, trust, patience.
         policy: the signature policy; "" takes that of the machine.
+        configuration: what is configured; None for what the files and the environment of this machine say.
     """
 
     access: Access = Access()
     policy: str = ""
+    configuration: Settings | None = None
 
     def settings(self) -> Settings:
-        """The configuration of the machine.
+        """What is configured.
 
         Raises:
             ConfigError: it makes no sense.
         """
+        if self.configuration is not None:
+            return self.configuration
         return load_settings(auth_file=self.access.auth_file)
 
     def require(self, name: ImageName, settings: Settings) -> None:

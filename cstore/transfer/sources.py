@@ -198,6 +198,8 @@ def in_directory(digest: str) -> str:
 class ArchiveSource:
     """One image of a docker-archive. It has no manifest; the one that it gives here tells of its layers as they are."""
 
+    original: Manifest | None = None
+
     def __init__(self, members: Members, plan: ImagePlan) -> None:
         """`plan` is what the archive says of the image."""
         self.shown = members.shown

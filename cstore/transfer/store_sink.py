@@ -6,13 +6,12 @@ nothing. Of layers that the store has, nothing is read.
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import contextmanager
 
 from cstore import gojson
 from cstore.digests import digest_of
-from cstore.errors import CstoreError, ImageArchiveError, SystemFailure
+from cstore.errors import CstoreError, DoesNotFit, ImageArchiveError
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
 from cstore.transfer.blob_sink import Verified
@@ -100,7 +99,7 @@ class StoreSink:
         """Find out what will be moved.
 
         Raises:
-            SystemFailure: it cannot fit.
+            DoesNotFit: it cannot.
         """
         missing = {need.digest: need for need in needs if not need.present}
         remote = isinstance(source, RemoteSource)
@@ -109,9 +108,7 @@ class StoreSink:
         needed, root = sum(max(size, 0) for _, size, _ in fetch), self._store.config.graph_root
         free = _free(root)
         if 0 <= free < needed:
-            reason = OSError(errno.ENOSPC, f"it needs {needed} bytes at least, and {free} are free")
-            hint = "cstore df shows what takes up the space, cstore prune frees some"
-            raise SystemFailure(f"copy {source.shown} to", root, reason, hint=hint)
+            raise DoesNotFit(source.shown, root, needed, free)
         present = tuple(dict.fromkeys(need.digest for need in needs if need.digest not in missing))
         return Planned(fetch, present, needed, free)
 
