@@ -52,10 +52,10 @@ def copy(
     """
     request, tell = request or CopyRequest(), tell or _nobody
     with ExitStack() as stack:
-        if isinstance(source, str | Place):
-            source = stack.enter_context(opened_source(source, store=store, platform=request.platform, access=access))
         if isinstance(destination, str | Place):
             destination = sink_of(destination, store=store, access=access)
+        if isinstance(source, str | Place):
+            source = stack.enter_context(opened_source(source, store=store, platform=request.platform, access=access))
         return destination.take(source, request, tell)
 
 

@@ -29,7 +29,7 @@ from cstore.transfer.verifying import drained
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import IO, Any
 
     from cstore.archive.streams import ReadInto, Sink
     from cstore.transfer.manifests import Descriptor
@@ -210,10 +210,17 @@ class _Spooling(BlobSink):
         """`reference` is what the archive shall call the image, "" for nothing."""
         self.shown = path
         self._path, self._reference, self._sync = path, reference, sync
-        folder = os.path.dirname(os.path.abspath(path))
-        self._spool = scratch_file("" if path.startswith("/dev/") else folder)
+        self._file: IO[bytes] | None = None
         self._blobs: dict[str, tuple[int, int]] = {}
         self._top: tuple[bytes, Descriptor] | None = None
+
+    @property
+    def _spool(self) -> IO[bytes]:
+        """The file, made when something has to wait."""
+        if self._file is None:
+            folder = os.path.dirname(os.path.abspath(self._path))
+            self._file = scratch_file("" if self._path.startswith("/dev/") else folder)
+        return self._file
 
     def has(self, blob: Descriptor) -> bool:
         """See `BlobSink.has`."""
@@ -243,7 +250,8 @@ class _Spooling(BlobSink):
 
     def give_up(self) -> None:
         """See `BlobSink.give_up`."""
-        self._spool.close()
+        if self._file is not None:
+            self._file.close()
 
     def _write(self, package: TarPackage) -> None:
         raise TypeError(f"{type(self).__name__} does not write {package!r}")

@@ -205,8 +205,10 @@ class ArchiveSource:
         self.shown = members.shown
         self.name = plan.names[0] if plan.names else ""
         self.members = members
-        self.plan = plan
-        self.format = "" if members.find(MANIFEST) is None else "docker"
+        sizes = [part.size if (part := members.find(layer.member)) else -1 for layer in plan.layers]
+        self.plan = plan.with_(
+            layers=tuple(layer.with_(size=size) for layer, size in zip(plan.layers, sizes, strict=True))
+        )
         self._parts: dict[str, Part] = {}
         self._raw = b""
 
