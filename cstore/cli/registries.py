@@ -1,119 +1,142 @@
-"""What commands that speak to registries have in common: their options, and what those mean."""
+"""How the command line says how registries are spoken to: options that several commands share, and what they mean."""
 
 from __future__ import annotations
 
-from cstore.cli.command import switch, text
-from cstore.errors import InvalidOption, UsageMistake
+import sys
+
+from cstore.cli.command import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
-    from cstore.transfer import CopyRequest
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore.oci.names import ImageName
+    from cstore.registry import Access, Settings
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-_TRUE, _FALSE = {"true", "1", "t", "yes"}, {"false", "0", "f", "no"}
+_YES = frozenset({"1", "t", "true"})
+_NO = frozenset({"0", "f", "false"})
+_LONGEST_PASSWORD = 1 << 20
 
 
 def registry_options(function: F) -> F:
-    """Declare how registries are spoken to."""
-    for option in reversed(
-        (
-            text("--authfile", metavar="FILE", help="Look for credentials in FILE ($REGISTRY_AUTH_FILE)."),
-            text("--creds", metavar="USER[:PASSWORD]", help="Credentials; without a password, it is asked for."),
-            text("--cert-dir", metavar="PATH", help="Directory of certificates, in the place of certs.d."),
-            text("--tls-verify", metavar="BOOL", help="false: accept any certificate, and plain HTTP."),
-            text(
-                "--signature-policy", metavar="FILE", help="Signature policy (default: policy.json, if there is one)."
-            ),
-        )
+    """Declare the options with which registries are spoken to."""
+    for option in (
+        text("--tls-verify", metavar="BOOL", help="true: TLS with a trusted certificate; false: any, or plain HTTP."),
+        text("--cert-dir", metavar="PATH", help="Directory with *.crt, *.cert and *.key for the registry."),
+        text("--authfile", metavar="FILE", help="File with credentials ($REGISTRY_AUTH_FILE)."),
     ):
         function = option(function)
     return function
 
 
-def moving_options(function: F) -> F:
-    """Declare how blobs are moved."""
-    for option in reversed(
-        (
-            switch("--dry-run", help="Copy nothing; show what would be copied."),
-            text("--jobs", metavar="N", help="Fetch N blobs side by side (default: 3)."),
-            text("--limit-rate", metavar="SIZE", help="Fetch at most SIZE bytes a second, such as 2m."),
-            text("--memory", metavar="SIZE", help="Memory for blobs that are being fetched (default: 64m)."),
-            switch("-q", "--quiet", help="Show no progress."),
-        )
-    ):
-        function = option(function)
-    return function
+def registry_access(wanted: dict[str, Any], *, credentials: str = "") -> tuple[Access, Settings]:
+    """Turn the values of `registry_options` into what a client wants, and read the configuration.
 
-
-def access_of(wanted: dict[str, Any]) -> RegistryAccess:
-    """Turn the values of `registry_options` into what the registry client takes.
+    Args:
+        wanted: the values, by name.
+        credentials: `USER:PASSWORD`, as --creds gives them; "" for those of the files.
 
     Raises:
-        UsageMistake, InvalidOption: one of them makes no sense.
+        UsageMistake: an option makes no sense.
+        ConfigError: the configuration makes no sense.
     """
-    from cstore.registry import Access
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore import __version__
+    from cstore.registry import Access, Credentials, load_settings
 
-    said = wanted["tls_verify"].lower()
-    if said and said not in _TRUE | _FALSE:
-        raise UsageMistake(f"--tls-verify is true or false, not {wanted['tls_verify']!r}")
+    given = None
+    if credentials:
+        user, _, password = credentials.partition(":")
+        given = Credentials(user, password)
     access = Access(
-        tls_verify=said in _TRUE if said else None,
-        credentials=_credentials(wanted["creds"]) if wanted["creds"] else None,
+        tls_verify=truth(wanted["tls_verify"], "--tls-verify"),
+        credentials=given,
         auth_file=wanted["authfile"],
         certificates=wanted["cert_dir"],
+        user_agent=f"cstore/{__version__}",
     )
-    return RegistryAccess(access, wanted["signature_policy"])
+    return access, load_settings(auth_file=wanted["authfile"])
 
 
-def _credentials(text_: str) -> Any:
-    """Read credentials. A password is never part of a message."""
-    from cstore.registry import Credentials
-
-    user, colon, password = text_.partition(":")
-    if not user:
-        raise UsageMistake("--creds has no user", hint="write --creds USER, and the password is asked for")
-    if not colon:
-        import getpass
-        import sys
-
-        if not sys.stdin.isatty():
-            raise InvalidOption(
-                "there is nobody to ask for the password", hint="cstore login keeps it in a file for all tools"
-            )
-        password = getpass.getpass(f"Password of {user}: ")
-    return Credentials(user, password)
-
-
-def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
-    """Add the values of `moving_options` to a request.
+def truth(word: str, option: str) -> bool | None:
+    """Read the value of an option that is true or false; None if it was not given.
 
     Raises:
-        UsageMistake: one of them makes no sense.
+        UsageMistake: it is neither.
     """
-    jobs = wanted["jobs"]
-    if jobs and not (jobs.isascii() and jobs.isdecimal() and 0 < int(jobs) <= 64):
-        raise UsageMistake(f"--jobs is a number from 1 to 64, not {jobs!r}")
-    return request.with_(
-        dry_run=bool(wanted["dry_run"]),
-        jobs=int(jobs) if jobs else request.jobs,
-        limit_rate=_size(wanted["limit_rate"], "--limit-rate") if wanted["limit_rate"] else 0,
-        memory=_size(wanted["memory"], "--memory") if wanted["memory"] else request.memory,
-    )
+    if not word or word.lower() in _YES:
+        return True if word else None
+    if word.lower() in _NO:
+        return False
+    from cstore.errors import UsageMistake
+
+    raise UsageMistake(f"{option}: {word!r} is neither true nor false", hint=f"write {option}=false")
 
 
-def _size(text_: str, option: str) -> int:
-    from cstore.config.driver_options import parse_size
+def named_images(name: str, settings: Settings) -> list[ImageName]:
+    """The images of registries that a name may mean, in the order in which they are to be tried.
 
+    With `docker://` in front it means one, as with skopeo; without, short names are looked up, as with Podman, and
+    somebody at a terminal may be asked.
+
+    Raises:
+        InvalidName, ShortNameAmbiguous, ConfigError: it means none.
+    """
+    from cstore.cli.output.asking import can_ask
+    from cstore.registry import parse_reference, resolve
+
+    if name.startswith("docker://"):
+        return [parse_reference(name)]
+    return resolve(name, settings, _chosen if can_ask() else None)
+
+
+def _chosen(candidates: Sequence[ImageName]) -> ImageName:
+    """Ask a person which one is meant."""
+    from cstore.cli.output.text import visible
+    from cstore.errors import UsageMistake
+
+    sys.stdout.flush()
+    for number, candidate in enumerate(candidates, 1):
+        sys.stderr.write(f"{number}. {visible(str(candidate))}\n")
+    sys.stderr.write("Which image? ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline().strip()
+    if answer.isascii() and answer.isdecimal() and 1 <= int(answer) <= len(candidates):
+        return candidates[int(answer) - 1]
+    raise UsageMistake("no image was chosen", hint="write the name in full")
+
+
+def password_from_input() -> str:
+    """Read a password from standard input: all of it, without the newline at its end."""
+    import os
+
+    from cstore.cli.files import standard_input
+    from cstore.errors import UsageMistake
+
+    parts, size, source = [], 0, standard_input()
+    while data := os.read(source, 1 << 16):
+        parts.append(data)
+        size += len(data)
+        if size > _LONGEST_PASSWORD:
+            raise UsageMistake("standard input is too long for a password")
     try:
-        size = parse_size(text_)
-    except ValueError:
-        size = 0
-    if size <= 0:
-        raise UsageMistake(f"{option} is a size such as 512k or 64m, not {text_!r}")
-    return size
+        return b"".join(parts).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageMistake("the password on standard input is not UTF-8") from None
+
+
+def asked_user(default: str) -> str:
+    """Ask a person for a user name."""
+    sys.stdout.flush()
+    sys.stderr.write(f"Username ({default}): " if default else "Username: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() or default
+
+
+def asked_password() -> str:
+    """Ask a person for a password, which is not shown as it is typed."""
+    from getpass import getpass
+
+    return getpass("Password: ", stream=sys.stderr)

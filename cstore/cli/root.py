@@ -217,6 +217,14 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Registries",
+        (
+            Entry("login", "registries:login", "Log in to a registry."),
+            Entry("logout", "registries:logout", "Log out of a registry."),
+            Entry("tags", "registries:tags", "List the tags of a repository.", ("list-tags",)),
+        ),
+    ),
+    (
         "Docker's layers and images",
         (
             Entry("register", "chains:register", "Register a tar archive as a layer by ChainID."),

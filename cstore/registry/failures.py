@@ -20,6 +20,7 @@ def unreachable(registry: str, action: str, error: Exception) -> RegistryError:
     if isinstance(error, SSLError) or isinstance(getattr(error, "original_error", None), SSLError):
         return _untrusted(registry, error)
     if isinstance(error, ProxyError):
+        reason = reason_of(error.original_error)
         return RegistryUnreachable(
             registry, f"cannot {action}: the proxy fails: {reason}", hint="see HTTPS_PROXY and NO_PROXY"
         )

@@ -70,6 +70,7 @@ def _wire(location: Location, access: Access, settings: Settings) -> Wire:
     return Wire(
         host,
         access,
+        shown=location.registry,
         insecure=insecure,
         trust=find_trust(host, settings.certificates, access.certificates),
         proxies=settings.proxies,

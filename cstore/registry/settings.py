@@ -60,7 +60,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
     Args:
         environ: the environment, if not this process's own.
         system: the directory of the system's files.
-        auth_file: a file for credentials that counts alone, as --authfile names it.
+        auth_file: a file for credentials that counts first, as --authfile names it.
 
     Raises:
         ConfigError: a file or a variable makes no sense.
@@ -131,14 +131,10 @@ def _drop_ins(folder: str) -> Iterator[str]:
 
 
 def _auth_files(environment: Environment, identity: Identity, given: str) -> Iterator[AuthFile]:
-    """The files with credentials; one that is named counts alone."""
-    variables = environment.variables
-    if named := given or variables.get("REGISTRY_AUTH_FILE", ""):
-        yield AuthFile(named)
-        return
-    runtime = environment.runtime_dir
+    """The files with credentials; one that is named takes the place of the first, as with skopeo."""
+    variables, runtime = environment.variables, environment.runtime_dir
     folder = os.path.join(runtime, "containers") if runtime else f"/run/containers/{identity.uid}"
-    yield AuthFile(os.path.join(folder, "auth.json"))
+    yield AuthFile(given or variables.get("REGISTRY_AUTH_FILE") or os.path.join(folder, "auth.json"))
     home, own = _home(environment, identity), _own_directory(environment, identity)
     if own:
         yield AuthFile(os.path.join(own, "auth.json"))

@@ -78,6 +78,7 @@ class Wire:
 
     Args:
         registry: host and port.
+        shown: what people call it, for the advice to log in.
         insecure: whether any certificate, and plain HTTP, will do.
         trust: which certificates count, and which one is shown.
         proxies: which proxies lead there.
@@ -89,6 +90,7 @@ class Wire:
         registry: str,
         access: Access,
         *,
+        shown: str,
         insecure: bool,
         trust: Trust,
         proxies: Proxies,
@@ -97,7 +99,7 @@ class Wire:
         self.registry, self._access, self._insecure = registry, access, insecure
         self.clock: Clock = access.clock()
         self._connections = Connections(registry, access, trust, proxies, insecure=insecure)
-        self._authorization = Authorization(registry, find_credentials, self._ask_token_service, self.clock)
+        self._authorization = Authorization(shown, find_credentials, self._ask_token_service, self.clock)
         self._scheme = "" if insecure else "https"
         self._answered = False
         self._lock = Lock()

@@ -175,7 +175,7 @@ def test_between_stores_the_source_is_not_written(
         (["--compression", "xz", "x", "y"], "no compression 'xz'", 2),
         (["--jobs", "0", "x", "y"], "--jobs is a number", 2),
         (["--limit-rate", "fast", "x", "y"], "--limit-rate is a size", 2),
-        (["--tls-verify", "maybe", "x", "y"], "true or false", 2),
+        (["--tls-verify", "maybe", "x", "y"], "neither true nor false", 2),
         (["x", "docker-root:/var/lib/docker:x"], "only reads", 2),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from cstore.cli.command import command, json_option, switch, text, word
-from cstore.cli.registries import access_of, moving, moving_options, registry_options
+from cstore.cli.moving import access_of, moving, moving_options, trust_options
 from cstore.cli.session import Intent, Session
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @switch("-a", "--all", help="Copy the index and the images for all platforms.")
 @text("--compression", metavar="HOW", help="Compress the layers with gzip or zstd, or none.")
 @moving_options
-@registry_options
+@trust_options
 @json_option
 def copy_image(session: Session, /, source: str, destination: str, quiet: bool, **wanted: Any) -> None:
     """Copy an image between stores, registries, layouts, directories and archives.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, words
 from cstore.cli.commands.copy_image import Report, request_of
-from cstore.cli.registries import access_of, moving, moving_options, registry_options
+from cstore.cli.moving import access_of, moving, moving_options, trust_options
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from cstore import Store
-    from cstore.oci.names import ImageName
     from cstore.transfer import CopyRequest
     from cstore.transfer.registry_ends import RegistryAccess
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 @switch("--all", help="Pull the images for all platforms.")
 @switch("-a", "--all-tags", help="Pull every tag of the repository.")
 @moving_options
-@registry_options
+@trust_options
 @json_option
 def pull(session: Session, /, names: tuple[str, ...], quiet: bool, **wanted: Any) -> None:
     """Pull images from registries.
@@ -57,7 +55,7 @@ def pull(session: Session, /, names: tuple[str, ...], quiet: bool, **wanted: Any
 def _pull(
     store: Store, text_: str, request: CopyRequest, access: RegistryAccess, report: Report, *, all_tags: bool
 ) -> None:
-    from cstore.registry import parse_reference, resolve
+    from cstore.cli.registries import named_images
     from cstore.transfer import copy
     from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
     from cstore.transfer.registry_ends import first_of, tags_of
@@ -68,10 +66,7 @@ def _pull(
         with report.telling() as tell:
             report.copied(copy(place, Place(STORE), request, tell, store=store), dry_run=request.dry_run)
         return
-    if place.transport == REGISTRY:
-        candidates: Sequence[ImageName] = [parse_reference(place.reference)]
-    else:
-        candidates = resolve(text_, access.settings())
+    candidates = named_images(text_, access.settings())
     every = [[one] for one in tags_of(candidates, access)] if all_tags else [candidates]
     for meant in every:
         with first_of(meant, access) as source, report.telling() as tell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.commands.copy_image import Report, request_of
-from cstore.cli.registries import access_of, registry_options
+from cstore.cli.moving import access_of, trust_options
 from cstore.cli.session import Intent, Session
 from cstore.errors import UsageMistake
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @text("--digestfile", metavar="FILE", help="Write the digest of the pushed manifest to FILE.")
 @switch("--dry-run", help="Push nothing; show what would be pushed.")
 @switch("-q", "--quiet", help="Show no progress.")
-@registry_options
+@trust_options
 @json_option
 def push(session: Session, /, image: str, destination: str, quiet: bool, **wanted: Any) -> None:
     """Push an image to a registry.
