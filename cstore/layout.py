@@ -16,6 +16,7 @@
     ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
     ├── cstore-reserve/                     0700  space kept back for deletions on a full disk
     ├── cstore-intents/                     0700  what is being made or removed in several steps
+    ├── cstore-partial/                     0700  blobs whose download was cut, called by their digests
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  the same, and volatile-containers.json
 
@@ -113,6 +114,11 @@ class Layout(Value):
     def intents(self) -> str:
         """Where work of several steps is noted before it begins."""
         return join(self.graph_root, "cstore-intents")
+
+    @property
+    def partial(self) -> str:
+        """Where blobs are kept that have not come whole yet."""
+        return join(self.graph_root, "cstore-partial")
 
     # ── layers ──
 

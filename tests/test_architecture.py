@@ -20,8 +20,8 @@ ROWS: dict[str, int] = {
     "cstore": 10,  # the library's door, through which nobody inside goes
     "__main__": 9,
     "cli": 8, "library": 8,
-    "browse": 7, "report": 7,
-    "check": 6, "transfer": 6, "docker": 6, "contents": 6, "insight": 6,
+    "browse": 7, "report": 7, "transfer": 7,
+    "check": 6, "docker": 6, "contents": 6, "insight": 6,
     "store": 5,
     "records": 4, "drivers": 4,
     "registry": 4,

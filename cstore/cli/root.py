@@ -196,8 +196,15 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Docker and OCI",
         (
+            Entry("pull", "pull:pull", "Pull images from registries."),
+            Entry("push", "push:push", "Push an image to a registry."),
             Entry("load", "load:load", "Load images from an archive."),
             Entry("save", "save:save", "Write images to an archive."),
+            Entry(
+                "copy-image",
+                "copy_image:copy_image",
+                "Copy an image between stores, registries, layouts, directories and archives.",
+            ),
             Entry("docker-images", "docker:docker_images", "List the images in a Docker data root."),
             Entry("docker-layers", "docker:docker_layers", "List the layers in a Docker data root."),
             Entry("docker-containers", "docker:docker_containers", "List the containers in a Docker data root."),

@@ -162,6 +162,8 @@ class Parts:
             return Part(path, "staging", how="cstore makes and removes trees there")
         if path == layout.quarantine or path.startswith(f"{layout.quarantine}.aside-"):
             return Part(path, "quarantine", how="it holds what repairs took out of the store")
+        if path == layout.partial:
+            return Part(path, "cstore", how="it holds what has come of blobs whose download was cut")
         if path in {layout.reserve, layout.intents}:
             return Part(path, "cstore", how="cstore keeps its notes and its reserve of space there")
         driver = name.removesuffix("-layers").removesuffix("-images").removesuffix("-containers")

@@ -43,6 +43,8 @@ class BlobReader:
         self._endpoints = list(endpoints)
         self._failures = 0
         self._since = offset
+        self._known = 0
+        """Bytes that come next and are known already."""
         self._response: urllib3.BaseHTTPResponse | None = None
         self._rest = memoryview(b"")
         self._action = f"fetch blob {digest}"
@@ -93,9 +95,11 @@ class BlobReader:
     def _piece(self) -> bytes:
         """Some more bytes, at least one, of what the blob still has."""
         while True:
+            if self._response is None:
+                self._open()
             try:
-                if self._response is None:
-                    self._response = self._opened()
+                while self._known:  # the registry has sent again what it had sent before
+                    self._known -= len(self._received(min(_PIECE, self._known)))
                 data = self._received(min(_PIECE, self.size - self.position))
                 if self.position + len(data) == self.size:
                     self._check_end()
@@ -148,16 +152,19 @@ class BlobReader:
             endpoint.wire.clock.sleep(retrying.delay(self._failures))
         self.resumed += 1
 
-    def _opened(self) -> urllib3.BaseHTTPResponse:
+    def _open(self) -> None:
         """Ask for what is missing, at the first registry that has it."""
         while True:
             try:
-                return self._asked(self._endpoints[0])
+                self._response = self._asked(self._endpoints[0])
             except RegistryError:
                 if len(self._endpoints) == 1:
                     raise
                 self._endpoints.pop(0)
                 self._failures = 0
+            else:
+                self._known = self.position if self._response.status == 200 else 0
+                return
 
     def _asked(self, endpoint: Endpoint) -> urllib3.BaseHTTPResponse:
         headers = {"Range": f"bytes={self.position}-"} if self.position else {}
@@ -173,11 +180,7 @@ class BlobReader:
         )
         try:
             self._check(response)
-            if response.status == 200:
-                self._response = response
-                self._skip(self.position)
-        except BaseException:
-            self._response = None
+        except AnswerInvalid:
             finish(response)
             raise
         return response
@@ -196,11 +199,6 @@ class BlobReader:
         if said and said != str(self.size):
             length = said if said.isascii() and said.isdecimal() and len(said) < 20 else "no number of"
             raise self._invalid(f"it has {length} bytes and should have {self.size}")
-
-    def _skip(self, count: int) -> None:
-        """Pass over what is known already: the registry has sent it all again."""
-        while count:
-            count -= len(self._received(min(_PIECE, count)))
 
     @property
     def _registry(self) -> str:

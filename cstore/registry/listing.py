@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from cstore.oci.names import PATH
 from cstore.registry.errors import AnswerInvalid, cleaned
 from cstore.registry.wire import Request, Wire
 
@@ -11,8 +12,6 @@ _LISTING_LIMIT = 4 << 20
 """Bytes that a page may have."""
 _MOST_PAGES = 10_000
 _MOST_LISTED = 1_000_000
-TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)
 _NEXT = re.compile(r"<([^<>]*)>[^,]*;\s*rel=\"?next\"?", re.ASCII)
 
 
@@ -23,7 +22,7 @@ def list_repositories(wire: Wire) -> list[str]:
         RegistryError: it gives no list.
     """
     path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
-    return sorted(listed(wire, path, "repositories", _REPOSITORY, scopes, "list repositories"))
+    return sorted(listed(wire, path, "repositories", PATH, scopes, "list repositories"))
 
 
 def listed(wire: Wire, path: str, key: str, shape: re.Pattern[str], scopes: tuple[str, ...], action: str) -> list[str]:

@@ -82,10 +82,9 @@ class RegistriesConfig(Value):
     files: tuple[str, ...] = ()
 
     def table_for(self, name: str) -> RegistryTable | None:
-        """The table whose prefix covers most of a name."""
-        lengths = [(table.length_in(name), not table.prefix.startswith("*"), table) for table in self.tables]
-        best = max(lengths, key=lambda one: one[:2], default=None)
-        return best[2] if best is not None and best[0] > 0 else None
+        """The table with the longest prefix that a name begins with."""
+        found = (table for table in self.tables if table.length_in(name) >= 0)
+        return max(found, key=lambda table: len(table.prefix), default=None)
 
     def locations(self, name: ImageName, *, writing: bool = False) -> list[Location]:
         """Where to look for an image, in order: mirrors, and then the place itself. What is written goes there only.
@@ -170,12 +169,14 @@ def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> Re
         found = [reader.table(one) for one in reader.dicts(document, "registry")]
         if "unqualified-search-registries" in document:
             changes["search"] = tuple(reader.texts(document, "unqualified-search-registries"))
-    seen: dict[str, RegistryTable] = {}
+    places: dict[str, RegistryTable] = {}
     for table in found:
-        before = seen.setdefault(table.prefix, table)
-        if (before.insecure, before.blocked) != (table.insecure, table.blocked):
-            raise ConfigError(path, f"the prefix {table.prefix!r} has two tables that contradict each other")
-    tables.update(seen)
+        before = places.setdefault(table.location or table.prefix, table)
+        for key in ("insecure", "blocked"):
+            if getattr(before, key) != getattr(table, key):  # the Go library refuses that, too
+                reason = f"two tables with the location {table.location!r} contradict each other"
+                raise ConfigError(path, reason, key=key)
+    tables.update((table.prefix, table) for table in found)
     changes["tables"] = tuple(tables.values())
     if mode := reader.text(document, "short-name-mode"):
         if mode not in MODES:

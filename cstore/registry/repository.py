@@ -9,9 +9,10 @@ from urllib.parse import quote, urlencode
 from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
 from cstore.errors import InvalidDigest
 from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from cstore.oci.names import TAG
 from cstore.registry.blobs import BlobReader
 from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed, cleaned
-from cstore.registry.listing import TAG, listed
+from cstore.registry.listing import listed
 from cstore.registry.uploads import Sent, Upload
 from cstore.registry.wire import Request, Wire, finish
 from cstore.values import Value

@@ -7,6 +7,7 @@ import re
 from cstore.registry.errors import (
     AnswerInvalid,
     NotInRegistry,
+    RegistryError,
     RegistryFailed,
     RegistryUnreachable,
 )
@@ -71,8 +72,8 @@ class Upload:
                 while self._offset < self._size:
                     self._send_chunk(min(self._size, self._offset + self._chunk))
                 self._end()
-            except (RegistryUnreachable, RegistryFailed) as error:
-                if isinstance(error, RegistryFailed) and error.status != 416 and error.status < 500:
+            except (RegistryUnreachable, RegistryFailed, NotInRegistry) as error:
+                if not self._may_go_on(error):
                     raise
                 failures = 1 if self._offset > before else failures + 1
                 before = self._offset
@@ -80,9 +81,31 @@ class Upload:
                     raise
                 self._wire.clock.sleep(retrying.delay(failures))
                 self._resumed += 1
+                if self._offset == self._size and self._is_there():
+                    break  # only the answer was lost
                 self._find_offset()
             else:
-                return Sent(self._sent, self._resumed)
+                break
+        return Sent(self._sent, self._resumed)
+
+    def _may_go_on(self, error: RegistryError) -> bool:
+        """Whether another attempt may help: after a cut, after a failure, and when the upload itself is not known."""
+        if isinstance(error, RegistryFailed):
+            return error.status == 416 or error.status >= 500
+        return bool(self._location) or not isinstance(error, NotInRegistry)
+
+    def _is_there(self) -> bool:
+        """Whether the registry has the whole blob."""
+        request = Request(
+            method="HEAD",
+            path=self._endpoint.path(f"blobs/{self._digest}"),
+            action=self._action,
+            expect=(200, 404),
+            scopes=self._endpoint.scopes("pull,push"),
+        )
+        response = self._wire.send(request)
+        finish(response)
+        return response.status == 200
 
     def _begin(self) -> None:
         self._offset, self._chunk = 0, self._size

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cstore.store.intents import Intent
     from cstore.store.layers import Layers
     from cstore.store.naming import ItemPath
+    from cstore.store.partial import PartialBlob
     from cstore.store.places import Shelf
 
 
@@ -286,12 +287,25 @@ class Store:
         ]
 
     def gc(
-        self, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+        self,
+        *,
+        dry_run: bool = False,
+        quarantine_age: float | None = None,
+        foreign: bool = False,
+        partial: bool = False,
     ) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign)
+        return garbage.collect(
+            self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign, partial=partial
+        )
+
+    def partial_blobs(self) -> Sequence[PartialBlob]:
+        """What has come of blobs whose download was cut, and goes on where it stopped."""
+        from cstore.store.partial import PartialBlobs
+
+        return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
         """What has a name that no tool gives, and is left alone; see `garbage.foreign`."""

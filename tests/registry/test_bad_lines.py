@@ -318,6 +318,109 @@ def test_a_push_gets_over(
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 
 
+def test_an_upload_whose_last_answer_is_lost_is_not_sent_again(
+    proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes
+) -> None:
+    def answer_lost(exchange: faults.Exchange) -> None:
+        with exchange.upstream() as answer:
+            assert answer.status == 201
+        exchange.hang_up()
+
+    proxy.fail("PUT", answer_lost)
+
+    opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
+
+    assert registry.blob("pushed", digest_of(fresh)) == fresh
+    assert proxy.taken == len(fresh)
+
+
+def test_a_registry_that_does_not_open_a_blob_again_is_given_up(
+    proxy: FaultProxy, image: Pushed, opened: Opened
+) -> None:
+    """After as many attempts as said, and not as many times as many."""
+    digest, data = big(image)
+    proxy.fail(BLOBS, faults.cut(100_000))
+    proxy.fail(BLOBS, faults.hung_up, times=50)
+
+    with opened(f"{proxy.host}/app:1").blob(digest, len(data)) as reader, pytest.raises(RegistryUnreachable):
+        reader.read()
+
+    assert len(proxy.requests(BLOBS)) == 4
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ('{"tags": ["../../etc"]}', "is none"),
+        ('{"tags": ["\\u001b[2J"]}', "is none"),
+        ('{"tags": "a"}', "no list"),
+        ('{"tags": [1]}', "is none"),
+        ("[]", "no JSON object"),
+        ("{", "no JSON object"),
+    ],
+)
+def test_a_list_of_what_is_no_tag_is_refused(proxy: FaultProxy, opened: Opened, page: str, told: str) -> None:
+    proxy.fail("GET .*/tags", faults.status(200, body=page.encode()))
+
+    with pytest.raises(AnswerInvalid, match=told) as caught:
+        opened(f"{proxy.host}/app:1").tags()
+
+    assert str(caught.value).isprintable()
+
+
+def test_lists_come_in_pages(proxy: FaultProxy, opened: Opened) -> None:
+    link = '</v2/app/tags/list?n=2&last=b>; rel="next"'
+    proxy.fail("GET .*/tags", faults.status(200, {"Link": link}, b'{"tags": ["b", "a"]}'))
+    proxy.fail("GET .*/tags", faults.status(200, body=b'{"tags": ["c"]}'))
+
+    assert opened(f"{proxy.host}/app:1").tags() == ["a", "b", "c"]
+    assert proxy.requests("GET .*/tags")[-1].path == "/v2/app/tags/list?n=2&last=b"
+
+
+@pytest.mark.parametrize("link", ["/v2/app/tags/list?n=2", "http://127.0.0.1:1/v2/app/tags/list"])
+def test_a_list_without_an_end_or_at_another_host_is_refused(proxy: FaultProxy, opened: Opened, link: str) -> None:
+    proxy.fail("GET .*/tags", faults.status(200, {"Link": f'<{link}>; rel="next"'}, b'{"tags": ["a"]}'), times=9)
+
+    with pytest.raises(AnswerInvalid, match=r"no end to the list|another host"):
+        opened(f"{proxy.host}/app:1").tags()
+
+    assert len(proxy.requests("GET .*/tags")) <= 2
+
+
+def test_referrers_are_listed_or_stand_under_a_tag(proxy: FaultProxy, registry: Registry, opened: Opened) -> None:
+    raw = b'{"schemaVersion": 2, "manifests": [{"digest": "sha256:1", "artifactType": "a/b"}, {"digest": "sha256:2"}]}'
+    digest = digest_of(b"subject")
+    repository = opened(f"{proxy.host}/signed")
+
+    assert repository.referrers(digest) == []
+    registry.push_manifest("signed", digest.replace(":", "-"), b'{"schemaVersion": 2, "manifests": []}', MEDIA_TYPE)
+    assert repository.referrers(digest) == []
+    proxy.fail("GET .*/referrers", faults.status(200, body=raw), times=2)
+    assert len(repository.referrers(digest)) == 2
+    assert [one["digest"] for one in repository.referrers(digest, "a/b")] == ["sha256:1"]
+
+
+CONFUSED = [
+    '{"mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}',
+    '{"manifests": [], "layers": []}',
+    "[1]",
+    "nothing",
+    '{"mediaType": "\\u001b[2J"}',
+]
+
+
+@pytest.mark.parametrize("body", CONFUSED)
+def test_a_manifest_that_contradicts_itself_is_refused(proxy: FaultProxy, opened: Opened, body: str) -> None:
+    """Two programs must not take the same bytes for two images."""
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    proxy.fail(MANIFESTS, faults.status(200, {"Content-Type": media_type}, body.encode()))
+
+    with pytest.raises(AnswerInvalid) as caught:
+        opened(f"{proxy.host}/app:1").manifest()
+
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("elsewhere", ["http://127.0.0.1:1/upload", "//registry.example/upload", "ftp://x/", "\x1b[2J"])
 def test_an_upload_does_not_go_to_another_host(proxy: FaultProxy, opened: Opened, fresh: bytes, elsewhere: str) -> None:
     proxy.fail("POST", faults.status(202, {"Location": elsewhere}))
