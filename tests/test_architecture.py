@@ -267,7 +267,7 @@ def test_file_manners(path: str) -> None:
     assert not BANNED & {stem, *folders}, "a function without a home names a missing noun"
     assert ast.get_docstring(parsed(path)), "a module says what it holds"
     limit, _ = LONGER.get(os.path.relpath(path, PACKAGE), (LONGEST, ""))
-    assert length < limit, f"{length} lines: look for the second verb in it"
+    assert length <= limit, f"{length} lines: look for the second verb in it"
 
 
 def test_every_room_has_a_sign() -> None:
