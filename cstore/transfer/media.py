@@ -36,6 +36,8 @@ _OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 _DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 
+DOCKER = frozenset({DOCKER_INDEX, DOCKER_MANIFEST})
+
 LAYERS: dict[str, Compression] = {
     OCI_LAYER: Compression.NONE,
     f"{OCI_LAYER}+gzip": Compression.GZIP,
@@ -51,5 +53,14 @@ LAYERS: dict[str, Compression] = {
 }
 """Layer type → how such a layer says it is compressed."""
 
+DOCKER_LAYERS = frozenset(kind for kind in LAYERS if kind.startswith("application/vnd.docker."))
+
 OCI_SUFFIX: dict[Compression, str] = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 """What follows `OCI_LAYER` for the compressions that the format knows."""
+
+
+def layer_type(compression: Compression, *, docker: bool) -> str:
+    """The media type of a layer that is compressed in one of the ways that the formats know."""
+    if docker:
+        return _DOCKER_LAYER + ("" if compression is Compression.NONE else f".{compression.label}")
+    return OCI_LAYER + OCI_SUFFIX[compression]
