@@ -57,6 +57,10 @@ class Policy(Value):
         """
         self.require_scopes(DOCKER, list(_scopes(name)), shown=str(name), verified_later=verified_later)
 
+    def wants_signature(self, name: ImageName) -> bool:
+        """Whether `verify` has something to look for."""
+        return any(one["type"] == SIGSTORE for one in self._requirements(DOCKER, list(_scopes(name))))
+
     def verify(self, name: ImageName, repository: Repository, digest: str) -> None:
         """Make sure that an image has the signatures that are wanted of it. `digest` is that of its manifest or index.
 

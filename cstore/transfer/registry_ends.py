@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
     from cstore.errors import CstoreError
     from cstore.oci.names import ImageName
-    from cstore.registry import Repository, Settings
+    from cstore.registry import Policy, Repository, Settings
     from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
     from cstore.transfer.manifests import Descriptor
 
@@ -50,14 +50,16 @@ class RegistryAccess(Value):
             return self.configuration
         return load_settings(auth_file=self.access.auth_file)
 
-    def require(self, name: ImageName, settings: Settings) -> None:
-        """Make sure that the policy accepts an image.
+    def required(self, name: ImageName, settings: Settings) -> Policy:
+        """Make sure that the policy accepts an image, as far as that can be told without its manifest; return it.
 
         Raises:
             PolicyRefuses: it does not.
             ConfigError: the policy makes no sense.
         """
-        read_policy(self.policy or settings.policy_file).require(name)
+        policy = read_policy(self.policy or settings.policy_file)
+        policy.require(name, verified_later=True)
+        return policy
 
 
 class RegistrySource:
@@ -73,7 +75,7 @@ class RegistrySource:
         self._access = access or RegistryAccess()
         self._settings = self._access.settings()
         self.reference = parse_reference(name) if isinstance(name, str) else name
-        self._access.require(self.reference, self._settings)
+        self._policy = self._access.required(self.reference, self._settings)
         self.name = str(self.reference)
         self.shown = f"docker://{self.name}"
         self.repository = self._opened()
@@ -89,14 +91,29 @@ class RegistrySource:
         self.repository.close()
 
     def manifest(self, digest: str = "") -> bytes:
-        """See `ImageSource.manifest`."""
+        """See `ImageSource.manifest`.
+
+        Raises:
+            PolicyRefuses: the image lacks a signature.
+        """
         if digest not in self._manifests:
-            self._manifests[digest] = self.repository.manifest(digest).raw
+            if digest:
+                self._ensure_signed()
+            found = self.repository.manifest(digest)
+            if not digest:
+                self._policy.verify(self.reference, self.repository, found.digest)
+            self._manifests[digest] = found.raw
         return self._manifests[digest]
+
+    def _ensure_signed(self) -> None:
+        """Nothing that an image names is fetched before its own manifest has the signatures that are wanted."""
+        if "" not in self._manifests and self._policy.wants_signature(self.reference):
+            self.manifest()
 
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`. A connection that is cut is taken up again, for the rest only."""
+        self._ensure_signed()
         with self.repository.blob(blob.digest, blob.size, offset) as reader:
             yield reader
 

@@ -18,6 +18,8 @@ from cstore.oci.names import parse_name
 from cstore.registry import read_policy
 from cstore.registry.errors import PolicyRefuses, RegistryError
 from cstore.registry.registries_conf import RegistriesConfig, RegistryTable
+from cstore.transfer.manifests import Descriptor
+from cstore.transfer.registry_ends import RegistryAccess, RegistrySource
 from tests.registries import digest_of, openssl
 
 if TYPE_CHECKING:
@@ -278,3 +280,36 @@ def test_who_does_not_verify_does_not_get_past_the_policy(tmp_path: Path) -> Non
     with pytest.raises(PolicyRefuses, match="only in registries"):
         policy.require_scopes("dir", ["/x"], shown="dir:/x")
     policy.require(parse_name("q.example/x"), verified_later=True)
+
+
+@pytest.mark.parametrize("first", ["manifest", "instance", "blob"])
+def test_nothing_of_an_image_is_copied_that_is_not_signed(
+    registry: Registry,
+    signer: Signer,
+    team_image: Pushed,
+    access: Access,
+    settings: Settings,
+    tmp_path: Path,
+    first: str,
+) -> None:
+    """Whatever is asked for first."""
+    path = tmp_path / "policy.json"
+    key = base64.b64encode(signer.public_key).decode()
+    path.write_text(json.dumps({"default": [{"type": "sigstoreSigned", "keyData": key}]}))
+    table = RegistryTable("signed.example", registry.host, insecure=True)
+    configured = settings.with_(registries=RegistriesConfig(tables=(table,)))
+    asked = RegistryAccess(access.with_(tls_verify=None), str(path), configured)
+    digest = team_image.layers[0]
+    layer = Descriptor("application/vnd.oci.image.layer.v1.tar", digest, len(team_image.blobs[digest]))
+
+    def get(source: RegistrySource) -> object:
+        if first == "blob":
+            with source.open(layer) as reader:
+                return reader.readinto(memoryview(bytearray(10)))
+        return source.manifest(team_image.digest if first == "instance" else "")
+
+    with RegistrySource(f"{NAME}:1", asked) as source, pytest.raises(PolicyRefuses, match="it has no signature"):
+        get(source)
+    signer.sign(team_image, f"{NAME}:1")
+    with RegistrySource(f"{NAME}:1", asked) as source:
+        assert get(source)
