@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 from cstore.archive.streams import FileSink
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
-from cstore.registry.errors import NotInRegistry, RegistryUnreachable
+from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
 from cstore.transfer.members import PartReader
 from cstore.transfer.scratch import scratch_file
@@ -134,7 +134,7 @@ def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[Reg
         with RegistrySource(name, access) as source:
             try:
                 source.manifest()
-            except (NotInRegistry, RegistryUnreachable) as error:
+            except (AccessDenied, NotInRegistry, RegistryUnreachable) as error:
                 failure = failure or error
                 continue
             yield source
@@ -154,7 +154,7 @@ def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageNam
         with open_repository(name, access=access.access, settings=access.settings()) as repository:
             try:
                 return [name.with_(tag=tag, digest="") for tag in repository.tags()]
-            except (NotInRegistry, RegistryUnreachable) as error:
+            except (AccessDenied, NotInRegistry, RegistryUnreachable) as error:
                 failure = failure or error
     if failure is not None:
         raise failure
