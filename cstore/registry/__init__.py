@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from cstore.oci.names import ImageName
     from cstore.registry.access import Access, Clock, Credentials, Retrying
     from cstore.registry.blobs import BlobReader
+    from cstore.registry.manifests import Manifest
     from cstore.registry.opening import catalog, check_login, open_repository, parse_reference
     from cstore.registry.policy import Policy, read_policy
-    from cstore.registry.repository import Manifest, Repository
+    from cstore.registry.repository import Repository
     from cstore.registry.settings import Settings, load_settings
     from cstore.registry.shortnames import is_short, resolve
     from cstore.registry.uploads import Sent
@@ -62,7 +63,7 @@ _HOMES = {
     "Clock": "cstore.registry.access",
     "Credentials": "cstore.registry.access",
     "ImageName": "cstore.oci.names",
-    "Manifest": "cstore.registry.repository",
+    "Manifest": "cstore.registry.manifests",
     "Policy": "cstore.registry.policy",
     "Repository": "cstore.registry.repository",
     "Retrying": "cstore.registry.access",
