@@ -15,10 +15,10 @@ Must not know: any store, what is in a manifest beyond its type, how a result is
             digest, size, opened, missing=True)               # opened(offset) is a context manager of a reader
         repository.put_manifest("12", raw, media_type)
 
-`resolve(name, settings)` lists what a short name may mean. Nobody but the caller asks the policy: of `read_policy(path)`
-`require(name)` before anything is fetched, or with `verified_later=True`, and then `verify(name, repository, digest)` when
-the manifest is known. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several threads
-may use one repository; `close` ends their waits.
+`resolve(name, settings)` lists what a short name may mean. Nobody but the caller asks the policy, `read_policy(path)`:
+`require(name)` before anything is fetched, or with `verified_later=True`, and then `verify(name, repository, digest)`
+when the manifest is known. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several
+threads may use one repository; `close` ends their waits.
 """
 
 from __future__ import annotations
