@@ -69,15 +69,15 @@ class Connections:
     def _manager(self, url: str, *, at_home: bool) -> urllib3.PoolManager:
         parts = urlsplit(url)
         proxy = self._proxies.find(parts.scheme, parts.hostname or "", parts.port)
-        key = (proxy, at_home, parts.scheme == "https")
+        key = (proxy, at_home and bool(self._trust.client), parts.scheme == "https")
         with self._lock:
             if key not in self._managers:
-                self._managers[key] = self._made(proxy, at_home=at_home, tls=key[2])
+                self._managers[key] = self._made(proxy, show_client=key[1], tls=key[2])
             return self._managers[key]
 
-    def _made(self, proxy: str, *, at_home: bool, tls: bool) -> urllib3.PoolManager:
+    def _made(self, proxy: str, *, show_client: bool, tls: bool) -> urllib3.PoolManager:
         timeout = urllib3.Timeout(connect=self._access.connect_timeout, read=self._access.read_timeout)
-        context = self._trust.context(insecure=self._insecure, show_client=at_home) if tls else None
+        context = self._trust.context(insecure=self._insecure, show_client=show_client) if tls else None
         if proxy:
             from urllib3.util import make_headers
 
