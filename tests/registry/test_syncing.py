@@ -129,9 +129,8 @@ def test_a_store_goes_to_a_registry_and_comes_back(
 
     other = open_store(graph_root=str(tmp_path / "g2"), run_root=str(tmp_path / "r2"), driver="vfs")
     synced(f"{back}/", "containers-storage:", store=other, scoped=True)
-    assert {name: found.id for found in other.images.list() for name in found.names} == dict.fromkeys(
-        store.images.get(image.id).names, image.id
-    )
+    names = {name: found.id for found in other.images.list() for name in found.names}
+    assert names == dict.fromkeys(store.images.get(image.id).names, image.id)
     assert set(synced(f"{back}/", "containers-storage:", store=other, scoped=True).values()) == {"equal"}
 
 
