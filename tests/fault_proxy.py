@@ -17,13 +17,17 @@ import http.client
 import http.server
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from tests.registries import Authority
 
 _PIECE = 64 << 10
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -60,7 +64,8 @@ class FaultProxy:
         rate: bytes a second that it lets pass in each direction of one connection, 0 for all that come.
     """
 
-    def __init__(self, upstream: str = "") -> None:
+    def __init__(self, upstream: str = "", authority: Authority | None = None) -> None:
+        """Stand before a registry, or before none; speak TLS, with a certificate of `authority`, if that is given."""
         self.upstream = upstream
         self.seen: list[Seen] = []
         self.given = self.taken = 0
@@ -69,6 +74,10 @@ class FaultProxy:
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
+        if authority is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(authority.path("server.crt"), authority.path("server.key"))
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ Must not know: any store, what is in a manifest beyond its type, how a result is
 
     with open_repository(name, writing=True) as repository:   # past mirrors, to the registry itself
         repository.has_blob(digest) or repository.mount_blob(digest, "other/repository") or repository.upload(
-            digest, size, opened)                             # opened(offset) is a context manager of a reader
+            digest, size, opened, missing=True)               # opened(offset) is a context manager of a reader
         repository.put_manifest("12", raw, media_type)
 
 `resolve(name, settings)` lists what a short name may mean; `read_policy(path).require(name)` asks the policy, which

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from cstore.traces import trace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,7 +50,7 @@ class Connections:
             urllib3.exceptions.HTTPError, OSError: there is no answer.
             ConfigError: a certificate or a proxy's URL cannot be used.
         """
-        return self._manager(url, at_home=at_home).request(
+        response = self._manager(url, at_home=at_home).request(
             method,
             url,
             body=body,
@@ -59,6 +61,9 @@ class Connections:
             retries=False,
             assert_same_host=False,
         )
+        parts = urlsplit(url)  # the query may be a secret
+        trace("%s %s://%s%s: %d", method, parts.scheme, parts.netloc, parts.path, response.status)
+        return response
 
     def close(self) -> None:
         """Close all of them."""

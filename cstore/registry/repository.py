@@ -75,6 +75,8 @@ class Repository:
     def __init__(self, name: ImageName, endpoints: Sequence[Endpoint]) -> None:
         self.name, self.endpoints = name, list(endpoints)
         self._begun: dict[str, str] = {}
+        self._first: Endpoint | None = None
+        """The one that answered last: what is asked for next is likely to be there, too."""
 
     def close(self) -> None:
         """Close all connections and end every wait."""
@@ -200,7 +202,7 @@ class Repository:
 
         Nothing is asked for before the first byte is wanted.
         """
-        return BlobReader(self.endpoints, check_digest(digest), size, offset)
+        return BlobReader(self._in_order(), check_digest(digest), size, offset)
 
     def read_blob(self, digest: str, size: int, limit: int = MANIFEST_LIMIT) -> bytes:
         """Fetch a small blob, such as a config, whole; its digest has been checked.
@@ -270,19 +272,20 @@ class Repository:
                 self._begun[digest] = endpoint.wire.location(response, action)
         return response.status == 201
 
-    def upload(self, digest: str, size: int, opened: Opened) -> Sent:
+    def upload(self, digest: str, size: int, opened: Opened, *, missing: bool = False) -> Sent:
         """Send a blob, unless the registry has it.
 
         Args:
             digest: of the whole blob; the registry checks it.
             size: of the whole blob, in bytes.
             opened: opens it at an offset, for a block; called again after a cut.
+            missing: the registry is known not to have it, and need not be asked.
 
         Raises:
             RegistryError: the registry does not take it.
             InvalidOption: the source has fewer bytes.
         """
-        if digest not in self._begun and self.has_blob(digest):
+        if not missing and digest not in self._begun and self.has_blob(digest):
             return Sent()
         return Upload(self.endpoints[-1], check_digest(digest), size, opened, self._begun.pop(digest, "")).run()
 
@@ -291,17 +294,22 @@ class Repository:
     def _at_first(self, ask: Callable[[Endpoint], T]) -> T:
         """Ask one endpoint after the other, until one answers. The one that did is asked first from then on."""
         failed: list[RegistryError] = []
-        for endpoint in list(self.endpoints):
+        for endpoint in self._in_order():
             try:
                 found = ask(endpoint)
             except RegistryError as error:
                 failed.append(error)
             else:
+                self._first = endpoint
                 return found
         *mirrors, last = failed
         if mirrors:
             last.message += "".join(f"; mirror {error.message}" for error in mirrors)
         raise last
+
+    def _in_order(self) -> list[Endpoint]:
+        first = self._first
+        return self.endpoints if first is None else [first, *(one for one in self.endpoints if one is not first)]
 
     def _manifest(self, endpoint: Endpoint, reference: str) -> Manifest:
         action = f"fetch the manifest {reference}"

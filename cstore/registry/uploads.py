@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     """Opens a blob at an offset."""
 
 _PIECE = 256 << 10
+_SMALL = 64 << 10
+"""Bytes of a blob that goes with the last request: a request less, and nothing worth going on with."""
 _CHUNK = 64 << 20
 """Bytes of one PATCH, for registries that say they take several."""
 _TOLD = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII)
@@ -69,7 +71,7 @@ class Upload:
             try:
                 if not self._location:
                     self._begin()
-                while self._offset < self._size:
+                while self._size > _SMALL and self._offset < self._size:
                     self._send_chunk(min(self._size, self._offset + self._chunk))
                 self._end()
             except (RegistryUnreachable, RegistryFailed, NotInRegistry) as error:
@@ -171,8 +173,8 @@ class Upload:
                 yield bytes(memoryview(buffer)[:count])
 
     def _end(self) -> None:
-        """Tell the registry that this was all, and what its digest is."""
-        query = "&" if "?" in self._location else "?"
+        """Tell the registry that this was all, and what its digest is; a small blob goes with it."""
+        query, start, self._offset = "&" if "?" in self._location else "?", self._offset, self._size
         response = self._wire.send(
             Request(
                 method="PUT",
@@ -180,7 +182,8 @@ class Upload:
                 action=self._action,
                 expect=(201, 204),
                 scopes=self._endpoint.scopes("pull,push"),
-                body=lambda: b"",
+                headers={"Content-Type": "application/octet-stream", "Content-Length": str(self._size - start)},
+                body=lambda: self._bytes(start, self._size) if start < self._size else b"",
                 repeatable=False,
             )
         )

@@ -26,7 +26,7 @@ from cstore.registry.errors import (
     cleaned,
 )
 from cstore.registry.failures import never_connected, unreachable
-from cstore.registry.urls import host_of, joined_url
+from cstore.registry.urls import host_of, joined_url, without_usual_port
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -183,7 +183,7 @@ class Wire:
         """The same for a target that some other header names."""
         base = urljoin(f"{self._scheme or 'http'}://{self.registry}/", response.url or "/")
         joined = joined_url(self.registry, base, target, action)
-        if urlsplit(joined).netloc.lower() != self.registry.lower():
+        if without_usual_port(urlsplit(joined).netloc) != without_usual_port(self.registry):
             raise AnswerInvalid(
                 self.registry, f"cannot {action}: it sends us to another host, {host_of(joined)}, which is refused"
             )
@@ -228,19 +228,22 @@ class Wire:
     def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
         url = f"{self._known_scheme()}://{self.registry}{request.path}"
         sent = self._authorization.header(request.scopes)
-        response = self._exchange(request, url, sent)
-        if response.status == 401:
+        response, by_registry = self._exchange(request, url, sent)
+        if response.status == 401 and by_registry:  # else somebody else wants credentials, and gets none
             challenges = response.headers.getlist("WWW-Authenticate")
             finish(response)
             sent = self._authorization.answer(challenges, request.scopes, sent)
-            response = self._exchange(request, url, sent)
+            response, _ = self._exchange(request, url, sent)
             if response.status == 401:
                 finish(response)
                 raise self._authorization.denied()
         return response
 
-    def _exchange(self, request: Request, url: str, authorization: str) -> urllib3.BaseHTTPResponse:
-        """Send a request and follow where it leads. The Authorization header stays with the registry itself."""
+    def _exchange(self, request: Request, url: str, authorization: str) -> tuple[urllib3.BaseHTTPResponse, bool]:
+        """Send a request and follow where it leads; say as well whether it was the registry itself that answered.
+
+        The Authorization header stays with the registry.
+        """
         home = urlsplit(url)[:2]
         for _ in range(_MOST_REDIRECTS + 1):
             at_home = urlsplit(url)[:2] == home
@@ -252,7 +255,7 @@ class Wire:
             self._answered = True
             target = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or response.status in request.expect:
-                return response
+                return response, at_home
             finish(response)
             url = self._next_url(request, url, target, status=response.status)
         raise AnswerInvalid(self.registry, f"cannot {request.action}: there is no end to its redirects")

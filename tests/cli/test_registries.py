@@ -29,10 +29,7 @@ PLAIN = "--tls-verify=false"
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that wants a password and has ns/app:1 and ns/app:2."""
-    with (
-        running_registry(str(tmp_path_factory.mktemp("locked"))) as _,
-        running_registry(str(tmp_path_factory.mktemp("registry")), passwords=True) as registry,
-    ):
+    with running_registry(str(tmp_path_factory.mktemp("registry")), passwords=True) as registry:
         registry.push("ns/app:1")
         registry.push("ns/app:2")
         yield registry
@@ -47,7 +44,7 @@ def auth_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def typed() -> Iterator[Callable[[str], None]]:
     """Lets standard input be something."""
 
     def put(text: str) -> None:
@@ -60,7 +57,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         restored.append(before)
 
     restored: list[int] = []
-    yield put  # type: ignore[misc]
+    yield put
     for before in restored:
         os.dup2(before, 0)
         os.close(before)
@@ -157,10 +154,11 @@ def test_a_person_is_asked_and_the_password_is_not_shown(locked: Registry, auth_
     """On a terminal, which echoes what is typed unless it is told not to."""
     ours, theirs = pty.openpty()
     program = subprocess.Popen(
-        [sys.executable, "-m", "cstore", "login", PLAIN, locked.host],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        preexec_fn=lambda: _take_terminal(theirs),
-    )  # fmt: skip
+        ["setsid", "--ctty", "--wait", sys.executable, "-m", "cstore", "login", PLAIN, locked.host],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
     os.close(theirs)
     seen = _read_until(ours, "Username: ")
     os.write(ours, f"{USER}\n".encode())
@@ -172,14 +170,6 @@ def test_a_person_is_asked_and_the_password_is_not_shown(locked: Registry, auth_
     os.close(ours)
     assert PASSWORD not in seen
     assert os.path.exists(auth_file)
-
-
-def _take_terminal(terminal: int) -> None:
-    """Make it the controlling terminal, which is where passwords are asked for."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
 def _read_until(terminal: int, text: str) -> str:

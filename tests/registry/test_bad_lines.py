@@ -318,6 +318,22 @@ def test_a_push_gets_over(
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 
 
+def test_a_small_blob_goes_with_two_requests(proxy: FaultProxy, registry: Registry, opened: Opened) -> None:
+    """And with as many more as a cut makes necessary."""
+    data = b"small"
+    upload = opened(f"{proxy.host}/pushed", writing=True).upload
+    upload(digest_of(data), len(data), source_of(data, []), missing=True)
+    assert [one.method for one in proxy.seen[-2:]] == ["POST", "PUT"]
+    proxy.fail("PUT", faults.swallowed(3))
+
+    upload(digest_of(b""), 0, source_of(b"", []), missing=True)
+    upload(digest_of(data * 2), len(data * 2), source_of(data * 2, []))
+
+    assert registry.blob("pushed", digest_of(b"")) == b""
+    assert registry.blob("pushed", digest_of(data)) == data
+    assert registry.blob("pushed", digest_of(data * 2)) == data * 2
+
+
 def test_an_upload_whose_last_answer_is_lost_is_not_sent_again(
     proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes
 ) -> None:

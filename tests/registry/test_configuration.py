@@ -240,6 +240,8 @@ def test_the_first_mirror_that_has_it_is_used(
     with opened("registry.test/app:1", access=access.with_(tls_verify=None), settings=configured) as repository:
         assert repository.manifest().digest == image.digest
         assert repository.tags() == ["1"]
+        assert [str(one.repository) for one in repository._in_order()] == ["app", "app", "nothing-here/app", "app"]
+        assert repository._in_order()[0].wire.registry == registry.host
 
 
 def test_a_blob_goes_on_at_the_next_mirror(
