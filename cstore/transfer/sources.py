@@ -264,6 +264,11 @@ class StoreSource:
         self._layers: dict[str, Layer] = {layer.diff_digest: layer for layer in self.image.layers}
 
     @property
+    def all_names(self) -> tuple[str, ...]:
+        """Every name that the image has in the store."""
+        return self._store.images.get(self.image.id).names
+
+    @property
     def original(self) -> Manifest | None:
         """The manifest that the image came with (see `contract.Remembers`)."""
         known, layers = self.image.manifest, self.image.layers

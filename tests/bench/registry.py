@@ -83,7 +83,10 @@ def results(rounds: int, rate: int = 0) -> Iterator[Result]:
                 with FaultProxy(registry.host) as proxy:
                     proxy.rate = rate
                     yield from pulls(f"{proxy.host}/bench:1", f"pull, {rate} B/s", rounds)
-            yield from pushes(registry.host, paths["docker-archive"], rounds)
+        # To another registry: skopeo remembers what the first one has.
+        os.mkdir(os.path.join(folder, "other"))
+        with running_registry(os.path.join(folder, "other")) as other:
+            yield from pushes(other.host, paths["docker-archive"], rounds)
 
 
 def registry(rounds: int) -> Iterator[Result]:
