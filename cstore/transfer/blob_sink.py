@@ -28,6 +28,7 @@ from cstore.transfer.contract import (
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
 from cstore.transfer.members import PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
+from cstore.transfer.plan import MOST_IMAGES
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import layer_forms, read_document
 from cstore.transfer.verifying import drained, uncompressed
@@ -154,6 +155,8 @@ class _Taking:
         if isinstance(document, Index):
             if depth == _DEEPEST:
                 raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
+            if len(document.manifests) > MOST_IMAGES:
+                raise ImageArchiveError(self._source.shown, f"its index names more than {MOST_IMAGES} images")
             parts = [
                 self._document(read_document(self._source, entry, artifacts=True), instance=True, depth=depth + 1)
                 for entry in document.manifests

@@ -16,7 +16,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from cstore.digests import digest_of
-from cstore.errors import CstoreError, UsageMistake
+from cstore.errors import CstoreError, Refused, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, ImageName, parse_name
 from cstore.transfer import places
 from cstore.transfer.contract import CopyRequest, Remembers
@@ -138,7 +138,7 @@ class _Sync:
         """Copy everything, then delete what is gone."""
         items = list(self._listed())
         if not items:
-            raise UsageMistake(f"there is no image at {self._from}", hint="nothing was changed")
+            raise Refused(f"there is no image at {self._from}", hint="nothing was changed")
         done = [(item, self._goal(item)) for item in items]
         for item, goal in done:
             yield self._one(item, goal)

@@ -186,6 +186,13 @@ def test_a_whole_store_goes_to_another_driver_and_place(
         assert sorted(ours, key=str) == sorted(theirs, key=str)
     assert bare_cli(*roots, "check").ok().out == ""
 
+    assert bare_cli(*roots, "relocate", str(tmp_path / "graph")).ok().out == ""
+    cli("create-container", "--name", "web", "localhost/also:1").ok()
+    told = cli("relocate", str(tmp_path / "graph"))
+    assert told.code == 1
+    assert "container\tweb\ta container of the vfs store" in told.lines
+    assert any(line.startswith("config\t--graph\tstorage.graphroot") for line in told.lines), told.out
+
 
 @pytest.mark.parametrize(
     ("words", "reason", "code"),
