@@ -260,6 +260,9 @@ class Exchange:
                 self.give(piece, chunked=relay.chunked)
             if relay.more:
                 self.give(relay.more, chunked=relay.chunked)
+            if relay.stall:
+                self.handler.wfile.flush()
+                self.handler.rfile.read(1)
             if relay.cut is not None:
                 self.hang_up(reset=relay.reset)
             elif relay.longer > len(relay.more):
@@ -277,6 +280,7 @@ class Relay:
         headers: others, by name in lower case; "" for none of that name.
         cut: bytes of the body after which the connection ends; None: it does not.
         reset: whether it ends without a farewell.
+        stall: whether it ends only when the client ends it.
         longer: how much more the length says than there is.
         more: what follows the body.
         chunked: send it in chunks, without a length.
@@ -286,6 +290,7 @@ class Relay:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     reset: bool = False
+    stall: bool = False
     longer: int = 0
     more: bytes = b""
     chunked: bool = False
@@ -313,6 +318,17 @@ def cut_in_headers(exchange: Exchange) -> None:
     """The connection ends in the middle of the headers."""
     exchange.handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
     exchange.hang_up()
+
+
+def silent(exchange: Exchange) -> None:
+    """No answer comes, until the client has enough."""
+    exchange.handler.rfile.read(1)
+    exchange.handler.close_connection = True
+
+
+def stalled(after: int) -> Fault:
+    """Nothing comes any more after so many bytes of the body, until the client has enough."""
+    return lambda exchange: exchange.relay(cut=after, stall=True)
 
 
 def delayed(seconds: float) -> Fault:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
-    from cstore.oci.names import ImageName
-    from cstore.registry import Access, Settings
+    from cstore.registry import Access, ImageName, Settings
 
     F = TypeVar("F", bound=Callable[..., Any])
 

@@ -275,6 +275,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The store",
         (
             Entry("status", "status:status", "Show the store's location and driver."),
+            Entry("browse", "browse:browse", "Look around in the store, with keys."),
             Entry("report", "report:report", "Write a page about the store, for a browser."),
             Entry("doctor", "doctor:doctor", "Check whether this host is sound for container storage."),
             Entry("config", "config:config", "Print, explain, check or change the configuration."),
@@ -349,8 +350,9 @@ def _global(
     help: str,  # noqa: A002  - reads best where it is used
     takes: str = TEXT,
     metavar: str = "TEXT",
+    choices: tuple[str, ...] = (),
 ) -> Option:
-    return Option(spellings=spellings, help=help, takes=takes, metavar=metavar, tells=SESSION)
+    return Option(spellings=spellings, help=help, takes=takes, metavar=metavar, tells=SESSION, choices=choices)
 
 
 GLOBAL_OPTIONS = (
@@ -365,7 +367,12 @@ GLOBAL_OPTIONS = (
     _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default for ordinary users)."),
     _global("--config", metavar="FILE", help="Configuration file ($CONTAINERS_STORAGE_CONF)."),
     _global("--raw", takes=SWITCH, help="Write control characters to a terminal unescaped."),
-    _global("--progress", metavar="HOW", help="auto (a bar on a terminal), plain (a line a minute), json or none."),
+    _global(
+        "--progress",
+        metavar="HOW",
+        help="auto (a bar on a terminal), plain (a line a minute), json or none.",
+        choices=("auto", "plain", "json", "none"),
+    ),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""

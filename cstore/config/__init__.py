@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from cstore.config.driver_options import with_driver
 from cstore.config.options import Overrides, PullOptions, StoreConfig
-from cstore.config.peer_view import peer_view
 from cstore.config.rootless import Identity, drivers_with_records, rootless_identity, user_runtime_directory
 from cstore.config.sources import load_config, load_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.config.peer_view import peer_view
 
 __all__ = [
     "Identity",
@@ -25,3 +28,12 @@ __all__ = [
     "user_runtime_directory",
     "with_driver",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what only `cstore config` prints when it is first asked for (PEP 562)."""
+    if name != "peer_view":
+        raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
+    from cstore.config.peer_view import peer_view
+
+    return peer_view

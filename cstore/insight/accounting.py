@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from cstore.insight.needs import Needs
+from cstore.store.places import is_made
 from cstore.store.reading import Snapshot
-from cstore.store.session import is_made
 from cstore.values import Value
 
 TYPE_CHECKING = False

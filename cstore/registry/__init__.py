@@ -24,6 +24,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.oci.names import ImageName
     from cstore.registry.access import Access, Clock, Credentials, Retrying
     from cstore.registry.blobs import BlobReader
     from cstore.registry.opening import catalog, check_login, open_repository, parse_reference
@@ -38,6 +39,7 @@ __all__ = [
     "BlobReader",
     "Clock",
     "Credentials",
+    "ImageName",
     "Manifest",
     "Policy",
     "Repository",
@@ -55,24 +57,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Access": "access",
-    "BlobReader": "blobs",
-    "Clock": "access",
-    "Credentials": "access",
-    "Manifest": "repository",
-    "Policy": "policy",
-    "Repository": "repository",
-    "Retrying": "access",
-    "Sent": "uploads",
-    "Settings": "settings",
-    "catalog": "opening",
-    "check_login": "opening",
-    "is_short": "shortnames",
-    "load_settings": "settings",
-    "open_repository": "opening",
-    "parse_reference": "opening",
-    "read_policy": "policy",
-    "resolve": "shortnames",
+    "Access": "cstore.registry.access",
+    "BlobReader": "cstore.registry.blobs",
+    "Clock": "cstore.registry.access",
+    "Credentials": "cstore.registry.access",
+    "ImageName": "cstore.oci.names",
+    "Manifest": "cstore.registry.repository",
+    "Policy": "cstore.registry.policy",
+    "Repository": "cstore.registry.repository",
+    "Retrying": "cstore.registry.access",
+    "Sent": "cstore.registry.uploads",
+    "Settings": "cstore.registry.settings",
+    "catalog": "cstore.registry.opening",
+    "check_login": "cstore.registry.opening",
+    "is_short": "cstore.registry.shortnames",
+    "load_settings": "cstore.registry.settings",
+    "open_repository": "cstore.registry.opening",
+    "parse_reference": "cstore.registry.opening",
+    "read_policy": "cstore.registry.policy",
+    "resolve": "cstore.registry.shortnames",
 }
 
 
@@ -82,4 +85,4 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.registry' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.registry.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -6,8 +6,6 @@ Must not know: how a result is shown, or how a driver keeps its trees.
 
 from __future__ import annotations
 
-from cstore.store.store import Store, open_store
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store.container_creation import NewContainer
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import Item
     from cstore.store.naming import ItemPath
+    from cstore.store.store import Store, open_store
 
 __all__ = [
     "Item",
@@ -43,11 +42,13 @@ _HOMES = {
     "Sharing": "dedup",
     "Spot": "copying",
     "StagedLayer": "creation",
+    "Store": "store",
+    "open_store": "store",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import what listing and looking up do not need when it is first asked for (PEP 562)."""
+    """Import a name when it is first asked for (PEP 562)."""
     from importlib import import_module
 
     if name not in _HOMES:

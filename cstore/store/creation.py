@@ -27,7 +27,6 @@ from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
 from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.removal import withdraw
 from cstore.store.session import Writer, writing
 from cstore.values import Value
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.apply import Applied
     from cstore.archive.streams import ReadInto
-    from cstore.drivers.contract import Driver, StagedTree
+    from cstore.drivers.contract import StagedTree
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
 class NewLayer(Value):
     """What a caller asks for. What `id_map` leaves unmapped is mapped as in the parent, unless a host flag clears it.
 
+    Where the driver can show other owners at a container's mount, a layer keeps those that its archive names, and no
+    map; with `owners_on_disk`, its files are given away all the same.
     `storage_options` are for the driver, such as a limit of the layer's size. The rest is for archives: `expect` is the
     digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
     the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
@@ -75,6 +76,7 @@ class NewLayer(Value):
     by_contents: bool = False
     far: str = ""
     toc_digest: str = ""
+    owners_on_disk: bool = False
 
 
 class _Plan(Value):
@@ -209,7 +211,7 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
     from cstore.store.session import make_roots
 
     check_request(request)
-    plan = _plan(Reader(context), request.with_(names=()) if request.reuse else request, context.driver, chosen_id="")
+    plan = _plan(Reader(context), request.with_(names=()) if request.reuse else request, context, chosen_id="")
     check_reachable(plan.id_map)
     make_roots(context.layout)
     sweep(context)
@@ -253,7 +255,7 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
     return get_layer(Reader(context), layer.id)
 
 
-def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> _Plan:
+def _plan(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> _Plan:
     parent = get_layer(tables, request.parent) if request.parent else None
     template = find_own_layer(tables, request.template) if request.template else None
     if request.template and template is None:
@@ -268,7 +270,7 @@ def _plan(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> 
         holder = tables.layers.named(name)
         if holder is not None and not _passes(tables, holder):
             raise NameTaken("layer", name, holder.id)
-    return _Plan(chosen_id, names, parent, template, layer_map(request, parent, driver))
+    return _Plan(chosen_id, names, parent, template, layer_map(context, request, parent))
 
 
 def check_new_id(tables: Tables, wanted: str) -> str:
@@ -308,7 +310,7 @@ def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
 def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedTree, filling: Filling | None) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
     with writing(context, Shelf.LAYERS) as writer:
-        plan = _plan(writer, request, context.driver, chosen_id=_still_free(writer, request, before.id))
+        plan = _plan(writer, request, context, chosen_id=_still_free(writer, request, before.id))
         if not plan.agrees_with(before):
             raise LayerUnknown(request.template or request.parent)
         record = _record(request, plan)
@@ -320,6 +322,8 @@ def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedT
             writer.save(Shelf.LAYERS)
         except BaseException:
             with suppress(CstoreError):  # the first error is the one to tell; what stays is flagged for the next writer
+                from cstore.store.removal import withdraw
+
                 withdraw(writer, record.id)
             raise
         return whole

@@ -5,17 +5,23 @@ from __future__ import annotations
 import io
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, cast
 
 from cstore.archive.streams import FileSink
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TypeAlias
+    from typing import Protocol, TypeAlias, cast
 
     from cstore.archive.streams import ReadInto, Sink
+else:
+    Protocol = object
+
+    def cast(_: object, value: object) -> object:
+        """Do what `typing.cast` does at run time, whose import takes too long."""
+        return value
 
 
 class Readable(Protocol):

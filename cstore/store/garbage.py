@@ -35,8 +35,8 @@ from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_lay
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.ownership import leave_to_its_user
-from cstore.store.places import Shelf
-from cstore.store.session import Trusted, Writer, is_made, writing
+from cstore.store.places import Shelf, is_made
+from cstore.store.session import Trusted, Writer, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> 
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
         elif leftover.kind == "link":
-            os.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
+            within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
         elif leftover.kind == _FOREIGN and keeper is not None:
             keeper.keep(leftover.path, "no tool gives that name")
         elif leftover.kind != _FOREIGN:

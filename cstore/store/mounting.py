@@ -10,8 +10,9 @@ from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStor
 from cstore.idmap import IDENTITY
 from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
+from cstore.store.places import is_made
 from cstore.store.reading import Reader
-from cstore.store.session import is_made, mounting
+from cstore.store.session import mounting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,13 +93,14 @@ def _mounted_for(context: Context, layer: str, intent: Intent, label: str, optio
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
-    """Mount a layer if it is not mounted yet, count one mount more, and return the mount point."""
+    """Mount a layer if it is not mounted yet in that way, count one mount more, and return the mount point."""
     from cstore.store.rootless import alone
 
     recorded = mounts.get(layer)
     if recorded is not None and context.driver.is_mounted(layer, recorded.path):
+        path = context.driver.mount(layer, options()) if context.driver.mounts_beside else recorded.path
         mounts.set(layer, recorded.path, recorded.count + 1)
-        return recorded.path
+        return path
     path = context.driver.mount(layer, options())
     elsewhere = recorded.count if recorded is not None and alone() else 0  # what we cannot see, we cannot doubt
     mounts.set(layer, path, elsewhere + 1)

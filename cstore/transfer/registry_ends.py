@@ -8,7 +8,7 @@ from cstore.archive.streams import FileSink
 from cstore.errors import CstoreError
 from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
-from cstore.registry.errors import NotInRegistry, RegistryUnreachable
+from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
 from cstore.transfer.members import PartReader
 from cstore.transfer.scratch import scratch_file
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.streams import ReadInto
     from cstore.oci.names import ImageName
-    from cstore.registry import Repository, Settings
+    from cstore.registry import Policy, Repository, Settings
     from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
     from cstore.transfer.manifests import Descriptor
 
@@ -52,14 +52,16 @@ class RegistryAccess(Value):
             return self.configuration
         return load_settings(auth_file=self.access.auth_file)
 
-    def require(self, name: ImageName, settings: Settings) -> None:
-        """Make sure that the policy accepts an image.
+    def required(self, name: ImageName, settings: Settings) -> Policy:
+        """Make sure that the policy accepts an image, as far as that can be told without its manifest; return it.
 
         Raises:
             PolicyRefuses: it does not.
             ConfigError: the policy makes no sense.
         """
-        read_policy(self.policy or settings.policy_file).require(name)
+        policy = read_policy(self.policy or settings.policy_file)
+        policy.require(name, verified_later=True)
+        return policy
 
 
 class RegistrySource:
@@ -75,7 +77,7 @@ class RegistrySource:
         self._access = access or RegistryAccess()
         self._settings = self._access.settings()
         self.reference = parse_reference(name) if isinstance(name, str) else name
-        self._access.require(self.reference, self._settings)
+        self._policy = self._access.required(self.reference, self._settings)
         self.name = str(self.reference)
         self.shown = f"docker://{self.name}"
         self.repository = self._opened()
@@ -91,14 +93,29 @@ class RegistrySource:
         self.repository.close()
 
     def manifest(self, digest: str = "") -> bytes:
-        """See `ImageSource.manifest`."""
+        """See `ImageSource.manifest`.
+
+        Raises:
+            PolicyRefuses: the image lacks a signature.
+        """
         if digest not in self._manifests:
-            self._manifests[digest] = self.repository.manifest(digest).raw
+            if digest:
+                self._ensure_signed()
+            found = self.repository.manifest(digest)
+            if not digest:
+                self._policy.verify(self.reference, self.repository, found.digest)
+            self._manifests[digest] = found.raw
         return self._manifests[digest]
+
+    def _ensure_signed(self) -> None:
+        """Nothing that an image names is fetched before its own manifest has the signatures that are wanted."""
+        if "" not in self._manifests and self._policy.wants_signature(self.reference):
+            self.manifest()
 
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`. A connection that is cut is taken up again, for the rest only."""
+        self._ensure_signed()
         with self.repository.blob(blob.digest, blob.size, offset) as reader:
             yield reader
 
@@ -119,7 +136,7 @@ def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[Reg
         with RegistrySource(name, access) as source:
             try:
                 source.manifest()
-            except (NotInRegistry, RegistryUnreachable) as error:
+            except (AccessDenied, NotInRegistry, RegistryUnreachable) as error:
                 failure = failure or error
                 continue
             yield source
@@ -139,7 +156,7 @@ def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageNam
         with open_repository(name, access=access.access, settings=access.settings()) as repository:
             try:
                 return [name.with_(tag=tag, digest="") for tag in repository.tags()]
-            except (NotInRegistry, RegistryUnreachable) as error:
+            except (AccessDenied, NotInRegistry, RegistryUnreachable) as error:
                 failure = failure or error
     if failure is not None:
         raise failure

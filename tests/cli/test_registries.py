@@ -44,6 +44,18 @@ def auth_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def searching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the registries that are searched."""
+
+    def search(*registries: str) -> None:
+        path = tmp_path / "registries.conf"
+        path.write_text(f"unqualified-search-registries = {json.dumps(registries)}\n")
+        monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(path))
+
+    return search
+
+
+@pytest.fixture
 def typed() -> Iterator[Callable[[str], None]]:
     """Lets standard input be something."""
 
@@ -111,6 +123,20 @@ def test_login_for_a_path_is_kept_for_the_path(bare_cli: CommandLine, locked: Re
     assert bare_cli("tags", PLAIN, f"{locked.host}/ns/app").code == 1
 
 
+def test_without_a_name_the_first_registry_that_is_searched_is_meant(
+    bare_cli: CommandLine, locked: Registry, auth_file: str, searching: Callable[..., None]
+) -> None:
+    searching(locked.host, "two.example")
+
+    told = bare_cli("login", "--json", "-u", USER, "-p", PASSWORD, PLAIN).ok()
+
+    assert told.json["registry"] == locked.host
+    searching("127.0.0.1:1", locked.host)
+    assert bare_cli("tags", PLAIN, "ns/app").ok().lines == ["1", "2"]
+    searching(locked.host)
+    assert bare_cli("logout").ok().lines == [f"Removed login credentials for {locked.host}"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -118,16 +144,22 @@ def test_login_for_a_path_is_kept_for_the_path(bare_cli: CommandLine, locked: Re
         ("login", "--password-stdin", "r.example"),
         ("login", "-u", "x", "-p", "y", "--password-stdin", "r.example"),
         ("login", "--tls-verify=maybe", "r.example"),
+        ("login", "-u", "x", "-p", "y"),
         ("logout",),
         ("logout", "--all", "r.example"),
     ],
     ids=" ".join,
 )
 def test_what_is_missing_or_contradicts_is_a_usage_error(
-    bare_cli: CommandLine, auth_file: str, typed: Callable[[str], None], words: tuple[str, ...]
+    bare_cli: CommandLine,
+    auth_file: str,
+    typed: Callable[[str], None],
+    searching: Callable[..., None],
+    words: tuple[str, ...],
 ) -> None:
     """Where there is no terminal, nobody is asked."""
     typed("")
+    searching()
 
     told = bare_cli(*words)
 
@@ -135,7 +167,7 @@ def test_what_is_missing_or_contradicts_is_a_usage_error(
     assert told.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("registry", ["", "a b", "user@r.example", "https://", "r.example/../x", "\x1b[2J"])
+@pytest.mark.parametrize("registry", [" ", "a b", "user@r.example", "https://", "r.example/../x", "\x1b[2J"])
 def test_what_names_no_registry_is_refused(bare_cli: CommandLine, auth_file: str, registry: str) -> None:
     told = bare_cli("login", "-u", "x", "-p", "y", registry)
 

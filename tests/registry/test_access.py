@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.errors import ConfigError
+from cstore.errors import ConfigError, SystemFailure
 from cstore.registry import Access, Credentials
 from cstore.registry.authorization import parse_challenges
 from cstore.registry.errors import AccessDenied, AnswerInvalid, RegistryError, RegistryUnreachable, RegistryUntrusted
@@ -87,6 +87,24 @@ def test_certs_d_is_found_by_host_and_port(
     )
 
     assert repository.tags() == ["1"]
+
+
+def test_a_certificate_that_is_itself_in_certs_d_is_trusted(
+    locked_registry: Registry, authority: Authority, opened: Opened, access: Access, tmp_path: Path
+) -> None:
+    """The registry's own, without the authority that gave it: Podman takes it, too."""
+    image = locked_registry.push("app:1")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "registry.crt").write_bytes(_bytes_of(authority.path("server.crt")))
+    trusting = access.with_(tls_verify=None, certificates=str(folder), credentials=ALICE)
+
+    assert opened(image.name, access=trusting).manifest().digest == image.digest
+
+
+def test_a_directory_of_certificates_that_is_not_there_is_named(opened: Opened, access: Access) -> None:
+    with pytest.raises(SystemFailure, match="/no/such/directory"):
+        opened("r.example/app", access=access.with_(certificates="/no/such/directory"))
 
 
 def test_plain_http_is_spoken_only_where_that_is_allowed(

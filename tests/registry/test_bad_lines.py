@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.registry import Retrying
 from cstore.registry.errors import (
     AnswerInvalid,
     NotInRegistry,
@@ -87,6 +89,44 @@ def test_a_blob_is_asked_for_again_after(proxy: FaultProxy, image: Pushed, opene
         assert reader.read() == data
 
     assert reader.fetched == len(data)
+
+
+@pytest.mark.parametrize("fault", [faults.silent, faults.stalled(300_000)], ids=["silent", "stalled"])
+def test_a_registry_that_stops_answering_is_asked_again(
+    proxy: FaultProxy, image: Pushed, opened: Opened, access: Access, fault: Fault
+) -> None:
+    """For the rest."""
+    digest, data = big(image)
+    repository = opened(f"{proxy.host}/app:1", access=access.with_(read_timeout=0.5))
+    proxy.fail(BLOBS, fault)
+
+    with repository.blob(digest, len(data)) as reader:
+        assert reader.read() == data
+
+    assert reader.fetched == len(data)
+    assert len(proxy.requests(BLOBS)) >= 2
+
+
+def test_whatever_happens_in_a_row_the_bytes_are_right(
+    proxy: FaultProxy, image: Pushed, opened: Opened, access: Access
+) -> None:
+    """Cuts anywhere, in answers with and without a length, from any offset, read in pieces of any size."""
+    digest, data = big(image)
+    draw = random.Random(19)
+    repository = opened(f"{proxy.host}/app:1", access=access.with_(retrying=Retrying(attempts=6)))
+    for _ in range(12):
+        proxy.forget()
+        start = draw.choice([0, 1, draw.randrange(len(data)), len(data)])
+        plan = [faults.cut(draw.randrange(200_000), chunked=draw.random() < 0.5) for _ in range(draw.randrange(5))]
+        proxy.fail(BLOBS, *plan)
+        buffer, came = bytearray(draw.choice([1000, 65_537, 1 << 20])), bytearray()
+
+        with repository.blob(digest, len(data), start) as reader:
+            while count := reader.readinto(buffer):
+                came += buffer[:count]
+
+        assert came == data[start:]
+        assert reader.fetched == proxy.given == len(data) - start
 
 
 def test_a_registry_that_knows_no_ranges_sends_all_and_what_is_known_is_skipped(

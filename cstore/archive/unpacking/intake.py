@@ -9,12 +9,12 @@ import select
 import stat
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.streams import CountingReader, FileReader, PeekingReader, fill
 from cstore.errors import SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.compression import Decoder
     from cstore.archive.streams import ReadInto

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidDuration
 
 TYPE_CHECKING = False
@@ -48,14 +48,19 @@ def gc(session: Session, /, **wanted: Any) -> None:
         partial=bool(wanted["partial"]),
     )
     listed = dry_run or wanted["verbose"]
-    if session.json:
-        session.document(structured.leftovers(found) if listed else "")
-    elif session.styled and not wanted["quiet"]:
+
+    def table() -> None:
         from cstore.cli.output import styled
 
         styled.leftovers(found, removed=not dry_run)
-    elif listed and not wanted["quiet"]:
-        session.lines(plain.leftovers(found))
+
+    session.show(
+        View(
+            lambda: structured.leftovers(found) if listed else "",
+            lambda: plain.leftovers(found) if listed and not wanted["quiet"] else (),
+            None if wanted["quiet"] else table,
+        )
+    )
     if not (wanted["foreign"] or wanted["quiet"]):
         _tell_foreign(session, store)
     if not (wanted["partial"] or wanted["quiet"]):

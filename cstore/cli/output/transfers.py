@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cstore.transfer.contract import CopiedImage, Event, Planned, Tell
 
+VERSION = 1
 _SHOWN = 19
 """Characters of a digest that a person needs."""
 
@@ -158,6 +159,7 @@ def plan_lines(plan: Planned) -> Iterator[str]:
 def copied_document(image: CopiedImage, plan: Planned | None = None) -> dict[str, Any]:
     """What was copied, for programs; with the plan if that is all that was done."""
     return {
+        "version": VERSION,
         "source": image.source,
         "destination": image.destination,
         "id": image.id,
