@@ -142,12 +142,9 @@ def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> 
         raise ImageInvalid(f"layer {layer.id} was never an archive, so nothing says whether a copy of it is right")
 
     def accept(applied: Applied) -> Applied:
-        from msgspec.structs import replace
-
         if applied.diff_digest != layer.diff_digest:
             raise LayerNotVerified(layer.id, layer.diff_digest)
-        return replace(
-            applied,
+        return applied.with_(
             compression=Compression(layer.compression),
             compressed_digest=layer.compressed_digest or applied.compressed_digest,
             compressed_size=layer.compressed_size or applied.compressed_size,

@@ -204,7 +204,7 @@ def test_a_whole_store_goes_to_another_driver_and_place(
         (["http://example.org/x", "y"], "is no place of images", 2),
         (["nosuch", "dir:/x"], "image not known", 1),
         (["oci:/nowhere", "x"], "No such file", 1),
-        (["--compression", "xz", "x", "y"], "no compression 'xz'", 2),
+        (["--compression", "xz", "x", "y"], "'xz' is not one of", 2),
         (["--jobs", "0", "x", "y"], "--jobs is a number", 2),
         (["--limit-rate", "fast", "x", "y"], "--limit-rate is a size", 2),
         (["--tls-verify", "maybe", "x", "y"], "neither true nor false", 2),

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 @word("destination", "DESTINATION")
 @text("--platform", metavar="OS/ARCH", help="Copy the image for this platform (default: this machine's).")
 @switch("-a", "--all", help="Copy the index and the images for all platforms; of a store, all images.")
-@text("--compression", metavar="HOW", help="Compress the layers with gzip or zstd, or none.")
+@text(
+    "--compression",
+    metavar="HOW",
+    help="Compress the layers with gzip or zstd, or none.",
+    choices=("gzip", "zstd", "none"),
+)
 @moving_options
 @trust_options
 @json_option

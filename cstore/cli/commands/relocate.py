@@ -5,8 +5,6 @@ from __future__ import annotations
 from cstore.cli.command import command, json_option, word
 from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
 
-VERSION = 1
-
 
 @command(
     "relocate",
@@ -34,6 +32,8 @@ def relocate(session: Session, old: str) -> None:
     found = list(mentions(old, session.config))
     session.failed = bool(found)
     if session.json:
+        from cstore.cli.output.structured import VERSION
+
         session.document(
             {"version": VERSION, "old": os.path.realpath(old), "found": [each.as_dict() for each in found]}
         )

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from cstore.transfer.syncing import Synced
 
-VERSION = 1
-
 
 @command(
     "sync",
@@ -71,6 +69,8 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
             if not session.json:
                 session.lines([_line(one)])
     if session.json:
+        from cstore.cli.output.structured import VERSION
+
         session.document({"version": VERSION, "images": documents})
 
 

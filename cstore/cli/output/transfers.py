@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from cstore.cli.output import progress
+from cstore.cli.output.structured import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from cstore.transfer.contract import CopiedImage, Event, Planned, Tell
 
-VERSION = 1
 _SHOWN = 19
 """Characters of a digest that a person needs."""
 
