@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.archive.streams import FileSink
+from cstore.errors import CstoreError
+from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
 from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
 from cstore.transfer.members import PartReader
 from cstore.transfer.scratch import scratch_file
+from cstore.transfer.sources import StoreSource
 from cstore.transfer.verifying import drained
 from cstore.values import Value
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cstore.archive.streams import ReadInto
-    from cstore.errors import CstoreError
     from cstore.oci.names import ImageName
     from cstore.registry import Policy, Repository, Settings
     from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
@@ -165,6 +167,7 @@ class RegistrySink(BlobSink):
     """A repository of a registry, and a tag in it. What it has is not sent; what a neighbor has is mounted."""
 
     layers = COMPRESSED
+    parallel = True
 
     def __init__(self, name: str | ImageName, access: RegistryAccess | None = None) -> None:
         """Nothing is sent yet.
@@ -177,27 +180,37 @@ class RegistrySink(BlobSink):
         self._name = parse_reference(name) if isinstance(name, str) else name
         self.shown = f"docker://{self._name}"
         self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
-        self._neighbor = ""
+        self._neighbors: tuple[str, ...] = ()
         self._there: set[str] = set()
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
-        if isinstance(source, RegistrySource) and source.reference.domain == self._name.domain:
-            self._neighbor = source.reference.path if source.reference.path != self._name.path else ""
+        if not request.dry_run:
+            self._neighbors = tuple(self._relatives(source))
         with self._repository:
             return super().take(source, request, tell)
 
+    def _relatives(self, source: ImageSource) -> Iterator[str]:
+        """Other repositories of the same registry that may have blobs of an image, by the names that it has."""
+        names = [source.reference] if isinstance(source, RegistrySource) else []
+        if isinstance(source, StoreSource):
+            with suppress(CstoreError):
+                names += (parse_name(text) for text in source.all_names)
+        paths = (name.path for name in names if name.domain == self._name.domain)
+        yield from dict.fromkeys(path for path in paths if path != self._name.path)
+
     def has(self, blob: Descriptor) -> bool:
-        """See `BlobSink.has`."""
-        if blob.digest not in self._there and self._repository.has_blob(blob.digest):
-            self._there.add(blob.digest)
+        """See `BlobSink.has`. What another repository of the registry has costs one request to have here as well."""
+        if blob.digest not in self._there:
+            repository = self._repository
+            if repository.has_blob(blob.digest) or any(
+                repository.mount_blob(blob.digest, other) for other in self._neighbors
+            ):
+                self._there.add(blob.digest)
         return blob.digest in self._there
 
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
-        if self._neighbor and self._repository.mount_blob(blob.digest, self._neighbor):
-            self._there.add(blob.digest)
-            return
         with ExitStack() as stack:
             if not isinstance(source, PartReader):
                 spool = stack.enter_context(scratch_file())
