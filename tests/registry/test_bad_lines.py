@@ -392,6 +392,23 @@ def test_a_registry_that_takes_chunks_gets_them(
     assert proxy.taken == len(fresh)
 
 
+def test_a_registry_that_counts_one_too_many_is_believed_no_more_than_the_digest(
+    proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes
+) -> None:
+    proxy.fail("PATCH", faults.with_headers(Range=f"0-{len(fresh)}"))
+
+    opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
+
+    assert registry.blob("pushed", digest_of(fresh)) == fresh
+
+
+def test_a_registry_that_takes_nothing_is_given_up(proxy: FaultProxy, opened: Opened, fresh: bytes) -> None:
+    proxy.fail("PATCH", faults.with_headers(Range="0-0"), times=50)
+
+    with pytest.raises(AnswerInvalid, match="none of the bytes"):
+        opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
+
+
 def test_a_small_blob_goes_with_two_requests(proxy: FaultProxy, registry: Registry, opened: Opened) -> None:
     """And with as many more as a cut makes necessary."""
     data = b"small"
