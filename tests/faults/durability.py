@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CALLS = (
-    "openat,write,pwrite64,ftruncate,rename,renameat,renameat2,mkdir,symlink,link,linkat,fsync,fdatasync,syncfs,unlink,"
-    "chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
+    "openat,write,pwrite64,ftruncate,rename,renameat,renameat2,mkdir,mkdirat,symlink,symlinkat,link,linkat,fsync,"
+    "fdatasync,syncfs,unlink,unlinkat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
 )
 _ATTRIBUTES = frozenset(
     {"chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr"}
@@ -151,6 +151,8 @@ def _take(disk: Disk, call: str, rest: str) -> None:
     else:
         names = [bytes(name, "latin-1").decode("unicode_escape") for name in _STRING.findall(rest)]
         at = [found["at"] for found in _AT_FD.finditer(rest)]
+        if call == "symlinkat":
+            del names[0]  # where it leads
         paths = [os.path.join(base or "/", name) for base, name in zip([*at, *[""] * len(names)], names, strict=False)]
         _named(disk, call, paths)
 
@@ -160,7 +162,7 @@ def _named(disk: Disk, call: str, paths: list[str]) -> None:
         return
     if call.startswith("rename"):
         disk.renamed(*paths[:2])
-    elif call == "unlink":
+    elif call.startswith("unlink"):
         for group in (disk.dirty, disk.entries, disk.published):
             group.discard(paths[0])
     else:
