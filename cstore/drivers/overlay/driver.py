@@ -268,7 +268,8 @@ class OverlayDriver:
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
-        return [path for home in self._homes.writable for path in self._staging(home).stale()]
+        found = [path for home in self._homes.writable for path in self._staging(home).stale()]
+        return [*found, *self._mounter.aside.stale()]
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`. A short link goes with the layer that it led to."""
@@ -276,13 +277,14 @@ class OverlayDriver:
 
         for home in self._homes.writable:
             drop_links_of_staged(home, self._staging(home).stale())
-        return [path for home in self._homes.writable for path in self._staging(home).sweep()]
+        swept = [path for home in self._homes.writable for path in self._staging(home).sweep()]
+        return [*swept, *self._mounter.aside.sweep().removed]
 
     def debris(self) -> list[str]:
         """See `Driver.debris`."""
-        from cstore.drivers.overlay.leftovers import unfinished_files
+        from cstore.drivers.overlay.leftovers import unfinished_things
 
-        return unfinished_files(self._homes.writable)
+        return unfinished_things(self._homes.writable)
 
     # ── using ──
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 
 from cstore.archive.composefs import is_blob
@@ -12,7 +12,7 @@ from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
-from cstore.drivers.overlay.leftovers import put_strays_aside
+from cstore.drivers.overlay.leftovers import put_strays_aside, renew
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
@@ -21,8 +21,10 @@ from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.program import cannot_be_upper
 from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
+from cstore.drivers.staging import OWN
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
+from cstore.fs.staging import StagingRoot
 from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
 
@@ -235,6 +237,11 @@ class Mounter:
             return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self.rootless and self._host.shifting()
 
+    @property
+    def aside(self) -> StagingRoot:
+        """Where layers are mounted to be read only by who mounts them."""
+        return StagingRoot(os.path.join(self._run_home, OWN), keep=False)
+
     def _target(self, place: Place) -> str:
         return os.path.join(self._run_home, place.layer, "merged") if place.foreign else place.merged
 
@@ -254,25 +261,23 @@ class Mounter:
 
     @contextmanager
     def _mounted_aside(self, stack: Stack) -> Iterator[str]:
-        """The same where a mount needs a place: one in the run root, which goes away with it."""
-        import tempfile
+        """The same where a mount needs a place: one in the run root, which goes with it, or with the next sweep."""
+        with self.aside.reserve() as place:
+            target = place.next_name("read")
+            try:
+                within.mkdir(target)
+            except OSError as error:
+                raise SystemFailure("make a mount point in", self._run_home, error) from error
+            try:
+                if stack.program:
+                    from cstore.drivers.overlay.program import mount_by_program
 
-        try:
-            os.makedirs(self._run_home, 0o700, exist_ok=True)
-            target = tempfile.mkdtemp(prefix="read-", dir=self._run_home)
-        except OSError as error:
-            raise SystemFailure("make a mount point in", self._run_home, error) from error
-        try:
-            if stack.program:
-                from cstore.drivers.overlay.program import mount_by_program
-
-                mount_by_program(stack.program, stack, target, self._home, IDENTITY)
-            else:
-                mount_stack(stack, target)
-            yield target
-        finally:
-            self._take_away(target)
-            within.rmdir(target)
+                    mount_by_program(stack.program, stack, target, self._home, IDENTITY)
+                else:
+                    mount_stack(stack, target)
+                yield target
+            finally:
+                self._take_away(target)
 
     # ── unmounting ──
 
@@ -297,7 +302,7 @@ class Mounter:
                 if not strays:
                     within.rmdir(os.path.dirname(target))
             elif mounted and not strays:
-                _renew(target)
+                renew(target)
         except OSError as error:
             raise SystemFailure("replace the mount point", target, error) from error
 
@@ -382,12 +387,3 @@ def _clear_the_way(place: Place) -> None:
     within.make_directories(place.home, f"{place.layer}/work")
     if not place.has_contents:
         raise contents_lost(place)
-
-
-def _renew(target: str) -> None:
-    """Put an empty directory in the place of a mount point, whatever was left in it."""
-    fresh = target + ".1"
-    with suppress(FileNotFoundError):
-        within.rmdir(fresh)
-    within.mkdir(fresh, 0o700)
-    within.rename(fresh, target)
