@@ -15,7 +15,6 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from cstore.errors import SystemFailure
-from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.records.mounts import MountTable
@@ -246,13 +245,10 @@ def make_roots(layout: Layout) -> None:
 
 
 def _make_root(path: str) -> None:
-    new = not os.path.isdir(path)
     try:
-        make_directories(path)
+        make_directories(path, sync=True)
     except OSError as error:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
-    if new:
-        sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def is_made(layout: Layout) -> bool:

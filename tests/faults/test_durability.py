@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults import durability
 from tests.faults.durability import Disk
+from tests.faults.kills import damage
 from tests.faults.lab import Laboratory
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
 COMMANDS = (
     "import-layer", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item", "layer-item",
-    "delete-image", "create-container", "delete-container", "set-names", "load", "wipe",
+    "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe",
 )  # fmt: skip
 
 
@@ -41,6 +43,64 @@ def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, 
 
     durability.traced(words, environment, trace)
 
+    assert durability.judge(trace, graph) == []
+
+
+STAGED = """
+import os, sys
+from cstore.config import Overrides, load_config
+from cstore.store import NewLayer, open_store
+graph, run, driver = sys.argv[1:]
+store = open_store(load_config(Overrides(graph_root=graph, run_root=run, driver=driver)))
+made = store.layers.stage(NewLayer(id="new"))
+with open(os.path.join(made.directory, "file"), "w") as file:
+    file.write("contents")
+store.layers.apply_staged(made)
+"""
+
+
+def test_a_layer_that_a_program_filled_is_on_the_disk_before_its_record(laboratory: Laboratory) -> None:
+    """Though nobody but the program knows what it wrote."""
+    _, environment, graph = laboratory.command("import-first")
+    trace = os.path.join(laboratory.work, "trace")
+    roots = [graph, os.path.join(os.path.dirname(graph), "run"), laboratory.driver]
+
+    durability.traced([sys.executable, "-c", STAGED, *roots], environment, trace)
+
+    assert durability.judge(trace, graph) == []
+
+
+def test_the_first_layer_of_a_store_is_on_the_disk_with_all_directories_above_it(laboratory: Laboratory) -> None:
+    """The roots, the driver's home and those of the records are new, and so are two directories above the root."""
+    words, environment, graph = laboratory.command("import-first")
+    above = os.path.dirname(graph)
+    shutil.rmtree(above)
+    os.makedirs(os.path.join(above, "tmp"))
+    nested = os.path.join(above, "a", "b", "graph")
+    words = [word.replace(graph, nested) for word in words]
+    trace = os.path.join(laboratory.work, "trace")
+
+    durability.traced(words, environment, trace)
+
+    assert durability.judge(trace, os.path.join(above, "a")) == []
+
+
+def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) -> None:
+    """What is put aside is in quarantine, with the journal that tells of it, before anything takes its place."""
+    _, environment, graph = laboratory.command("import-first")
+    trace = os.path.join(laboratory.work, "trace")
+    program = [sys.executable, "-m", "cstore"]
+    damage(graph, laboratory.driver)
+    os.mkdir(os.path.join(graph, f"{laboratory.driver}-layers", "backup"))
+
+    durability.traced([*program, *laboratory.words(["repair", "--yes"])], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+    (case,) = (name for name in os.listdir(os.path.join(graph, "cstore-quarantine")) if name != "lock")
+    durability.traced([*program, *laboratory.words(["repair", "--yes", "--undo", case])], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+    durability.traced([*program, *laboratory.words(["gc", "--foreign"])], environment, trace)
     assert durability.judge(trace, graph) == []
 
 

@@ -276,7 +276,7 @@ class Keeper:
             name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
             directory = os.path.join(self._context.layout.quarantine, name)
             try:
-                make_directories(directory)
+                make_directories(directory, sync=self._context.sync)
             except OSError as error:
                 raise SystemFailure("make the directory", directory, error) from None
             self._case = Case(name, directory, now(), self._by)
