@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults import durability
+from tests.faults.commands import COMMANDS
 from tests.faults.durability import Disk
 from tests.faults.kills import damage
 from tests.faults.lab import Laboratory
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
-COMMANDS = (
-    "import-layer", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item", "layer-item",
+TRACED = (
+    "import-layer", "create-first", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item",
+    "layer-item",
     "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe",
 )  # fmt: skip
 
@@ -35,7 +37,7 @@ def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     shutil.rmtree(work, ignore_errors=True)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", TRACED)
 def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, command: str) -> None:
     """Nothing gets its name before its bytes are on the disk, and no record is saved before all it tells of."""
     words, environment, graph = laboratory.command(command)
@@ -77,12 +79,27 @@ def test_the_first_layer_of_a_store_is_on_the_disk_with_all_directories_above_it
     shutil.rmtree(above)
     os.makedirs(os.path.join(above, "tmp"))
     nested = os.path.join(above, "a", "b", "graph")
-    words = [word.replace(graph, nested) for word in words]
     trace = os.path.join(laboratory.work, "trace")
 
-    durability.traced(words, environment, trace)
+    for command in (words, [*words[:3], *laboratory.words(COMMANDS["load"])]):
+        durability.traced([word.replace(graph, nested) for word in command], environment, trace)
+        assert durability.judge(trace, os.path.join(above, "a")) == []
 
-    assert durability.judge(trace, os.path.join(above, "a")) == []
+
+def test_directories_that_a_killed_process_made_are_on_the_disk_before_the_first_record(laboratory: Laboratory) -> None:
+    """It may not have come to syncing them; and whoever finds them must not count on that."""
+    words, environment, graph = laboratory.command("import-first")
+    trace, home = os.path.join(laboratory.work, "trace"), os.path.join(graph, laboratory.driver)
+    shutil.rmtree(graph)
+    os.mkdir(graph)
+    made = [home, f"{home}-layers", *([f"{home}/dir"] if laboratory.driver == "vfs" else [f"{home}/l"])]
+
+    durability.traced(
+        ["sh", "-c", 'mkdir "$1" "$2" "$3" && shift 3 && exec "$@"', "sh", *made, *words], environment, trace
+    )
+
+    # The first record file of all is empty, and tells of nothing that is in them.
+    assert [line for line in durability.judge(trace, graph) if line.startswith("in the end")] == []
 
 
 def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) -> None:

@@ -218,7 +218,7 @@ class OverlayDriver:
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
-        from cstore.drivers.overlay.making import sync_home, sync_layer
+        from cstore.drivers.overlay.making import sync_home
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
@@ -231,8 +231,6 @@ class OverlayDriver:
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:
-            if self._sync:
-                sync_layer(made)
             exchange_within(os.path.dirname(place.home), made, place.path)
             if self._sync:
                 sync_home(place.home)
