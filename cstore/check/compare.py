@@ -47,7 +47,6 @@ _TYPES = {
     stat.S_IFIFO: "6",
 }
 """As in archives; the peer shows the number of the character."""
-_NODES = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
 _CONTENT_MODIFIED = ", layer content modified"
 _BLOCK = 1 << 20
 
@@ -62,6 +61,7 @@ class Comparison:
     def __init__(self, tree: ExpectedTree, id_map: IDMap, tolerance: Tolerance, shown: Shown | None) -> None:
         self._tree, self._id_map, self._tolerance, self._shown = tree, id_map, tolerance, shown
         self._seen: set[bytes] = set()
+        self._changed: set[bytes] = set()
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._opaque_files: set[bytes] = set()
         self._named: dict[int, tuple[bytes, os.stat_result]] = {}
@@ -223,6 +223,7 @@ class Comparison:
         unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
         unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a link in another layer
         if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
+            self._changed.add(path)
             differs["time"] = [looks[3], mtime]
             peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
 
@@ -319,8 +320,9 @@ class Comparison:
     # ── what is not there ──
 
     def _missing(self) -> Iterator[Problem]:
+        unmakeable = self._tolerance.unmakeable(self._tree.nodes, self._seen, self._changed)
         for path, node in self._tree.nodes.items():
-            if path not in self._seen and not (self._tolerance.users and node.format in _NODES):
+            if path not in self._seen and node.format not in unmakeable:
                 peer = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
                 yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, peer)

@@ -15,7 +15,6 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from cstore.errors import SystemFailure
-from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.store.places import Shelf
@@ -262,10 +261,22 @@ def make_roots(layout: Layout) -> None:
 
 
 def _make_root(path: str) -> None:
-    new = not os.path.isdir(path)
     try:
-        make_directories(path)
+        make_directories(path, sync=True)
     except OSError as error:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
-    if new:
-        sync_directory(os.path.dirname(os.path.abspath(path)))
+
+
+def is_made(layout: Layout) -> bool:
+    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
+    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever goes on will hear why
+    return True

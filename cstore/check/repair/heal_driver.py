@@ -16,6 +16,7 @@ from cstore.check.repair.workshop import set_mode, set_owner
 from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs import within
+from cstore.fs.atomic import sync_filesystem
 from cstore.fs.lockfile import LockFile
 from cstore.fs.tree import remove_tree
 from cstore.kernel.mountinfo import read_mounts
@@ -141,6 +142,8 @@ def _make_subvolume(layer: str, shop: Workshop) -> None:
                 raise LayersMounted([layer])
         staged = writer.driver.stage_again(layer, record.parent or None)
         try:
+            if shop.context.sync:
+                sync_filesystem(staged.tree)  # nothing has the files but the directory that is going to be deleted
             old = writer.driver.replace(staged, layer)
         except BaseException:
             staged.staging.remove()
