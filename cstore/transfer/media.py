@@ -24,6 +24,9 @@ LAYERS: dict[str, Compression] = {
     OCI_LAYER: Compression.NONE,
     f"{OCI_LAYER}+gzip": Compression.GZIP,
     f"{OCI_LAYER}+zstd": Compression.ZSTD,
+    # The specification knows no others. Podman takes these, and what it is told of them is true.
+    f"{OCI_LAYER}+xz": Compression.XZ,
+    f"{OCI_LAYER}+bzip2": Compression.BZIP2,
     _OCI_FOREIGN: Compression.NONE,
     f"{_OCI_FOREIGN}+gzip": Compression.GZIP,
     f"{_OCI_FOREIGN}+zstd": Compression.ZSTD,
