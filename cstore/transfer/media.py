@@ -20,13 +20,14 @@ INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
+UNSPECIFIED = {f"{OCI_LAYER}+xz": Compression.XZ, f"{OCI_LAYER}+bzip2": Compression.BZIP2}
+"""Layer types that the specification does not know: Podman loads such images, and cannot save them again."""
+
 LAYERS: dict[str, Compression] = {
     OCI_LAYER: Compression.NONE,
     f"{OCI_LAYER}+gzip": Compression.GZIP,
     f"{OCI_LAYER}+zstd": Compression.ZSTD,
-    # The specification knows no others. Podman takes these, and what it is told of them is true.
-    f"{OCI_LAYER}+xz": Compression.XZ,
-    f"{OCI_LAYER}+bzip2": Compression.BZIP2,
+    **UNSPECIFIED,
     _OCI_FOREIGN: Compression.NONE,
     f"{_OCI_FOREIGN}+gzip": Compression.GZIP,
     f"{_OCI_FOREIGN}+zstd": Compression.ZSTD,

@@ -252,10 +252,14 @@ class _Reading:
                 get_part(self._members, layer.member, member)
         names = (name,) if name else ()
         raw = manifest.raw
-        if not all(part.media_type for part in (manifest.config, *manifest.layers)):
-            # Podman lists no image of a store with such a manifest, so it gets one as an image without any does.
+        types = {part.media_type for part in (manifest.config, *manifest.layers)}
+        unknown = sorted(types & media.UNSPECIFIED.keys())
+        if unknown or "" in types:
+            # With such a manifest Podman lists no image of the store, or cannot save this one: so it gets one as an
+            # image without any does.
             raw = index = b""
-            self.passed_over.append(f"{member} does not say of what types its parts are; one of its config is kept")
+            told = f"has a layer of the type {unknown[0]!r}" if unknown else "does not say of what types its parts are"
+            self.passed_over.append(f"{member} {told}; a manifest of its config is kept instead")
         return ImagePlan(member, config, tuple(layers), names, raw, index, entry.platform)
 
     def configs_in(self, entry: Descriptor, depth: int = 0) -> tuple[str, ...]:

@@ -376,14 +376,24 @@ def test_a_layout_in_a_directory_of_a_directory(store: Store, tmp_path: Path) ->
         load_path(store, str(tmp_path / "got"))
 
 
-@pytest.mark.parametrize("place", ["config", "layers"])
-def test_a_manifest_without_types_is_not_kept(store: Store, load_bytes: Load, place: str) -> None:
-    """Podman lists no image of a store that has one: what is made of the config takes its place, with a note."""
-    told = load_bytes(as_tar(without_types(place)))
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (without_types("config"), "does not say of what types its parts are"),
+        (without_types("layers"), "does not say of what types its parts are"),
+        (layers_as(lambda body: compress(body, "xz"), "+xz"), r"a layer of the type 'application/.*\+xz'"),
+    ],
+)
+def test_a_manifest_that_podman_cannot_use_is_not_kept(
+    store: Store, load_bytes: Load, members: Members, said: str
+) -> None:
+    """Podman lists no image of its store, or cannot save it: what is made of the config takes its place, with a note."""
+    told = load_bytes(as_tar(members))
     document = json.loads(store.images.get_data(IMAGE, "manifest"))
 
     assert all(part.get("mediaType") for part in (document, document["config"], *document["layers"]))
-    assert "does not say of what types its parts are" in told.warnings[0]
+    assert not any("xz" in part["mediaType"] for part in document["layers"])
+    assert re.search(said, told.warnings[0])
 
 
 def test_a_variant_is_chosen(store: Store, load_bytes: Load) -> None:
