@@ -341,6 +341,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "manifest.json: it is not JSON",
     ),
     "a name without a tag": (lambda: as_tar(docker_archive(tags=["app"])), "has no tag.*--tag"),
+    "a document": (lambda: as_json({"schemaVersion": 2}) + b" " * 600, "a JSON document"),
     "a pointer of Git LFS": (lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n", "Git LFS"),
     "zstd in zstd, with a frame to skip": (lambda: compress(FRAME + compress(BASE, "zstd"), "zstd"), "being zstd"),
     "nothing": (lambda: b"", "empty|no tar|no archive"),
@@ -387,7 +388,7 @@ def test_a_layout_in_a_directory_of_a_directory(store: Store, tmp_path: Path) ->
 def test_a_manifest_that_podman_cannot_use_is_not_kept(
     store: Store, load_bytes: Load, members: Members, said: str
 ) -> None:
-    """Podman lists no image of its store, or cannot save it: what is made of the config takes its place, with a note."""
+    """Podman lists no image of its store, or cannot save it: one that is made of the config takes its place."""
     told = load_bytes(as_tar(members))
     document = json.loads(store.images.get_data(IMAGE, "manifest"))
 
