@@ -339,9 +339,8 @@ def _owners(status: os.stat_result) -> tuple[int, int]:
 
 
 def _modes_fit(node: Node, mode: int) -> bool:
-    if any(name == _ACL for name, _ in node.xattrs):
-        return any(looks[0] & ~0o070 == mode & ~0o070 for looks in node.looks)  # the group's bits are the ACL's mask
-    return any(looks[0] == mode for looks in node.looks)
+    ignored = 0o070 if any(name == _ACL for name, _ in node.xattrs) else 0  # the group's bits are the ACL's mask
+    return any(looks[0] & ~ignored == mode & ~ignored for looks in node.looks)
 
 
 def _names(target: bytes) -> list[bytes]:
