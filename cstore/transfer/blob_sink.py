@@ -26,7 +26,7 @@ from cstore.transfer.contract import (
     Remembers,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import layer_forms, read_document
@@ -209,7 +209,7 @@ class _Taking:
             if self._known(described):
                 self._is_there(described)
             else:
-                self._sink.put(described, PartReader(spool.fileno(), 0, described.size, described.digest))
+                self._sink.put(described, PartReader(spool.fileno(), Part(described.digest, described.size)))
                 self._is_copied(described)
         return described
 

@@ -8,7 +8,7 @@ from cstore.archive.streams import FileSink
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
 from cstore.registry.errors import NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.verifying import drained
 from cstore.values import Value
@@ -187,7 +187,7 @@ class RegistrySink(BlobSink):
                 sink = FileSink(spool.fileno(), "a temporary file")
                 for piece in drained(source):
                     sink.write(piece)
-                source = PartReader(spool.fileno(), 0, blob.size, blob.digest)
+                source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
             self._repository.upload(blob.digest, blob.size, _opener(source))
         self._there.add(blob.digest)
 
