@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 )
 @words("sources", "[ITEM:]PATH")
 @word("target", "[ITEM:]PATH")
-@text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number is both.")
+@text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number sets both.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, quiet: bool) -> None:
     """Copy files into an item, or out of one.
 
-    An item is a layer, an image (its top layer) or a container. A file becomes the target itself, or goes into it under
-    its own name if the target is a directory; what is in a directory goes into the target. A path in an item never
-    leads out of it, whatever links it meets. A PATH without ITEM is one of the host, for the target too; so is one that
-    begins with / or . before its first colon.
+    An item is a layer, an image (its top layer) or a container. Copies a file to the target path, or into the target
+    under its own name if the target is a directory. Copies the contents of a directory into the target. A path in an
+    item never leads out of it, whatever links it meets. A PATH without ITEM is on the host, and so is one that begins
+    with / or . before its first colon.
     """
     from cstore.cli.output.progress import progress_bar
 

@@ -29,26 +29,26 @@ _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
     "cstore find --all --setuid\ncstore find --all --name passwd",
 )
 @word("place", "ITEM[:PATH]", required=False)
-@text("--name", metavar="GLOB", help="Its name fits the pattern.")
-@text("--path", metavar="GLOB", help="Its path from the root, /etc/passwd say, fits; a * crosses slashes.")
+@text("--name", metavar="GLOB", help="The name matches the pattern.")
+@text("--path", metavar="GLOB", help="The path from the root, such as /etc/passwd, matches; * also matches slashes.")
 @text("--type", metavar="LETTERS", help="A file (f), directory (d), link (l), device (b, c), FIFO (p) or socket (s).")
-@texts("--size", metavar="[+|-]N[kMGT]", help="It is a file of at least (+), at most (-) or just so many bytes.")
-@text("--newer", metavar="TIME", help="It was changed after this date, or within the last 10m, 12h, 7d.")
-@text("--older", metavar="TIME", help="It was changed before this date, or longer ago than that.")
-@text("--owner", metavar="UID[:GID]", help="It belongs to this user (and group), as inside a container; numbers.")
-@text("--mode", metavar="MODE", help="It has these permissions; with - in front all of these bits, with / some.")
-@text("--digest", metavar="DIGEST", help="Its contents have this digest, sha256:….")
-@switch("--setuid", help="It is a file that sets its user or group when it is executed.")
-@switch("--capability", help="It is a file with capabilities.")
-@switch("--all", help="Look into all images of the store, instead of ITEM.")
-@switch("-0", "--null", help="End each line with a NUL, not with a newline.")
+@texts("--size", metavar="[+|-]N[kMGT]", help="A file of at least (+), at most (-) or exactly N bytes.")
+@text("--newer", metavar="TIME", help="Changed after this date, or within the last 10m, 12h or 7d.")
+@text("--older", metavar="TIME", help="Changed before this date, or longer ago than 10m, 12h or 7d.")
+@text("--owner", metavar="UID[:GID]", help="Owned by this user (and group), as numbers inside the container.")
+@text("--mode", metavar="MODE", help="Permissions are MODE; -MODE: all of its bits are set; /MODE: any is.")
+@text("--digest", metavar="DIGEST", help="The contents have this digest (sha256:…).")
+@switch("--setuid", help="A setuid or setgid file.")
+@switch("--capability", help="A file with capabilities.")
+@switch("--all", help="Search all images of the store instead of ITEM.")
+@switch("-0", "--null", help="End each line with NUL instead of newline.")
 @kind_option
 @json_option
 def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) -> None:
     """Find files in an image, container or layer, or in all images.
 
-    All conditions have to hold. A line has the path from the item's root; with --all, IMAGE:PATH. Nothing is mounted,
-    and a layer that several images have is read once only (but for the whole trees of vfs, btrfs and zfs).
+    A file must meet all conditions. Prints paths from the item's root; with --all, IMAGE:PATH. Mounts nothing, and
+    reads a layer that several images share only once (except with vfs, btrfs and zfs, whose layers are whole trees).
 
     Exit status: 0, or 1 if something could not be read.
     """

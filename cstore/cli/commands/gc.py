@@ -27,9 +27,9 @@ _MOST_NAMED = 5
 def gc(session: Session, /, **wanted: Any) -> None:
     """Remove what interrupted commands left behind.
 
-    Removes directories, files, links and data items without a record, and layers that were never completed. Nothing is
-    unmounted. Files with names that no tool creates, such as a backup beside the layers, are listed and kept; --foreign
-    moves them into quarantine, from which `cstore repair --undo` brings them back.
+    Removes directories, files, links and data items without a record, and layers that were never completed. Unmounts
+    nothing. Lists and keeps files with names that no tool creates, such as a backup beside the layers; --foreign moves
+    them into quarantine, from which `cstore repair --undo` brings them back.
     """
     from cstore.cli.output import plain, structured
 
