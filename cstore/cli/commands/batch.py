@@ -136,11 +136,11 @@ class _Answers:
             return Session(outer=self._session)
         name = line.command.name
         if name in _ALONE:
-            raise UsageMistake(f"{name} is not a command for a batch: {_ALONE[name]}", hint="run it by itself")
+            raise UsageMistake(f"{name} is not a command for a batch: {_ALONE[name]}", hint="run it outside the batch")
         foreign = [option for option in line.settings if option not in _PER_LINE]
         if foreign:
             option = foreign[0].replace("_", "-")
-            raise UsageMistake(f"--{option} holds for the whole batch", hint=f"give it to cstore batch: --{option}")
+            raise UsageMistake(f"--{option} applies to the whole batch", hint=f"give it to cstore batch: --{option}")
         return Session(line.settings, self._session)
 
     def _told(self) -> dict[str, object]:

@@ -48,11 +48,11 @@ def blame(session: Session, /, place: str, all: bool, waste: bool, null: bool, k
     """
     problems: list[str] = []
     if waste and all:
-        raise InvalidOption("--waste without ITEM is for all images already", hint="leave out --all")
+        raise InvalidOption("--waste without ITEM is for all images already", hint="omit --all")
     if waste:
         _waste(session, place, kind, problems, null=null)
     elif not place:
-        raise InvalidOption("there is no path to look for", hint="write cstore blame ITEM:PATH")
+        raise InvalidOption("no path given", hint="write cstore blame ITEM:PATH")
     elif all:
         _blame_everywhere(session, place, problems, null=null)
     else:
@@ -158,7 +158,7 @@ def _waste(session: Session, place: str, kind: str, problems: list[str], *, null
     contents, path = opened_place(session, place, kind)
     with contents:
         if path.strip(b"/"):
-            raise InvalidOption("--waste is told of a whole item", hint="leave out the path")
+            raise InvalidOption("--waste works on whole items", hint="omit the path")
         wasted = waste_of(contents)
         problems += contents.problems
         rows = ((one.size, (one.reason, one.layer, output.shown_path(one.path))) for one in wasted)

@@ -129,7 +129,9 @@ def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
     from cstore.cli.output.streams import say
 
     if report.unexamined:
-        session.warn([f"there was no time for {len(report.unexamined)} layers; the next check begins with them"])
+        session.warn(
+            [f"the time limit left no time for {len(report.unexamined)} layers; the next check begins with them"]
+        )
     session.warn(report.notes)
     if not report.clean:
         session.failed = True
@@ -160,7 +162,7 @@ def _tell_removed(session: Session, report: Report, removed: Removed, options: C
     if session.failed and not session.json:
         say(counts(report))
     if removed.case and not session.json:
-        session.warn([f"what was taken out is in quarantine; undo with: cstore repair --undo {removed.case}"])
+        session.warn([f"removed items are in quarantine; to undo: cstore repair --undo {removed.case}"])
 
 
 def _left(session: Session, report: Report, removed: Removed, options: CheckOptions) -> bool:

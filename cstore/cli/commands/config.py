@@ -160,7 +160,7 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
     from cstore.config.rootless import Places, rootless_identity
 
     if system and user:
-        raise UsageMistake("--system and --user contradict each other", hint="give one of them")
+        raise UsageMistake("--system and --user contradict each other", hint="give only one of them")
     environment, identity = read_environment(), rootless_identity()
     named = session.settings.get("config") or environment.config_file
     if named and not (system or user):

@@ -228,7 +228,7 @@ def _chosen(
     from cstore.docker.root.imagedb import names_meant
 
     if everything == bool(words_):
-        raise UsageMistake("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
+        raise UsageMistake("name the images to import, or give --all", hint=f"see cstore docker-images {source.path}")
     if everything:
         return [(image, image.names) for image in source.images.values()]
     found: dict[str, list[str]] = {}

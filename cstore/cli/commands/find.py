@@ -57,7 +57,7 @@ def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) 
 
     criteria = _criteria(wanted)
     if bool(place) == bool(wanted["all"]):
-        raise InvalidOption("there must be either an item or --all", hint="write cstore find --all, or name an item")
+        raise InvalidOption("name an item or give --all, not both", hint="cstore find ITEM, or cstore find --all")
     problems: list[str] = []
     found = _in_item(session, place, kind, criteria, problems) if place else _everywhere(session, criteria, problems)
     documents = (_document(*one) for one in found)
@@ -150,7 +150,7 @@ def _formats(letters: str) -> frozenset[int]:
 
     strange = [letter for letter in letters.replace(",", "") if letter not in FORMATS]
     if strange:
-        raise InvalidOption(f"{strange[0]!r} is no type of file", hint=f"these are: {' '.join(FORMATS)}")
+        raise InvalidOption(f"{strange[0]!r} is not a file type", hint=f"choose from:  {' '.join(FORMATS)}")
     return frozenset(FORMATS[letter] for letter in letters.replace(",", ""))
 
 
@@ -161,7 +161,7 @@ def _sizes(texts_: tuple[str, ...]) -> tuple[int | None, int | None]:
         digits = one.lstrip("+-").rstrip("ckMGT")
         unit = one.lstrip("+-")[len(digits) :]
         if not (digits.isascii() and digits.isdecimal()) or unit not in _UNITS or len(one) - len(one.lstrip("+-")) > 1:
-            raise InvalidOption(f"{one!r} is no size", hint="write --size +10M, --size -1k or --size 512")
+            raise InvalidOption(f"{one!r} is not a size", hint="write --size +10M, --size -1k or --size 512")
         size = int(digits) * _UNITS[unit]
         smallest = size if not one.startswith("-") else smallest
         largest = size if not one.startswith("+") else largest
@@ -181,7 +181,7 @@ def _time(text_: str, option: str) -> int | None:
         moment = datetime.fromisoformat(text_)
     except ValueError:
         hint = f"write --{option} 2026-01-31, --{option} 2026-01-31T12:00:00Z or --{option} 7d"
-        raise InvalidOption(f"{text_!r} is no time", hint=hint) from None
+        raise InvalidOption(f"{text_!r} is not a time", hint=hint) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * _SECOND + moment.microsecond * 1000
 
@@ -196,7 +196,7 @@ def _mode(text_: str) -> tuple[int | None, int, int]:
     except ValueError:
         bits = -1
     if not 0 <= bits <= 0o7777 or len(text_) - len(digits) > 1:
-        raise InvalidOption(f"{text_!r} is no mode", hint="write --mode 0644, --mode -0111 or --mode /6000")
+        raise InvalidOption(f"{text_!r} is not a mode", hint="write --mode 0644, --mode -0111 or --mode /6000")
     if text_.startswith("/"):
         return None, bits, 0
     return (None, 0, bits) if text_.startswith("-") else (bits, 0, 0)
@@ -205,4 +205,4 @@ def _mode(text_: str) -> tuple[int | None, int, int]:
 def _number(text_: str, option: str) -> int:
     if text_.isascii() and text_.isdecimal():
         return int(text_)
-    raise InvalidOption(f"--{option} takes numbers, and {text_!r} is none", hint=f"write --{option} 0:0")
+    raise InvalidOption(f"--{option} takes numbers, not {text_!r}", hint=f"write --{option} 0:0")

@@ -45,7 +45,7 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
         from cstore.errors import UsageMistake
 
         other = "--digest" if digest else "--filter, --sort or --columns"
-        raise UsageMistake(f"--tree shows all layers, and {other} only some", hint="leave one of them out")
+        raise UsageMistake(f"--tree shows all layers; it cannot be combined with {other}", hint="omit one of them")
     store = session.open(Intent.RECORDS)
     if digest or query is not None:
         _some(session, store, picked(store, query, _of_digest(store, digest)), query, quick=quick, **wanted)

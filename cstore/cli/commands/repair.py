@@ -106,7 +106,7 @@ def _names(given: Sequence[str]) -> dict[str, list[str]]:
     for each in given:
         image, equals, name = each.partition("=")
         if not (image and equals and name):
-            raise UsageMistake(f"{each!r} names no image: write --name ID=NAME")
+            raise UsageMistake(f"{each!r} is not of the form ID=NAME")
         names.setdefault(image, []).append(name)
     return names
 
