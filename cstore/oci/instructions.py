@@ -39,13 +39,13 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
         instruction = _INSTRUCTIONS.get(keyword)
         if instruction is None:
             known = ", ".join(sorted(_INSTRUCTIONS))
-            raise UsageMistake(f"{change!r} is not a change of an image", hint=f"begin it with one of: {known}")
+            raise UsageMistake(f"{change!r} is not a Containerfile instruction", hint=f"begin it with one of: {known}")
         if not value:
-            raise UsageMistake(f"{change!r} says nothing", hint=f"write it as: {keyword} VALUE")
+            raise UsageMistake(f"{change!r} has no value", hint=f"write it as: {keyword} VALUE")
         try:
             instruction(result, value)
         except ValueError as error:
-            raise UsageMistake(f"{change!r} cannot be read: {error}") from None
+            raise UsageMistake(f"cannot parse {change!r}: {error}") from None
     return result
 
 

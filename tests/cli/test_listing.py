@@ -159,7 +159,7 @@ def test_filtered_lists_keep_their_shape(shop: CommandLine) -> None:
         (["images", "--filter", "dangling=perhaps"], "neither true nor false"),
         (["containers", "--filter", "name=("], "no regular expression"),
         (["images", "-q", "--columns", "id"], "contradict"),
-        (["layers", "--tree", "--sort", "id"], "leave one of them out"),
+        (["layers", "--tree", "--sort", "id"], "omit one of them"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -40,7 +40,7 @@ def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     act = partial(_mend_links, finding.subject.id)
     what = f"restore the short link of layer {finding.subject.id}"
-    evidence = "the link that still leads to it, or a new one"
+    evidence = "the link that still points to it, or a new one"
     yield Step(Action.MAKE_LINKS, finding.subject, what, finding.sentence, evidence, act)
 
 

@@ -33,23 +33,23 @@ _PER_LINE = frozenset({"json"})
     example="printf 'exists base\\nadd-names --name latest base\\n' | cstore batch --keep-going\n"
     'echo \'["layer", "base", "--json"]\' | cstore batch --json --keep-going',
 )
-@switch("-k", "--keep-going", help="Go on after a command that failed.")
+@switch("-k", "--keep-going", help="Continue after a command fails.")
 @json_option
 def batch(session: Session, keep_going: bool) -> None:
     """Run commands from standard input, one per line.
 
-    A line is a command with its words, quoted as for a shell, or a JSON array of strings. Empty lines and lines that
-    begin with # are skipped. The commands are answered in order, each before the next line is read, so that a program
-    can write a command and read its answer. Options that choose the store are given to batch and not in the lines.
-    Other programs may change the store in between: every command sees the store as it is then.
+    A line is a command with its arguments, quoted as for a shell, or a JSON array of strings. Skips empty lines and
+    lines that begin with #. Answers each command before reading the next line, so a program can write a command and
+    read its answer. Give options that choose the store to batch, not in the lines. Other programs may change the store
+    in between: every command sees its current state.
 
     The answer is the command's output, then a line "status: N" with its exit status; its errors go to standard error.
     With --json, the answer is one line, a JSON object: "line", the number of the line; "status"; "result", what the
     command prints with --json, or else "output", its text ("output_base64" if that is not UTF-8); "errors", a list of
     objects with "kind" and "message"; and "warnings", a list of lines.
 
-    The batch ends at the end of input, or after the first command that fails; the exit status is then 1. Commands
-    cannot read standard input: give them a file.
+    The batch ends at the end of input, or with exit status 1 after the first command that fails. Commands cannot read
+    standard input: give them files.
     """
     answered = _Answers(session, framed=session.json)
     for number, words in _lines():
@@ -136,11 +136,11 @@ class _Answers:
             return Session(outer=self._session)
         name = line.command.name
         if name in _ALONE:
-            raise UsageMistake(f"{name} is not a command for a batch: {_ALONE[name]}", hint="run it by itself")
+            raise UsageMistake(f"{name} is not a command for a batch: {_ALONE[name]}", hint="run it outside the batch")
         foreign = [option for option in line.settings if option not in _PER_LINE]
         if foreign:
             option = foreign[0].replace("_", "-")
-            raise UsageMistake(f"--{option} holds for the whole batch", hint=f"give it to cstore batch: --{option}")
+            raise UsageMistake(f"--{option} applies to the whole batch", hint=f"give it to cstore batch: --{option}")
         return Session(line.settings, self._session)
 
     def _told(self) -> dict[str, object]:

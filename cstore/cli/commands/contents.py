@@ -21,19 +21,18 @@ if TYPE_CHECKING:
     "ls", example="cstore ls debian:/etc\ncstore ls -l -R base:/srv\ncstore ls --json web:/ | jq -r '.files[].path'"
 )
 @word("place", "ITEM[:PATH]")
-@switch("-l", "--long", help="Show type, mode, links, owner, size and time of each, and where a link leads.")
-@switch("-R", "--recursive", help="List what is in all directories beneath, too.")
-@switch("-0", "--null", help="End each name with a NUL, not with a newline.")
+@switch("-l", "--long", help="Show type, mode, link count, owner, size, time and link target.")
+@switch("-R", "--recursive", help="List subdirectories recursively.")
+@switch("-0", "--null", help="End each name with NUL instead of newline.")
 @kind_option
 @json_option
 def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool, kind: str) -> None:
     """List files in an image, container or layer.
 
-    An image shows its top layer and all beneath, a container its own. The layers' directories are read as they are:
-    nothing is mounted. Owners are those inside. Without PATH the root is listed.
+    Shows an image's files as a container sees them, without mounting anything: cstore reads the layers' directories.
+    Owners are those inside the container. Without PATH, lists the root.
 
-    Exit status: 0, or 1 if something could not be read; what could is listed all the same, and JSON says
-    "complete":false.
+    Exit status: 0, or 1 if something could not be read. The rest is listed, and JSON says "complete":false.
     """
     from cstore.cli.output import contents as output
     from cstore.cli.output.structured import Streamed
@@ -72,9 +71,8 @@ def _lines(contents: Contents, found: Iterator[File], top: bytes, *, long: bool)
 def cat(session: Session, /, places: tuple[str, ...], kind: str) -> None:
     """Print files of an image, container or layer.
 
-    What was imported is verified while it is read: if a file is not the one in the archive that its layer came from,
-    that is an error, at the latest after its last byte. A terminal gets control characters spelled out; --raw prints
-    them.
+    Verifies imported files while reading: a file that differs from its layer's archive is an error, reported at the
+    latest after its last byte. Control characters are escaped on a terminal; --raw prints them.
     """
     from cstore.cli.files import result_file
     from cstore.contents import pieces
@@ -95,14 +93,14 @@ def cat(session: Session, /, places: tuple[str, ...], kind: str) -> None:
 @command("stat", example="cstore stat debian:/etc/passwd\ncstore stat --digest --json base:/etc/passwd")
 @words("places", "ITEM:PATH")
 @switch("--digest", help="Show the SHA-256 digest of the contents.")
-@switch("-L", "--dereference", help="Follow a link that PATH leads to.")
+@switch("-L", "--dereference", help="Follow PATH if it is a symbolic link.")
 @kind_option
 @json_option
 def stat(session: Session, /, places: tuple[str, ...], digest: bool, dereference: bool, kind: str) -> None:
-    """Show all that is known of a file in an item.
+    """Show the attributes of a file in an item.
 
-    That is: type, mode, owner (as inside), size, time, number of names, where a link leads, extended attributes, and
-    the layer that made it as it is.
+    Prints type, mode, owner (as inside the container), size, time, link count, link target, extended attributes, and
+    the layer that last changed the file.
     """
     from cstore.cli.output import contents as output
     from cstore.cli.output.structured import VERSION
