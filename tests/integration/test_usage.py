@@ -40,7 +40,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
             subprocess.run(["mount", "-o", "remount,commit=1", disk], check=True)
         roots = Overrides(graph_root=f"{disk}/graph", run_root=str(tmp_path / "run"), driver=driver)
         store = open_store(load_config(roots, environ={"HOME": str(tmp_path)}))
-        store.layers.put(NewLayer(id="base"), make_tar(regular("a", noise(1))))
+        small = [regular(f"small{number}", b"x") for number in range(150)]  # which btrfs keeps among its metadata
+        store.layers.put(NewLayer(id="base"), make_tar(regular("a", noise(1)), *small))
         for name in ("one", "two"):
             store.layers.put(NewLayer(id=name, parent="base"), make_tar(regular(name, noise(len(name) + ord(name[0])))))
             store.images.create(NewImage(id=f"{name}-image", layer=name, names=(f"{name}:1",)))
