@@ -26,6 +26,9 @@ LONGEST_LINE = 1 << 26
 """Bytes in a line that we read: others write headers of any length as one segment."""
 
 _FILE, _SEGMENT = 1, 2
+_SEGMENT_START = b'{"type":2,'
+_FEW = 200
+"""Lines that are decoded sooner than what decodes many is imported."""
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
 _LEVEL = 1
@@ -233,12 +236,17 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
 
     last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
     found: dict[bytes, FileEntry] = {}
+    decode: Callable[[bytes], Any] = _decoded
+    left = _FEW
     for number, text in enumerate(_read_texts(path), 1):
-        if last not in text and b"\\" not in text and b"name_raw" not in text:
+        if text.startswith(_SEGMENT_START) or (last not in text and b"\\" not in text and b"name_raw" not in text):
             continue  # most lines by far; to understand each would take long
+        left -= 1
+        if not left:
+            decode = _line_decoder()
         try:
-            line = _understand(_decoded(text))
-        except (AttributeError, TypeError, ValueError) as error:
+            line = _understand(decode(text))
+        except (AttributeError, TypeError, ValueError) as error:  # as msgspec's DecodeError is
             raise TarSplitDamaged(path, f"line {number}: {error}") from None
         if isinstance(line, FileEntry):
             try:
