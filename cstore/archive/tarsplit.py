@@ -246,10 +246,12 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
 
     last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
     found: dict[bytes, FileEntry] = {}
+    left = _MANY_LINES
     for number, text in enumerate(_read_texts(path), 1):
-        if last not in text and b"\\" not in text and b"name_raw" not in text:
+        if text.startswith(_SEGMENT_HEAD) or (last not in text and b"\\" not in text and b"name_raw" not in text):
             continue  # most lines by far; to understand each would take long
-        line = _read_common(text) or _read_line(text, path, number)
+        left -= 1
+        line = (_read_common(text) if left > 0 else None) or _read_line(text, path, number)
         if isinstance(line, FileEntry):
             try:
                 name = clean_name(line.name)

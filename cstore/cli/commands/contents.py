@@ -39,7 +39,7 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
 
     contents, path = opened_place(session, place, kind)
     with contents:
-        top = contents.get(path or b"/", follow=not long)
+        top = _listed(contents, path or b"/", follow=not long)
         if top.format != modes.S_IFDIR:
             found: Iterator[File] = iter((top,))
         else:
@@ -55,6 +55,18 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
             )
         )
         conclude(session, contents.problems)
+
+
+def _listed(contents: Contents, path: bytes, *, follow: bool) -> File:
+    """What a path leads to; as with ls(1), a link that leads nowhere is itself."""
+    from cstore.contents.files import FileUnknown
+
+    try:
+        return contents.get(path, follow=follow)
+    except FileUnknown:
+        if follow and not path.endswith(b"/"):
+            return contents.get(path, follow=False)
+        raise
 
 
 def _lines(contents: Contents, found: Iterator[File], top: bytes, *, long: bool) -> Iterator[str]:
@@ -75,19 +87,25 @@ def cat(session: Session, /, places: tuple[str, ...], kind: str) -> None:
     latest after its last byte. Control characters are escaped on a terminal; --raw prints them.
     """
     from cstore.cli.files import result_file
-    from cstore.contents import pieces
-    from cstore.errors import CstoreError
 
     with result_file("", sync=False, binary=False) as sink:
         for place in places:
-            try:
-                contents, path = opened_place(session, place, kind)
-                with contents:
-                    for piece in pieces(contents, contents.get(path)):
-                        sink.write(piece)
-                    conclude(session, contents.problems)
-            except CstoreError as error:
-                session.complain(error, place)
+            for piece in _pieces(session, place, kind):
+                sink.write(piece)  # whose failure ends it, and is not about the place
+
+
+def _pieces(session: Session, place: str, kind: str) -> Iterator[bytes]:
+    """What a file holds; what is wrong with it is said."""
+    from cstore.contents import pieces
+    from cstore.errors import CstoreError
+
+    try:
+        contents, path = opened_place(session, place, kind)
+        with contents:
+            yield from pieces(contents, contents.get(path))
+            conclude(session, contents.problems)
+    except CstoreError as error:
+        session.complain(error, place)
 
 
 @command("stat", example="cstore stat debian:/etc/passwd\ncstore stat --digest --json base:/etc/passwd")

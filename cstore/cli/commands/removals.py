@@ -160,9 +160,10 @@ def prune(session: Session, /, **wanted: Any) -> None:
     Without options, deletes images without names that no container and no other image was made from. With several
     rules, deletes only images that match all of them, and never one that a container or mount uses. --older-than
     counts from the creation of the image. No tool records when an image was last used; for --unused-for, an image is in
-    use whenever a program reads its config: creating a container does, and so does `podman images`. The file system must
-    note reads: noatime refuses the rule, relatime counts an image as used for a day longer. GLOB matches the whole name, the name without its tag,
-    or either without `docker.io/library/` or `localhost/`. The output is that of `cstore rm`.
+    use whenever a program reads its config: creating a container does, and so does `podman images`. The file system
+    must note reads: noatime refuses the rule, relatime counts an image as used for a day longer. GLOB matches the whole
+    name, the name without its tag, or either without `docker.io/library/` or `localhost/`. The output is that of
+    `cstore rm`.
 
     A policy is a TOML file whose keys are the rules, such as `older-than = "30d"`, `keep = ["debian*", "base:*"]`,
     `keep-last = 2`, `max-size = "10G"`, `unused = true`: for a line in a crontab.
