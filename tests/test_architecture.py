@@ -135,6 +135,48 @@ def test_imports_go_downward() -> None:
     assert faults == []
 
 
+DOORS = {"cstore.check.repair", "cstore.docker.root", "cstore.store.quarantine"}
+"""Packages within rooms that have an `__init__` for others, beside those of the rooms themselves."""
+
+CLI_PAST_DOORS: dict[tuple[str, str], str] = {}
+"""(file in cstore/cli, module): why it imports from there what no door offers."""
+
+
+def past_doors(path: str) -> Iterator[str]:
+    """What a file imports from another room that is not public: named by the `__all__` of a door.
+
+    A room that is a single module of row 0 is public as a whole.
+    """
+    for found in ast.walk(parsed(path)):
+        if not isinstance(found, ast.ImportFrom) or not (found.module or "").startswith("cstore."):
+            continue
+        module = found.module or ""
+        room = room_of(module)
+        if room == "cli" or not os.path.isdir(os.path.join(PACKAGE, room)):
+            continue
+        if (os.path.relpath(path, PACKAGE), module) in CLI_PAST_DOORS:
+            continue
+        is_door = module in DOORS or module.count(".") == 1
+        public = importlib.import_module(module).__all__ if is_door else ()
+        yield from (f"{module}.{alias.name}" for alias in found.names if alias.name not in public)
+
+
+@pytest.mark.parametrize("path", sources(os.path.join(PACKAGE, "cli")), ids=lambda path: os.path.relpath(path, PACKAGE))
+def test_the_command_line_goes_through_doors(path: str) -> None:
+    """It is a skin of the library: what it can do, any program can, with names that are public."""
+    assert [f"{name}: export it in the __init__ of its room" for name in past_doors(path)] == []
+
+
+@pytest.mark.parametrize("door", sorted({f"cstore.{room}" for room in CLI_SEES if room != "cli"} | DOORS))
+def test_doors_are_true(door: str) -> None:
+    """What a door names, it has, once, and does not import before it is asked for."""
+    module = importlib.import_module(door)
+    names = list(getattr(module, "__all__", ()))
+
+    assert len(names) == len(set(names))
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
 def test_no_import_cycles() -> None:
     """No module needs itself to be imported, however long the way round (rooms cannot: they import downward only)."""
     graph = {module_of(path): {name for name, _ in imported(path, at_once=True)} for path in sources()}

@@ -12,16 +12,87 @@ from cstore.config.peer_view import peer_view
 from cstore.config.rootless import Identity, drivers_with_records, rootless_identity, user_runtime_directory
 from cstore.config.sources import load_config, load_file
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.config import keys
+    from cstore.config.driver_options import ignores_owners, parse_size
+    from cstore.config.editing import check_options, full_key, value_of, with_value, without
+    from cstore.config.environment import read_environment
+    from cstore.config.files import DROP_INS, MAIN, user_directory
+    from cstore.config.keys import KEYS
+    from cstore.config.meanings import default_of, meaning_of, since, starting_text
+    from cstore.config.origins import Origin, origins_of
+    from cstore.config.peer_view import FORMATS
+    from cstore.config.rootless import Places
+    from cstore.config.subids import sub_id_map
+
 __all__ = [
+    "DROP_INS",
+    "FORMATS",
+    "KEYS",
+    "MAIN",
     "Identity",
+    "Origin",
     "Overrides",
+    "Places",
     "PullOptions",
     "StoreConfig",
+    "check_options",
+    "default_of",
     "drivers_with_records",
+    "full_key",
+    "ignores_owners",
+    "keys",
     "load_config",
     "load_file",
+    "meaning_of",
+    "origins_of",
+    "parse_size",
     "peer_view",
+    "read_environment",
     "rootless_identity",
+    "since",
+    "starting_text",
+    "sub_id_map",
+    "user_directory",
     "user_runtime_directory",
+    "value_of",
     "with_driver",
+    "with_value",
+    "without",
 ]
+
+_HOMES = {
+    "DROP_INS": "files",
+    "FORMATS": "peer_view",
+    "KEYS": "keys",
+    "MAIN": "files",
+    "Origin": "origins",
+    "Places": "rootless",
+    "check_options": "editing",
+    "default_of": "meanings",
+    "full_key": "editing",
+    "ignores_owners": "driver_options",
+    "keys": "keys",
+    "meaning_of": "meanings",
+    "origins_of": "origins",
+    "parse_size": "driver_options",
+    "read_environment": "environment",
+    "since": "meanings",
+    "starting_text": "meanings",
+    "sub_id_map": "subids",
+    "user_directory": "files",
+    "value_of": "editing",
+    "with_value": "editing",
+    "without": "editing",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what only the commands about configuration need when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
+    module = import_module(f"cstore.config.{_HOMES[name]}")
+    return module if name == "keys" else getattr(module, name)

@@ -55,7 +55,7 @@ class WritableLayers:
             parent: a ChainID, or "".
             label: SELinux label for its mounts.
             init: called with the path of a mounted layer that lies between; what it makes there shows in the writable
-                layer, and neither in its changes nor in its size. See `engine_files.make`.
+                layer, and neither in its changes nor in its size. See `engine_files.make_engine_files`.
             storage_options: `size` limits what it may hold, with a driver and a disk that can.
 
         Raises:

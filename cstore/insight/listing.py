@@ -22,6 +22,9 @@ from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.values import Value
 
+Cell = str | int | tuple[str, ...] | None
+"""What a column says of an item: a text, a number, several texts, or nothing."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from cstore.store.image_measuring import Outline
 
     R = TypeVar("R")
-    Cell = str | int | tuple[str, ...] | None
     Column = Callable[["Listing", Any], Cell]
     Test = Callable[[Any], bool]
     Filter = Callable[["Listing", str], Test]

@@ -13,30 +13,52 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
-    from cstore.transfer.saving import SaveRequest, save, save_directory
+    from cstore.transfer.opening import is_plain
+    from cstore.transfer.saving import (
+        COMPRESSIONS,
+        DOCKER_ARCHIVE,
+        OCI_DIRECTORY,
+        SaveRequest,
+        check_save,
+        save,
+        save_directory,
+        size_of_save,
+    )
 
 __all__ = [
+    "COMPRESSIONS",
+    "DOCKER_ARCHIVE",
+    "OCI_DIRECTORY",
     "ImportRequest",
     "LoadRequest",
     "LoadResult",
     "LoadedImage",
     "SaveRequest",
+    "check_save",
     "import_image",
+    "is_plain",
     "load",
     "save",
     "save_directory",
+    "size_of_save",
 ]
 
 _HOMES = {
+    "COMPRESSIONS": "saving",
+    "DOCKER_ARCHIVE": "saving",
+    "OCI_DIRECTORY": "saving",
     "ImportRequest": "importing",
-    "import_image": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",
     "LoadedImage": "loading",
     "SaveRequest": "saving",
+    "check_save": "saving",
+    "import_image": "importing",
+    "is_plain": "opening",
     "load": "loading",
     "save": "saving",
     "save_directory": "saving",
+    "size_of_save": "saving",
 }
 
 

@@ -58,7 +58,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
         ContentDamaged: a layer has changed since it was imported; what was written so far is not to be used.
         UsageMistake: the format is no archive's.
     """
-    images = check(store, request)
+    images = check_save(store, request)
     if request.format == OCI_DIRECTORY:
         raise UsageMistake(f"{request.format} is a directory", hint="say which, with --output")
     layers = LayerWriter(store, progress)
@@ -81,17 +81,17 @@ def save_directory(
         InvalidOption: there is something of that name.
         CstoreError: as `save`.
     """
-    images = check(store, request)
+    images = check_save(store, request)
     with new_directory(path, sync=store.config.sync) as package:
         write_oci(LayerWriter(store, progress), images, package, _of_layers(request), request.scratch)
 
 
-def size_of(images: Sequence[StoredImage]) -> int:
+def size_of_save(images: Sequence[StoredImage]) -> int:
     """Count the uncompressed bytes in the layers of images, each layer once."""
     return sum({layer.diff_digest: layer.diff_size for image in images for layer in image.layers}.values())
 
 
-def check(store: Store, request: SaveRequest) -> list[StoredImage]:
+def check_save(store: Store, request: SaveRequest) -> list[StoredImage]:
     """Find the images, and mistakes, before anything is written.
 
     Raises:

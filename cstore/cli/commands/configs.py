@@ -43,8 +43,7 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     completed as Docker completes it: app becomes docker.io/library/app:latest.
     """
     from cstore.cli.files import read_whole
-    from cstore.docker import ImageStore
-    from cstore.docker.tagging import full_tag
+    from cstore.docker import ImageStore, full_tag
 
     raw = read_whole(file)
     store = session.open(Intent.WRITE)

@@ -23,7 +23,7 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
     Each ITEM is looked up among containers, images and layers, in this order. A container is deleted with its layer, an
     image without its layers. A mounted item is unmounted first.
     """
-    from cstore.store.lookup import CONTAINER_FIRST
+    from cstore.store import CONTAINER_FIRST
 
     store = session.open(Intent.WRITE)
     _each(session, items, store.delete, lambda item: _described(store.find(item, CONTAINER_FIRST)))

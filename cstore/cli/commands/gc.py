@@ -79,7 +79,7 @@ def _tell_foreign(session: Session, store: Store) -> None:
 
 
 def _age(text: str) -> float:
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
 
     age = parse_duration(text)
     if age < 0:

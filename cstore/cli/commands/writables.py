@@ -27,14 +27,14 @@ def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) 
     layer is mounted, and are not among its changes. Prints the layer's ID.
     """
     from cstore.cli.output import docker as output
-    from cstore.docker import LayerStore, engine_files
+    from cstore.docker import LayerStore, make_engine_files
 
     layers = LayerStore(session.open(Intent.WRITE))
     made = layers.writable.create(
         name,
         layers.chain_of(parent) if parent else "",
         label=wanted["label"],
-        init=engine_files.make if wanted["init"] else None,
+        init=make_engine_files if wanted["init"] else None,
         storage_options={"size": wanted["size"]} if wanted["size"] else {},
     )
     if session.json:
@@ -78,8 +78,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     is not changed. Prints the image's ID. A short NAME is completed as Docker completes it: app becomes
     docker.io/library/app:latest.
     """
-    from cstore.docker import ImageStore, LayerStore
-    from cstore.docker.tagging import full_tag
+    from cstore.docker import ImageStore, LayerStore, full_tag
 
     for one in name:
         full_tag(one)

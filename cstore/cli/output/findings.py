@@ -7,8 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from cstore.check import Finding, Report, Severity
-    from cstore.check.removing import Removed
+    from cstore.check import Finding, Removed, Report, Severity
 
 TITLES = {
     "Layers": "layer",

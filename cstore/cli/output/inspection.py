@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import IDMapEntry, Layer
-    from cstore.insight import Inspection
-    from cstore.insight.inspecting import User
+    from cstore.insight import Inspection, User
 
 VERSION = 1
 ZERO_TIME = "0001-01-01T00:00:00Z"
