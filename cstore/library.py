@@ -5,6 +5,9 @@ A program that only reads records pays for none of it: each method imports what 
 
 from __future__ import annotations
 
+from cstore.store.containers import Containers
+from cstore.store.images import Images
+from cstore.store.layers import Layers
 from cstore.store.opening import open_context
 from cstore.store.store import Store as _Store
 
@@ -44,11 +47,22 @@ def open_store(
         ConfigError: the configuration makes no sense, or names no graph root.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
-    return Store(
-        open_context(
-            config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
-        )
+    from cstore.arguments import check_call, checked_methods
+
+    given = {"graph_root": graph_root, "run_root": run_root, "driver": driver, "degraded": degraded}
+    check_call(open_store, (config,), {**given, "patience": patience})
+    for kind in (_Store, Store, Layers, Images, Containers, Quarantine):
+        checked_methods(kind)
+    context = open_context(
+        config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
     )
+    return Store(context)
+
+
+def open_trusting(config: StoreConfig, *, patience: Patience, degraded: bool = False) -> Store:
+    """Do the same for the command line, whose calls type checkers have seen: it starts sooner without a guard."""
+    context = open_context(config, graph_root="", run_root="", driver="", patience=patience, degraded=degraded)
+    return Store(context)
 
 
 class Store(_Store):

@@ -19,8 +19,8 @@ PACKAGE = os.path.join(os.path.dirname(TESTS), "cstore")
 ROWS: dict[str, int] = {
     "cstore": 10,  # the library's door, through which nobody inside goes
     "__main__": 9,
-    "cli": 8, "library": 8,
-    "report": 7,
+    "cli": 8,
+    "report": 7, "library": 7,
     "check": 6, "transfer": 6, "docker": 6, "contents": 6, "insight": 6,
     "store": 5,
     "records": 4, "drivers": 4,
@@ -28,12 +28,12 @@ ROWS: dict[str, int] = {
     "fs": 2,
     "kernel": 1,
     "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "errors": 0,
-    "values": 0, "traces": 0,
+    "values": 0, "traces": 0, "arguments": 0,
 }  # fmt: skip
-CELLAR = ("config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values", "traces")
+CELLAR = ("config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values", "traces", "arguments")
 """Row 0: each may import what stands to its right."""
 
-CLI_SEES = {"cli", "report", "check", "transfer", "docker", "contents", "insight", "store", *CELLAR}
+CLI_SEES = {"cli", "library", "report", "check", "transfer", "docker", "contents", "insight", "store", *CELLAR}
 LONGEST = 400
 LONGER: dict[str, tuple[int, str]] = {
     "errors.py": (1000, "the error family is one list, read from top to bottom; a second file would hide half of it"),

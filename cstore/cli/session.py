@@ -86,11 +86,11 @@ class Session:
             if self._enter_namespace():
                 self._store = None  # it was opened outside, for reading
         if self._store is None:
-            from cstore import open_store
+            from cstore.library import open_trusting
 
             if self.debug:
                 _log_to_stderr()
-            self._store = open_store(self.config, patience=self._patience(), degraded=True)
+            self._store = open_trusting(self.config, patience=self._patience(), degraded=True)
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name
 from cstore.archive.tarsplit import last_file
+from cstore.arguments import checked
 from cstore.errors import ContentDamaged, SystemFailure, TarSplitDamaged, UnsafeID
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 
+@checked
 def pieces(contents: Contents, file: File) -> Iterator[bytes]:
     """The contents of a regular file, piece by piece. What they should be is known of files of imported layers.
 
@@ -62,6 +64,7 @@ def _expected(contents: Contents, layer: str, file: File) -> FileEntry | None:
     return entry if entry is not None and entry.checksum is not None else None  # a mere second name says nothing
 
 
+@checked
 def digest(contents: Contents, file: File) -> str:
     """The SHA-256 digest of a regular file's contents.
 

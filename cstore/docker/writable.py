@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from cstore.arguments import checked_methods
 from cstore.docker.chains import INIT, ROLE, WRITABLE
 from cstore.docker.layer import WritableLayer
 from cstore.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _SIZE = "size"
 
 
+@checked_methods
 class WritableLayers:
     """Writable layers. References are this object's own; the layers and their mounts are in the records."""
 

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 
-from cstore.errors import SystemFailure
+from cstore.errors import InvalidOption, SystemFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def opened(path: str, flags: int) -> Iterator[int]:
         fd = os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:
         raise SystemFailure("open", path, error) from error
+    except ValueError:
+        raise InvalidOption(f"{path!r} is no path: there is a zero byte in it") from None
     try:
         yield fd
     finally:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from cstore.arguments import checked
 from cstore.errors import CstoreError, UsageMistake
 from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
@@ -56,6 +57,7 @@ class Query(Value):
     columns: tuple[str, ...] = ()
 
 
+@checked
 def parse_query(kind: str, *, sort: str = "", filters: Iterable[str] = (), columns: str = "") -> Query:
     """Read what somebody wrote: `-size,name`, `dangling=true`, `names,id`.
 

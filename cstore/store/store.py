@@ -40,6 +40,10 @@ def open_store(
     degraded: bool = False,
 ) -> Store:
     """Open a store; see `library.open_store`, which programs use."""
+    from cstore.arguments import checked_methods
+
+    for kind in (Store, Layers, Images, Containers):
+        checked_methods(kind)
     return Store(
         open_context(
             config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded

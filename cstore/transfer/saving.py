@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.archive.compression import Compression
 from cstore.archive.streams import compressed
+from cstore.arguments import checked
 from cstore.errors import UsageMistake
 from cstore.store.ends import opened_sink
 from cstore.transfer.docker_writer import write_docker
@@ -42,6 +43,7 @@ class SaveRequest(Value):
     scratch: str = ""
 
 
+@checked
 def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[int], None] | None = None) -> None:
     """Write images into an archive.
 
@@ -72,6 +74,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
         package.close()
 
 
+@checked
 def save_directory(
     store: Store, request: SaveRequest, path: str, progress: Callable[[int], None] | None = None
 ) -> None:
