@@ -11,10 +11,12 @@ import re
 import sys
 from contextlib import suppress
 from enum import Enum
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from cstore import errors
 from cstore.cli.root import entries, find
 from cstore.errors import CstoreError
 
@@ -28,6 +30,15 @@ DOORS = (
     "cstore.insight", "cstore.report", "cstore.docker", "cstore.config",
 )  # fmt: skip
 """The modules that a program imports, the most important first."""
+
+OWN_USE = {("NewLayer", "far")}
+"""(class, field) of a request that only the library itself fills in."""
+
+_WORDS = {
+    "Any", "Callable", "False", "ForwardRef", "Iterable", "Iterator", "Mapping", "None", "Self", "Sequence", "True",
+    *(name for name in vars(errors) if name[0].isupper()),
+}  # fmt: skip
+"""Words of annotations that everybody may use, beside what a door offers."""
 
 INTERFACE = """
 GraphRoot, RunRoot, GraphOptions, PullOptions, TransientStore | Store.config | config
@@ -185,15 +196,39 @@ def _is_own(member: Any, thing: type, name: str) -> bool:
     return owner.__module__.startswith("cstore") and owner.__name__ not in {"Value", "CstoreError"}
 
 
+@cache
+def _offered() -> frozenset[str]:
+    """What programs can import."""
+    return frozenset(_WORDS).union(*(import_module(door).__all__ for door in DOORS))
+
+
+def _is_internal(kind: type, parameter: inspect.Parameter) -> bool:
+    """Whether a parameter of a class is no matter of programs: of a type that no door offers."""
+    words = re.findall(r"\b_?[A-Z]\w*", _typed(parameter.annotation))
+    return (kind.__name__, parameter.name) in OWN_USE or any(word not in _offered() for word in words)
+
+
+def internal_parameters(kind: type) -> list[str]:
+    """The parameters of a class that the page does not show."""
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [each.name for each in parameters if _is_internal(kind, each)]
+
+
 def _signature(thing: Any) -> str:
-    """How it is called, as code below the heading."""
+    """How it is called, as code below the heading. What only the library makes has no such code."""
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return ""
+    hidden = internal_parameters(thing) if inspect.isclass(thing) else []
+    if any(signature.parameters[name].default is inspect.Parameter.empty for name in hidden):
+        return ""
     parts, starred = [], False
     for each in signature.parameters.values():
-        if each.name in {"self", "cls"}:
+        if each.name in {"self", "cls", *hidden}:
             continue
         if each.kind is each.KEYWORD_ONLY and not starred:
             parts.append("*")
@@ -211,7 +246,9 @@ def _signature(thing: Any) -> str:
 
 
 def _typed(annotation: Any) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    annotation = getattr(annotation, "__forward_arg__", annotation)
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return "Store" if text == "Store | Context" else text
 
 
 def _shown(default: Any) -> str:

@@ -272,6 +272,17 @@ def test_the_page_of_the_library_is_up_to_date() -> None:
         assert file.read() == done.stdout
 
 
+def test_the_page_shows_nothing_internal() -> None:
+    """No call wants something that no door offers, and no request has a field that only the library fills in."""
+    from cstore import NewLayer, Store
+    from tests.api import internal_parameters, page
+
+    calls = re.findall(r"```python\n(.*?)\n```", page(), re.DOTALL)
+    assert [call for call in calls if re.search(r"\b(Context|Reader|_[A-Z]\w+)\b", call)] == []
+    assert internal_parameters(NewLayer) == ["far"]
+    assert internal_parameters(Store) == ["context"]
+
+
 def test_what_the_go_library_has_is_found() -> None:
     """Each row names methods that there are, and a command."""
     import cstore

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cstore.check.checking import check_store
     from cstore.check.durations import parse_duration
     from cstore.check.findings import KINDS, Finding, Remedy, Severity, Subject
-    from cstore.check.host import HostReport, examine_host
+    from cstore.check.host import Fact, HostReport, examine_host
     from cstore.check.memory import place_of_memory
     from cstore.check.options import CheckOptions
     from cstore.check.removing import Removed, keep_aside, remove_damaged
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "CheckOptions",
+    "Fact",
     "Finding",
     "HostReport",
     "Remedy",
@@ -38,6 +39,7 @@ __all__ = [
 _HOMES = {
     "KINDS": "findings",
     "CheckOptions": "options",
+    "Fact": "host",
     "Finding": "findings",
     "HostReport": "host",
     "Remedy": "findings",
