@@ -79,7 +79,10 @@ class Store(_Store):
         return __version__
 
     def check(self, options: CheckOptions | None = None) -> Report:
-        """Look for damage, and change nothing; see `check.check_store`."""
+        """Look for damage, and change nothing; see `check.check_store`.
+
+        Raises LayerUnknown, ImageUnknown, SystemFailure, LockTimeout.
+        """
         from cstore.check import CheckOptions, check_store
 
         return check_store(self.context, options or CheckOptions())
@@ -103,25 +106,37 @@ class Quarantine:
         self._context = context
 
     def list(self) -> Sequence[Case]:
-        """All cases, the oldest first; see `quarantine.cases`."""
+        """All cases, the oldest first; see `quarantine.cases`.
+
+        Raises SystemFailure.
+        """
         from cstore.store import quarantine
 
         return quarantine.cases(self._context)
 
     def get(self, word: str) -> Case:
-        """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`."""
+        """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`.
+
+        Raises CaseUnknown.
+        """
         from cstore.store import quarantine
 
         return quarantine.find_case(self._context, word)
 
     def undo(self, word: str) -> Undone:
-        """Bring back all that a case holds; see `quarantine.undo`."""
+        """Bring back all that a case holds; see `quarantine.undo`.
+
+        Raises CaseUnknown, QuarantineDamaged, RecordsDamaged.
+        """
         from cstore.store import quarantine
 
         return quarantine.undo(self._context, word)
 
     def purge(self, age: float, *, dry_run: bool = False) -> Sequence[Case]:
-        """Delete the cases that are at least `age` seconds old, and return them; see `quarantine.purge`."""
+        """Delete the cases that are at least `age` seconds old, and return them; see `quarantine.purge`.
+
+        Raises SystemFailure.
+        """
         from cstore.store import quarantine
 
         return quarantine.purge(self._context, age, dry_run=dry_run)

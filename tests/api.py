@@ -259,12 +259,34 @@ def _shown(default: Any) -> str:
 def _text(thing: Any) -> str:
     """A docstring as Markdown. One that only names the function which does the work is followed by that one's."""
     text = inspect.getdoc(thing) or ""
-    named = re.fullmatch(r"(?s)(.*?)[;:] see `(\w+)\.(\w+)`\.?", text)
+    named = re.fullmatch(r"(?s)(.*?)[;:] see `(\w+)\.(\w+)`\.?(?:\n\nRaises [\w,\s]+\.)?", text)
     if named is not None:
-        with suppress(ImportError, AttributeError):
-            behind = inspect.getdoc(getattr(import_module(f"cstore.store.{named[2]}"), named[3])) or ""
+        behind = _document(named[2], named[3])
+        if behind:
             text = f"{named[1]}.\n\n{behind.partition(chr(10))[2].strip(chr(10))}".rstrip("\n")
     return re.sub(r"^(Args|Raises|Returns|Attributes|Yields|Gives):$", r"*\1*:\n", text, flags=re.MULTILINE)
+
+
+def _document(module: str, name: str) -> str:
+    """The docstring of the function that does the work, "" if there is no such one in the store."""
+    with suppress(ImportError, AttributeError):
+        return inspect.getdoc(getattr(import_module(f"cstore.store.{module}"), name)) or ""
+    return ""
+
+
+def errors_told(document: str) -> set[str]:
+    """The errors that a docstring names: in a section, or in a sentence that begins with `Raises`."""
+    section = re.search(r"^Raises:\n((?:    .*\n?|\n)+)", document, re.MULTILINE)
+    heads = re.findall(r"^    ([A-Z][\w, ]*?):", section[1], re.MULTILINE) if section else []
+    sentence = re.search(r"^Raises ([\w,\s]+)\.", document, re.MULTILINE)
+    words = ",".join(heads) + ("," + sentence[1] if sentence else "")
+    return {word for word in re.split(r"[,\s]+", words) if re.fullmatch(r"[A-Z]\w+", word)}
+
+
+def errors_behind(document: str) -> set[str]:
+    """The errors of the function that a docstring says to see."""
+    seen = re.search(r"see `(\w+)\.(\w+)`", document)
+    return errors_told(_document(seen[1], seen[2])) if seen else set()
 
 
 def _errors(kind: type[CstoreError], depth: int) -> Iterator[str]:
