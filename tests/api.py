@@ -43,6 +43,7 @@ _WORDS = {
 INTERFACE = """
 GraphRoot, RunRoot, GraphOptions, PullOptions, TransientStore | Store.config | config
 GraphDriverName, GraphDriver | Store.driver_name | status
+UIDMap, GIDMap | Store.id_map | config
 Status | Store.status | status
 Version | Store.version | version
 CreateLayer | Layers.create | create-layer
