@@ -16,6 +16,7 @@
     ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
     ├── cstore-reserve/                     0700  space kept back for deletions on a full disk
     ├── cstore-intents/                     0700  what is being made or removed in several steps
+    ├── cstore-partial/                     0700  blobs whose download was cut, called by their digests
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  the same, and volatile-containers.json
 
@@ -33,11 +34,22 @@ from __future__ import annotations
 
 from os.path import join
 
-from cstore.ids import check_neighbour
 from cstore.values import Value
 
 COMPOSEFS_IMAGE = "composefs-data/composefs.blob"
 """The tree of a composefs layer, in its directory; the contents of its files are beside it in `diff`."""
+
+
+def is_blob(path: str) -> bool:
+    """Whether a layer's own tree, of this path, is an image."""
+    return path.endswith("/" + COMPOSEFS_IMAGE)
+
+
+def check_neighbour(text: str) -> str:
+    """See `ids.check_neighbour`: only the paths of single items need it."""
+    from cstore.ids import check_neighbour as check
+
+    return check(text)
 
 
 class Layout(Value):
@@ -58,6 +70,13 @@ class Layout(Value):
     def roots(self) -> tuple[str, ...]:
         """The directories that all of the store is in."""
         return (self.graph_root, self.run_root, *filter(None, (self.image_store,)))
+
+    @property
+    def tops(self) -> tuple[str, ...]:
+        """The directories that an administrator may have made links: the roots, and the driver's own in them."""
+        ends = ("", "-layers", "-images", "-containers")
+        names = (self.home_name or self.driver, *(self.driver + end for end in ends))
+        return (*self.roots, *(join(root, name) for root in self.roots for name in names))
 
     # ── graph root ──
 
@@ -95,6 +114,11 @@ class Layout(Value):
     def intents(self) -> str:
         """Where work of several steps is noted before it begins."""
         return join(self.graph_root, "cstore-intents")
+
+    @property
+    def partial(self) -> str:
+        """Where blobs are kept that have not come whole yet."""
+        return join(self.graph_root, "cstore-partial")
 
     # ── layers ──
 

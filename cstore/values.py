@@ -7,22 +7,108 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs. That module takes longer to import than a short command takes to run,
-and so do the others of its kind. Imports nothing.
+This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice` and `NamedTuple` of what `enum` and
+`typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from enum import Enum as Choice
+    from enum import IntEnum as IntChoice
     from inspect import Signature
-    from typing import Any, ClassVar, Self, dataclass_transform
+    from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 else:
+
+    class _Choices(type):
+        """What a class of choices can do: find the choice that has a value, and name all of them in their order."""
+
+        def __call__(cls, value: object) -> Choice:
+            if isinstance(value, cls):
+                return value
+            try:
+                return cls._by_value[value]
+            except KeyError:
+                raise ValueError(f"{value!r} is not a valid {cls.__name__}") from None
+
+        def __iter__(cls) -> Iterator[Choice]:
+            return iter(cls._by_value.values())
+
+        def __len__(cls) -> int:
+            return len(cls._by_value)
+
+        def __contains__(cls, value: object) -> bool:
+            return isinstance(value, cls) or value in cls._by_value
+
+        def __getitem__(cls, name: str) -> Choice:
+            return next(choice for choice in cls if choice.name == name)
+
+    class Choice(metaclass=_Choices):
+        """A fixed set of values, written as those of `enum.Enum` are, and for type checkers one of these."""
+
+        _by_value: ClassVar[dict[object, Choice]] = {}
+
+        def __init_subclass__(cls) -> None:
+            cls._by_value = {}
+            for name, value in list(vars(cls).items()):
+                if name.startswith("_") or hasattr(value, "__get__"):
+                    continue
+                choice = cls._made_of(value)
+                choice.name, choice.value = name, value
+                cls._by_value[value] = choice
+                setattr(cls, name, choice)
+
+        @classmethod
+        def _made_of(cls, value: object) -> Choice:
+            del value
+            return object.__new__(cls)
+
+        def __reduce__(self) -> tuple[object, ...]:
+            return type(self), (self.value,)
+
+        def __repr__(self) -> str:
+            return f"<{self}: {self.value!r}>"
+
+        def __str__(self) -> str:
+            return f"{type(self).__name__}.{self.name}"
+
+    class IntChoice(int, Choice):
+        """Choices that are numbers."""
+
+        @classmethod
+        def _made_of(cls, value: int) -> Choice:
+            return int.__new__(cls, value)
+
+        __str__ = int.__repr__
+
+    class _Named(type):
+        """Makes what `collections.namedtuple` makes, out of a class that names its fields."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
+            if not bases:
+                return super().__new__(cls, name, bases, members)
+            from collections import namedtuple
+
+            fields = members["__annotations__"]
+            defaults = [members[field] for field in fields if field in members]
+            made = namedtuple(name, fields, defaults=defaults, module=members["__module__"])  # noqa: PYI024  - as above
+            for member, value in members.items():
+                if member not in fields and member not in {"__annotations__", "__module__", "__qualname__"}:
+                    setattr(made, member, value)
+            made.__annotations__ = fields
+            return made
+
+    class NamedTuple(metaclass=_Named):
+        """A tuple whose items have names, written as those of `typing.NamedTuple` are."""
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
         return lambda kind: kind
+
+
+__all__ = ["Choice", "IntChoice", "NamedTuple", "Value"]
 
 
 class _Signature:
@@ -74,17 +160,19 @@ class Value:
         cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        fields = self._fields
-        given = {**dict(zip(fields, values, strict=False)), **named}
+        given = {**dict(zip(self._fields, values, strict=False)), **named} if values else named
         if len(given) != len(values) + len(named) or not self._required <= given.keys() <= self._known:
-            wrong = [f"no {name!r}" for name in given.keys() - self._known] or [
-                f"needs {name!r}" for name in sorted(self._required - given.keys())
-            ]
-            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}; {', '.join(wrong) or 'each once'}")
-        for name in self._several & given.keys():
-            if isinstance(given[name], (str, bytes)):
+            raise TypeError(self._misfit(given))
+        for name in self._several:
+            if isinstance(given.get(name), (str, bytes)):
                 raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), and no text")
         self.__dict__.update(given)
+
+    def _misfit(self, given: dict[str, Any]) -> str:
+        wrong = [f"no {name!r}" for name in given.keys() - self._known] or [
+            f"needs {name!r}" for name in sorted(self._required - given.keys())
+        ]
+        return f"{type(self).__name__} takes {', '.join(self._fields)}; {', '.join(wrong) or 'each once'}"
 
     @classmethod
     def made_of(cls, fields: dict[str, Any]) -> Self:

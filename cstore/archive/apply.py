@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
 
-class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ApplyOptions(Value, kw_only=True):
     """How an archive is unpacked.
 
     Attributes:
@@ -64,7 +64,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
+class Applied(Value, kw_only=True):
     """What an archive was.
 
     Attributes:
@@ -125,7 +125,7 @@ def apply_archive(
             applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
         amend(tar_split, tree, report, sync=options.sync)
         if options.sync:
-            _sync(root_fd, tree)
+            _sync(root_fd, tree, options, applied)
     finally:
         os.close(root_fd)
     return applied
@@ -169,7 +169,7 @@ def _unpack(
         report = worker.finish()
         applied = _summarise(intake, owners, dispatcher, options.known_compressed)
         repeated = report.displaced[0][1] if report.displaced else b""
-        return msgspec.structs.replace(applied, repeated=repeated), report
+        return applied.with_(repeated=repeated), report
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:
@@ -208,17 +208,18 @@ def _summarise(intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tu
 
 def _open_tree(tree: str) -> int:
     try:
-        return os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return within.open_folder(tree, os.O_RDONLY)
     except OSError as error:
         raise SystemFailure("unpack into", tree, error) from error
 
 
-def _sync(root_fd: int, tree: str) -> None:
-    """Bring the tree to the disk: one call for its file system, where one a file would take many times as long."""
-    from cstore.kernel.files import syncfs
+def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> None:
+    """Bring the tree to the disk; what was in it before, copied from a parent, may be in memory only as well."""
+    from cstore.fs.tree.sync import FEW, sync_tree
 
+    alone = not options.again and (not options.has_lower or bool(options.lowers))
     try:
-        syncfs(root_fd)
+        sync_tree(root_fd, applied.entries + 1 if alone else FEW + 1, applied.content_size)
     except OSError as error:
         raise SystemFailure("write", tree, error) from error
 

@@ -6,25 +6,24 @@ lists are looked at, so a stale cache of a user-space file system cannot bring b
 
 from __future__ import annotations
 
-import enum
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cstore.archive import xattrs
 from cstore.archive.directories import Directories, Kind, Listing, names_in
 from cstore.archive.names import join_name, split_name
 from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
+from cstore.values import IntChoice, NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _SECOND = 1_000_000_000
 
 
-class ChangeKind(enum.IntEnum):
+class ChangeKind(IntChoice):
     """What happened to a path. The values are those of the peer's JSON."""
 
     MODIFY = 0
@@ -32,8 +31,7 @@ class ChangeKind(enum.IntEnum):
     DELETE = 2
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One changed path: absolute in the layer, starting with "/"."""
 
     path: bytes

@@ -13,13 +13,13 @@ import os
 import re
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from cstore.archive.directories import Directories, Kind, Listing
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.fs.closing import Closing
-from cstore.layout import COMPOSEFS_IMAGE
+from cstore.layout import is_blob
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
@@ -31,11 +31,6 @@ _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 _HEX = frozenset(b"0123456789abcdef")
 _ELSEWHERE = re.compile(rb"overlay\.redirect(?!/[0-9a-f]{2}/[0-9a-f]{62})")
 _LARGEST_INLINE = 1 << 20
-
-
-def is_blob(path: str) -> bool:
-    """Whether a layer's own tree, of this path, is an image."""
-    return path.endswith("/" + COMPOSEFS_IMAGE)
 
 
 def contents_of(blob: str) -> str:
@@ -168,6 +163,10 @@ class BlobTree(Closing):
     def content(self, path: bytes) -> str:
         """Where the contents of a file are below the directory of contents; "" if they are in the image."""
         return content_name(self.image.attributes(self._find(path)))
+
+    def attribute_names(self, path: bytes) -> list[str]:
+        """See `Directories.attribute_names`."""
+        return [os.fsdecode(name) for name in self.image.attributes(self._find(path))]
 
     def attribute(self, path: bytes, name: str) -> bytes:
         """See `Directories.attribute`. The mark that hides the directories of contents is no part of the root."""

@@ -7,16 +7,24 @@ that ends in the middle. Memory does not grow with the stream, not even for one 
 
 from __future__ import annotations
 
-import enum
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, cast
 
 from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
+from cstore.values import IntChoice
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol, cast
 
     from cstore.archive.streams import ReadInto
+else:
+    Protocol = object
+
+    def cast(_: object, value: object) -> object:
+        """Do what `typing.cast` does at run time, whose import takes too long."""
+        return value
+
 
 INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
@@ -28,7 +36,7 @@ _LARGEST_WINDOW = 1 << 31
 """Bytes in the largest window of any zstd stream (`zstd --long=31`)."""
 
 
-class Compression(enum.IntEnum):
+class Compression(IntChoice):
     """How a stream is compressed. The value is the number that layer records hold (archive 1.1)."""
 
     NONE = 0

@@ -7,7 +7,6 @@ import os
 import stat
 from collections import deque
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from cstore.archive.composefs import BlobTree
 from cstore.archive.names import join_name, split_name
@@ -16,6 +15,7 @@ from cstore.fs import xattr
 from cstore.fs.closing import Closing
 from cstore.fs.tree.copy_entries import Copier, Plan
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

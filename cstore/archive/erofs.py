@@ -14,12 +14,12 @@ import mmap
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING
 
 from cstore.errors import ArchiveError, SystemFailure
 from cstore.fs.closing import Closing
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterator

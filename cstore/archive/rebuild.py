@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from cstore.archive.composefs import enter_tree
 from cstore.archive.names import clean_name, show_name, split_name
@@ -20,6 +19,7 @@ from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from cstore.archive.xattrs import has_contents
 from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitDamaged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

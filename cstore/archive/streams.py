@@ -10,15 +10,18 @@ import errno
 import os
 import select
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
 
 from cstore.errors import SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _hashlib import HASH
     from collections.abc import Iterator
+    from typing import Protocol
 
     from cstore.archive.compression import Compression
+else:
+    Protocol = object
 
 BUFFER_SIZE = 1 << 20
 """Bytes. One system call, hash update or compressor call for each: large enough that Python's share disappears."""

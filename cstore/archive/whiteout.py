@@ -8,9 +8,10 @@ is below.
 
 from __future__ import annotations
 
-import enum
 import os
 import stat
+
+from cstore.values import Choice
 
 WHITEOUT_PREFIX = b".wh."
 METADATA_PREFIX = b".wh..wh."
@@ -21,7 +22,7 @@ HARDLINK_DIRECTORY = b".wh..wh.plnk"
 OPAQUE_VALUE = b"y"
 
 
-class WhiteoutForm(enum.Enum):
+class WhiteoutForm(Choice):
     """How removals are written into a tree."""
 
     PLAIN = "plain"

@@ -6,12 +6,11 @@ here on their way to it, by their headers and block sizes alone (the zstd frame 
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING
-
 from cstore.archive.foreign import foreign
 from cstore.errors import ArchiveTruncated, CompressionFailed
+from cstore.values import Choice
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
 
@@ -53,14 +52,14 @@ class ZstdDecoder:
         return count
 
 
-class _Part(enum.Enum):
+class _Part(Choice):
     """What begins where the follower stands."""
 
-    MAGIC = enum.auto()
-    SKIPPABLE_SIZE = enum.auto()
-    DESCRIPTOR = enum.auto()
-    BLOCK = enum.auto()
-    PADDING = enum.auto()
+    MAGIC = 1
+    SKIPPABLE_SIZE = 2
+    DESCRIPTOR = 3
+    BLOCK = 4
+    PADDING = 5
 
 
 _HEADER_SIZE = {_Part.MAGIC: 4, _Part.SKIPPABLE_SIZE: 4, _Part.DESCRIPTOR: 1, _Part.BLOCK: 3}

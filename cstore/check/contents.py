@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
-from cstore.archive.composefs import is_blob, open_tree
+from cstore.archive.composefs import open_tree
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
 from cstore.check.expected import ExpectedTree, stacked
@@ -20,6 +20,7 @@ from cstore.check.tolerance import Tolerance
 from cstore.check.view import View
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
+from cstore.layout import is_blob
 from cstore.values import Value
 
 if TYPE_CHECKING:

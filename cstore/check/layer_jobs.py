@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 
-from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.check.contents import LayerJob
 from cstore.check.findings import Finding, of_layer
@@ -15,6 +14,7 @@ from cstore.errors import CstoreError, InvalidDigest
 from cstore.idmap import IDENTITY
 from cstore.ids import flaw_of_part
 from cstore.kernel.namespaces import in_user_namespace, own_ranges
+from cstore.layout import is_blob
 from cstore.records.snapshot import identity_of
 from cstore.store.maps import namespace_of
 

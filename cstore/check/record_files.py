@@ -10,8 +10,7 @@ from cstore.errors import CstoreError, InvalidDigest, UnsafeID
 from cstore.ids import check_neighbour
 from cstore.records import codec
 from cstore.records.snapshot import read_file
-from cstore.store.kinds import KINDS
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _ids_in(shelf: Shelf, path: str) -> Counter[str]:
         data, _ = read_file(path)
     except CstoreError:
         return Counter()  # a finding of its own
-    return Counter(record.id for record in codec.decode(KINDS[shelf].record, data).records) if data else Counter()
+    return Counter(record.id for record in codec.decode(kind_of(shelf).record, data).records) if data else Counter()
 
 
 def _repeated_names(shelf: Shelf, conflicts: list[NameConflict], *, read_only: bool = False) -> Iterator[Finding]:

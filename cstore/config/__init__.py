@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from cstore.config.driver_options import with_driver
 from cstore.config.options import Overrides, PullOptions, StoreConfig
-from cstore.config.peer_view import peer_view
 from cstore.config.rootless import Identity, drivers_with_records, rootless_identity, user_runtime_directory
 from cstore.config.sources import load_config, load_file
 
@@ -19,17 +18,16 @@ if TYPE_CHECKING:
     from cstore.config.editing import check_options, full_key, value_of, with_value, without
     from cstore.config.environment import read_environment
     from cstore.config.files import DROP_INS, MAIN, user_directory
-    from cstore.config.keys import KEYS
+    from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since, starting_text
     from cstore.config.origins import Origin, origins_of
-    from cstore.config.peer_view import FORMATS
+    from cstore.config.peer_view import FORMATS, peer_view
     from cstore.config.rootless import Places
     from cstore.config.subids import sub_id_map
 
 __all__ = [
     "DROP_INS",
     "FORMATS",
-    "KEYS",
     "MAIN",
     "Identity",
     "Origin",
@@ -43,6 +41,7 @@ __all__ = [
     "full_key",
     "ignores_owners",
     "keys",
+    "kind_of",
     "load_config",
     "load_file",
     "meaning_of",
@@ -65,7 +64,6 @@ __all__ = [
 _HOMES = {
     "DROP_INS": "files",
     "FORMATS": "peer_view",
-    "KEYS": "keys",
     "MAIN": "files",
     "Origin": "origins",
     "Places": "rootless",
@@ -74,9 +72,11 @@ _HOMES = {
     "full_key": "editing",
     "ignores_owners": "driver_options",
     "keys": "keys",
+    "kind_of": "keys",
     "meaning_of": "meanings",
     "origins_of": "origins",
     "parse_size": "driver_options",
+    "peer_view": "peer_view",
     "read_environment": "environment",
     "since": "meanings",
     "starting_text": "meanings",

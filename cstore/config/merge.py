@@ -59,19 +59,23 @@ def _driver(
 ) -> tuple[str, str, list[ConfigError]]:
     """The driver, the way it is spelled where it is named, and remarks.
 
-    `overlay2` in a file or in the environment means overlay. A flag means what it says: a home of that name.
+    An old name of a driver in a file or in the environment means the driver. A flag means what it says: a home of
+    that name.
     """
+    from cstore.drivers.registry import reported_name
+
     if overrides.driver:
         return overrides.driver, overrides.driver, []
     spelled = environment.driver or settings.string(keys.DRIVER)
     source, line, key = settings.file(keys.DRIVER), 0, keys.DRIVER
     if environment.driver:
         source, key = "STORAGE_DRIVER", ""
-    if spelled == "overlay2":
+    own = reported_name(spelled)
+    if own != spelled:
         if not environment.driver:
             line = settings.line(keys.DRIVER)
-        remark = ConfigError(source, "overlay2 is called overlay now; overlay is used", line=line, key=key)
-        return "overlay", spelled, [remark]
+        remark = ConfigError(source, f"{spelled} is called {own} now; {own} is used", line=line, key=key)
+        return own, spelled, [remark]
     return spelled, spelled, []
 
 

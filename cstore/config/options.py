@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.config.keys import KEYS, Kind
+from cstore.config.keys import Kind, kind_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -103,8 +103,10 @@ class FileSettings(Value):
         return f"{part.source}, line {line}" if line else part.source
 
     def _value(self, key: str, *kinds: str) -> Any:
-        if KEYS[key] not in kinds:
-            raise TypeError(f"{key} takes {KEYS[key]}")
+        if not (kind := kind_of(key)):
+            raise KeyError(key)
+        if kind not in kinds:
+            raise TypeError(f"{key} takes {kind}")
         return self.values.get(key)
 
 

@@ -94,11 +94,10 @@ class WritableLayers:
         """Refuse what is no storage option of Docker's."""
         for key in said:
             if key.lower() != _SIZE:
-                vfs = self._store.driver_name == "vfs"
                 raise InvalidOption(
                     f"there is no storage option {key!r} for a writable layer",
                     hint="the only one is size",
-                    peer=f"Storage opt {key} not supported" if vfs else f"Unknown option {key}",
+                    peer=self._store.context.driver_facts.unknown_limit.format(key),
                 )
         return {key.lower(): value for key, value in said.items()}
 

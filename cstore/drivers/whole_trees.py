@@ -131,8 +131,12 @@ class WholeTrees:
         trees = self._home.trees
         try:
             within.require_directory(self._home.path, self._home.folder)
-            with os.scandir(trees) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            fd = within.open_folder(trees, os.O_RDONLY)
+            try:
+                with os.scandir(fd) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -369,9 +373,13 @@ class _Staging:
 
 def make_root(tree: str, owner: tuple[int, int]) -> None:
     """Give the root of a base layer, which exists, its first owner and mode. Raises OSError."""
-    if os.geteuid() == 0:
-        os.chown(tree, *owner)
-    os.chmod(tree, ROOT_MODE)
+    fd = within.open_folder(tree, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if os.geteuid() == 0:
+            os.fchown(fd, *owner)
+        os.fchmod(fd, ROOT_MODE)
+    finally:
+        os.close(fd)
 
 
 def no_mount_options(driver: str) -> DriverError:

@@ -25,7 +25,6 @@ from contextlib import contextmanager, suppress
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs import within
-from cstore.fs.holder import holder_of
 from cstore.fs.patience import FOREVER
 from cstore.kernel import locks
 
@@ -39,6 +38,13 @@ TOKEN_SIZE = 64
 _NEVER = float("inf")
 _TOKEN_HEAD = struct.Struct("<QQI")  # wall clock in ns, a counter of this process, its ID; the rest is random
 _marks = itertools.count(1)
+
+
+def holder_of(path: str, *, exclusive: bool) -> str:
+    """See `holder.holder_of`, which is needed only where somebody waits."""
+    from cstore.fs import holder
+
+    return holder.holder_of(path, exclusive=exclusive)
 
 
 class HeldLock:
@@ -282,7 +288,7 @@ def make_directories(path: str) -> None:
 def _made(path: str) -> bool:
     """Make a directory; say whether there is one. Something else of that name is an error."""
     try:
-        os.mkdir(path, 0o700)
+        within.mkdir(path, 0o700)
     except FileExistsError:
         try:
             if stat.S_ISDIR(os.stat(path).st_mode):

@@ -13,15 +13,16 @@ import select
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from cstore import errors
 from cstore.kernel.libc import load
 from cstore.kernel.process import close_all_but, die_with_parent
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
+    from typing import Any, NoReturn
 
 _DONE, _REFUSED, _BROKEN = 0, 1, 2
 _TICK = 100

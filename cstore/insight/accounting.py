@@ -7,8 +7,8 @@ import os
 from cstore.arguments import checked
 from cstore.insight.needs import Needs
 from cstore.store.context import context_of
+from cstore.store.places import is_made
 from cstore.store.reading import Snapshot
-from cstore.store.session import is_made
 from cstore.values import Value
 
 TYPE_CHECKING = False

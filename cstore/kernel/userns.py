@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from functools import partial
-from typing import TYPE_CHECKING
 
 from cstore.errors import SystemFailure
 from cstore.kernel.libc import call
 from cstore.kernel.process import spawn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.idmap import IDMap, IDRange
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 
-from cstore.records.dialect import Flaw, divide
 from cstore.records.model import Container, IDMapEntry
 from cstore.records.rows import parse
 from cstore.records.scanner import REFUSALS, after_blank, scan
-from cstore.records.shapes import COLUMNS
+from cstore.records.shapes import COLUMNS, Flaw, divide
 from cstore.values import Value
 
 TYPE_CHECKING = False

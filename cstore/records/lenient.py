@@ -12,8 +12,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from cstore.records.dialect import Flaw, divide, lower
-from cstore.records.shapes import COLUMNS, ENTRY_KEYS
+from cstore.records.shapes import COLUMNS, ENTRY_KEYS, Flaw, divide, lower
 from cstore.values import Value
 
 if TYPE_CHECKING:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from cstore.idmap import IDMap, IDRange
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from typing import Any, Generic, TypeVar
+
+    from cstore.errors import UnknownItem
+    from cstore.idmap import IDMap, IDRange
 
     R = TypeVar("R", bound="Record")
     """One kind of record."""
@@ -24,7 +26,7 @@ else:
             return cls
 
 
-__all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Layer", "R", "Record"]
+__all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Kind", "Layer", "R", "Record"]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time. `created` is written even then."""
@@ -209,6 +211,8 @@ def _text(flag: object) -> str:
 
 def to_id_map(uids: Iterable[IDMapEntry], gids: Iterable[IDMapEntry]) -> IDMap:
     """Turn recorded entries into an ID map."""
+    from cstore.idmap import IDMap, IDRange
+
     return IDMap(
         tuple(IDRange(entry.container_id, entry.host_id, entry.size) for entry in uids),
         tuple(IDRange(entry.container_id, entry.host_id, entry.size) for entry in gids),
@@ -218,3 +222,25 @@ def to_id_map(uids: Iterable[IDMapEntry], gids: Iterable[IDMapEntry]) -> IDMap:
 def to_entries(ranges: Iterable[IDRange]) -> tuple[IDMapEntry, ...]:
     """Turn ID ranges into entries to record."""
     return tuple(IDMapEntry(part.container_id, part.host_id, part.size) for part in ranges)
+
+
+class Kind(Value, Generic[R]):
+    """What a table must know about its kind of record.
+
+    Attributes:
+        noun: "layer", "image" or "container".
+        record: the class of its records.
+        unknown: the error for an ID or name that nothing answers to.
+        alias: a second ID by which a record is found, if the kind has one.
+        renamed: the record with new names and whatever else that changes, if there is more to it.
+        flaw: what makes a record unusable although its types are right, or "", if there is such a thing.
+        duplicates: list all records of an ID that occurs twice, and let the last answer; else the first hides the rest.
+    """
+
+    noun: str
+    record: type[R]
+    unknown: type[UnknownItem]
+    alias: Callable[[R], str] | None = None
+    renamed: Callable[[R, tuple[str, ...]], R] | None = None
+    flaw: Callable[[R], str] | None = None
+    duplicates: bool = False

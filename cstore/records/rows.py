@@ -10,7 +10,6 @@ for `lenient`.
 from __future__ import annotations
 
 import gc
-from bisect import bisect_right
 
 from cstore.records.scanner import REFUSALS, after_blank, load, scan
 from cstore.records.shapes import COLUMNS
@@ -82,6 +81,10 @@ class Parsed:
             return None
         found: list[int] = []
         place = self._text.find(word)
+        if place < 0:
+            return found
+        from bisect import bisect_right
+
         while place >= 0:
             number = max(bisect_right(self.spans, place, key=lambda span: span[0]) - 1, 0)
             found.append(number)
@@ -164,6 +167,10 @@ class Cut:
             return None
         found: list[int] = []
         place = self._data.find(needle)
+        if place < 0:
+            return found
+        from bisect import bisect_right
+
         while place >= 0:
             number = max(bisect_right(self._starts, place + len(_START) - 1) - 1, 0)
             found.append(number)

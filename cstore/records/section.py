@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
+from cstore.fs import within
 from cstore.records import codec
-from cstore.records.dialect import Flaw
 from cstore.records.model import Generic, R
 from cstore.records.rows import read_rows
+from cstore.records.shapes import Flaw
 from cstore.records.snapshot import identity_at, identity_of
+from cstore.values import Choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _BLANK = b" \t\n\r"
 
 
-class Location(Enum):
+class Location(Choice):
     """Which file a record lives in, for its whole life (store-format 4.1)."""
 
     STABLE = "stable"
@@ -345,7 +346,7 @@ def make_directory(path: str, *, sync: bool = True) -> None:
         SystemFailure: it cannot be made.
     """
     try:
-        os.mkdir(path, 0o700)
+        within.mkdir(path, 0o700)
     except FileExistsError:
         return
     except FileNotFoundError:

@@ -1,12 +1,13 @@
 """What each field of a record may hold, and the form in which a record keeps it (store-format 4).
 
-A check takes a parsed value and says where it stands, for the error. Lists become tuples.
+Strict and lenient reading share this, and which keys are known, and how a flaw is told. A check takes a parsed value
+and says where it stands, for the error. Lists become tuples.
 """
 
 from __future__ import annotations
 
-from cstore.idmap import LARGEST_ID
 from cstore.records.model import Container, IDMapEntry, Image, Layer, key_of
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +17,34 @@ if TYPE_CHECKING:
     Check = Callable[[Any, str], Any]
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_LARGEST_OWNER = 2**32 - 1
 _TEXT, _NUMBER = frozenset({str}), frozenset({int})
 _NAMES = {str: "str", int: "int", float: "float", bool: "bool", list: "array", dict: "object"}
+
+
+class Flaw(Value):
+    """What is wrong in a file, and at which byte, if known."""
+
+    reason: str
+    offset: int | None = None
+
+
+def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Separate an object's known keys, in any case, from the others. Of a repeated key the last counts."""
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for key, item in value.items():
+        canonical = keys.get(key) or keys.get(key.lower())
+        if canonical is None:
+            unknown[key] = item
+        else:
+            known[canonical] = item
+    return known, unknown
+
+
+def lower(text: str) -> str:
+    """Make the first letter of a sentence small, to go on with it after a colon."""
+    return text[:1].lower() + text[1:]
 
 
 def text(value: Any, where: str) -> str:
@@ -47,9 +74,9 @@ def texts(value: Any, where: str) -> tuple[str, ...]:
 def owners(value: Any, where: str) -> tuple[int, ...]:
     """Take a list of user or group IDs."""
     items = _items(value, where)
-    if _NUMBER.issuperset(map(type, items)) and (not items or (min(items) >= 0 and max(items) <= LARGEST_ID)):
+    if _NUMBER.issuperset(map(type, items)) and (not items or (min(items) >= 0 and max(items) <= _LARGEST_OWNER)):
         return items
-    return _each(lambda item, place: number(item, place, 0, LARGEST_ID), items, where)
+    return _each(lambda item, place: number(item, place, 0, _LARGEST_OWNER), items, where)
 
 
 def id_map(value: Any, where: str) -> tuple[IDMapEntry, ...]:

@@ -11,7 +11,7 @@ import os
 import stat
 
 from cstore.errors import CstoreError, RecordsDamaged, SystemFailure
-from cstore.traces import trace
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def _open_quietly(path: str) -> int:
     """Open a file to read, without a trace in its access time where that is allowed: to its owner, and to root."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        return os.open(path, flags | os.O_NOATIME)
+        return within.open_path(path, flags | os.O_NOATIME)
     except PermissionError:
-        return os.open(path, flags)
+        return within.open_path(path, flags)
 
 
 def _read_all(fd: int, size: int) -> bytes:
@@ -109,6 +109,8 @@ def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
         contents = [read_file(path) for path in paths]
         if all(_unchanged(path, *content) for path, content in zip(paths, contents, strict=True)):
             return contents
+        from cstore.traces import trace
+
         trace("read %s again, which changed meanwhile", paths[0])
     raise SystemFailure("read a steady state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
 

@@ -10,8 +10,7 @@ from itertools import chain
 
 from cstore.errors import IDTaken, NameTaken, RecordsDamaged
 from cstore.records import codec
-from cstore.records.kind import Kind
-from cstore.records.model import Generic, R
+from cstore.records.model import Generic, Kind, R
 from cstore.records.section import Location, Section
 from cstore.records.snapshot import read_readable, read_together
 from cstore.values import Value

@@ -6,8 +6,6 @@ Must not know: how a result is shown, or how a driver keeps its trees.
 
 from __future__ import annotations
 
-from cstore.store.store import Store, open_store
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store import rootless
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.store.result_files import result_at
     from cstore.store.rootless import refuse_unseen
     from cstore.store.settings_file import read_settings_text, write_settings_text
+    from cstore.store.store import Store, open_store
 
 __all__ = [
     "CONTAINER_FIRST",
@@ -60,6 +59,8 @@ _HOMES = {
     "Shelf": "places",
     "Spot": "copying",
     "StagedLayer": "creation",
+    "Store": "store",
+    "open_store": "store",
     "podman_name": "naming",
     "read_settings_text": "settings_file",
     "refuse_unseen": "rootless",
@@ -70,7 +71,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what listing and looking up do not need when it is first asked for (PEP 562)."""
+    """Import a name when it is first asked for (PEP 562)."""
     from importlib import import_module
 
     if name not in _HOMES:

@@ -10,7 +10,6 @@ twin that was made of the image's top layer stays, for the next container with t
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidOption, LayerUnknown, NameTaken
@@ -29,8 +28,10 @@ from cstore.store.reading import Reader
 from cstore.store.session import Writer, make_roots, writing
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from cstore.drivers.contract import StagedTree
     from cstore.records.model import Image

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, NotAContainer
 from cstore.store import container_journal as journal
 from cstore.store.occupants import refuse_occupied
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, is_made
 from cstore.store.removal import discard_container_data, is_whole, remove_layer
-from cstore.store.session import is_made, writing
+from cstore.store.session import writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.records.model import Container
     from cstore.records.table import Location

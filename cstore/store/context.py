@@ -1,21 +1,27 @@
-"""What every operation of one open store shares: its paths, its driver, its settings and its patience."""
+"""What every operation of one open store shares: its paths, its driver, its settings and its patience.
+
+Opening a store finds out which driver it has, which stores lie beside it, and what there is to say of that. It writes
+nothing.
+"""
 
 from __future__ import annotations
 
 import os
 
+from cstore.fs import within
+from cstore.layout import Layout
 from cstore.store.places import places
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
-    from cstore.drivers.registry import DriverPlace
+    from cstore.drivers.registry import DriverFacts, DriverPlace
     from cstore.fs.patience import Patience
-    from cstore.layout import Layout
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
     from cstore.store.places import Place, Shelf
@@ -33,7 +39,6 @@ class Context:
     """One open store.
 
     Attributes:
-        patience: how long to wait for a lock, and whom to tell.
         sync: whether a success must survive a power cut.
         additional: the stores that are looked into after this one, and only read.
         places: where each kind's records are.
@@ -45,28 +50,59 @@ class Context:
         self,
         config: StoreConfig,
         layout: Layout,
-        driver: Driver,
-        patience: Patience,
+        make_driver: Callable[[], Driver],
+        patience: Patience | None,
         sync: bool,
         additional: tuple[Additional, ...] = (),
     ) -> None:
         self.config = config
         self.layout = layout
-        self.driver = driver
-        self.patience = patience
+        self._make_driver = make_driver
+        self._driver: Driver | None = None
+        self._patience = patience
         self.sync = sync
         self.additional = additional
         self.degraded = False
+        within.declare_tops(layout.tops)
+        for each in additional:
+            within.declare_tops(each.layout.tops)
         self.places: dict[Shelf, Place] = places(layout)
         self.tables: dict[Shelf, Table[Any]] = {}
         self.extras: list[ExtraStore] = []
+
+    @property
+    def patience(self) -> Patience:
+        """How long to wait for a lock, and whom to tell; as configured, if nothing else was said."""
+        if self._patience is None:
+            from cstore.fs.patience import Patience
+
+            self._patience = Patience(timeout=self.config.lock_timeout)
+        return self._patience
+
+    @patience.setter
+    def patience(self, patience: Patience) -> None:
+        self._patience = patience
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of the layers' trees, opened when it is first needed."""
+        if self._driver is None:
+            self._driver = self._make_driver()
+        return self._driver
 
     @property
     def ignore_chown_errors(self) -> bool:
         """Whether owners that cannot be set are let be; the last option that says so wins."""
         from cstore.config.driver_options import ignores_owners
 
-        return ignores_owners(self.config.driver_options, self.driver.name)
+        return ignores_owners(self.config.driver_options, self.layout.driver)
+
+    @property
+    def driver_facts(self) -> DriverFacts:
+        """What is to be known of the driver, as data."""
+        from cstore.drivers.registry import package_of
+
+        return package_of(self.driver.name).FACTS
 
 
 def context_of(store: Context | Store) -> Context:
@@ -93,3 +129,125 @@ def driver_place(context: Context) -> DriverPlace:
         options=config.driver_options,
         sync=config.sync,
     )
+
+
+# ── opening ──
+
+
+def open_context(
+    config: StoreConfig | None,
+    *,
+    graph_root: str,
+    run_root: str,
+    driver: str,
+    patience: Patience | None,
+    degraded: bool,
+) -> Context:
+    """Find out what a store is made of; see `library.open_store`."""
+    from cstore.drivers.registry import choose_drivers
+    from cstore.errors import ConfigError
+
+    config = _with(config, graph_root, run_root, driver)
+    if not config.graph_root:
+        raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
+    names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
+    config, layout, make_driver = _prepare_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    config = _told_of_others(config, layout.driver)
+    additional = _additional(layout, config)
+    used = [each.layout.graph_root for each in additional if not each.images_only]
+    named = _named_stores(config.driver_options, layout.driver)
+    if named or layout.image_store:
+        from cstore.store.neighbours import notices
+
+        config = config.with_(warnings=(*config.warnings, *notices(layout, named, used)))
+    context = Context(config, layout, make_driver, patience, config.sync, additional)
+    context.degraded = degraded
+    return context
+
+
+def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_name: str) -> StoreConfig:
+    """The configuration to use: what was said by keyword counts before it."""
+    from cstore.config import Overrides, load_config
+
+    graph_root, run_root = (os.path.abspath(path) if path else "" for path in (graph_root, run_root))
+    if config is None:
+        return load_config(Overrides(graph_root=graph_root, run_root=run_root, driver=driver_name))
+    said = {"graph_root": graph_root, "run_root": run_root, "driver": driver_name}
+    return config.with_(**{name: value for name, value in said.items() if value})
+
+
+def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
+    """Add a warning where this driver has no store in the graph root, and another driver has one."""
+    from cstore.config import drivers_with_records
+
+    present = drivers_with_records(config.graph_root)
+    if not present or driver in present:
+        return config
+    others = " and ".join(present)
+    told = f"{config.graph_root} holds a store of {others}, which is not looked into, because the driver is {driver}"
+    return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
+
+
+def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfig, Layout, Callable[[], Driver]]:
+    """Open the first driver that can keep a new store there. If it is not the preferred one, a warning says why."""
+    from cstore.errors import DriverUnusable
+    from cstore.traces import trace
+
+    reasons = []
+    for name in names:
+        try:
+            chosen, layout, make_driver = _prepare_driver(config, name)
+            driver = make_driver()
+            driver.require()
+        except DriverUnusable as error:
+            trace("the %s driver cannot be used here: %s", name, error)
+            reasons.append(error)
+            continue
+        if reasons:
+            chosen = chosen.with_(warnings=(*chosen.warnings, f"{reasons[0].message}; a new store uses {name} instead"))
+        return chosen, layout, make_driver
+    raise reasons[0]
+
+
+def _prepare_driver(config: StoreConfig, home_name: str) -> tuple[StoreConfig, Layout, Callable[[], Driver]]:
+    from cstore.config import with_driver
+    from cstore.drivers.registry import DriverPlace, prepare_driver, reported_name
+
+    config = with_driver(config, home_name)
+    name = reported_name(home_name)
+    layout = Layout(config.graph_root, config.run_root, name, config.image_store, config.transient_store, home_name)
+    place = DriverPlace(
+        home=layout.driver_home,
+        run_home=layout.driver_run_home,
+        image_home=os.path.join(config.image_store, name) if config.image_store else "",
+        options=_own_left_out(config),
+        sync=config.sync,
+    )
+    return config, layout, prepare_driver(name, place)
+
+
+def _own_left_out(config: StoreConfig) -> tuple[str, ...]:
+    """The driver options without additional stores that are the store itself."""
+    if not config.driver_options:
+        return ()
+    from cstore.config.driver_options import without_stores
+
+    return without_stores(config.driver_options, (config.graph_root, config.image_store))
+
+
+def _named_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
+    if not options:
+        return ()
+    from cstore.config.driver_options import additional_image_stores
+
+    return additional_image_stores(options, driver)
+
+
+def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
+    """Name the stores that are looked into after the store's own."""
+    paths = _named_stores(_own_left_out(config), layout.driver)
+    stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
+    if layout.image_store:  # images that were made before there was an image store
+        own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
+        stores.insert(0, Additional(own, images_only=True))
+    return tuple(stores)

@@ -27,7 +27,6 @@ from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
 from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.removal import withdraw
 from cstore.store.session import Writer, writing
 from cstore.values import Value
 
@@ -323,6 +322,8 @@ def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedT
             writer.save(Shelf.LAYERS)
         except BaseException:
             with suppress(CstoreError):  # the first error is the one to tell; what stays is flagged for the next writer
+                from cstore.store.removal import withdraw
+
                 withdraw(writer, record.id)
             raise
         return whole

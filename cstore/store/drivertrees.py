@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import IDTaken, LayerRecorded, LayerUnknown
 from cstore.idmap import IDENTITY
@@ -12,6 +10,7 @@ from cstore.store.places import Shelf
 from cstore.store.removal import check_unused
 from cstore.store.session import make_roots, writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 

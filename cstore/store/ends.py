@@ -6,17 +6,23 @@ import errno
 import io
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, cast
 
 from cstore.archive.streams import FileSink
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TypeAlias
+    from typing import Protocol, TypeAlias, cast
 
     from cstore.archive.streams import ReadInto, Sink
+else:
+    Protocol = object
+
+    def cast(_: object, value: object) -> object:
+        """Do what `typing.cast` does at run time, whose import takes too long."""
+        return value
 
 
 class Readable(Protocol):
@@ -56,6 +62,9 @@ class _Filling:
 
     def __init__(self, source: _FillsBuffers, name: str) -> None:
         self._source, self._name = source, name
+        obey = getattr(source, "obey", None)
+        if obey is not None:
+            self.obey = obey  # it can be told to stop waiting
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Give the next bytes.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cstore.digests import check_digest
 from cstore.errors import ArchiveUnexpected, InvalidDigest
-from cstore.oci.chain import next_layer_id
 from cstore.store.lookup import container_of_layer
 
 TYPE_CHECKING = False
@@ -60,4 +59,6 @@ def layers_by_digest(tables: Reader, digest: str) -> Sequence[Layer]:
 
 def id_by_contents(parent: str, applied: Applied) -> str:
     """The ID that skopeo and Podman give to a layer of these contents."""
+    from cstore.oci.chain import next_layer_id
+
     return next_layer_id(parent, applied.diff_digest)

@@ -6,7 +6,7 @@ lie on read-only media. With a separate image store, the images of the graph roo
 
 from __future__ import annotations
 
-from cstore.store.places import Shelf, places
+from cstore.store.places import Shelf, kind_of, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,11 +54,10 @@ class ExtraStore:
 
     def _table(self, shelf: Shelf) -> Table[Any]:
         from cstore.records.table import Table
-        from cstore.store.kinds import KINDS
 
         table = self._tables.get(shelf)
         if table is None or not table.is_current():
             files = self._places[shelf].files if shelf in self._places else {}
-            table = Table.load(KINDS[shelf], files, degraded=self._degraded)
+            table = Table.load(kind_of(shelf), files, degraded=self._degraded)
             self._tables[shelf] = table
         return table

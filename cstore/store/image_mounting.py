@@ -9,8 +9,9 @@ from cstore.errors import ImageUnknown, ImageWithoutLayers, InvalidOption, Layer
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_image, layer_by_id
 from cstore.store.mounting import count_down, count_up
+from cstore.store.places import is_made
 from cstore.store.reading import Reader
-from cstore.store.session import is_made, mounting
+from cstore.store.session import mounting
 from cstore.store.twins import base_layer
 
 TYPE_CHECKING = False

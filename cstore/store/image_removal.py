@@ -13,10 +13,10 @@ from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
 from cstore.store.evidence import hidden_containers
 from cstore.store.intents import Intent
 from cstore.store.lookup import WAYS, children_of_layer, nowhere
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, is_made
 from cstore.store.reading import Reader
 from cstore.store.removal import discard, remove_layers
-from cstore.store.session import Trusted, is_made, writing
+from cstore.store.session import Trusted, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False

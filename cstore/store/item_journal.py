@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from hashlib import sha256
 
+from cstore.digests import new_hash
 from cstore.errors import CstoreError, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX, sync_directory, write_file
 from cstore.records.bigdata import file_name
 from cstore.records.model import Layer
 from cstore.records.section import make_directory
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, item_journal
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -78,10 +78,10 @@ def begin(writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key:
     within.require_directory(*os.path.split(directory))
     sizes, digests = ({}, {}) if isinstance(changed, Layer) else (changed.data_sizes, changed.data_digests)
     entry = _Entry(changed.id, key, sizes.get(key, 0), digests.get(key, ""))
-    make_directory(os.path.dirname(_journal(layout, shelf)), sync=sync)
+    make_directory(os.path.dirname(item_journal(layout, shelf)), sync=sync)
     try:
         write_file(_aside(directory, key), data, sync=sync)
-        write_file(_journal(layout, shelf), encode(entry.as_dict()), sync=sync)
+        write_file(item_journal(layout, shelf), encode(entry.as_dict()), sync=sync)
     except BaseException:
         with suppress(CstoreError):
             conclude(writer, shelf)
@@ -98,7 +98,7 @@ def begin_removal(writer: Writer, shelf: Shelf, owner: str, key: str) -> None:
     from cstore.gojson import encode
 
     write_file(
-        _journal(writer.layout, shelf), encode(_Entry(owner, key, _GOES, "").as_dict()), sync=writer.context.sync
+        item_journal(writer.layout, shelf), encode(_Entry(owner, key, _GOES, "").as_dict()), sync=writer.context.sync
     )
 
 
@@ -107,14 +107,14 @@ def conclude(writer: Writer, shelf: Shelf) -> bool:
 
     Gives whether there was anything to conclude.
     """
-    journal = _journal(writer.layout, shelf)
+    journal = item_journal(writer.layout, shelf)
     if not os.path.lexists(journal):
         return False
     entry = _read(journal)
     if entry is not None:
         _settle(writer, shelf, entry)
     with suppress(OSError):
-        os.unlink(journal)
+        within.unlink(journal)
     return entry is not None
 
 
@@ -130,9 +130,9 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
     target = os.path.join(directory, file_name(entry.key, shelf.value))
     try:
         if entry.size == _GOES:
-            os.unlink(target)
+            within.unlink(target)
         else:
-            os.rename(_aside(directory, entry.key), target)
+            within.rename(_aside(directory, entry.key), target)
     except FileNotFoundError:
         return  # it has its name already, or has gone
     except OSError as error:
@@ -143,7 +143,7 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
 
 def path_of_new(layout: Layout, shelf: Shelf, record: Layer | Image | Container, key: str) -> str:
     """Where an item is that its record tells of, and that does not have its name yet; "" if it has."""
-    entry = _read(_journal(layout, shelf))
+    entry = _read(item_journal(layout, shelf))
     if entry is None or (entry.owner, entry.key) != (record.id, key) or not entry.told_by(record):
         return ""
     path = _aside(item_directory(layout, shelf, record.id), key)
@@ -152,28 +152,23 @@ def path_of_new(layout: Layout, shelf: Shelf, record: Layer | Image | Container,
 
 def aside_of(layout: Layout, shelf: Shelf) -> str:
     """Where an item is put aside until the next writer concludes what was begun; "" if nothing was."""
-    entry = _read(_journal(layout, shelf))
+    entry = _read(item_journal(layout, shelf))
     with suppress(UnsafeID):  # a journal is a file, and may say anything
         return "" if entry is None else _aside(item_directory(layout, shelf, entry.owner), entry.key)
     return ""
 
 
-def _journal(layout: Layout, shelf: Shelf) -> str:
-    directories = {Shelf.LAYERS: layout.layers, Shelf.IMAGES: layout.images, Shelf.CONTAINERS: layout.containers}
-    return os.path.join(directories[shelf], "item.json")
-
-
 def _aside(directory: str, key: str) -> str:
     """The name of an item's new bytes: that of a temporary file, which no key can have."""
-    return os.path.join(directory, f"{TEMPORARY_PREFIX}item-{sha256(os.fsencode(key)).hexdigest()}")
+    return os.path.join(directory, f"{TEMPORARY_PREFIX}item-{new_hash(data=os.fsencode(key)).hexdigest()}")
 
 
 def _forget(directory: str, key: str) -> None:
     """Remove what was put aside, and the directory if it was made for that."""
     with suppress(OSError):
-        os.unlink(_aside(directory, key))
+        within.unlink(_aside(directory, key))
     with suppress(OSError):
-        os.rmdir(directory)
+        within.rmdir(directory)
 
 
 def _read(path: str) -> _Entry | None:

@@ -10,8 +10,9 @@ from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStor
 from cstore.idmap import IDENTITY
 from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
+from cstore.store.places import is_made
 from cstore.store.reading import Reader
-from cstore.store.session import is_made, mounting
+from cstore.store.session import mounting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 
 from cstore.records.table import Location
-from cstore.values import Value
+from cstore.values import Choice, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.layout import Layout
 
 
-class Shelf(Enum):
+REPLACING = ".replacing."
+"""What follows the ID of a layer in the names of what is there while its contents are replaced."""
+
+
+class Shelf(Choice):
     """The three kinds of item, in the order in which their locks are taken."""
 
     LAYERS = "layer"
     IMAGES = "image"
     CONTAINERS = "container"
+
+
+def kind_of(shelf: Shelf) -> Any:
+    """What a table must know about a kind of record."""
+    if shelf is Shelf.LAYERS:
+        from cstore.records.layers import LAYERS
+
+        return LAYERS
+    if shelf is Shelf.IMAGES:
+        from cstore.records.images import IMAGES
+
+        return IMAGES
+    from cstore.records.containers import CONTAINERS
+
+    return CONTAINERS
 
 
 class Place(Value):
@@ -38,6 +58,12 @@ def places(layout: Layout) -> dict[Shelf, Place]:
             (layout.containers_lock,),
         ),
     }
+
+
+def item_journal(layout: Layout, shelf: Shelf) -> str:
+    """The file that is there while a data item of a kind is being changed; see `store.item_journal`."""
+    directories = {Shelf.LAYERS: layout.layers, Shelf.IMAGES: layout.images, Shelf.CONTAINERS: layout.containers}
+    return os.path.join(directories[shelf], "item.json")
 
 
 def volatile_location(layout: Layout, shelf: Shelf) -> Location:
@@ -60,3 +86,18 @@ def _layers(layout: Layout) -> Place:
         Location.VOLATILE: layout.volatile_layers,
     }
     return Place(files, (layout.layers_lock, layout.image_store_layers_lock))
+
+
+def is_made(layout: Layout) -> bool:
+    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
+    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever goes on will hear why
+    return True

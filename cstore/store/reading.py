@@ -9,17 +9,16 @@ from __future__ import annotations
 import errno
 
 from cstore.errors import RecordsDamaged, SystemFailure
-from cstore.records.table import Table
-from cstore.store.extra_stores import ExtraStore
-from cstore.store.kinds import KINDS
-from cstore.store.places import Shelf
+from cstore.records.table import Location, Table
+from cstore.store.places import Shelf, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from typing import Any
 
-    from cstore.records.model import Container, Image, Layer
+    from cstore.records import model
+    from cstore.records.model import Image, Layer
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
 
@@ -37,9 +36,10 @@ class Reader:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = context.tables
-        context.extras = context.extras or [
-            ExtraStore(place, degraded=context.degraded) for place in context.additional
-        ]
+        if context.additional and not context.extras:
+            from cstore.store.extra_stores import ExtraStore
+
+            context.extras = [ExtraStore(place, degraded=context.degraded) for place in context.additional]
         self.additional = context.extras
 
     @property
@@ -53,7 +53,7 @@ class Reader:
         return self._table(Shelf.IMAGES)
 
     @property
-    def containers(self) -> Table[Container]:
+    def containers(self) -> Table[model.Container]:
         """The container records."""
         return self._table(Shelf.CONTAINERS)
 
@@ -86,13 +86,24 @@ class Reader:
 
 def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:
     """Read one kind's records, consistently and without a lock."""
-    from cstore.store.evidence import absence_is_damage, empty_is_damage
+
+    def absence_is_damage(path: str, known: Container[str]) -> bool:
+        if path == context.places[shelf].files.get(Location.VOLATILE):
+            return False
+        from cstore.store import evidence
+
+        return evidence.absence_is_damage(context, shelf, path, known)
+
+    def empty_is_damage(path: str) -> bool:
+        from cstore.store import evidence
+
+        return evidence.empty_is_damage(context, shelf, path)
 
     return Table.load(
-        KINDS[shelf],
+        kind_of(shelf),
         context.places[shelf].files,
-        empty_is_damage=lambda path: empty_is_damage(context, shelf, path),
-        absence_is_damage=lambda path, known: absence_is_damage(context, shelf, path, known),
+        empty_is_damage=empty_is_damage,
+        absence_is_damage=absence_is_damage,
         degraded=degraded,
     )
 
@@ -106,6 +117,8 @@ class Snapshot:
     """
 
     def __init__(self, context: Context) -> None:
+        from cstore.store.extra_stores import ExtraStore
+
         self.context = context
         self.additional = [ExtraStore(place) for place in context.additional]
         self._tables: dict[Shelf, Table[Any]] = _read_together(context)
@@ -125,7 +138,7 @@ class Snapshot:
         return self._tables[Shelf.IMAGES]
 
     @property
-    def containers(self) -> Table[Container]:
+    def containers(self) -> Table[model.Container]:
         """The container records."""
         return self._tables[Shelf.CONTAINERS]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from cstore.errors import CstoreError, RecordsDamaged
-from cstore.fs.staging import StagingRoot
 from cstore.records.layers import incomplete
+from cstore.store.context import driver_place
 from cstore.store.lookup import referenced
-from cstore.store.places import Shelf
+from cstore.store.places import REPLACING, Shelf, item_journal
 from cstore.traces import trace
 
 TYPE_CHECKING = False
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 
 def sweep(context: Context) -> list[str]:
     """Remove what dead processes staged; return the paths. Needs no lock: what is alive is locked by its owner."""
-    removed = context.driver.sweep()
-    removed += StagingRoot(context.layout.layers_staging).sweep().removed
+    from cstore.drivers.registry import may_have_staged
+
+    removed: list[str] = []
+    if may_have_staged(context.layout.driver, driver_place(context)):
+        removed += context.driver.sweep()
+    if _holds_anything(context.layout.layers_staging, ""):
+        from cstore.fs.staging import StagingRoot
+
+        removed += StagingRoot(context.layout.layers_staging).sweep().removed
     for path in removed:
         trace("swept %s, which a dead process had staged", path)
     return removed
@@ -31,11 +39,14 @@ def sweep(context: Context) -> list[str]:
 
 def recover(writer: Writer) -> None:
     """Bring the layers into a whole state. Under the layer lock, so that nobody can still be at work on them."""
-    from cstore.store.container_journal import conclude
-    from cstore.store.replacing import finish_replacements
+    if os.path.lexists(writer.layout.container_journal):
+        from cstore.store.container_journal import conclude
 
-    conclude(writer)
-    finish_replacements(writer)
+        conclude(writer)
+    if _holds_anything(writer.layout.layers, REPLACING):
+        from cstore.store.replacing import finish_replacements
+
+        finish_replacements(writer)
     flagged = [layer.id for layer in incomplete(writer.layers)]
     if flagged:
         _drop_unfinished(writer, flagged)
@@ -43,11 +54,24 @@ def recover(writer: Writer) -> None:
         writer.save(Shelf.LAYERS)
 
 
+def _holds_anything(directory: str, word: str) -> bool:
+    """Whether a name in a directory has `word` in it; where that cannot be told, whoever goes on will hear."""
+    try:
+        return any(word in name for name in os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def finish_items(writer: Writer, shelves: Sequence[Shelf]) -> None:
     """Finish or take back data items that a dead process was setting, of the kinds whose locks are held."""
+    begun = [shelf for shelf in shelves if os.path.lexists(item_journal(writer.layout, shelf))]
+    if not begun:
+        return
     from cstore.store.item_journal import conclude
 
-    for shelf in shelves:
+    for shelf in begun:
         with suppress(CstoreError):  # it shall not keep all from everything
             if conclude(writer, shelf):
                 trace("settled a data item of one of the %ss, which a dead process was setting", shelf.value)

@@ -33,10 +33,10 @@ from cstore.store.lookup import (
     image_of_layer,
     nowhere,
 )
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, is_made
 from cstore.store.reading import Reader
 from cstore.store.reserve import given_up
-from cstore.store.session import Trusted, Writer, is_made, writing
+from cstore.store.session import Trusted, Writer, writing
 from cstore.traces import trace
 
 TYPE_CHECKING = False

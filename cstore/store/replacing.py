@@ -24,7 +24,7 @@ from cstore.records.codec import encode, from_row
 from cstore.records.model import Layer
 from cstore.records.scanner import load
 from cstore.store.filling import contents_of
-from cstore.store.places import Shelf
+from cstore.store.places import REPLACING, Shelf
 from cstore.traces import trace
 from cstore.values import Value
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cstore.store.filling import Filling
     from cstore.store.session import Writer
 
-_JOURNAL = ".replacing.json"
-_TAR_SPLIT = ".replacing.gz"
+_JOURNAL = f"{REPLACING}json"
+_TAR_SPLIT = f"{REPLACING}gz"
 
 
 class _Journal(Value):
@@ -162,7 +162,7 @@ def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
     if os.path.isdir(target):
         discard(writer, target)
     try:
-        os.rename(new, target)
+        within.rename(new, target)
     except OSError as error:
         raise SystemFailure("write", target, error) from None
 
@@ -171,4 +171,4 @@ def _drop(base: str) -> None:
     """Forget a replacement. What cannot be removed (nobody but us makes such names) hurts nobody."""
     for path in (base + _JOURNAL, base + _TAR_SPLIT):
         with suppress(OSError):
-            os.unlink(path)
+            within.unlink(path)

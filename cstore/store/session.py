@@ -18,8 +18,6 @@ from cstore.errors import SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
-from cstore.records.mounts import MountTable
-from cstore.store.extra_stores import ExtraStore
 from cstore.store.places import Shelf
 from cstore.store.reading import load_table
 from cstore.store.reserve import given_up, kept_back
@@ -33,8 +31,10 @@ if TYPE_CHECKING:
     from cstore.fs.lockfile import HeldLock
     from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
+    from cstore.records.mounts import MountTable
     from cstore.records.table import Table
     from cstore.store.context import Context
+    from cstore.store.extra_stores import ExtraStore
 
 
 class Trusted:
@@ -42,8 +42,12 @@ class Trusted:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.additional = [ExtraStore(place) for place in context.additional]
+        self.additional: list[ExtraStore] = []
         self._tables: dict[Shelf, Table[Any]] = {}
+        if context.additional:
+            from cstore.store.extra_stores import ExtraStore
+
+            self.additional = [ExtraStore(place) for place in context.additional]
 
     @property
     def layers(self) -> Table[Layer]:
@@ -135,6 +139,8 @@ class Writer(Trusted):
     @contextmanager
     def mounts(self) -> Iterator[MountTable]:
         """The mount counts under their lock, saved on leaving if they were changed. The last lock in the order."""
+        from cstore.records.mounts import MountTable
+
         layout = self.layout
         with LockFile(layout.mountpoints_lock).exclusive(self.context.patience) as lock:
             table = MountTable.load(layout.mountpoints, layout.roots)
@@ -169,7 +175,6 @@ def writing(
         LockTimeout: somebody else held a lock for longer than the store's patience.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
-    from cstore.store import intents
     from cstore.store.recovery import finish_items, recover, sweep
 
     make_roots(context.layout)
@@ -177,7 +182,7 @@ def writing(
     reserve = given_up(context.layout) if freeing else kept_back(context.layout)
     held: dict[Shelf, list[HeldLock]] = {}
     writer = Writer(context, held)
-    left = recovering and intents.are_left(context.layout)
+    left = recovering and _intents_are_left(context.layout)
     if left:
         shelves, graph = (*shelves, Shelf.LAYERS, Shelf.IMAGES), True
     with reserve, _finished(writer), ExitStack() as stack:
@@ -192,8 +197,19 @@ def writing(
         if recovering:
             finish_items(writer, shelves)
         if left:
+            from cstore.store import intents
+
             intents.conclude(writer)
         yield writer
+
+
+def _intents_are_left(layout: Layout) -> bool:
+    """Whether a dead process left work of several steps. Where nobody ever noted any, that is known at once."""
+    if not os.path.lexists(layout.intents):
+        return False
+    from cstore.store import intents
+
+    return intents.are_left(layout)
 
 
 @contextmanager
@@ -253,18 +269,3 @@ def _make_root(path: str) -> None:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
     if new:
         sync_directory(os.path.dirname(os.path.abspath(path)))
-
-
-def is_made(layout: Layout) -> bool:
-    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
-    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
-
-
-def _may_be_there(path: str) -> bool:
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # whoever goes on will hear why
-    return True

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from cstore.store.containers import Containers
-from cstore.store.images import Images
-from cstore.store.layers import Layers
+from cstore.store.context import open_context
 from cstore.store.lookup import LAYER_FIRST, Item, find_item
-from cstore.store.opening import open_context
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -21,12 +18,16 @@ if TYPE_CHECKING:
     from cstore.fs.patience import Patience
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
+    from cstore.store.containers import Containers
     from cstore.store.context import Context
     from cstore.store.copying import Spot
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
+    from cstore.store.images import Images
     from cstore.store.intents import Intent
+    from cstore.store.layers import Layers
     from cstore.store.naming import ItemPath
+    from cstore.store.partial import PartialBlob
     from cstore.store.places import Shelf
 
 
@@ -41,6 +42,9 @@ def open_store(
 ) -> Store:
     """Open a store; see `library.open_store`, which programs use."""
     from cstore.arguments import checked_methods
+    from cstore.store.containers import Containers
+    from cstore.store.images import Images
+    from cstore.store.layers import Layers
 
     for kind in (Store, Layers, Images, Containers):
         checked_methods(kind)
@@ -57,9 +61,37 @@ class Store:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._reader = Reader(context)
-        self.layers = Layers(context, self._reader)
-        self.images = Images(context, self._reader)
-        self.containers = Containers(context, self._reader)
+        self._verbs: dict[str, Any] = {}
+
+    @property
+    def layers(self) -> Layers:
+        """What is asked and done of layers."""
+        if "layers" not in self._verbs:
+            from cstore.store.layers import Layers
+
+            self._verbs["layers"] = Layers(self._context, self._reader)
+        verbs: Layers = self._verbs["layers"]
+        return verbs
+
+    @property
+    def images(self) -> Images:
+        """What is asked and done of images."""
+        if "images" not in self._verbs:
+            from cstore.store.images import Images
+
+            self._verbs["images"] = Images(self._context, self._reader)
+        verbs: Images = self._verbs["images"]
+        return verbs
+
+    @property
+    def containers(self) -> Containers:
+        """What is asked and done of containers."""
+        if "containers" not in self._verbs:
+            from cstore.store.containers import Containers
+
+            self._verbs["containers"] = Containers(self._context, self._reader)
+        verbs: Containers = self._verbs["containers"]
+        return verbs
 
     @property
     def context(self) -> Context:
@@ -74,7 +106,7 @@ class Store:
     @property
     def driver_name(self) -> str:
         """The driver that keeps the layers' trees."""
-        return self._context.driver.name
+        return self._context.layout.driver
 
     @property
     def id_map(self) -> IDMap:
@@ -86,7 +118,7 @@ class Store:
     @property
     def is_made(self) -> bool:
         """Whether there is a store: without one, nothing is found, and the first change makes it."""
-        from cstore.store.session import is_made
+        from cstore.store.places import is_made
 
         return is_made(self._context.layout)
 
@@ -307,7 +339,12 @@ class Store:
         ]
 
     def gc(
-        self, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+        self,
+        *,
+        dry_run: bool = False,
+        quarantine_age: float | None = None,
+        foreign: bool = False,
+        partial: bool = False,
     ) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`.
 
@@ -315,7 +352,15 @@ class Store:
         """
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign)
+        return garbage.collect(
+            self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign, partial=partial
+        )
+
+    def partial_blobs(self) -> Sequence[PartialBlob]:
+        """What has come of blobs whose download was cut, and goes on where it stopped."""
+        from cstore.store.partial import PartialBlobs
+
+        return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
         """What has a name that no tool gives, and is left alone; see `garbage.foreign`.

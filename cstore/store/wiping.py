@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.errors import CstoreError
 from cstore.store.garbage import leftovers, remove
 from cstore.store.occupants import refuse_occupied
-from cstore.store.places import Shelf
+from cstore.store.places import Shelf, is_made
 from cstore.store.removal import discard_container_data, discard_image_data, take_out
-from cstore.store.session import is_made, writing
+from cstore.store.session import writing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -5,15 +5,31 @@ Must not know: how the store keeps records and trees, how a layer is unpacked, o
 
     bytes ─► members, by name ─► docker_archive, v1_archive, oci_layout: image plans ─► loading ─► store
     store ─► saving ─► docker_writer, oci_writer ─► packing (a tar, or a directory) ─► bytes
+    source ─► sink: `copy` from anywhere to anywhere, by the contracts in contract.py; store_sink goes through loading
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.transfer.blob_sink import BlobSink
+    from cstore.transfer.contract import (
+        BlobDone,
+        BlobPresent,
+        BlobProgress,
+        CopiedImage,
+        CopyRequest,
+        ImageSink,
+        ImageSource,
+        Planned,
+    )
+    from cstore.transfer.copying import copy, opened_source, sink_of
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
+    from cstore.transfer.looking import SeenImage, look
     from cstore.transfer.opening import is_plain
+    from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
+    from cstore.transfer.registry_ends import RegistryAccess, first_of, tags_of
     from cstore.transfer.saving import (
         COMPRESSIONS,
         DOCKER_ARCHIVE,
@@ -24,41 +40,86 @@ if TYPE_CHECKING:
         save_directory,
         size_of_save,
     )
+    from cstore.transfer.store_sink import StoreSink
 
 __all__ = [
     "COMPRESSIONS",
     "DOCKER_ARCHIVE",
     "OCI_DIRECTORY",
+    "REGISTRY",
+    "STORE",
+    "BlobDone",
+    "BlobPresent",
+    "BlobProgress",
+    "BlobSink",
+    "CopiedImage",
+    "CopyRequest",
+    "ImageSink",
+    "ImageSource",
     "ImportRequest",
     "LoadRequest",
     "LoadResult",
     "LoadedImage",
+    "Place",
+    "Planned",
+    "RegistryAccess",
     "SaveRequest",
+    "SeenImage",
+    "StoreSink",
     "check_save",
+    "copy",
+    "first_of",
     "import_image",
     "is_plain",
     "load",
+    "look",
+    "opened_source",
+    "parse_place",
     "save",
     "save_directory",
+    "sink_of",
     "size_of_save",
+    "tags_of",
 ]
 
 _HOMES = {
     "COMPRESSIONS": "saving",
     "DOCKER_ARCHIVE": "saving",
     "OCI_DIRECTORY": "saving",
+    "REGISTRY": "places",
+    "STORE": "places",
+    "BlobDone": "contract",
+    "BlobPresent": "contract",
+    "BlobProgress": "contract",
+    "BlobSink": "blob_sink",
+    "CopiedImage": "contract",
+    "CopyRequest": "contract",
+    "ImageSink": "contract",
+    "ImageSource": "contract",
     "ImportRequest": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",
     "LoadedImage": "loading",
+    "Place": "places",
+    "Planned": "contract",
+    "RegistryAccess": "registry_ends",
     "SaveRequest": "saving",
+    "SeenImage": "looking",
+    "StoreSink": "store_sink",
     "check_save": "saving",
+    "copy": "copying",
+    "first_of": "registry_ends",
     "import_image": "importing",
     "is_plain": "opening",
     "load": "loading",
+    "look": "looking",
+    "opened_source": "copying",
+    "parse_place": "places",
     "save": "saving",
     "save_directory": "saving",
+    "sink_of": "copying",
     "size_of_save": "saving",
+    "tags_of": "registry_ends",
 }
 
 

@@ -59,8 +59,6 @@ class Delivery:
         Raises:
             ImageArchiveError: it is another layer.
         """
-        from msgspec.structs import replace
-
         layer = self._layer
         check_size(layer.member, layer.size, applied.compressed_size)
         delivered = self._counted.digest if self._counted else applied.compressed_digest
@@ -79,9 +77,8 @@ class Delivery:
             self.oddity = f"{layer.member} is not compressed as its media type says, but: {applied.compression.label}"
         self.accepted = True
         if layer.digest:
-            return replace(applied, compressed_digest=layer.digest)
-        return replace(
-            applied,
+            return applied.with_(compressed_digest=layer.digest)
+        return applied.with_(
             compression=Compression.NONE,
             compressed_digest=applied.diff_digest,
             compressed_size=applied.diff_size,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cstore.cli.argv import Misspelt, split_options
 from cstore.cli.command import SWITCH, TEXTS, Option
+from cstore.cli.reading import Misspelt, split_options
 
 OPTIONS = [
     Option(spellings=("-j", "--json"), takes=SWITCH, help=""),

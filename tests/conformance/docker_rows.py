@@ -188,9 +188,7 @@ def writable_layers_are_limited(lab: Lab) -> None:
 def limits_of_writable_layers_are_refused(lab: Lab) -> None:
     """In a sentence of the documentation."""
     layers = LayerStore(lab.store)
-    lab.refused(
-        lambda: layers.writable.create("web", storage_options={"size": "64m"}), errors.DriverError, LIMITS
-    )
+    lab.refused(lambda: layers.writable.create("web", storage_options={"size": "64m"}), errors.DriverError, LIMITS)
     with pytest.raises(errors.InvalidOption):
         layers.writable.create("web", storage_options={"other": "1"})
 
@@ -316,6 +314,4 @@ def changes_are_against_the_parent_or_nothing(lab: Lab) -> None:
 @rows(OVERLAY2, "option overlay2.size", "CreateReadWrite StorageOpt size", drivers=("overlay",))
 def project_quotas_are_refused(lab: Lab) -> None:
     """In a sentence of the documentation: no kernel here has them."""
-    lab.refused(
-        lambda: lab.store.layers.create(NewLayer(storage_options={"size": "1g"})), errors.DriverError, LIMITS
-    )
+    lab.refused(lambda: lab.store.layers.create(NewLayer(storage_options={"size": "1g"})), errors.DriverError, LIMITS)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.kernel.statfs import filesystem_name
+from tests.builders import make_tar, regular
 from tests.faults import durability
 from tests.faults.durability import Disk
 from tests.faults.lab import Laboratory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
@@ -42,6 +46,25 @@ def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, 
     durability.traced(words, environment, trace)
 
     assert durability.judge(trace, graph) == []
+
+
+@pytest.mark.parametrize(("files", "by_itself"), [(12, True), (40, False)])
+def test_a_small_layer_does_not_wait_for_what_others_write(
+    laboratory: Laboratory, tmp_path: Path, files: int, by_itself: bool
+) -> None:
+    """Each of its files is synced; where there are many, all of the file system is, in one call."""
+    words, environment, graph = laboratory.command("import-layer")
+    if filesystem_name(os.path.dirname(graph)) not in {"extfs", "xfs"}:
+        pytest.skip("neither ext4 nor XFS, which tell what a synced directory brings along")
+    archive, trace = tmp_path / "layer.tar", tmp_path / "trace"
+    archive.write_bytes(make_tar(*(regular(f"file{number}", b"text") for number in range(files))))
+
+    import_layer = [*words[: words.index("import-layer")], "import-layer", "--file", str(archive)]
+    durability.traced(import_layer, environment, str(trace))
+
+    calls = trace.read_text()
+    assert ("syncfs(" not in calls) is by_itself
+    assert len(set(re.findall(r"fsync\(\d+<[^>]*/(file\d+)>", calls))) == (files if by_itself else 0)
 
 
 def test_the_model_knows_what_is_missing() -> None:

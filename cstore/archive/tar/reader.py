@@ -7,8 +7,6 @@ So whoever takes both, and then the rest, has the whole stream, and nothing is c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from cstore.archive.foreign import foreign, nothing_but_zeros
 from cstore.archive.tar.header import (
     BLOCK,
@@ -32,10 +30,14 @@ from cstore.archive.tar.pax import LARGEST_SPECIAL, apply_records, parse_records
 from cstore.archive.tar.sparse import check_map, read_gnu_map, read_pax_map
 from cstore.errors import ArchiveMalformed, ArchiveTruncated
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Protocol
 
     from cstore.archive.streams import ReadInto
+else:
+    Protocol = object
 
 _SIMPLE = frozenset({REGULAR, *HEADER_ONLY})
 """Types whose header alone says everything."""

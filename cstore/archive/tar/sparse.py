@@ -5,12 +5,11 @@ A map is a tuple of (offset, length) in ascending order; what it leaves out are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.archive.tar.header import BLOCK, is_gnu, parse_number
 from cstore.archive.tar.pax import LARGEST_SPECIAL, SPARSE_MAP, parse_decimal
 from cstore.errors import ArchiveMalformed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 
 from fastcrc import crc64
 
@@ -19,6 +18,7 @@ from cstore.errors import SystemFailure, TarSplitDamaged
 from cstore.fs.scoped import open_beneath
 from cstore.fs.tree import remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

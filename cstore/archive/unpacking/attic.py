@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import os
 from array import array
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MOST = 200_000
 """Displacements that are remembered one by one: some hundred bytes each."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name, split_name
 from cstore.archive.union import PROGRAMS_MARKERS, Lower, OutOfSight, Union, is_opaque
 from cstore.archive.whiteout import WhiteoutForm, whiteout_name
 from cstore.errors import EntryFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.orders import Terms

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE
@@ -17,6 +16,7 @@ from cstore.archive.unpacking.paths import MOST_LINKS, Missing, link_text
 from cstore.archive.xattrs import has_contents
 from cstore.errors import EntryFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.below import Below

@@ -6,7 +6,6 @@ Everything that can be judged without the tree is judged here, before anything i
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING, Any
 
 from fastcrc import crc64
 
@@ -35,7 +34,10 @@ from cstore.archive.whiteout import (
 )
 from cstore.errors import ArchiveHostile, EntryFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.archive.tar.header import Entry
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NoReturn
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
@@ -12,8 +11,10 @@ from cstore.archive.unpacking.times import DirectoryTimes
 from cstore.archive.whiteout import is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from cstore.archive.unpacking.beneath import CopyUp
     from cstore.archive.unpacking.ground import Ground

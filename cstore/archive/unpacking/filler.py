@@ -9,7 +9,6 @@ import marshal
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from cstore import errors
 from cstore.archive.names import join_name, show_name
@@ -23,10 +22,11 @@ from cstore.archive.unpacking.paths import Paths
 from cstore.archive.unpacking.removal import Removal
 from cstore.kernel.process import close_all_but, die_with_parent
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import BinaryIO
+    from typing import Any, BinaryIO, NoReturn
 
     from cstore.archive.unpacking.orders import Order, Terms
 

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.attic import Attic
@@ -14,6 +13,7 @@ from cstore.archive.unpacking.owners import subordinate_hint
 from cstore.archive.unpacking.paths import ACCESS_ACL
 from cstore.errors import EntryFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.paths import Folder, Paths

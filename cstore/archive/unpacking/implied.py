@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_in
 from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.paths import GONE, Missing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.below import Below

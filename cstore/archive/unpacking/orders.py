@@ -12,14 +12,16 @@ where.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cstore.archive.composefs import Tree
 
-Order = tuple[Any, ...]
+    Order = tuple[Any, ...]
 
 (
     FILE,  # …, place in the ring, size: a whole file

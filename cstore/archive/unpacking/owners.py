@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cstore.archive.names import show_name
 from cstore.errors import EntryFailed, InvalidIDMap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.tar.header import Entry
     from cstore.idmap import IDMap

@@ -14,11 +14,9 @@ plain name in another open directory, links excluded, so even without a changed 
 from __future__ import annotations
 
 import contextlib
-import enum
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.override import ATTRIBUTE, Override
@@ -26,7 +24,9 @@ from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.seen import PathList, SeenPaths
 from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
+from cstore.values import IntChoice
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.orders import Terms
@@ -42,7 +42,7 @@ GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """What is said of a directory that gave way later: to nothing, to a file, or to a link that leads in a circle."""
 
 
-class Missing(enum.IntEnum):
+class Missing(IntChoice):
     """What becomes of directories on a way that are not in the tree."""
 
     REFUSED = 0

@@ -6,12 +6,24 @@ import marshal
 import zlib
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Generic, TypeVar
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Generic, TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
+else:
+    _T = None
+
+    class Generic:
+        """What is between brackets is for type checkers only."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            """Return the class itself."""
+            return cls
+
+
 _FRESH = 1 << 16
 _AT_ONCE = 8192
 _MASK = (1 << 64) - 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import split_name
 from cstore.archive.unpacking.paths import GONE, Missing
 from cstore.archive.unpacking.seen import PathList
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.archive.unpacking.paths import Folder, Paths
 

@@ -8,16 +8,17 @@ import marshal
 import os
 import signal
 import warnings
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from cstore import errors
 from cstore.archive.unpacking import orders as codes
 from cstore.archive.unpacking.attic import AtticReport
 from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, HELD_SIGNALS, REFUSED, SYSTEM, fill_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
+    from typing import Any, NoReturn
 
     from cstore.archive.unpacking.orders import Order, Terms
 

@@ -11,7 +11,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.composefs import contents_of, is_blob
+from cstore.archive.composefs import contents_of
 from cstore.check.census import Census
 from cstore.check.contents import examine
 from cstore.check.image_contents import contents_named, image_flaw
@@ -20,7 +20,7 @@ from cstore.check.repair.plan import Action, Step, counted
 from cstore.errors import ContentDamaged, CstoreError, LayerUnknown, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import write_file
-from cstore.layout import COMPOSEFS_IMAGE
+from cstore.layout import COMPOSEFS_IMAGE, is_blob
 from cstore.store.quarantine.keeping import digest_of
 from cstore.store.way import require_way
 
@@ -183,7 +183,7 @@ def _put(shop: Workshop, layer: str, path: str, digest: str, data: Iterator[byte
     if not within.is_directory(*os.path.split(folder)):
         shop.keeper.keep(folder, _WHY)
         try:
-            os.mkdir(folder, 0o755 if mode == 0 else 0o700)
+            within.mkdir(folder, 0o755 if mode == 0 else 0o700)
             shop.keeper.made_folder(folder, "it was missing")
         except OSError as error:
             raise SystemFailure("make the directory", folder, error) from None

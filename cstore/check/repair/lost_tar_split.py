@@ -10,10 +10,10 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cstore.archive.composefs import is_blob
 from cstore.archive.tarsplit import Segment, read_lines
 from cstore.errors import CstoreError
 from cstore.idmap import IDENTITY
+from cstore.layout import is_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

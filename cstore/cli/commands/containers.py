@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
-from cstore.cli.listing import listing_options, picked, query_of, show
+from cstore.cli.listing import in_columns, listing_options, picked, query_of
 from cstore.cli.options import id_map_options, requested_map
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
@@ -57,10 +57,7 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
         label_options=wanted["label_opt"],
     )
     container = session.open(Intent.WRITE).containers.create(request)
-    if session.json:
-        session.document(container.document())
-    else:
-        session.lines(plain.created(container.id, container.names))
+    session.show(View(container.document, lambda: plain.created(container.id, container.names)))
 
 
 def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
@@ -100,16 +97,12 @@ def containers(session: Session, quiet: bool, **wanted: Any) -> None:
     query = query_of("container", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
     found = picked(store, query, store.containers.list())
-    if query is not None and query.columns:
-        show(session, store, "container", found, query, whole=wanted["no_trunc"])
-    elif session.json:
-        session.document([container.document() for container in found])
-    elif quiet:
-        session.lines(container.id for container in found)
-    elif session.styled:
-        show(session, store, "container", found, None, whole=wanted["no_trunc"])
-    else:
-        session.lines(plain.containers(found))
+    listed = View(
+        lambda: [container.document() for container in found],
+        lambda: (container.id for container in found) if quiet else plain.containers(found),
+    )
+    whole = wanted["no_trunc"]
+    session.show(in_columns(listed, store, "container", lambda: found, query, whole=whole, quiet=quiet))
 
 
 @command("container", example="cstore container web")
@@ -130,16 +123,22 @@ def container(session: Session, containers: tuple[str, ...]) -> None:
             found.append(store.containers.get(name))
         except CstoreError as error:
             session.complain(error, name)
-    if session.json:
-        session.document([record.document() for record in found])
-        return
-    shown = [(facts, _size(store, facts.container)) for facts in views.container_facts(store, found)]
-    if session.styled:
+
+    def shown() -> list[tuple[views.ContainerFacts, int | str]]:
+        return [(facts, _size(store, facts.container)) for facts in views.container_facts(store, found)]
+
+    def table() -> None:
         from cstore.cli.output import styled
 
-        styled.container_details(shown)
-    else:
-        session.lines(line for facts, size in shown for line in plain.container(facts, size))
+        styled.container_details(shown())
+
+    session.show(
+        View(
+            lambda: [record.document() for record in found],
+            lambda: (line for facts, size in shown() for line in plain.container(facts, size)),
+            table,
+        )
+    )
 
 
 def _size(store: Store, container: Container) -> int | str:
@@ -159,7 +158,8 @@ def container_parent_owners(session: Session, containers: tuple[str, ...]) -> No
     These users and groups own a directory above the mount point, and the ID map of the container's layer does not
     contain them. A container with an ID map must be mounted.
     """
-    from cstore.cli.output import plain, structured
+    from cstore.cli.commands.layers import owners
+    from cstore.cli.output import plain
 
     store = session.open(Intent.RECORDS)
     for name in containers:
@@ -169,7 +169,4 @@ def container_parent_owners(session: Session, containers: tuple[str, ...]) -> No
         except CstoreError as error:
             session.complain(error, name)
             continue
-        if session.json:
-            session.document(structured.owners(found.id, uids, gids))
-        else:
-            session.lines(plain.container_owners(found.id, uids, gids))
+        session.show(owners(found.id, uids, gids, plain.container_owners))

@@ -30,7 +30,7 @@ def report(session: Session, output: str, quick: bool, check: bool) -> None:
     from cstore import __version__
     from cstore.cli.files import result_file
     from cstore.cli.output.page.document import page
-    from cstore.cli.output.text import encoded
+    from cstore.cli.output.streams import encoded
     from cstore.report import gather
 
     if not output and sys.stdout.isatty():

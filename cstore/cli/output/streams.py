@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 
-from cstore.cli.output.text import encoded
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +16,14 @@ if TYPE_CHECKING:
 _BATCH = 500
 raw = False
 """Whether the user wants control characters on a terminal as they are (--raw)."""
+
+
+def encoded(text: str) -> bytes:
+    """Encode for a stream. Bytes that never were UTF-8 come out as they came in."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte, as a JSON file can spell it
+        return text.encode(errors="replace")
 
 
 def escapes(stream: TextIO) -> bool:

@@ -15,14 +15,6 @@ _SHORT_ID = 12
 _HEX = frozenset("0123456789abcdef")
 
 
-def encoded(text: str) -> bytes:
-    """Encode for a stream. Bytes that never were UTF-8 come out as they came in."""
-    try:
-        return text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte, as a JSON file can spell it
-        return text.encode(errors="replace")
-
-
 def visible(text: str) -> str:
     """Spell out control characters: a name from a store or an archive must not steer the terminal.
 

@@ -13,7 +13,7 @@ import stat
 from contextlib import contextmanager
 
 from cstore.archive.changes import Change, ChangeKind
-from cstore.archive.composefs import is_blob, open_tree
+from cstore.archive.composefs import open_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.override import is_masked
 from cstore.archive.union import Lower, Union, opened
@@ -21,6 +21,7 @@ from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_devi
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, Marks, read_marks
 from cstore.errors import SystemFailure
+from cstore.layout import is_blob
 from cstore.values import Value
 
 TYPE_CHECKING = False

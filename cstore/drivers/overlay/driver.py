@@ -20,14 +20,13 @@ import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
-from cstore.archive.composefs import is_blob
-from cstore.drivers.overlay.far import find_far, link_to_far
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import blob_of, form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.ids import check_part
+from cstore.layout import is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +117,8 @@ class OverlayDriver:
         with self._reserved(home) as staging:
             staged = make_layer(staging, below, options.id_map, self._form, mask)
             if options.far:
+                from cstore.drivers.overlay.far import link_to_far
+
                 link_to_far(staged.tree, options.far, options.id_map)
             elif below is not None and options.parent_map != options.id_map:
                 self._rewrite(staged, below, options)
@@ -368,6 +369,8 @@ class OverlayDriver:
 
     def far_side(self, digest: str, reference: str) -> str:
         """See `Driver.far_side`."""
+        from cstore.drivers.overlay.far import find_far
+
         return find_far(self._options.layer_stores, digest, reference)
 
     def far_blob(self, layer: str) -> str:
@@ -376,16 +379,7 @@ class OverlayDriver:
 
     def status(self) -> list[tuple[str, str]]:
         """See `Driver.status`."""
-        host, program = self._host, bool(self._mounter.program)
-        facts = {
-            "Supports d_type": True,
-            "Native Overlay Diff": not program and host.native_diff(),
-            "Using metacopy": not program and host.metacopy(),
-            "Supports shifting": program or host.shifting(),
-            "Supports volatile": program or host.volatile(),
-        }
-        answers = [(key, "true" if value else "false") for key, value in facts.items()]
-        return [("Backing Filesystem", host.backing()), *answers]
+        return self._host.status(program=bool(self._mounter.program))
 
     def shutdown(self) -> None:
         """See `Driver.shutdown`."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore.archive.composefs import contents_of, is_blob, require_own_contents
+from cstore.archive.composefs import contents_of, require_own_contents
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.kernel import fsmount, mount, mountinfo
+from cstore.layout import is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def release_images(layer: str) -> None:
         point = os.path.join(layer, "composefs-layers", name)
         try:
             while mountinfo.is_mountpoint(point):
-                mount.unmount(point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+                with within.path_past_links(point) as way:
+                    mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
         except OSError as error:
             raise SystemFailure("unmount", point, error) from None
 

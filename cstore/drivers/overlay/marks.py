@@ -18,23 +18,20 @@ import os
 import stat
 from functools import reduce
 
-from cstore.archive.composefs import is_blob
-from cstore.archive.directories import Directories, Kind, names_in
-from cstore.archive.names import join_name
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
-from cstore.drivers.overlay.far import far_problem
 from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
-from cstore.layout import COMPOSEFS_IMAGE
+from cstore.layout import COMPOSEFS_IMAGE, is_blob
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cstore.archive.directories import Directories
     from cstore.drivers.overlay.lower import Place
 
 TRUSTED, USERS, PROGRAMS = "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."
@@ -99,6 +96,8 @@ class Marks(Value):
 def form_not_read(place: Place) -> str:
     """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
     if place.is_additional:
+        from cstore.drivers.overlay.far import far_problem
+
         problem = far_problem(place.far)
         return f"a layer of an additional layer store, and {problem}" if problem else ""
     if place.is_composefs:
@@ -198,6 +197,8 @@ def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
     Raises:
         SystemFailure: it cannot be read.
     """
+    from cstore.archive.directories import Directories
+
     try:
         with Directories(path) as tree:
             return _Walk(tree, files=files, named=named).run()
@@ -222,6 +223,9 @@ class _Walk:
         self._program = False
 
     def run(self) -> Marks:
+        from cstore.archive.directories import Kind, names_in
+        from cstore.archive.names import join_name
+
         pending = [b""]
         while pending:
             folder = pending.pop()

@@ -7,24 +7,20 @@ import os
 from contextlib import contextmanager, suppress
 from functools import cached_property
 
-from cstore.archive.composefs import is_blob
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.drivers.overlay.images import release_images
 from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
-from cstore.drivers.overlay.leftovers import put_strays_aside
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
-from cstore.drivers.overlay.program import cannot_be_upper
-from cstore.drivers.overlay.refusals import contents_lost, program_only
 from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
+from cstore.layout import is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,6 +124,8 @@ class Mounter:
         """
         way = self.way(place)
         if way.program and not self.program:
+            from cstore.drivers.overlay.refusals import program_only
+
             raise program_only(place, way.program)
         return self._words("", (), volatile=False) if way.program else way.words
 
@@ -153,7 +151,11 @@ class Mounter:
         program, words = way.program, way.words
         masked = is_masked(place.diff)
         read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
-        read_only = read_only or place.is_additional or (masked and cannot_be_upper(place.diff))
+        if masked and not read_only:
+            from cstore.drivers.overlay.program import cannot_be_upper
+
+            read_only = cannot_be_upper(place.diff)
+        read_only = read_only or place.is_additional
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
@@ -272,7 +274,7 @@ class Mounter:
             yield target
         finally:
             self._take_away(target)
-            os.rmdir(target)
+            within.rmdir(target)
 
     # ── unmounting ──
 
@@ -286,6 +288,9 @@ class Mounter:
         home = self._run_home if place.foreign else place.home
         if not within.is_directory(home, f"{place.layer}/merged"):
             return
+        from cstore.drivers.overlay.images import release_images
+        from cstore.drivers.overlay.leftovers import put_strays_aside
+
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
             self._take_away(target)
@@ -293,9 +298,9 @@ class Mounter:
         try:
             strays = put_strays_aside(target)
             if place.foreign:
-                os.rmdir(target)
+                within.rmdir(target)
                 if not strays:
-                    os.rmdir(os.path.dirname(target))
+                    within.rmdir(os.path.dirname(target))
             elif mounted and not strays:
                 _renew(target)
         except OSError as error:
@@ -308,7 +313,8 @@ class Mounter:
             unmount_program(target)
         try:
             while mountinfo.is_mountpoint(target):
-                mount.unmount(target, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+                with within.path_past_links(target) as way:
+                    mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
         except OSError as error:
             if error.errno not in _NOT_MOUNTED:
                 raise SystemFailure("unmount", target, error) from error
@@ -380,6 +386,8 @@ def _clear_the_way(place: Place) -> None:
         remove_tree(os.path.join(place.home, stale))
     within.make_directories(place.home, f"{place.layer}/work")
     if not place.has_contents:
+        from cstore.drivers.overlay.refusals import contents_lost
+
         raise contents_lost(place)
 
 
@@ -387,6 +395,6 @@ def _renew(target: str) -> None:
     """Put an empty directory in the place of a mount point, whatever was left in it."""
     fresh = target + ".1"
     with suppress(FileNotFoundError):
-        os.rmdir(fresh)
-    os.mkdir(fresh, 0o700)
-    os.rename(fresh, target)
+        within.rmdir(fresh)
+    within.mkdir(fresh, 0o700)
+    within.rename(fresh, target)

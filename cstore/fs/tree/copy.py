@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import TYPE_CHECKING
 
 from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
@@ -15,6 +14,7 @@ from cstore.fs.tree.trail import Trail, open_root
 from cstore.fs.worker import run_workers
 from cstore.kernel.namespaces import in_user_namespace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

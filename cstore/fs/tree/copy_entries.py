@@ -14,14 +14,15 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.errors import IDNotMapped, SystemFailure
 from cstore.fs import xattr
 from cstore.fs.tree.copy_data import DataCopier
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.kernel.namespaces import in_user_namespace
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

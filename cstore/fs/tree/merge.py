@@ -12,7 +12,6 @@ import stat
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
 
 from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
@@ -23,8 +22,13 @@ from cstore.fs.tree.trail import Trail, open_again
 from cstore.fs.worker import run_workers
 from cstore.kernel.namespaces import in_user_namespace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from cstore.fs.tree.copy_entries import Owner
+else:
+    Protocol = object
 
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS})

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.archive.composefs import BlobTree, is_blob
+from cstore.archive.composefs import BlobTree
 from cstore.archive.erofs import Image
 from cstore.errors import ArchiveError, CstoreError
+from cstore.layout import is_blob
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:

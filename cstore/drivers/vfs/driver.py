@@ -10,6 +10,7 @@ import os
 
 from cstore.drivers.whole_trees import TreeHome, TreeMaker, WholeTrees, make_root, no_mount_options
 from cstore.errors import DriverError, SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Directories:
 
     def make(self, tree: str, layer_root: tuple[int, int]) -> None:
         """See `TreeMaker.make`."""
-        os.mkdir(tree, 0o700)
+        within.mkdir(tree, 0o700)
         make_root(tree, layer_root)
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
@@ -35,7 +36,7 @@ class Directories:
         from cstore.fs.tree import copy_tree
 
         before = os.stat(source)
-        os.mkdir(tree, 0o700)
+        within.mkdir(tree, 0o700)
         try:
             copy_tree(source, tree, owner=owner)
         except SystemFailure as error:
