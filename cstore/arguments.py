@@ -60,6 +60,12 @@ def checked_methods(kind: K) -> K:
     return kind
 
 
+def check_classes(*kinds: type) -> None:
+    """Do that for several classes."""
+    for kind in kinds:
+        checked_methods(kind)
+
+
 def check_call(
     function: Callable[..., Any], values: tuple[Any, ...], named: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -45,15 +45,14 @@ def open_store(
         ConfigError: the configuration makes no sense, or names no graph root.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
-    from cstore.arguments import check_call, checked_methods
+    from cstore.arguments import check_call, check_classes
     from cstore.store.containers import Containers
     from cstore.store.images import Images
     from cstore.store.layers import Layers
 
     given = {"graph_root": graph_root, "run_root": run_root, "driver": driver, "degraded": degraded}
     check_call(open_store, (config,), {**given, "patience": patience})
-    for kind in (_Store, Store, Layers, Images, Containers, Quarantine):
-        checked_methods(kind)
+    check_classes(_Store, Store, Layers, Images, Containers, Quarantine)
     context = open_context(
         config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
     )

@@ -41,13 +41,12 @@ def open_store(
     degraded: bool = False,
 ) -> Store:
     """Open a store; see `library.open_store`, which programs use."""
-    from cstore.arguments import checked_methods
+    from cstore.arguments import check_classes
     from cstore.store.containers import Containers
     from cstore.store.images import Images
     from cstore.store.layers import Layers
 
-    for kind in (Store, Layers, Images, Containers):
-        checked_methods(kind)
+    check_classes(Store, Layers, Images, Containers)
     return Store(
         open_context(
             config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import cstore
-from cstore import NewContainer, NewImage, NewLayer, Patience, StoreConfig, errors, load_config, open_store
+from cstore import NewContainer, NewImage, NewLayer, Patience, StoreConfig, arguments, errors, load_config, open_store
 from cstore.check import CheckOptions
 from cstore.check.repair import RepairOptions
 from cstore.docker import ImageStore, LayerStore
@@ -61,7 +61,7 @@ def functions(store: cstore.Store) -> Iterator[tuple[str, Callable[..., Any]]]:
     for door in DOORS:
         module = importlib.import_module(f"cstore.{door}")
         for name in module.__all__:
-            if inspect.isfunction(found := getattr(module, name)) and hasattr(found, "__wrapped__"):
+            if inspect.isfunction(found := getattr(module, name)) and found.__code__.co_filename == arguments.__file__:
                 yield f"{door}.{name}", found
 
 
