@@ -115,7 +115,7 @@ class Store(_Store):
 
         Raises:
             ContentDamaged: a file is not what was imported; nothing was copied.
-            CstoreError: see there.
+            LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: see there.
         """
         if verify:
             from cstore.contents.reading import verify_source
