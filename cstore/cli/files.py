@@ -166,7 +166,7 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         if isinstance(sink, _TerminalSink):
             sink.end()
         return
-    from cstore.store.result_files import result_at
+    from cstore.store import result_at
 
     with result_at(path, sync=sync) as descriptor:
         yield FileSink(descriptor, path)

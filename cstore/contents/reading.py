@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name
 from cstore.archive.tarsplit import last_files
+from cstore.arguments import checked
 from cstore.contents.files import open_item
 from cstore.errors import ContentDamaged, CstoreError, SystemFailure, TarSplitDamaged, UnsafeID
 from cstore.store import Item
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 
+@checked
 def pieces(contents: Contents, file: File) -> Iterator[bytes]:
     """The contents of a regular file, piece by piece. What they should be is known of files of imported layers.
 
@@ -120,6 +122,7 @@ def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEnt
         return {}
 
 
+@checked
 def digest(contents: Contents, file: File) -> str:
     """The SHA-256 digest of a regular file's contents.
 

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from cstore.oci.names import ImageName
     from cstore.registry.access import Access, Clock, Credentials, Retrying
     from cstore.registry.blobs import BlobReader
-    from cstore.registry.opening import catalog, check_login, open_repository, parse_reference
+    from cstore.registry.credentials import (
+        find_credentials,
+        find_with_source,
+        forget_all,
+        forget_credentials,
+        keep_credentials,
+    )
+    from cstore.registry.errors import AccessDenied, NotInRegistry
+    from cstore.registry.opening import catalog, check_login, open_repository, parse_reference, registry_key
     from cstore.registry.policy import Policy, read_policy
     from cstore.registry.repository import Manifest, Repository
     from cstore.registry.settings import Settings, load_settings
@@ -36,11 +44,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access",
+    "AccessDenied",
     "BlobReader",
     "Clock",
     "Credentials",
     "ImageName",
     "Manifest",
+    "NotInRegistry",
     "Policy",
     "Repository",
     "Retrying",
@@ -48,21 +58,29 @@ __all__ = [
     "Settings",
     "catalog",
     "check_login",
+    "find_credentials",
+    "find_with_source",
+    "forget_all",
+    "forget_credentials",
     "is_short",
+    "keep_credentials",
     "load_settings",
     "open_repository",
     "parse_reference",
     "read_policy",
+    "registry_key",
     "resolve",
 ]
 
 _HOMES = {
     "Access": "cstore.registry.access",
+    "AccessDenied": "cstore.registry.errors",
     "BlobReader": "cstore.registry.blobs",
     "Clock": "cstore.registry.access",
     "Credentials": "cstore.registry.access",
     "ImageName": "cstore.oci.names",
     "Manifest": "cstore.registry.repository",
+    "NotInRegistry": "cstore.registry.errors",
     "Policy": "cstore.registry.policy",
     "Repository": "cstore.registry.repository",
     "Retrying": "cstore.registry.access",
@@ -70,11 +88,17 @@ _HOMES = {
     "Settings": "cstore.registry.settings",
     "catalog": "cstore.registry.opening",
     "check_login": "cstore.registry.opening",
+    "find_credentials": "cstore.registry.credentials",
+    "find_with_source": "cstore.registry.credentials",
+    "forget_all": "cstore.registry.credentials",
+    "forget_credentials": "cstore.registry.credentials",
     "is_short": "cstore.registry.shortnames",
+    "keep_credentials": "cstore.registry.credentials",
     "load_settings": "cstore.registry.settings",
     "open_repository": "cstore.registry.opening",
     "parse_reference": "cstore.registry.opening",
     "read_policy": "cstore.registry.policy",
+    "registry_key": "cstore.registry.opening",
     "resolve": "cstore.registry.shortnames",
 }
 

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.check import CheckOptions, Report, Subject
-    from cstore.check.removing import Removed
+    from cstore.check import CheckOptions, Removed, Report, Subject
 
 
 FORMATS = ("text", "json")
@@ -73,8 +72,7 @@ def check(session: Session, /, **wanted: Any) -> None:
 
 
 def _options(wanted: dict[str, Any]) -> CheckOptions:
-    from cstore.check import CheckOptions
-    from cstore.check.durations import parse_duration
+    from cstore.check import CheckOptions, parse_duration
 
     age, limit = str(wanted["max"]), str(wanted["max_duration"])
     options = CheckOptions(quick=bool(wanted["quick"]), layers=wanted["layer"], images=wanted["image"])
@@ -94,10 +92,9 @@ def _checked(session: Session, options: CheckOptions, *, required: bool) -> Repo
     Raises:
         NotChecked: whatever went wrong with that.
     """
-    from cstore.check import check_store
-    from cstore.check.memory import place_of_memory
+    from cstore.check import check_store, place_of_memory
     from cstore.cli.output.progress import progress_bar
-    from cstore.config.environment import read_environment
+    from cstore.config import read_environment
 
     try:
         store = session.open(Intent.CONTENT)
@@ -145,7 +142,7 @@ def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Remove
     """Take out what is damaged, if that is wanted."""
     if not (wanted["repair"] or wanted["force"]):
         return None
-    from cstore.check.removing import remove_damaged
+    from cstore.check import remove_damaged
 
     return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cstore import Image, Store
-    from cstore.docker.layer import Freed
+    from cstore.docker import Freed
 
 
 def image_id(store: Store, word: str) -> str:
@@ -47,8 +47,7 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     """
     from cstore.cli.files import read_whole
     from cstore.cli.output import docker as output
-    from cstore.docker import ImageStore
-    from cstore.docker.tagging import full_tag
+    from cstore.docker import ImageStore, full_tag
 
     raw = read_whole(file)
     store = session.open(Intent.WRITE)

@@ -23,7 +23,7 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
     Looks for each ITEM among containers, images and layers, in this order. Deletes a container with its layer, and an
     image without its layers. Unmounts a mounted item first.
     """
-    from cstore.store.lookup import CONTAINER_FIRST
+    from cstore.store import CONTAINER_FIRST
 
     store = session.open(Intent.WRITE)
     _each(session, items, store.delete, lambda item: _described(store.find(item, CONTAINER_FIRST)))

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from cstore.cli.files import FileSink
     from cstore.docker import DockerRoot
-    from cstore.docker.root.containers import DockerContainer
-    from cstore.docker.root.imagedb import DockerImage
-    from cstore.docker.root.importing import Imported
+    from cstore.docker.root import DockerContainer, DockerImage, Imported
     from cstore.store import Store
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -145,7 +143,7 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
         raise
     except ImageUnknown:
         return partial(source.write_container, source.container(item))
-    from cstore.docker.root.exporting import write_image
+    from cstore.docker.root import write_image
 
     return partial(write_image, source, image)
 
@@ -198,7 +196,7 @@ def _shown(image: Imported) -> View:
 
 def _take_over_notes(source: DockerRoot, done: Sequence[Imported], store: Store) -> None:
     """After all images are there: a parent may come after its child."""
-    from cstore.docker.root.importing import import_notes
+    from cstore.docker.root import import_notes
 
     for one in done:
         import_notes(source.images[one.id], store)
@@ -215,7 +213,7 @@ def _import(
     **_: bool,
 ) -> Imported:
     from cstore.cli.output.progress import progress_bar
-    from cstore.docker.root.importing import import_image
+    from cstore.docker.root import import_image
 
     with progress_bar("importing", None, quiet=quiet) as progress:
         return import_image(source, image, store, names=names, podman_names=podman_names, progress=progress)
@@ -225,7 +223,7 @@ def _chosen(
     session: Session, source: DockerRoot, words_: tuple[str, ...], *, everything: bool
 ) -> Sequence[tuple[DockerImage, Sequence[str]]]:
     """Find images, and the names that each of them gets: those that it was asked for by, or all."""
-    from cstore.docker.root.imagedb import names_meant
+    from cstore.docker.root import names_meant
 
     if everything == bool(words_):
         raise UsageMistake("name the images to import, or give --all", hint=f"see cstore docker-images {source.path}")

@@ -146,7 +146,7 @@ def _criteria(wanted: dict[str, Any]) -> Criteria:
 
 
 def _formats(letters: str) -> frozenset[int]:
-    from cstore.contents.finding import FORMATS
+    from cstore.contents import FORMATS
 
     strange = [letter for letter in letters.replace(",", "") if letter not in FORMATS]
     if strange:

@@ -101,7 +101,7 @@ def _tell_partial(session: Session, store: Store, gone: AbstractSet[str]) -> Non
 
 
 def _age(text: str) -> float:
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
 
     age = parse_duration(text)
     if age < 0:

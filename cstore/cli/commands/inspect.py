@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.transfer.looking import SeenImage
+    from cstore.transfer import SeenImage
 
 _ALWAYS = ("docker://", "containers-storage:")
 _FILES = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-root:")
@@ -68,9 +68,7 @@ def inspect(session: Session, /, items: tuple[str, ...], kind: str, size: bool, 
 
 
 def _seen(session: Session, item: str, said: dict[str, Any]) -> SeenImage:
-    from cstore.transfer.copying import opened_source
-    from cstore.transfer.looking import look
-    from cstore.transfer.places import STORE, parse_place
+    from cstore.transfer import STORE, look, opened_source, parse_place
 
     place = parse_place(item)
     store = session.open(Intent.CONTENT) if place.transport == STORE else None

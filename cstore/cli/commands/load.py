@@ -43,8 +43,8 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.archives import loaded, loaded_document
     from cstore.cli.output.progress import progress_bar
+    from cstore.transfer import is_plain
     from cstore.transfer import load as load_images
-    from cstore.transfer.opening import is_plain
 
     source_path = _one_path(path, wanted["input"])
     request = _request(wanted)

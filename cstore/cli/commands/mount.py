@@ -44,7 +44,7 @@ def _view(document: dict[str, object], *lines: str) -> View:
 
 
 def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
-    from cstore.store.rootless import refuse_unseen
+    from cstore.store import refuse_unseen
 
     try:
         path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
@@ -86,8 +86,7 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
 
 def _unmount(store: Store, item: str, *, force: bool) -> bool:
     """Unmount a container, a layer or an image, or what is at a mount point. Returns whether nothing is to be said."""
-    from cstore.store.lookup import MOUNT_FIRST
-    from cstore.store.places import Shelf
+    from cstore.store import MOUNT_FIRST, Shelf
 
     found = store.find(item, MOUNT_FIRST)
     if found is not None and found.shelf is Shelf.IMAGES:

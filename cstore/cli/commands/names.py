@@ -104,7 +104,7 @@ def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
 
 
 def _completed(names: tuple[str, ...]) -> list[str]:
-    from cstore.store.naming import podman_name
+    from cstore.store import podman_name
 
     return [podman_name(name) for name in names]
 

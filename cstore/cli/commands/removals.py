@@ -99,8 +99,8 @@ def _removed(session: Session, store: Store, plan: Plan) -> Plan:
 
 def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
     """Move what a plan says into quarantine; return the part of it that was done, which frees nothing."""
-    from cstore.check.removing import keep_aside
-    from cstore.store.quarantine.purging import KEEPING
+    from cstore.check import keep_aside
+    from cstore.store.quarantine import KEEPING
 
     asked = [(each.kind, each.id) for each in plan.going if not (each.kind == "layer" and each.goes_with)]
     done = keep_aside(store.context, asked, f"{KEEPING} {int(days)}")
@@ -118,8 +118,7 @@ def _explain(session: Session, store: Store, refusal: Refusal) -> None:
     from cstore.cli.output import holders as output
     from cstore.cli.output.streams import say
     from cstore.insight import holders
-    from cstore.store import Item
-    from cstore.store.places import Shelf
+    from cstore.store import Item, Shelf
 
     if not session.json:
         for line in output.lines(holders(store.context, Item(Shelf(refusal.kind), refusal.id))):
@@ -239,7 +238,7 @@ def _rules(wanted: Mapping[str, Any]) -> Rules:
 
 def _age(words: str) -> float:
     """Read an age: days, weeks, or a duration as elsewhere; in seconds."""
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
 
     number, unit = words[:-1], words[-1:]
     if unit in _LONG_UNITS and number.isascii() and number.isdecimal():
@@ -251,7 +250,7 @@ def _age(words: str) -> float:
 
 
 def _size(option: str, words: str) -> int:
-    from cstore.config.driver_options import parse_size
+    from cstore.config import parse_size
 
     try:
         return parse_size(words)

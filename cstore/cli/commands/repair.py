@@ -73,7 +73,7 @@ def repair(session: Session, /, **wanted: Any) -> None:
 
 
 def _repair(session: Session, wanted: dict[str, Any]) -> None:
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
     from cstore.check.repair import RepairOptions, repair_store
     from cstore.cli.output import repairs
 

@@ -27,14 +27,14 @@ def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) 
     visible in the mount but are not changes of the layer. Prints the layer's ID.
     """
     from cstore.cli.output import docker as output
-    from cstore.docker import LayerStore, engine_files
+    from cstore.docker import LayerStore, make_engine_files
 
     layers = LayerStore(session.open(Intent.WRITE))
     made = layers.writable.create(
         name,
         layers.chain_of(parent) if parent else "",
         label=wanted["label"],
-        init=engine_files.make if wanted["init"] else None,
+        init=make_engine_files if wanted["init"] else None,
         storage_options={"size": wanted["size"]} if wanted["size"] else {},
     )
     session.show(View(lambda: output.writable_document(made), lambda: [made.layer]))
@@ -77,8 +77,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     docker.io/library/app:latest.
     """
     from cstore.cli.output import docker as output
-    from cstore.docker import ImageStore, LayerStore
-    from cstore.docker.tagging import full_tag
+    from cstore.docker import ImageStore, LayerStore, full_tag
 
     for one in name:
         full_tag(one)

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from cstore.insight import Listing
-    from cstore.insight.listing import Cell
+    from cstore.insight import Cell, Listing
 
 USUAL = {
     "image": ("names", "id", "layers", "size", "unique", "created", "used-by"),
