@@ -9,7 +9,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cstore.drivers.contract import Driver
 
@@ -56,10 +56,10 @@ def _zfs(place: DriverPlace) -> Driver:
     return ZfsDriver(place)
 
 
-def _overlay_options(options: Sequence[str]) -> None:
+def _check_overlay(place: DriverPlace) -> None:
     from cstore.drivers.overlay.options import read_options
 
-    read_options(options)
+    read_options(place.options)
 
 
 DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
@@ -70,8 +70,8 @@ DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
 }
 """Every driver cstore has, in order of preference; a new one is one module and one line."""
 
-_CHECKS: dict[str, Callable[[Sequence[str]], None]] = {"overlay": _overlay_options}
-"""How the options of a driver are checked without opening it, for those where that can be done."""
+_CHECKS: dict[str, Callable[[DriverPlace], object]] = {"overlay": _check_overlay, "vfs": _vfs}
+"""How the options of a driver are checked, for those that can be opened at any time."""
 
 _STAGE_IN_DIRECTORIES = frozenset({"overlay", "vfs", "btrfs"})
 
@@ -146,7 +146,7 @@ def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
         driver = open_driver(name, place)
         return lambda: driver
     if place.options:
-        check(place.options)
+        check(place)
     return lambda: open_driver(name, place)
 
 
