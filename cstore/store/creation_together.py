@@ -23,10 +23,11 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from cstore.archive.streams import ReadInto
+    from cstore.layout import Layout
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.creation import NewLayer, StagedLayer
@@ -84,7 +85,8 @@ def publish_layers(
     """
     try:
         if context.sync:
-            _sync(path for each in prepared for path in (each.made.directory, os.path.dirname(each.filling.tar_split)))
+            stagings = (staging for each in prepared for staging in (each.made.staged.staging, each.filling.staging))
+            _sync(os.path.dirname(staging.path) for staging in stagings)
         return _publish(context, prepared, keep_going=keep_going)
     finally:
         for each in prepared:
@@ -107,7 +109,7 @@ def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going:
                     del results[number + 1 :]
                     break
             if context.sync:
-                _sync([writer.layout.driver_home, writer.layout.layers])
+                _sync([*_homes(writer.layout), writer.layout.layers])
             writer.save(Shelf.LAYERS, sync=context.sync)
         except BaseException:
             _withdraw(writer, results)
@@ -154,7 +156,14 @@ def _withdraw(writer: Writer, records: Iterable[Layer | CstoreError]) -> None:
                 withdraw(writer, record.id)
 
 
+def _homes(layout: Layout) -> Iterator[str]:
+    yield layout.driver_home
+    if layout.image_store:
+        yield os.path.join(layout.image_store, os.path.basename(layout.driver_home))
+
+
 def _sync(paths: Iterable[str]) -> None:
-    """Sync each of the file systems that hold these directories, once."""
-    for path in {os.stat(path).st_dev: path for path in paths}.values():
-        sync_filesystem(path)
+    """Sync the file systems of these directories, each of which may have one of its own."""
+    for path in dict.fromkeys(paths):
+        if os.path.isdir(path):
+            sync_filesystem(path)
