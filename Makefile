@@ -29,7 +29,9 @@ demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of
 	$(CSTORE) check
 	@echo 'The layer gave back every byte that went in, and the store is sound. It is in $(DEMO); try: $(CSTORE) --help'
 
+# Bytecode first: where Python may write none (PYTHONDONTWRITEBYTECODE), each of thousands of processes compiles all anew.
 test: $(VENV)/.dev-ready ## install into .venv and run all tests that this machine allows
+	$(BIN)/python -m compileall -q -j 0 cstore tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 faults: $(VENV)/.dev-ready ## try every fault of every command (as root, with strace; some hours), or FAULTS_ARGS="--sample 5"

@@ -14,7 +14,7 @@ CstoreError
 │   ├── ParentIsContainer, LayerChanged, LayersMounted, DataItemNeeded, LayerRecorded
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
-│   ├── LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
+│   ├── DoesNotFit, LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
 │   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
 ├── Damage                 the store is not as it should be
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
@@ -583,6 +583,18 @@ class ReadOnlyStore(Refused):
         super().__init__(
             f"called a write method on a read-only store: cannot {action} at {path}",
             peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
+        )
+
+
+class DoesNotFit(Refused):
+    """What is to be brought needs more space than there is; both in bytes."""
+
+    def __init__(self, what: str, path: str, needed: int, free: int) -> None:
+        self.what, self.path, self.needed, self.free = what, path, needed, free
+        super().__init__(
+            f"{what} needs {needed} bytes at least, and {path} has {free} free",
+            hint="cstore df shows what takes up the space, cstore prune frees some",
+            peer="no space left on device",
         )
 
 

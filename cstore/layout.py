@@ -16,6 +16,7 @@
     ├── cstore-quarantine/                  0700  what repair took out, with a journal; no other tool looks at it
     ├── cstore-reserve/                     0700  space kept back for deletions on a full disk
     ├── cstore-intents/                     0700  what is being made or removed in several steps
+    ├── cstore-partial/                     0700  blobs whose download was cut, called by their digests
     ├── DRIVER-images/                      0700  images.lock, images.json, <image>/
     └── DRIVER-containers/                  0700  the same, and volatile-containers.json
 
@@ -70,6 +71,13 @@ class Layout(Value):
         """The directories that all of the store is in."""
         return (self.graph_root, self.run_root, *filter(None, (self.image_store,)))
 
+    @property
+    def tops(self) -> tuple[str, ...]:
+        """The directories that an administrator may have made links: the roots, and the driver's own in them."""
+        ends = ("", "-layers", "-images", "-containers")
+        names = (self.home_name or self.driver, *(self.driver + end for end in ends))
+        return (*self.roots, *(join(root, name) for root in self.roots for name in names))
+
     # ── graph root ──
 
     @property
@@ -106,6 +114,11 @@ class Layout(Value):
     def intents(self) -> str:
         """Where work of several steps is noted before it begins."""
         return join(self.graph_root, "cstore-intents")
+
+    @property
+    def partial(self) -> str:
+        """Where blobs are kept that have not come whole yet."""
+        return join(self.graph_root, "cstore-partial")
 
     # ── layers ──
 

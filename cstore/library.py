@@ -10,13 +10,14 @@ from cstore.store.store import Store as _Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cstore.check import CheckOptions, Report
     from cstore.check.repair import Repaired, RepairOptions
     from cstore.config import StoreConfig
     from cstore.fs.patience import Patience
     from cstore.store.context import Context
+    from cstore.store.copying import Spot
     from cstore.store.quarantine import Case, Undone
 
 
@@ -75,6 +76,38 @@ class Store(_Store):
         from cstore.check.repair import RepairOptions, repair_store
 
         return repair_store(self.context, options or RepairOptions(), report)
+
+    def copy(
+        self,
+        sources: Sequence[Spot],
+        target: Spot,
+        owner: tuple[int, int] | None = None,
+        progress: Callable[[int], None] | None = None,
+        *,
+        verify: bool = True,
+        notice: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """Copy files and directories into a layer, or out of one; see `copying.copy`.
+
+        Args:
+            sources: what to copy.
+            target: where to.
+            owner: user and group for all that is made; by default those of the sources.
+            progress: called now and then with the bytes copied so far.
+            verify: hold files of imported layers against the archive that their layer came from, before any is copied.
+            notice: told, as sentences, what could not be verified.
+
+        Raises:
+            ContentDamaged: a file is not what was imported; nothing was copied.
+            CstoreError: see there.
+        """
+        if verify:
+            from cstore.contents.reading import verify_source
+
+            for source in sources:
+                for sentence in verify_source(self, source) if source.layer else ():
+                    notice(sentence)
+        super().copy(sources, target, owner, progress)
 
     @property
     def quarantine(self) -> Quarantine:

@@ -25,3 +25,11 @@ def detach_all(folder: str) -> None:
     for path in (*mounts_below(folder), os.path.realpath(folder)):
         with suppress(OSError):
             mount.unmount(path, mount.MNT_DETACH)
+
+
+def detach_views(folder: str) -> None:
+    """Unmount the read-only views of images below a directory; see `cstore.drivers.views`."""
+    top = os.path.realpath(folder) + "/"
+    for found in reversed(mountinfo.read_mounts()):
+        if found.mount_point.startswith(top) and os.path.basename(found.mount_point).startswith("view-"):
+            mount.unmount(found.mount_point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)

@@ -6,6 +6,8 @@ import contextlib
 import os
 
 _earlier: set[int] = set()
+permanent: set[int] = set()
+"""Those that serve the whole run."""
 
 
 def children() -> list[int]:
@@ -27,4 +29,4 @@ def _all_children() -> set[int]:
             open(f"/proc/self/task/{thread}/children", encoding="ascii") as file,
         ):
             found.update(int(word) for word in file.read().split())
-    return found
+    return found - permanent

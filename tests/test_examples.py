@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 
-EXAMPLES = [(one.entry.name, line) for one in reference.described() for line in one.command.example.splitlines()]
+INTERACTIVE = {"browse"}
+"""Commands that wait for keys, which their own tests press."""
+
+EXAMPLES = [
+    (one.entry.name, line)
+    for one in reference.described()
+    for line in one.command.example.splitlines()
+    if one.entry.name not in INTERACTIVE
+]
 
 PREPARED = {
     "cstore create-layer --name base": "cstore wipe",

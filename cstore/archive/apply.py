@@ -14,6 +14,7 @@ import os
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
@@ -207,7 +208,7 @@ def _summarise(intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tu
 
 def _open_tree(tree: str) -> int:
     try:
-        return os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return within.open_folder(tree, os.O_RDONLY)
     except OSError as error:
         raise SystemFailure("unpack into", tree, error) from error
 

@@ -165,6 +165,10 @@ class BlobTree(Closing):
         """Where the contents of a file are below the directory of contents; "" if they are in the image."""
         return content_name(self.image.attributes(self._find(path)))
 
+    def attribute_names(self, path: bytes) -> list[str]:
+        """See `Directories.attribute_names`."""
+        return [os.fsdecode(name) for name in self.image.attributes(self._find(path))]
+
     def attribute(self, path: bytes, name: str) -> bytes:
         """See `Directories.attribute`. The mark that hides the directories of contents is no part of the root."""
         value = self.image.attributes(self._find(path)).get(os.fsencode(name))

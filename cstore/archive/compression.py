@@ -25,6 +25,7 @@ else:
         """Do what `typing.cast` does at run time, whose import takes too long."""
         return value
 
+
 INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
 

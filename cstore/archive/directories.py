@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from contextlib import contextmanager
 from operator import itemgetter
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
 from cstore.values import IntChoice
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OPEN_AT_ONCE = 128
+_NAMES = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+"""As os.fsencode: for each of many names, to find that out anew takes longer than all else."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -130,7 +134,7 @@ class Directories(Closing):
             found = []
             for entry in entries:
                 try:
-                    found.append((os.fsencode(entry.name), entry.stat(follow_symlinks=False)))
+                    found.append((entry.name.encode(*_NAMES), entry.stat(follow_symlinks=False)))
                 except FileNotFoundError:
                     continue
         found.sort(key=itemgetter(0))
@@ -166,6 +170,14 @@ class Directories(Closing):
             return _attributes(fd)
         finally:
             os.close(fd)
+
+    def attribute_names(self, path: bytes) -> list[str]:
+        """The names of the extended attributes of a directory.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        return os.listxattr(self.attributes_of(path))
 
     def attribute(self, path: bytes, name: str) -> bytes:
         """An extended attribute of a directory.
@@ -214,6 +226,13 @@ def open_quietly(name: bytes | str, flags: int, directory: int | None = None) ->
     Raises:
         OSError: as open(2).
     """
+    if directory is None:
+        with within.holder(os.fsdecode(name)) as (folder, base):
+            return _open_quietly(base, flags, folder)
+    return _open_quietly(name, flags, directory)
+
+
+def _open_quietly(name: bytes | str, flags: int, directory: int | None) -> int:
     try:
         return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
     except PermissionError:
@@ -238,15 +257,17 @@ def names_in(descriptor: int) -> Listing:
     Raises:
         OSError: it cannot be read.
     """
+    # A large directory is listed at the speed of this loop: what it needs is at hand.
+    regular, directory, other = Kind.REGULAR, Kind.DIRECTORY, Kind.OTHER
+    encoding, errors, found = *_NAMES, list[tuple[bytes, Kind]]()
     with os.scandir(descriptor) as entries:
         # The kinds are asked for at once: where the directory does not know, its descriptor is needed.
-        listed = [(os.fsencode(entry.name), _kind(entry), entry) for entry in entries]
-        found = [(name, kind) for name, kind, entry in listed if kind is not Kind.OTHER or is_there(entry)]
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                found.append((entry.name.encode(encoding, errors), regular))
+            elif entry.is_dir(follow_symlinks=False):
+                found.append((entry.name.encode(encoding, errors), directory))
+            elif is_there(entry):
+                found.append((entry.name.encode(encoding, errors), other))
     found.sort()
     return found
-
-
-def _kind(entry: os.DirEntry[str]) -> Kind:
-    if entry.is_file(follow_symlinks=False):
-        return Kind.REGULAR
-    return Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else Kind.OTHER

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore.fs import within
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -75,7 +76,11 @@ def parse(value: bytes) -> Override | None:
 
 def is_masked(path: str) -> bool:
     """Whether owners and modes in a layer's directory are in attributes: then its top has such a one."""
-    return override_of(path) is not None
+    try:
+        with within.path_past_links(path) as way:
+            return override_of(way) is not None
+    except OSError:
+        return False
 
 
 def override_of(path: str | bytes | int) -> Override | None:

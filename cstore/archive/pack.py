@@ -162,6 +162,7 @@ class _Packing:
         self._tree = tree
         self._out = out
         self._id_map = id_map
+        self._is_mapped = bool(id_map)
         self._form = form
         self._hides = hides
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
@@ -194,9 +195,11 @@ class _Packing:
             if not stat.S_ISREG(status.st_mode):
                 raise _Changed("it was replaced while the layer was read")
             entry = self._entry(path, writer.REGULAR, status)
-            entry.xattrs = xattrs.inside(xattrs.archived(descriptor), self._id_map)
-            if entry.xattrs and not self._override(entry):
-                return
+            attributes = xattrs.archived(descriptor)
+            if attributes:
+                entry.xattrs = xattrs.inside(attributes, self._id_map)
+                if not self._override(entry):
+                    return
             if not self._link(entry, status) and entry.type == writer.REGULAR:
                 entry.size = status.st_size
             self._out.write(header_blocks(entry))
@@ -255,7 +258,7 @@ class _Packing:
 
     def _entry(self, path: bytes, kind: bytes, status: os.stat_result) -> Entry:
         owner = status.st_uid, status.st_gid
-        if self._id_map and not path.rpartition(b"/")[2].startswith(WHITEOUT_PREFIX):
+        if self._is_mapped and not path.rpartition(b"/")[2].startswith(WHITEOUT_PREFIX):
             owner = self._inside(owner)
         # Whole seconds, rounded down also before 1970.
         return Entry(path, kind, status.st_mode & 0o7777, *owner, mtime=status.st_mtime_ns // _SECOND)
@@ -274,7 +277,7 @@ class _Packing:
             return True
         if not self._is_interpreted:
             entry.mode, owner = meant.mode, (meant.uid, meant.gid)
-            entry.uid, entry.gid = self._inside(owner) if self._id_map else owner
+            entry.uid, entry.gid = self._inside(owner) if self._is_mapped else owner
         if entry.type == writer.REGULAR and meant.kind in _DISGUISED:
             entry.type, entry.device = writer.TYPES[meant.kind], meant.device
         return meant.kind != stat.S_IFSOCK

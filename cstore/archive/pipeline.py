@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from cstore.archive.streams import BUFFER_SIZE
 from cstore.errors import SystemFailure
 
@@ -13,29 +15,28 @@ if TYPE_CHECKING:
 
     from cstore.archive.streams import Sink
 
+_WORTH_A_THREAD = 0.0001
+"""Seconds that a sink takes for a buffer. Two threads that take turns cost about as much."""
+
 
 class PipelinedSink:
     """Collects what is written into large blocks and lets a thread write them, so that reading and writing overlap.
 
     A few buffers of `BUFFER_SIZE` travel in a circle between the two threads, so memory stays the same however slow
-    the sink is. A producer that fills the buffer itself (`room`, `advance`) avoids a copy; `write` copies. What fits
-    into one buffer is written without a thread. Used as a context manager it is closed at the end, and abandoned if the
-    block raises: the thread is gone in both cases.
+    the sink is. A producer that fills the buffer itself (`room`, `advance`) avoids a copy; `write` copies. The thread
+    starts when the sink turns out to be slow enough to be worth it. Used as a context manager it is closed at the end,
+    and abandoned if the block raises: the thread is gone in both cases.
 
     An error of the sink comes out of the next call.
     """
 
     def __init__(self, sink: Sink, buffers: int = 4) -> None:
-        from queue import SimpleQueue
-
         self._sink = sink
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
-        self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
-        for _ in range(buffers - 1):
-            self._free.put(bytearray(BUFFER_SIZE))
+        self._buffers = buffers
         self._current = bytearray(BUFFER_SIZE)
         self._view = memoryview(self._current)
         self._used = 0
+        self._slow = 0
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self._abandoned = False
@@ -108,16 +109,33 @@ class PipelinedSink:
             self.abandon()
 
     def _pass_on(self) -> None:
-        """Queue the current buffer and take a free one, waiting for it if need be."""
+        """Write the current buffer, or queue it and take a free one, waiting for that if need be."""
+        if self._thread is None and self._slow < 2:
+            began = time.monotonic()
+            self._deliver(self._current, self._used)
+            # Twice: once may be an accident of a busy machine.
+            self._slow = self._slow + 1 if time.monotonic() - began > _WORTH_A_THREAD else 0
+            self._used = 0
+            self._raise_failure()
+            return
         if self._thread is None:
-            from cstore.kernel.threads import start_thread
-
-            self._thread = start_thread("cstore-sink", self._drain)
+            self._start()
         self._filled.put((self._current, self._used))
         self._current = self._free.get()
         self._view = memoryview(self._current)
         self._used = 0
         self._raise_failure()
+
+    def _start(self) -> None:
+        from queue import SimpleQueue
+
+        from cstore.kernel.threads import start_thread
+
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
+        for _ in range(self._buffers - 1):
+            self._free.put(bytearray(BUFFER_SIZE))
+        self._thread = start_thread("cstore-sink", self._drain)
 
     def _stop(self) -> None:
         if self._thread is not None:

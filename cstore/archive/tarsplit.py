@@ -8,11 +8,13 @@ but other programs expect one for each entry.
 from __future__ import annotations
 
 import os
+import re
 import stat
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from functools import cache
 
 from cstore.errors import ArchiveError, SystemFailure, TarSplitDamaged
+from cstore.fs import within
 from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, cast
 else:
+
     def cast(_: object, value: object) -> object:
         """Do what `typing.cast` does at run time, whose import takes too long."""
         return value
+
 
 LARGEST_SEGMENT = 1 << 20
 """Bytes in a segment that we write."""
@@ -35,6 +39,14 @@ _FILE, _SEGMENT = 1, 2
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
 _LEVEL = 1
+_MANY_LINES = 20_000
+"""The JSON decoder reads a line in half the time, but to load it takes as long as so many lines."""
+
+_SEGMENT_HEAD = b'{"type":2,"payload":"'
+_FILE_LINE = re.compile(
+    rb'{"type":1,"name":"([ !#-\[\]-~]+)",(?:"size":([1-9][0-9]{0,17}),"payload":"([A-Za-z0-9+/]{11}=)"|"payload":null)'
+    rb',"position":([0-9]{1,18})}'
+)
 _PLAIN_CHARACTERS = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&')
 
 
@@ -141,7 +153,7 @@ class SplitFile:
         # Bounded: a stream of headers alone must not pile up in memory before the compressor.
         self._queue: Queue[list[bytes] | None] = Queue(8)
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
             raise SystemFailure("create", path, error) from error
         try:
@@ -219,40 +231,66 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
         TarSplitDamaged: not gzip, cut, or not such lines.
         SystemFailure: it cannot be read.
     """
-    import msgspec
-
-    decode = _line_decoder()
     for number, text in enumerate(_read_texts(path), 1):
-        try:
-            yield _understand(decode(text))
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise TarSplitDamaged(path, f"line {number}: {error}") from None
+        line = _read_common(text) if number < _MANY_LINES else None
+        yield line or _read_line(text, path, number)
 
 
-def last_file(path: str, plain: bytes) -> FileEntry | None:
-    """The last entry of a tar-split file whose name is `plain` when it is cleaned: what it says, the layer has.
+def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
+    """What a tar-split file says of a path and all beneath it: for each cleaned name its last entry, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.
     """
-    import msgspec
-
     from cstore.archive.names import clean_name
 
-    decode, last, found = _line_decoder(), plain.rpartition(b"/")[2], None
+    last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
+    found: dict[bytes, FileEntry] = {}
     for number, text in enumerate(_read_texts(path), 1):
         if last not in text and b"\\" not in text and b"name_raw" not in text:
             continue  # most lines by far; to understand each would take long
-        try:
-            line = _understand(decode(text))
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise TarSplitDamaged(path, f"line {number}: {error}") from None
-        try:
-            if isinstance(line, FileEntry) and clean_name(line.name) == plain:
-                found = line
-        except ArchiveError:
-            continue  # no name of anything in the layer
+        line = _read_common(text) or _read_line(text, path, number)
+        if isinstance(line, FileEntry):
+            try:
+                name = clean_name(line.name)
+            except ArchiveError:
+                continue  # no name of anything in the layer
+            if name == top or name.startswith(below):
+                found[name] = line
     return found
+
+
+def _read_common(text: bytes) -> Segment | FileEntry | None:
+    """Read a line as the Go tool and cstore spell nearly all of them; None for any other."""
+    if text.startswith(_SEGMENT_HEAD):
+        head, _, position = text.partition(b'","position":')
+        if not position[:-1].isdigit() or not position.endswith(b"}"):
+            return None
+        try:
+            return Segment(a2b_base64(head[len(_SEGMENT_HEAD) :], strict_mode=True))
+        except ValueError:
+            return None
+    found = _FILE_LINE.fullmatch(text)
+    if found is None:
+        return None
+    name, size, checksum, position = found.groups()
+    if size is None:
+        return FileEntry(name, 0, None, int(position))
+    return FileEntry(name, int(size), int.from_bytes(a2b_base64(checksum), "big"), int(position))
+
+
+def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
+    """Read a line in any spelling.
+
+    Raises:
+        TarSplitDamaged: it makes no sense.
+    """
+    import msgspec
+
+    try:
+        return _understand(_line_decoder()(text))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
 @cache

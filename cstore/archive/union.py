@@ -20,7 +20,7 @@ from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from cstore.archive.composefs import Tree
 
@@ -277,9 +277,12 @@ class Union:
                 break
             inside = _Spot(spot.number, join_name(spot.folder, name))
             found.append(inside)
-            if self._plain or self._hides(spot, name, inside):
+            if self._plain:
                 break
-            renamed = self._attribute(inside, _REDIRECT)
+            borne = self._borne(inside)
+            if self._hides(spot, name, inside, borne):
+                break
+            renamed = self._attribute(inside, _REDIRECT, borne)
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
                 pending = [_Spot(number, folder) for number in range(spot.number + 1, self._end)][::-1]
@@ -306,22 +309,32 @@ class Union:
             return False
         return True
 
-    def _hides(self, spot: _Spot, name: bytes, inside: _Spot) -> bool:
+    def _hides(self, spot: _Spot, name: bytes, inside: _Spot, borne: Collection[str]) -> bool:
         """Whether a directory hides what is deeper."""
-        if self._attribute(inside, self._lowers[inside.number].opaque) == OPAQUE_VALUE:
+        if self._attribute(inside, self._lowers[inside.number].opaque, borne) == OPAQUE_VALUE:
             return True
         if not self._files:
             return False
-        if self._attribute(inside, (_PROGRAMS_OPAQUE,)) == OPAQUE_VALUE or self._has(spot, whiteout_name(name)):
+        if self._attribute(inside, (_PROGRAMS_OPAQUE,), borne) == OPAQUE_VALUE or self._has(spot, whiteout_name(name)):
             return True
         return any(self._has(inside, marker) for marker in PROGRAMS_MARKERS)
 
-    def _attribute(self, spot: _Spot, names: Sequence[str]) -> bytes:
+    def _borne(self, spot: _Spot) -> Collection[str]:
+        """The names of a directory's attributes: nearly all have none, and one question tells."""
+        tree = self._tree(spot.number)
+        try:
+            return tree.attribute_names(spot.folder)
+        except OSError as error:
+            if error.errno in _NO_ATTRIBUTE:
+                return ()
+            raise SystemFailure("read", tree.shown(spot.folder), error) from error
+
+    def _attribute(self, spot: _Spot, names: Sequence[str], borne: Collection[str]) -> bytes:
         """The first of these attributes that a directory has; b"" if it has none."""
         tree = self._tree(spot.number)
         try:
             for name in names:
-                value = _value(tree, spot.folder, name)
+                value = _value(tree, spot.folder, name) if name in borne else b""
                 if value and (not name.startswith(_USERS) or self._users()):
                     return value
         except OSError as error:

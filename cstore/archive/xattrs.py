@@ -21,7 +21,7 @@ _WITH_ROOT = 24
 """Bytes of a capability that names the root of its namespace: Linux makes such where that is not the host's root."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SECURITY = frozenset({"security.capability", "security.ima"})
-_METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
+_METACOPY = frozenset({"trusted.overlay.metacopy", "user.overlay.metacopy"})
 _UNREADABLE = frozenset({errno.ENODATA, errno.E2BIG})
 
 
@@ -62,13 +62,11 @@ def compared(tree: Directories, folder: bytes, name: bytes, mode: int) -> Attrib
 
 def has_contents(descriptor: int) -> bool:
     """Whether a file of a layer has contents of its own: the kernel may have copied up nothing but what it is like."""
-    for name in _METACOPY:
-        try:
-            os.getxattr(descriptor, name)
-        except OSError:
-            continue
-        return False
-    return True
+    try:
+        # One question that most files answer with nothing, and none that fails.
+        return _METACOPY.isdisjoint(os.listxattr(descriptor))
+    except OSError:
+        return True
 
 
 def inside(attributes: Attributes, id_map: IDMap) -> Attributes:

@@ -1,13 +1,7 @@
 """What can be wrong with a store: every kind of finding in one table, and the finding itself.
 
 A kind is a stable word, which programs may rely on. A finding says of which kind it is, what it is about, and which
-evidence there is; the same evidence is enough to repair by. Severities, worst first:
-
-    data      bytes that somebody stored are gone or changed
-    records   what is known about these bytes is gone, wrong or in contradiction
-    export    a layer cannot be exported byte for byte; its contents are neither proven nor refuted
-    leftover  something lies there that belongs to nothing, or is used by nothing
-    cosmetic  nothing is lost and nothing is in the way; the store counts as clean
+evidence there is; the same evidence is enough to repair by.
 """
 
 from __future__ import annotations
@@ -19,7 +13,7 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Self
 
 REPAIR = "cstore repair"
 REPAIR_FROM = "cstore repair --from SOURCE"
@@ -27,18 +21,35 @@ GC = "cstore gc"
 
 
 class Severity(Enum):
-    """How bad it is. Members stand worst first; the first two are damage."""
+    """How bad a finding is. Members stand worst first; the first two are damage.
 
-    DATA = "data"
-    RECORDS = "records"
-    EXPORT = "export"
-    LEFTOVER = "leftover"
-    COSMETIC = "cosmetic"
+    Attributes:
+        meaning: what it means, in every command.
+    """
+
+    DATA = "data", "Stored data is gone or changed."
+    RECORDS = "records", "Records or driver files are gone, wrong or contradictory; the data may be whole."
+    EXPORT = "export", "A layer cannot be exported byte for byte; its data is neither proven nor refuted."
+    LEFTOVER = "leftover", "Something belongs to nothing, is used by nothing, or hinders another program."
+    COSMETIC = "cosmetic", "Nothing is lost, and nothing is in the way."
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """Make a member whose value is its word."""
+        member = object.__new__(cls)
+        member._value_, member.meaning = value, meaning
+        return member
 
     @property
     def rank(self) -> int:
         """0 for the worst."""
         return list(Severity).index(self)
+
+    @property
+    def counts(self) -> bool:
+        """Whether a check that finds it exits with 1."""
+        return self is not Severity.COSMETIC
 
     @property
     def is_serious(self) -> bool:
@@ -230,7 +241,7 @@ class Finding(Value):
             "evidence": dict(self.evidence),
             "remedy": self.remedy.as_dict(),
             "peer": self.peer,
-            "read-only": self.read_only,
+            "read_only": self.read_only,
             **({"store": self.store} if self.store else {}),
         }
 

@@ -23,7 +23,6 @@ _GIB = 1 << 30
 _LITTLE, _HARDLY_ANY = 0.05, 0.01
 """Parts of a file system that are left, below which that is worth a warning, or a problem."""
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb2", "smb3", "ceph", "9p", "afs", "gfs2", "ocfs2"})
-_SHARES_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
 _PROGRAMS = ("podman", "buildah", "skopeo", "crio", "containers-storage", "fuse-overlayfs", "crun", "runc")
 _SECONDS_FOR_A_PROGRAM = 5
 _CLOCK_MAY_DIFFER = 120.0
@@ -111,7 +110,7 @@ def _driver(context: Context) -> Iterator[Fact]:
 
 
 def _file_system(where: str) -> Iterator[Fact]:
-    from cstore.kernel.statfs import filesystem_name, tells_types
+    from cstore.kernel.statfs import SHARE_BLOCKS, filesystem_name, tells_types
 
     kind = filesystem_name(where)
     if kind in _NETWORK:
@@ -123,7 +122,7 @@ def _file_system(where: str) -> Iterator[Fact]:
             "make the file system again, with ftype=1 for xfs",
         )  # fmt: skip
     else:
-        shares = "; equal files can share their blocks" if kind in _SHARES_BLOCKS else ""
+        shares = "; equal files can share their blocks" if kind in SHARE_BLOCKS else ""
         yield Fact("file system", Level.OK, f"{where} is on {kind}{shares}")
 
 

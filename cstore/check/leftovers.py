@@ -75,6 +75,6 @@ def _lost_items(census: Census) -> Iterator[Finding]:
 
 def _directories(directory: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(directory) if within.is_directory(directory, name))
+        return sorted(name for name in within.listdir(directory) if within.is_directory(directory, name))
     except OSError:
         return []

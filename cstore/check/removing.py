@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.check.findings import Severity
 from cstore.check.repair.put_aside import container_aside, image_aside, layer_aside
 from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
@@ -139,10 +138,7 @@ def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
     return {
         finding.subject.id
         for finding in findings
-        if finding.subject.kind == kind
-        and finding.peer
-        and not finding.read_only
-        and finding.severity is not Severity.COSMETIC
+        if finding.subject.kind == kind and finding.peer and not finding.read_only and finding.severity.counts
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cstore.check.findings import Severity
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -48,7 +47,7 @@ class Report(Value):
     @property
     def serious(self) -> tuple[Finding, ...]:
         """The findings that the exit status and the Go tool's lines tell of: neither cosmetic nor a command's work."""
-        found = (finding for finding in self.findings if finding.severity is not Severity.COSMETIC)
+        found = (finding for finding in self.findings if finding.severity.counts)
         return tuple(finding for finding in found if finding.kind not in EXPECTED)
 
     @property

@@ -33,7 +33,7 @@ def _folders(census: Census) -> Iterator[tuple[str, str]]:
     layout, homes = census.layout, _homes(census)
     yield os.path.split(layout.quarantine)
     yield from ((layout.quarantine, name) for name in _cases(census))
-    yield from (os.path.split(place) for place in (layout.reserve, layout.intents))
+    yield from (os.path.split(place) for place in (layout.reserve, layout.intents, layout.partial))
     for root in filter(None, (layout.graph_root, layout.image_store)):
         yield from ((root, name) for name in (OWN, f"{OWN}/{os.path.basename(layout.driver_home)}"))
     for home in homes:

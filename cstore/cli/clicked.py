@@ -75,11 +75,10 @@ class _Switch(click.Option):
         parser.add_option(obj=self, opts=self.opts, dest=self.name, action="store", nargs=1)
 
 
-class _Duration(click.FloatRange):
-    """A number of seconds. click's own range would let NaN pass."""
+class _Declared(click.types.StringParamType):
+    """A value that the declaration of its option reads: a number of seconds, or one of a few words."""
 
     def __init__(self, option: Option) -> None:
-        super().__init__(min=0)
         self._option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -97,7 +96,7 @@ def _click_option(option: Option) -> click.Option:
     shared: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
     if option.takes == TEXTS:
         return click.Option([*option.spellings], multiple=True, **shared)
-    kind = _Duration(option) if option.takes == SECONDS else None
+    kind = _Declared(option) if option.takes == SECONDS or option.choices else None
     return click.Option([*option.spellings], default=left_out, type=kind, **shared)
 
 

@@ -34,7 +34,8 @@ COMMAND, SESSION, NOBODY = "command", "session", "nobody"
 class Option(Value, kw_only=True):
     """An option: all its spellings, what it takes, who is told, and what the help says.
 
-    Left out, a switch is off, a text is "", and texts are none; the session is not told at all.
+    Left out, a switch is off, a text is "", and texts are none; the session is not told at all. With `choices`, the
+    value is one of them.
     """
 
     spellings: tuple[str, ...]
@@ -42,6 +43,7 @@ class Option(Value, kw_only=True):
     takes: str = TEXT
     metavar: str = "TEXT"
     tells: str = COMMAND
+    choices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,6 +61,8 @@ class Option(Value, kw_only=True):
         Raises:
             ValueError: it makes no sense.
         """
+        if self.choices and text not in ("", *self.choices):  # "" as if it were left out
+            raise ValueError(f"{text!r} is not one of: {', '.join(self.choices)}")
         return _seconds(text) if self.takes == SECONDS else text
 
 
@@ -142,9 +146,9 @@ def switch(*spellings: str, help: str) -> Callable[[F], F]:  # noqa: A002  - rea
     return _declaring(Option(spellings=spellings, takes=SWITCH, help=help))
 
 
-def text(*spellings: str, help: str, metavar: str = "TEXT") -> Callable[[F], F]:  # noqa: A002  - as above
-    """Declare an option with a value. Left out, it is ""."""
-    return _declaring(Option(spellings=spellings, metavar=metavar, help=help))
+def text(*spellings: str, help: str, metavar: str = "TEXT", choices: tuple[str, ...] = ()) -> Callable[[F], F]:  # noqa: A002  - as above
+    """Declare an option with a value, one of the choices if there are any. Left out, it is ""."""
+    return _declaring(Option(spellings=spellings, metavar=metavar, help=help, choices=choices))
 
 
 def texts(*spellings: str, help: str, metavar: str = "TEXT", ignored: bool = False) -> Callable[[F], F]:  # noqa: A002  - as above

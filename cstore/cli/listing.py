@@ -6,6 +6,7 @@ A list without options takes nothing from here but the declarations, so that it 
 from __future__ import annotations
 
 from cstore.cli.command import switch, text, texts
+from cstore.cli.session import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from cstore import Store
-    from cstore.cli.session import Session
     from cstore.insight import Query
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -58,17 +58,31 @@ def picked(store: Store, query: Query | None, records: Sequence[R]) -> Sequence[
     return Listing(store.context, query.kind).pick(records, query)
 
 
-def show(
-    session: Session, store: Store, kind: str, records: Sequence[Any], query: Query | None, *, whole: bool
-) -> None:
-    """Show records: with the columns that were asked for, or in the table that people get."""
+def in_columns(
+    view: View,
+    store: Store,
+    kind: str,
+    records: Callable[[], Sequence[Any]],
+    query: Query | None,
+    *,
+    whole: bool = False,
+    quiet: bool = False,
+) -> View:
+    """The columns that were asked for; or else a view with the table that people get, unless they want IDs only."""
+    columns = query.columns if query is not None else ()
+
+    def table() -> None:
+        from cstore.cli.output import listing as output
+        from cstore.insight import Listing
+
+        output.show(Listing(store.context, kind), records(), columns, whole=whole)
+
+    if not columns:
+        return view if quiet else view.with_(table=table)
     from cstore.cli.output import listing as output
     from cstore.insight import Listing
 
-    listing, columns = Listing(store.context, kind), query.columns if query else ()
-    if session.json:
-        session.document(output.documents(listing, records, columns))
-    elif session.styled:
-        output.show(listing, records, columns, whole=whole)
-    else:
-        session.lines(output.lines(listing, records, columns))
+    listing = Listing(store.context, kind)
+    return View(
+        lambda: output.documents(listing, records(), columns), lambda: output.lines(listing, records(), columns), table
+    )

@@ -48,7 +48,12 @@ layer_options = _bundle(
 )
 
 
-kind_option = text("--kind", metavar="KIND", help="What ITEM is, if it could be several: layer, image, container.")
+kind_option = text(
+    "--kind",
+    metavar="KIND",
+    help="What ITEM is, if it could be several: layer, image or container.",
+    choices=("layer", "image", "container"),
+)
 
 
 def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:

@@ -20,6 +20,7 @@ from cstore.cli.root import SECTIONS, entries
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from cstore.check import Severity
     from cstore.cli.root import Entry
 
 OVERVIEW = """
@@ -134,12 +135,20 @@ def command_page(one: Described) -> str:
 
 
 def _findings() -> tuple[tuple[str, list[str]], ...]:
-    """What a check can find: the words are those of its JSON."""
-    from cstore.check import KINDS
+    """What a check can find, and how bad that is: the words are those of its JSON."""
+    from cstore.check import KINDS, Severity
 
     kinds = KINDS.values()
     rows = [(f"{each.word} ({each.severity.value})", f"{each.meaning[0].upper()}{each.meaning[1:]}.") for each in kinds]
-    return (("FINDINGS", _tagged(rows)),)
+    severities = [(each.value, f"{each.meaning} {_severity_status(each)}") for each in Severity]
+    return (("SEVERITIES", ["Worst first:", *_tagged(severities)]), ("FINDINGS", _tagged(rows)))
+
+
+def _severity_status(severity: Severity) -> str:
+    """What the exit status is for a finding of a severity."""
+    if severity.is_serious:
+        return "Check exits 1, and repair if it remains."
+    return "Check exits 1, repair 0." if severity.counts else "Check and repair exit 0."
 
 
 _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}

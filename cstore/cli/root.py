@@ -196,8 +196,15 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Docker and OCI",
         (
+            Entry("pull", "pull:pull", "Pull images from registries."),
+            Entry("push", "push:push", "Push an image to a registry."),
             Entry("load", "load:load", "Load images from an archive."),
             Entry("save", "save:save", "Write images to an archive."),
+            Entry(
+                "copy-image",
+                "copy_image:copy_image",
+                "Copy an image between stores, registries, layouts, directories and archives.",
+            ),
             Entry("docker-images", "docker:docker_images", "List the images in a Docker data root."),
             Entry("docker-layers", "docker:docker_layers", "List the layers in a Docker data root."),
             Entry("docker-containers", "docker:docker_containers", "List the containers in a Docker data root."),
@@ -207,6 +214,14 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "docker:docker_export",
                 "Write an image, layer or container of a Docker data root as a tar archive.",
             ),
+        ),
+    ),
+    (
+        "Registries",
+        (
+            Entry("login", "registries:login", "Log in to a registry."),
+            Entry("logout", "registries:logout", "Log out of a registry."),
+            Entry("tags", "registries:tags", "List the tags of a repository.", ("list-tags",)),
         ),
     ),
     (
@@ -258,6 +273,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The store",
         (
             Entry("status", "status:status", "Show the store's location and driver."),
+            Entry("browse", "browse:browse", "Look around in the store, with keys."),
             Entry("report", "report:report", "Write a page about the store, for a browser."),
             Entry("doctor", "doctor:doctor", "Check whether this host is sound for container storage."),
             Entry("config", "config:config", "Print, explain, check or change the configuration."),
@@ -332,8 +348,9 @@ def _global(
     help: str,  # noqa: A002  - reads best where it is used
     takes: str = TEXT,
     metavar: str = "TEXT",
+    choices: tuple[str, ...] = (),
 ) -> Option:
-    return Option(spellings=spellings, help=help, takes=takes, metavar=metavar, tells=SESSION)
+    return Option(spellings=spellings, help=help, takes=takes, metavar=metavar, tells=SESSION, choices=choices)
 
 
 GLOBAL_OPTIONS = (
@@ -348,7 +365,12 @@ GLOBAL_OPTIONS = (
     _global("-U", "--unshare", takes=SWITCH, help="Run in a user namespace (the default for ordinary users)."),
     _global("--config", metavar="FILE", help="Configuration file ($CONTAINERS_STORAGE_CONF)."),
     _global("--raw", takes=SWITCH, help="Write control characters to a terminal unescaped."),
-    _global("--progress", metavar="HOW", help="auto (a bar on a terminal), plain (a line a minute), json or none."),
+    _global(
+        "--progress",
+        metavar="HOW",
+        help="auto (a bar on a terminal), plain (a line a minute), json or none.",
+        choices=("auto", "plain", "json", "none"),
+    ),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
 """The options that are accepted before the command and after it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from cstore.values import Value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +22,28 @@ class Intent:
     RECORDS = "read records"
     CONTENT = "read the trees of layers"
     WRITE = "change the store"
+
+
+class View(Value):
+    """A result in its three forms, each of which is made only if it is the one that is wanted.
+
+    Attributes:
+        document: makes the JSON document; one that may be very long is `structured.Streamed`.
+        lines: makes the plain lines.
+        table: shows it to a person at a terminal; None if the lines are for everybody.
+        foot: makes lines that end the plain lines and the table.
+        beside: says on standard error what the table tells and the lines do not.
+        paths: the lines are paths, with control characters of their own.
+        null: each of them ends with a NUL byte, for other programs, and there is no foot.
+    """
+
+    document: Callable[[], object]
+    lines: Callable[[], Iterable[str]]
+    table: Callable[[], None] | None = None
+    foot: Callable[[], Iterable[str]] | None = None
+    beside: Callable[[], None] | None = None
+    paths: bool = False
+    null: bool = False
 
 
 class Session:
@@ -150,6 +174,33 @@ class Session:
         from cstore.cli.output.terminal import for_people
 
         return not self.json and not self.raw and for_people()
+
+    def show(self, view: View, *, into: list[object] | None = None) -> None:
+        """Print a result in the form that its reader wants. With `into`, that gets the document, for `whole`."""
+        if self.json:
+            self.document(view.document()) if into is None else into.append(view.document())
+            return
+        if self.styled and view.table is not None and not view.null:
+            view.table()
+        else:
+            self._plain(view)
+        if view.foot is not None and not view.null:
+            self.lines(view.foot())
+
+    def _plain(self, view: View) -> None:
+        if view.paths:
+            from cstore.cli.output.streams import write_paths
+
+            write_paths(view.lines(), end=b"\0" if view.null else b"\n")
+        else:
+            self.lines(view.lines())
+        if view.beside is not None:
+            view.beside()
+
+    def whole(self, document: object) -> None:
+        """Print the JSON document of a result that was shown piece by piece."""
+        if self.json:
+            self.document(document)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print plain lines."""

@@ -22,35 +22,9 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SIZE = r"(\d+(?:\.\d*)?|\.\d+) ?(?:b|([kmgtp])(?:i?b)?)?"
 _GENERIC = ("size", "mount_program", "skip_mount_home", "ignore_chown_errors", "force_mask", "mountopt")
 _STORES = {keys.MORE_IMAGE_STORES: "imagestore", keys.MORE_LAYER_STORES: "additionallayerstore"}
-_OWN: dict[str, tuple[str, ...]] = {
-    "overlay": (
-        "ignore_chown_errors",
-        "mount_program",
-        "mountopt",
-        "size",
-        "inodes",
-        "skip_mount_home",
-        "force_mask",
-        "use_composefs",
-        "sync",
-    ),
-    "vfs": ("ignore_chown_errors", "sync"),
-    "zfs": ("fsname", "mountopt", "size"),
-    "btrfs": ("min_space", "size"),
-    "aufs": ("mountopt",),
-}
-KNOWN: dict[str, frozenset[str]] = {
-    "overlay": frozenset({*_GENERIC, *_STORES.values(), "additionalimagestore", "inodes", "use_composefs", "sync"}),
-    "vfs": frozenset({"imagestore", "ignore_chown_errors", "sync"}),
-    "btrfs": frozenset({"min_space", "size"}),
-    "zfs": frozenset({"fsname", "mountopt"}),
-    "aufs": frozenset({"mountopt"}),
-}
-"""The options that each driver accepts; a driver that is not here is given everything and judges for itself."""
-
 _GENERAL = frozenset({*_GENERIC, *_STORES.values(), "use_composefs"})
-_TABLES = ("btrfs", "overlay", "vfs", "zfs")
-_OLD_NAMES = {"overlay": "overlay2"}
+_FOREIGN: dict[str, frozenset[str]] = {"aufs": frozenset({"mountopt"})}
+"""Drivers that other tools have or had, whose options nobody needs to be warned of."""
 SYNC_WORDS = ("filesystem", "none")
 
 
@@ -66,18 +40,46 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[C
     Raises:
         ConfigError: a value that the driver would refuse.
     """
-    family = "overlay" if driver == "overlay2" else driver
+    family = _family(driver)
+    known = _accepted(family)
     options: list[str] = []
     remarks: dict[str, ConfigError] = {}
     for owner, name, value, key in _written(settings):
-        concerns = owner in {"", family} and family in KNOWN
-        if concerns and name in KNOWN[family] and (complaint := _complaint(name, value)):
+        concerns = owner in {"", family} and known is not None
+        if concerns and _takes(known, name) and (complaint := _complaint(name, value)):
             raise ConfigError(settings.file(key), complaint, line=settings.line(key), key=key)
-        if concerns and name not in KNOWN[family]:
+        if concerns and not _takes(known, name):
             reason = f"the {driver} driver has no such option, ignored"
             remarks.setdefault(key, ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
         options.append(f"{owner}.{name}={value}" if owner else f"{name}={value}")
     return options, list(remarks.values())
+
+
+def _family(driver: str) -> str:
+    """The name that a driver goes by, whatever it is called here."""
+    from cstore.drivers.registry import reported_name
+
+    return reported_name(driver)
+
+
+def _accepted(driver: str) -> frozenset[str] | None:
+    """The options that a driver accepts; None for one that nobody knows, which judges for itself."""
+    from cstore.drivers.registry import facts_of
+
+    facts = facts_of(driver)
+    return facts.options if facts else _FOREIGN.get(driver)
+
+
+def _takes(known: frozenset[str] | None, name: str) -> bool:
+    return known is None or name in known
+
+
+def _own_keys(driver: str) -> Iterable[str]:
+    """The keys of a driver's own table, in the order in which they become options."""
+    from cstore.drivers.registry import facts_of
+
+    facts = facts_of(driver)
+    return facts.keys if facts else sorted(_FOREIGN.get(driver, ()))
 
 
 def _written(settings: FileSettings) -> Iterator[tuple[str, str, str, str]]:
@@ -88,10 +90,11 @@ def _written(settings: FileSettings) -> Iterator[tuple[str, str, str, str]]:
     for name in (*_GENERIC, "use_composefs"):
         if value := _general(settings, name):
             yield "", name, value, f"{OPTIONS}.{name}"
-    for driver in _TABLES:
-        for name in _OWN[driver]:
+    written = {key.split(".")[2] for key in settings.values if key.startswith(f"{OPTIONS}.") and key.count(".") == 3}
+    for driver in sorted(written - {*_FOREIGN}):
+        for name in _own_keys(driver):
             own = f"{OPTIONS}.{driver}.{name}"
-            if own in KEYS and (value := settings.string(own)):
+            if value := settings.string(own):
                 yield driver, name, value, own
 
 
@@ -100,11 +103,12 @@ def older_options(settings: FileSettings, driver: str, prefix: str = "") -> list
 
     `prefix` is the driver's name as the file spells it, if that is different.
     """
-    family = "overlay" if driver == "overlay2" else driver
+    family = _family(driver)
+    known = _accepted(family)
     return [
         f"{word}.{name}={value}"
         for name, value, _, word in _candidates(settings, family, prefix or driver)
-        if name != "sync" and (family not in KNOWN or name in KNOWN[family])
+        if name != "sync" and _takes(known, name)
     ]
 
 
@@ -116,15 +120,18 @@ def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str,
     Raises:
         InvalidOption: one has no `=`, or a prefix that is no driver's.
     """
+    known, own = _accepted(driver) or frozenset(), {*_own_keys(driver)}
     for key, value in map(split_option, options):
         prefix, _, name = key.rpartition(".")
-        if prefix in {"", driver} or (driver == "overlay" and prefix == "overlay2"):
-            if name in KNOWN[driver] or not (name in _OWN[driver] or (name in _GENERAL and not prefix)):
+        if prefix in {"", driver} or _family(prefix) == driver:
+            if name in known or not (name in own or (name in _GENERAL and not prefix)):
                 yield name, value, key
-        elif prefix not in {*KNOWN, "overlay2"}:
+        elif _accepted(_family(prefix)) is None:
+            from cstore.drivers.registry import DRIVERS
+
             raise InvalidOption(
                 f"the driver option {key!r} begins with no driver's name",
-                hint=f"known are {', '.join(sorted(KNOWN))}; see cstore-storage.conf(5)",
+                hint=f"known are {', '.join(sorted({*DRIVERS, *_FOREIGN}))}; see cstore-storage.conf(5)",
                 peer=f"{driver}: unknown option {key}",
             )
 
@@ -137,9 +144,9 @@ def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tu
     for name in _GENERIC:
         if value := _general(settings, name):
             yield name, value, f"{OPTIONS}.{name}", prefix
-    for name in _OWN.get(family, ()):
+    for name in _own_keys(family):
         own, general = f"{OPTIONS}.{family}.{name}", f"{OPTIONS}.{name}"
-        if own in KEYS and (value := settings.string(own)):
+        if value := settings.string(own):
             yield name, value, own, family
             if name == "min_space":
                 return
@@ -151,7 +158,8 @@ def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tu
 def _lost(settings: FileSettings, family: str, prefix: str) -> Iterator[tuple[str, str, str, str]]:
     """A general key that only the driver's own list would have picked up, if the driver had it."""
     key = f"{OPTIONS}.use_composefs"
-    if family in KNOWN and family != "overlay" and (value := settings.string(key)):
+    known = _accepted(family)
+    if known is not None and "use_composefs" not in known and (value := settings.string(key)):
         yield "use_composefs", value, key, prefix
 
 
@@ -202,10 +210,10 @@ def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
 
 def _told_of_composefs(config: StoreConfig) -> StoreConfig:
     """Let commands that change the store say that new layers are plain where composefs is asked for."""
-    wanted = "use_composefs" in "".join(config.driver_options) and config.driver in {"overlay", "overlay2"}
-    if not wanted:
+    driver = _family(config.driver)
+    if "use_composefs" not in "".join(config.driver_options) or "use_composefs" not in (_accepted(driver) or ()):
         return config
-    said = [value for name, value, _ in options_for("overlay", config.driver_options) if name == "use_composefs"]
+    said = [value for name, value, _ in options_for(driver, config.driver_options) if name == "use_composefs"]
     if not said or said[-1] not in _TRUE:
         return config
     warning = "use_composefs asks for composefs layers; cstore makes new layers plain, and every tool can use them"
@@ -239,7 +247,7 @@ def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, .
     for option in options:
         key, value = split_option(option)
         prefix, _, name = key.rpartition(".")
-        if name in {"imagestore", "additionalimagestore"} and prefix in {"", driver, _OLD_NAMES.get(driver, driver)}:
+        if name in {"imagestore", "additionalimagestore"} and (not prefix or _family(prefix) == _family(driver)):
             stores += split_stores(value)
     return tuple(stores)
 
@@ -348,6 +356,6 @@ def ignores_owners(options: Iterable[str], driver: str) -> bool:
     said = "false"
     for key, value in map(split_option, options):
         prefix, _, name = key.rpartition(".")
-        if name == "ignore_chown_errors" and prefix in {"", driver, "overlay2"}:
+        if name == "ignore_chown_errors" and (not prefix or _family(prefix) == _family(driver)):
             said = value
     return parse_flag(said)

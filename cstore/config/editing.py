@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cstore.config import keys
-from cstore.config.driver_options import KNOWN, file_options
-from cstore.config.keys import KEYS, OPTIONS, Kind
+from cstore.config.driver_options import file_options
+from cstore.config.keys import OPTIONS, Kind, kind_of
 from cstore.config.lines import key_lines
 from cstore.config.parse import nearest_key, read_settings
 from cstore.errors import ConfigError
@@ -26,7 +26,7 @@ def full_key(written: str) -> str:
     names = (word, f"storage.{word}", f"{OPTIONS}.{word}")
     for key in names:
         above = key.rpartition(".")[0]
-        if key in KEYS or above == keys.PULL_OPTIONS:
+        if kind_of(key) or above == keys.PULL_OPTIONS:
             return key
     guess = next(filter(None, map(nearest_key, names)), "")
     raise ConfigError(written, "there is no such key", hint=f"did you mean {guess}?" if guess else "")
@@ -38,7 +38,7 @@ def value_of(key: str, text: str) -> Any:
     Raises:
         ConfigError: it is nothing that the key takes.
     """
-    kind = KEYS.get(key, Kind.TEXT)
+    kind = kind_of(key) or Kind.TEXT
     if kind in {Kind.TEXT, Kind.FLAG_WORD}:
         return text
     if kind == Kind.FLAG and text in {"true", "false"}:
@@ -61,7 +61,9 @@ def check_options(settings: FileSettings) -> None:
     Raises:
         ConfigError: one would.
     """
-    for driver in KNOWN:
+    from cstore.drivers.registry import DRIVERS
+
+    for driver in DRIVERS:
         file_options(settings, driver)
 
 

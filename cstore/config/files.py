@@ -93,7 +93,7 @@ def combine(parts: Iterable[FileSettings], source: str = "") -> FileSettings:
             before = values.get(key)
             if isinstance(value, Appended) and isinstance(before, list):
                 values[key] = [*before, *value]
-            elif keys.KEYS[key] == Kind.TEXT_TABLE and isinstance(before, dict) and isinstance(value, dict):
+            elif keys.kind_of(key) == Kind.TEXT_TABLE and isinstance(before, dict) and isinstance(value, dict):
                 values[key] = {**before, **value}
             else:
                 values[key] = value

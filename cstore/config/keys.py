@@ -33,6 +33,10 @@ MORE_LAYER_STORES = f"{OPTIONS}.additionallayerstores"
 AUTO_USER = f"{OPTIONS}.root-auto-userns-user"
 AUTO_MIN_SIZE = f"{OPTIONS}.auto-userns-min-size"
 AUTO_MAX_SIZE = f"{OPTIONS}.auto-userns-max-size"
+REMAP_UIDS = f"{OPTIONS}.remap-uids"
+REMAP_GIDS = f"{OPTIONS}.remap-gids"
+REMAP_USER = f"{OPTIONS}.remap-user"
+REMAP_GROUP = f"{OPTIONS}.remap-group"
 DISABLE_VOLATILE = f"{OPTIONS}.disable-volatile"
 PULL_OPTIONS = f"{OPTIONS}.pull_options"
 SYNC = f"{OPTIONS}.cstore.sync"
@@ -59,37 +63,61 @@ KEYS: dict[str, str] = {
     AUTO_USER: Kind.TEXT,
     AUTO_MIN_SIZE: Kind.NUMBER,
     AUTO_MAX_SIZE: Kind.NUMBER,
+    REMAP_UIDS: Kind.TEXT,
+    REMAP_GIDS: Kind.TEXT,
+    REMAP_USER: Kind.TEXT,
+    REMAP_GROUP: Kind.TEXT,
     DISABLE_VOLATILE: Kind.FLAG,
     PULL_OPTIONS: Kind.TEXT_TABLE,
-    f"{OPTIONS}.overlay.ignore_chown_errors": Kind.FLAG_WORD,
-    f"{OPTIONS}.overlay.mountopt": Kind.TEXT,
-    f"{OPTIONS}.overlay.mount_program": Kind.TEXT,
-    f"{OPTIONS}.overlay.size": Kind.TEXT,
-    f"{OPTIONS}.overlay.inodes": Kind.TEXT,
-    f"{OPTIONS}.overlay.skip_mount_home": Kind.FLAG_WORD,
-    f"{OPTIONS}.overlay.use_composefs": Kind.FLAG_WORD,
-    f"{OPTIONS}.overlay.force_mask": Kind.TEXT,
-    f"{OPTIONS}.overlay.sync": Kind.TEXT,
-    f"{OPTIONS}.vfs.ignore_chown_errors": Kind.FLAG_WORD,
-    f"{OPTIONS}.vfs.sync": Kind.TEXT,
-    f"{OPTIONS}.btrfs.min_space": Kind.TEXT,
-    f"{OPTIONS}.btrfs.size": Kind.TEXT,
-    f"{OPTIONS}.zfs.fsname": Kind.TEXT,
-    f"{OPTIONS}.zfs.mountopt": Kind.TEXT,
-    f"{OPTIONS}.zfs.size": Kind.TEXT,
     f"{OPTIONS}.aufs.mountopt": Kind.TEXT,
     f"{OPTIONS}.thinpool": Kind.EMPTY_TABLE,
     SYNC: Kind.FLAG,
     LOCK_TIMEOUT: Kind.SECONDS,
 }
+"""The keys that are no driver's of cstore's own: each of these says in its package what its table has."""
 
-TABLES = frozenset(name[:place] for name in KEYS for place, letter in enumerate(name) if letter == ".")
+_TABLES = frozenset(name[:place] for name in KEYS for place, letter in enumerate(name) if letter == ".")
+
+
+def kind_of(key: str) -> str:
+    """What a key takes, one of `Kind`; "" if there is no such key. Of drivers, only the key's own is asked."""
+    if kind := KEYS.get(key):
+        return kind
+    from cstore.drivers.registry import DRIVERS, package_of
+
+    driver, _, name = key.removeprefix(f"{OPTIONS}.").partition(".")
+    return package_of(driver).FACTS.keys.get(name, "") if driver in DRIVERS and key.startswith(OPTIONS) else ""
+
+
+def is_table(key: str) -> bool:
+    """Whether keys stand in a table of that name."""
+    from cstore.drivers.registry import DRIVERS
+
+    return key in _TABLES or (key.startswith(f"{OPTIONS}.") and key[len(OPTIONS) + 1 :] in DRIVERS)
+
+
+def all_keys() -> dict[str, str]:
+    """Every key and what it takes, in the order of the manual: general ones, those of the drivers, and the rest."""
+    from cstore.drivers.registry import DRIVERS, package_of
+
+    known: dict[str, str] = {}
+    for key, kind in KEYS.items():
+        known[key] = kind
+        if key == PULL_OPTIONS:
+            for driver in DRIVERS:
+                own = package_of(driver).FACTS.keys
+                known.update({f"{OPTIONS}.{driver}.{name}": taken for name, taken in own.items()})
+    return known
+
+
+def all_tables() -> set[str]:
+    """Every table that a file may have."""
+    from cstore.drivers.registry import DRIVERS
+
+    return {*_TABLES, *(f"{OPTIONS}.{driver}" for driver in DRIVERS)}
+
 
 RETIRED = {
-    f"{OPTIONS}.remap-uids": "ID maps are chosen per layer or container now",
-    f"{OPTIONS}.remap-gids": "ID maps are chosen per layer or container now",
-    f"{OPTIONS}.remap-user": "ID maps are chosen per layer or container now",
-    f"{OPTIONS}.remap-group": "ID maps are chosen per layer or container now",
     f"{OPTIONS}.ostree_repo": "pull_options.ostree_repos took its place",
 }
 """Keys of old versions, which no current tool obeys, and what to know about each."""

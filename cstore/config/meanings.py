@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.config import keys
-from cstore.config.keys import KEYS, OPTIONS, Kind
+from cstore.config.keys import OPTIONS, Kind, all_keys, kind_of
 
 _OVERLAY, _BTRFS, _ZFS = f"{OPTIONS}.overlay", f"{OPTIONS}.btrfs", f"{OPTIONS}.zfs"
 _VFS_SYNC = f"{OPTIONS}.vfs.sync"
@@ -67,7 +67,7 @@ def meaning_of(key: str) -> str:
 
 def default_of(key: str) -> str:
     """What counts where no file has the key, as a person reads it."""
-    return _DEFAULTS.get(key) or _ADDED_BY_KIND.get(KEYS[key], '""')
+    return _DEFAULTS.get(key) or _ADDED_BY_KIND.get(kind_of(key), '""')
 
 
 def since(key: str) -> str:
@@ -79,13 +79,13 @@ def starting_text() -> str:
     """A file that has every key in a comment, and so changes nothing."""
     lines = ["# Settings of the container store, read by cstore, Podman 6 and their kin after the main storage.conf."]
     table = ""
-    for key in KEYS:
+    for key, kind in all_keys().items():
         above, _, name = key.rpartition(".")
-        if KEYS[key] in {Kind.EMPTY_TABLE, Kind.TEXT_TABLE} or ".aufs" in key:
+        if kind in {Kind.EMPTY_TABLE, Kind.TEXT_TABLE} or ".aufs" in key:
             continue
         if above != table:
             lines += ["", f"[{above}]"]
             table = above
-        value = {Kind.TEXTS: "[]", Kind.FLAG: "false", Kind.NUMBER: "0", Kind.SECONDS: "inf"}.get(KEYS[key], '""')
+        value = {Kind.TEXTS: "[]", Kind.FLAG: "false", Kind.NUMBER: "0", Kind.SECONDS: "inf"}.get(kind, '""')
         lines += [f"# {meaning_of(key)}", f"#{name} = {'true' if key == keys.SYNC else value}"]
     return "\n".join(lines) + "\n"

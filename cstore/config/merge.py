@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.config.environment import Environment
     from cstore.config.options import Overrides
+    from cstore.idmap import IDMap
 
 
 def merge(
@@ -41,6 +42,7 @@ def merge(
         userns_owner=userns_owner,
         auto_userns_min_size=settings.number(keys.AUTO_MIN_SIZE),
         auto_userns_max_size=settings.number(keys.AUTO_MAX_SIZE),
+        id_map=_id_map(settings),
         pull_options=settings.table(keys.PULL_OPTIONS),
         disable_volatile=settings.flag(keys.DISABLE_VOLATILE),
         transient_store=_first(overrides.transient_store, settings.flag(keys.TRANSIENT_STORE)),
@@ -57,19 +59,23 @@ def _driver(
 ) -> tuple[str, str, list[ConfigError]]:
     """The driver, the way it is spelled where it is named, and remarks.
 
-    `overlay2` in a file or in the environment means overlay. A flag means what it says: a home of that name.
+    An old name of a driver in a file or in the environment means the driver. A flag means what it says: a home of
+    that name.
     """
+    from cstore.drivers.registry import reported_name
+
     if overrides.driver:
         return overrides.driver, overrides.driver, []
     spelled = environment.driver or settings.string(keys.DRIVER)
     source, line, key = settings.file(keys.DRIVER), 0, keys.DRIVER
     if environment.driver:
         source, key = "STORAGE_DRIVER", ""
-    if spelled == "overlay2":
+    own = reported_name(spelled)
+    if own != spelled:
         if not environment.driver:
             line = settings.line(keys.DRIVER)
-        remark = ConfigError(source, "overlay2 is called overlay now; overlay is used", line=line, key=key)
-        return "overlay", spelled, [remark]
+        remark = ConfigError(source, f"{spelled} is called {own} now; {own} is used", line=line, key=key)
+        return own, spelled, [remark]
     return spelled, spelled, []
 
 
@@ -122,6 +128,37 @@ def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, lis
     key = keys.OPTIONS_IMAGE_STORE
     reason = f"ignored, because {keys.IMAGE_STORE} names another directory"
     return store, [ConfigError(settings.file(key), reason, line=settings.line(key), key=key)]
+
+
+def _id_map(settings: FileSettings) -> IDMap | None:
+    """The default ID map of the store: the ranges set aside for a user and a group, and those that are spelled out.
+
+    Raises:
+        ConfigError: a map cannot be read, or nothing is set aside for the user or the group.
+    """
+    user, group, uids, gids = (
+        settings.string(key) for key in (keys.REMAP_USER, keys.REMAP_GROUP, keys.REMAP_UIDS, keys.REMAP_GIDS)
+    )
+    if not (user or group or uids or gids):
+        return None
+    from cstore.config.subids import sub_id_map
+    from cstore.errors import InvalidIDMap
+    from cstore.idmap import IDMap, check_possible, parse_ranges
+
+    key = keys.REMAP_USER if user else keys.REMAP_GROUP
+    try:
+        granted = sub_id_map(user, group) if user or group else IDMap()
+        key = keys.REMAP_UIDS
+        whole = IDMap((*granted.uids, *parse_ranges(uids, "remap-uids")), granted.gids)
+        check_possible(whole)
+        key = keys.REMAP_GIDS
+        whole = IDMap(whole.uids, (*granted.gids, *parse_ranges(gids, "remap-gids")))
+        check_possible(whole)
+    except InvalidIDMap as error:
+        raise ConfigError(
+            settings.file(key), error.message, line=settings.line(key), key=key, hint=error.hint
+        ) from None
+    return whole
 
 
 def _lock_timeout(settings: FileSettings, overrides: Overrides) -> float | None:

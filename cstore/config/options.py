@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.config.keys import KEYS, Kind
+from cstore.config.keys import Kind, kind_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.errors import ConfigError
+    from cstore.idmap import IDMap
 
 GRAPH_ROOT = "/var/lib/containers/storage"
 RUN_ROOT = "/run/containers/storage"
@@ -102,8 +103,10 @@ class FileSettings(Value):
         return f"{part.source}, line {line}" if line else part.source
 
     def _value(self, key: str, *kinds: str) -> Any:
-        if KEYS[key] not in kinds:
-            raise TypeError(f"{key} takes {KEYS[key]}")
+        if not (kind := kind_of(key)):
+            raise KeyError(key)
+        if kind not in kinds:
+            raise TypeError(f"{key} takes {kind}")
         return self.values.get(key)
 
 
@@ -163,6 +166,7 @@ class StoreConfig(Value, kw_only=True):
         root_auto_userns_user: as in the file; `userns_owner` is the one to use.
         userns_owner: whose sub-ID ranges automatic user namespaces take.
         auto_userns_min_size, auto_userns_max_size: as in the file, 0 for the default; `auto_userns_sizes` fills it in.
+        id_map: the default map of new layers without a parent, and of containers; None for none.
         pull_options: as in the file; `pulling` reads the ones that mean something.
         disable_volatile: never mount containers with the volatile optimisation.
         transient_store: container records and volatile layers live under the run root.
@@ -187,6 +191,7 @@ class StoreConfig(Value, kw_only=True):
     userns_owner: str = AUTO_USERNS_USER
     auto_userns_min_size: int = 0
     auto_userns_max_size: int = 0
+    id_map: IDMap | None = None
     pull_options: Mapping[str, str] | None = None
     disable_volatile: bool = False
     transient_store: bool = False

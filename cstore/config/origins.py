@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.config.keys import KEYS
+from cstore.config.keys import all_keys
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def origins(config: StoreConfig) -> list[Origin]:
     settings = choice.settings
     parts = [*reversed(choice.given), *reversed(settings.parts or (settings,))]
     found = []
-    for key in KEYS:
+    for key in all_keys():
         said = [part for part in parts if key in part.values]
         if said:
             value = settings.values[key] if said[0] not in choice.given else said[0].values[key]

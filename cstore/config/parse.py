@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.config.keys import KEYS, RETIRED, TABLES, Kind
+from cstore.config.keys import RETIRED, Kind, all_keys, all_tables, is_table, kind_of
 from cstore.config.options import Appended, FileSettings
 from cstore.config.plain import read_plain
 from cstore.errors import ConfigError
@@ -104,10 +104,10 @@ class _Reading:
         for name, value in table.items():
             written = f"{above}.{name}" if above else name
             key = written.lower()
-            if key in KEYS:
+            if kind := kind_of(key):
                 self._refuse_twin(key, written)
-                self.values[key] = self._checked(key, KEYS[key], value)
-            elif key not in TABLES:
+                self.values[key] = self._checked(key, kind, value)
+            elif not is_table(key):
                 self.remarks.append(self._unknown(written, key))
             elif isinstance(value, dict):
                 self.walk(value, written)
@@ -208,7 +208,7 @@ def nearest_key(key: str) -> str:
     """The known key or table that somebody who wrote `key` most likely meant; "" if none is near."""
     from difflib import get_close_matches
 
-    plain = {known.replace("-", "_"): known for known in sorted(KEYS.keys() | TABLES)}
+    plain = {known.replace("-", "_"): known for known in sorted(all_keys().keys() | all_tables())}
     wanted = key.lower().replace("-", "_")
     leaf = wanted.rpartition(".")[2]
     moved = [known for name, known in plain.items() if name.rpartition(".")[2] == leaf]

@@ -22,7 +22,6 @@ _CAP_SYS_ADMIN = 21
 _WHOLE_MAP = "4294967295"
 RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
 """What a store's directories end in, after the driver's name, and the record file in each."""
-_ROOTLESS_DRIVERS = ("btrfs", "overlay", "overlay2", "vfs")
 
 
 class Process(Value):
@@ -181,7 +180,7 @@ def inherited(system: FileSettings, driver: str) -> FileSettings:
     """
     kept = {keys.PULL_OPTIONS, keys.SYNC, keys.LOCK_TIMEOUT}
     own = system.string(keys.DRIVER)
-    if own in _ROOTLESS_DRIVERS and not driver:
+    if _serves_users(own) and not driver:
         driver = own
         kept.add(keys.DRIVER)
     elif not driver:
@@ -192,6 +191,13 @@ def inherited(system: FileSettings, driver: str) -> FileSettings:
     return result.with_values({special: word}) if word else result
 
 
+def _serves_users(driver: str) -> bool:
+    from cstore.drivers.registry import facts_of
+
+    facts = facts_of(driver)
+    return facts is not None and facts.serves_users
+
+
 def existing_drivers(graph_root: str) -> list[str]:
     """The drivers that have records under a graph root: first those with images, which is where the peer looks."""
     try:
@@ -199,7 +205,7 @@ def existing_drivers(graph_root: str) -> list[str]:
     except OSError:
         return []
     found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
-    return [name for name in dict.fromkeys(found) if name in _ROOTLESS_DRIVERS]
+    return [name for name in dict.fromkeys(found) if _serves_users(name)]
 
 
 def drivers_with_records(graph_root: str) -> list[str]:

@@ -95,9 +95,11 @@ def _check_options(config: StoreConfig) -> None:
     Raises:
         ConfigError: a driver option of a file makes no sense.
     """
+    from cstore.drivers.registry import DRIVERS
+
     if config.driver or config.choice.replacement is not None:
         return
-    first = (*config.driver_priority, "overlay")[0]
+    first = (*config.driver_priority, *DRIVERS)[0]
     try:
         file_options(config.choice.settings, first)
     except ConfigError:
@@ -168,16 +170,20 @@ class _Choice:
 
     def _store(self, settings: FileSettings) -> tuple[str, str]:
         """Which store the settings lead to: its graph root and its driver, "" for the one that has a store there."""
+        from cstore.drivers.registry import reported_name
+
         driver = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
-        return settings.string(keys.GRAPH_ROOT), "overlay" if driver == "overlay2" else driver
+        return settings.string(keys.GRAPH_ROOT), reported_name(driver)
 
     def _with_driver_of_store(self, settings: FileSettings, found: Found) -> FileSettings:
         """For a user whom nobody told a driver, that of the store that exists, as older tools have it."""
         said = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
         if said or settings.strings(keys.DRIVER_PRIORITY) or not self._for_user(found):
             return settings
+        from cstore.drivers.registry import DRIVERS
+
         present = existing_drivers(settings.string(keys.GRAPH_ROOT))
-        if not present or "overlay" in present:
+        if not present or next(iter(DRIVERS)) in present:
             return settings
         return settings.with_part("the store that exists", {keys.DRIVER: present[0]})
 

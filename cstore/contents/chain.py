@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.store import Store
 
+_RENAMED = frozenset({"trusted.overlay.redirect", "user.overlay.redirect"})
 _DEEPEST = 1000
 """Layers of a chain that are followed: a chain of records may be a ring."""
 
@@ -150,8 +151,7 @@ class Chain(Closing):
         tree = self.tree(number)
         if not folder or isinstance(tree, BlobTree):
             return False
-        attributes = tree.attributes(folder)
-        return not attributes.keys().isdisjoint((b"trusted.overlay.redirect", b"user.overlay.redirect"))
+        return not _RENAMED.isdisjoint(tree.attribute_names(folder))
 
     # ── owners ──
 
@@ -185,10 +185,14 @@ class Chain(Closing):
 
     def override(self, number: int, path: bytes) -> Override | None:
         """What something in a directory shall count as, where owners and modes are in attributes."""
+        return self._override(number, path) if self.is_masked(number) else None
+
+    def is_masked(self, number: int) -> bool:
+        """Whether owners and modes in a directory are in attributes."""
         masked = self._masked.get(number)
         if masked is None:
             masked = self._masked[number] = self._override(number, b"") is not None
-        return self._override(number, path) if masked else None
+        return masked
 
     def _override(self, number: int, path: bytes) -> Override | None:
         try:

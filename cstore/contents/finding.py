@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from fnmatch import translate
 from functools import cache
 from itertools import chain
@@ -22,6 +23,7 @@ from cstore.store.places import Shelf
 from cstore.values import Value
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
     from re import Pattern
 
@@ -39,6 +41,7 @@ FORMATS = {
     "s": stat.S_IFSOCK,
 }
 """The letters of find(1) for types."""
+_MAGIC = frozenset(b"*?[")
 
 
 class Criteria(Value, kw_only=True):
@@ -72,6 +75,30 @@ class Criteria(Value, kw_only=True):
     all_of_mode: int = 0
     capability: bool = False
     digest: str = ""
+
+    def name_test(self) -> Callable[[bytes], object]:
+        """A function that says whether a name is as wanted."""
+        if self.name is None:
+            return lambda _: True
+        return self.name.__eq__ if _MAGIC.isdisjoint(self.name) else _pattern(self.name).match
+
+    def status_test(self) -> Callable[[os.stat_result], object]:
+        """A function that says whether type, size, time and mode on disk are as wanted; owners are not looked at."""
+        sized = self.smallest is not None or self.largest is not None or self.digest or self.capability
+        formats = frozenset({stat.S_IFREG}) if sized else self.formats or frozenset(FORMATS.values())
+        some, every, mode, format_of = self.any_of_mode or ~0, self.all_of_mode, self.mode, stat.S_IFMT
+        newer, older = -sys.maxsize if self.newer is None else self.newer, self.older or sys.maxsize
+        smallest, largest = self.smallest or 0, sys.maxsize if self.largest is None else self.largest
+
+        def test(raw: os.stat_result) -> object:
+            found = raw.st_mode
+            if not found & some or found & every != every or format_of(found) not in formats:
+                return False
+            if mode is not None and stat.S_IMODE(found) != mode:
+                return False
+            return (not sized or smallest <= raw.st_size <= largest) and newer < raw.st_mtime_ns < older
+
+        return test
 
     def path_test(self) -> Callable[[bytes], object]:
         """A function that says whether name and path are as wanted."""
@@ -183,7 +210,8 @@ def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[by
 def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
     """The paths in one directory of a chain that may fit, seen or not; None if it has directories that were renamed."""
     tree, pending = contents.chain.tree(number), [b""]
-    wanted = criteria.path_test()
+    wanted, named, may_fit = criteria.path_test(), criteria.name_test(), criteria.status_test()
+    directory = Kind.DIRECTORY  # to look it up for each file takes as long as all else
     found = [b""] if wanted(b"") else []
     while pending:
         folder = pending.pop()
@@ -191,11 +219,11 @@ def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes
             if contents.chain.is_renamed(number, folder):
                 return None
             if criteria.name is None and criteria.path is None:
-                fitting, folders = _by_status(contents, number, folder, criteria)
+                fitting, folders = _by_status(contents, number, folder, criteria, may_fit)
             else:  # few names will fit, so there is no need to look at every file
-                listed = [(join_name(folder, name), kind) for name, kind in tree.names(folder)]
-                fitting = [path for path, _ in listed if wanted(path)]
-                folders = [path for path, kind in listed if kind is Kind.DIRECTORY]
+                listed = tree.names(folder)
+                fitting = [path for name, _ in listed if named(name) and wanted(path := join_name(folder, name))]
+                folders = [join_name(folder, name) for name, kind in listed if kind is directory]
             found += fitting
             pending += folders
         except (OSError, CstoreError) as error:
@@ -203,12 +231,15 @@ def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes
     return found
 
 
-def _by_status(contents: Contents, number: int, folder: bytes, criteria: Criteria) -> tuple[list[bytes], list[bytes]]:
+def _by_status(
+    contents: Contents, number: int, folder: bytes, criteria: Criteria, may_fit: Callable[[os.stat_result], object]
+) -> tuple[list[bytes], list[bytes]]:
     """What in a directory fits, and the directories in it."""
     listed = contents.chain.tree(number).statuses(folder)
+    likely = listed if contents.chain.is_masked(number) else [each for each in listed if may_fit(each[1])]
     fitting = [
         path
-        for name, status in listed
+        for name, status in likely
         if criteria.fits_status(contents.file(path := join_name(folder, name), Found(number, folder, name, status)))
     ]
     return fitting, [join_name(folder, name) for name, status in listed if stat.S_ISDIR(status.st_mode)]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name
-from cstore.archive.tarsplit import last_file
-from cstore.errors import ContentDamaged, SystemFailure, TarSplitDamaged, UnsafeID
+from cstore.archive.tarsplit import last_files
+from cstore.contents.files import open_item
+from cstore.errors import ContentDamaged, CstoreError, SystemFailure, TarSplitDamaged, UnsafeID
+from cstore.store import Item
+from cstore.store.lookup import find_layer
+from cstore.store.places import Shelf
+from cstore.store.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.archive.tarsplit import FileEntry
     from cstore.contents.files import Contents, File
+    from cstore.store import Spot, Store
 
 _PIECE = 1 << 20
 
@@ -26,11 +35,59 @@ def pieces(contents: Contents, file: File) -> Iterator[bytes]:
         ContentDamaged: they are not what was imported; raised as soon as that is certain, which may be at the end.
         SystemFailure: they cannot be read.
     """
+    layer = contents.chain.layer_of(contents.origin(file))
+    yield from _verified(contents, file, layer, _expected(contents, layer, file.path).get(file.path))
+
+
+def verify(contents: Contents, top: File) -> None:
+    """Read a file, or all files beneath a directory, and hold each against the archive that its layer came from.
+
+    What could not be held against it, or not be read, is among the problems of `contents`.
+
+    Raises:
+        ContentDamaged: one is not what was imported.
+        CstoreError: one cannot be read.
+    """
+    archives: dict[str, dict[bytes, FileEntry]] = {}
+    for file in chain((top,), contents.walk(top.path) if top.format == stat.S_IFDIR else ()):
+        if file.format == stat.S_IFREG:
+            layer = contents.chain.layer_of(contents.origin(file))
+            if layer not in archives:
+                archives[layer] = _expected(contents, layer, top.path)
+            expected = archives[layer].get(file.path)
+            if expected is not None and expected.checksum is not None:
+                deque(_verified(contents, file, layer, expected), maxlen=0)
+
+
+def verify_source(store: Store, source: Spot) -> list[str]:
+    """Hold what is to be copied out of a layer against the archives that its layers came from.
+
+    Returns:
+        What could not be verified, as sentences. What cannot be read at all is for the copy to say.
+
+    Raises:
+        ContentDamaged: a file is not what was imported.
+    """
+    layer = find_layer(Reader(store.context), source.layer)
+    if layer is None:
+        return []
+    try:
+        with open_item(store, Item(Shelf.LAYERS, layer.id)) as contents:
+            verify(contents, contents.get(os.fsencode(source.path) or b"/"))
+            return contents.problems
+    except ContentDamaged as error:
+        error.hint = "nothing was copied; copy --no-verify takes the file as it is"
+        raise
+    except CstoreError:
+        return []
+
+
+def _verified(contents: Contents, file: File, layer: str, expected: FileEntry | None) -> Iterator[bytes]:
     from fastcrc import crc64
 
+    if expected is not None and expected.checksum is None:
+        expected = None  # a mere second name says nothing
     with contents.opened(file) as descriptor:
-        layer = contents.chain.layer_of(contents.origin(file))
-        expected = _expected(contents, layer, file)
         try:
             size = os.fstat(descriptor).st_size
             if expected is not None and size != expected.size:
@@ -41,7 +98,7 @@ def pieces(contents: Contents, file: File) -> Iterator[bytes]:
                 yield piece
         except OSError as error:
             raise SystemFailure("read", f"/{show_name(file.path)}", error) from error
-        if expected is not None and expected.checksum is not None and (checksum or 0) != expected.checksum:
+        if expected is not None and (checksum or 0) != expected.checksum:
             raise _damaged(layer, file, "has other contents")
 
 
@@ -49,17 +106,16 @@ def _damaged(layer: str, file: File, reason: str) -> ContentDamaged:
     return ContentDamaged(layer, show_name(file.path), reason)
 
 
-def _expected(contents: Contents, layer: str, file: File) -> FileEntry | None:
-    """What the archive of its layer says of a file; None if there is none, or it says nothing of contents."""
+def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEntry]:
+    """What the archive of a layer says of a path and all beneath it; nothing if there is none."""
     try:
         path = contents.chain.tar_split(layer)
-        entry = last_file(path, file.path) if os.path.exists(path) else None
+        return last_files(path, top) if os.path.exists(path) else {}
     except UnsafeID:
-        return None
+        return {}
     except TarSplitDamaged as error:
-        contents.problems.append(f"/{show_name(file.path)} could not be verified: {error.message}")
-        return None
-    return entry if entry is not None and entry.checksum is not None else None  # a mere second name says nothing
+        contents.problems.append(f"/{show_name(top)} could not be verified: {error.message}")
+        return {}
 
 
 def digest(contents: Contents, file: File) -> str:

@@ -23,6 +23,7 @@ from cstore.errors import (
     LayerUnknown,
     ReadOnlyStore,
 )
+from cstore.idmap import IDENTITY
 from cstore.ids import new_id
 from cstore.oci.chain import next_chain, next_layer_id
 
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
     from cstore.archive.apply import Applied
     from cstore.docker.chains import Link
+    from cstore.idmap import IDMap
     from cstore.records.model import Layer
-    from cstore.store import Leftover, Store
+    from cstore.store import Leftover, NewLayer, Store
     from cstore.store.ends import Source
     from cstore.store.intents import Intent
 
@@ -43,10 +45,18 @@ MAX_DEPTH = 125
 
 
 class LayerStore:
-    """Layers by ChainID (`chain`). `writable` are the writable layers, by name."""
+    """Layers by ChainID (`chain`). `writable` are the writable layers, by name.
 
-    def __init__(self, store: Store, *, max_depth: int = MAX_DEPTH) -> None:
+    Args:
+        store: where they are.
+        max_depth: how many layers a chain may have.
+        id_map: the owners that all its layers have on disk, whatever the driver could show. With one, layers of other
+            owners are as if they were not there, and the IDs of those that are made are random.
+    """
+
+    def __init__(self, store: Store, *, max_depth: int = MAX_DEPTH, id_map: IDMap | None = None) -> None:
         self._store = store
+        self.id_map = id_map or IDENTITY
         self._max_depth = max_depth
         self._held: dict[str, set[ReadOnlyLayer]] = {}
         self.writable = WritableLayers(self, store)
@@ -102,6 +112,10 @@ class LayerStore:
                 self._put(archive.source, below, archive.diff_id, progress, data, intent)
         return self.get(chain)
 
+    def owned(self, request: NewLayer) -> NewLayer:
+        """A request for a layer that has the owners of this store's."""
+        return request.with_(id_map=self.id_map, owners_on_disk=True) if self.id_map else request
+
     def _put(
         self,
         source: int,
@@ -124,7 +138,9 @@ class LayerStore:
             return applied
 
         canonical_id = next_layer_id(below.canonical_id if below else "", diff_id)
-        request = NewLayer(parent=below.layer.id if below else "", id=canonical_id, data=data)
+        if self.id_map:
+            canonical_id = new_id(lambda each: self._store.layers.find(each) is not None)
+        request = self.owned(NewLayer(parent=below.layer.id if below else "", id=canonical_id, data=data))
         start = os.lseek(source, 0, os.SEEK_CUR)
         if intent is not None and self._store.layers.find(canonical_id) is None:
             intent.note(layers=[canonical_id])
@@ -256,7 +272,8 @@ class LayerStore:
         return index(self._links().values())
 
     def _links(self) -> dict[str, Link]:
-        return links(self._store.layers.list())
+        layers = self._store.layers.list()
+        return links([layer for layer in layers if layer.id_map == self.id_map] if self.id_map else layers)
 
     def _link(self, chain: str) -> Link:
         found = self._index().get(chain)

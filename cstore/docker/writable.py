@@ -73,7 +73,7 @@ class WritableLayers:
         if holder is not None:
             raise WritableLayerTaken(name, holder.id)
         layer = new_id(lambda candidate: self._store.layers.find(candidate) is not None)
-        request = NewLayer(
+        asked = NewLayer(
             parent=below,
             id=layer,
             names=(name,),
@@ -81,6 +81,7 @@ class WritableLayers:
             storage_options=limits,
             flags={ROLE: WRITABLE},
         )
+        request = self._layers.owned(asked)
         if init is None:
             self._make(request, name)
         else:
@@ -91,11 +92,10 @@ class WritableLayers:
         """Refuse what is no storage option of Docker's."""
         for key in said:
             if key.lower() != _SIZE:
-                vfs = self._store.driver_name == "vfs"
                 raise InvalidOption(
                     f"there is no storage option {key!r} for a writable layer",
                     hint="the only one is size",
-                    peer=f"Storage opt {key} not supported" if vfs else f"Unknown option {key}",
+                    peer=self._store.context.driver_facts.unknown_limit.format(key),
                 )
         return {key.lower(): value for key, value in said.items()}
 

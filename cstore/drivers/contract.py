@@ -49,13 +49,18 @@ class TreeOptions(Value):
 
 
 class MountOptions(Value):
-    """How a layer is mounted. `id_map`: with these owners, where the driver can show others than are on disk."""
+    """How a layer is mounted.
+
+    `id_map`: with these owners, where the driver can show others than are on disk. A mount that is not `lasting` ends
+    with this process: a driver that need not mount anything then does not.
+    """
 
     label: str = ""
     options: tuple[str, ...] = ()
     read_only: bool = False
     volatile: bool = False
     id_map: IDMap = IDENTITY
+    lasting: bool = True
 
 
 class StagedTree(Value):
@@ -95,6 +100,10 @@ class Driver(Protocol):
     @property
     def name(self) -> str:
         """The name that prefixes the store's record directories."""
+
+    @property
+    def mounts_beside(self) -> bool:
+        """Whether one layer may be mounted for writing and read-only at once, each with a path of its own."""
 
     def require(self) -> None:
         """Make sure, as far as that can be told without writing, that a new store can be kept here.
@@ -141,7 +150,8 @@ class Driver(Protocol):
     def mount(self, layer: str, options: MountOptions) -> str:
         """Make `layer` usable as a directory and return its path.
 
-        Under the lock; mounting twice gives the same path.
+        Under the lock; mounting twice in the same way gives the same path. Where nothing need be mounted to write to a
+        layer, one that is mounted read-only has another path than one that is not.
         """
 
     def can_shift(self, id_map: IDMap) -> bool:

@@ -5,8 +5,6 @@ Only some drivers keep such things. A driver whose layers are whole trees has no
 
 from __future__ import annotations
 
-import os
-
 from cstore.errors import CstoreError
 from cstore.values import Value
 
@@ -170,52 +168,12 @@ class WholeTrees:
         return {}
 
 
-class Subvolumes(WholeTrees):
-    """Trees that should be subvolumes of btrfs."""
-
-    def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
-        """See `Inspector.flaws`: of an ordinary directory, copied here by hand say, no child can be made."""
-        from cstore.kernel.btrfs import is_subvolume
-
-        del ancestors
-        path = self._driver.path_of(layer)
-        try:
-            status = os.lstat(path)
-        except OSError:
-            return []  # another finding
-        return [] if is_subvolume(status) else [Flaw(layer, "subvolume", path, NO_SUBVOLUME)]
-
-    def bears_marks(self, layer: str) -> bool:
-        """See `Inspector.bears_marks`: hardly anybody else makes subvolumes there."""
-        from cstore.kernel.btrfs import is_subvolume
-
-        try:
-            return is_subvolume(os.lstat(self._driver.path_of(layer)))
-        except OSError:
-            return False
-
-
-class Datasets(WholeTrees):
-    """Trees that are datasets of zfs, which the driver lists by a property of its own."""
-
-    def bears_marks(self, layer: str) -> bool:
-        """See `Inspector.bears_marks`."""
-        del layer
-        return True
-
-
 if TYPE_CHECKING:
-    _: tuple[type[Inspector], ...] = (WholeTrees, Subvolumes, Datasets)
+    _: type[Inspector] = WholeTrees
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
     """Make the inspector for the layers of a driver."""
-    if driver.name == "overlay":
-        from cstore.drivers.overlay.inspect import OverlayInspector
+    from cstore.drivers.registry import package_of
 
-        return OverlayInspector(place)
-    if driver.name == "btrfs":
-        return Subvolumes(driver)
-    if driver.name == "zfs":
-        return Datasets(driver)
-    return WholeTrees(driver)
+    return package_of(driver.name).open_inspector(driver, place)

@@ -106,8 +106,6 @@ if TYPE_CHECKING:
 
 def open_mender(driver: Driver, place: DriverPlace) -> Mender:
     """Make the mender for the layers of a driver."""
-    if driver.name == "overlay":
-        from cstore.drivers.overlay.mending import OverlayMender
+    from cstore.drivers.registry import package_of
 
-        return OverlayMender(place)
-    return OfWholeTrees(driver)
+    return package_of(driver.name).open_mender(driver, place)

@@ -9,9 +9,14 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
 
     from cstore.drivers.contract import Driver
+    from cstore.drivers.inspection import Inspector
+    from cstore.drivers.mending import Mender
+else:
+    Protocol = object
 
 
 class DriverPlace(Value):
@@ -32,51 +37,81 @@ class DriverPlace(Value):
     sync: bool = True
 
 
-def _vfs(place: DriverPlace) -> Driver:
-    from cstore.drivers.vfs import VfsDriver
+class DriverFacts(Value):
+    """What those above a driver have to know of it, as data: its package says so in `FACTS`.
 
-    return VfsDriver(place)
+    Attributes:
+        keys: the keys of its own table in storage.conf, in the order in which they become options, and what each takes.
+        options: the names of the options it accepts from a file; others there are a warning.
+        serves_users: whether ordinary users can have such a store.
+        only_by_name: whether a store of its own is used only by who asks for this driver.
+        takes_directories: whether a layer may be made by renaming a directory into its place.
+        names_directories: whether a layer has directories by which Docker and Podman name it (`LowerDir` and so on).
+        checks_options_alone: whether the options can be checked (`check_options`) without opening the driver.
+        stages_in_directories: whether all that it stages, or is removing, is in the places of `drivers/staging.py`.
+        mounts_show_trees: whether what a mount shows is the tree itself, so that nothing holds on to it.
+        unknown_limit: what Docker's engine says of an option for a writable layer that the driver does not have.
+    """
 
-
-def _overlay(place: DriverPlace) -> Driver:
-    from cstore.drivers.overlay.driver import OverlayDriver
-
-    return OverlayDriver(place)
-
-
-def _btrfs(place: DriverPlace) -> Driver:
-    from cstore.drivers.btrfs.driver import BtrfsDriver
-
-    return BtrfsDriver(place)
-
-
-def _zfs(place: DriverPlace) -> Driver:
-    from cstore.drivers.zfs.driver import ZfsDriver
-
-    return ZfsDriver(place)
-
-
-def _check_overlay(place: DriverPlace) -> None:
-    from cstore.drivers.overlay.options import read_options
-
-    read_options(place.options)
+    keys: Mapping[str, str]
+    options: frozenset[str]
+    serves_users: bool = True
+    only_by_name: bool = False
+    takes_directories: bool = False
+    names_directories: bool = False
+    checks_options_alone: bool = False
+    stages_in_directories: bool = False
+    mounts_show_trees: bool = False
+    unknown_limit: str = "Unknown option {}"
 
 
-DRIVERS: dict[str, Callable[[DriverPlace], Driver]] = {
-    "overlay": _overlay,
-    "btrfs": _btrfs,
-    "zfs": _zfs,
-    "vfs": _vfs,
+DRIVERS: dict[str, tuple[str, ...]] = {
+    "overlay": ("overlay2",),
+    "btrfs": (),
+    "zfs": (),
+    "vfs": (),
 }
-"""Every driver cstore has, in order of preference; a new one is one module and one line."""
+"""Every driver cstore has, in order of preference, and other names under which a store of it may have its home.
 
-_CHECKS: dict[str, Callable[[DriverPlace], object]] = {"overlay": _check_overlay, "vfs": _vfs}
-"""How the options of a driver are checked, for those that can be opened at any time."""
+A driver is a package here of the same name, and one line in this table. The package's own module has `FACTS` and the
+functions `open_driver(place)`, `open_inspector(driver, place)` and `open_mender(driver, place)`, and imports the rest
+when it is asked for.
+"""
 
-_STAGE_IN_DIRECTORIES = frozenset({"overlay", "vfs", "btrfs"})
 
-ALIASES = {"overlay2": "overlay"}
-"""Other names of drivers: a store may have a home of that name, and everything else of the driver's own."""
+class DriverPackage(Protocol):
+    """What a driver's package is expected to have; `check_options` only if its facts say so."""
+
+    FACTS: DriverFacts
+
+    def check_options(self, options: Sequence[str]) -> None:
+        """Refuse options that the driver would refuse."""
+
+    def open_driver(self, place: DriverPlace) -> Driver:
+        """Make the driver object. Writes nothing."""
+
+    def open_inspector(self, driver: Driver, place: DriverPlace) -> Inspector:
+        """Make what looks for damage in what the driver keeps beside contents."""
+
+    def open_mender(self, driver: Driver, place: DriverPlace) -> Mender:
+        """Make what heals that."""
+
+
+def package_of(name: str) -> DriverPackage:
+    """The package of a driver, by its own name or another one of its.
+
+    Raises:
+        DriverUnknown: cstore has no such driver.
+    """
+    from importlib import import_module
+
+    package: DriverPackage = import_module(f"cstore.drivers.{reported_name(_known(name))}")
+    return package
+
+
+def facts_of(name: str) -> DriverFacts | None:
+    """What is to be known of a driver; None if cstore has none of that name."""
+    return package_of(name).FACTS if reported_name(name) in DRIVERS else None
 
 
 def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tuple[str, ...]:
@@ -98,7 +133,7 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
         return (_known(named),)
     prior = _prior(graph_root)
     if not priority:  # as in the Go library: a store of vfs alone is used only if vfs is asked for
-        prior = [name for name in prior if name != "vfs"]
+        prior = [name for name in prior if not package_of(name).FACTS.only_by_name]
     listed = [name for name in priority if name in prior]
     if listed:
         return (_known(listed[0]),)
@@ -118,7 +153,8 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
 
 def _prior(graph_root: str) -> list[str]:
     """The drivers that have a home there; an empty one, left by a start that failed, counts if there is no other."""
-    homes = [name for name in sorted({*DRIVERS, *ALIASES}) if os.path.isdir(os.path.join(graph_root, name))]
+    names = sorted((*DRIVERS, *(other for others in DRIVERS.values() for other in others)))
+    homes = [name for name in names if os.path.isdir(os.path.join(graph_root, name))]
     return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
 
 
@@ -132,7 +168,7 @@ def _is_used(home: str) -> bool:
 
 def open_driver(name: str, place: DriverPlace) -> Driver:
     """Make the driver object. Writes nothing."""
-    return DRIVERS[reported_name(_known(name))](place)
+    return package_of(name).open_driver(place)
 
 
 def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
@@ -141,13 +177,13 @@ def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
     Raises:
         DriverError: the driver does not take an option.
     """
-    check = _CHECKS.get(reported_name(_known(name)))
-    if check is None:
-        driver = open_driver(name, place)
+    package = package_of(name)
+    if not package.FACTS.checks_options_alone:
+        driver = package.open_driver(place)
         return lambda: driver
     if place.options:
-        check(place)
-    return lambda: open_driver(name, place)
+        package.check_options(place.options)
+    return lambda: package.open_driver(place)
 
 
 def may_have_staged(name: str, place: DriverPlace) -> bool:
@@ -155,7 +191,7 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
 
     That costs a few system calls, while the driver need not even be opened. One that stages elsewhere always may.
     """
-    if reported_name(name) not in _STAGE_IN_DIRECTORIES:
+    if not package_of(name).FACTS.stages_in_directories:
         return True
     for home in filter(None, (place.home, place.image_home)):
         root, last = os.path.split(home)
@@ -168,7 +204,9 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
 
 def reported_name(name: str) -> str:
     """The name that a driver goes by, whatever its home is called."""
-    return ALIASES.get(name, name)
+    if name in DRIVERS:
+        return name
+    return next((driver for driver, others in DRIVERS.items() if name in others), name)
 
 
 def _known(name: str) -> str:

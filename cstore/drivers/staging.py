@@ -22,6 +22,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import CstoreError, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import reaches
 from cstore.fs.staging import GUARD, StagingRoot, is_held, put_aside
@@ -133,7 +134,7 @@ class HomeStaging:
         if not self._pulls or os.path.islink(self._pulls):
             return
         try:
-            names = sorted(os.listdir(self._pulls))
+            names = sorted(within.listdir(self._pulls))
         except OSError:
             return
         for name in names:

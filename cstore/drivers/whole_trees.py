@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from cstore.drivers.lost import directory_lost
+from cstore.drivers.views import Views
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
@@ -103,11 +104,19 @@ class WholeTrees:
     """
 
     name = ""
+    mounts_beside = True
 
     def __init__(
-        self, home: TreeHome, *, image_home: TreeHome | None = None, foreign: Sequence[TreeHome] = (), sync: bool = True
+        self,
+        home: TreeHome,
+        run_home: str,
+        *,
+        image_home: TreeHome | None = None,
+        foreign: Sequence[TreeHome] = (),
+        sync: bool = True,
     ) -> None:
         self._home = home
+        self._views = Views(run_home, home.path)
         self._image_home = image_home or home
         self._foreign = foreign
         self._sync = sync
@@ -122,8 +131,12 @@ class WholeTrees:
         trees = self._home.trees
         try:
             within.require_directory(self._home.path, self._home.folder)
-            with os.scandir(trees) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            fd = within.open_folder(trees, os.O_RDONLY)
+            try:
+                with os.scandir(fd) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -210,19 +223,22 @@ class WholeTrees:
         return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """See `Driver.replace`: nothing is mounted, so nothing holds on."""
+        """See `Driver.replace`: nothing but a view is mounted, which then shows the new tree."""
         del in_use
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.atomic import sync_directory
         from cstore.fs.rename import exchange_within
 
         target = self.path_of(layer)
+        shown = self._views.shows(layer, target)
         try:
             exchange_within(os.path.dirname(self._home_of(layer).path), staged.tree, target)
             if self._sync:
                 sync_directory(os.path.dirname(target))
         except OSError as error:
             raise SystemFailure("replace the layer directory", target, error) from error
+        if shown:
+            self._views.show(layer, target)
         return StagedRemoval(staged.staging)
 
     def remove(self, layer: str) -> Removal:
@@ -231,6 +247,7 @@ class WholeTrees:
 
         home = self._home_of(layer)
         target = home.tree(layer)
+        self._views.take_away(layer)
         if not home.occupied(layer):
             return NoRemoval()
         staging = home.staging.put_aside(target)
@@ -238,11 +255,16 @@ class WholeTrees:
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
-        return [path for home in self._own_homes() for path in home.staging.stale()]
+        stale = [path for home in self._own_homes() for path in home.staging.stale()]
+        return [*stale, *map(self._views.path, self._views.orphans())]
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return [path for home in self._own_homes() for path in home.staging.sweep()]
+        orphans = self._views.orphans()
+        for layer in orphans:
+            self._views.take_away(layer)
+        swept = [path for home in self._own_homes() for path in home.staging.sweep()]
+        return [*swept, *map(self._views.path, orphans)]
 
     def debris(self) -> list[str]:
         """See `Driver.debris`: trees have nothing beside them."""
@@ -254,17 +276,19 @@ class WholeTrees:
     # ── using ──
 
     def mount(self, layer: str, options: MountOptions) -> str:
-        """See `Driver.mount`: the tree itself is the mount point."""
+        """See `Driver.mount`: the tree itself is the mount point, or a view of it."""
         if any(option != "ro" for option in options.options):
             raise no_mount_options(self.name)
-        return self._path(layer)
+        tree = self._path(layer)
+        return self._views.show(layer, tree) if options.read_only and options.lasting else tree
 
     def can_shift(self, id_map: IDMap) -> bool:
         """See `Driver.can_shift`: what is on disk is what is seen."""
         return not id_map
 
     def unmount(self, layer: str) -> None:
-        """See `Driver.unmount`: there is nothing to undo."""
+        """See `Driver.unmount`: there is nothing to undo but a view."""
+        self._views.take_away(check_part(layer))
 
     def is_mounted(self, layer: str, path: str) -> bool:
         """See `Driver.is_mounted`."""
@@ -349,9 +373,13 @@ class _Staging:
 
 def make_root(tree: str, owner: tuple[int, int]) -> None:
     """Give the root of a base layer, which exists, its first owner and mode. Raises OSError."""
-    if os.geteuid() == 0:
-        os.chown(tree, *owner)
-    os.chmod(tree, ROOT_MODE)
+    fd = within.open_folder(tree, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if os.geteuid() == 0:
+            os.fchown(fd, *owner)
+        os.fchmod(fd, ROOT_MODE)
+    finally:
+        os.close(fd)
 
 
 def no_mount_options(driver: str) -> DriverError:

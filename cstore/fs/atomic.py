@@ -13,6 +13,7 @@ import os
 from contextlib import suppress
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PendingFile:
-    """A file that is being written and does not have its name yet.
+    """A file that is being written and does not have its name yet. Its directory is held open: nobody can exchange it.
 
     Leaving the context without `commit` removes it. `fd` is open for reading and writing and may be used directly.
     `published` is the status of the new file once it has its name, though the sync after that may have failed.
@@ -43,15 +44,24 @@ class PendingFile:
             SystemFailure: the directory is missing or not writable.
         """
         self.path, self.mode, self.sync = path, mode, sync
-        self._directory, self._base = os.path.split(path)
-        self._temporary, self.fd = self._create()
+        folder, self._base = os.path.split(path)
+        try:
+            self._folder = within.open_folder(folder, os.O_RDONLY if sync else os.O_PATH)
+        except OSError as error:
+            raise _failure("create", path, error) from None
+        try:
+            self._temporary, self.fd = self._create()
+        except BaseException:
+            os.close(self._folder)
+            raise
 
     def _create(self) -> tuple[str, int]:
         while True:
             number = int.from_bytes(os.urandom(4), "little")
-            temporary = os.path.join(self._directory, temporary_name(self._base, number))
+            temporary = temporary_name(self._base, number)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             try:
-                return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                return temporary, os.open(temporary, flags, 0o600, dir_fd=self._folder)
             except FileExistsError:
                 continue
             except OSError as error:
@@ -82,25 +92,29 @@ class PendingFile:
                 os.fdatasync(self.fd)
             status = os.fstat(self.fd)
             self._close()  # before the rename: a network file system reports its last errors here
-            os.rename(self._temporary, self.path)
+            os.rename(self._temporary, self._base, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except OSError as error:
             self.discard()
             raise _failure("write", self.path, error) from None
         self._temporary, self.published = "", status
-        if self.sync:
-            # Without this, a power cut may bring the old file back under the name.
-            sync_directory(self._directory or ".")
+        try:
+            if self.sync:
+                # Without this, a power cut may bring the old file back under the name.
+                _sync_opened(self._folder, os.path.dirname(self.path) or ".")
+        finally:
+            self._leave_folder()
         return status
 
     def discard(self) -> None:
         """Remove the file, if it is not committed. Never raises for a file that is gone."""
         if self._temporary:
             try:
-                os.unlink(self._temporary)
+                os.unlink(self._temporary, dir_fd=self._folder)
             except FileNotFoundError:
                 pass
             except OSError as error:
-                raise _failure("remove", self._temporary, error) from None
+                path = os.path.join(os.path.dirname(self.path), self._temporary)
+                raise _failure("remove", path, error) from None
             finally:
                 self._temporary = ""
                 self._abandon()
@@ -114,6 +128,13 @@ class PendingFile:
         """Let go of the descriptor of a file that nobody shall see: what the disk says of it then is of no interest."""
         with suppress(OSError):
             self._close()
+        self._leave_folder()
+
+    def _leave_folder(self) -> None:
+        if self._folder >= 0:
+            fd, self._folder = self._folder, -1
+            with suppress(OSError):
+                os.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -165,19 +186,26 @@ def sync_directory(path: str) -> None:
         SystemFailure: the disk refused. A file system that knows no such request passes.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = within.open_folder(path, os.O_RDONLY)
         try:
-            os.fsync(fd)
+            _sync_opened(fd, path)
         finally:
             os.close(fd)
+    except OSError as error:
+        raise _failure("sync", path, error) from None
+
+
+def _sync_opened(fd: int, path: str) -> None:
+    try:
+        os.fsync(fd)
     except OSError as error:
         if error.errno not in _NO_SYNC_HERE:
             raise _failure("sync", path, error) from None
 
 
 def sync_file(path: str) -> None:
-    """Make the bytes of a file survive a power cut. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Make the bytes of a file survive a power cut. Raises OSError; ForeignThing if it is no file."""
+    fd = within.open_file(*os.path.split(path))
     try:
         os.fsync(fd)
     finally:
@@ -193,7 +221,7 @@ def sync_filesystem(path: str) -> None:
     from cstore.kernel.files import syncfs
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = within.open_folder(path, os.O_RDONLY)
         try:
             syncfs(fd)
         finally:

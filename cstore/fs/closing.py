@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def opened(path: str, flags: int) -> Iterator[int]:
         SystemFailure: it cannot be opened.
     """
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC)
+        fd = within.open_path(path, flags)
     except OSError as error:
         raise SystemFailure("open", path, error) from error
     try:

@@ -288,7 +288,7 @@ def make_directories(path: str) -> None:
 def _made(path: str) -> bool:
     """Make a directory; say whether there is one. Something else of that name is an error."""
     try:
-        os.mkdir(path, 0o700)
+        within.mkdir(path, 0o700)
     except FileExistsError:
         try:
             if stat.S_ISDIR(os.stat(path).st_mode):

@@ -3,6 +3,8 @@
 For anybody but root the kernel wants write permission on a directory that gets another parent, and the root of a layer
 often has none (0555). It is given for the moment of the rename, and taken back. So is a read-only subvolume of btrfs
 (snapshots that were received, say), which not even root can rename.
+
+Both parents are held open from before the rename until after it, and no link below a top of the store leads to them.
 """
 
 from __future__ import annotations
@@ -12,11 +14,17 @@ import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 
-from cstore.kernel.files import rename_exchange
+from cstore.fs import within
+from cstore.kernel.files import AT_FDCWD, rename_exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    Entry = tuple[int | None, str]
+    """A name in an open directory, or a path."""
+
+_TREE = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def rename_tree(old: str, new: str) -> None:
@@ -25,7 +33,8 @@ def rename_tree(old: str, new: str) -> None:
     Raises:
         OSError: as `os.rename`.
     """
-    _with_permission(os.rename, old, new, ((old, new),))
+    with within.holder(old) as source, within.holder(new) as target:
+        _with_permission(source, target, exchange=False)
 
 
 def rename_within(root: str, old: str, new: str) -> None:
@@ -129,39 +138,46 @@ def exchange_trees(one: str, other: str) -> None:
     Raises:
         OSError: as renameat2(2) with RENAME_EXCHANGE.
     """
-    _with_permission(rename_exchange, one, other, ((one, other), (other, one)))
+    with within.holder(one) as first, within.holder(other) as second:
+        _with_permission(first, second, exchange=True)
 
 
-def _with_permission(
-    rename: Callable[[str, str], None], old: str, new: str, moves: tuple[tuple[str, str], ...]
-) -> None:
-    """Rename, if need be with write permission lent to what moves: pairs of its path before and after."""
+def _rename(old: Entry, new: Entry, *, exchange: bool) -> None:
+    if exchange:
+        rename_exchange(old[1], new[1], *(AT_FDCWD if at is None else at for at in (old[0], new[0])))
+    else:
+        os.rename(old[1], new[1], src_dir_fd=old[0], dst_dir_fd=new[0])
+
+
+def _with_permission(old: Entry, new: Entry, *, exchange: bool) -> None:
+    """Rename, if need be with write permission lent to what moves."""
+    movers = [old, new] if exchange else [old]
     try:
-        rename(old, new)
+        _rename(old, new, exchange=exchange)
     except PermissionError:
-        if not all(stat.S_ISDIR(os.lstat(before).st_mode) for before, _ in moves):
-            raise  # it is not this, and chmod(2) would follow a link
-        with _lent(moves):
-            rename(old, new)
+        if not all(stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode) for at, name in movers):
+            raise  # it is not this
+        with _lent(movers):
+            _rename(old, new, exchange=exchange)
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        with _unlocked([before for before, _ in moves]) as any_locked:
+        with _unlocked(movers) as any_locked:
             if not any_locked:
                 raise
-            _with_permission(rename, old, new, moves)
+            _with_permission(old, new, exchange=exchange)
 
 
 @contextmanager
-def _unlocked(trees: list[str]) -> Iterator[bool]:
+def _unlocked(trees: list[Entry]) -> Iterator[bool]:
     """Let read-only subvolumes be renamed for as long as the context lasts; give whether there is one."""
     from cstore.kernel import btrfs
 
     with ExitStack() as opened:
         locked = []
-        for tree in trees:
+        for at, name in trees:
             with suppress(OSError):
-                fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fd = os.open(name, os.O_RDONLY | _TREE, dir_fd=at)
                 opened.callback(os.close, fd)
                 if btrfs.is_subvolume(os.fstat(fd)) and btrfs.make_writable(fd):
                     locked.append(fd)
@@ -173,15 +189,13 @@ def _unlocked(trees: list[str]) -> Iterator[bool]:
 
 
 @contextmanager
-def _lent(moves: tuple[tuple[str, str], ...]) -> Iterator[None]:
-    modes = [(before, after, os.lstat(before).st_mode & 0o7777) for before, after in moves]
-    for before, _, mode in modes:
-        os.chmod(before, mode | 0o200)
-    try:
+def _lent(trees: list[Entry]) -> Iterator[None]:
+    """Let directories be written to by their owner for as long as the context lasts, wherever they move."""
+    with ExitStack() as opened:
+        for at, name in trees:
+            fd = os.open(name, os.O_PATH | _TREE, dir_fd=at)
+            opened.callback(os.close, fd)
+            path, mode = f"/proc/self/fd/{fd}", os.fstat(fd).st_mode & 0o7777  # such a descriptor knows no fchmod(2)
+            os.chmod(path, mode | 0o200)
+            opened.callback(os.chmod, path, mode)
         yield
-    except BaseException:
-        for before, _, mode in modes:
-            os.chmod(before, mode)
-        raise
-    for _, after, mode in modes:
-        os.chmod(after, mode)

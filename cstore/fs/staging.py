@@ -152,7 +152,7 @@ class StagingRoot:
             path = self.path
             for _ in range(self._levels):
                 with suppress(FileNotFoundError):  # somebody died when this one was gone, and not those above it
-                    os.rmdir(path)
+                    within.rmdir(path)
                 path = os.path.dirname(path)
 
     def stale(self) -> list[str]:
@@ -183,12 +183,12 @@ class StagingRoot:
         if lock < 0:
             return lock
         try:
-            os.mkdir(self._name(_TREE, number), 0o700)
+            within.mkdir(self._name(_TREE, number), 0o700)
         except FileExistsError:
             os.close(lock)  # somebody's leftover: a sweep will see to it
             return -1
         except OSError:
-            os.unlink(self._name(_LOCK, number))
+            within.unlink(self._name(_LOCK, number))
             os.close(lock)
             raise
         return lock
@@ -213,7 +213,7 @@ class StagingRoot:
                 path = self._name(kind, number)
                 if os.path.lexists(path):
                     self._remove(path, self._name(_STUCK, number), result)
-            os.unlink(self._name(_LOCK, number))
+            within.unlink(self._name(_LOCK, number))
         finally:
             os.close(lock)
         self._leave()
@@ -224,7 +224,7 @@ class StagingRoot:
         except CstoreError:
             if path != aside:
                 try:
-                    os.rename(path, aside)
+                    within.rename(path, aside)
                     path = aside
                 except OSError:
                     pass  # reported under the name that it still has
@@ -289,7 +289,7 @@ def _drop_guard(place: str) -> None:
     """Remove the file GUARD of an empty place that nobody else uses. Raises OSError."""
     lock = hold_guard(place, exclusive=True, create=False)
     if lock >= 0:
-        os.unlink(os.path.join(place, GUARD))
+        within.unlink(os.path.join(place, GUARD))
         os.close(lock)
 
 

@@ -3,10 +3,15 @@
 A *top* is a root of the store, or one of the driver's own directories in it; an administrator may have made it a link.
 Nothing below it may be one. A file is looked at before it is opened, because opening a device is an act of its own, and
 once more afterwards; it is opened without blocking, and one of no sane size is not read.
+
+Who opens a store declares its tops here, once. From then on every path below one of them is walked from a descriptor of
+the top, one directory at a time, by whatever function of this module it is given to: a directory that somebody swaps
+for a link at any moment is refused, never followed. A path below no top means what it means to the kernel.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -15,7 +20,7 @@ from cstore.errors import ForeignThing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SMALL = 1 << 20
 """Bytes that a small text file of a store has at most."""
@@ -33,6 +38,59 @@ _NAMES = {
 }
 
 
+_tops: set[str] = set()
+
+
+def declare_tops(tops: Iterable[str]) -> None:
+    """Say that these directories, given by absolute paths, are tops: no link is followed below them from now on."""
+    _tops.update(tops)
+
+
+def _parts_below_top(path: str) -> tuple[str, list[str]]:
+    """Split a path into the nearest top at or above it and the names below that; no names if it is below no top."""
+    end = len(path.rstrip("/"))
+    while end > 0:
+        if path[:end] in _tops:
+            return path[:end], [name for name in path[end:].split("/") if name]
+        end = path.rfind("/", 0, end)
+    return path, []
+
+
+def open_folder(path: str, flags: int = _FOLDER) -> int:
+    """Open a directory by its path, to look things up in or, with `flags`, to read; the caller closes it.
+
+    Raises:
+        OSError: as open(2); ENOTDIR if it, or something between a top and it, is a link or anything else.
+    """
+    top, names = _parts_below_top(path)
+    if not names:
+        return os.open(path or ".", flags | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _descend(top, os.open(top, _FOLDER), names, flags)
+    except ForeignThing as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.path) from None
+
+
+def _descend(path: str, fd: int, names: list[str], flags: int = _FOLDER) -> int:
+    """Go down from an open directory, which is closed; the last one is opened with `flags`."""
+    try:
+        for number, name in enumerate(names, 1):
+            path = os.path.join(path, name)
+            wanted = flags | os.O_DIRECTORY | os.O_CLOEXEC if number == len(names) else _FOLDER
+            try:
+                below = os.open(name, wanted | os.O_NOFOLLOW, dir_fd=fd)
+            except OSError as error:
+                if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+                    _require(path, os.stat(name, dir_fd=fd, follow_symlinks=False), stat.S_IFDIR)
+                raise
+            os.close(fd)
+            fd = below
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 @contextmanager
 def parent_of(top: str, relative: str) -> Iterator[tuple[int, str]]:
     """Open the directory that holds `relative`, below `top`; give its descriptor and the last part of the path.
@@ -42,15 +100,86 @@ def parent_of(top: str, relative: str) -> Iterator[tuple[int, str]]:
         OSError: as open(2).
     """
     *folders, name = relative.split("/")
-    path, fd = top, os.open(top or ".", _FOLDER)
+    real, above = _parts_below_top(top)
+    fd = _descend(real, os.open(real or ".", _FOLDER), [*above, *folders])
     try:
-        for folder in folders:
-            path = os.path.join(path, folder)
-            _require(path, os.stat(folder, dir_fd=fd, follow_symlinks=False), stat.S_IFDIR)
-            below = os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-            os.close(fd)
-            fd = below
         yield fd, name
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def holder(path: str) -> Iterator[tuple[int | None, str]]:
+    """Give what names `path` to a system call past no link below a top: an open directory, and a name in it.
+
+    There is no directory, and the path is whole, where nothing between a top and the name could be a link.
+
+    Raises:
+        OSError: as `open_folder`.
+    """
+    folder, name = os.path.split(path.rstrip("/"))
+    if not _parts_below_top(folder)[1]:
+        yield None, path
+        return
+    fd = open_folder(folder)
+    try:
+        yield fd, name
+    finally:
+        os.close(fd)
+
+
+def open_path(path: str, flags: int, mode: int = 0o600) -> int:
+    """Open whatever is at a path, as open(2) does; the caller closes it. Raises OSError."""
+    with holder(path) as (folder, name):
+        return os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=folder)
+
+
+@contextmanager
+def path_past_links(path: str) -> Iterator[str]:
+    """Give a path that leads to the same thing for calls that take no directory, past no link below a top.
+
+    Raises:
+        OSError: as `open_folder`.
+    """
+    with holder(path) as (folder, name):
+        yield name if folder is None else f"/proc/self/fd/{folder}/{name}"
+
+
+def mkdir(path: str, mode: int = 0o700) -> None:
+    """Make a directory. It and all that follow here raise OSError."""
+    with holder(path) as (folder, name):
+        os.mkdir(name, mode, dir_fd=folder)
+
+
+def unlink(path: str) -> None:
+    """Remove a file."""
+    with holder(path) as (folder, name):
+        os.unlink(name, dir_fd=folder)
+
+
+def rmdir(path: str) -> None:
+    """Remove an empty directory."""
+    with holder(path) as (folder, name):
+        os.rmdir(name, dir_fd=folder)
+
+
+def rename(old: str, new: str) -> None:
+    """Rename a file or directory."""
+    with holder(old) as (source, was), holder(new) as (target, name):
+        os.rename(was, name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def link(old: str, new: str) -> None:
+    """Give a file another name; a link is not followed."""
+    with holder(old) as (source, was), holder(new) as (target, name):
+        os.link(was, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
+
+def listdir(path: str) -> list[str]:
+    """List a directory."""
+    fd = open_folder(path, os.O_RDONLY)
+    try:
+        return os.listdir(fd)
     finally:
         os.close(fd)
 

@@ -58,7 +58,7 @@ def image_config(context: Context, image: Image) -> ConfigSummary | None:
     name = f"sha256:{image.id}"
     if name not in image.data_names:
         name = _named_in_manifest(context, image)
-    return _summary(parse_config(bigdata.get_data(context, Shelf.IMAGES, image.id, name))) if name else None
+    return summary(parse_config(bigdata.get_data(context, Shelf.IMAGES, image.id, name))) if name else None
 
 
 def _named_in_manifest(context: Context, image: Image) -> str:
@@ -74,7 +74,8 @@ def _named_in_manifest(context: Context, image: Image) -> str:
     return name if name in image.data_names else ""
 
 
-def _summary(config: ImageConfig) -> ConfigSummary:
+def summary(config: ImageConfig) -> ConfigSummary:
+    """Say in short what a config says."""
     run = {str(key).lower(): value for key, value in config.run_config.items()}
     return ConfigSummary(
         digest=config.digest,

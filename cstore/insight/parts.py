@@ -22,6 +22,7 @@ import re
 from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
+from cstore.drivers.registry import facts_of
 from cstore.drivers.staging import OWN
 from cstore.errors import RecordsDamaged
 from cstore.fs.atomic import TEMPORARY_PREFIX
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from cstore.store.lookup import Tables
 
 _GENERATED = re.compile(r"[0-9a-f]{64}")
-_DRIVERS = frozenset({"overlay", "overlay2", "vfs", "btrfs", "zfs", "aufs", "devicemapper"})
+_FOREIGN_DRIVERS = frozenset({"aufs", "devicemapper"})
 _PODMANS: Mapping[str, str] = {
     "libpod": "Podman's database",
     "db.sql": "Podman's database",
@@ -161,10 +162,12 @@ class Parts:
             return Part(path, "staging", how="cstore makes and removes trees there")
         if path == layout.quarantine or path.startswith(f"{layout.quarantine}.aside-"):
             return Part(path, "quarantine", how="it holds what repairs took out of the store")
+        if path == layout.partial:
+            return Part(path, "cstore", how="it holds what has come of blobs whose download was cut")
         if path in {layout.reserve, layout.intents}:
             return Part(path, "cstore", how="cstore keeps its notes and its reserve of space there")
         driver = name.removesuffix("-layers").removesuffix("-images").removesuffix("-containers")
-        if driver in _DRIVERS:
+        if driver in _FOREIGN_DRIVERS or facts_of(driver) is not None:
             return Part(path, "foreign", how=f"a store of the {driver} driver keeps it there")
         known = next((what for start, what in _PODMANS.items() if name == start or name.startswith(f"{start}-")), "")
         return Part(path, "foreign", how=known or "no tool of the store gives that name")

@@ -1,14 +1,20 @@
 """Which images may go by rules: what nothing uses, without names, of some age, beyond a number, or over a budget.
 
 What is used by anything is never chosen: by a container, by a mount, or, of an image without names, by another image
-that was built on it. When an image was last used is recorded nowhere, so no rule asks for it.
+that was built on it.
+
+When an image was last used is recorded nowhere. But who makes a container of an image reads its config, and the file
+system notes when that was: an image that nobody has read for so long, nobody has used for so long. Lists of images read
+configs, too, so it may have been unused for longer. cstore itself reads without a trace.
 """
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from cstore.errors import Unsupported
 from cstore.insight.accounting import file_system, files_of
 from cstore.insight.needs import Needs
 from cstore.insight.removing import Plan, Removal, everything, measured, mounted_at, trusted
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.reading import Snapshot
 
+_DAY = 86_400.0
 _HOMES = ("docker.io/library/", "docker.io/", "localhost/")
 
 
@@ -35,6 +42,7 @@ class Rules(Value):
     Attributes:
         dangling: only those without names.
         older_than: only those that were created at least so many seconds ago; -1 for any age.
+        unused_for: only those whose data items nobody has read or written for so many seconds; -1 for all.
         keep: patterns of names, with or without host and tag, of images that stay.
         keep_last: of each repository, so many of the newest images stay.
         max_size: only as many, the oldest first, as it takes until all images have at most so many bytes; -1 for all.
@@ -43,6 +51,7 @@ class Rules(Value):
 
     dangling: bool = True
     older_than: float = -1
+    unused_for: float = -1
     keep: Sequence[str] = ()
     keep_last: int = 0
     max_size: int = -1
@@ -61,6 +70,7 @@ def plan_prune(context: Context, rules: Rules, *, now: float | None = None) -> P
 
     Raises:
         RecordsDamaged: a record file cannot be trusted, so nobody can tell what is used.
+        Unsupported: a rule asks when images were last used, and their file system does not note when files are read.
         SystemFailure: the records cannot be read.
     """
     tables = trusted(context)
@@ -95,8 +105,33 @@ def _chosen(context: Context, tables: Snapshot, needs: Needs, rules: Rules, now:
         and (rules.older_than < 0 or now - created(image) >= rules.older_than)
         and not mounted_at(context, mounts, (image.layer, *image.mapped_layers))
     }
+    last = {image: _last_read(context, image) for image in may} if rules.unused_for >= 0 else {}
+    may = {key: image for key, image in may.items() if not last or 0 < last[key] <= now - rules.unused_for}
     _spare_built_upon(needs, may)
-    return sorted(may.values(), key=lambda image: (created(image), image.id))
+    return sorted(may.values(), key=lambda image: (last.get(image.id, 0.0), created(image), image.id))
+
+
+def _last_read(context: Context, image: str) -> float:
+    """The latest time when a data item of an image may have been read or written; 0 if nothing tells.
+
+    Raises:
+        Unsupported: the file system does not note when files are read.
+    """
+    folder = context.layout.image_data(image)
+    try:
+        flags = os.statvfs(folder).f_flag
+        found = [entry.stat(follow_symlinks=False) for entry in os.scandir(folder) if entry.is_file()]
+    except OSError:
+        return 0.0
+    if flags & (os.ST_NOATIME | os.ST_RDONLY):
+        how = "read-only" if flags & os.ST_RDONLY else "with noatime"
+        raise Unsupported(
+            f"nobody can tell when images were last used: {context.layout.images} is mounted {how}",
+            hint="choose by age instead: --older-than",
+        )
+    # With relatime, a time of reading is up to a day old before the next one takes its place.
+    slack = _DAY if flags & os.ST_RELATIME else 0
+    return max((max(each.st_atime + slack, each.st_mtime) for each in found), default=0.0)
 
 
 def _spare_built_upon(needs: Needs, may: dict[str, Image]) -> None:

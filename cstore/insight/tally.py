@@ -15,6 +15,7 @@ from itertools import pairwise
 from cstore.fs.tree.measure import entries
 from cstore.fs.tree.trail import Trail, open_root
 from cstore.kernel.btrfs import is_subvolume
+from cstore.kernel.statfs import SHARE_BLOCKS
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     Rule = Callable[["Shared", set[Hashable]], bool]
 
 _BLOCK = 512
-_SHARING = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
-"""File systems whose files may share blocks, and that say which."""
 _OTHER_DISK = 1 << 80
 """Where the blocks of a separate image store begin, which may be on a file system of its own."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -54,7 +53,7 @@ class Tally:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._shares = any(_file_system(root) in _SHARING for root in layout.roots)
+        self._shares = any(_file_system(root) in SHARE_BLOCKS for root in layout.roots)
         self._apart = f"{layout.image_store}/" if layout.image_store else "\0"
         self._base = 0
         self._own: dict[Hashable, int] = {}

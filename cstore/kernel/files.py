@@ -23,7 +23,7 @@ _SYS_OPENAT2 = 437
 
 _OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
 _SYNC_FILE_RANGE_WRITE = 2
-_AT_FDCWD = -100
+AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _FALLOC_FL_KEEP_SIZE = 1
@@ -65,13 +65,13 @@ def punch_hole(fd: int, offset: int, size: int) -> None:
     call("fallocate", fd, c_int(_FALLOC_FL_KEEP_SIZE | _FALLOC_FL_PUNCH_HOLE), c_long(offset), c_long(size))
 
 
-def rename_exchange(old: str, new: str, dir_fd: int = _AT_FDCWD) -> None:
-    """Swap two existing paths in one step; relative ones begin at `dir_fd`.
+def rename_exchange(old: str, new: str, dir_fd: int = AT_FDCWD, new_dir_fd: int | None = None) -> None:
+    """Swap two existing paths in one step; relative ones begin at `dir_fd`, the second at `new_dir_fd` if it is given.
 
     Raises:
         OSError: EINVAL or ENOSYS where the file system or kernel cannot, and what rename(2) raises.
     """
-    _rename(old, new, _RENAME_EXCHANGE, dir_fd)
+    _rename(old, new, _RENAME_EXCHANGE, dir_fd, dir_fd if new_dir_fd is None else new_dir_fd)
 
 
 def rename_noreplace(old: str, new: str) -> None:
@@ -80,12 +80,12 @@ def rename_noreplace(old: str, new: str) -> None:
     Raises:
         OSError: EEXIST if it does; EINVAL or ENOSYS where the file system or kernel cannot; what rename(2) raises.
     """
-    _rename(old, new, _RENAME_NOREPLACE)
+    _rename(old, new, _RENAME_NOREPLACE, AT_FDCWD, AT_FDCWD)
 
 
-def _rename(old: str, new: str, flags: int, dir_fd: int = _AT_FDCWD) -> None:
+def _rename(old: str, new: str, flags: int, dir_fd: int, new_dir_fd: int) -> None:
     try:
-        call("renameat2", dir_fd, os.fsencode(old), dir_fd, os.fsencode(new), flags)
+        call("renameat2", dir_fd, os.fsencode(old), new_dir_fd, os.fsencode(new), flags)
     except OSError as error:
         raise OSError(error.errno, error.strerror, old, None, new) from None
 
@@ -120,7 +120,7 @@ def birth_time(path: bytes) -> int:
 
     found = create_string_buffer(_STATX.size)
     try:
-        call("statx", _AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, found)
+        call("statx", AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, found)
     except OSError:
         return 0
     seconds, nanoseconds = _STATX.unpack(found.raw)

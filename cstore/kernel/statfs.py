@@ -13,6 +13,8 @@ _NAMES = {
     0x794C7630: "overlayfs", 0x858458F6: "ramfs", 0x52654973: "reiserfs", 0x517B: "smb", 0x73717368: "squashfs",
     0x01021994: "tmpfs", 0xA501FCF5: "vxfs", 0x58465342: "xfs", 0x2FC12FC1: "zfs",
 }  # fmt: skip
+SHARE_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
+"""File systems whose files may share blocks, and that say which."""
 _FUSE = 0x65735546
 _ROOM = 256  # struct statfs is 120 bytes on 64-bit systems
 _TYPE_OFFSET = 18  # of d_type in struct dirent: after inode, offset and length

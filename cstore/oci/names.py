@@ -18,10 +18,10 @@ DOCKER = "docker.io"
 LOCAL = "localhost"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?", re.ASCII)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _HEX_ID = re.compile(r"[a-f0-9]{64}", re.ASCII)
 _LONGEST = 255
 
@@ -55,7 +55,7 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     repository, tag = _without_tag(named)
     if digest:
         _check_digest(text, digest)
-    if (tag or named.endswith(":")) and not _TAG.fullmatch(tag):
+    if (tag or named.endswith(":")) and not TAG.fullmatch(tag):
         raise _invalid(text, f"{tag!r} is no tag")
     if _HEX_ID.fullmatch(named):
         reason = f"invalid repository name ({named}), cannot specify 64-byte hexadecimal strings"
@@ -90,10 +90,10 @@ def _with_domain(repository: str, home: str) -> tuple[str, str]:
 def _check(text: str, domain: str, path: str) -> None:
     if not _DOMAIN.fullmatch(domain):
         raise _invalid(text, f"{domain!r} is no domain")
-    if path.lower() != path and _PATH.fullmatch(path.lower()):
+    if path.lower() != path and PATH.fullmatch(path.lower()):
         reason = f"invalid reference format: repository name ({path}) must be lowercase"
         raise _invalid(text, f"{path!r} is not in lower case", peer=reason)
-    if not _PATH.fullmatch(path):
+    if not PATH.fullmatch(path):
         raise _invalid(text, "it is not of the form [DOMAIN/]PATH[:TAG]")
     if len(domain) + len(path) + 1 > _LONGEST:
         reason = "repository name must not be more than 255 characters"

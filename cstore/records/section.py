@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
+from cstore.fs import within
 from cstore.records import codec
 from cstore.records.model import Generic, R
 from cstore.records.rows import read_rows
@@ -345,7 +346,7 @@ def make_directory(path: str, *, sync: bool = True) -> None:
         SystemFailure: it cannot be made.
     """
     try:
-        os.mkdir(path, 0o700)
+        within.mkdir(path, 0o700)
     except FileExistsError:
         return
     except FileNotFoundError:

@@ -11,6 +11,7 @@ import os
 import stat
 
 from cstore.errors import CstoreError, RecordsDamaged, SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def _open_quietly(path: str) -> int:
     """Open a file to read, without a trace in its access time where that is allowed: to its owner, and to root."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        return os.open(path, flags | os.O_NOATIME)
+        return within.open_path(path, flags | os.O_NOATIME)
     except PermissionError:
-        return os.open(path, flags)
+        return within.open_path(path, flags)
 
 
 def _read_all(fd: int, size: int) -> bytes:

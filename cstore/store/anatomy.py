@@ -83,7 +83,7 @@ def directories(context: Context, word: str) -> dict[str, str]:
         LayerUnknown: there is no such layer.
     """
     layer = get_layer(Reader(context), word)
-    if context.driver.name != "overlay":
+    if not context.driver_facts.names_directories:
         return {}
     home = context.driver.path_of(layer.id)
     upper, *lowers = context.driver.content_roots(layer.id)

@@ -289,7 +289,7 @@ def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
     if shelf is not Shelf.IMAGES or not within.is_directory(top, f"{item}/{CALLERS_DIRECTORY}"):
         discard(writer, directory)
         return
-    for name in os.listdir(directory):
+    for name in within.listdir(directory):
         if name != CALLERS_DIRECTORY:
             discard(writer, os.path.join(directory, name))
 
@@ -353,5 +353,5 @@ def _write(directory: str, key: str, data: Iterable[bytes], shelf: Shelf, *, syn
         write_item(directory, key, data, noun=shelf.value, sync=sync)
     except BaseException:
         with suppress(OSError):
-            os.rmdir(directory)
+            within.rmdir(directory)
         raise

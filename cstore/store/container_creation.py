@@ -22,7 +22,7 @@ from cstore.store import container_journal as journal
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.creation import check_new_id
 from cstore.store.lookup import find_layer, get_image
-from cstore.store.maps import map_fields, map_on_disk
+from cstore.store.maps import default_map, map_fields, map_on_disk
 from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, make_roots, writing
@@ -46,10 +46,11 @@ class NewContainer(Value):
     Attributes:
         image: by ID, name or unique prefix; "" for a container without one.
         layer: the ID of the layer of its own, which is made with it; "" for a random one.
-        id_map: the owners that the container shall have; None for those of the host.
+        id_map: the owners that the container shall have; None for those that the store gives by default.
         host_uids, host_gids: leave the map's part of that kind out.
         auto_map: choose a map instead; see `userns.choose_map`.
-        process_label, mount_label: SELinux labels, both or neither.
+        process_label, mount_label: SELinux labels, both or neither; without them, those that the host's policy gives.
+        label_options: what shall be different in the latter; see `labels.choose_labels`.
         storage_options: for the driver, such as a limit of the layer's size.
         volatile: whether a power cut may take what the container writes.
         mount_options: how the container's layer shall be mounted.
@@ -73,11 +74,7 @@ class NewContainer(Value):
     flags: Mapping[str, Any] = {}
     data: Mapping[str, bytes] = {}
     layer: str = ""
-
-    @property
-    def mapped(self) -> bool:
-        """Whether the container shall have other owners than the host."""
-        return self.auto_map is not None or bool(_given_map(self))
+    label_options: tuple[str, ...] = ()
 
 
 class _Base(Value):
@@ -105,11 +102,11 @@ def create_container(context: Context, request: NewContainer) -> Container:
         LayerUnknown: the image's top layer is missing, or went away meanwhile.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
         InvalidIDMap: the kernel would not take the map, or it does not cover an owner in the image.
-        InvalidOption: one of two labels is missing, or no ID map can be chosen.
+        InvalidOption: one of two labels is missing, a label option is none, or no ID map can be chosen.
         InvalidDataName: a data item cannot have that name.
         DriverError: the driver does not take a storage option.
     """
-    _check_labels(request)
+    request = _labeled(context, request)
     _check_new(Reader(context), request)  # a mistake leaves no trace, not even a store
     with _id_ranges(context, request):
         image = get_image(Reader(context), request.image) if request.image else None
@@ -122,13 +119,23 @@ def create_container(context: Context, request: NewContainer) -> Container:
 # ── the request ──
 
 
-def _check_labels(request: NewContainer) -> None:
+def _labeled(context: Context, request: NewContainer) -> NewContainer:
+    """The request with its labels: those that it gives, or those that are chosen here."""
+    from cstore.store.labels import choose_labels
+
+    if request.label_options and request.process_label:
+        raise InvalidOption("labels and label options are given", hint="give one of them")
     if bool(request.process_label) != bool(request.mount_label):
         raise InvalidOption(
             "a process label and a mount label belong together, and one of them is missing",
             hint="give both, or neither",
             peer="ProcessLabel and Mountlabel must either not be specified or both specified",
         )
+    if request.process_label:
+        return request
+    containers = Reader(context).containers
+    process, mount = choose_labels(request.label_options, lambda: [each.process_label for each in containers])
+    return request.with_(process_label=process, mount_label=mount)
 
 
 def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
@@ -148,7 +155,7 @@ def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
 @contextmanager
 def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
     """Keep others from choosing ID ranges until ours are recorded."""
-    if not request.mapped:
+    if request.auto_map is None and not _given_map(request, default_map(context)):
         yield
         return
     from cstore.store.userns import choosing
@@ -159,15 +166,18 @@ def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
 
 def _choose_map(context: Context, request: NewContainer, image: Image | None) -> IDMap:
     if request.auto_map is None:
-        return _given_map(request)
+        return _given_map(request, default_map(context))
     from cstore.store.userns import choose_map
 
     return choose_map(context, request.auto_map, image)
 
 
-def _given_map(request: NewContainer) -> IDMap:
+def _given_map(request: NewContainer, default: IDMap) -> IDMap:
     given = request.id_map or IDENTITY
-    return IDMap(uids=() if request.host_uids else given.uids, gids=() if request.host_gids else given.gids)
+    return IDMap(
+        uids=() if request.host_uids else given.uids or default.uids,
+        gids=() if request.host_gids else given.gids or default.gids,
+    )
 
 
 # ── the layer ──

@@ -51,7 +51,7 @@ def end(writer: Writer) -> None:
     """Forget the journal: both are there, or neither. One that a power cut brings back finds nothing to do."""
     path = writer.layout.container_journal
     try:
-        os.unlink(path)
+        within.unlink(path)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -6,16 +6,13 @@ import os
 
 from cstore.archive.compression import Compression
 from cstore.errors import LayerChanged, LayerUnknown, ParentUnknown, SystemFailure, Unsupported
+from cstore.fs import within
 from cstore.idmap import IDENTITY
-from cstore.store.filling import archive_fields, fill
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
-from cstore.store.misfits import explained
 from cstore.store.mounting import mount_point
 from cstore.store.places import Shelf
 from cstore.store.reading import Reader
-from cstore.store.replacing import replace_contents
-from cstore.store.session import writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +50,11 @@ def replace_diff(context: Context, word: str, source: int) -> int:
 def _apply(
     context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
+    from cstore.store.filling import archive_fields, fill
+    from cstore.store.misfits import explained
     from cstore.store.recovery import sweep
-    from cstore.store.session import make_roots
+    from cstore.store.replacing import replace_contents
+    from cstore.store.session import make_roots, writing
 
     layer = get_own_layer(Reader(context), word)
     make_roots(context.layout)
@@ -86,7 +86,7 @@ def _apply(
 def _empty(tree: str) -> None:
     from cstore.fs.tree import remove_tree
 
-    for name in os.listdir(tree):
+    for name in within.listdir(tree):
         remove_tree(os.path.join(tree, name))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.fs import within
 from cstore.layout import Layout
 from cstore.store.places import places
 from cstore.values import Value
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
-    from cstore.drivers.registry import DriverPlace
+    from cstore.drivers.registry import DriverFacts, DriverPlace
     from cstore.fs.patience import Patience
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
@@ -62,6 +63,9 @@ class Context:
         self.sync = sync
         self.additional = additional
         self.degraded = False
+        within.declare_tops(layout.tops)
+        for each in additional:
+            within.declare_tops(each.layout.tops)
         self.places: dict[Shelf, Place] = places(layout)
         self.tables: dict[Shelf, Table[Any]] = {}
         self.extras: list[ExtraStore] = []
@@ -98,6 +102,13 @@ class Context:
         from cstore.config.driver_options import ignores_owners
 
         return ignores_owners(self.config.driver_options, self.layout.driver)
+
+    @property
+    def driver_facts(self) -> DriverFacts:
+        """What is to be known of the driver, as data."""
+        from cstore.drivers.registry import package_of
+
+        return package_of(self.driver.name).FACTS
 
 
 def context_of(store: Context | Store) -> Context:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.apply import Applied
     from cstore.archive.streams import ReadInto
-    from cstore.drivers.contract import Driver, StagedTree
+    from cstore.drivers.contract import StagedTree
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 class NewLayer(Value):
     """What a caller asks for. What `id_map` leaves unmapped is mapped as in the parent, unless a host flag clears it.
 
+    Where the driver can show other owners at a container's mount, a layer keeps those that its archive names, and no
+    map; with `owners_on_disk`, its files are given away all the same.
     `storage_options` are for the driver, such as a limit of the layer's size. The rest is for archives: `expect` is the
     digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
     the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
@@ -74,6 +76,7 @@ class NewLayer(Value):
     by_contents: bool = False
     far: str = ""
     toc_digest: str = ""
+    owners_on_disk: bool = False
 
 
 class LayerPlan(Value):
@@ -209,7 +212,7 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
 
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
-    plan = plan_layer(Reader(context), wanted, context.driver, chosen_id="")
+    plan = plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
     make_roots(context.layout)
     sweep(context)
@@ -253,7 +256,7 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
     return get_layer(Reader(context), layer.id)
 
 
-def plan_layer(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str) -> LayerPlan:
+def plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> LayerPlan:
     """Hold a request against the records; raises what `create_layer` does."""
     parent = get_layer(tables, request.parent) if request.parent else None
     template = find_own_layer(tables, request.template) if request.template else None
@@ -269,7 +272,7 @@ def plan_layer(tables: Tables, request: NewLayer, driver: Driver, chosen_id: str
         holder = tables.layers.named(name)
         if holder is not None and not _passes(tables, holder):
             raise NameTaken("layer", name, holder.id)
-    return LayerPlan(chosen_id, names, parent, template, layer_map(request, parent, driver))
+    return LayerPlan(chosen_id, names, parent, template, layer_map(context, request, parent))
 
 
 def check_new_id(tables: Tables, wanted: str) -> str:
@@ -311,7 +314,7 @@ def _publish(
 ) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
     with writing(context, Shelf.LAYERS) as writer:
-        plan = plan_layer(writer, request, context.driver, chosen_id=still_free(writer, request, before.id))
+        plan = plan_layer(writer, request, context, chosen_id=still_free(writer, request, before.id))
         if not plan.agrees_with(before):
             raise LayerUnknown(request.template or request.parent)
         record = record_of(request, plan)

@@ -122,7 +122,7 @@ def _recorded(writer: Writer, each: PreparedLayer) -> Layer | CstoreError:
     request, before = each.made.request, each.made.plan
     try:
         chosen = still_free(writer, request, before.id)
-        plan = plan_layer(writer, request, writer.driver, chosen_id=chosen)
+        plan = plan_layer(writer, request, writer.context, chosen_id=chosen)
         if not plan.agrees_with(before):
             return LayerUnknown(request.template or request.parent)
         record = record_of(request, plan)

@@ -61,6 +61,9 @@ class _Filling:
 
     def __init__(self, source: _FillsBuffers, name: str) -> None:
         self._source, self._name = source, name
+        obey = getattr(source, "obey", None)
+        if obey is not None:
+            self.obey = obey  # it can be told to stop waiting
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Give the next bytes.

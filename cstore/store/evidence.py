@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.records.containers import CONTAINERS
 from cstore.records.layers import LAYERS
@@ -101,7 +102,7 @@ def _item_directories(directory: str) -> Iterator[str]:
 
 def _names(directory: str) -> list[str]:
     try:
-        return os.listdir(directory)
+        return within.listdir(directory)
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.fs.staging import StagingDirectory, StagingRoot
 from cstore.values import Value
@@ -32,7 +33,7 @@ class Filling(Value):
     def publish(self, target: str, *, sync: bool) -> None:
         """Bring the tar-split to its place."""
         try:
-            os.rename(self.tar_split, target)
+            within.rename(self.tar_split, target)
         except OSError as error:
             raise SystemFailure("write", target, error) from error
         if sync:

@@ -8,6 +8,7 @@
     data        a directory of data items without a record
     item        a data item that the record of its owner does not name
     temporary   a file that was never renamed into place
+    partial     what has come of a blob that nobody went on with for a week, or with `partial` of any blob
     quarantine  what a repair took out of the store long enough ago; only if that is asked for, as `rm --keep` does
     foreign     what has a name that no tool gives; it is left alone, or put into quarantine if that is asked for
 
@@ -59,12 +60,18 @@ class Leftover(Value):
 
 
 def collect(
-    context: Context, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+    context: Context,
+    *,
+    dry_run: bool = False,
+    quarantine_age: float | None = None,
+    foreign: bool = False,
+    partial: bool = False,
 ) -> list[Leftover]:
     """Remove leftovers, or with `dry_run` only find them. Returns what was, or would be, removed.
 
     With `quarantine_age` those are leftovers too that a repair took out of the store at least so many seconds ago. With
-    `foreign`, what has a name that no tool gives goes into quarantine.
+    `foreign`, what has a name that no tool gives goes into quarantine; with `partial`, all that has come of blobs that
+    are not whole yet goes, and not only what is a week old.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
@@ -77,7 +84,7 @@ def collect(
     if not dry_run:
         leave_to_its_user(context.layout)
     old = _purged(context, quarantine_age, dry_run=dry_run)
-    half = _half_kept(context, dry_run=dry_run)
+    half = [*_half_kept(context, dry_run=dry_run), *_half_fetched(context, dry_run=dry_run, of_any_age=partial)]
     if dry_run:
         found = _found_twice(context)
         return [*_staged(context), *(each for each in found if foreign or each.kind != _FOREIGN), *half, *old]
@@ -125,6 +132,13 @@ def _half_kept(context: Context, *, dry_run: bool) -> list[Leftover]:
     found = [each for path in broken_off(context) for each in _leftover(path, "temporary")]
     gone = set() if dry_run or not found else set(tidy(context))
     return [each for each in found if dry_run or each.path in gone]
+
+
+def _half_fetched(context: Context, *, dry_run: bool, of_any_age: bool) -> list[Leftover]:
+    from cstore.store.partial import WEEK, PartialBlobs
+
+    found = PartialBlobs(context).collect(0.0 if of_any_age else WEEK, dry_run=dry_run)
+    return [Leftover(blob.path, "partial", blob.on_disk) for blob in found]
 
 
 def _found_twice(context: Context) -> list[Leftover]:
@@ -308,7 +322,7 @@ def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> 
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
         elif leftover.kind == "link":
-            os.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
+            within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
         elif leftover.kind == _FOREIGN and keeper is not None:
             keeper.keep(leftover.path, "no tool gives that name")
         elif leftover.kind != _FOREIGN:

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
     from cstore.store.lookup import Tables
 
 
-def mount_image(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+def mount_image(
+    context: Context, word: str, *, label: str = "", options: tuple[str, ...] = (), meanwhile: bool = False
+) -> str:
     """Mount an image once more, read-only, and return its mount point. Images of additional stores are mounted too.
+
+    Where a layer is a plain directory, this is a read-only view of it; the directory itself for who may not mount, or,
+    unless `meanwhile`, for a process whose mounts nobody else sees. A driver that mounts a layer once for all shows one
+    that is mounted for writing already as it is.
 
     Raises:
         ImageUnknown: there is no such image.
@@ -33,6 +39,8 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
         InvalidOption: one of `options` asks for a mount that can be written to.
         DriverError: the driver cannot mount it.
     """
+    from cstore.store.rootless import alone
+
     if any("rw" in option.split(",") for option in options):
         raise InvalidOption("images are mounted read-only", hint="leave rw out", peer=' "rw" option not supported')
     image = _with_layers(get_image(Reader(context), word))
@@ -43,7 +51,9 @@ def mount_image(context: Context, word: str, *, label: str = "", options: tuple[
             hint="copy the image into this store",
             peer="cannot create an image with canonical UID/GID mappings in a read-only store",
         )
-    asked = MountOptions(label=label or layer.mount_label, options=options, read_only=True)
+    asked = MountOptions(
+        label=label or layer.mount_label, options=options, read_only=True, lasting=meanwhile or not alone()
+    )
     with mounting(context) as writer, writer.mounts() as mounts:
         if layer_by_id(writer, layer.id) is None:
             raise LayerUnknown(layer.id)
@@ -58,7 +68,7 @@ def mounting_of_image(context: Context, word: str, *, label: str = "", options: 
         CstoreError: as `mount_image`.
     """
     image = get_image(Reader(context), word).id  # whatever becomes of its names meanwhile
-    path = mount_image(context, image, label=label, options=options)
+    path = mount_image(context, image, label=label, options=options, meanwhile=True)
     try:
         yield path
     finally:

@@ -101,7 +101,7 @@ class Intent:
         """Forget it: everything is there, or nothing."""
         if self._fd >= 0:
             with suppress(OSError):
-                os.unlink(self._path)  # one that stays, or that a power cut brings back, finds nothing to do
+                within.unlink(self._path)  # one that stays, or that a power cut brings back, finds nothing to do
         self.leave()
 
     def leave(self) -> None:
@@ -168,7 +168,7 @@ def conclude(writer: Writer) -> None:
                 with suppress(CstoreError):
                     _settle(writer, each, claimed)
                     with suppress(OSError):
-                        os.unlink(each.path)
+                        within.unlink(each.path)
     finally:
         for each in found:
             _close(each)

@@ -114,7 +114,7 @@ def conclude(writer: Writer, shelf: Shelf) -> bool:
     if entry is not None:
         _settle(writer, shelf, entry)
     with suppress(OSError):
-        os.unlink(journal)
+        within.unlink(journal)
     return entry is not None
 
 
@@ -130,9 +130,9 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
     target = os.path.join(directory, file_name(entry.key, shelf.value))
     try:
         if entry.size == _GOES:
-            os.unlink(target)
+            within.unlink(target)
         else:
-            os.rename(_aside(directory, entry.key), target)
+            within.rename(_aside(directory, entry.key), target)
     except FileNotFoundError:
         return  # it has its name already, or has gone
     except OSError as error:
@@ -166,9 +166,9 @@ def _aside(directory: str, key: str) -> str:
 def _forget(directory: str, key: str) -> None:
     """Remove what was put aside, and the directory if it was made for that."""
     with suppress(OSError):
-        os.unlink(_aside(directory, key))
+        within.unlink(_aside(directory, key))
     with suppress(OSError):
-        os.rmdir(directory)
+        within.rmdir(directory)
 
 
 def _read(path: str) -> _Entry | None:

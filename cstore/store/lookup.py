@@ -298,7 +298,7 @@ def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
 
 def container_of_layer(tables: Tables, layer: str) -> Container | None:
     """The container whose own layer this is."""
-    return next((container for container in tables.containers if container.layer == layer), None)
+    return next((one for one in tables.containers.mentioning(layer) if one.layer == layer), None)
 
 
 def image_of_layer(tables: Tables, layer: str) -> Image | None:

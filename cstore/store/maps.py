@@ -20,22 +20,27 @@ if TYPE_CHECKING:
     from cstore.store.lookup import Tables
 
 
-def layer_map(request: NewLayer, parent: Layer | None, driver: Driver) -> IDMap:
+def layer_map(context: Context, request: NewLayer, parent: Layer | None) -> IDMap:
     """Choose the maps of a new layer, each kind by itself: the given one, none if a host flag says so, or the parent's.
 
-    (semantics 5.2)
+    Without a parent, it is the store's. (semantics 5.2)
 
     Raises:
         InvalidIDMap: the kernel would not take the given one.
     """
-    inherited = IDENTITY if parent is None else parent.id_map
+    inherited = default_map(context) if parent is None else parent.id_map
     given = request.id_map or IDENTITY
     check_possible(given)
     chosen = IDMap(
         uids=() if request.host_uids else given.uids or inherited.uids,
         gids=() if request.host_gids else given.gids or inherited.gids,
     )
-    return map_on_disk(driver, chosen)
+    return chosen if request.owners_on_disk else map_on_disk(context.driver, chosen)
+
+
+def default_map(context: Context) -> IDMap:
+    """What is mapped how in this store, if nobody says otherwise."""
+    return context.config.id_map or IDENTITY
 
 
 def map_on_disk(driver: Driver, wanted: IDMap) -> IDMap:

@@ -93,13 +93,14 @@ def _mounted_for(context: Context, layer: str, intent: Intent, label: str, optio
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
-    """Mount a layer if it is not mounted yet, count one mount more, and return the mount point."""
+    """Mount a layer if it is not mounted yet in that way, count one mount more, and return the mount point."""
     from cstore.store.rootless import alone
 
     recorded = mounts.get(layer)
     if recorded is not None and context.driver.is_mounted(layer, recorded.path):
+        path = context.driver.mount(layer, options()) if context.driver.mounts_beside else recorded.path
         mounts.set(layer, recorded.path, recorded.count + 1)
-        return recorded.path
+        return path
     path = context.driver.mount(layer, options())
     elsewhere = recorded.count if recorded is not None and alone() else 0  # what we cannot see, we cannot doubt
     mounts.set(layer, path, elsewhere + 1)

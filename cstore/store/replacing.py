@@ -50,7 +50,7 @@ _OWN_VOLUMES = frozenset({"btrfs", "zfs"})
 """File systems on which every layer is a volume, whose root has the same inode number as all others."""
 
 
-def _known_by(tree: str) -> tuple[int, int]:
+def known_by(tree: str) -> tuple[int, int]:
     """What tells a tree from all others, under any name and after a reboot: its inode and, if it has one, its volume.
 
     Raises:
@@ -71,7 +71,7 @@ def replace_contents(
     """
     base = os.path.join(writer.layout.layers, record.id)
     filling.publish(base + _TAR_SPLIT, sync=writer.context.sync)
-    journal = _Journal(record, *_known_by(staged.tree))
+    journal = _Journal(record, *known_by(staged.tree))
     write_file(base + _JOURNAL, _written(journal), sync=writer.context.sync)
     try:
         old = writer.driver.replace(staged, record.id, in_use=in_use)
@@ -136,7 +136,7 @@ def _exchanged(writer: Writer, journal: _Journal) -> bool:
     if current is None or current.created != journal.record.created:
         return False
     try:
-        return _known_by(writer.driver.content_roots(current.id)[0]) == (journal.inode, journal.volume)
+        return known_by(writer.driver.content_roots(current.id)[0]) == (journal.inode, journal.volume)
     except (OSError, CstoreError):
         return False
 
@@ -162,7 +162,7 @@ def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
     if os.path.isdir(target):
         discard(writer, target)
     try:
-        os.rename(new, target)
+        within.rename(new, target)
     except OSError as error:
         raise SystemFailure("write", target, error) from None
 
@@ -171,4 +171,4 @@ def _drop(base: str) -> None:
     """Forget a replacement. What cannot be removed (nobody but us makes such names) hurts nobody."""
     for path in (base + _JOURNAL, base + _TAR_SPLIT):
         with suppress(OSError):
-            os.unlink(path)
+            within.unlink(path)

@@ -10,6 +10,7 @@ import errno
 import os
 
 from cstore.errors import SystemFailure, Unsupported
+from cstore.fs import within
 from cstore.fs.staging import StagingRoot
 from cstore.ids import check_id
 from cstore.store.lookup import find_own_layer, get_own_layer
@@ -54,7 +55,7 @@ def _check_allowed(context: Context) -> None:
             peer="partial images are disabled",
         )
     name = context.driver.name
-    if not name.startswith("overlay"):
+    if not context.driver_facts.takes_directories:
         raise Unsupported(
             f"the storage driver {name} cannot take a directory for a layer",
             hint="pack it with tar, and use import-layer or applydiff",
@@ -73,11 +74,11 @@ def _packed(directory: str, path: str) -> int:
     from cstore.archive.streams import FileSink
 
     try:
-        archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        archive = within.open_path(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     except OSError as error:
         raise SystemFailure("create", path, error) from error
     try:
-        os.unlink(path)
+        within.unlink(path)
         pack_tree(directory, FileSink(archive))
         os.lseek(archive, 0, os.SEEK_SET)
     except BaseException:

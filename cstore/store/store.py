@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cstore.errors import RecordsDamaged
     from cstore.fs.lockfile import HeldLock
     from cstore.fs.patience import Patience
+    from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store.containers import Containers
     from cstore.store.context import Context
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cstore.store.intents import Intent
     from cstore.store.layers import Layers
     from cstore.store.naming import ItemPath
+    from cstore.store.partial import PartialBlob
     from cstore.store.places import Shelf
 
 
@@ -98,6 +100,13 @@ class Store:
     def driver_name(self) -> str:
         """The driver that keeps the layers' trees."""
         return self._context.layout.driver
+
+    @property
+    def id_map(self) -> IDMap:
+        """The default ID map of layers without a parent and of containers."""
+        from cstore.store.maps import default_map
+
+        return default_map(self._context)
 
     @property
     def is_made(self) -> bool:
@@ -278,12 +287,25 @@ class Store:
         ]
 
     def gc(
-        self, *, dry_run: bool = False, quarantine_age: float | None = None, foreign: bool = False
+        self,
+        *,
+        dry_run: bool = False,
+        quarantine_age: float | None = None,
+        foreign: bool = False,
+        partial: bool = False,
     ) -> list[Leftover]:
         """Remove what belongs to no record; see `garbage.collect`."""
         from cstore.store import garbage
 
-        return garbage.collect(self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign)
+        return garbage.collect(
+            self._context, dry_run=dry_run, quarantine_age=quarantine_age, foreign=foreign, partial=partial
+        )
+
+    def partial_blobs(self) -> Sequence[PartialBlob]:
+        """What has come of blobs whose download was cut, and goes on where it stopped."""
+        from cstore.store.partial import PartialBlobs
+
+        return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
         """What has a name that no tool gives, and is left alone; see `garbage.foreign`."""

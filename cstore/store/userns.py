@@ -9,6 +9,7 @@ import os
 from contextlib import contextmanager
 
 from cstore.errors import InvalidOption, LayerUnknown, NoFreeIDs, SystemFailure
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.store.lookup import find_layer
 from cstore.store.session import Trusted
@@ -135,7 +136,7 @@ def _named_ids(context: Context, request: AutoMap, top: str) -> list[int]:
         return [*_users(_read(request.passwd_file)), *_groups(_read(request.group_file))]
     with context.driver.tree_of(top) as tree:
         try:
-            root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            root = within.open_folder(tree)
         except OSError as error:
             raise SystemFailure("examine", tree, error) from error
         try:

@@ -5,29 +5,66 @@ Must not know: how the store keeps records and trees, how a layer is unpacked, o
 
     bytes ─► members, by name ─► docker_archive, v1_archive, oci_layout: image plans ─► loading ─► store
     store ─► saving ─► docker_writer, oci_writer ─► packing (a tar, or a directory) ─► bytes
+    source ─► sink: `copy` from anywhere to anywhere, by the contracts in contract.py; store_sink goes through loading
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.transfer.blob_sink import BlobSink
+    from cstore.transfer.contract import (
+        BlobDone,
+        BlobPresent,
+        BlobProgress,
+        CopiedImage,
+        CopyRequest,
+        ImageSink,
+        ImageSource,
+        Planned,
+    )
+    from cstore.transfer.copying import copy, opened_source, sink_of
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
     from cstore.transfer.saving import SaveRequest, save, save_directory
 
 __all__ = [
+    "BlobDone",
+    "BlobPresent",
+    "BlobProgress",
+    "BlobSink",
+    "CopiedImage",
+    "CopyRequest",
+    "ImageSink",
+    "ImageSource",
     "ImportRequest",
     "LoadRequest",
     "LoadResult",
     "LoadedImage",
+    "Planned",
     "SaveRequest",
+    "copy",
     "import_image",
     "load",
+    "opened_source",
     "save",
     "save_directory",
+    "sink_of",
 ]
 
 _HOMES = {
+    "BlobDone": "contract",
+    "BlobPresent": "contract",
+    "BlobProgress": "contract",
+    "BlobSink": "blob_sink",
+    "CopiedImage": "contract",
+    "CopyRequest": "contract",
+    "ImageSink": "contract",
+    "ImageSource": "contract",
+    "Planned": "contract",
+    "copy": "copying",
+    "opened_source": "copying",
+    "sink_of": "copying",
     "ImportRequest": "importing",
     "import_image": "importing",
     "LoadRequest": "loading",

@@ -45,6 +45,30 @@ def _uses(plan: ImagePlan) -> list[_Use]:
     return [_Use(*parts) for parts in zip(plan.layers, ids, ("", *ids), strict=False)]
 
 
+class Need(Value):
+    """A layer that an image needs: its blob's digest (its DiffID, if nobody says) and size, and whether it is there.
+
+    `ids` are those that the layer has, or will have, in the store: one on top of each layer that it stands on.
+    """
+
+    digest: str
+    size: int
+    present: bool
+    ids: tuple[str, ...]
+
+
+def needs_of(store: Store, plans: Sequence[ImagePlan]) -> list[Need]:
+    """Find out which layers images need, each blob once, bottom up, and which of them the store has."""
+    found: dict[str, Need] = {}
+    for use in (use for plan in plans for use in _uses(plan)):
+        layer = store.layers.find(use.id)
+        present = layer is not None and layer.id == use.id
+        digest = use.layer.digest or use.layer.diff_id
+        before = found.get(digest, Need(digest, use.layer.size, True, ()))
+        found[digest] = before.with_(present=before.present and present, ids=(*before.ids, use.id))
+    return list(found.values())
+
+
 class LayerIntake:
     """Takes layers in for one run.
 
@@ -94,6 +118,28 @@ class LayerIntake:
             if last[part.offset] == place and part.waiting:
                 self.waited += part.size
                 part.release()
+
+    def fetch(self, members: Members, plans: Sequence[ImagePlan], settle: Callable[[str], object]) -> None:
+        """Bring the layers that the store lacks, bottom up, and read nothing of the others.
+
+        `settle` is called with the digest of each before it is read.
+
+        Raises:
+            ArchiveError: one of them is not there, or not the one that was described.
+            IDTaken: the store has another layer under its ID.
+        """
+        for plan in plans:
+            for use in _uses(plan):
+                layer = use.layer
+                if self._known(use) is None:
+                    settle(layer.digest or layer.diff_id)
+                if self._known(use) is not None:
+                    self._intent.note(uses=use.id)
+                    continue
+                part = get_part(members, layer.member, plan.member)
+                check_size(layer.member, layer.size, part.size)
+                with part.opened() as reader:
+                    self._take(use, reader)
 
     def _part(self, members: Members, use: _Use, plan: ImagePlan) -> Part | None:
         """Find the member that a layer is in; None if it is not needed, or has been taken out of the stream."""

@@ -93,7 +93,7 @@ def load(
             open_members(store, opened, shown, layers, layers.tell) as members,
             ExitStack() as entered,
         ):
-            result = loading.run(settled(members, entered))
+            result = loading.run(settled(members, entered), layers.bring)
     except BaseException:
         intent.give_up()
         raise
@@ -101,22 +101,94 @@ def load(
     return result
 
 
+def load_members(
+    store: Store,
+    members: Members,
+    request: LoadRequest,
+    settle: Callable[[str], object] | None = None,
+    plans: list[ImagePlan] | None = None,
+) -> LoadResult:
+    """Take images in from what is an archive only for us: of layers that the store has, nothing is read.
+
+    Args:
+        store: where they go.
+        members: the archive.
+        request: which images, and how.
+        settle: called with the digest of a layer before it is read; when it returns, the layer can be read, or somebody
+            else has brought it.
+        plans: the images, if somebody has chosen them already.
+
+    Raises:
+        CstoreError: as `load`.
+    """
+    intent = store.begin()
+    layers = LayerIntake(store, request, None, intent)
+    loading = _Loading(store, request, layers, intent, plans)
+    try:
+        result = loading.run(members, layers.fetch, settle or _nothing_to_wait_for)
+    except BaseException:
+        intent.give_up()
+        raise
+    intent.done()
+    return result
+
+
+def _nothing_to_wait_for(_digest: str) -> None:
+    """What is here already can be read at once."""
+
+
+def plan_images(store: Store, members: Members, request: LoadRequest, warnings: list[str]) -> list[ImagePlan]:
+    """Read what an archive has of what is wanted, under the names that it will get, and see that the store can take it.
+
+    Raises:
+        CstoreError: as `load`.
+    """
+    plans = read_plans(members, request, warnings)
+    if request.tag:
+        if len(plans) > 1:
+            raise InvalidOption(
+                f"{len(plans)} images cannot all have the name {request.tag!r}", hint="choose one of them with --name"
+            )
+        home = LOCAL if request.podman_names else DOCKER
+        plans = [plans[0].with_(names=(str(parse_name(request.tag, home=home)),))]
+    for plan in plans:
+        check_image(store, plan)
+    return plans
+
+
+def check_image(store: Store, plan: ImagePlan) -> Image | None:
+    """Find an image of that ID, which must have the same layers."""
+    found = store.images.find(plan.config.id)
+    if found is None or found.id != plan.config.id:
+        return None
+    top = (plan.config.rootfs.layer_ids or ("",))[-1]
+    if found.layer != top:
+        raise TopLayerDiffers(found.id, found.layer)
+    return found
+
+
 class _Loading:
     """One run."""
 
-    def __init__(self, store: Store, request: LoadRequest, layers: LayerIntake, intent: Intent) -> None:
+    def __init__(
+        self,
+        store: Store,
+        request: LoadRequest,
+        layers: LayerIntake,
+        intent: Intent,
+        plans: list[ImagePlan] | None = None,
+    ) -> None:
         self._store = store
         self._request = request
         self._layers = layers
         self._intent = intent
+        self._plans = plans
 
-    def run(self, members: Members) -> LoadResult:
-        """Take everything in."""
+    def run(self, members: Members, bring: Callable[..., object], *how: object) -> LoadResult:
+        """Take everything in, the layers by `bring`."""
         warnings: list[str] = []
-        plans = self._named(read_plans(members, self._request, warnings))
-        for plan in plans:
-            self._check_image(plan)
-        self._layers.bring(members, plans)
+        plans = self._plans or plan_images(self._store, members, self._request, warnings)
+        bring(members, plans, *how)
         images = [self._bring_image(plan) for plan in plans]
         self._layers.drop_unused(plans)
         for plan in plans:
@@ -128,28 +200,6 @@ class _Loading:
                 self._store.add_names(plan.config.id, plan.names[::-1])
         oddities = tuple(dict.fromkeys((*warnings, *self._layers.oddities)))
         return LoadResult(tuple(images), oddities, self._layers.waited)
-
-    def _named(self, plans: list[ImagePlan]) -> list[ImagePlan]:
-        """Give the one image the name that was asked for."""
-        tag = self._request.tag
-        if not tag:
-            return plans
-        if len(plans) > 1:
-            raise InvalidOption(
-                f"{len(plans)} images cannot all have the name {tag!r}", hint="choose one of them with --name"
-            )
-        home = LOCAL if self._request.podman_names else DOCKER
-        return [plans[0].with_(names=(str(parse_name(tag, home=home)),))]
-
-    def _check_image(self, plan: ImagePlan) -> Image | None:
-        """Find an image of that ID, which must have the same layers."""
-        found = self._store.images.find(plan.config.id)
-        if found is None or found.id != plan.config.id:
-            return None
-        top = (plan.config.rootfs.layer_ids or ("",))[-1]
-        if found.layer != top:
-            raise TopLayerDiffers(found.id, found.layer)
-        return found
 
     def _bring_image(self, plan: ImagePlan) -> LoadedImage:
         """Make the image's record and data, or add to those there are."""
@@ -172,13 +222,13 @@ class _Loading:
 
     def _made(self, plan: ImagePlan, request: NewImage) -> bool:
         """Make an image; False if it is there, or somebody else has made it meanwhile."""
-        if self._check_image(plan) is not None:
+        if check_image(self._store, plan) is not None:
             return False
         self._intent.note(image=request.id)
         try:
             self._store.images.create(request)
         except IDTaken:
-            if self._check_image(plan) is None:
+            if check_image(self._store, plan) is None:
                 raise
             return False
         return True

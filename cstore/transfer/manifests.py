@@ -14,7 +14,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 LARGEST = 4 << 20
@@ -49,8 +49,10 @@ class Index(Value):
     manifests: tuple[Descriptor, ...]
 
 
-def parse_document(raw: bytes, member: str) -> Manifest | Index:
+def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manifest | Index:
     """Read a manifest or an index. `member` is where it stands, for messages.
+
+    With `artifacts`, a manifest of something else than an image is read all the same.
 
     Raises:
         NoImage: it is the manifest of something else.
@@ -66,7 +68,7 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
         return Index(raw, kind, _descriptors(document, "manifests", member))
     config = _descriptor(document.get("config"), f"{member}: config")
     named = document.get("artifactType")
-    if config.media_type not in (media.CONFIGS if named else {*media.CONFIGS, ""}):
+    if not artifacts and config.media_type not in (media.CONFIGS if named else {*media.CONFIGS, ""}):
         kind_of_artifact = named if isinstance(named, str) and named else config.media_type
         raise NoImage(
             member,
@@ -75,9 +77,55 @@ def parse_document(raw: bytes, member: str) -> Manifest | Index:
         )
     layers = _descriptors(document, "layers", member)
     for place, layer in enumerate(layers):
-        if layer.media_type and layer.media_type not in media.LAYERS:
+        if layer.media_type and layer.media_type not in media.LAYERS and not artifacts:
             raise NoImage(member, f"layer {place} is of the unknown media type {layer.media_type!r}")
     return Manifest(raw, kind, config, layers)
+
+
+def make_manifest(config: bytes, layers: Sequence[Descriptor], *, docker: bool = False) -> bytes:
+    """Write the manifest of an image, of OCI's kind or of Docker's, as Go writes it.
+
+    Args:
+        config: the bytes of its config.
+        layers: bottom first, with media types of that kind.
+        docker: which kind.
+    """
+    from cstore import gojson
+    from cstore.digests import digest_of
+
+    kind, config_kind = _KINDS[docker]
+    parts = [Descriptor(config_kind, digest_of(config), len(config)), *layers]
+    first, *rest = ({"mediaType": part.media_type, "digest": part.digest, "size": part.size} for part in parts)
+    return gojson.encode({"schemaVersion": 2, "mediaType": kind, "config": first, "layers": rest})
+
+
+def rewritten(document: Manifest | Index, parts: Sequence[Descriptor], *, docker: bool) -> bytes:
+    """Write a manifest with other layers, or an index with other manifests, in OCI's form or in Docker's.
+
+    What a document says beside its parts stays as it is; so does its config, and with it the ID of the image.
+    """
+    import json
+
+    from cstore import gojson
+
+    told = json.loads(document.raw)
+    key = "manifests" if isinstance(document, Index) else "layers"
+    parts_told = told.get(key) or []
+    told[key] = [
+        {**said, "mediaType": part.media_type, "digest": part.digest, "size": part.size}
+        for said, part in zip(parts_told, parts, strict=True)
+    ]
+    if isinstance(document, Index):
+        told["mediaType"] = media.DOCKER_INDEX if docker else media.OCI_INDEX
+    else:
+        told["mediaType"], told["config"]["mediaType"] = _KINDS[docker]
+    return gojson.encode(told)
+
+
+_KINDS = {
+    False: (media.OCI_MANIFEST, media.OCI_CONFIG),
+    True: (media.DOCKER_MANIFEST, media.DOCKER_CONFIG),
+}
 
 
 def load_json(raw: bytes, member: str) -> object:

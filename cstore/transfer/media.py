@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from cstore.archive.compression import Compression
+from cstore.oci.media_types import (
+    CONFIGS,
+    DOCKER_CONFIG,
+    DOCKER_INDEX,
+    DOCKER_MANIFEST,
+    INDEXES,
+    MANIFESTS,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+)
 
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+__all__ = [
+    "CONFIGS",
+    "DOCKER_CONFIG",
+    "DOCKER_INDEX",
+    "DOCKER_MANIFEST",
+    "INDEXES",
+    "LAYERS",
+    "MANIFESTS",
+    "OCI_CONFIG",
+    "OCI_INDEX",
+    "OCI_LAYER",
+    "OCI_MANIFEST",
+    "OCI_SUFFIX",
+]
+
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 
-DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 _DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 
-INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
-MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
-CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+DOCKER = frozenset({DOCKER_INDEX, DOCKER_MANIFEST})
 
 LAYERS: dict[str, Compression] = {
     OCI_LAYER: Compression.NONE,
@@ -35,5 +53,14 @@ LAYERS: dict[str, Compression] = {
 }
 """Layer type → how such a layer says it is compressed."""
 
+DOCKER_LAYERS = frozenset(kind for kind in LAYERS if kind.startswith("application/vnd.docker."))
+
 OCI_SUFFIX: dict[Compression, str] = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 """What follows `OCI_LAYER` for the compressions that the format knows."""
+
+
+def layer_type(compression: Compression, *, docker: bool) -> str:
+    """The media type of a layer that is compressed in one of the ways that the formats know."""
+    if docker:
+        return _DOCKER_LAYER + ("" if compression is Compression.NONE else f".{compression.label}")
+    return OCI_LAYER + OCI_SUFFIX[compression]

@@ -36,9 +36,14 @@ class PartReader:
 
     def __init__(self, fd: int, offset: int, size: int, name: str) -> None:
         self._fd = fd
-        self._at = offset
+        self._start = self._at = offset
         self._end = offset + size
         self._name = name
+
+    def again(self, offset: int) -> PartReader:
+        """Give another reader of the same part, from an offset in it on."""
+        start = self._start + offset
+        return PartReader(self._fd, start, max(self._end - start, 0), self._name)
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Read once.

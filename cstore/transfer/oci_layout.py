@@ -163,7 +163,7 @@ class _Reading:
         name = self.name_of(entries[0]) if entries else ""
         found: list[ImagePlan] = []
         others: list[ImageArchiveError] = []
-        for entry in self._chosen(entries):
+        for entry in chosen_instances(entries, self._choice, self._members.shown):
             try:
                 found += self._entry(entry, index, "", depth)
             except (NoImage, MemberMissing) as error:
@@ -177,28 +177,6 @@ class _Reading:
         if found and name:
             found[0] = found[0].with_(names=(name,))
         return found
-
-    def _chosen(self, entries: Sequence[Descriptor]) -> list[Descriptor]:
-        """Pick the instances that are wanted, the one for the wanted platform first."""
-        images = [entry for entry in entries if _may_be_image(entry)]
-        if entries and not images:
-            raise NoImage(f"the entry {entries[0].digest}", "neither it nor its neighbors are images")
-        place = best([entry.platform for entry in images], self._choice.platform)
-        if place < 0 and len(images) == 1 and images[0].platform is None:
-            place = 0
-        first = images[place : place + 1] if place >= 0 else []
-        if self._choice.all_platforms:
-            return [*first, *(entry for entry in images if entry not in first)]
-        if not first:
-            offered = ", ".join(sorted({show_platform(entry.platform) for entry in images})) or "none"
-            wanted = show_platform(self._choice.platform)
-            raise ImageArchiveError(
-                self._members.shown,
-                f"it has no image for {wanted}",
-                hint=f"choose one with --platform: {offered}",
-                peer=f"no image found in image index for architecture {self._choice.platform.architecture}",
-            )
-        return first
 
     def _entry(self, entry: Descriptor, index: bytes, name: str, depth: int) -> list[ImagePlan]:
         if entry.media_type not in _INDEXES | _MANIFESTS:
@@ -264,6 +242,33 @@ class _Reading:
         if not is_digest_of(entry.digest, raw):
             raise digest_differs(member, entry.digest, digest_of(raw, algorithm_of(entry.digest)))
         return member, raw
+
+
+def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) -> list[Descriptor]:
+    """Pick the instances of an image that are wanted, the one for the wanted platform first. `shown` names the image.
+
+    Raises:
+        NoImage: none of the entries is an image.
+        ImageArchiveError: none is for the wanted platform.
+    """
+    images = [entry for entry in entries if _may_be_image(entry)]
+    if entries and not images:
+        raise NoImage(f"the entry {entries[0].digest}", "neither it nor its neighbors are images")
+    place = best([entry.platform for entry in images], choice.platform)
+    if place < 0 and len(images) == 1 and images[0].platform is None:
+        place = 0
+    first = images[place : place + 1] if place >= 0 else []
+    if choice.all_platforms:
+        return [*first, *(entry for entry in images if entry not in first)]
+    if not first:
+        offered = ", ".join(sorted({show_platform(entry.platform) for entry in images})) or "none"
+        raise ImageArchiveError(
+            shown,
+            f"it has no image for {show_platform(choice.platform)}",
+            hint=f"choose one with --platform: {offered}",
+            peer=f"no image found in image index for architecture {choice.platform.architecture}",
+        )
+    return first
 
 
 def _is_index(entry: Descriptor) -> bool:

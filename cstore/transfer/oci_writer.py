@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from functools import partial
 
 from cstore import gojson
 from cstore.archive.streams import BUFFER_SIZE, FileSink, HashingSink, compressed, fill
 from cstore.digests import digest_of
-from cstore.errors import SystemFailure
 from cstore.transfer import media
+from cstore.transfer.manifests import Descriptor, make_manifest
 from cstore.transfer.members import PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.packing import add_bytes
+from cstore.transfer.scratch import scratch_file
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.transfer.packing import Package
     from cstore.transfer.stored import LayerWriter, StoredImage
-
-
-_SMALL_FILES, _LARGE_FILES = "/tmp", "/var/tmp"  # noqa: S108  - only files without a name are made there
-"""Where the first is small, as it is in many containers, the second is not."""
 
 
 class _Blob(Value):
@@ -73,17 +69,7 @@ def _prepared(
     layers = {layer.diff_digest: layer for image in images for layer in image.layers}
     if not compression:
         return {diff_id: _Blob(layer, diff_id, layer.diff_size) for diff_id, layer in layers.items()}
-    from tempfile import TemporaryFile, gettempdir
-
-    scratch = scratch or gettempdir()
-    if scratch == _SMALL_FILES and os.access(_LARGE_FILES, os.W_OK):
-        scratch = _LARGE_FILES
-    try:
-        file = TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115  - only making it may fail here
-    except OSError as error:
-        hint = "set TMPDIR to a directory with space for the compressed layers, or name the output"
-        raise SystemFailure("make a file in", scratch, error, hint=hint) from error
-    stack.enter_context(file)
+    file = stack.enter_context(scratch_file(scratch))
     at, blobs = 0, {}
     for diff_id, layer in layers.items():
         hashing = HashingSink(FileSink(file.fileno(), "a temporary file"))
@@ -112,14 +98,8 @@ def _manifest(image: StoredImage, blobs: dict[str, _Blob], compression: Compress
         said = [(layer.digest, layer.size, media.LAYERS.get(layer.media_type)) for layer in known.layers]
         if said == [(blob.digest, blob.size, compression) for blob in ours]:
             return known.raw
-    layer_type = media.OCI_LAYER + media.OCI_SUFFIX[compression]
-    document = {
-        "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
-        "config": _descriptor(media.OCI_CONFIG, image.config.digest, len(image.config.raw)),
-        "layers": [_descriptor(layer_type, blob.digest, blob.size) for blob in ours],
-    }
-    return gojson.encode(document)
+    layer_type = media.layer_type(compression, docker=False)
+    return make_manifest(image.config.raw, [Descriptor(layer_type, blob.digest, blob.size) for blob in ours])
 
 
 def _descriptor(media_type: str, digest: str, size: int) -> dict[str, object]:

@@ -45,14 +45,14 @@ def open_members(
     if isinstance(source, int) and stat.S_ISDIR(os.fstat(source).st_mode):
         yield DirectoryMembers(source, shown)
     elif isinstance(source, int) and is_plain(source, shown):
-        with _naming(shown):
+        with naming(shown):
             found: Catalogue = scan_tar(source, shown)
         yield found
     else:
         make_roots(store.context.layout)
         with nameless(store.config.graph_root) as spool:
             counted = CountingReader(FileReader(source, shown) if isinstance(source, int) else source, None)
-            with _naming(shown):
+            with naming(shown):
                 found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, arrivals)
             yield found
 
@@ -72,7 +72,7 @@ def is_plain(source: int, shown: str) -> bool:
 
 
 @contextmanager
-def _naming(shown: str) -> Iterator[None]:
+def naming(shown: str) -> Iterator[None]:
     """Say which archive it is that is no tar."""
     try:
         yield

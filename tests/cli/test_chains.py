@@ -48,7 +48,8 @@ def test_registering_again_gives_the_same_layer(layers: CommandLine, tmp_path: P
     """The parent may be named by its layer's ID, too."""
     told = layers("register", "-j", "-f", str(tmp_path / "two"), FIRST).ok().json
 
-    assert told == {"chain-id": SECOND, "diff-id": DIFF, "parent": f"sha256:{FIRST}", "layer": LAYER, "depth": 2}
+    assert told.pop("version") == 1
+    assert told == {"chain_id": SECOND, "diff_id": DIFF, "parent": f"sha256:{FIRST}", "layer": LAYER, "depth": 2}
     assert len(layers("layers").ok().lines) == 2
 
 
@@ -90,7 +91,7 @@ def test_a_release_in_json(layers: CommandLine) -> None:
     """With sizes: of the layer, and with all beneath."""
     freed = layers("release", "-j", SECOND).ok().json
 
-    assert [(one["chain-id"], one["size"], one["diff-size"]) for one in freed] == [
+    assert [(one["chain_id"], one["size"], one["diff_size"]) for one in freed] == [
         (SECOND, 13, 7),
         (f"sha256:{FIRST}", 6, 6),
     ]
@@ -151,4 +152,4 @@ def test_sizes_are_told_if_wanted(layers: CommandLine) -> None:
     """Of the layer alone and of its chain."""
     assert layers("chains", "--size", SECOND).ok().lines[3:] == ["\tdiff-size: 7", "\tsize: 13"]
     (told,) = layers("chains", "--size", "--json", SECOND).ok().json
-    assert (told["diff-size"], told["size"], told["directories"]) == (7, 13, {})
+    assert (told["diff_size"], told["size"], told["directories"]) == (7, 13, {})

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.check import KINDS, Report, Severity
+from cstore.check.findings import of_layer
+from cstore.check.report import EXPECTED
+from cstore.cli.output import findings
 from tests.builders import flip_byte_of, make_tar, regular
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
     from tests.conftest import StoreRoots
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GROUPS = ("Layers", "ROLayers", "Images", "ROImages", "Containers")
 
 
@@ -51,13 +56,14 @@ def test_no_store_is_clean_and_stays_away(cli: CommandLine, store_roots: StoreRo
 
 
 def test_findings_in_the_peers_groups(filled: CommandLine, store_roots: StoreRoots) -> None:
-    """The peer's lines, the image repeating those of its layer; the counts on standard error; exit status 1."""
+    """The Go tool's lines, each once; the counts on standard error; exit status 1."""
     os.unlink(os.path.join(store_roots.graph, "vfs-layers", "l2.tar-split.gz"))
     told = filled("check")
 
     line = " layer l2: layer content incorrect digest"
     assert told.code == 1
-    assert told.lines == ["layer l2:", line, "image i1:", line]
+    assert told.lines == ["layer l2:", line, "image i1:"]
+    assert filled("check", "--json").json["Images"] == {"i1": [line.strip()]}
     assert told.err == (
         "1 layer errors, 0 read-only layer errors, 1 image errors, 0 read-only image errors, 0 container errors\n"
         "cstore: 2 findings (1 export, 1 leftover); next: cstore repair\n"
@@ -72,6 +78,62 @@ def test_a_changed_file_in_the_peers_words(filled: CommandLine, store_roots: Sto
     assert filled("check", "--layer", "l1").lines == [
         "layer l1:", f" layer l1: consume any trailer after the EOF marker: {words}", f" layer l1: {words}",
     ]  # fmt: skip
+
+
+def test_alike_findings_are_told_together(
+    filled: CommandLine, store_roots: StoreRoots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text anywhere, and on a terminal: one line for all that are alike, their count, and the first three paths."""
+    for number in range(5):
+        with open(os.path.join(store_roots.tree("l1"), f"stray{number}"), "w", encoding="utf-8"):
+            pass
+    _harm(store_roots)
+    told = filled("check", "--format", "text", "--layer", "l1")
+
+    assert told.code == 1
+    assert told.lines == [
+        "1 data: 'file0' has other contents",
+        "    layer l1",
+        f"    {advice_for('file-changed')}",
+        f"5 data: {KINDS['file-unexpected'].meaning}",
+        *(f"    l1:/stray{number}" for number in range(3)),
+        "    and 2 more",
+        f"    {advice_for('file-unexpected')}",
+        "6 findings (6 data); the contents of 1 layer was read",
+        "next: cstore repair --dry-run",
+    ]
+    assert told.err == ""
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = filled("check", "--layer", "l1").lines
+    assert [line.split()[:2] for line in shown[:1]] == [["COUNT", "SEVERITY"]]
+    assert [line.strip() for line in shown if "stray" in line][2:] == ["l1:/stray2"]
+    assert [line.strip() for line in shown if "more" in line] == ["and 2 more"]
+    assert filled("check", "--format", "json", "--layer", "l1").json == filled("check", "--json", "--layer", "l1").json
+    assert filled("check", "--format", "xml").code == 2
+
+
+def advice_for(kind: str) -> str:
+    """What a kind of finding says that helps."""
+    remedy = KINDS[kind].remedy
+    return f"{remedy.sentence}: {remedy.command}"
+
+
+def test_a_severity_has_one_meaning() -> None:
+    """The table of the manual and the documents, and what check and repair make of each."""
+    with open(os.path.join(ROOT, "docs", "semantics.md"), encoding="utf-8") as file:
+        rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in file if line.startswith("| `")]
+    table = {row[0].strip("`"): row[1:] for row in rows if row[0].strip("`") in {each.value for each in Severity}}
+
+    assert list(table) == [each.value for each in Severity]
+    for severity in Severity:
+        kind = next(kind for kind, row in KINDS.items() if row.severity is severity and kind not in EXPECTED)
+        report = Report((of_layer(kind, "l1", "wrong"),))
+        meaning, checked, repaired, piped = table[severity.value]
+        assert (meaning, checked) == (severity.meaning, "0" if report.clean else "1")
+        assert repaired == ("1 if it remains" if severity.is_serious else "0")
+        assert piped == ("yes" if list(findings.plain(report)) else "no")
 
 
 def test_json_has_text_and_types(filled: CommandLine, store_roots: StoreRoots) -> None:

@@ -38,14 +38,15 @@ def test_an_image_is_what_its_config_says(family: CommandLine, tmp_path: Path) -
     """A second time it is the same one."""
     again = family("register-image", "-j", "-f", str(tmp_path / "config")).ok().json
 
-    assert again == {"id": IMAGE, "names": []}
+    assert again == {"version": 1, "id": IMAGE[7:], "names": []}
     assert {image["id"] for image in family("images", "-j").ok().json} == {IMAGE[7:], OTHER[7:]}
 
 
 def test_notes_are_shown_and_taken(family: CommandLine) -> None:
     """Of both sides of a family."""
     told = family("lineage", "--json", OTHER).ok().json
-    assert told == {"id": OTHER, "parent": IMAGE, "children": [], "last-updated": "", "built-locally": True}
+    assert (told.pop("version"), told.pop("id")) == (1, OTHER[7:])
+    assert told == {"parent": IMAGE[7:], "children": [], "last_updated": "", "built_locally": True}
 
     above = family("lineage", "--set-built", IMAGE[7:15]).ok().lines
     assert above[:2] == [IMAGE, f"\tchild: {OTHER}"]
@@ -63,7 +64,7 @@ def test_a_release_tells_what_went(family: CommandLine) -> None:
     assert family("lineage", "-j", OTHER).ok().json["parent"] == ""
     (last,) = family("release-image", "-j", OTHER).ok().json
 
-    assert (last["id"], last["names"], [layer["chain-id"] for layer in last["layers"]]) == (OTHER, [], [CHAIN])
+    assert (last["id"], last["names"], [layer["chain_id"] for layer in last["layers"]]) == (OTHER[7:], [], [CHAIN])
     assert family("layers").ok().lines == []
 
 

@@ -168,15 +168,45 @@ def test_what_was_imported_is_verified(told: CommandLine, item: StoreRoots) -> N
     assert told("stat", "--digest", "top:/etc/passwd").code == 1
 
 
+def test_what_is_copied_out_was_verified(told: CommandLine, item: StoreRoots, tmp_path: Path) -> None:
+    """One file of a tree that is not what was imported ends the copy before it begins; --no-verify does not look."""
+    tree = "diff" if item.driver == "overlay" else ""
+    out = tmp_path / "out"
+    out.write_bytes(b"before")
+    flip_byte_of(os.path.join(item.graph, "overlay/top" if tree else "vfs/dir/top", tree, "etc/passwd"))
+
+    for word in ("top", "app:1.0", "box"):
+        if word == "box" and not tree:
+            continue  # a container of vfs has a copy of the tree, made before the damage
+        whole = told("cp", f"{word}:/etc", str(tmp_path / "whole"))
+        one = told("cp", f"{word}:/out", str(out))
+        assert (whole.code, one.code, out.read_bytes(), (tmp_path / "whole").exists()) == (1, 1, b"before", False)
+        assert "layer top has changed since it was imported: 'etc/passwd' has other contents" in one.err
+        assert "nothing was copied" in whole.err
+    assert told("cp", "top:/var", str(tmp_path / "sound")).ok().out == ""
+    told("cp", "--no-verify", "top:/out", str(out)).ok()
+    assert out.read_bytes() != b"before"
+
+
+def test_what_is_copied_in_is_not_verified(told: CommandLine, tmp_path: Path) -> None:
+    """A new file in an imported layer has nothing that it could be held against."""
+    (tmp_path / "new").write_bytes(b"new")
+    told("cp", str(tmp_path / "new"), "top:/etc/fresh").ok()
+    told("cp", "top:/etc/fresh", str(tmp_path / "back")).ok()
+    assert (tmp_path / "back").read_bytes() == b"new"
+
+
 def test_a_tar_split_that_is_lost_or_damaged_only_takes_the_proof(told: CommandLine, item: StoreRoots) -> None:
     """The file is printed; a damaged one is told."""
     path = os.path.join(item.graph, f"{item.driver}-layers", "top.tar-split.gz")
     with open(path, "wb") as file:
         file.write(b"nonsense")
     damaged = told("cat", "top:/etc/passwd")
+    copied = told("cp", "top:/etc/passwd", path + ".out")
     os.unlink(path)
 
     assert (damaged.code, damaged.out, "could not be verified" in damaged.err) == (1, "root:x\n", True)
+    assert (copied.code, "could not be verified" in copied.err, os.path.getsize(path + ".out")) == (1, True, 7)
     assert told("cat", "top:/etc/passwd").ok().out == "root:x\n"
 
 
@@ -198,7 +228,7 @@ def test_a_kind_settles_what_a_name_means(told: CommandLine) -> None:
     assert told("ls", "both").code == 1
     assert told("ls", "--kind", "layer", "both:/var").ok().lines == ["old"]
     assert told("ls", "--kind", "image", "both:/var").ok().lines == ["new"]
-    assert told("ls", "--kind", "thing", "both").code == 1
+    assert told("ls", "--kind", "thing", "both").code == 2
 
 
 def test_looking_leaves_no_trace(told: CommandLine, item: StoreRoots) -> None:

@@ -46,7 +46,9 @@ def test_images_are_listed(cli: CommandLine, root: DataRoot) -> None:
     lines = cli("docker-images", root.path).ok().lines
     found = {image["names"][0]: image for image in cli("docker-images", "-j", root.path).ok().json}
 
-    assert sorted(lines) == sorted([f"\tname: {name}" for name in found] + [image["id"] for image in found.values()])
+    assert sorted(lines) == sorted(
+        [f"\tname: {name}" for name in found] + [f"sha256:{image['id']}" for image in found.values()]
+    )
     assert (found["app:1"]["size"], found["app:1"]["layers"]) == (13, [digest(ONE), digest(TWO)])
 
 
@@ -66,7 +68,7 @@ def test_containers_are_listed(cli: CommandLine, root: DataRoot) -> None:
     (box,) = cli("docker-containers", "-j", root.path).ok().json
 
     assert (box["name"], box["state"], box["size"]) == ("box", "exited", 5)
-    assert cli("docker-containers", root.path).ok().lines == [f"{box['id']}\tbox\texited\t{box['image'][7:]}\t5"]
+    assert cli("docker-containers", root.path).ok().lines == [f"{box['id']}\tbox\texited\t{box['image']}\t5"]
 
 
 def test_a_layer_and_a_container_are_written_out(cli: CommandLine, root: DataRoot, tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_an_image_is_written_out_and_loaded(cli: CommandLine, root: DataRoot, tm
     loaded = cli("load", "-j", "-i", str(first)).ok().json
     imported = cli("docker-import", "-j", root.path, "app:1").ok().json
     assert (imported[0]["id"], imported[0]["names"]) == (loaded[0]["id"], loaded[0]["names"])
-    assert imported[0]["new-layers"] == []
+    assert imported[0]["new_layers"] == []
 
 
 def test_a_damaged_layer_leaves_no_file(cli: CommandLine, root: DataRoot, tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_images_are_imported(cli: CommandLine, root: DataRoot) -> None:
     assert cli("docker-import", root.path, "base:1").ok().lines == ["Loaded image: docker.io/library/base:1"]
     told = cli("docker-import", "-j", "--all", "--podman-names", root.path).ok().json
 
-    assert sorted(len(image["new-layers"]) for image in told) == [0, 1]
+    assert sorted(len(image["new_layers"]) for image in told) == [0, 1]
     assert sorted(name for image in told for name in image["names"]) == ["localhost/app:1", "localhost/base:1"]
     assert len([line for line in cli("layers").ok().lines if not line.startswith("\t")]) == 2
 
@@ -164,22 +166,22 @@ def test_dockers_notes_are_taken_over_if_asked_for(cli: CommandLine, root: DataR
         next(i["id"] for i in cli("docker-images", "-j", root.path).ok().json if i["names"] == [name])
         for name in ("base:1", "app:1")
     )
-    root.note(app[7:], "parent", base)
+    root.note(app, "parent", base)
     cli("docker-import", root.path, "app:1").ok()
-    assert cli("list-image-data", app[7:]).ok().lines[-1] == "manifest"
+    assert cli("list-image-data", app).ok().lines[-1] == "manifest"
     cli("docker-import", "--notes", root.path, "app:1").ok()
-    assert cli("children", app[7:]).ok().out == ""
+    assert cli("children", app).ok().out == ""
     cli("docker-import", "--notes", root.path, "app:1", "base:1").ok()
-    assert cli("children", base[7:]).ok().lines[0] == app
+    assert cli("children", base).ok().lines[0] == f"sha256:{app}"
 
 
 def test_a_container_without_its_tree_is_listed(cli: CommandLine, root: DataRoot) -> None:
     """Its size is not known, and the exit code tells."""
     (box,) = cli("docker-containers", "-j", root.path).ok().json
-    shutil.rmtree(root.tree(box["mount-id"]))
+    shutil.rmtree(root.tree(box["mount_id"]))
     told = cli("docker-containers", root.path)
 
-    assert (told.code, told.lines) == (1, [f"{box['id']}\tbox\texited\t{box['image'][7:]}\t0"])
+    assert (told.code, told.lines) == (1, [f"{box['id']}\tbox\texited\t{box['image']}\t0"])
 
 
 def test_damage_is_told_of(cli: CommandLine, root: DataRoot) -> None:

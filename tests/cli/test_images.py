@@ -238,9 +238,10 @@ def test_an_image_in_use_stays(images: CommandLine, store_roots: StoreRoots) -> 
 
 def test_images_are_mounted_read_only(images: CommandLine, store_roots: StoreRoots) -> None:
     """With -r the words are images; without it they are not. Unmounting one says nothing."""
-    path = store_roots.tree("top")
-
-    assert images("mount", "-r", "one").ok().lines == [path]
+    path = images("mount", "-r", "one").ok().lines[0]
+    assert os.path.samefile(path, store_roots.tree("top"))
+    if os.geteuid() == 0:  # whom the kernel lets mount
+        assert path.startswith(f"{store_roots.run}/vfs/top/view-")
     assert images("mount", "--ro", "-j", "i1", "top").json == [
         {"id": "i1", "mountpoint": path, "error": ""},
         {"id": "top", "mountpoint": "", "error": 'locating image with ID "top": image not known'},

@@ -44,7 +44,7 @@ def test_search_takes_the_beginning_of_an_id(cli: CommandLine, family: tuple[str
 
     assert cli("search", parent[7:19]).ok().lines == [parent, "\tname: base"]
     assert cli("search", child[:20], parent).ok().lines == [child, parent, "\tname: base"]
-    assert cli("search", "-j", parent).ok().json == [{"id": parent, "names": ["base"]}]
+    assert cli("search", "-j", parent).ok().json == [{"version": 1, "id": parent[7:], "names": ["base"]}]
 
 
 @pytest.mark.parametrize("term", ["", "sha256:", "zz", "sha512:1"])
@@ -62,8 +62,8 @@ def test_children_and_heads(cli: CommandLine, family: tuple[str, str]) -> None:
     assert cli("children", "base").ok().lines == [child]
     assert cli("children", child[7:]).ok().out == ""
     assert cli("heads").ok().lines == [child]
-    assert cli("heads", "-j").ok().json == [{"id": child, "names": []}]
-    assert cli("children", "-j", parent[7:]).ok().json == [{"id": child, "names": []}]
+    assert cli("heads", "-j").ok().json == [{"version": 1, "id": child[7:], "names": []}]
+    assert cli("children", "-j", parent[7:]).ok().json == [{"version": 1, "id": child[7:], "names": []}]
     assert cli("children", "nope").code == 1
 
 
@@ -76,7 +76,7 @@ def test_history_is_newest_first(cli: CommandLine, family: tuple[str, str]) -> N
         f"{parent}\t6\t2026-11-20T19:42:46Z\tadd\\tone",
     ]
     assert cli("history", "base").ok().lines == [f"{parent}\t6\t2026-11-20T19:42:46Z\tadd\\tone"]
-    assert cli("history", "-j", "base").ok().json[0]["created-by"] == "add\tone"
+    assert cli("history", "-j", "base").ok().json[0]["created_by"] == "add\tone"
 
 
 def test_an_empty_store_has_no_heads(cli: CommandLine) -> None:

@@ -43,8 +43,8 @@ def test_json_tells_what_was_new(cli: CommandLine, archive: str) -> None:
 
     assert first[0]["names"] == ["example.org/app:1"]
     assert len(first[0]["layers"]) == 2
-    assert first[0]["new-layers"] == first[0]["layers"]
-    assert again == [{**first[0], "new-layers": []}]
+    assert first[0]["new_layers"] == first[0]["layers"]
+    assert again == [{**first[0], "new_layers": []}]
 
 
 def test_standard_input_and_directories_are_read(run: Runner, cli: CommandLine, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_failure_names_the_member_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("words", "reason", "code"),
     [
-        (["--format", "vhd"], "no format 'vhd'", 2),
+        (["--format", "vhd"], "'vhd' is not one of: docker, oci", 2),
         (["--platform", "arm64"], "not a platform", 2),
         (["--platform", "linux/arm64", "--all"], "cannot both be wanted", 2),
         (["--name", "example.org/other:1"], "no image of the name", 1),

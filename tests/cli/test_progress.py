@@ -63,4 +63,4 @@ def test_another_way_is_a_usage_error(cli: CommandLine) -> None:
     told = cli("layers", "--progress=loud")
 
     assert (told.code, told.out) == (2, "")
-    assert "choose one of: auto, plain, json, none" in told.err
+    assert "'loud' is not one of: auto, plain, json, none" in told.err

@@ -116,7 +116,9 @@ def sound_lines(draw: st.DrawFn) -> list[str]:
     command = COMMANDS[name]
     written: list[str] = []
     for option in draw(st.lists(st.sampled_from([*command.options, *GLOBAL_OPTIONS]), max_size=4)):
-        value = "1.5" if option.takes == "seconds" else draw(st.sampled_from(["v", "", "a=b", "-x"]))
+        value = draw(
+            st.sampled_from(option.choices or (["1.5"] if option.takes == "seconds" else ["v", "", "a=b", "-x"]))
+        )
         written.append(option.spellings[-1] + ("" if option.takes == SWITCH else f"={value}"))
     count = len(command.words) + (draw(st.integers(0, 2)) if any(word.many for word in command.words) else 0)
     given = ["w"] * count

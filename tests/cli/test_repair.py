@@ -66,6 +66,30 @@ def test_a_plan(emptied: CommandLine, store_roots: StoreRoots) -> None:
     assert os.path.getsize(store_roots.records) == 0
 
 
+def test_alike_steps_are_told_together(
+    store: CommandLine, store_roots: StoreRoots, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text anywhere, and on a terminal: one line for all that do the same, their count, and the first three."""
+    for number in range(4):
+        store("import-layer", "-i", f"l{number}", "-f", archive).ok()
+    for layer in ("base", "l0", "l1", "l2", "l3"):
+        os.unlink(os.path.join(store_roots.graph, "vfs-layers", f"{layer}.tar-split.gz"))
+    told = store("repair", "--dry-run", "--format=text")
+
+    assert told.code == 1
+    assert told.lines[:5] == [
+        "1-5: rebuild layers, and move the damaged ones into quarantine (5 steps)",
+        *(f"    layer {layer}" for layer in ("base", "l0", "l1")),
+        "    and 2 more",
+    ]
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    shown = store("repair", "--dry-run").lines
+    assert shown[0].split() == ["STEP", "WHAT"]
+    assert sum("rebuild layers" in line for line in shown) == 1
+    assert len(store("repair", "--dry-run", "--format=json").json["plans"][0]["steps"]) == 5
+
+
 def test_a_plan_in_json(emptied: CommandLine) -> None:
     """The same as a document."""
     document = emptied("repair", "--dry-run", "--json").json

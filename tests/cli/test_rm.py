@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -239,6 +240,34 @@ def test_rules_choose_images(aged: CommandLine, words: tuple[str, ...], going: l
     assert images_going(aged, *words) == going
 
 
+def test_what_nobody_has_read_for_long_may_go(aged: CommandLine, store_roots: StoreRoots) -> None:
+    """The last reading of a config counts, a day longer with relatime; of an image without one, nothing is known."""
+    now, day = time.time(), 86_400
+    for image, days in (("i1", 10), ("i2", 40), ("i3", 30.5), ("i4", 60)):
+        aged("set-image-data", "-f", os.devnull, image, "config").ok()
+        path = os.path.join(store_roots.graph, "vfs-images", image, "config")
+        os.utime(path, (now - days * day, now - 90 * day))
+    relatime = os.statvfs(store_roots.graph).f_flag & os.ST_RELATIME
+
+    assert images_going(aged, "--unused-for", "30d") == (["i4", "i2"] if relatime else ["i4", "i2", "i3"])
+    assert images_going(aged, "--unused-for", "1d") == ["i4", "i2", "i3", "i1"]  # looking has left no trace
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_where_nobody_notes_when_files_are_read(aged: CommandLine, store_roots: StoreRoots) -> None:
+    """Then nobody can tell when an image was last used, and the rule is refused."""
+    subprocess.run(["mount", "--bind", store_roots.graph, store_roots.graph], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,noatime", store_roots.graph], check=True)
+        aged("set-image-data", "-f", os.devnull, "i1", "config").ok()
+        told = aged("prune", "--unused-for", "30d")
+    finally:
+        detach_all(store_roots.graph)
+
+    assert (told.code, told.out) == (1, "")
+    assert "is mounted with noatime (choose by age instead: --older-than)" in told.err
+
+
 def test_a_budget_takes_the_oldest_first(aged: CommandLine, store_roots: StoreRoots) -> None:
     """As few as it takes; the next run has nothing to do."""
     done = aged("prune", "--max-size", "220k", "-j").ok().json
@@ -283,7 +312,7 @@ def test_an_image_that_others_were_built_on_stays(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     "words",
     [("--older-than", "soon"), ("--older-than", "-3h"), ("--keep-last", "two"), ("--max-size", "big"), ("--free", "-1"),
-     ("--dangling", "--unused")],
+     ("--dangling", "--unused"), ("--unused-for", "long")],
 )  # fmt: skip
 def test_rules_that_make_no_sense(cli: CommandLine, words: tuple[str, ...]) -> None:
     """A sentence, and nothing is done."""

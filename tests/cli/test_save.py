@@ -100,8 +100,8 @@ def test_a_layer_that_has_changed_is_not_passed_off_as_sound(
     ("words", "reason", "code"),
     [
         (["absent"], "image not known: 'absent'", 1),
-        (["--format", "vhd", NAME], "no format 'vhd'", 2),
-        (["--compress", "lzma", NAME], "no compression 'lzma'", 2),
+        (["--format", "vhd", NAME], "'vhd' is not one of: docker-archive", 2),
+        (["--compress", "lzma", NAME], "'lzma' is not one of: gzip", 2),
         (["--format", "oci-dir", NAME], "name it with --output", 2),
         (["--format", "oci-dir", "-o", "/", NAME], "not an empty directory", 1),
     ],

@@ -114,7 +114,7 @@ def test_the_command_that_is_named_repairs_it(
     other("import-layer", "--id", "base", "--file", archive).ok()
     other("create-image", "--id", "image", "base").ok()
     shutil.rmtree(tmp_path / "other" / driver / ("dir" if driver == "vfs" else "") / "base")
-    command = next(one["remedy"]["command"] for one in run("check", "--json").json["Findings"] if one["read-only"])
+    command = next(one["remedy"]["command"] for one in run("check", "--json").json["Findings"] if one["read_only"])
 
     program, *words = shlex.split(command)
     assert program == "cstore"

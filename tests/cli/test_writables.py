@@ -55,7 +55,7 @@ def test_a_deletion_frees_what_lies_beneath(box: CommandLine) -> None:
     """And tells of it."""
     (freed,) = box("delete-writable", "--json", "box").ok().json
 
-    assert (freed["chain-id"], freed["size"]) == (CHAIN, 6)
+    assert (freed["chain_id"], freed["size"]) == (CHAIN, 6)
     assert box("layers").ok().lines == []
     assert box("storage-layers").ok().lines == []
 
@@ -72,10 +72,12 @@ def test_a_commit_makes_an_image_of_what_was_changed(box: CommandLine, tmp_path:
     made = box("commit", "-j", "--name", "app", "--comment", "new file", "box", base).ok().json
 
     assert made["names"] == ["docker.io/library/app:latest"]
-    assert sorted(box("children", base).ok().lines[::1]) == sorted([same, made["id"], "\tname: " + made["names"][0]])
+    assert sorted(box("children", base).ok().lines[::1]) == sorted(
+        [same, f"sha256:{made['id']}", f"\tname: {made['names'][0]}"]
+    )
     steps = box("history", "-j", made["id"]).ok().json
     assert [(step["comment"], step["size"]) for step in steps] == [("new file", 5)]
-    raw = json.loads("".join(box("get-image-data", made["id"][7:], made["id"]).ok().lines))
+    raw = json.loads("".join(box("get-image-data", made["id"], f"sha256:{made['id']}").ok().lines))
     assert (raw["config"]["Cmd"], len(raw["rootfs"]["diff_ids"])) == (["/x"], 2)
     raw = json.loads("".join(box("get-image-data", same[7:], same).ok().lines))
     assert (raw["history"][0]["empty_layer"], raw["rootfs"]["diff_ids"]) == (True, [CHAIN])

@@ -19,6 +19,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -30,8 +31,7 @@ from tests.conftest import MACHINE_ENVIRONMENT
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
     from typing import NoReturn
 
 pytestmark = pytest.mark.usefixtures("needs_root")
@@ -103,7 +103,10 @@ WRITING = (
     "shutdown",
 )
 WANTED = int(MACHINE_ENVIRONMENT.get("CSTORE_ALL_HOSTILE_STORES") or 50)
-"""Samples for each driver; 1 for all."""
+"""Samples for each of the usual drivers, and a quarter of that for each other kind of store; 1 for all."""
+IMAGES = "images"
+"""The directory of the separate image store, which a store has that was begun with one."""
+ROOTS = ("graph", "run", IMAGES)
 MEGABYTE = 1 << 20
 MONSTER = 1 << 33
 
@@ -124,17 +127,19 @@ def _unmounted(tmp_path: Path) -> Iterator[None]:
     detach_all(str(tmp_path))
 
 
-def cstore(top: Path, driver: str, *words: str) -> Said:
+def cstore(top: Path, driver: str, *words: str, first: Callable[[], None] | None = None) -> Said:
     """Run a command on the store in `top`, in a process that is allowed ten seconds, of the clock a minute, and 1 GiB.
 
-    It is a fork of this one, because starting Python would take most of the time.
+    It is a fork of this one, because starting Python would take most of the time. It does what `first` does before.
     """
     roots = ("--graph", str(top / "graph"), "--run", str(top / "run"), "--storage-driver", driver, "--no-sync")
     places = {"INPUT": str(top / "low.tar"), "OUTPUT": str(top / "output")}
     line = [*roots, *(places.get(word, word) for word in words)]
+    if (top / IMAGES).exists():
+        line = ["--image-store", str(top / IMAGES), *line]
     child = os.fork()
     if child == 0:
-        _become(top, line)
+        _become(top, line, first)
     ended = os.pidfd_open(child)
     try:
         if not select.select([ended], [], [], 60)[0]:
@@ -146,7 +151,7 @@ def cstore(top: Path, driver: str, *words: str) -> Said:
     return Said(os.waitstatus_to_exitcode(status), (top / "said").read_text(errors="replace"), memory)
 
 
-def _become(top: Path, line: list[str]) -> NoReturn:
+def _become(top: Path, line: list[str], first: Callable[[], None] | None) -> NoReturn:
     """Be the command."""
     try:
         os.environ["CONTAINERS_STORAGE_CONF"] = str(top / "storage.conf")
@@ -158,6 +163,8 @@ def _become(top: Path, line: list[str]) -> NoReturn:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        if first is not None:
+            first()
         main(line)
     finally:
         os._exit(99)
@@ -180,7 +187,7 @@ def make_store(top: Path, driver: str) -> str:
     ):
         done = cstore(top, driver, *line.split())
         assert done.code == 0, done.text
-    put(top / "graph" / f"{driver}-images" / "images.lock", "FIFO", top)
+    put(root_of_images(top) / f"{driver}-images" / "images.lock", "FIFO", top)
     done = cstore(top, driver, "repair", "--yes")
     assert done.code == 0, done.text
     (case,) = (path.name for path in (top / "graph" / "cstore-quarantine").iterdir() if path.is_dir())
@@ -193,23 +200,30 @@ def make_store(top: Path, driver: str) -> str:
     return case
 
 
+def root_of_images(top: Path) -> Path:
+    """Where the images' records are."""
+    return next(path for name in (IMAGES, "graph") if (path := top / name).exists())
+
+
 def structure(top: Path, driver: str) -> list[str]:
     """Every path below the store's top directories that is not the contents of a layer, and some that come and go."""
     found = [
         f"graph/{driver}-layers/container.json",
         f"graph/{driver}-layers/{'a' * 64}.replacing.json",
-        *(f"graph/{driver}-{kind}/item.json" for kind in ("layers", "images", "containers")),
+        *(f"graph/{driver}-{kind}/item.json" for kind in ("layers", "containers")),
+        f"{root_of_images(top).name}/{driver}-images/item.json",
         f"graph/{driver}/staging",
         "graph/userns.lock",
     ]
-    for root in ("graph", "run"):
+    for root in ROOTS:
         for folder, folders, files in os.walk(top / root):
             where = os.path.relpath(folder, top)
             found += [f"{where}/{name}" for name in files]
-            if "/" in where or root == "graph":
-                tops = {f"graph/{driver}{end}" for end in ("", "-layers", "-images", "-containers")}
+            if "/" in where or root != "run":
+                tops = {f"{root}/{driver}{end}" for end in ("", "-layers", "-images", "-containers")}
                 found += [path for name in folders if (path := f"{where}/{name}") not in tops]
-            folders[:] = [] if where == "graph/vfs/dir" else [name for name in folders if name != "diff"]
+            whole = where.endswith(("vfs/dir", "btrfs/subvolumes"))
+            folders[:] = [] if whole else [name for name in folders if name != "diff"]
     return sorted(set(found))
 
 
@@ -277,8 +291,9 @@ class Watch:
         return found
 
 
-def chosen(paths: list[str], case: str) -> list[tuple[str, str, tuple[str, ...]]]:
+def chosen(top: Path, driver: str, case: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """Places, kinds and commands: a sample that is spread evenly and does not change, or all."""
+    paths = structure(top, driver)
     lines = [tuple(line.replace("CASE", case).split()) for line in (*READING, *WRITING)]
     found = [(path, kind, words) for path in paths for kind in KINDS for words in lines]
 
@@ -286,7 +301,8 @@ def chosen(paths: list[str], case: str) -> list[tuple[str, str, tuple[str, ...]]
         shape = "/".join(part if len(part) < 26 else "*" for part in each[0].split("/"))
         return hashlib.sha256(f"{shape.replace(case, '*')} {each[1]} {each[2][:2]}".encode()).hexdigest()
 
-    return sorted(found, key=rank)[: None if WANTED == 1 else WANTED]
+    wanted = WANTED if driver in {"overlay", "vfs"} and not (top / IMAGES).exists() else WANTED // 4
+    return sorted(found, key=rank)[: None if WANTED == 1 else wanted]
 
 
 def clear(top: Path) -> None:
@@ -296,7 +312,7 @@ def clear(top: Path) -> None:
     for point in sorted(points, reverse=True):
         if point.startswith(f"{top}/"):
             subprocess.run(["umount", "-l", point], check=False, capture_output=True)
-    for root in ("graph", "run", "outside"):
+    for root in (*ROOTS, "outside"):
         shutil.rmtree(top / root, ignore_errors=True)
     (top / "output").unlink(missing_ok=True)
 
@@ -326,32 +342,47 @@ def harm(top: Path, driver: str, words: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
     """Copy a tree in which anything may stand, pipes included."""
     target.parent.mkdir(exist_ok=True)
     subprocess.run(["cp", "-a", "--", str(source), str(target)], check=True)
+    for subvolume in source.glob("btrfs/subvolumes/*"):  # of which the copy is a directory
+        copied = target / subvolume.relative_to(source)
+        shutil.rmtree(copied)
+        subprocess.run(["btrfs", "-q", "subvolume", "snapshot", str(subvolume), str(copied)], check=True)
 
 
-@pytest.mark.parametrize("driver", ["overlay", "vfs"])
-def test_what_stands_in_place_of_a_file_or_directory_harms_nothing_outside(tmp_path: Path, driver: str) -> None:
-    """Nothing outside is opened, made, changed or removed; no command hangs, takes much memory or breaks down."""
+def import_everything() -> None:
+    """Import all of cstore once, and not in every process."""
     for module in pkgutil.walk_packages(package.__path__, "cstore."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)  # once, and not in every process
-    case = make_store(tmp_path, driver)
-    subprocess.run(["umount", "-l", str(tmp_path / "graph" / driver)], check=False, capture_output=True)
-    for name in ("graph", "run"):
-        _copy(tmp_path / name, tmp_path / "kept" / name)
+            importlib.import_module(module.name)
+
+
+@pytest.mark.parametrize("kind", ["overlay", "vfs", "btrfs", "overlay with images", "vfs with images"])
+def test_what_stands_in_place_of_a_file_or_directory_harms_nothing_outside(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Nothing outside is opened, made, changed or removed; no command hangs, takes much memory or breaks down."""
+    import_everything()
+    driver, _, images = kind.partition(" with ")
+    top = Path(request.getfixturevalue("btrfs_disk")) / "hostile" if driver == "btrfs" else tmp_path
+    (top / images).mkdir(parents=True, exist_ok=True)
+    case = make_store(top, driver)
+    subprocess.run(["umount", "-l", str(top / "graph" / driver)], check=False, capture_output=True)
+    roots = [name for name in ROOTS if (top / name).exists()]
+    for name in roots:
+        copy(top / name, top / "kept" / name)
     wrong = []
-    for path, kind, words in chosen(structure(tmp_path, driver), case):
-        clear(tmp_path)
-        for name in ("graph", "run"):
-            _copy(tmp_path / "kept" / name, tmp_path / name)
-        make_outside(tmp_path / "outside")
-        put(tmp_path / path, kind, tmp_path / "outside")
-        found = harm(tmp_path, driver, words)
-        wrong += [f"{path} is a {kind}: {' '.join(words)} {each}" for each in found]
-    clear(tmp_path)
+    for path, what, words in chosen(top, driver, case):
+        clear(top)
+        for name in roots:
+            copy(top / "kept" / name, top / name)
+        make_outside(top / "outside")
+        put(top / path, what, top / "outside")
+        found = harm(top, driver, words)
+        wrong += [f"{path} is a {what}: {' '.join(words)} {each}" for each in found]
+    clear(top)
     assert not wrong, "\n".join(wrong)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cstore.config.expand import expand, plain_path
-from cstore.config.keys import KEYS, TABLES
+from cstore.config.keys import all_keys, all_tables
 from cstore.config.options import Overrides
 from cstore.config.parse import nearest_key, read_file
 from cstore.config.rootless import Identity
@@ -62,7 +62,7 @@ def test_the_nearest_word_wins(
 
 
 @settings(max_examples=150)
-@given(st.dictionaries(st.sampled_from(sorted(KEYS)), SCALARS, max_size=4))
+@given(st.dictionaries(st.sampled_from(sorted(all_keys())), SCALARS, max_size=4))
 def test_any_value_is_read_or_refused_with_its_line(values: dict[str, object]) -> None:
     """A value of any type is either accepted or named by key and line; nothing else is raised."""
     given_values = {key: value for key, value in values.items() if value is not None}
@@ -103,4 +103,4 @@ def test_plain_paths_stay_plain(path: str) -> None:
 @given(st.text(max_size=20))
 def test_guesses_are_known_names(word: str) -> None:
     """What is suggested exists."""
-    assert nearest_key(word) in {"", *KEYS, *TABLES}
+    assert nearest_key(word) in {"", *all_keys(), *all_tables()}

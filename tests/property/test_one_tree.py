@@ -161,6 +161,8 @@ OPAQUE_ROOT = [
 ONLY_A_ROOT = [[[]], [[directory("./", mtime=8)], [directory("a", mtime=5)]]]
 CIRCLE = [[[regular("a")]], [[directory("a/b/d", mtime=1), symlink("a", "a")]]]
 """A directory that is made for what is in it becomes a link to itself."""
+REMOVED_IN_A_CIRCLE = [[[directory("b")]], [[symlink("a", "/a/b"), regular("a/.wh.l"), regular("a/l/.wh..wh..opq")]]]
+"""A removal where a link of the same layer leads in a circle has nothing to remove."""
 IN_A_FILES_PLACE = [[[regular("a/l", b"1")]], [[regular("a"), directory("a")], [regular("a"), regular("a/b")]]]
 """A directory that takes the place of a file, listed or not, hides what the file hid."""
 MARKS = [
@@ -184,6 +186,7 @@ def driver_at(name: str, top: str) -> Driver:
 @example(OPAQUE_ROOT)
 @example(ONLY_A_ROOT)
 @example(CIRCLE)
+@example(REMOVED_IN_A_CIRCLE)
 @example(MARKS)
 @example(IN_A_FILES_PLACE)
 def test_any_chain(places: dict[str, str], layers: list[list[Row]]) -> None:

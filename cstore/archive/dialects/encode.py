@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from cstore.archive.tar.writer import (
     BLOCK,
@@ -42,13 +42,16 @@ class Form(Enum):
     BSD_GNU = "bsd-gnu"
 
 
-@dataclass(slots=True)
 class Named(Entry):
     """An entry with the names of its owners; `numeric`: its writer was told to leave them out."""
 
-    user: bytes = b""
-    group: bytes = b""
-    numeric: bool = False
+    __slots__ = ("group", "numeric", "user")
+
+    def __init__(
+        self, *fields: Any, user: bytes = b"", group: bytes = b"", numeric: bool = False, **named: Any
+    ) -> None:
+        super().__init__(*fields, **named)
+        self.user, self.group, self.numeric = user, group, numeric
 
 
 def encode(form: Form, entry: Named) -> bytes:

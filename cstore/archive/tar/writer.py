@@ -7,7 +7,7 @@ wherever it can hold an entry; else a PAX header precedes it with just the value
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from functools import lru_cache
 from zlib import adler32
 
 from cstore.errors import Unsupported
@@ -38,12 +38,12 @@ _LONG_LIMIT = 8**11
 _LARGEST_PAX = 1 << 20
 _PADDING = bytes(BLOCK_SIZE)
 
-# The strings' places are filled padded. The checksum counts itself as spaces.
-_FORMAT = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\00000" + bytes(64) + b"%07o\0%07o\0%b"
-_EXTENDED_FORMAT = b"%b0000000\x000000000\x000000000\0%011o\x0000000000000\0        x" + bytes(100) + b"ustar\00000"
+# The strings' places are filled padded.
+_TAIL = b"%b%bustar\00000" + bytes(64) + b"%07o\0%07o\0%b"
+_EXTENDED_HEAD = b"%b0000000\x000000000\x000000000\0%011o\x0000000000000\0"
+_EXTENDED_TAIL = b"x" + bytes(100) + b"ustar\00000" + bytes(247)
 
 
-@dataclass(slots=True)
 class Entry:
     """One entry to write.
 
@@ -59,17 +59,26 @@ class Entry:
         xattrs: extended attributes, full names and values.
     """
 
-    name: bytes
-    type: bytes
-    mode: int
-    uid: int
-    gid: int
-    size: int = 0
-    mtime: int = 0
-    nanoseconds: int = 0
-    linkname: bytes = b""
-    device: tuple[int, int] = (0, 0)
-    xattrs: Sequence[tuple[bytes, bytes]] = ()
+    # By hand: a data class costs each export the import of that module, which takes longer than to write a small layer.
+    __slots__ = ("device", "gid", "linkname", "mode", "mtime", "name", "nanoseconds", "size", "type", "uid", "xattrs")
+
+    def __init__(
+        self,
+        name: bytes,
+        type: bytes,  # noqa: A002  - the field's name in every description of the format
+        mode: int,
+        uid: int,
+        gid: int,
+        size: int = 0,
+        mtime: int = 0,
+        nanoseconds: int = 0,
+        linkname: bytes = b"",
+        device: tuple[int, int] = (0, 0),
+        xattrs: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.name, self.type, self.linkname, self.device, self.xattrs = name, type, linkname, device, xattrs
+        self.mode, self.uid, self.gid, self.size = mode, uid, gid, size
+        self.mtime, self.nanoseconds = mtime, nanoseconds
 
 
 def header_blocks(entry: Entry) -> bytes:
@@ -117,26 +126,29 @@ def _split(name: bytes) -> tuple[bytes, bytes]:
 
 def _main_block(entry: Entry, name: bytes, linkname: bytes, prefix: bytes) -> bytes:
     """Build one header block. A number that does not fit is written as 0; a PAX record has it then."""
-    uid, gid, size, mtime = entry.uid, entry.gid, entry.size, entry.mtime
-    block = _FORMAT % (
-        name.ljust(_NAME_SIZE, b"\0"),
-        entry.mode,
-        uid if uid < _ID_LIMIT else 0,
-        gid if gid < _ID_LIMIT else 0,
-        size if size < _LONG_LIMIT else 0,
-        mtime if 0 <= mtime < _LONG_LIMIT else 0,
-        entry.type,
-        linkname.ljust(_NAME_SIZE, b"\0"),
-        *entry.device,
-        prefix.ljust(_PREFIX_SIZE + 12, b"\0"),
-    )
-    return _seal(block)
+    size, mtime = entry.size, entry.mtime
+    numbers = (size if size < _LONG_LIMIT else 0, mtime if 0 <= mtime < _LONG_LIMIT else 0)
+    head = b"%b%b%011o\0%011o\0" % (name.ljust(_NAME_SIZE, b"\0"), _rights(entry.mode, entry.uid, entry.gid), *numbers)
+    return _seal(head, _tail(entry.type, linkname, entry.device, prefix))
 
 
-def _seal(block: bytes) -> bytes:
-    """Put the checksum in its place."""
+@lru_cache
+def _rights(mode: int, uid: int, gid: int) -> bytes:
+    """The fields of mode and owner, which are few in an archive."""
+    return b"%07o\0%07o\0%07o\0" % (mode, uid if uid < _ID_LIMIT else 0, gid if gid < _ID_LIMIT else 0)
+
+
+@lru_cache
+def _tail(kind: bytes, linkname: bytes, device: tuple[int, int], prefix: bytes) -> bytes:
+    """What follows the checksum: the same for all files, and for all directories, with short names."""
+    fields = (kind, linkname.ljust(_NAME_SIZE, b"\0"), *device, prefix.ljust(_PREFIX_SIZE + 12, b"\0"))
+    return _TAIL % fields
+
+
+def _seal(head: bytes, tail: bytes) -> bytes:
+    """Put the checksum in its place, which counts itself as spaces."""
     # The low half of Adler-32 is the plain sum modulo 65521, and ASCII bytes cannot sum up to that in one block.
-    return b"%b%06o\0 %b" % (block[:148], adler32(block, 0) & 0xFFFF, block[156:])
+    return b"%b%06o\0 %b" % (head, adler32(tail, adler32(head, 8 * 0x20)) & 0xFFFF, tail)
 
 
 # ── PAX ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,8 +166,8 @@ def _extended_header(entry: Entry) -> bytes:
     directory, slash, base = entry.name.rpartition(b"/")
     name = b"%b%bPaxHeaders.0/%b" % (directory, slash, base)
     name = _ascii(name)[:_NAME_SIZE].rstrip(b"/")
-    block = _EXTENDED_FORMAT % (name.ljust(_NAME_SIZE, b"\0"), len(body))
-    return _seal(block.ljust(BLOCK_SIZE, b"\0")) + body + padding(len(body))
+    head = _EXTENDED_HEAD % (name.ljust(_NAME_SIZE, b"\0"), len(body))
+    return _seal(head, _EXTENDED_TAIL) + body + padding(len(body))
 
 
 def _records(entry: Entry) -> dict[bytes, bytes]:

@@ -43,8 +43,9 @@ class Intake:
         self._known_digest = known_digest
         reader = _InterruptibleReader(source) if isinstance(source, int) else source
         self._wake_read, self._wake_write = os.pipe()
-        if isinstance(reader, _InterruptibleReader):
-            reader.obey(self._wake_read)  # anything else that reads ends by itself
+        obey = getattr(reader, "obey", None)
+        if obey is not None:
+            obey(self._wake_read)  # anything else that reads ends by itself
         self._source = PeekingReader(reader)
         self._compressed: CountingReader | None = None
         self._hash = hashlib.sha256(usedforsecurity=False)

@@ -7,7 +7,7 @@ import os
 import stat
 
 from cstore.archive.names import join_name
-from cstore.archive.unpacking.paths import Missing
+from cstore.archive.unpacking.paths import GONE, Missing
 from cstore.archive.whiteout import (
     WHITEOUT_PREFIX,
     WhiteoutForm,
@@ -61,8 +61,10 @@ class Removal:
         """The directory of a whiteout, None if nothing is to be removed there."""
         try:
             return self._paths.folder(path, Missing.SHOWN, revive=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in GONE:
+                return None
+            raise
 
     def _hide(self, folder: Folder, victim: bytes, owner: tuple[int, int]) -> None:
         path = join_name(folder.path, victim)
@@ -120,8 +122,10 @@ class Removal:
                 left = os.stat(victim, dir_fd=folder.fd, follow_symlinks=False).st_mode
                 status = os.stat(folder.fd)
                 os.unlink(whiteout_name(victim), dir_fd=folder.fd)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
+            except OSError as error:
+                if error.errno in GONE:
+                    continue
+                raise
             os.utime(folder.fd, ns=(status.st_atime_ns, status.st_mtime_ns))
             if stat.S_ISDIR(left):
                 inside = self._paths.folder(join_name(path, victim))

@@ -18,6 +18,7 @@ from cstore.check.repair.owners import owners_shifted_to, read_headers
 from cstore.check.repair.plan import Action, Hopeless, Step, counted
 from cstore.check.repair.remake import plan_remake
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.scoped import open_beneath
 from cstore.fs.xattr import drop, entry, names_of, put_all
 from cstore.kernel.namespaces import in_user_namespace
@@ -240,7 +241,7 @@ def _expected(census: Census, record: Layer) -> ExpectedTree:
 def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
     _, uid, gid, mtime = node.looks[-1]
     folder, base = split_name(path)
-    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root_fd = within.open_folder(root)
     try:
         fd = open_beneath(root_fd, folder or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     finally:

@@ -15,6 +15,7 @@ from cstore.check.repair.survivors import Survivors
 from cstore.check.repair.workshop import set_mode, set_owner
 from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
+from cstore.fs import within
 from cstore.fs.lockfile import LockFile
 from cstore.fs.tree import remove_tree
 from cstore.kernel.mountinfo import read_mounts
@@ -186,7 +187,7 @@ def _sound_table(path: str) -> MountTable:
 
 def _remove(path: str) -> None:
     try:
-        os.unlink(path)
+        within.unlink(path)
     except IsADirectoryError:
         remove_tree(path)
     except OSError as error:

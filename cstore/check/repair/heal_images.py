@@ -183,7 +183,7 @@ def _put(shop: Workshop, layer: str, path: str, digest: str, data: Iterator[byte
     if not within.is_directory(*os.path.split(folder)):
         shop.keeper.keep(folder, _WHY)
         try:
-            os.mkdir(folder, 0o755 if mode == 0 else 0o700)
+            within.mkdir(folder, 0o755 if mode == 0 else 0o700)
             shop.keeper.made_folder(folder, "it was missing")
         except OSError as error:
             raise SystemFailure("make the directory", folder, error) from None

@@ -11,6 +11,7 @@ from cstore.archive.streams import BUFFER_SIZE, FileReader, PeekingReader, fill
 from cstore.archive.tar.header import REGULAR
 from cstore.archive.tar.reader import ReaderWindows, TarReader
 from cstore.errors import ArchiveError, SystemFailure
+from cstore.fs import within
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_piece(piece: Piece) -> IO[bytes]:
         SystemFailure: it cannot be read any more.
     """
     try:
-        return open(os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
+        return open(within.open_path(piece.path, os.O_RDONLY), "rb", buffering=0)
     except OSError as error:
         raise SystemFailure("read", piece.path, error) from None
 
@@ -91,7 +92,7 @@ def decompressed(source: ReadInto) -> Iterator[memoryview]:
 
 def members(path: str, given: str) -> Iterator[Piece]:
     """The regular files in an uncompressed tar; a compressed one is no image archive that anybody writes."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = within.open_path(path, os.O_RDONLY)
     try:
         reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)
         while (entry := reader.next()) is not None:

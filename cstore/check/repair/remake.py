@@ -20,6 +20,7 @@ from cstore.check.repair.lost_tar_split import find_archive
 from cstore.check.repair.plan import Action, Step
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import ContentDamaged, CstoreError, LayersMounted, LayerUnknown
+from cstore.fs import within
 from cstore.fs.scoped import open_beneath
 from cstore.idmap import IDENTITY
 from cstore.store.filling import archive_fields, fill
@@ -127,7 +128,7 @@ def _holds(root: str, entry: FileEntry) -> bool:
 
     with ExitStack() as stack:
         try:
-            root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            root_fd = within.open_folder(root)
             stack.callback(os.close, root_fd)
             fd = open_beneath(root_fd, clean_name(entry.name), _READ)
             stack.callback(os.close, fd)
@@ -170,7 +171,7 @@ class Reassembly:
 
 
 def _contents(entry: FileEntry, roots: Sequence[str], donor: str) -> Iterator[bytes]:
-    fd = os.open(donor, _READ) if donor else _find(entry, roots)
+    fd = within.open_path(donor, _READ) if donor else _find(entry, roots)
     try:
         left = entry.size
         while left and (block := os.read(fd, min(left, _BLOCK))):
@@ -253,7 +254,8 @@ def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> N
             raise LayerUnknown(record.id)
         with writer.mounts() as mounts:
             entry = mounts.get(record.id)
-            if entry is not None and writer.driver.is_mounted(record.id, entry.path) and writer.driver.name != "vfs":
+            shown = writer.context.driver_facts.mounts_show_trees
+            if entry is not None and not shown and writer.driver.is_mounted(record.id, entry.path):
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
         mender.take_identity(staged.tree, record.id)

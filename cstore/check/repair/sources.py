@@ -15,6 +15,7 @@ from cstore.archive.compression import Compression, sniff
 from cstore.archive.streams import BUFFER_SIZE, FileReader
 from cstore.check.repair.pieces import LONGEST_MAGIC, Piece, PieceReader, decompressed, digests_of, members, open_piece
 from cstore.errors import ArchiveError, CstoreError, SourceUnusable, SystemFailure
+from cstore.fs import within
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cstore.store.store import Store
 
 _SMALL = 4 << 20
-_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 
 
 class StoredLayer(Value):
@@ -254,7 +254,7 @@ class Sources:
 
     def _plain(self, path: str) -> str:
         """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
-        with open(path, "rb") as file:
+        with open(within.open_path(path, os.O_RDONLY), "rb") as file:
             if sniff(file.read(LONGEST_MAGIC)) is Compression.NONE:
                 return path
             file.seek(0)
@@ -329,7 +329,9 @@ class Sources:
 
 def _drivers_of(path: str) -> list[str]:
     """The drivers of the store in a directory; none if it is no store."""
-    return [name for name in _DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
+    from cstore.drivers.registry import DRIVERS
+
+    return [name for name in DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
 
 
 def _open_store(path: str, driver: str) -> Store:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.drivers.mending import open_mender
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records import bigdata
 from cstore.records.section import make_directory
@@ -126,7 +127,7 @@ def set_mode(path: str, mode: int) -> None:
         SystemFailure: the system refused.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = within.open_path(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             os.fchmod(fd, mode)
         finally:
@@ -142,6 +143,7 @@ def set_owner(path: str, owner: int, group: int) -> None:
         SystemFailure: the system refused.
     """
     try:
-        os.chown(path, owner, group, follow_symlinks=False)
+        with within.holder(path) as (folder, name):
+            os.chown(name, owner, group, dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         raise SystemFailure("set the owner of", path, error) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, text, word
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ def show_items(session: Session, items: Sequence[str]) -> None:
     """Show the names of data items."""
     from cstore.cli.output import structured
 
-    if session.json:
-        session.document(structured.nothing_is_null(items))
-    else:
-        session.lines(items)
+    session.show(View(lambda: structured.nothing_is_null(items), lambda: items))
 
 
 def write_out(session: Session, data: BufferedReader, file: str) -> None:

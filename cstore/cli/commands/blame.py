@@ -7,7 +7,7 @@ import os
 from cstore.cli.command import command, json_option, switch, word
 from cstore.cli.commands.contents import conclude, opened_place
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidOption
 
 TYPE_CHECKING = False
@@ -65,38 +65,46 @@ def blame(session: Session, /, place: str, all: bool, waste: bool, null: bool, k
 
 def _blame(session: Session, place: str, kind: str, problems: list[str], *, null: bool) -> None:
     from cstore.cli.output import contents as output
+    from cstore.cli.output.structured import Streamed
     from cstore.contents import blame as blame_path
 
     contents, path = opened_place(session, place, kind)
     with contents:
         events = blame_path(session.open(Intent.CONTENT), contents, path or b"/")
         problems += contents.problems
-        if session.json:
-            head = {"item": output.item_document(contents.item) if contents.item is not None else {}}
-            documents = (_document(one, contents) for one in events)
-            output.write_list(head, "events", documents, output.tail_of(problems))
-        elif session.styled and not null:
-            output.show_table(dict.fromkeys(_TITLES, False), map(_row, events))
-        else:
-            _write((_line(one) for one in events), null=null)
+        head = {"item": output.item_document(contents.item) if contents.item is not None else {}}
+        documents = (_document(one, contents) for one in events)
+        session.show(
+            View(
+                lambda: Streamed(head, "events", documents, output.tail_of(problems)),
+                lambda: map(_line, events),
+                lambda: output.show_table(dict.fromkeys(_TITLES, False), map(_row, events)),
+                paths=True,
+                null=null,
+            )
+        )
 
 
 def _blame_everywhere(session: Session, place: str, problems: list[str], *, null: bool) -> None:
     from cstore.cli.output import contents as output
+    from cstore.cli.output.structured import Streamed
     from cstore.contents import blame_everywhere
 
     found = blame_everywhere(session.open(Intent.CONTENT), os.fsencode(place), problems)
-    if session.json:
-        documents = (
-            {"id": image.id, "names": list(image.names), "events": [_document(one) for one in events]}
-            for image, events in found
+    documents = (
+        {"id": image.id, "names": list(image.names), "events": [_document(one) for one in events]}
+        for image, events in found
+    )
+    rows = ((_name(image), *_row(one)) for image, events in found for one in events)
+    session.show(
+        View(
+            lambda: Streamed({"path": place}, "images", documents, output.tail_of(problems)),
+            lambda: (f"{_name(image)}\t{_line(one)}" for image, events in found for one in events),
+            lambda: output.show_table(dict.fromkeys(("Image", *_TITLES), False), rows),
+            paths=True,
+            null=null,
         )
-        output.write_list({"path": place}, "images", documents, output.tail_of(problems))
-    elif session.styled and not null:
-        rows = ((_name(image), *_row(one)) for image, events in found for one in events)
-        output.show_table(dict.fromkeys(("Image", *_TITLES), False), rows)
-    else:
-        _write((f"{_name(image)}\t{_line(one)}" for image, events in found for one in events), null=null)
+    )
 
 
 def _name(image: Image) -> str:
@@ -128,12 +136,6 @@ def _document(one: Event, contents: Contents | None = None) -> dict[str, Any]:
     if one.file is not None and contents is not None:
         document["file"] = file_document(contents, one.file, layer=one.layer)
     return document
-
-
-def _write(lines: Iterator[str], *, null: bool) -> None:
-    from cstore.cli.output.streams import write_paths
-
-    write_paths(lines, end=b"\0" if null else b"\n")
 
 
 # ── waste ──
@@ -175,20 +177,23 @@ def _tell(
     null: bool,
 ) -> None:
     from cstore.cli.output import contents as output
+    from cstore.cli.output.structured import Streamed
     from cstore.cli.output.text import human_size, short_id
 
     titles, rows = table
     size = sum(one.size for one in files)
-    if session.json:
-        documents = (
-            {"size": one.size, "reason": one.reason, "layer": one.layer, "path": output.shown_path(one.path)}
-            for one in files
-        )
-        output.write_list({**head, "bytes": size}, "files", documents, output.tail_of(problems))
-        return
-    if session.styled and not null:
-        output.show_table(titles, ((human_size(first), *map(short_id, rest)) for first, rest in rows))
-    else:
-        _write(("\t".join((str(first), *rest)) for first, rest in rows), null=null)
+    documents = (
+        {"size": one.size, "reason": one.reason, "layer": one.layer, "path": output.shown_path(one.path)}
+        for one in files
+    )
     total = f"total: {size} bytes in {len(files)} {'file' if len(files) == 1 else 'files'}"
-    session.lines([] if null else [total if "item" in head else f"{total} that no image shows"])
+    session.show(
+        View(
+            lambda: Streamed({**head, "bytes": size}, "files", documents, output.tail_of(problems)),
+            lambda: ("\t".join((str(first), *rest)) for first, rest in rows),
+            lambda: output.show_table(titles, ((human_size(first), *map(short_id, rest)) for first, rest in rows)),
+            foot=lambda: [total if "item" in head else f"{total} that no image shows"],
+            paths=True,
+            null=null,
+        )
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
@@ -41,10 +41,7 @@ def register(session: Session, parent: str, file: str, max_depth: str, quiet: bo
         below = layers.chain_of(parent) if parent else ""
         with progress_bar("registering", size_of(source), quiet=quiet) as progress:
             layer = layers.register(source, below, progress)
-    if session.json:
-        session.document(output.chain_document(layer))
-    else:
-        session.lines(output.chain_lines([layer]))
+    session.show(View(lambda: output.chain_document(layer), lambda: output.chain_lines([layer])))
 
 
 def _depth(written: str) -> int:
@@ -69,12 +66,13 @@ def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
 
     layers = LayerStore(session.open(Intent.CONTENT if size else Intent.RECORDS))
     found = [layers.look(layers.chain_of(name)) for name in named] if named else list(layers.map().values())
-    if session.json:
-        session.document([output.chain_document(layer, size=size) for layer in found])
-    elif session.styled:
-        output.chain_table(found, size=size)
-    else:
-        session.lines(output.chain_lines(found, size=size))
+    session.show(
+        View(
+            lambda: [output.chain_document(layer, size=size) for layer in found],
+            lambda: output.chain_lines(found, size=size),
+            lambda: output.chain_table(found, size=size),
+        )
+    )
 
 
 @command(
@@ -141,10 +139,7 @@ def release(session: Session, named: tuple[str, ...], yes: bool) -> None:
             continue
         if layers.find(chain) is not None:
             session.warn([f"layer {name} is still held; it stays"])
-    if session.json:
-        session.document([output.freed_document(one) for one in freed])
-    else:
-        session.lines(one.chain_id for one in freed)
+    session.show(View(lambda: [output.freed_document(one) for one in freed], lambda: (one.chain_id for one in freed)))
 
 
 def _layer_store(session: Session) -> LayerStore:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, InvalidDuration, NoStore, NotChecked
 
 TYPE_CHECKING = False
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cstore import Store
     from cstore.check import CheckOptions, Report, Subject
     from cstore.check.removing import Removed
+
+
+FORMATS = ("text", "json")
 
 
 @command(
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     "--max-duration", metavar="DURATION", help="Stop reading contents after this time; the next check continues there."
 )
 @switch("--require-store", help="Exit with status 3 if there is no store.")
+@text("--format", metavar="FORMAT", help="text: alike findings grouped, as on a terminal; or json.", choices=FORMATS)
 @json_option
 def check(session: Session, /, **wanted: Any) -> None:
     """Check the store for damage.
@@ -50,17 +54,20 @@ def check(session: Session, /, **wanted: Any) -> None:
     """
     from cstore.cli.output import findings
 
+    session.json = session.json or wanted["format"] == "json"
+    grouped = wanted["format"] == "text" or session.styled
     options = _options(wanted)
     report = _checked(session, options, required=bool(wanted["require_store"]))
     removed = _removed(session, report, wanted)
-    if session.json:
-        session.document(findings.document(report, removed))
-    elif session.styled:
-        findings.styled(report)
-    else:
-        session.lines(findings.plain(report))
+    session.show(
+        View(
+            lambda: findings.document(report, removed),
+            lambda: findings.text(report) if grouped else findings.plain(report),
+            lambda: findings.styled(report),
+        )
+    )
     if removed is None:
-        _conclude(session, report)
+        _conclude(session, report, summed_up=grouped)
     else:
         _tell_removed(session, report, removed, options)
 
@@ -116,7 +123,7 @@ def _bytes_in(store: Store) -> int:
     return sum(max(layer.diff_size, 0) for layer in store.layers.list()) if sys.stderr.isatty() else 0
 
 
-def _conclude(session: Session, report: Report) -> None:
+def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
     """Say on standard error what the lines do not, and how it ended."""
     from cstore.cli.output.findings import counts, next_command, severities
     from cstore.cli.output.streams import say
@@ -126,7 +133,7 @@ def _conclude(session: Session, report: Report) -> None:
     session.warn(report.notes)
     if not report.clean:
         session.failed = True
-        if not session.json and not session.styled:
+        if not session.json and not summed_up:
             say(counts(report))
             then = next_command(report)
             say(f"cstore: {severities(report)}{f'; next: {then}' if then else ''}")

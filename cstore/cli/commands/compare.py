@@ -7,13 +7,14 @@ import stat
 from cstore.cli.command import command, json_option, switch, word
 from cstore.cli.commands.contents import conclude, opened_place
 from cstore.cli.options import kind_option
+from cstore.cli.session import Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from cstore.cli.session import Session
+    from cstore.cli.output.structured import Streamed
     from cstore.contents import Comparison, Contents, Difference, File
 
 _LETTERS = {"added": "A", "removed": "D", "changed": "C"}
@@ -44,14 +45,16 @@ def compare(session: Session, /, old: str, new: str, content: bool, times: bool,
         found = Comparison(one, other, one.resolve(old_path), other.resolve(new_path), times=times)
         totals = _Totals()
         differences = totals.counted(found.run())
-        if session.json:
-            _write_document(found, (one, other), differences, totals, content=content)
-        elif session.styled and not null:
-            _show(found, differences, content=content)
-            session.lines([totals.line])
-        else:
-            _write_lines(found, differences, content=content, null=null)
-            session.lines([] if null else [totals.line])
+        session.show(
+            View(
+                lambda: _document(found, (one, other), differences, totals, content=content),
+                lambda: _lines(found, differences, content=content),
+                lambda: _show(found, differences, content=content),
+                foot=lambda: [totals.line],
+                paths=True,
+                null=null,
+            )
+        )
         conclude(session, found.problems)
 
 
@@ -127,22 +130,20 @@ def _text_lines(found: Comparison, one: Difference) -> Iterator[str]:
         return
     path = shown_path(one.path)
     for line in unified_diff(*texts, fromfile=f"old{path}", tofile=f"new{path}", n=3):
-        yield line.rstrip("\n") if line.endswith("\n") else f"{line}\n\\ No newline at end of file"
+        yield line.rstrip("\n")
+        if not line.endswith("\n"):
+            yield "\\ No newline at end of file"
 
 
 def _is_file(file: File | None) -> bool:
     return file is not None and file.format == stat.S_IFREG
 
 
-def _write_lines(found: Comparison, differences: Iterator[Difference], *, content: bool, null: bool) -> None:
-    from cstore.cli.output.streams import write_lines, write_paths
-
-    if not content:
-        write_paths(map(_line, differences), end=b"\0" if null else b"\n")
-        return
+def _lines(found: Comparison, differences: Iterator[Difference], *, content: bool) -> Iterator[str]:
     for one in differences:
-        write_paths([_line(one)], end=b"\0" if null else b"\n")
-        write_lines(_text_lines(found, one))
+        yield _line(one)
+        if content:
+            yield from _text_lines(found, one)
 
 
 def _show(found: Comparison, differences: Iterator[Difference], *, content: bool) -> None:
@@ -160,15 +161,16 @@ def _show(found: Comparison, differences: Iterator[Difference], *, content: bool
             out.print(Text(text, style=style), soft_wrap=True)
 
 
-def _write_document(
+def _document(
     found: Comparison,
     sides: tuple[Contents, Contents],
     differences: Iterator[Difference],
     totals: _Totals,
     *,
     content: bool,
-) -> None:
+) -> Streamed:
     from cstore.cli.output import contents as output
+    from cstore.cli.output.structured import Streamed
 
     def documents() -> Iterator[dict[str, Any]]:
         for one in differences:
@@ -180,7 +182,7 @@ def _write_document(
 
     items = [output.item_document(contents.item) for contents in sides if contents.item is not None]
     tail = output.tail_of(found.problems)
-    output.write_list(
+    return Streamed(
         {"old": items[0], "new": items[1]},
         "differences",
         documents(),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from cstore.cli.command import command, json_option, switch, text, words
-from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
+from cstore.cli.output.structured import VERSION
+from cstore.cli.session import Session, View
 from cstore.errors import ConfigError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cstore.config.origins import Origin
 
@@ -24,7 +25,7 @@ _OWN_NAME = "50-cstore.conf"
 )
 @words("what", "FILE|set KEY VALUE|unset KEY|init|explain KEY|check FILE", required=False)
 @switch("--sources", help="Show where each value comes from, and what was overridden or ignored.")
-@text("--format", metavar="VERSION", help="Print what the Go library of VERSION prints: 1.63 or 1.60.")
+@text("--format", metavar="VERSION", help="Print what this Go library prints: 1.63 or 1.60.", choices=("1.63", "1.60"))
 @switch("--system", help="Write for the whole system (the default for root).")
 @switch("--user", help="Write for this user (the default for other users).")
 @switch("--main", help="Write into the main file, which tools up to 1.60 read too.")
@@ -79,15 +80,12 @@ def _print(session: Session, file: str, generation: str) -> None:
     from cstore.config import load_file, peer_view
     from cstore.config.peer_view import FORMATS
 
-    generation = generation or FORMATS[0]
-    if generation not in FORMATS:
-        raise UsageMistake(f"there is no format {generation}", hint=f"choose one of: {', '.join(FORMATS)}")
     if file:
         loaded = load_file(file)
         session.warn(loaded.warnings)
     else:
         loaded = session.config
-    session.document(peer_view(loaded, generation))
+    session.document(peer_view(loaded, generation or FORMATS[0]))
 
 
 def _sources(session: Session) -> None:
@@ -95,18 +93,20 @@ def _sources(session: Session) -> None:
 
     found, skipped = origins(session.config), session.config.passed_over
     said = [*session.config.notes, *session.config.write_warnings]
-    if session.json:
-        session.document(
-            {
-                "values": [one.document() for one in found],
-                "passed_over": [{"path": path, "reason": reason} for path, reason in skipped],
-                "notes": said,
-            }
-        )
-        return
-    lines = [line for one in found for line in _lines_of(one)]
-    lines += [f"passed over: {path}: {reason}" for path, reason in skipped]
-    session.lines([*lines, *(f"note: {one}" for one in said)])
+
+    def lines() -> Iterator[str]:
+        for one in found:
+            yield from _lines_of(one)
+        yield from (f"passed over: {path}: {reason}" for path, reason in skipped)
+        yield from (f"note: {one}" for one in said)
+
+    document = {
+        "version": VERSION,
+        "values": [one.document() for one in found],
+        "passed_over": [{"path": path, "reason": reason} for path, reason in skipped],
+        "notes": said,
+    }
+    session.show(View(lambda: document, lines))
 
 
 def _lines_of(one: Origin) -> list[str]:
@@ -117,26 +117,25 @@ def _lines_of(one: Origin) -> list[str]:
 def _explain(session: Session, written: str) -> None:
     from cstore.config import keys
     from cstore.config.editing import full_key
-    from cstore.config.keys import KEYS
+    from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since
     from cstore.config.origins import origins
 
     key = full_key(written)
-    known = key if key in KEYS else keys.PULL_OPTIONS
+    known = key if kind_of(key) else keys.PULL_OPTIONS
     here = next((one for one in origins(session.config) if one.key == known), None)
     facts = {
         "key": key,
         "meaning": meaning_of(known),
-        "takes": KEYS[known],
+        "takes": kind_of(known),
         "default": default_of(known),
         "value": here.value if here else default_of(known),
         "source": here.place if here else "the default",
         "since": since(known),
     }
-    if session.json:
-        session.document(facts)
-    else:
-        session.lines([f"{label}: {fact}" for label, fact in facts.items()])
+    session.show(
+        View(lambda: {"version": VERSION, **facts}, lambda: [f"{label}: {fact}" for label, fact in facts.items()])
+    )
 
 
 def _check(session: Session, file: str) -> None:
@@ -200,12 +199,9 @@ def _publish(session: Session, path: str, changed: str, key: str) -> None:
 
     config = load_config(session.overrides, planned=(path, changed))
     write_settings_text(path, changed)
-    if session.json:
-        session.document({"file": path})
-    else:
-        session.lines([path])
+    session.show(View(lambda: {"version": VERSION, "file": path}, lambda: [path]))
     settings = config.choice.settings
-    inner = key if key in keys.KEYS else keys.PULL_OPTIONS
+    inner = key if keys.kind_of(key) else keys.PULL_OPTIONS
     if path not in {part.source for part in settings.parts}:
         say(f"cstore: this run reads other files than {path}; cstore config --sources lists them")
     elif key and (place := settings.place(inner)) and settings.file(inner) != path:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, ImageUnknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore import Store
+    from collections.abc import Sequence
+
+    from cstore import Image, Store
+    from cstore.docker.layer import Freed
 
 
 def image_id(store: Store, word: str) -> str:
@@ -43,6 +46,7 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     completed as Docker completes it: app becomes docker.io/library/app:latest.
     """
     from cstore.cli.files import read_whole
+    from cstore.cli.output import docker as output
     from cstore.docker import ImageStore
     from cstore.docker.tagging import full_tag
 
@@ -58,10 +62,7 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     if built_locally:
         images.set_built_locally(made)
     names = [images.tag(made, one) for one in name]
-    if session.json:
-        session.document({"id": made, "names": names})
-    else:
-        session.lines([made])
+    session.show(View(lambda: output.image_document(made, names), lambda: [made]))
 
 
 @command("release-image", example="cstore release-image app")
@@ -74,7 +75,6 @@ def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
     Prints a line for each name, image and ChainID that is deleted, as Docker does. An image with children can be
     deleted; one that a container uses cannot.
     """
-    from cstore.cli.output import docker as output
     from cstore.cli.output.asking import may_delete
     from cstore.docker import ImageStore
 
@@ -82,7 +82,7 @@ def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
     images = ImageStore(store)
     if not may_delete("image", named, yes=yes):
         return
-    done = []
+    done: list[object] = []
     for word_ in named:
         try:
             record = store.images.get(image_id(store, word_))
@@ -90,11 +90,15 @@ def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
         except CstoreError as error:
             session.complain(error, word_)
             continue
-        done.append((record, freed))
-        if not session.json:
-            session.lines(output.released_lines(record, freed))
-    if session.json:
-        session.document([output.released_document(*one) for one in done])
+        session.show(_released(record, freed), into=done)
+    session.whole(done)
+
+
+def _released(record: Image, freed: Sequence[Freed]) -> View:
+    """What went with an image."""
+    from cstore.cli.output import docker as output
+
+    return View(lambda: output.released_document(record, freed), lambda: output.released_lines(record, freed))
 
 
 @command("lineage", example="cstore lineage app\ncstore lineage --set-parent debian app")
@@ -121,7 +125,4 @@ def lineage(session: Session, image: str, set_parent: str, set_updated: bool, se
     if set_built:
         images.set_built_locally(identifier)
     told = output.lineage_document(images, identifier)
-    if session.json:
-        session.document(told)
-    else:
-        session.lines(output.lineage_lines(told))
+    session.show(View(lambda: told, lambda: output.lineage_lines(told)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
-from cstore.cli.listing import listing_options, picked, query_of, show
+from cstore.cli.listing import in_columns, listing_options, picked, query_of
 from cstore.cli.options import id_map_options, requested_map
-from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError
+from cstore.cli.session import Intent, Session, View
+from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 @texts("-n", "--name", metavar="NAME", help="Name of the new container; may be repeated.")
 @text("-m", "--metadata", help="Metadata.")
 @text("-f", "--metadata-file", metavar="FILE", help="Read the metadata from FILE; overrides --metadata.")
+@text("--layer-id", metavar="ID", help="ID of the container's own layer (default: random).")
+@texts("--layer-opt", metavar="KEY=VALUE", help="Option of the driver for the layer, such as size=10G with btrfs.")
+@texts("--mount-opt", metavar="OPTION", help="Option for each mount of the layer, such as nodev.")
+@texts("--label-opt", metavar="OPTION", help="Change the SELinux labels: disable, or e.g. type:T, level:L, filetype:T.")
 @switch("--volatile", help="Mount the layer without syncing: a power cut may lose the container's writes.")
 @id_map_options
 @json_option
@@ -47,12 +51,25 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
         host_uids=wanted["hostuidmap"],
         host_gids=wanted["hostgidmap"],
         volatile=wanted["volatile"],
+        layer=wanted["layer_id"],
+        storage_options=_pairs("--layer-opt", wanted["layer_opt"]),
+        mount_options=wanted["mount_opt"],
+        label_options=wanted["label_opt"],
     )
     container = session.open(Intent.WRITE).containers.create(request)
-    if session.json:
-        session.document(container.document())
-    else:
-        session.lines(plain.created(container.id, container.names))
+    session.show(View(container.document, lambda: plain.created(container.id, container.names)))
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    """Read options of the form KEY=VALUE.
+
+    Raises:
+        UsageMistake: one has no such form.
+    """
+    for each in given:
+        if not each.partition("=")[0] or "=" not in each:
+            raise UsageMistake(f"{option} takes KEY=VALUE, not {each!r}", hint=f"write {option} size=10G")
+    return dict(each.split("=", 1) for each in given)
 
 
 @command(
@@ -80,16 +97,12 @@ def containers(session: Session, quiet: bool, **wanted: Any) -> None:
     query = query_of("container", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
     found = picked(store, query, store.containers.list())
-    if query is not None and query.columns:
-        show(session, store, "container", found, query, whole=wanted["no_trunc"])
-    elif session.json:
-        session.document([container.document() for container in found])
-    elif quiet:
-        session.lines(container.id for container in found)
-    elif session.styled:
-        show(session, store, "container", found, None, whole=wanted["no_trunc"])
-    else:
-        session.lines(plain.containers(found))
+    listed = View(
+        lambda: [container.document() for container in found],
+        lambda: (container.id for container in found) if quiet else plain.containers(found),
+    )
+    whole = wanted["no_trunc"]
+    session.show(in_columns(listed, store, "container", lambda: found, query, whole=whole, quiet=quiet))
 
 
 @command("container", example="cstore container web")
@@ -110,16 +123,22 @@ def container(session: Session, containers: tuple[str, ...]) -> None:
             found.append(store.containers.get(name))
         except CstoreError as error:
             session.complain(error, name)
-    if session.json:
-        session.document([record.document() for record in found])
-        return
-    shown = [(facts, _size(store, facts.container)) for facts in views.container_facts(store, found)]
-    if session.styled:
+
+    def shown() -> list[tuple[views.ContainerFacts, int | str]]:
+        return [(facts, _size(store, facts.container)) for facts in views.container_facts(store, found)]
+
+    def table() -> None:
         from cstore.cli.output import styled
 
-        styled.container_details(shown)
-    else:
-        session.lines(line for facts, size in shown for line in plain.container(facts, size))
+        styled.container_details(shown())
+
+    session.show(
+        View(
+            lambda: [record.document() for record in found],
+            lambda: (line for facts, size in shown() for line in plain.container(facts, size)),
+            table,
+        )
+    )
 
 
 def _size(store: Store, container: Container) -> int | str:
@@ -139,7 +158,8 @@ def container_parent_owners(session: Session, containers: tuple[str, ...]) -> No
     These users and groups own a directory above the mount point, and the ID map of the container's layer does not
     contain them. A container with an ID map must be mounted.
     """
-    from cstore.cli.output import plain, structured
+    from cstore.cli.commands.layers import owners
+    from cstore.cli.output import plain
 
     store = session.open(Intent.RECORDS)
     for name in containers:
@@ -149,7 +169,4 @@ def container_parent_owners(session: Session, containers: tuple[str, ...]) -> No
         except CstoreError as error:
             session.complain(error, name)
             continue
-        if session.json:
-            session.document(structured.owners(found.id, uids, gids))
-        else:
-            session.lines(plain.container_owners(found.id, uids, gids))
+        session.show(owners(found.id, uids, gids, plain.container_owners))

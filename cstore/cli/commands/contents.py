@@ -7,7 +7,7 @@ import stat as modes
 
 from cstore.cli.command import command, json_option, switch, word, words
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
     "complete":false.
     """
     from cstore.cli.output import contents as output
-    from cstore.cli.output.streams import write_paths
+    from cstore.cli.output.structured import Streamed
 
     contents, path = opened_place(session, place, kind)
     with contents:
@@ -45,12 +45,16 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
             found: Iterator[File] = iter((top,))
         else:
             found = contents.walk(top.path) if recursive else contents.list(top.path)
-        if session.json:
-            head = {"item": output.item_document(_item(contents)), "path": output.shown_path(top.path)}
-            files = (output.file_document(contents, file) for file in found)
-            output.write_list(head, "files", files, output.tail_of(contents.problems))
-        else:
-            write_paths(_lines(contents, found, top.path, long=long), end=b"\0" if null else b"\n")
+        head = {"item": output.item_document(_item(contents)), "path": output.shown_path(top.path)}
+        files = (output.file_document(contents, file) for file in found)
+        session.show(
+            View(
+                lambda: Streamed(head, "files", files, output.tail_of(contents.problems)),
+                lambda: _lines(contents, found, top.path, long=long),
+                paths=True,
+                null=null,
+            )
+        )
         conclude(session, contents.problems)
 
 
@@ -101,10 +105,11 @@ def stat(session: Session, /, places: tuple[str, ...], digest: bool, dereference
     the layer that made it as it is.
     """
     from cstore.cli.output import contents as output
+    from cstore.cli.output.structured import VERSION
     from cstore.contents import digest as digest_of
     from cstore.errors import CstoreError
 
-    told: list[Any] = []
+    told: list[object] = []
     problems: list[str] = []
     for place in places:
         try:
@@ -113,17 +118,23 @@ def stat(session: Session, /, places: tuple[str, ...], digest: bool, dereference
                 file = contents.get(path or b"/", follow=dereference)
                 layer = contents.layer_of(file)
                 sum_ = digest_of(contents, file) if digest and file.format == modes.S_IFREG else ""
-                if session.json:
-                    document = output.file_document(contents, file, layer=layer, digest=sum_)
-                    told.append({"item": output.item_document(_item(contents)), **document})
-                else:
-                    session.lines(output.stat_lines(contents, file, layer, sum_))
+                session.show(_all_of(contents, file, layer, sum_), into=told)
                 problems += contents.problems
         except CstoreError as error:
             session.complain(error, place)
-    if session.json:
-        session.document({"version": output.VERSION, "files": told, **output.tail_of(problems)()})
+    session.whole({"version": VERSION, "files": told, **output.tail_of(problems)()})
     conclude(session, problems)
+
+
+def _all_of(contents: Contents, file: File, layer: str, digest: str) -> View:
+    """All that is known of a file."""
+    from cstore.cli.output import contents as output
+
+    item = output.item_document(_item(contents))
+    return View(
+        lambda: {"item": item, **output.file_document(contents, file, layer=layer, digest=digest)},
+        lambda: output.stat_lines(contents, file, layer, digest),
+    )
 
 
 def opened_place(session: Session, text: str, kind: str) -> tuple[Contents, bytes]:

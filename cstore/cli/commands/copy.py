@@ -18,22 +18,30 @@ if TYPE_CHECKING:
 @words("sources", "[ITEM:]PATH")
 @word("target", "[ITEM:]PATH")
 @text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number is both.")
+@switch("--no-verify", help="Copy files of imported layers as they are; do not compare them with their archive first.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
-def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, quiet: bool) -> None:
+def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no_verify: bool, quiet: bool) -> None:
     """Copy files into an item, or out of one.
 
     An item is a layer, an image (its top layer) or a container. A file becomes the target itself, or goes into it under
     its own name if the target is a directory; what is in a directory goes into the target. A path in an item never
     leads out of it, whatever links it meets. A PATH without ITEM is one of the host, for the target too; so is one that
     begins with / or . before its first colon.
+
+    Files of an imported layer are verified first: if one is not what is in the archive that its layer came from,
+    nothing is copied. Exit status: 1 also if something was copied that could not be verified.
     """
+    from cstore.cli.commands.contents import conclude
     from cstore.cli.output.progress import progress_bar
 
     owner = _owner(chown)
     store = session.open(Intent.WRITE)
+    unverified: list[str] = []
     with progress_bar("copying", None, quiet=quiet) as progress:
-        store.copy([_spot(store, source) for source in sources], _spot(store, target), owner, progress)
+        spots = [_spot(store, source) for source in sources]
+        store.copy(spots, _spot(store, target), owner, progress, verify=not no_verify, notice=unverified.append)
+    conclude(session, unverified)
 
 
 def _spot(store: Store, text: str) -> Spot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.options import layer_options, new_layer, tree_options
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,16 +75,10 @@ def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> Non
     remove it.
     """
     tree = session.open(Intent.WRITE).layers.create_tree(new_layer(parent, wanted))
-    if session.json:
-        session.document(tree)
-    else:
-        session.lines([tree])
+    session.show(View(lambda: tree, lambda: [tree]))
 
 
 def _show(session: Session, layer: Layer) -> None:
     from cstore.cli.output import plain
 
-    if session.json:
-        session.document(layer.document())
-    else:
-        session.lines(plain.created(layer.id, layer.names))
+    session.show(View(layer.document, lambda: plain.created(layer.id, layer.names)))

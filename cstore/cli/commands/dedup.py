@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 
 @command("dedup", example="cstore dedup --dry-run\ncstore dedup --hash-method sha256 --verbose")
@@ -25,9 +25,10 @@ def dedup(session: Session, hash_method: str, dry_run: bool, verbose: bool, quie
     with progress_bar("Comparing", None, quiet=quiet or session.json) as progress:
         found = store.dedup(hash_method or "crc", dry_run=dry_run, progress=progress)
     session.warn(found.failures)
-    if session.json:
-        session.document(savings.document(found, dry_run=dry_run, verbose=verbose))
-    elif session.styled:
-        savings.show(found, dry_run=dry_run)
-    else:
-        session.lines(savings.lines(found, dry_run=dry_run, verbose=verbose))
+    session.show(
+        View(
+            lambda: savings.document(found, dry_run=dry_run, verbose=verbose),
+            lambda: savings.lines(found, dry_run=dry_run, verbose=verbose),
+            lambda: savings.show(found, dry_run=dry_run),
+        )
+    )

@@ -52,6 +52,7 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
     deleted layer, as containers-storage does.
     """
     from cstore.cli.output.streams import say
+    from cstore.gojson import mapping
 
     store = session.open(Intent.RECORDS if test else Intent.WRITE)
     results: dict[str, dict[str, object]] = {}
@@ -68,10 +69,7 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
             say(f"{name}: {layer}")
         if gone:
             session.lines([f"{'would delete' if test else 'deleted'} {gone}"])
-    if session.json:
-        from cstore.gojson import mapping
-
-        session.document(mapping(results))
+    session.whole(mapping(results))
 
 
 @command("delete-container", example="cstore delete-container web")
@@ -91,6 +89,8 @@ def _each(
     session: Session, items: tuple[str, ...], remove: Callable[[str], None], describe: Callable[[str], str]
 ) -> None:
     """Remove one item after another, whatever becomes of those before it; a person hears what each was."""
+    from cstore.gojson import mapping
+
     results: dict[str, str] = {}
     for item in items:
         results[item] = ""
@@ -102,10 +102,7 @@ def _each(
             session.report(error, item)
         else:
             session.lines([f"deleted {gone}"] if gone else ())
-    if session.json:
-        from cstore.gojson import mapping
-
-        session.document(mapping(results))
+    session.whole(mapping(results))
 
 
 def _described(item: Item | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,19 +21,16 @@ def changes(session: Session, layer: str, reference: str, null: bool) -> None:
     The layer is compared with its parent, or with REFERENCE.
     """
     from cstore.cli.output import plain, structured
-    from cstore.cli.output.streams import write_paths
 
     found = session.open(Intent.CONTENT).layers.changes(layer, reference)
-    if session.json:
-        session.document(structured.changes(found))
-    elif null:
-        write_paths(plain.unquoted_changes(found), end=b"\0")
-    elif session.styled:
+
+    def table() -> None:
         from cstore.cli.output import styled
 
         styled.changes(found)
-    else:
-        session.lines(plain.changes(found))
+
+    lines = plain.unquoted_changes if null else plain.changes
+    session.show(View(lambda: structured.changes(found), lambda: lines(found), table, paths=null, null=null))
 
 
 @command("diffsize", example="cstore diffsize app")

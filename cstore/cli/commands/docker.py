@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import AmbiguousImageID, CstoreError, ImageUnknown, UsageMistake
 
 TYPE_CHECKING = False
@@ -41,12 +41,13 @@ def docker_images(session: Session, root: str, docker_driver: str) -> None:
     source = _opened(session, root, docker_driver)
     images = list(source.images.values())
     _complain(session, source)
-    if session.json:
-        session.document([output.docker_image_document(image) for image in images])
-    elif session.styled:
-        output.docker_image_table(images)
-    else:
-        session.lines(output.image_lines((image.config.digest, image.names) for image in images))
+    session.show(
+        View(
+            lambda: [output.docker_image_document(image) for image in images],
+            lambda: output.image_lines((image.config.digest, image.names) for image in images),
+            lambda: output.docker_image_table(images),
+        )
+    )
 
 
 @command("docker-layers", example="cstore docker-layers /var/lib/docker")
@@ -63,12 +64,13 @@ def docker_layers(session: Session, root: str, docker_driver: str) -> None:
     layers = list(source.layers.values())
     _complain(session, source)
     session.warn(f"{path} belongs to no layer" for path in source.orphans)
-    if session.json:
-        session.document([output.docker_layer_document(layer) for layer in layers])
-    elif session.styled:
-        output.docker_layer_table(layers)
-    else:
-        session.lines(f"{layer.chain_id}\t{layer.diff_id}\t{layer.size}" for layer in layers)
+    session.show(
+        View(
+            lambda: [output.docker_layer_document(layer) for layer in layers],
+            lambda: (f"{layer.chain_id}\t{layer.diff_id}\t{layer.size}" for layer in layers),
+            lambda: output.docker_layer_table(layers),
+        )
+    )
 
 
 @command("docker-containers", example="cstore docker-containers /var/lib/docker")
@@ -85,12 +87,13 @@ def docker_containers(session: Session, root: str, docker_driver: str) -> None:
     source = _opened(session, root, docker_driver)
     rows = [(container, _size(session, source, container)) for container in source.containers]
     _complain(session, source)
-    if session.json:
-        session.document([output.docker_container_document(*row) for row in rows])
-    elif session.styled:
-        output.docker_container_table(rows)
-    else:
-        session.lines(output.docker_container_lines(rows))
+    session.show(
+        View(
+            lambda: [output.docker_container_document(*row) for row in rows],
+            lambda: output.docker_container_lines(rows),
+            lambda: output.docker_container_table(rows),
+        )
+    )
 
 
 def _size(session: Session, source: DockerRoot, container: DockerContainer) -> int:
@@ -167,12 +170,11 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
     cannot be imported leaves nothing behind, and the others are imported. Prints a line for each name, or the ID of an
     image without a name.
     """
-    from cstore.cli.output import docker as output
-
     source = _opened(session, root, docker_driver)
     chosen = _chosen(session, source, images, everything=wanted["all"])
     store = session.open(Intent.WRITE)
-    done = []
+    done: list[Imported] = []
+    told: list[object] = []
     for image, names in chosen:
         try:
             imported = _import(source, image, names, store, **wanted)
@@ -180,14 +182,19 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
             session.complain(error, image.names[0] if image.names else image.id)
             continue
         done.append(imported)
-        if not session.json:
-            session.lines(output.imported_lines(imported))
+        session.show(_shown(imported), into=told)
     if wanted["notes"]:
         _take_over_notes(source, done, store)
     if wanted["all"]:
         _complain(session, source)
-    if session.json:
-        session.document([output.imported_document(one) for one in done])
+    session.whole(told)
+
+
+def _shown(image: Imported) -> View:
+    """What came of an image."""
+    from cstore.cli.output import docker as output
+
+    return View(lambda: output.imported_document(image), lambda: output.imported_lines(image))
 
 
 def _take_over_notes(source: DockerRoot, done: Sequence[Imported], store: Store) -> None:

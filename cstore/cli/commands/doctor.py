@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, text
-from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError, NotChecked, UsageMistake
+from cstore.cli.session import Intent, Session, View
+from cstore.errors import CstoreError, NotChecked
 
-FORMATS = ("", "text", "json", "prometheus")
+FORMATS = ("text", "json", "prometheus")
 
 
 @command("doctor", example="cstore doctor\ncstore doctor --json\ncstore doctor --format prometheus")
-@text("--format", metavar="FORMAT", help="text (the default), json, or prometheus for its node exporter.")
+@text("--format", metavar="FORMAT", help="text (the default), json, or prometheus for node_exporter.", choices=FORMATS)
 @json_option
 def doctor(session: Session, format: str) -> None:  # noqa: A002  - the option's name
     """Check whether this host is sound for container storage.
@@ -26,19 +26,17 @@ def doctor(session: Session, format: str) -> None:  # noqa: A002  - the option's
     from cstore.check.host import examine_host
     from cstore.cli.output import host
 
-    if format not in FORMATS:
-        raise UsageMistake(f"there is no format {format!r}", hint=f"choose one of: {', '.join(FORMATS[1:])}")
     try:
         store = session.open(Intent.RECORDS)
         report = examine_host(store.context)
     except CstoreError as error:
         raise NotChecked(error) from error
-    if session.json or format == "json":
-        session.document(host.document(report))
-    elif format == "prometheus":
-        session.lines(host.metrics(report))
-    elif session.styled and not format:
-        host.styled(report)
-    else:
-        session.lines(host.plain(report))
+    session.json = session.json or format == "json"
+    session.show(
+        View(
+            lambda: host.document(report),
+            lambda: host.metrics(report) if format == "prometheus" else host.plain(report),
+            None if format else lambda: host.styled(report),
+        )
+    )
     session.failed = session.failed or bool(report.problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,16 +23,14 @@ def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, i
     The exit status is 0 if all items exist. With several of --layer, --image and --container, each ITEM must be all of
     these kinds.
     """
+    from cstore.gojson import mapping
+
     store = session.open(Intent.RECORDS)
     asked = {"layer": layer, "image": image, "container": container}
     kinds = {kind for kind, wanted in asked.items() if wanted}
     results = {item: _is_there(store, item, kinds) for item in items}
-    if session.json:
-        from cstore.gojson import mapping
-
-        session.document(mapping(results))
-    elif not quiet:
-        session.lines(f"{item}: {'true' if there else 'false'}" for item, there in results.items())
+    lines = () if quiet else (f"{item}: {'true' if there else 'false'}" for item, there in results.items())
+    session.show(View(lambda: mapping(results), lambda: lines))
     session.failed |= not all(results.values())
 
 

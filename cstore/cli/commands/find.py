@@ -7,7 +7,7 @@ import os
 from cstore.cli.command import command, json_option, switch, text, texts, word
 from cstore.cli.commands.contents import conclude, opened_place
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidOption
 
 TYPE_CHECKING = False
@@ -53,18 +53,22 @@ def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) 
     Exit status: 0, or 1 if something could not be read.
     """
     from cstore.cli.output import contents as output
-    from cstore.cli.output.streams import write_paths
+    from cstore.cli.output.structured import Streamed
 
     criteria = _criteria(wanted)
     if bool(place) == bool(wanted["all"]):
         raise InvalidOption("there must be either an item or --all", hint="write cstore find --all, or name an item")
     problems: list[str] = []
     found = _in_item(session, place, kind, criteria, problems) if place else _everywhere(session, criteria, problems)
-    if session.json:
-        documents = (_document(*one) for one in found)
-        output.write_list({}, "files", documents, output.tail_of(problems))
-    else:
-        write_paths((_line(*one) for one in found), end=b"\0" if null else b"\n")
+    documents = (_document(*one) for one in found)
+    session.show(
+        View(
+            lambda: Streamed({}, "files", documents, output.tail_of(problems)),
+            lambda: (_line(*one) for one in found),
+            paths=True,
+            null=null,
+        )
+    )
     conclude(session, problems)
 
 

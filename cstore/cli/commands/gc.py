@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidDuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from cstore import Store
@@ -21,6 +22,7 @@ _MOST_NAMED = 5
 @switch("-v", "--verbose", help="List what was removed (the default on a terminal).")
 @switch("-q", "--quiet", help="List nothing, even on a terminal.")
 @switch("--foreign", help="Move foreign files into quarantine.")
+@switch("--partial", help="Delete partial downloads of any age, not only those older than a week.")
 @text("--quarantine", metavar="AGE", help="Delete quarantine cases older than AGE, too.")
 @switch("-y", "--yes", help="Do not ask for confirmation of --foreign and --quarantine.")
 @json_option
@@ -29,7 +31,8 @@ def gc(session: Session, /, **wanted: Any) -> None:
 
     Removes directories, files, links and data items without a record, and layers that were never completed. Nothing is
     unmounted. Files with names that no tool creates, such as a backup beside the layers, are listed and kept; --foreign
-    moves them into quarantine, from which `cstore repair --undo` brings them back.
+    moves them into quarantine, from which `cstore repair --undo` brings them back. What a cut download has left is kept
+    for a week, so that the next pull goes on where it stopped.
     """
     from cstore.cli.output import plain, structured
 
@@ -38,18 +41,30 @@ def gc(session: Session, /, **wanted: Any) -> None:
     age = _age(str(wanted["quarantine"])) if wanted["quarantine"] else None
     if not dry_run and not _agreed(store, age, wanted):
         return
-    found = store.gc(dry_run=dry_run, quarantine_age=age, foreign=bool(wanted["foreign"]))
+    found = store.gc(
+        dry_run=dry_run,
+        quarantine_age=age,
+        foreign=bool(wanted["foreign"]),
+        partial=bool(wanted["partial"]),
+    )
     listed = dry_run or wanted["verbose"]
-    if session.json:
-        session.document(structured.leftovers(found) if listed else "")
-    elif session.styled and not wanted["quiet"]:
+
+    def table() -> None:
         from cstore.cli.output import styled
 
         styled.leftovers(found, removed=not dry_run)
-    elif listed and not wanted["quiet"]:
-        session.lines(plain.leftovers(found))
+
+    session.show(
+        View(
+            lambda: structured.leftovers(found) if listed else "",
+            lambda: plain.leftovers(found) if listed and not wanted["quiet"] else (),
+            None if wanted["quiet"] else table,
+        )
+    )
     if not (wanted["foreign"] or wanted["quiet"]):
         _tell_foreign(session, store)
+    if not (wanted["partial"] or wanted["quiet"]):
+        _tell_partial(session, store, {each.path for each in found})
 
 
 def _agreed(store: Store, age: float | None, wanted: Mapping[str, Any]) -> bool:
@@ -76,6 +91,13 @@ def _tell_foreign(session: Session, store: Store) -> None:
     names = ", ".join(each.path for each in found[:_MOST_NAMED])
     more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     session.warn([f"left alone, as no tool gives such a name: {names}{more} (cstore gc --foreign moves it aside)"])
+
+
+def _tell_partial(session: Session, store: Store, gone: AbstractSet[str]) -> None:
+    kept = [each for each in store.partial_blobs() if each.path not in gone]
+    if kept:
+        size = sum(each.size for each in kept)
+        session.warn([f"kept {size} bytes of {len(kept)} partial downloads (cstore gc --partial deletes them)"])
 
 
 def _age(text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, words
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError
 
 
@@ -36,14 +36,13 @@ def why(session: Session, items: tuple[str, ...], kind: str) -> None:
             found.append(holders(store.context, store.resolve(item, kind)))
         except CstoreError as error:
             session.complain(error, item)
-    if session.json:
-        session.document(output.document(found))
-        return
-    for each in found:
-        if session.styled:
-            output.show(each)
-        else:
-            session.lines(output.lines(each))
+    session.show(
+        View(
+            lambda: output.document(found),
+            lambda: (line for each in found for line in output.lines(each)),
+            lambda: output.show(found),
+        )
+    )
 
 
 @command(
@@ -74,11 +73,10 @@ def whois(session: Session, texts: tuple[str, ...]) -> None:
             found[text] = identify(store.context, text)
         except CstoreError as error:
             session.complain(error)
-    if session.json:
-        session.document(output.document(found))
-        return
-    for answers in found.values():
-        if session.styled:
-            output.show(answers)
-        else:
-            session.lines(output.lines(answers))
+    session.show(
+        View(
+            lambda: output.document(found),
+            lambda: (line for answers in found.values() for line in output.lines(answers)),
+            lambda: output.show(one for answers in found.values() for one in answers),
+        )
+    )

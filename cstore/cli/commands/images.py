@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
-from cstore.cli.listing import listing_options, picked, query_of, show
-from cstore.cli.session import Intent, Session
+from cstore.cli.listing import in_columns, listing_options, picked, query_of
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from cstore import Image, Store
@@ -39,10 +39,7 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
     image = session.open(Intent.WRITE).images.create(request)
     warning = f"image {image.id} has no manifest, and podman images refuses to list a store with such an image"
     session.warn([f"{warning} (cstore import makes a whole image of a tar)"])
-    if session.json:
-        session.document(image.document())
-    else:
-        session.lines(plain.created(image.id, image.names))
+    session.show(View(image.document, lambda: plain.created(image.id, image.names)))
 
 
 @command(
@@ -72,12 +69,11 @@ def images(session: Session, quiet: bool, **wanted: Any) -> None:
     query = query_of("image", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
     found = picked(store, query, store.images.list())
-    if query is not None and query.columns:
-        show(session, store, "image", found, query, whole=wanted["no_trunc"])
-    elif session.json:
-        session.document(structured.nothing_is_null([image.document() for image in found]))
-    else:
-        _show(session, store, found, quiet=quiet, whole=wanted["no_trunc"])
+    listed = View(
+        lambda: structured.nothing_is_null([image.document() for image in found]),
+        lambda: _lines(store, found, quiet=quiet),
+    )
+    session.show(in_columns(listed, store, "image", lambda: found, query, whole=wanted["no_trunc"], quiet=quiet))
 
 
 @command("images-by-digest", example='cstore images-by-digest "$(cstore get-image-data-digest debian manifest)"')
@@ -91,21 +87,14 @@ def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
     """
     store = session.open(Intent.RECORDS)
     found = store.images.by_digest(digest)
-    if session.json:
-        session.document([image.document() for image in found])
-    else:
-        _show(session, store, found, quiet=quiet)
+    listed = View(lambda: [image.document() for image in found], lambda: _lines(store, found, quiet=quiet))
+    session.show(in_columns(listed, store, "image", lambda: found, None, quiet=quiet))
 
 
-def _show(session: Session, store: Store, found: Sequence[Image], *, quiet: bool, whole: bool = False) -> None:
+def _lines(store: Store, found: Sequence[Image], *, quiet: bool) -> Iterable[str]:
     from cstore.cli.output import plain, views
 
-    if quiet:
-        session.lines(image.id for image in found)
-    elif session.styled:
-        show(session, store, "image", found, None, whole=whole)
-    else:
-        session.lines(plain.images(views.image_facts(store, found)))
+    return (image.id for image in found) if quiet else plain.images(views.image_facts(store, found))
 
 
 @command("image", example="cstore image debian")
@@ -125,16 +114,22 @@ def image(session: Session, images: tuple[str, ...]) -> None:
             found.append(store.images.get(name))
         except CstoreError as error:
             session.complain(error, name)
-    if session.json:
-        session.document([record.document() for record in found])
-        return
-    shown = [(facts, _size(store, facts.image)) for facts in views.all_image_facts(store, found)]
-    if session.styled:
+
+    def shown() -> list[tuple[views.ImageFacts, int | str]]:
+        return [(facts, _size(store, facts.image)) for facts in views.all_image_facts(store, found)]
+
+    def table() -> None:
         from cstore.cli.output import styled
 
-        styled.image_details(shown)
-    else:
-        session.lines(line for facts, size in shown for line in plain.image(facts, size))
+        styled.image_details(shown())
+
+    session.show(
+        View(
+            lambda: [record.document() for record in found],
+            lambda: (line for facts, size in shown() for line in plain.image(facts, size)),
+            table,
+        )
+    )
 
 
 def _size(store: Store, image: Image) -> int | str:

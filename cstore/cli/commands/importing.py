@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def import_(session: Session, /, rootfs: str, name: str, *, quiet: bool, **wante
     can list and run the image at once. If the import fails, nothing remains.
     """
     from cstore.cli.files import archive_source, read_whole, size_of
+    from cstore.cli.output.docker import image_document
     from cstore.cli.output.progress import progress_bar
     from cstore.transfer import ImportRequest, import_image
 
@@ -50,7 +51,4 @@ def import_(session: Session, /, rootfs: str, name: str, *, quiet: bool, **wante
         store = session.open(Intent.WRITE)
         with progress_bar("importing", size_of(source), quiet=quiet) as progress:
             image = import_image(store, source, request, progress)
-    if session.json:
-        session.document({"id": image.id, "names": list(image.names), "layer": image.layer})
-    else:
-        session.lines([image.id])
+    session.show(View(lambda: {**image_document(image.id, image.names), "layer": image.layer}, lambda: [image.id]))

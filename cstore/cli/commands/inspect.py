@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, switch, words
+from cstore.cli.command import command, json_option, switch, text, words
+from cstore.cli.moving import access_of, trust_options
 from cstore.cli.options import kind_option
 from cstore.cli.session import Intent, Session
 from cstore.errors import CstoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.transfer.looking import SeenImage
+
+_ALWAYS = ("docker://", "containers-storage:")
+_FILES = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-root:")
+"""Transports whose name could be that of an image, too: what follows of a path has a slash."""
 
 
 @command(
@@ -17,8 +28,10 @@ from cstore.errors import CstoreError
 @words("items", "ITEM")
 @switch("--size", help="Read the disk for sizes of items that the records do not tell.")
 @kind_option
+@text("--platform", metavar="OS/ARCH", help="Of an image elsewhere, look at the one for this platform.")
+@trust_options
 @json_option
-def inspect(session: Session, items: tuple[str, ...], kind: str, size: bool) -> None:
+def inspect(session: Session, /, items: tuple[str, ...], kind: str, size: bool, **elsewhere: Any) -> None:
     """Print all that is known of items, as JSON.
 
     Prints one list with an object for each image, container or layer: names, sizes, digests, the chain of layers (the
@@ -26,20 +39,40 @@ def inspect(session: Session, items: tuple[str, ...], kind: str, size: bool) -> 
     bytes; those that the records do not tell are null, unless --size has an item measured. On a terminal, the list is
     indented; with --json or in a pipe, it is one line.
 
+    An ITEM may be an image elsewhere, spelled as for copy-image: docker://NAME, oci:PATH[:REF] and so on. Its documents
+    are read, and none of its layers: what it has are its digests, sizes, platforms and config.
+
     Exit status: 1 if an ITEM is not known, or not all of it could be found out; `problems` says what.
     """
     from cstore.cli.output import inspection as output
     from cstore.cli.output import structured
     from cstore.insight import inspect as look
 
-    store = session.open(Intent.CONTENT if size else Intent.RECORDS)
-    found = []
+    problems: list[str] = []
+    documents = []
     for item in items:
         try:
-            found.append(look(store.context, store.resolve(item, kind), measure=size))
+            if item.startswith(_ALWAYS) or (item.startswith(_FILES) and "/" in item):
+                documents.append(output.seen_document(_seen(session, item, elsewhere)))
+                continue
+            store = session.open(Intent.CONTENT if size else Intent.RECORDS)
+            found = look(store.context, store.resolve(item, kind), measure=size)
+            problems += found.problems
+            documents.append(output.document(found))
         except CstoreError as error:
             session.complain(error, item)
-    session.failed = session.failed or any(each.problems for each in found)
-    structured.write_document([output.document(each) for each in found], indented=session.styled)
+    session.failed = session.failed or bool(problems)
+    structured.write_document(documents, indented=session.styled)
     if not session.json:
-        session.warn(problem for each in found for problem in each.problems)
+        session.warn(problems)
+
+
+def _seen(session: Session, item: str, said: dict[str, Any]) -> SeenImage:
+    from cstore.transfer.copying import opened_source
+    from cstore.transfer.looking import look
+    from cstore.transfer.places import STORE, parse_place
+
+    place = parse_place(item)
+    store = session.open(Intent.CONTENT) if place.transport == STORE else None
+    with opened_source(place, store=store, platform=said["platform"], access=access_of(said)) as source:
+        return look(source, said["platform"])

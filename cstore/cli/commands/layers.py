@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, words
-from cstore.cli.listing import listing_options, picked, query_of, show
-from cstore.cli.session import Intent, Session
+from cstore.cli.listing import in_columns, listing_options, picked, query_of
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from cstore import Layer, Store
@@ -49,20 +49,21 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
     store = session.open(Intent.RECORDS)
     if digest or query is not None:
         _some(session, store, picked(store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
-    elif session.json:
-        session.document(structured.layers(store.layers.list()))
-    elif tree and session.styled:
+        return
+
+    def lines() -> Iterable[str]:
+        if tree:
+            return plain.tree(views.branches(views.layer_rows(store)))
+        return store.layers.ids() if quick else plain.layers(store.layers.heads(), views.holders(store))
+
+    def table() -> None:
         from cstore.cli.output import styled
 
         styled.tree(views.branches(views.layer_rows(store)))
-    elif tree:
-        session.lines(plain.tree(views.branches(views.layer_rows(store))))
-    elif quick:
-        session.lines(store.layers.ids())
-    elif session.styled:
-        show(session, store, "layer", store.layers.list(), None, whole=wanted["no_trunc"])
-    else:
-        session.lines(plain.layers(store.layers.heads(), views.holders(store)))
+
+    listed = View(lambda: structured.layers(store.layers.list()), lines, table if tree else None)
+    whole, plainly = wanted["no_trunc"], quick or tree
+    session.show(in_columns(listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
 
 
 def _of_digest(store: Store, digest: str) -> Sequence[Layer]:
@@ -76,16 +77,14 @@ def _some(
     """List the layers that were asked for."""
     from cstore.cli.output import plain, structured, views
 
-    if query is not None and query.columns:
-        show(session, store, "layer", found, query, whole=wanted["no_trunc"])
-    elif session.json:
-        session.document(structured.layers(found))
-    elif quick:
-        session.lines(layer.id for layer in found)
-    elif query is not None and session.styled:
-        show(session, store, "layer", found, None, whole=wanted["no_trunc"])
-    else:
-        session.lines(plain.layers([(layer.id, layer.names) for layer in found], views.holders(store)))
+    def lines() -> Iterable[str]:
+        if quick:
+            return (layer.id for layer in found)
+        return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
+
+    listed = View(lambda: structured.layers(found), lines)
+    plainly = quick or query is None
+    session.show(in_columns(listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly))
 
 
 @command("layer", example="cstore layer base")
@@ -106,19 +105,20 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
             found.append(store.layers.get(name))
         except CstoreError as error:
             session.complain(error, name)
-    if session.json:
-        session.document([record.document() for record in found])
-    elif session.styled:
+
+    def lines() -> Iterator[str]:
+        for record in found:
+            yield from plain.layer(record, read_only=store.layers.read_only(record.id))
+
+    def table() -> None:
         from cstore.cli.output import styled
         from cstore.insight import inspect
 
         looked = [inspect(store.context, store.resolve(record.id, "layer")) for record in found]
         styled.layer_details(looked)
         session.warn(problem for each in looked for problem in each.problems)
-    else:
-        session.lines(
-            line for record in found for line in plain.layer(record, read_only=store.layers.read_only(record.id))
-        )
+
+    session.show(View(lambda: [record.document() for record in found], lines, table))
 
 
 @command("storage-layers", example="cstore storage-layers")
@@ -129,10 +129,7 @@ def storage_layers(session: Session) -> None:
     Includes the trees of recorded layers and those without a record.
     """
     trees = session.open(Intent.RECORDS).layers.trees()
-    if session.json:
-        session.document(trees)
-    else:
-        session.lines(trees)
+    session.show(View(lambda: trees, lambda: trees))
 
 
 @command("layer-parent-owners", example="cstore layer-parent-owners app")
@@ -144,7 +141,7 @@ def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
     These users and groups own a directory above the mount point, and the layer's ID map does not contain them. A layer
     with an ID map must be mounted.
     """
-    from cstore.cli.output import plain, structured
+    from cstore.cli.output import plain
 
     store = session.open(Intent.RECORDS)
     for name in layers:
@@ -154,7 +151,16 @@ def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
         except CstoreError as error:
             session.complain(error, name)
             continue
-        if session.json:
-            session.document(structured.owners(layer.id, uids, gids))
-        else:
-            session.lines(plain.owners(layer.id, uids, gids))
+        session.show(owners(layer.id, uids, gids, plain.owners))
+
+
+def owners(
+    item: str,
+    uids: Sequence[int],
+    gids: Sequence[int],
+    lines: Callable[[str, Sequence[int], Sequence[int]], Iterable[str]],
+) -> View:
+    """Owners that an item's ID map lacks."""
+    from cstore.cli.output import structured
+
+    return View(lambda: structured.owners(item, uids, gids), lambda: lines(item, uids, gids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, word, words
 from cstore.cli.commands.configs import image_id
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
@@ -70,12 +70,13 @@ def history(session: Session, image: str) -> None:
 
     store = session.open(Intent.CONTENT)
     steps = ImageStore(store).history(image_id(store, image))
-    if session.json:
-        session.document([output.step_document(step) for step in steps])
-    elif session.styled:
-        output.step_table(steps)
-    else:
-        session.lines(output.step_lines(steps))
+    session.show(
+        View(
+            lambda: [output.step_document(step) for step in steps],
+            lambda: output.step_lines(steps),
+            lambda: output.step_table(steps),
+        )
+    )
 
 
 def _show(session: Session, images: Sequence[str]) -> None:
@@ -83,9 +84,10 @@ def _show(session: Session, images: Sequence[str]) -> None:
 
     store = session.open(Intent.RECORDS)
     named = [(image, store.images.get(image.removeprefix("sha256:")).names) for image in images]
-    if session.json:
-        session.document([{"id": image, "names": list(names)} for image, names in named])
-    elif session.styled:
-        output.image_table(named)
-    else:
-        session.lines(output.image_lines(named))
+    session.show(
+        View(
+            lambda: [output.image_document(image, names) for image, names in named],
+            lambda: output.image_lines(named),
+            lambda: output.image_table(named),
+        )
+    )

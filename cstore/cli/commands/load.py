@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @text("-t", "--tag", metavar="NAME", help="Name for the image, instead of its own; for one image.")
 @text("--platform", metavar="OS/ARCH", help="Load the image for this platform (default: this machine's).")
 @switch("-a", "--all", help="Load the images for all platforms.")
-@text("--format", metavar="FORMAT", help="Read an archive that is both as docker or as oci.")
+@text("--format", metavar="FORMAT", help="Read an archive that is both as docker or as oci.", choices=("docker", "oci"))
 @switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
@@ -56,10 +56,7 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     session.warn(result.warnings)
     if result.waited and not quiet:
         session.warn([_waited(result.waited, session.config.graph_root)])
-    if session.json:
-        session.document(loaded_document(result.images))
-    else:
-        session.lines(loaded(result.images))
+    session.show(View(lambda: loaded_document(result.images), lambda: loaded(result.images)))
 
 
 def _waited(size: int, directory: str) -> str:

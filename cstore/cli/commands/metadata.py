@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, InvalidOption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @command("metadata", example="cstore metadata --quiet base")
@@ -13,6 +17,8 @@ from cstore.errors import CstoreError, InvalidOption
 @json_option
 def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
     """Print the metadata of items."""
+    from cstore.gojson import mapping
+
     store = session.open(Intent.RECORDS)
     found: dict[str, str] = {}
     for item in items:
@@ -20,14 +26,12 @@ def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
             found[item] = store.metadata(item).removesuffix("\n")
         except CstoreError as error:
             session.complain(error, item)
-    if session.json:
-        from cstore.gojson import mapping
 
-        session.document(mapping(found))
-        return
-    for item in items:
-        value = found.get(item, "")
-        session.lines([value if quiet else f"{item}: {value}"])
+    def lines() -> Iterator[str]:
+        for item in items:
+            yield found.get(item, "") if quiet else f"{item}: {found.get(item, '')}"
+
+    session.show(View(lambda: mapping(found), lines))
 
 
 @command("set-metadata", example="cstore set-metadata --metadata 'built nightly' base")

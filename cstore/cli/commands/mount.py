@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, UnknownItem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from cstore import Store
 
 
@@ -28,7 +26,7 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
     Mounts of an ordinary user exist only inside a user namespace and end with it: see cstore unshare.
     """
     store = session.open(Intent.WRITE)
-    results = []
+    results: list[object] = []
     for item in items:
         path, problem = "", ""
         try:
@@ -36,11 +34,13 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
         except CstoreError as error:
             problem = error.peer
             session.report(error, item)
-        results.append({"id": item, "mountpoint": path, "error": problem})
-        if not session.json:
-            session.lines([path])
-    if session.json:
-        session.document(results)
+        session.show(_view({"id": item, "mountpoint": path, "error": problem}, path), into=results)
+    session.whole(results)
+
+
+def _view(document: dict[str, object], *lines: str) -> View:
+    """What became of one item."""
+    return View(lambda: document, lambda: lines)
 
 
 def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
@@ -71,20 +71,17 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
     ID of an image is never printed.
     """
     store = session.open(Intent.WRITE)
-    results = []
+    results: list[object] = []
     for item in items:
         problem = ""
+        said: tuple[str, ...] = ()
         try:
-            silent = _unmount(store, item, force=force)
+            said = () if _unmount(store, item, force=force) else (f"{item} mountpoint unmounted",)
         except CstoreError as error:
             problem = error.peer
             session.report(error, item)
-        else:
-            if not (silent or session.json):
-                session.lines([f"{item} mountpoint unmounted"])
-        results.append({"id": item, "error": problem})
-    if session.json:
-        session.document(results)
+        session.show(_view({"id": item, "error": problem}, *said), into=results)
+    session.whole(results)
 
 
 def _unmount(store: Store, item: str, *, force: bool) -> bool:
@@ -108,7 +105,7 @@ def mounted(session: Session, items: tuple[str, ...]) -> None:
     An item that is not mounted is not an error; an unknown item is.
     """
     store = session.open(Intent.RECORDS)
-    results: list[dict[str, Any]] = []
+    results: list[object] = []
     for item in items:
         is_mounted, problem = False, ""
         try:
@@ -116,8 +113,6 @@ def mounted(session: Session, items: tuple[str, ...]) -> None:
         except CstoreError as error:
             problem = error.peer
             session.report(error, item)
-        if is_mounted and not session.json:
-            session.lines([f"{item} mounted"])
-        results.append({"id": item, "error": problem, "mounted": is_mounted})
-    if session.json:
-        session.document(results)
+        said = (f"{item} mounted",) if is_mounted else ()
+        session.show(_view({"id": item, "error": problem, "mounted": is_mounted}, *said), into=results)
+    session.whole(results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from cstore.cli.command import command, json_option, texts, word, words
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 def get_names(session: Session, item: str) -> None:
     """List the names of an item."""
     names = session.open(Intent.RECORDS).names(item)
-    if session.json:
-        session.document(list(names))
-    else:
-        session.lines(names)
+    session.show(View(lambda: list(names), lambda: names))
 
 
 @command("set-names", example="cstore set-names --name base --name debian 3ede")
@@ -123,5 +120,4 @@ def _first(session: Session, items: tuple[str, ...]) -> str:
 def _show(session: Session, names: tuple[str, ...]) -> None:
     from cstore.cli.output import structured
 
-    if session.json:
-        session.document(structured.nothing_is_null(names))
+    session.whole(structured.nothing_is_null(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidDuration, InvalidOption
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cstore.insight import Plan, Refusal, Rules
 
 _POLICY: dict[str, tuple[type, ...]] = {
-    "dangling": (bool,), "unused": (bool,), "older_than": (str,), "keep": (str, list),
+    "dangling": (bool,), "unused": (bool,), "older_than": (str,), "unused_for": (str,), "keep": (str, list),
     "keep_last": (int, str), "max_size": (str, int), "free": (str, int),
 }  # fmt: skip
 """The keys of a policy file, and what types their values have."""
@@ -74,12 +74,13 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         if not _agreed(plan, yes=yes):
             return
         plan = _kept(session, store, plan, keep) if keep else _removed(session, store, plan)
-    if session.json:
-        session.document(output.document(plan, dry_run=dry_run))
-    elif session.styled:
-        output.show(plan, dry_run=dry_run)
-    else:
-        session.lines(output.lines(plan))
+    session.show(
+        View(
+            lambda: output.document(plan, dry_run=dry_run),
+            lambda: output.lines(plan),
+            lambda: output.show(plan, dry_run=dry_run),
+        )
+    )
     for refusal in plan.refused:
         session.complain(refusal.error)
         _explain(session, store, refusal)
@@ -145,6 +146,7 @@ def _agreed(plan: Plan, *, yes: bool) -> bool:
 @switch("-a", "--unused", help="All images without a container; the default with any rule below.")
 @switch("--dangling", help="Only images without names; the default without any rule.")
 @text("--older-than", metavar="AGE", help="Only images created at least so long ago, for example 30d or 12h.")
+@text("--unused-for", metavar="AGE", help="Only images that nobody has read for so long, the last read last.")
 @texts("--keep", metavar="GLOB", help="Keep images with a name like this; may be repeated.")
 @text("--keep-last", metavar="N", help="Keep the newest N images of each repository.")
 @text("--max-size", metavar="SIZE", help="Delete, the oldest first, until all images have at most SIZE together.")
@@ -156,8 +158,11 @@ def prune(session: Session, /, **wanted: Any) -> None:
     """Delete images that nothing uses, by rules.
 
     Without options, images go that have no names, and that no container came from and no image was built on. All rules
-    have to agree on an image. What a container or a mount uses is never chosen. An age is that since the image was
-    created, as the time when it was last used is not recorded. A GLOB is compared with the whole name, with the name
+    have to agree on an image. What a container or a mount uses is never chosen. --older-than is about when the image
+    was created. No tool records when an image was last used; for --unused-for, an image is as good as used whenever a
+    program reads its config, which making a container does, but `podman images` as well. That takes a file system that
+    notes when files are read: with noatime the rule is refused, with relatime an image counts as used for a day longer.
+    A GLOB is compared with the whole name, with the name
     without its tag, and with both without `docker.io/library/` or `localhost/`. Output is as that of `cstore rm`.
 
     A policy is a TOML file whose keys are the rules, such as `older-than = "30d"`, `keep = ["debian*", "base:*"]`,
@@ -217,13 +222,14 @@ def _rules(wanted: Mapping[str, Any]) -> Rules:
 
     if wanted["dangling"] and wanted["unused"]:
         raise InvalidOption("--dangling and --unused exclude each other", hint="give one of them")
-    chosen = any(wanted[name] for name in ("unused", "older_than", "keep", "keep_last", "max_size", "free"))
+    chosen = any(wanted[name] for name in _POLICY if name != "dangling")
     last = str(wanted["keep_last"] or "0")
     if not (last.isascii() and last.isdecimal()):
         raise InvalidOption(f"--keep-last: {last!r} is not a number of images")
     return Rules(
         dangling=bool(wanted["dangling"]) or not chosen,
         older_than=_age(str(wanted["older_than"])) if wanted["older_than"] else -1,
+        unused_for=_age(str(wanted["unused_for"])) if wanted["unused_for"] else -1,
         keep=tuple(wanted["keep"]),
         keep_last=int(last),
         max_size=_size("--max-size", str(wanted["max_size"])) if wanted["max_size"] else -1,

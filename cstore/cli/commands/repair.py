@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from cstore.cli.command import command, json_option, switch, text, texts
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import NotAgreed, UsageMistake
 
 TYPE_CHECKING = False
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from cstore.check.repair import Plan, Repaired, RepairOptions, Step
     from cstore.errors import CstoreError
+
+FORMATS = ("text", "json")
 
 
 @command(
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="Time limit per layer for rebuilding a lost tar-split (default: 1m; 0: do not try).",
 )
+@text("--format", metavar="FORMAT", help="text: alike steps grouped, as on a terminal; or json.", choices=FORMATS)
 @json_option
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
@@ -60,6 +63,7 @@ def repair(session: Session, /, **wanted: Any) -> None:
     Exit status: 0: the store is sound (leftovers may remain). 1: damage, or a layer that cannot be exported byte for
     byte, remains; a step failed; or, with --dry-run, damage was found. 2: usage error.
     """
+    session.json = session.json or wanted["format"] == "json"
     if wanted["list"]:
         _list(session)
     elif wanted["undo"]:
@@ -73,7 +77,8 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
     from cstore.check.repair import RepairOptions, repair_store
     from cstore.cli.output import repairs
 
-    asked = _Asking(session, yes=bool(wanted["yes"]))
+    grouped = wanted["format"] == "text"
+    asked = _Asking(session, yes=bool(wanted["yes"]), grouped=grouped)
     options = RepairOptions(
         sources=wanted["from"],
         names=_names(wanted["name"]),
@@ -91,9 +96,9 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
     if session.json:
         session.document(repairs.document(result))
     elif options.dry_run:
-        _show(session, result.plans[0])
+        _show(session, result.plans[0], grouped=grouped)
     else:
-        _conclude(session, result, options)
+        _conclude(session, result, options, grouped=grouped)
 
 
 def _names(given: Sequence[str]) -> dict[str, list[str]]:
@@ -106,23 +111,26 @@ def _names(given: Sequence[str]) -> dict[str, list[str]]:
     return names
 
 
-def _show(session: Session, plan: Plan) -> None:
+def _show(session: Session, plan: Plan, *, grouped: bool) -> None:
     from cstore.cli.output import repairs
 
-    if session.styled:
-        repairs.styled_plan(plan)
-    else:
-        session.lines(repairs.plan(plan))
+    session.show(
+        View(
+            plan.document,
+            lambda: repairs.text(plan) if grouped else repairs.plan(plan),
+            lambda: repairs.styled_plan(plan),
+        )
+    )
 
 
-def _conclude(session: Session, result: Repaired, options: RepairOptions) -> None:
+def _conclude(session: Session, result: Repaired, options: RepairOptions, *, grouped: bool) -> None:
     from cstore.cli.output import repairs
 
     last = result.plans[-1].with_(steps=())
     seen_now = () if options.remove else tuple(one for one in last.hopeless if one not in result.lost)
     last = last.with_(hopeless=(*result.lost, *seen_now))
     if last.hopeless or last.unused:
-        _show(session, last)
+        _show(session, last, grouped=grouped)
     session.lines(repairs.summary(result))
 
 
@@ -132,8 +140,8 @@ class _Asking:
     Steps that only the ones before have brought to light are a plan of their own: they are shown, and asked for, again.
     """
 
-    def __init__(self, session: Session, *, yes: bool) -> None:
-        self._session, self._yes = session, yes
+    def __init__(self, session: Session, *, yes: bool, grouped: bool) -> None:
+        self._session, self._yes, self._grouped = session, yes, grouped
 
     def agree(self, plan: Plan) -> bool:
         """Ask a person. Where there is none, --yes has to be said.
@@ -145,7 +153,7 @@ class _Asking:
             if not self._yes:
                 raise NotAgreed(len(plan.steps))
             return True
-        _show(self._session, plan)
+        _show(self._session, plan, grouped=self._grouped)
         if self._yes:
             sys.stdout.flush()
             return True
@@ -170,20 +178,24 @@ def _list(session: Session) -> None:
     from cstore.store.quarantine import cases
 
     found = cases(session.open(Intent.RECORDS).context)
-    if session.json:
-        session.document([repairs.case_document(case) for case in found])
-    elif session.styled:
-        repairs.styled_cases(found)
-    else:
-        session.lines(line for case in found for line in repairs.case_lines(case))
+    session.show(
+        View(
+            lambda: [repairs.case_document(case) for case in found],
+            lambda: (line for case in found for line in repairs.case_lines(case)),
+            lambda: repairs.styled_cases(found),
+        )
+    )
 
 
 def _undo(session: Session, word: str) -> None:
+    from cstore.cli.output.structured import VERSION
     from cstore.store.quarantine import undo
 
     undone = undo(session.open(Intent.WRITE).context, word)
     session.failed = bool(undone.left)
-    if session.json:
-        session.document({"case": undone.case, "done": list(undone.done), "left": list(undone.left)})
-        return
-    session.lines([*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)])
+    session.show(
+        View(
+            lambda: {"version": VERSION, "case": undone.case, "done": list(undone.done), "left": list(undone.left)},
+            lambda: [*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)],
+        )
+    )

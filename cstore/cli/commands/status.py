@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 
 
 @command("status", example="cstore status --json")
@@ -31,8 +31,8 @@ def version(session: Session) -> None:
 def _facts(session: Session, facts: list[tuple[str, str]]) -> None:
     from cstore.cli.output.streams import say
 
-    if session.json:
-        session.document([list(fact) for fact in facts])
-        return
-    for label, value in facts:
-        say(f"{label}: {value}")
+    def aloud() -> None:
+        for label, value in facts:
+            say(f"{label}: {value}")
+
+    session.show(View(lambda: [list(fact) for fact in facts], lambda: (), beside=aloud))

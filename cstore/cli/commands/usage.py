@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.options import kind_option
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import InvalidOption
 
 TYPE_CHECKING = False
@@ -56,13 +56,14 @@ def _summary(session: Session) -> None:
     from cstore.insight import summary
 
     found = summary(session.open(Intent.RECORDS).context)
-    if session.json:
-        session.document(output.summary_document(found))
-    elif session.styled:
-        output.show_summary(found)
-    else:
-        session.lines(output.summary_lines(found))
-        say(f"cstore: {output.NOT_READ}")
+    session.show(
+        View(
+            lambda: output.summary_document(found),
+            lambda: output.summary_lines(found),
+            lambda: output.show_summary(found),
+            beside=lambda: say(f"cstore: {output.NOT_READ}"),
+        )
+    )
     for flaw in found.flaws:
         session.complain(flaw)
 
@@ -72,13 +73,14 @@ def _everything(session: Session) -> None:
     from cstore.insight import usage
 
     found = usage(session.open(Intent.CONTENT).context)
-    if session.json:
-        session.document(output.usage_document(found))
-    elif session.styled:
-        output.show_usage(found)
-    else:
-        session.lines(output.usage_lines(found))
-        session.warn(found.notes)
+    session.show(
+        View(
+            lambda: output.usage_document(found),
+            lambda: output.usage_lines(found),
+            lambda: output.show_usage(found),
+            beside=lambda: session.warn(found.notes),
+        )
+    )
     _tell(session, found)
 
 
@@ -100,10 +102,11 @@ def _freed_by(session: Session, items: tuple[str, ...], kind: str) -> None:
     plan = plan_removal(store.context, [store.resolve(item, kind) for item in items])
     for refusal in plan.refused:
         session.complain(refusal.error)
-    if session.json:
-        session.document(output.document(plan, dry_run=True))
-    elif session.styled:
-        output.show(plan, dry_run=True)
-    else:
-        session.lines([str(plan.freed)])
+    session.show(
+        View(
+            lambda: output.document(plan, dry_run=True),
+            lambda: [str(plan.freed)],
+            lambda: output.show(plan, dry_run=True),
+        )
+    )
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)

@@ -18,7 +18,7 @@ def wipe(session: Session) -> None:
     if session.styled:
         counts = [len(store.containers.list()), len(store.images.list()), len(store.layers.ids())]
     store.wipe()
-    _done(session)
+    session.whole("")
     if counts:
         session.lines([f"deleted {_counted(counts)}"])
 
@@ -38,9 +38,4 @@ def shutdown(session: Session, force: bool) -> None:
     Fails while layers are mounted, unless --force unmounts them.
     """
     session.open(Intent.WRITE).shutdown(force=force)
-    _done(session)
-
-
-def _done(session: Session) -> None:
-    if session.json:
-        session.document("")
+    session.whole("")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
 from cstore.cli.commands.configs import image_id
-from cstore.cli.session import Intent, Session
+from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
@@ -37,10 +37,7 @@ def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) 
         init=engine_files.make if wanted["init"] else None,
         storage_options={"size": wanted["size"]} if wanted["size"] else {},
     )
-    if session.json:
-        session.document(output.writable_document(made))
-    else:
-        session.lines([made.layer])
+    session.show(View(lambda: output.writable_document(made), lambda: [made.layer]))
 
 
 @command("writables", example="cstore writables")
@@ -56,12 +53,13 @@ def writables(session: Session) -> None:
 
     layers = LayerStore(session.open(Intent.RECORDS)).writable
     found = [layers.get(name) for name in layers.names()]
-    if session.json:
-        session.document([output.writable_document(one) for one in found])
-    elif session.styled:
-        output.writable_table(found)
-    else:
-        session.lines(output.writable_lines(found))
+    session.show(
+        View(
+            lambda: [output.writable_document(one) for one in found],
+            lambda: output.writable_lines(found),
+            lambda: output.writable_table(found),
+        )
+    )
 
 
 @command("commit", example="cstore commit --name app:2 work app")
@@ -78,6 +76,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     is not changed. Prints the image's ID. A short NAME is completed as Docker completes it: app becomes
     docker.io/library/app:latest.
     """
+    from cstore.cli.output import docker as output
     from cstore.docker import ImageStore, LayerStore
     from cstore.docker.tagging import full_tag
 
@@ -89,10 +88,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     source, parent = layers.writable.get(writable), image_id(store, image)
     made = images.commit(source, parent, author=author, comment=comment)
     names = [images.tag(made, one) for one in name]
-    if session.json:
-        session.document({"id": made, "names": names})
-    else:
-        session.lines([made])
+    session.show(View(lambda: output.image_document(made, names), lambda: [made]))
 
 
 @command("delete-writable", example="cstore delete-writable scratch")
@@ -118,7 +114,4 @@ def delete_writable(session: Session, names: tuple[str, ...], yes: bool) -> None
             freed += layers.release(layers.get(name))
         except CstoreError as error:
             session.complain(error, name)
-    if session.json:
-        session.document([output.freed_document(one) for one in freed])
-    else:
-        session.lines(one.chain_id for one in freed)
+    session.show(View(lambda: [output.freed_document(one) for one in freed], lambda: (one.chain_id for one in freed)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,11 +25,12 @@ def loaded_document(images: Iterable[LoadedImage]) -> list[dict[str, Any]]:
     """The same and more, for programs."""
     return [
         {
+            "version": VERSION,
             "id": image.id,
             "digest": image.digest,
             "names": list(image.names),
             "layers": list(image.layers),
-            "new-layers": list(image.new_layers),
+            "new_layers": list(image.new_layers),
         }
         for image in images
     ]

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-VERSION = 1
-"""Of the documents: it changes when a key goes, or means something else."""
-
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -28,7 +25,6 @@ TYPES = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
-_BATCH = 200
 _SECOND = 1_000_000_000
 
 
@@ -74,7 +70,7 @@ def file_document(contents: Contents, file: File, *, layer: str = "", digest: st
     try:
         file.path.decode()
     except UnicodeDecodeError:
-        document["path-bytes"] = _base64(file.path)
+        document["path_bytes"] = _base64(file.path)
     document |= {
         "type": TYPES.get(file.format, "unknown"),
         "mode": f"{file.mode:04o}",
@@ -137,28 +133,6 @@ def stat_lines(contents: Contents, file: File, layer: str, digest: str) -> Itera
         yield f"digest: {digest}"
 
 
-def write_list(
-    head: Mapping[str, Any], key: str, items: Iterable[object], tail: Callable[[], Mapping[str, Any]]
-) -> None:
-    """Write one JSON document with a list that may be very long, as it comes: the head, the list, then the tail."""
-    from itertools import islice
-
-    from cstore.cli.output.streams import write_json
-    from cstore.gojson import encode
-
-    def text(value: object) -> bytes:
-        return encode(value).rstrip(b"\n")
-
-    rest = iter(items)
-    batch = list(islice(rest, _BATCH))  # before anything is written: often there is an error instead
-    write_json(text({"version": VERSION, **head, key: []})[:-2])
-    between = b""
-    while batch:
-        write_json(between + b",".join(map(text, batch)))
-        between, batch = b",", list(islice(rest, _BATCH))
-    write_json(b"]," + text(dict(tail()))[1:] + b"\n")
-
-
 def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
     """The end of a document: whether all was read, and what was not."""
     return lambda: {"complete": not problems, "problems": list(problems)}
@@ -166,15 +140,10 @@ def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
 
 def show_table(titles: Mapping[str, bool], rows: Iterable[tuple[str, ...]]) -> None:
     """Show rows to a person; `titles` are those of the columns, and whether each is of numbers."""
-    from rich.table import Table
-    from rich.text import Text
-
+    from cstore.cli.output.styled import cell_of, titled_table
     from cstore.cli.output.terminal import console
-    from cstore.cli.output.text import visible
 
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for title, numbers in titles.items():
-        table.add_column(title.upper(), justify="right" if numbers else "left", overflow="fold")
+    table = titled_table(*titles, right={title for title, numbers in titles.items() if numbers})
     for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        table.add_row(*(cell_of(title, text) for title, text in zip(titles, row, strict=True)))
     console().print(table)

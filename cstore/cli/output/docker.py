@@ -5,6 +5,7 @@ Each kind has plain lines, a JSON document and, imported with rich when a person
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
 from cstore.cli.output.text import human_size, short_id, visible
 
 TYPE_CHECKING = False
@@ -40,10 +41,11 @@ def chain_lines(layers: Iterable[ReadOnlyLayer], *, size: bool = False) -> Itera
 def chain_document(layer: ReadOnlyLayer, *, size: bool = False) -> dict[str, Any]:
     """A registered layer; with `size`, what it holds, and where the driver keeps that."""
     below = layer.parent
-    sizes = {"diff-size": layer.diff_size(), "size": layer.size(), "directories": layer.metadata()} if size else {}
+    sizes = {"diff_size": layer.diff_size(), "size": layer.size(), "directories": layer.metadata()} if size else {}
     return {
-        "chain-id": layer.chain_id,
-        "diff-id": layer.diff_id,
+        "version": VERSION,
+        "chain_id": layer.chain_id,
+        "diff_id": layer.diff_id,
         "parent": "" if below is None else below.chain_id,
         "layer": layer.layer,
         "depth": layer.depth,
@@ -67,11 +69,12 @@ def chain_table(layers: Sequence[ReadOnlyLayer], *, size: bool = False) -> None:
 def freed_document(freed: Freed) -> dict[str, Any]:
     """A layer that was deleted."""
     return {
-        "chain-id": freed.chain_id,
-        "diff-id": freed.diff_id,
+        "version": VERSION,
+        "chain_id": freed.chain_id,
+        "diff_id": freed.diff_id,
         "layer": freed.layer,
         "size": freed.size,
-        "diff-size": freed.diff_size,
+        "diff_size": freed.diff_size,
     }
 
 
@@ -86,7 +89,8 @@ def writable_lines(layers: Iterable[WritableLayer]) -> Iterator[str]:
 
 def writable_document(layer: WritableLayer) -> dict[str, Any]:
     """A writable layer."""
-    return {"name": layer.name, "layer": layer.layer, "parent": layer.parent.chain_id if layer.parent else ""}
+    parent = layer.parent.chain_id if layer.parent else ""
+    return {"version": VERSION, "name": layer.name, "layer": layer.layer, "parent": parent}
 
 
 def writable_table(layers: Iterable[WritableLayer]) -> None:
@@ -110,7 +114,12 @@ def released_lines(image: Image, freed: Iterable[Freed]) -> Iterator[str]:
 def released_document(image: Image, freed: Iterable[Freed]) -> dict[str, Any]:
     """What went with an image."""
     layers = [freed_document(one) for one in freed]
-    return {"id": f"sha256:{image.id}", "names": list(image.names), "layers": layers}
+    return {**image_document(image.id, image.names), "layers": layers}
+
+
+def image_document(image: str, names: Iterable[str]) -> dict[str, Any]:
+    """An image by its ID, with `sha256:` or without, and its names."""
+    return {"version": VERSION, "id": image.removeprefix("sha256:"), "names": list(names)}
 
 
 def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
@@ -122,23 +131,24 @@ def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
     except ParentImageUnknown:
         parent = ""
     return {
-        "id": f"sha256:{image}",
-        "parent": parent,
-        "children": images.children(image),
-        "last-updated": images.last_updated(image),
-        "built-locally": images.built_locally(image),
+        "version": VERSION,
+        "id": image,
+        "parent": parent.removeprefix("sha256:"),
+        "children": [child.removeprefix("sha256:") for child in images.children(image)],
+        "last_updated": images.last_updated(image),
+        "built_locally": images.built_locally(image),
     }
 
 
 def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
     """The ID, and beneath it what is noted; nothing of what is not."""
-    yield told["id"]
+    yield f"sha256:{told['id']}"
     if told["parent"]:
-        yield f"\tparent: {told['parent']}"
-    yield from (f"\tchild: {child}" for child in told["children"])
-    if told["last-updated"]:
-        yield f"\tlast-updated: {told['last-updated']}"
-    if told["built-locally"]:
+        yield f"\tparent: sha256:{told['parent']}"
+    yield from (f"\tchild: sha256:{child}" for child in told["children"])
+    if told["last_updated"]:
+        yield f"\tlast-updated: {told['last_updated']}"
+    if told["built_locally"]:
         yield "\tbuilt-locally: true"
 
 
@@ -164,9 +174,10 @@ def step_lines(steps: Iterable[Step]) -> Iterator[str]:
 def step_document(step: Step) -> dict[str, Any]:
     """One step of an image's history."""
     return {
-        "id": step.image,
+        "version": VERSION,
+        "id": step.image.removeprefix("sha256:"),
         "created": step.created,
-        "created-by": step.created_by,
+        "created_by": step.created_by,
         "comment": step.comment,
         "size": step.size,
         "names": list(step.names),
@@ -188,13 +199,14 @@ def step_table(steps: Sequence[Step]) -> None:
 def docker_image_document(image: DockerImage) -> dict[str, Any]:
     """An image of a data root, with Docker's own notes."""
     return {
-        "id": image.config.digest,
+        "version": VERSION,
+        "id": image.id,
         "names": list(image.names),
         "digests": list(image.digests),
-        "parent": f"sha256:{image.parent}" if image.parent else "",
+        "parent": image.parent,
         "created": image.config.created,
-        "last-updated": image.last_updated,
-        "built-locally": image.built_locally,
+        "last_updated": image.last_updated,
+        "built_locally": image.built_locally,
         "size": image.size,
         "layers": list(image.config.rootfs.diff_ids),
     }
@@ -219,10 +231,11 @@ def docker_image_table(images: Sequence[DockerImage]) -> None:
 def docker_layer_document(layer: DockerLayer) -> dict[str, Any]:
     """A layer of a data root."""
     return {
-        "chain-id": layer.chain_id,
-        "diff-id": layer.diff_id,
+        "version": VERSION,
+        "chain_id": layer.chain_id,
+        "diff_id": layer.diff_id,
         "parent": layer.parent,
-        "cache-id": layer.cache_id,
+        "cache_id": layer.cache_id,
         "size": layer.size,
     }
 
@@ -245,12 +258,13 @@ def docker_container_lines(rows: Iterable[tuple[DockerContainer, int]]) -> Itera
 def docker_container_document(one: DockerContainer, size: int) -> dict[str, Any]:
     """A container of a data root."""
     return {
+        "version": VERSION,
         "id": one.id,
         "name": one.name,
-        "image": f"sha256:{one.image}" if one.image else "",
+        "image": one.image,
         "created": one.created,
         "state": one.state,
-        "mount-id": one.mount.mount_id if one.mount else "",
+        "mount_id": one.mount.mount_id if one.mount else "",
         "size": size,
     }
 
@@ -274,7 +288,7 @@ def imported_lines(imported: Imported) -> Iterator[str]:
 
 def imported_document(imported: Imported) -> dict[str, Any]:
     """An image that was imported."""
-    return {"id": imported.id, "names": list(imported.names), "new-layers": list(imported.new_layers)}
+    return {**image_document(imported.id, imported.names), "new_layers": list(imported.new_layers)}
 
 
 def _short(digest: str) -> str:
@@ -282,15 +296,11 @@ def _short(digest: str) -> str:
 
 
 def _table(titles: Sequence[str], rows: Rows, right: frozenset[str] | set[str] = frozenset()) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
+    from cstore.cli.output.styled import cell_of, titled_table
     from cstore.cli.output.terminal import console
 
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title.upper(), justify="right" if title in right else "left", overflow="fold")
+    table = titled_table(*titles, right=set(right))
+    styles = ("cyan", *[""] * (len(titles) - 1))
     for row in rows:
-        first, *others = (visible(cell) for cell in row)
-        table.add_row(Text(first, style="cyan"), *(Text(cell) for cell in others))
+        table.add_row(*(cell_of(*each) for each in zip(titles, row, styles, strict=True)))
     console().print(table)

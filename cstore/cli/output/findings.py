@@ -1,14 +1,17 @@
-"""What a check has found: as the peer's groups of lines, as JSON, or as a table for a person."""
+"""What a check has found: as the Go tool's groups of lines, as JSON, or alike findings together for a person."""
 
 from __future__ import annotations
 
+from cstore.cli.output.text import short_id
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from cstore.check import Finding, Report, Severity
     from cstore.check.removing import Removed
+    from cstore.cli.output.grouped import Group
 
 TITLES = {
     "Layers": "layer",
@@ -20,18 +23,23 @@ TITLES = {
 
 
 def plain(report: Report) -> Iterator[str]:
-    """The peer's lines, group by group; what it has no group for comes last."""
+    """The Go tool's lines, group by group, each once; what it has no group for comes last.
+
+    It repeats the lines of a layer below each image that has the layer, and below each container of such an image.
+    """
+    told: set[str] = set()
     for key, items in report.groups():
         for name, lines in items.items():
             yield f"{TITLES[key]} {name}:"
-            yield from (f" {line}" for line in lines)
+            yield from (f" {line}" for line in dict.fromkeys(lines) if line not in told)
+            told.update(lines)
     for path, sentences in report.others.items():
         yield f"store {path}:"
-        yield from (f" {path}: {sentence}" for sentence in sentences)
+        yield from (f" {path}: {sentence}" for sentence in dict.fromkeys(sentences))
 
 
 def document(report: Report, removed: Removed | None = None) -> dict[str, Any]:
-    """The peer's five keys with the text of each finding, then the findings themselves, and what was taken out."""
+    """The Go tool's five keys with the text of each finding, then the findings themselves, and what was taken out."""
     found: dict[str, Any] = dict(report.groups())
     found["Findings"] = [finding.document() for finding in report.findings]
     found["Unexamined"] = list(report.unexamined)
@@ -46,32 +54,61 @@ def document(report: Report, removed: Removed | None = None) -> dict[str, Any]:
 
 
 def counts(report: Report) -> str:
-    """The peer's last line, on standard error: how many items have findings."""
+    """The Go tool's last line, on standard error: how many items have findings."""
     counted = [f"{len(items)} {TITLES[key]} errors" for key, items in report.groups()]
     others = [f"{len(report.others)} errors of the store itself"] if report.others else []
     return ", ".join([*counted, *others])
 
 
+def grouped(findings: Iterable[Finding]) -> list[Group]:
+    """Alike findings together, the worst first: those of one kind that the same helps, in the same store."""
+    from cstore.check.findings import KINDS
+    from cstore.cli.output.grouped import Group
+
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in sorted(findings, key=lambda item: item.severity.rank):
+        alike.setdefault((finding.kind, advice(finding), finding.store), []).append(finding)
+    return [
+        Group(
+            (str(len(members)), members[0].severity.value),
+            KINDS[kind].meaning if len(members) > 1 else members[0].sentence,
+            tuple(_place(one) for one in members) if len(members) > 1 else (subject_of(members[0]),),
+            tuple(filter(None, (f"in the additional store {store}" if store else "", helps))),
+        )
+        for (kind, helps, store), members in alike.items()
+    ]
+
+
+def _place(finding: Finding) -> str:
+    """Where one of many alike findings is, in the words that other commands take."""
+    path = str(finding.evidence.get("path", ""))
+    if finding.kind.startswith("file-") and path:
+        return f"{short_id(finding.subject.name)}:/{path.removeprefix('.').lstrip('/')}"
+    if finding.subject.kind == "store" or path:
+        return path or finding.subject.path
+    part = str(finding.evidence.get("part", ""))
+    return f"{subject_of(finding)}: {part}" if part else subject_of(finding)
+
+
+def text(report: Report) -> Iterator[str]:
+    """Alike findings together, as plain text; then what they come to."""
+    from cstore.cli.output.grouped import lines
+
+    yield from lines(grouped(report.findings))
+    yield from _conclusion(report)
+
+
 def styled(report: Report) -> None:
-    """Show findings as a table, worst first, each with its remedy; then a line that sums up."""
-    from rich.table import Table
-    from rich.text import Text
-
+    """Show alike findings together in a table; then what they come to."""
+    from cstore.cli.output import grouped as groups
+    from cstore.cli.output.styled import Sentence
     from cstore.cli.output.terminal import console
-    from cstore.cli.output.text import visible
 
-    out = console()
     if report.findings:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for title in ("Severity", "What", "Finding"):
-            table.add_column(title)
-        for finding in sorted(report.findings, key=lambda item: item.severity.rank):
-            told = Text(visible(finding.sentence))
-            told.append(f"\n  {visible(advice(finding))}", style="dim")
-            severity = Text(finding.severity.value, style=_STYLES[finding.severity.value])
-            table.add_row(severity, Text(visible(subject_of(finding)), style="cyan"), told)
-        out.print(table)
-    out.print(Text(summary(report), style="bold" if report.findings else "green"))
+        titles = {"Count": True, "Severity": False, "Finding": False}
+        groups.table(titles, grouped(report.findings), styles=_STYLES)
+    for line in _conclusion(report):
+        console().print(Sentence(line, "bold" if report.findings else "green"))
 
 
 _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover": "yellow", "cosmetic": "dim"}
@@ -79,8 +116,6 @@ _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover"
 
 def subject_of(finding: Finding) -> str:
     """What a finding is about, for people."""
-    from cstore.cli.output.text import short_id
-
     subject = finding.subject
     return subject.path if subject.kind == "store" else f"{subject.kind} {short_id(subject.id)}"
 
@@ -95,7 +130,16 @@ def summary(report: Report) -> str:
     """What came of a check, in a line."""
     layers = len(report.examined)
     looked = f"the contents of {layers} {'layer was' if layers == 1 else 'layers were'} read"
-    return f"{severities(report)}; {looked}" if report.findings else f"no damage found; {looked}"
+    if not report.findings:
+        return f"no damage found; {looked}"
+    return f"{severities(report)}; {looked}"
+
+
+def _conclusion(report: Report) -> Iterator[str]:
+    """The line that sums up, and the command to run next."""
+    yield summary(report)
+    if report.findings and (then := next_command(report)):
+        yield f"next: {then}"
 
 
 def severities(report: Report) -> str:

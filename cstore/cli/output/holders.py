@@ -6,7 +6,7 @@ from cstore.cli.output.text import short_id, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from rich.tree import Tree
@@ -67,12 +67,17 @@ def _document(holder: Holder) -> dict[str, Any]:
     return {**document, **{key: text for key, text in more.items() if text}, "held_by": held}
 
 
-def show(found: Holding) -> None:
-    """Show the tree to a person, with the commands that let go."""
+def show(found: Iterable[Holding]) -> None:
+    """Show a tree for each to a person, with the commands that let go."""
+    from cstore.cli.output.terminal import console
+
+    for each in found:
+        console().print(_tree(each))
+
+
+def _tree(found: Holding) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
-
-    from cstore.cli.output.terminal import console
 
     head = Text.assemble((f"{found.kind} {visible(short_id(found.id))}", "cyan"), (_names(found.names), "bold"))
     if not found.holders:
@@ -82,7 +87,7 @@ def show(found: Holding) -> None:
         _grow(tree, holder)
     if found.unseen:
         tree.add(Text(found.unseen, style="yellow"))
-    console().print(tree)
+    return tree
 
 
 def _grow(tree: Tree, holder: Holder) -> None:

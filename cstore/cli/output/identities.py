@@ -6,7 +6,7 @@ from cstore.cli.output.text import short_id, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from cstore.insight import Identity, Known
@@ -47,7 +47,7 @@ def _document(each: Identity) -> dict[str, Any]:
     return {**document, "used_by": used_by} if used_by else document
 
 
-def show(found: list[Identity]) -> None:
+def show(found: Iterable[Identity]) -> None:
     """Show the answers to a person."""
     from rich.text import Text
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cstore import IDMapEntry, Layer
     from cstore.insight import Inspection
     from cstore.insight.inspecting import User
+    from cstore.transfer.looking import SeenImage
 
 VERSION = 1
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -88,3 +89,25 @@ def _users(users: Iterable[User], kind: str) -> list[dict[str, Any]]:
 
 def _ranges(ranges: Sequence[IDMapEntry]) -> list[dict[str, int]]:
     return [each.as_dict() for each in ranges]
+
+
+def seen_document(seen: SeenImage) -> dict[str, Any]:
+    """Everything of an image that is not in the store."""
+    return {
+        "version": VERSION,
+        "kind": "remote-image",
+        "place": seen.shown,
+        "id": seen.id or None,
+        "names": [seen.name] if seen.name else [],
+        "created": (seen.config.created or None) if seen.config else None,
+        "size": seen.size,
+        "digest": seen.digest,
+        "media_type": seen.media_type,
+        "manifest_digest": seen.manifest_digest,
+        "platforms": [{"platform": platform, "digest": digest} for platform, digest in seen.platforms],
+        "layers": [
+            {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size, "diff_id": diff_id or None}
+            for layer, diff_id in seen.layers
+        ],
+        "config": None if seen.config is None else seen.config.as_dict(),
+    }

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 REFRESH = 0.1
 """Seconds between two pictures."""
-STYLES = ("auto", "plain", "json", "none")
 EVERY = {"plain": 60.0, "json": 1.0}
 """Seconds between two lines."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from cstore.check.repair import Hopeless, Plan, Repaired
+    from cstore.check.repair import Hopeless, Plan, Repaired, Step
+    from cstore.cli.output.grouped import Group
     from cstore.store.quarantine import Case
 
 
@@ -37,51 +40,124 @@ _LATER = "repairs of what the damaged record files describe; that plan is shown 
 _NOT_IT = "it contains no digest that is needed"
 
 
-def _subject(one: Hopeless) -> str:
+def _subject(one: Hopeless | Step) -> str:
     return one.subject.path if one.subject.kind == "store" else f"{one.subject.kind} {one.subject.id}"
 
 
+def grouped(planned: Plan) -> list[Group]:
+    """Alike steps together, in their order; then what cannot be healed, and sources that were not used."""
+    from itertools import groupby
+
+    from cstore.cli.output.grouped import Group
+
+    numbered = enumerate(planned.steps, 1)
+    runs = groupby(numbered, key=lambda each: (each[1].action, each[1].advice and each[0]))  # advice is about one
+    groups = [_together(list(run)) for _, run in runs]
+    alike: dict[tuple[str, str, str], list[Hopeless]] = {}
+    for one in planned.hopeless:
+        alike.setdefault((one.subject.kind, one.reason, one.remedy), []).append(one)
+    groups += [_given_up(members) for members in alike.values()]
+    if planned.unused:
+        groups.append(Group(("-",), "no use was found for", planned.unused, (_NOT_IT,)))
+    if planned.steps and not planned.complete:
+        groups.append(Group(("-",), f"to be planned: {_LATER}"))
+    return groups
+
+
+def _together(run: list[tuple[int, Step]]) -> Group:
+    """Steps that do the same to many things; one alone in its own words."""
+    from cstore.cli.output.grouped import Group
+
+    (first, step), (last, _) = run[0], run[-1]
+    if len(run) == 1:
+        evidence = f"by {step.evidence}" if step.evidence else ""
+        return Group((str(first),), step.what, (), tuple(filter(None, (step.why, evidence, step.advice))))
+    sentence = f"{_MANY[step.action.word]} ({len(run)} steps)"
+    notes = (f"for example: {step.why}", f"by {step.evidence}" if step.evidence else "")
+    return Group((f"{first}-{last}",), sentence, tuple(_place(one) for _, one in run), tuple(filter(None, notes)))
+
+
+def _place(step: Step) -> str:
+    """What one of many alike steps is about."""
+    if len(step.parts) == 1 and step.parts[0].startswith("/"):
+        return step.parts[0]
+    return f"{_short(step)}: {', '.join(step.parts)}" if step.parts else _short(step)
+
+
+def _short(one: Hopeless | Step) -> str:
+    from cstore.cli.output.text import short_id
+
+    return one.subject.path if one.subject.kind == "store" else f"{one.subject.kind} {short_id(one.subject.id)}"
+
+
+def _given_up(members: list[Hopeless]) -> Group:
+    """What cannot be healed for the same reason."""
+    from cstore.cli.output.grouped import Group
+
+    first, count = members[0], len(members)
+    notes = tuple(filter(None, (first.why if count == 1 else f"for example: {first.why}", first.reason, first.remedy)))
+    if count == 1:
+        return Group(("-",), f"{_subject(first)} cannot be healed", (), notes)
+    noun = "paths" if first.subject.kind == "store" else f"{first.subject.kind}s"
+    return Group(("-",), f"{count} {noun} cannot be healed", tuple(map(_short, members)), notes)
+
+
+_MANY = {
+    "put-aside": "move what is in the way into quarantine",
+    "make-lock": "create lock files",
+    "set-mode": "set the modes of directories",
+    "set-owner": "set the owners of directories",
+    "write-record-file": "rebuild record files",
+    "add-record": "rebuild records",
+    "set-layer": "correct the layers that records name",
+    "set-image": "correct the images that records name",
+    "set-parent": "correct the parents of layers",
+    "set-digest": "correct the digests of layers",
+    "drop-duplicates": "drop duplicate records",
+    "settle-names": "settle names that several items have",
+    "mark-complete": "mark layers complete",
+    "make-links": "restore the short links of layers",
+    "make-parts": "rewrite the storage driver's files",
+    "make-subvolume": "convert directories of layers to subvolumes",
+    "remake-layer": "rebuild layers, and move the damaged ones into quarantine",
+    "add-layer": "restore layers",
+    "restore-files": "restore files of layers",
+    "set-attributes": "restore the attributes of files",
+    "take-out-files": "move files of layers into quarantine",
+    "write-item": "restore data items",
+    "add-image": "restore images",
+    "record-item": "record the sizes and digests of data items",
+    "count-mounts": "correct the mount counts",
+    "take-out": "move what cannot be healed, or belongs to nothing, into quarantine",
+}
+"""What many steps of one action do, by the action's word."""
+
+
+def text(planned: Plan) -> Iterator[str]:
+    """A plan with alike steps together, as plain text."""
+    from cstore.cli.output.grouped import lines
+
+    return lines(grouped(planned))
+
+
 def styled_plan(planned: Plan) -> None:
-    """Show a plan as a table."""
-    from rich.table import Table
+    """Show a plan with alike steps together."""
     from rich.text import Text
 
+    from cstore.cli.output import grouped as groups
     from cstore.cli.output.terminal import console
-    from cstore.cli.output.text import visible
 
-    out = console()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", justify="right")
-    table.add_column("What")
-    for number, step in enumerate(planned.steps, 1):
-        told = Text(visible(step.what), style="bold")
-        told.append(f"\n{visible(step.why)}", style="")
-        if step.evidence:
-            told.append(f"\nby {visible(step.evidence)}", style="dim")
-        if step.advice:
-            told.append(f"\n{visible(step.advice)}", style="yellow")
-        table.add_row(Text(str(number), style="green"), told)
-    for one in planned.hopeless:
-        told = Text(f"{visible(_subject(one))} cannot be healed", style="bold red")
-        told.append(f"\n{visible(one.why)}; {visible(one.reason)}", style="")
-        if one.remedy:
-            told.append(f"\n{visible(one.remedy)}", style="dim")
-        table.add_row(Text("-", style="red"), told)
-    for path in planned.unused:
-        told = Text(f"{visible(path)} is not used", style="bold")
-        told.append(f"\n{_NOT_IT}", style="")
-        table.add_row(Text("-"), told)
-    if planned.steps and not planned.complete:
-        table.add_row(Text("-"), Text(f"to be planned: {_LATER}", style="dim"))
-    if table.row_count:
-        out.print(table)
+    found = grouped(planned)
+    if found:
+        groups.table({"Step": True, "What": False}, found, styles={"-": "bold red"})
     else:
-        out.print(Text("nothing needs repair", style="green"))
+        console().print(Text("nothing needs repair", style="green"))
 
 
 def document(result: Repaired) -> dict[str, Any]:
     """Everything that came of a repair."""
     return {
+        "version": VERSION,
         "plans": [planned.document() for planned in result.plans],
         "done": [step.document() for step in result.done],
         "failed": [{**step.document(), "error": error.message} for step, error in result.failed],
@@ -126,7 +202,14 @@ def case_document(case: Case) -> dict[str, Any]:
         else {"record": entry.shelf.value, "before": entry.before, "after": entry.after, "why": entry.why}
         for entry in case.entries
     ]
-    facts = {"id": case.id, "created": case.created, "by": case.by, "bytes": case.bytes, "flaw": case.flaw}
+    facts = {
+        "version": VERSION,
+        "id": case.id,
+        "created": case.created,
+        "by": case.by,
+        "bytes": case.bytes,
+        "flaw": case.flaw,
+    }
     return {**facts, "entries": entries}
 
 
@@ -147,15 +230,13 @@ def case_lines(case: Case) -> Iterator[str]:
 
 def styled_cases(found: Sequence[Case]) -> None:
     """Show cases as a table."""
-    from rich.table import Table
     from rich.text import Text
 
+    from cstore.cli.output.styled import titled_table
     from cstore.cli.output.terminal import console
     from cstore.cli.output.text import human_size, visible
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("Case", "By", "Size", "Entries"):
-        table.add_column(title, justify="right" if title in {"Size", "Entries"} else "left")
+    table = titled_table("Case", "By", "Size", "Entries", right={"Size", "Entries"})
     for case in found:
         told = Text(case.flaw, style="red") if case.flaw else Text(str(len(case.entries)))
         table.add_row(Text(case.id, style="cyan"), Text(visible(case.by)), human_size(case.bytes), told)

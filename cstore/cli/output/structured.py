@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 from cstore.cli.output.streams import write_json
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from cstore import Change, Layer
     from cstore.store import Leftover
 
 
+VERSION = 1
+"""Of cstore's own documents: it changes when a key goes, or means something else."""
+_BATCH = 200
+
+
+class Streamed(Value):
+    """A document with a list that may be very long, written as it comes.
+
+    Attributes:
+        head: the keys before the list; the version comes before them.
+        key: the key of the list.
+        items: what is in it.
+        tail: makes the keys after it, when all items are written.
+    """
+
+    head: Mapping[str, Any]
+    key: str
+    items: Iterable[object]
+    tail: Callable[[], Mapping[str, Any]]
+
+
 def write_document(value: object, *, indented: bool = False) -> None:
     """Write one document and a newline to standard output, on one line or `indented` for people."""
     from cstore.gojson import encode
 
+    if isinstance(value, Streamed):
+        _write_streamed(value)
+        return
     data = encode(value).rstrip(b"\n")
     if indented:
         import json
 
         data = json.dumps(json.loads(data), indent=2, ensure_ascii=False).encode()
     write_json(data + b"\n")
+
+
+def _write_streamed(document: Streamed) -> None:
+    from itertools import islice
+
+    from cstore.gojson import encode
+
+    def text(value: object) -> bytes:
+        return encode(value).rstrip(b"\n")
+
+    rest = iter(document.items)
+    batch = list(islice(rest, _BATCH))  # before anything is written: often there is an error instead
+    write_json(text({"version": VERSION, **document.head, document.key: []})[:-2])
+    between = b""
+    while batch:
+        write_json(between + b",".join(map(text, batch)))
+        between, batch = b",", list(islice(rest, _BATCH))
+    write_json(b"]," + text(dict(document.tail()))[1:] + b"\n")
 
 
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:

@@ -207,12 +207,21 @@ def titled_table(*titles: str, right: set[str]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
         justify: JustifyMethod = "right" if title in right else "left"
-        table.add_column(title.upper(), justify=justify, no_wrap=title not in _FITTED, overflow="ellipsis")
+        table.add_column(title.upper(), justify=justify, no_wrap=title not in _FITTED | _TOLD, overflow="ellipsis")
     return table
 
 
-_FITTED = frozenset({"Names", "Image", "Used by", "Path"})
+_FITTED = frozenset({"Names", "Name", "Image", "Used by", "Path"})
 """The columns that give way where a table is too wide."""
+_TOLD = frozenset({"Made by", "What"})
+"""The columns of text, which is broken between words."""
+
+
+def cell_of(title: str, text: str, style: str = "") -> Text | Fitted | Sentence:
+    """A cell below a title. In a column that gives way, it loses what is in its middle."""
+    if title in _TOLD:
+        return Sentence(text, style)
+    return Fitted([text], style) if title in _FITTED else Text(visible(text), style=style)
 
 
 class Fitted:
@@ -234,6 +243,31 @@ class Fitted:
         """The texts, in the width that there is."""
         for line in self._lines:
             yield Text(shortened(line, options.max_width), style=self._style, no_wrap=True)
+
+
+class Sentence:
+    """A sentence for a person: broken between words only, IDs short, and too long a path without its middle."""
+
+    def __init__(self, text: str, style: str = "", *, indent: int = 0) -> None:
+        self._words = [short_id(word) for word in visible(text).split(" ")]
+        self._style, self._indent = style, indent
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """From a few words to the whole sentence in a line."""
+        longest = self._indent + cell_len(" ".join(self._words))
+        return Measurement(min(longest, _NARROWEST), min(longest, options.max_width))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """The lines, in the width that there is."""
+        width = max(options.max_width - self._indent, 1)
+        line = ""
+        for word in (shortened(word, width) for word in self._words):
+            if line and cell_len(line) + 1 + cell_len(word) > width:
+                yield Text(" " * self._indent + line, style=self._style, no_wrap=True)
+                line = word
+            else:
+                line = f"{line} {word}" if line else word
+        yield Text(" " * self._indent + line, style=self._style, no_wrap=True)
 
 
 _NARROWEST = 12

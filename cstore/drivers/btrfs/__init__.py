@@ -3,3 +3,44 @@
 Owns: the layout of its home, subvolumes, their quotas.
 Must not know: records, other drivers.
 """
+
+from __future__ import annotations
+
+from cstore.config.keys import Kind
+from cstore.drivers.registry import DriverFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.drivers.contract import Driver
+    from cstore.drivers.inspection import Inspector
+    from cstore.drivers.mending import Mender
+    from cstore.drivers.registry import DriverPlace
+
+FACTS = DriverFacts(
+    keys={"min_space": Kind.TEXT, "size": Kind.TEXT},
+    options=frozenset({"min_space", "size"}),
+    stages_in_directories=True,
+)
+
+
+def open_driver(place: DriverPlace) -> Driver:
+    """Make the driver object. Writes nothing."""
+    from cstore.drivers.btrfs.driver import BtrfsDriver
+
+    return BtrfsDriver(place)
+
+
+def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
+    """Make what looks for damage beside the contents of layers."""
+    from cstore.drivers.btrfs.inspect import BtrfsInspector
+
+    del place
+    return BtrfsInspector(driver)
+
+
+def open_mender(driver: Driver, place: DriverPlace) -> Mender:
+    """Make what heals that."""
+    from cstore.drivers.mending import OfWholeTrees
+
+    del place
+    return OfWholeTrees(driver)

@@ -34,7 +34,7 @@ class BtrfsDriver(WholeTrees):
     def __init__(self, place: DriverPlace) -> None:
         least, self._default_size = _read_options(place.options)
         _check_disk(place.home)
-        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes()), sync=place.sync)
+        super().__init__(TreeHome(place.home, "subvolumes", Subvolumes()), place.run_home, sync=place.sync)
         self._quotas = Quotas(place.home, least, sync=place.sync)
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:

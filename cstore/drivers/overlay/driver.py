@@ -49,6 +49,7 @@ class OverlayDriver:
     """Layers as directories of changes."""
 
     name = NAME
+    mounts_beside = False
 
     def __init__(self, place: DriverPlace) -> None:
         self._place = place
@@ -378,16 +379,7 @@ class OverlayDriver:
 
     def status(self) -> list[tuple[str, str]]:
         """See `Driver.status`."""
-        host, program = self._host, bool(self._mounter.program)
-        facts = {
-            "Supports d_type": True,
-            "Native Overlay Diff": not program and host.native_diff(),
-            "Using metacopy": not program and host.metacopy(),
-            "Supports shifting": program or host.shifting(),
-            "Supports volatile": program or host.volatile(),
-        }
-        answers = [(key, "true" if value else "false") for key, value in facts.items()]
-        return [("Backing Filesystem", host.backing()), *answers]
+        return self._host.status(program=bool(self._mounter.program))
 
     def shutdown(self) -> None:
         """See `Driver.shutdown`."""

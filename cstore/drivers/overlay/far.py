@@ -17,6 +17,7 @@ import os
 from cstore.drivers.far_info import read_info
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,9 +91,12 @@ def link_to_far(tree: str, far: str, id_map: IDMap) -> None:
     """
     if id_map:
         raise DriverError(NAME, f"{far} is only read, and no layer made of it has an ID map", hint="leave the map out")
-    os.rmdir(tree)
-    os.symlink(os.path.join(far, "diff"), tree)
-    fd = os.open(os.path.join(os.path.dirname(tree), "additionallayer"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    within.rmdir(tree)
+    with within.holder(tree) as (folder, name):
+        os.symlink(os.path.join(far, "diff"), name, dir_fd=folder)
+    fd = within.open_path(
+        os.path.join(os.path.dirname(tree), "additionallayer"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644
+    )
     with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(far)
         file.flush()

@@ -104,8 +104,8 @@ def _within(lower: str) -> str:
 def _show(home: str, point: str, namespace: int) -> str:
     try:
         within.make_directories(*_split(point))
-        with _shifted(home, namespace) as fd:
-            fsmount.attach(fd, point)
+        with _shifted(home, namespace) as fd, within.path_past_links(point) as way:
+            fsmount.attach(fd, way)
     except (OSError, CstoreError) as error:
         reason = error.message if isinstance(error, CstoreError) else os.strerror(error.errno or 0)
         raise DriverError(
@@ -129,11 +129,11 @@ def release(folder: str) -> None:
     with suppress(OSError, CstoreError):
         for name in within.list_directory(*os.path.split(folder)):
             point = os.path.join(folder, name)
+            with suppress(OSError), within.path_past_links(point) as way:
+                mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
             with suppress(OSError):
-                mount.unmount(point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
-            with suppress(OSError):
-                os.rmdir(point)
-        os.rmdir(folder)
+                within.rmdir(point)
+        within.rmdir(folder)
 
 
 def give_root(upper: str, id_map: IDMap) -> None:

@@ -125,7 +125,8 @@ def release_images(layer: str) -> None:
         point = os.path.join(layer, "composefs-layers", name)
         try:
             while mountinfo.is_mountpoint(point):
-                mount.unmount(point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+                with within.path_past_links(point) as way:
+                    mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
         except OSError as error:
             raise SystemFailure("unmount", point, error) from None
 

@@ -11,7 +11,7 @@ import stat
 from cstore.archive.directories import Directories, Kind, names_in
 from cstore.archive.names import join_name
 from cstore.errors import SystemFailure
-from cstore.fs import xattr
+from cstore.fs import within, xattr
 from cstore.fs.atomic import sync_filesystem
 from cstore.fs.tree import remove_tree
 
@@ -30,10 +30,10 @@ def change_in_place(target: str, source: str, *, sync: bool) -> None:
 
     root = os.stat(source)
     _drop_what_is_done(source, target)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    source_fd = os.open(source, flags)
+    flags = os.O_RDONLY | os.O_NOFOLLOW
+    source_fd = within.open_folder(source, flags)
     try:
-        target_fd = os.open(target, flags)
+        target_fd = within.open_folder(target, flags)
         try:
             merge_tree(source, source_fd, target_fd, lambda uid, gid: (uid, gid))
             os.fchown(target_fd, root.st_uid, root.st_gid)

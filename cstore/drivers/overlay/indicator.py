@@ -57,7 +57,7 @@ def word_left(home: str, *, program: bool) -> Iterator[None]:
         yield
     except BaseException:
         if not before:
-            os.unlink(os.path.join(home, _NAME))
+            within.unlink(os.path.join(home, _NAME))
         elif _said(home) != before:
             _write(home, before)
         raise

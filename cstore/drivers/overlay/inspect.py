@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
+from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.indicator import by_kernel
@@ -22,11 +25,12 @@ from cstore.drivers.overlay.marks import (
 from cstore.drivers.overlay.options import read_options
 from cstore.errors import CstoreError
 from cstore.fs import within
+from cstore.ids import flaw_of_part
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.drivers.inspection import Inspector
     from cstore.drivers.registry import DriverPlace
@@ -81,11 +85,18 @@ class OverlayInspector:
             return [found[0].with_(problem=error.message), *found[1:]]
         if len(names) > DEEPEST:
             found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; of {DEEPEST} all is read")
-        for name in names[:DEEPEST]:
-            below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
-            lost = f"the short link {name} leads to no layer"
-            found.append(Part(self._homes.owner_of(name), (), lost) if below is None else _part(below))
+        with ExitStack() as stack:
+            shelves = [each for home in self._homes if (each := _Shelf.opened(stack, home)) is not None]
+            for name in names[:DEEPEST]:
+                part = next((part for shelf in shelves if (part := shelf.ordinary(name)) is not None), None)
+                found.append(self._beneath(name, ancestors) if part is None else part)
         return found
+
+    def _beneath(self, name: str, ancestors: Callable[[], Sequence[str]]) -> Part:
+        """The layer that a short link stands for, wherever and whatever it is."""
+        below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
+        lost = f"the short link {name} leads to no layer"
+        return Part(self._homes.owner_of(name), (), lost) if below is None else _part(below)
 
     def _recorded(self, name: str, ancestors: Sequence[str]) -> Place | None:
         """The layer among those that has a short link of its own of that name: to search all layers takes long."""
@@ -208,6 +219,60 @@ if TYPE_CHECKING:
 
 
 _ORDINARY = frozenset({"diff", "link", "lower", "work", "merged", "empty"})
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LONGEST_LINK = 64
+
+
+class _Shelf(NamedTuple):
+    """A home and its short links, open: a chain has up to hundreds of layers, and nearly all are alike."""
+
+    home: str
+    layers: int
+    links: int
+
+    @classmethod
+    def opened(cls, stack: ExitStack, home: str) -> _Shelf | None:
+        """Open a home for as long as the stack lasts; None if it, or the directory of its links, is no directory."""
+        try:
+            layers = stack.enter_context(_opened(home, _FOLDER & ~os.O_NOFOLLOW))
+            return cls(home, layers, stack.enter_context(_opened("l", _FOLDER, layers)))
+        except OSError:
+            return None
+
+    def ordinary(self, name: str) -> Part | None:
+        """The layer of a short link, if it lies here and there is nothing odd about it; else somebody has to look."""
+        try:
+            up, layer, diff = os.readlink(name, dir_fd=self.links).split("/")
+            if (up, diff) != ("..", "diff") or layer in RESERVED or flaw_of_part(layer):
+                return None
+            with _opened(layer, _FOLDER, self.layers) as fd:
+                plain = _ORDINARY.issuperset(os.listdir(fd)) and stat.S_ISREG(_mode("link", fd))
+                if not plain or _text("link", fd) != name.encode():
+                    return None
+                with _opened("diff", _FOLDER, fd) as diff_fd:
+                    first = next(iter(os.listdir(diff_fd)), "")
+        except (OSError, ValueError):
+            return None
+        # Contents named by their digests lie in directories of two digits.
+        return None if len(first) == 2 else Part(layer, (os.path.join(self.home, layer, "diff"),))
+
+
+@contextmanager
+def _opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
+    fd = open_quietly(name, flags, folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _mode(name: str, folder: int) -> int:
+    return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+
+
+def _text(name: str, folder: int) -> bytes:
+    with _opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, folder) as fd:
+        return os.read(fd, _LONGEST_LINK).rstrip(b"\n")
 
 
 def _part(place: Place) -> Part:

@@ -38,8 +38,8 @@ def put_strays_aside(point: str) -> bool:
     if not within.names_in(*os.path.split(point)):
         return False
     free = next(name for number in count(1) if not os.path.lexists(name := f"{point}.strays-{number}"))
-    os.rename(point, free)
-    os.mkdir(point, 0o700)
+    within.rename(point, free)
+    within.mkdir(point, 0o700)
     return True
 
 

@@ -309,8 +309,8 @@ def _make_folder(home: str) -> None:
     if os.path.lexists(folder):
         return  # if it is no directory, whoever goes on will hear
     with suppress(FileExistsError):
-        os.mkdir(folder, 0o755)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        within.mkdir(folder, 0o755)
+        fd = within.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             os.fchmod(fd, 0o755)  # the peer has it so, and the home above it is closed
         finally:

@@ -36,16 +36,16 @@ def make_layer(
     folder = staging.next_name("layer")
     owner = id_map.to_host(0, 0)
     try:
-        os.mkdir(folder, 0o700)
+        within.mkdir(folder, 0o700)
         mode = ROOT_MODE
         if parent is not None:
             _write(os.path.join(folder, "lower"), _lower_of(parent))
             mode, owner = _root_of(parent)
         else:
-            os.mkdir(os.path.join(folder, "empty"), 0o700)
+            within.mkdir(os.path.join(folder, "empty"), 0o700)
         _write(os.path.join(folder, "link"), new_link_name())
         for name in _DIRECTORIES:
-            os.mkdir(os.path.join(folder, name), 0o700)
+            within.mkdir(os.path.join(folder, name), 0o700)
         tree = make_root(folder, mode, owner, mask)
         return StagedTree(tree, form, parent is not None, staging, force_mask=mask)
     except OSError as error:
@@ -54,11 +54,12 @@ def make_layer(
 
 def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
     """Mode and owner of a layer's root directory, or those that it counts as."""
-    status = os.stat(parent.diff)
-    try:
-        meant = parse(os.getxattr(parent.diff, ATTRIBUTE))
-    except OSError:
-        meant = None
+    with within.path_past_links(parent.diff) as diff:
+        status = os.stat(diff)
+        try:
+            meant = parse(os.getxattr(diff, ATTRIBUTE))
+        except OSError:
+            meant = None
     if meant is None:
         return stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
     return meant.mode, (meant.uid, meant.gid)
@@ -73,12 +74,16 @@ def make_root(folder: str, mode: int, owner: tuple[int, int], mask: int = -1) ->
         OSError: as mkdir(2).
     """
     tree = os.path.join(folder, "diff")
-    os.mkdir(tree, 0o700)
-    if mask >= 0:
-        os.setxattr(tree, ATTRIBUTE, Override(*owner, mode, stat.S_IFDIR).text())
-    elif os.geteuid() == 0:
-        os.chown(tree, *owner)
-    os.chmod(tree, mode if mask < 0 else mask)
+    within.mkdir(tree, 0o700)
+    fd = within.open_folder(tree, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if mask >= 0:
+            os.setxattr(fd, ATTRIBUTE, Override(*owner, mode, stat.S_IFDIR).text())
+        elif os.geteuid() == 0:
+            os.fchown(fd, *owner)
+        os.fchmod(fd, mode if mask < 0 else mask)
+    finally:
+        os.close(fd)
     return tree
 
 
@@ -93,15 +98,15 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mas
     folder = staging.next_name("layer")
     trees = ["diff", *(os.path.basename(path) for path in source.rotated())]
     try:
-        os.mkdir(folder, 0o700)
+        within.mkdir(folder, 0o700)
         for name in ("link", "lower"):
             text = _read(source, name)
             if text:
                 _write(os.path.join(folder, name), text)
         for name in _DIRECTORIES if os.path.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
-            os.mkdir(os.path.join(folder, name), 0o700)
+            within.mkdir(os.path.join(folder, name), 0o700)
         for name in trees:
-            os.mkdir(os.path.join(folder, name), 0o700)
+            within.mkdir(os.path.join(folder, name), 0o700)
             copy_tree(os.path.join(source.path, name), os.path.join(folder, name))
     except OSError as error:
         raise SystemFailure("copy the layer to", folder, error) from error
@@ -151,7 +156,7 @@ def _lower_of(parent: Place) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         os.write(fd, text.encode())
         os.fchmod(fd, 0o644)

@@ -124,7 +124,7 @@ class OverlayMender:
         for name in ("work", "merged") if ancestors else ("work", "merged", "empty"):
             path = os.path.join(place.path, name)
             try:
-                os.mkdir(path, 0o700)
+                within.mkdir(path, 0o700)
                 made.append(path)
             except FileExistsError:
                 continue

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from cstore.drivers.overlay.options import NAME
 from cstore.drivers.overlay.words import Words, sort_words
 from cstore.errors import DriverError
+from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.kernel import fsmount, mount
 from cstore.layout import is_blob
@@ -90,13 +91,14 @@ def mount_stack(stack: Stack, target: str) -> None:
         mount_classically(stack, words, target)
         return
     try:
-        fsmount.attach(fd, target)
+        with within.path_past_links(target) as way:
+            fsmount.attach(fd, way)
+            if words.propagation:
+                mount.mount("", way, flags=words.propagation)
     except OSError as error:
         raise refusal(stack, target, error) from None
     finally:
         os.close(fd)
-    if words.propagation:
-        mount.mount("", target, flags=words.propagation)
 
 
 def mount_nowhere(stack: Stack) -> int | None:

@@ -274,7 +274,7 @@ class Mounter:
             yield target
         finally:
             self._take_away(target)
-            os.rmdir(target)
+            within.rmdir(target)
 
     # ── unmounting ──
 
@@ -298,9 +298,9 @@ class Mounter:
         try:
             strays = put_strays_aside(target)
             if place.foreign:
-                os.rmdir(target)
+                within.rmdir(target)
                 if not strays:
-                    os.rmdir(os.path.dirname(target))
+                    within.rmdir(os.path.dirname(target))
             elif mounted and not strays:
                 _renew(target)
         except OSError as error:
@@ -313,7 +313,8 @@ class Mounter:
             unmount_program(target)
         try:
             while mountinfo.is_mountpoint(target):
-                mount.unmount(target, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+                with within.path_past_links(target) as way:
+                    mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
         except OSError as error:
             if error.errno not in _NOT_MOUNTED:
                 raise SystemFailure("unmount", target, error) from error
@@ -394,6 +395,6 @@ def _renew(target: str) -> None:
     """Put an empty directory in the place of a mount point, whatever was left in it."""
     fresh = target + ".1"
     with suppress(FileNotFoundError):
-        os.rmdir(fresh)
-    os.mkdir(fresh, 0o700)
-    os.rename(fresh, target)
+        within.rmdir(fresh)
+    within.mkdir(fresh, 0o700)
+    within.rename(fresh, target)

@@ -9,13 +9,14 @@ So the layer shows no change against its parent, and yet has owners of its own.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 
 from cstore.drivers.overlay.making import make_root
 from cstore.drivers.overlay.mount import Stack, mount_nowhere
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverUnusable, IDNotMapped, SystemFailure
+from cstore.fs import within
+from cstore.fs.tree import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def rewrite_owners(
         os.close(fd)
     try:
         mode = stat.S_IMODE(os.stat(staged.tree).st_mode)
-        os.rename(staged.tree, staged.tree + "1")
-        shutil.rmtree(work)
-        os.mkdir(work, 0o700)
+        within.rename(staged.tree, staged.tree + "1")
+        remove_tree(work)
+        within.mkdir(work, 0o700)
         make_root(folder, mode, root_owner)
     except OSError as error:
         raise SystemFailure("make a layer in", folder, error) from error

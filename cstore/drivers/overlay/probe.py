@@ -112,6 +112,18 @@ class Host:
         known = self._cache.known(f"metacopy({self._listed})")
         return known if known is not None else self._switched("metacopy")
 
+    def status(self, *, program: bool) -> list[tuple[str, str]]:
+        """What `cstore status` tells of overlay; `program`: a program mounts, and has these powers of its own."""
+        facts = {
+            "Supports d_type": True,
+            "Native Overlay Diff": not program and self.native_diff(),
+            "Using metacopy": not program and self.metacopy(),
+            "Supports shifting": program or self.shifting(),
+            "Supports volatile": program or self.volatile(),
+        }
+        answers = [(key, "true" if value else "false") for key, value in facts.items()]
+        return [("Backing Filesystem", self.backing()), *answers]
+
     def volatile(self) -> bool:
         """Whether mounts can be told that nothing needs to survive a crash (Linux 5.10)."""
         known = self._cache.known("volatile")

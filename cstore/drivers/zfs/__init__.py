@@ -7,3 +7,44 @@ It speaks to ZFS through zfs(8), zpool(8) and mount(8) only. ZFS is no part of t
 tested on, so this driver has never met a real pool: its tests run it against a program that does with directories what
 zfs(8) does with datasets. What the commands mean is taken from their manuals.
 """
+
+from __future__ import annotations
+
+from cstore.config.keys import Kind
+from cstore.drivers.registry import DriverFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.drivers.contract import Driver
+    from cstore.drivers.inspection import Inspector
+    from cstore.drivers.mending import Mender
+    from cstore.drivers.registry import DriverPlace
+
+FACTS = DriverFacts(
+    keys={"fsname": Kind.TEXT, "mountopt": Kind.TEXT, "size": Kind.TEXT},
+    options=frozenset({"fsname", "mountopt"}),
+    serves_users=False,
+)
+
+
+def open_driver(place: DriverPlace) -> Driver:
+    """Make the driver object. Writes nothing."""
+    from cstore.drivers.zfs.driver import ZfsDriver
+
+    return ZfsDriver(place)
+
+
+def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
+    """Make what looks for damage beside the contents of layers."""
+    from cstore.drivers.zfs.inspect import ZfsInspector
+
+    del place
+    return ZfsInspector(driver)
+
+
+def open_mender(driver: Driver, place: DriverPlace) -> Mender:
+    """Make what heals that."""
+    from cstore.drivers.mending import OfWholeTrees
+
+    del place
+    return OfWholeTrees(driver)

@@ -39,6 +39,7 @@ class ZfsDriver:
     """Layers as datasets. Every one is a file system of its own, so a separate image store is no use."""
 
     name = NAME
+    mounts_beside = False
 
     def __init__(self, place: DriverPlace) -> None:
         options = read_options(place.options)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from cstore.drivers.zfs import command
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.kernel import mount, mountinfo
 
 TYPE_CHECKING = False
@@ -61,7 +62,7 @@ class Mounts:
         target = self._places.mount_point(layer)
         self._detach(target)
         with suppress(OSError):
-            os.rmdir(target)
+            within.rmdir(target)
 
     def is_mounted(self, layer: str) -> bool:
         """Whether a layer is mounted where its users expect it."""
@@ -89,7 +90,7 @@ class Mounts:
     @staticmethod
     def _mount_in(staging: StagingDirectory, name: str, dataset: str) -> str:
         target = os.path.join(staging.path, name)
-        os.mkdir(target, 0o700)
+        within.mkdir(target, 0o700)
         command.mount(dataset, target, ())
         return target
 
@@ -144,7 +145,7 @@ class Mounts:
                 return os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             finally:
                 self._detach(target)
-                os.rmdir(target)
+                within.rmdir(target)
         except OSError as error:
             raise SystemFailure("mount a layer in", self._run_home, error) from error
 

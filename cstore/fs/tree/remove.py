@@ -7,6 +7,7 @@ import os
 import stat
 
 from cstore.errors import SystemFailure
+from cstore.fs import within
 from cstore.fs.tree.trail import Trail
 from cstore.kernel import ioctl
 from cstore.kernel.mount import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
@@ -36,7 +37,7 @@ def remove_tree(path: str, *, detach_mounts: bool = False) -> None:
     """
     parent, name = os.path.split(path.rstrip("/"))
     try:
-        parent_fd = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        parent_fd = within.open_folder(parent)
     except FileNotFoundError:
         return
     except OSError as error:

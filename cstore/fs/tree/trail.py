@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.kernel import files
 
@@ -24,7 +25,7 @@ def open_root(path: str) -> int:
     Raises:
         OSError: as open(2).
     """
-    return os.open(path, _FLAGS)
+    return within.open_folder(path, _FLAGS)
 
 
 def open_again(fd: int, *, quiet: bool = True) -> int:

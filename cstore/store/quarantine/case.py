@@ -113,9 +113,7 @@ def cases(context: Context) -> list[Case]:
     """
     top = context.layout.quarantine
     try:
-        within.require_directory(*os.path.split(top))
-        with os.scandir(top) as entries:
-            folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        folders = [name for name in within.list_directory(*os.path.split(top)) if within.is_directory(top, name)]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -133,7 +131,7 @@ def broken_off(context: Context) -> list[str]:
     """List what a killed repair or undo left: temporary files, and the directories of cases that hold nothing else."""
     top = context.layout.quarantine
     found = []
-    for name in sorted(filter(_NAME.fullmatch, os.listdir(top))) if within.is_directory(*os.path.split(top)) else []:
+    for name in sorted(filter(_NAME.fullmatch, within.names_in(*os.path.split(top)))):
         directory = os.path.join(top, name)
         with suppress(OSError, ForeignThing):  # it is a link or no directory, or somebody has removed it just now
             held = within.list_directory(top, name)
@@ -149,9 +147,9 @@ def remove_broken_off(context: Context) -> list[str]:
     for path in broken_off(context):
         with suppress(OSError):  # it is tried again the next time
             if os.path.basename(path).startswith(TEMPORARY_PREFIX):
-                os.unlink(path)
+                within.unlink(path)
             else:
-                os.rmdir(path)
+                within.rmdir(path)
                 gone.append(os.path.basename(path))
     return gone
 
@@ -159,7 +157,7 @@ def remove_broken_off(context: Context) -> list[str]:
 def _is_empty(path: str) -> bool:
     """Whether a case has nothing in it but files that were still being written."""
     try:
-        return all(name.startswith(TEMPORARY_PREFIX) for name in os.listdir(path))
+        return all(name.startswith(TEMPORARY_PREFIX) for name in within.listdir(path))
     except OSError:
         return False
 

@@ -107,7 +107,7 @@ class Keeper:
             return
         for path in _in_the_way(self._context):
             try:
-                os.rename(path, f"{self._context.layout.quarantine}.aside-{os.urandom(3).hex()}")
+                within.rename(path, f"{self._context.layout.quarantine}.aside-{os.urandom(3).hex()}")
             except OSError as error:
                 raise SystemFailure("move", path, error) from None
         self._take_lock()
@@ -167,7 +167,7 @@ class Keeper:
         kept = self._named(path, why).with_(successor=successor)
         self._note(kept)
         try:
-            os.link(path, case.path_of(kept), follow_symlinks=False)
+            within.link(path, case.path_of(kept))
             if self._context.sync:
                 sync_directory(case.directory)
         except OSError as error:
@@ -257,7 +257,7 @@ class Keeper:
         path = os.path.join(self._opened().directory, JOURNAL)
         try:
             if self._journal < 0:
-                self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+                self._journal = within.open_file(*os.path.split(path), os.O_WRONLY | os.O_APPEND)
             length = os.fstat(self._journal).st_size
             try:
                 rest = memoryview(line + b"\n")
@@ -304,7 +304,10 @@ def tree_mark(path: str) -> str:
     Raises:
         OSError: there is none.
     """
-    return f"{TREE}{os.lstat(path).st_ino}"  # the device may have another number after a reboot
+    from cstore.store.replacing import known_by
+
+    inode, volume = known_by(path)
+    return f"{TREE}{inode}-{volume}" if volume else f"{TREE}{inode}"
 
 
 def folder_mark(path: str) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.errors import CstoreError, SystemFailure
+from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import exchange_within, rename_within
@@ -130,7 +131,7 @@ def _come_back(context: Context, source: str, path: str) -> str:
 def _give_way(folder: str) -> str:
     """Remove a directory that was made for other things; say why not, if it holds any."""
     try:
-        os.rmdir(folder)
+        within.rmdir(folder)
     except OSError as error:
         return "other things are in it by now" if error.errno == errno.ENOTEMPTY else os.strerror(error.errno or 0)
     return ""
@@ -253,9 +254,9 @@ def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) ->
     if remaining:
         case.with_(entries=remaining).write(sync=sync)
         return
-    others = [name for name in os.listdir(case.directory) if name != JOURNAL]
+    others = [name for name in within.listdir(case.directory) if name != JOURNAL]
     if others:
         case.with_(entries=()).write(sync=sync)
         return
-    os.unlink(os.path.join(case.directory, JOURNAL))
-    os.rmdir(case.directory)
+    within.unlink(os.path.join(case.directory, JOURNAL))
+    within.rmdir(case.directory)

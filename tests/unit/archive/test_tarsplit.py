@@ -154,6 +154,22 @@ def test_other_writers(tmp_path: Path) -> None:
     ]
 
 
+def test_lines_beyond_the_first_thousands(tmp_path: Path) -> None:
+    """A line means the same wherever it stands, though the decoder of all spellings is only loaded when it pays."""
+    lines = (
+        b'{"type":2,"payload":"YWJj","position":1}\n{"type":2,"payload":"YQ==","position":2}\n'
+        b'{"type":1,"name":"./a <&> b","size":3,"payload":"AAAAAAAAAQI=","position":3}\n'
+        b'{"type":1,"name":"d/","payload":null,"position":4}\n{"type":1,"name":"q\\"\\\\","payload":null,"position":5}\n'
+        b'{"type":1,"name_raw":"/w==","size":1,"payload":"//////////8=","position":6}\n{"type":2,"position":7}\n'
+    )
+    path = tmp_path / "split"
+    path.write_bytes(gzip.compress(lines))
+    few = list(read_lines(str(path)))
+    path.write_bytes(gzip.compress(b'{"type":2,"payload":"","position":0}\n' * 25_000 + lines))
+    assert list(read_lines(str(path)))[25_000:] == few
+    assert few[1:3] == [Segment(b"a"), FileEntry(b"./a <&> b", 3, 0x102, 3)]
+
+
 GOOD = b'{"type":2,"payload":"YQ==","position":0}\n'
 
 

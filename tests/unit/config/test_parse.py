@@ -154,7 +154,7 @@ def test_byte_order_mark_and_windows_lines_are_fine(machine: Machine) -> None:
         ("driver = 'vfs'\n", 1, "driver", "storage.driver?"),
         ("[storage.options]\ngraphroot = '/x'\n", 2, "storage.options.graphroot", "storage.graphroot?"),
         ("[storage]\ntransient-store = true\n", 2, "storage.transient-store", "storage.transient_store?"),
-        ("[storage.options]\nremap-uids = '0:1:2'\n", 2, "storage.options.remap-uids", "per layer"),
+        ("[storage.options]\nostree_repo = '/r'\n", 2, "storage.options.ostree_repo", "ostree_repos"),
         ("[storage.options.thinpool]\nsize = '1'\n", 2, "storage.options.thinpool.size", "device mapper"),
         ("[storage]\n[storage.options.cstore]\nsnyc = true\n", 3, "storage.options.cstore.snyc", "cstore.sync?"),
         ("[wholly.other]\nthing = 1\n", 1, "wholly", ""),

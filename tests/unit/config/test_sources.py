@@ -10,9 +10,11 @@ import pytest
 from cstore.config.options import Overrides
 from cstore.config.sources import load_config, load_file
 from cstore.errors import ConfigError
+from cstore.idmap import IDMap, IDRange
 from tests.unit.config.settings_files import ROOT, USER
 
 if TYPE_CHECKING:
+    from cstore.config.options import StoreConfig
     from tests.unit.config.settings_files import Machine
 
 
@@ -358,3 +360,35 @@ def test_environment_of_the_process_is_the_default(machine: Machine, monkeypatch
 
     assert load_config(identity=ROOT).graph_root == "/p/g"
     assert load_config().source == path
+
+
+class TestDefaultMap:
+    """Keys that newer tools ignore, and 1.43 obeys."""
+
+    @staticmethod
+    def _load(machine: Machine, lines: str) -> StoreConfig:
+        machine.write("etc/storage.conf", f"[storage.options]\n{lines}\n")
+        return machine.load()
+
+    def test_maps_are_spelled_out(self, machine: Machine) -> None:
+        """As the options of commands spell them; a kind that is not named is not mapped."""
+        config = self._load(machine, "remap-uids = '0:100000:10:10:200000:5'")
+
+        assert config.id_map == IDMap((IDRange(0, 100000, 10), IDRange(10, 200000, 5)), ())
+        assert config.warnings == ()
+        assert machine.load().with_(id_map=None).id_map is None
+        assert self._load(machine, "remap-uids = ''").id_map is None
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            ("remap-uids = '0:1'", "triples"),
+            ("remap-gids = '0:1:0'", "size"),
+            ("remap-uids = '0:1:5:0:9:5'", "overlaps"),
+            ("remap-user = 'nobody-has-this'", "sets no IDs aside"),
+        ],
+    )
+    def test_a_map_that_cannot_be_is_an_error_with_its_line(self, machine: Machine, line: str, reason: str) -> None:
+        """Before anything is made with other owners than were meant."""
+        with pytest.raises(ConfigError, match=rf"storage\.conf, line 2: .*{reason}"):
+            self._load(machine, line)

@@ -23,6 +23,7 @@ from cstore.errors import (
     LayerNotVerified,
     NotAnAncestor,
 )
+from cstore.idmap import IDMap, IDRange
 from cstore.store import NewLayer
 from tests.builders import make_tar, regular
 from tests.unit.docker.conftest import ONE, THREE, TWO, Collected
@@ -318,3 +319,30 @@ def test_registered_archives_with_repeated_paths_are_refused_or_kept_whole(regis
     out = Collected()
     layer.write_tar(out)
     assert out.data == archive
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_layer_store_of_other_owners_has_layers_of_its_own(register: Register, store: Store) -> None:
+    """The same archive is another layer there, with the same ChainID; what it writes and gives back is unmapped."""
+    id_map = IDMap((IDRange(0, 100_000, 1000),), (IDRange(0, 200_000, 1000),))
+    plain, mapped = register(ONE), LayerStore(store, id_map=id_map)
+    assert mapped.map() == {}
+
+    layer, again = mapped.register(ONE), mapped.register(ONE)
+
+    assert layer.chain_id == plain.chain_id
+    assert (again.layer, layer.layer) == (layer.layer, layer.layer)
+    assert layer.layer != plain.layer
+    writable = mapped.writable.create("w", layer.chain_id)
+    path = writable.mount()
+    assert {(os.lstat(file).st_uid, os.lstat(file).st_gid) for file in (path, *map(path.__add__, _files(path)))} == {
+        (100_000, 200_000)
+    }
+    assert writable.changes() == []
+    sink = Collected()
+    layer.write_tar(sink)
+    assert sink.data == ONE
+
+
+def _files(path: str) -> list[str]:
+    return [f"/{name}" for name in os.listdir(path)]

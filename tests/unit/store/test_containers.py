@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.config import Overrides, load_config
 from cstore.errors import (
     ContainerUnknown,
     DriverError,
@@ -27,7 +28,7 @@ from cstore.errors import (
     SystemFailure,
 )
 from cstore.idmap import IDMap, IDRange
-from cstore.store import NewContainer, NewImage, open_store
+from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import make_tar, regular
 from tests.unit.store.conftest import kept
 
@@ -462,3 +463,23 @@ def test_flags_are_set_and_cleared(store: Store) -> None:
         store.set_flag(store.containers.get("it").layer, "incomplete", True)
     with pytest.raises(InvalidOption, match="of type object"):
         store.set_flag("it", "mine", object())
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_store_may_map_what_nobody_maps(tmp_path: Path) -> None:
+    """Layers without a parent, and containers; a host flag leaves a kind out, and a child is mapped as its parent."""
+    config = load_config(Overrides(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"), driver="vfs"))
+    store = open_store(config.with_(id_map=MAPPED))
+    base = store.layers.put(NewLayer(), make_tar(regular("file", b"data", uid=5)))
+    host = store.layers.create(NewLayer(host_uids=True, host_gids=True))
+    image = store.images.create(NewImage(layer=base.id)).id
+    mine, plain = (
+        store.containers.create(NewContainer(image=image, host_uids=flag, host_gids=flag)) for flag in (False, True)
+    )
+
+    assert store.id_map == MAPPED
+    child = store.layers.create(NewLayer(parent=host.id))
+    assert [base.id_map, host.id_map, child.id_map] == [MAPPED, IDMap(), IDMap()]
+    assert [mine.id_map, plain.id_map] == [MAPPED, IDMap()]
+    owners = [os.stat(os.path.join(store.mount(each.id), "file")).st_uid for each in (mine, plain)]
+    assert owners == [100_005, 5]

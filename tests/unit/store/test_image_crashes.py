@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID = "e0" * 32
-STEPS = frozenset({"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "fcntl.flock"})
+STEPS = frozenset({"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "fcntl.fcntl"})
 """Events that the interpreter announces before it does them."""
 
 
@@ -37,7 +37,7 @@ def killed_before(step: int, root: str, work: Callable[[], object]) -> bool:
 
         def watch(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal taken
-            if event not in STEPS or (event == "open" and not str(arguments[0]).startswith(root)):
+            if event not in STEPS or (event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)):
                 return
             taken += 1
             if taken == step:

@@ -10,6 +10,7 @@ import os
 
 from cstore.drivers.whole_trees import TreeHome, TreeMaker, WholeTrees, make_root, no_mount_options
 from cstore.errors import DriverError, SystemFailure
+from cstore.fs import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Directories:
 
     def make(self, tree: str, layer_root: tuple[int, int]) -> None:
         """See `TreeMaker.make`."""
-        os.mkdir(tree, 0o700)
+        within.mkdir(tree, 0o700)
         make_root(tree, layer_root)
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
@@ -35,7 +36,7 @@ class Directories:
         from cstore.fs.tree import copy_tree
 
         before = os.stat(source)
-        os.mkdir(tree, 0o700)
+        within.mkdir(tree, 0o700)
         try:
             copy_tree(source, tree, owner=owner)
         except SystemFailure as error:
@@ -62,8 +63,9 @@ class VfsDriver(WholeTrees):
         maker = Directories()
         super().__init__(
             TreeHome(place.home, "dir", maker),
+            place.run_home,
             image_home=TreeHome(place.image_home, "dir", maker) if place.image_home else None,
-            foreign=[TreeHome(os.path.join(store, NAME), "dir", maker) for store in _read_options(place.options)],
+            foreign=[TreeHome(os.path.join(store, NAME), "dir", maker) for store in read_options(place.options)],
             sync=place.sync,
         )
 
@@ -78,7 +80,7 @@ if TYPE_CHECKING:
     _: tuple[type[Driver], type[TreeMaker]] = (VfsDriver, Directories)
 
 
-def _read_options(options: Sequence[str]) -> list[str]:
+def read_options(options: Sequence[str]) -> list[str]:
     """Take the additional stores from the driver options; refuse what vfs does not know.
 
     `ignore_chown_errors` is heeded by the store, for every driver alike.

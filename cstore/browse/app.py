@@ -1,0 +1,277 @@
+"""The lists of images, containers and layers, and what can be done with what they show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding
+from textual.widgets import Footer, Input, Static, Tab, Tabs
+
+from cstore.browse.rows import COLUMNS, KINDS, NUMBERS, ORDERS, WIDTHS, rows_of
+from cstore.browse.screens import Page, Patient, Preview, Table, Window
+from cstore.insight import holders, plan_removal, remove, summary
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+    from textual.screen import Screen
+
+    from cstore.browse.rows import Row
+    from cstore.browse.texts import Texts
+    from cstore.contents import Contents
+    from cstore.insight import Holding, Plan, Removed, Summary
+    from cstore.store import Item, Store
+
+_KEYS = """\
+enter   files of the item             w   who holds it
+d       delete, after a preview       space   mark, to delete several together
+/       search names, IDs, users      escape  end the search, drop the marks
+s       sort by name, size or age     r   read the store again
+1 2 3   images, containers, layers    q   leave
+
+Among files: enter opens, backspace goes up, / finds names beneath."""
+
+
+class Browser(Patient):
+    """The program: shows the lists first."""
+
+    CSS = """
+    #top, #details { text-wrap: nowrap; text-overflow: ellipsis; }
+    #top { height: 1; background: $primary; color: $text; }
+    #details { height: 3; color: $text-muted; }
+    #search { display: none; height: 1; border: none; padding: 0; }
+    #search.wanted { display: block; }
+    Table { height: 1fr; scrollbar-size: 1 1; }
+    Window, Preview { align: center middle; }
+    .window { width: 95%; max-width: 110; height: auto; max-height: 90%; border: round $primary; background: $surface;
+              padding: 0 1; }
+    .window VerticalScroll { height: auto; max-height: 100%; scrollbar-size: 1 1; }
+    #text { width: 100%; height: auto; }
+    """
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(self, store: Store, texts: Texts) -> None:
+        super().__init__(texts)
+        self._store = store
+
+    def get_default_screen(self) -> Screen[None]:
+        """See Textual."""
+        return Lists(self._store)
+
+
+class Lists(Page):
+    """Images, containers and layers."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("w", "why", "who holds"),
+        Binding("d", "delete", "delete"),
+        Binding("space", "mark", "mark"),
+        Binding("slash", "search", "search"),
+        Binding("s", "sort", "sort"),
+        Binding("r", "read", show=False),
+        Binding("question_mark", "keys", "keys"),
+        Binding("q", "app.quit", "quit"),
+        Binding("escape", "clear", show=False),
+        *(Binding(str(number), f"kind({number - 1})", show=False) for number in range(1, 4)),
+    ]
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+        self._kind, self._order = KINDS[0], 0
+        self._rows: list[Row] = []
+        self._marked: set[Item] = set()
+
+    # ── the screen ──
+
+    def compose(self) -> ComposeResult:
+        """See Textual."""
+        yield Static(id="top")
+        yield Tabs(*(Tab(f"{kind.capitalize()}s", id=kind) for kind in KINDS))
+        yield Table()
+        yield Static(id="details")
+        yield Input(placeholder="search", id="search", compact=True)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Read the store."""
+        self.query_one(Table).focus()
+        self.action_read()
+
+    def action_read(self, at: int = 0) -> None:
+        """Read the list that is shown, and the sizes at the top."""
+        kind, order, texts = self._kind, ORDERS[self._order], self.texts
+        self.browser.aside(lambda: rows_of(self.store, kind, order, texts), lambda rows: self._take(kind, rows, at))
+        self.browser.aside(lambda: summary(self.store.context), self._head)
+
+    def _take(self, kind: str, rows: list[Row], at: int) -> None:
+        if kind == self._kind:  # else somebody has gone on meanwhile
+            self._rows = rows
+            self._marked &= {row.item for row in rows}
+            self._fill(at)
+        for flaw in self.store.flaws:
+            self.browser.tell(flaw)
+
+    def _head(self, found: Summary) -> None:
+        size, room = self.texts.size, found.file_system
+        parts = [
+            f"{one.count} {one.kind}{'' if one.count == 1 else 's'}{f' {size(one.size)}' if one.size else ''}"
+            for one in found.sums
+            if one.kind != "layer"
+        ]
+        free = f"{size(room.available)} free" if room is not None else ""
+        self.write("#top", " · ".join(filter(None, (*parts, free, self.store.driver_name, found.root))))
+
+    @property
+    def _shown(self) -> list[Row]:
+        sought = self.query_one("#search", Input).value
+        return [row for row in self._rows if row.answers(sought)]
+
+    def _fill(self, at: int = 0) -> None:
+        columns = [(_title(column), WIDTHS.get(column, 0), column in NUMBERS) for column in COLUMNS[self._kind]]
+        rows = [self._marking(row) for row in self._shown]
+        self.query_one(Table).fill(columns, rows, at)
+        self._describe()
+
+    def _marking(self, row: Row) -> tuple[str, ...]:
+        return (f"* {row.cells[0]}", *row.cells[1:]) if row.item in self._marked else row.cells
+
+    @property
+    def _row(self) -> Row | None:
+        shown, at = self._shown, self.query_one(Table).cursor_row
+        return shown[at] if 0 <= at < len(shown) else None
+
+    def _describe(self) -> None:
+        row = self._row
+        count, sought = len(self._shown), self.query_one("#search", Input).value
+        nothing = f"no {self._kind} with {sought!r}" if sought else f"no {self._kind}s"
+        marks = f"; {len(self._marked)} marked" if self._marked else ""
+        place = f"{self.query_one(Table).cursor_row + 1} of {count}{marks}: "
+        self.write("#details", *([nothing] if row is None else [place + row.details[0], *row.details[1:]]))
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Tell more of the row where the cursor is."""
+        self._describe()
+
+    # ── keys ──
+
+    def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
+        """Show another kind."""
+        if event.tab.id and event.tab.id != self._kind:
+            self._kind = event.tab.id
+            self._rows = []
+            self._marked.clear()
+            self.query_one("#search", Input).value = ""
+            self.action_read()
+
+    def action_kind(self, number: int) -> None:
+        """Go to a list by its number."""
+        self.query_one(Tabs).active = KINDS[number]
+        self.query_one(Table).focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self._order = (self._order + 1) % len(ORDERS)
+        self.browser.notify(("sorted by name", "the largest first", "the latest first")[self._order], timeout=2)
+        self.action_read()
+
+    def action_search(self) -> None:
+        """Ask for a text to search."""
+        search = self.query_one("#search", Input)
+        search.add_class("wanted")
+        search.focus()
+
+    def on_input_changed(self) -> None:
+        """Show what fits so far."""
+        self._fill()
+
+    def on_input_submitted(self) -> None:
+        """Go back to the list, which stays as it was searched."""
+        self.query_one(Table).focus()
+
+    def action_clear(self) -> None:
+        """End the search, and drop the marks."""
+        search = self.query_one("#search", Input)
+        search.remove_class("wanted")
+        self._marked.clear()
+        if search.value:
+            search.value = ""  # which shows all rows again
+        else:
+            self._fill(self.query_one(Table).cursor_row)
+        self.query_one(Table).focus()
+
+    def action_keys(self) -> None:
+        """Tell all keys."""
+        self.browser.push_screen(Window("keys", _KEYS))
+
+    def action_mark(self) -> None:
+        """Mark the row, or not, and go on to the next."""
+        row, at = self._row, self.query_one(Table).cursor_row
+        if row is not None:
+            self._marked ^= {row.item}
+            self._fill(at + 1)
+
+    def on_data_table_row_selected(self) -> None:
+        """See `action_files`."""
+        self.action_files()
+
+    def action_files(self) -> None:
+        """Open the files of the item."""
+        from cstore.contents import open_item
+
+        row = self._row
+        if row is not None:
+            item, title = row.item, self._called(row)
+            self.browser.aside(lambda: open_item(self.store, item), lambda contents: self._show(contents, title))
+
+    def _show(self, contents: Contents, title: str) -> None:
+        from cstore.browse.files import Files
+
+        self.browser.push_screen(Files(contents, title))
+
+    def _called(self, row: Row) -> str:
+        return row.details[1] if row.cells[0] != "-" else row.details[0]
+
+    def action_why(self) -> None:
+        """Show who holds the item."""
+        row = self._row
+        if row is None:
+            return
+        window, item = Window(f"who holds {self._called(row)}"), row.item
+
+        def show(found: Holding) -> None:
+            window.show("\n".join(map(self.texts.brief, self.texts.holders(found))))
+
+        self.browser.push_screen(window)
+        self.browser.aside(lambda: holders(self.store.context, item), show)
+
+    # ── deletion ──
+
+    def action_delete(self) -> None:
+        """Show what goes with the marked items, or with this one, and delete it if that is agreed to."""
+        row = self._row
+        items = sorted(self._marked, key=lambda item: item.id) or ([row.item] if row is not None else [])
+        if items:
+            self.browser.notify("looking at what goes with it …", timeout=1)
+            self.browser.aside(lambda: plan_removal(self.store.context, items), self._preview)
+
+    def _preview(self, plan: Plan) -> None:
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                self.browser.aside(lambda: remove(self.store.context, plan), self._removed)
+
+        self.browser.push_screen(Preview(plan, self.texts), answered)
+
+    def _removed(self, done: Removed) -> None:
+        for going, error in done.failed:
+            error.message = f"{going.kind} {self.texts.short(going.id)} stays: {error.message}"
+            self.browser.tell(error)
+        if done.going:
+            count = "1 item" if len(done.going) == 1 else f"{len(done.going)} items"
+            self.browser.notify(f"deleted {count}; {self.texts.size(done.freed)} are free", timeout=5)
+        self._marked.clear()
+        self.action_read(self.query_one(Table).cursor_row)
+
+
+def _title(column: str) -> str:
+    return {"id": "ID", "used-by": "Used", "names": "Name", "created": "Age"}.get(column, column.capitalize())

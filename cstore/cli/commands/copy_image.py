@@ -1,0 +1,130 @@
+"""Images from anywhere to anywhere."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.moving import access_of, moving, moving_options, trust_options
+from cstore.cli.session import Intent, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cstore import Store
+    from cstore.transfer import CopiedImage, CopyRequest, Planned
+    from cstore.transfer.contract import Event, Tell
+    from cstore.transfer.places import Place
+
+
+@command(
+    "copy-image",
+    example="cstore copy-image oci:layout:v1 app:1\n"
+    "cstore copy-image docker://quay.io/me/app:1 docker://registry.example.org/app:1\n"
+    "cstore copy-image app:1 docker-archive:app.tar:app:1\n"
+    "cstore copy-image 'containers-storage:[vfs@/srv/old+/run/old]app:1' app:1",
+)
+@word("source", "SOURCE")
+@word("destination", "DESTINATION")
+@text("--platform", metavar="OS/ARCH", help="Copy the image for this platform (default: this machine's).")
+@switch("-a", "--all", help="Copy the index and the images for all platforms.")
+@text("--compression", metavar="HOW", help="Compress the layers with gzip or zstd, or none.")
+@moving_options
+@trust_options
+@json_option
+def copy_image(session: Session, /, source: str, destination: str, quiet: bool, **wanted: Any) -> None:
+    """Copy an image between stores, registries, layouts, directories and archives.
+
+    SOURCE and DESTINATION are written as skopeo writes them: containers-storage:[DRIVER@GRAPH+RUN]NAME, docker://NAME,
+    oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME], dir:PATH, docker-root:PATH[:NAME] (a source
+    only), or NAME for an image of the store. Every byte is verified against its digest; blobs that the destination has
+    are not read. A destination is complete or as it was before. The config of an image is never changed, so its ID
+    stays the same. Prints the image's ID, or the digest of an index.
+    """
+    from cstore.transfer.copying import copy
+    from cstore.transfer.places import parse_place
+
+    request, access = moving(request_of(wanted), wanted), access_of(wanted)
+    places = parse_place(source), parse_place(destination)
+    store = store_for(session, *places, dry_run=request.dry_run)
+    report = Report(session, quiet=quiet)
+    with report.telling() as tell:
+        copied = copy(*places, request, tell, store=store, access=access)
+    report.copied(copied, dry_run=request.dry_run)
+    report.end()
+
+
+def request_of(wanted: dict[str, Any]) -> CopyRequest:
+    """Turn options into a request.
+
+    Raises:
+        UsageMistake: one of them makes no sense.
+    """
+    from cstore.errors import UsageMistake
+    from cstore.transfer import CopyRequest
+    from cstore.transfer.saving import COMPRESSIONS
+
+    how = wanted.get("compression", "")
+    if how and how not in COMPRESSIONS:
+        raise UsageMistake(f"there is no compression {how!r} here", hint=f"choose one of: {', '.join(COMPRESSIONS)}")
+    return CopyRequest(
+        platform=wanted.get("platform", ""),
+        all_platforms=bool(wanted.get("all")),
+        compression=COMPRESSIONS[how] if how else None,
+        dry_run=bool(wanted.get("dry_run")),
+    )
+
+
+def store_for(session: Session, source: Place, destination: Place, *, dry_run: bool) -> Store | None:
+    """Open the configured store, if one of two places is a store: it tells how others are opened, too."""
+    from cstore.transfer.places import STORE
+
+    if destination.transport == STORE and not dry_run:
+        return session.open(Intent.WRITE)
+    return session.open(Intent.CONTENT) if STORE in {source.transport, destination.transport} else None
+
+
+class Report:
+    """What a copy says: meanwhile, and in the end."""
+
+    def __init__(self, session: Session, *, quiet: bool) -> None:
+        self._session, self._quiet = session, quiet
+        self._plan: Planned | None = None
+        self._documents: list[dict[str, Any]] = []
+
+    @contextmanager
+    def telling(self) -> Iterator[Tell]:
+        """Give what hears the events of a copy, for a block."""
+        from cstore.cli.output.transfers import told
+
+        with told(quiet=self._quiet) as tell:
+            yield self._through(tell)
+
+    def _through(self, tell: Tell) -> Tell:
+        from cstore.transfer import Planned
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Planned):
+                self._plan = event
+            tell(event)
+
+        return hear
+
+    def copied(self, image: CopiedImage, *, dry_run: bool = False) -> None:
+        """Say what was copied, or with `dry_run` what would be."""
+        from cstore.cli.output import transfers
+
+        self._session.warn(image.warnings)
+        if self._session.json:
+            self._documents.append(transfers.copied_document(image, self._plan if dry_run else None))
+        elif dry_run and self._plan is not None:
+            self._session.lines(transfers.plan_lines(self._plan))
+        else:
+            self._session.lines([image.id or image.digest])
+
+    def end(self, *, single: bool = True) -> None:
+        """Print the one document, if there is to be one: of the single image, or a list of all that were copied."""
+        if self._session.json:
+            self._session.document(self._documents[0] if single else self._documents)

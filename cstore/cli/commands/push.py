@@ -1,0 +1,63 @@
+"""Images of the store into registries."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.commands.copy_image import Report, request_of
+from cstore.cli.moving import access_of, trust_options
+from cstore.cli.session import Intent, Session
+from cstore.errors import UsageMistake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.transfer.places import Place
+
+
+@command(
+    "push",
+    example="cstore push quay.io/me/app:1\ncstore push app:1 docker://registry.example.org/app:1\n"
+    "cstore push --compression zstd --digestfile digest app:1 registry.example.org/app:1",
+)
+@word("image", "IMAGE")
+@word("destination", "DESTINATION", required=False)
+@text("--compression", metavar="HOW", help="Compress the layers with gzip (the default) or zstd, or none.")
+@text("--digestfile", metavar="FILE", help="Write the digest of the pushed manifest to FILE.")
+@switch("--dry-run", help="Push nothing; show what would be pushed.")
+@switch("-q", "--quiet", help="Show no progress.")
+@trust_options
+@json_option
+def push(session: Session, /, image: str, destination: str, quiet: bool, **wanted: Any) -> None:
+    """Push an image to a registry.
+
+    IMAGE is a name or an ID in the store. Without DESTINATION, it goes where its name says. DESTINATION is a name, with
+    or without docker://, or another place that copy-image understands. Blobs that the registry has are not sent; if it
+    has the compressed layers that the image came with, the image keeps its digest. Other layers are compressed, and the
+    same layer always gives the same bytes. Prints the digest of the manifest.
+    """
+    from cstore.store.result_files import result_at
+    from cstore.transfer.copying import opened_source, sink_of
+    from cstore.transfer.places import STORE, Place
+
+    request, access = request_of(wanted), access_of(wanted)
+    store = session.open(Intent.CONTENT)
+    report = Report(session, quiet=quiet)
+    with opened_source(Place(STORE, reference=image, bare=True), store=store) as source, report.telling() as tell:
+        sink = sink_of(_goal(destination or source.name, image), store=store, access=access)
+        copied = sink.take(source, request, tell)
+    if wanted["digestfile"] and not request.dry_run:
+        with result_at(wanted["digestfile"], sync=session.config.sync) as file, open(file, "w", closefd=False) as text_:
+            text_.write(copied.digest)
+    report.copied(copied.with_(id=""), dry_run=request.dry_run)
+    report.end()
+
+
+def _goal(text_: str, image: str) -> Place:
+    """Where an image goes: what is no place of another kind is a name in a registry."""
+    from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
+
+    if not text_:
+        raise UsageMistake(f"{image} has no name that says where it goes", hint="name the destination")
+    place = parse_place(text_)
+    return Place(REGISTRY, reference=text_) if place.transport == STORE and place.bare else place

@@ -1,0 +1,192 @@
+"""Registries: login, logout, and the tags that are there."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.registries import registry_options
+from cstore.errors import CstoreError, UsageMistake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.cli.session import Session
+    from cstore.registry import Access, Credentials, Settings
+
+VERSION = 1
+
+
+@command(
+    "login",
+    example="cstore login quay.io\n"
+    "echo $TOKEN | cstore login -u robot --password-stdin registry.example:5000\n"
+    "cstore login --get-login quay.io",
+)
+@word("registry", "REGISTRY")
+@text("-u", "--username", metavar="USER", help="User name.")
+@text("-p", "--password", metavar="PASSWORD", help="Password; other users can see it: prefer --password-stdin.")
+@switch("--password-stdin", help="Read the password from standard input.")
+@switch("--get-login", help="Print the user that is logged in, and do nothing else.")
+@switch("-v", "--verbose", help="Say where the credentials are kept.")
+@registry_options
+@json_option
+def login(session: Session, /, registry: str, **wanted: Any) -> None:
+    """Log in to a registry.
+
+    REGISTRY is HOST or HOST:PORT, or HOST/PATH for credentials that are only for repositories below PATH. The registry
+    is asked whether it accepts user and password; then they are kept in the file that Podman, Buildah and skopeo use as
+    well, or by the credential helper that is configured. What is not given is asked for, on a terminal. Without
+    --username, credentials that are kept already are tried first.
+    """
+    from cstore.cli.registries import registry_access
+    from cstore.registry.credentials import keep_credentials
+    from cstore.registry.opening import check_login, registry_key
+
+    access, settings = registry_access(wanted)
+    key = registry_key(registry)
+    kept = _kept(settings, key)
+    if wanted["get_login"]:
+        _print_user(session, key, kept)
+        return
+    given = bool(wanted["username"] or wanted["password"] or wanted["password_stdin"])
+    if kept is not None and not given and _accepted(key, access.with_(credentials=kept), settings):
+        place, credentials = "", kept
+    else:
+        credentials = _credentials(wanted, kept)
+        check_login(key, access.with_(credentials=credentials), settings)
+        place = keep_credentials(settings, key, credentials)
+    if session.json:
+        session.document({"version": VERSION, "registry": key, "user": credentials.user, "kept_in": place})
+        return
+    if not place:
+        session.lines([f"Existing credentials are valid. Already logged in to {key}"])
+        return
+    if wanted["verbose"]:
+        session.lines([f"Used:  {place}"])
+    session.lines(["Login Succeeded!"])
+
+
+def _kept(settings: Settings, key: str) -> Credentials | None:
+    from cstore.registry.credentials import find_credentials
+
+    host, _, path = key.partition("/")
+    return find_credentials(settings, host, path)
+
+
+def _print_user(session: Session, key: str, kept: Credentials | None) -> None:
+    if kept is None:
+        raise _not_logged_in(key)
+    if session.json:
+        session.document({"version": VERSION, "registry": key, "user": kept.user})
+    else:
+        session.lines([kept.user])
+
+
+def _accepted(key: str, access: Access, settings: Settings) -> bool:
+    from cstore.registry.errors import AccessDenied
+    from cstore.registry.opening import check_login
+
+    try:
+        check_login(key, access, settings)
+    except AccessDenied:
+        return False
+    return True
+
+
+def _credentials(wanted: dict[str, Any], kept: Credentials | None) -> Credentials:
+    """User and password: from options, from standard input, or from a person.
+
+    Raises:
+        UsageMistake: something is missing, and nobody is there to be asked.
+    """
+    from cstore.cli.output.asking import can_ask
+    from cstore.cli.registries import asked_password, asked_user, password_from_input
+    from cstore.registry import Credentials
+
+    user, password = wanted["username"], wanted["password"]
+    if wanted["password_stdin"]:
+        if password:
+            raise UsageMistake("--password and --password-stdin are both given", hint="give one of them")
+        if not user:
+            raise UsageMistake("--password-stdin needs --username")
+        password = password_from_input()
+        if not password:
+            raise UsageMistake("there is no password on standard input")
+        return Credentials(user, password)
+    if (not user or not password) and not can_ask():
+        raise UsageMistake("no user or no password is given", hint="use --username USER --password-stdin")
+    user = user or asked_user(kept.user if kept else "")
+    password = password or asked_password()
+    if not user or not password:
+        raise UsageMistake("no user or no password is given")
+    return Credentials(user, password)
+
+
+def _not_logged_in(key: str) -> CstoreError:
+    return CstoreError(f"not logged into {key}", hint=f"log in with: cstore login {key}")
+
+
+@command("logout", example="cstore logout quay.io\ncstore logout --all")
+@word("registry", "REGISTRY", required=False)
+@switch("-a", "--all", help="Remove the credentials for all registries.")
+@text("--authfile", metavar="FILE", help="File with credentials ($REGISTRY_AUTH_FILE).")
+@json_option
+def logout(session: Session, registry: str, authfile: str, **wanted: bool) -> None:
+    """Log out of a registry.
+
+    Removes its credentials from the file that login writes, or from the credential helper.
+    """
+    from cstore.registry import load_settings
+    from cstore.registry.credentials import find_with_source, forget_all, forget_credentials
+    from cstore.registry.opening import registry_key
+
+    if bool(registry) == wanted["all"]:
+        raise UsageMistake("name one registry, or say --all")
+    settings = load_settings(auth_file=authfile)
+    if wanted["all"]:
+        forget_all(settings)
+        shown = "all registries"
+    else:
+        shown = registry_key(registry)
+        if not forget_credentials(settings, shown):
+            error = _not_logged_in(shown)
+            host, _, path = shown.partition("/")
+            if found := find_with_source(settings, host, path):
+                error.message += f" by {settings.auth_files[0].path}; {found[1]} has credentials for it"
+                error.hint = f"name the file with --authfile {found[1]}" if "/" in found[1] else ""
+            raise error
+    if session.json:
+        session.document({"version": VERSION, "registry": "" if wanted["all"] else shown})
+    else:
+        session.lines([f"Removed login credentials for {shown}"])
+
+
+@command("tags", example="cstore tags quay.io/fedora/fedora\ncstore tags --json docker://docker.io/library/debian")
+@word("name", "NAME")
+@registry_options
+@json_option
+def tags(session: Session, /, name: str, **wanted: Any) -> None:
+    """List the tags of a repository.
+
+    NAME is a repository with its registry, or a short name, which is looked up as for pull; docker:// may stand in
+    front.
+    """
+    from cstore.cli.registries import named_images, registry_access
+    from cstore.registry import open_repository
+    from cstore.registry.errors import NotInRegistry
+
+    access, settings = registry_access(wanted)
+    *others, last = named_images(name, settings)
+    for image in (*others, last):
+        try:
+            with open_repository(image, access=access, settings=settings) as repository:
+                found = repository.tags()
+        except NotInRegistry:
+            if image is last:
+                raise
+        else:
+            break
+    if session.json:
+        session.document({"version": VERSION, "repository": image.repository, "tags": found})
+    else:
+        session.lines(found)

@@ -1,0 +1,104 @@
+"""What commands that move images have in common: their options, and what those mean."""
+
+from __future__ import annotations
+
+from cstore.cli.command import switch, text
+from cstore.cli.registries import registry_options
+from cstore.errors import UsageMistake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from cstore.transfer import CopyRequest
+    from cstore.transfer.registry_ends import RegistryAccess
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST_JOBS = 64
+
+
+def trust_options(function: F) -> F:
+    """Declare how registries are spoken to by commands that move images: credentials and policy, too."""
+    function = registry_options(function)
+    for option in (
+        text("--signature-policy", metavar="FILE", help="Signature policy (default: policy.json, if there is one)."),
+        text("--creds", metavar="USER[:PASSWORD]", help="Credentials; without a password, it is asked for."),
+    ):
+        function = option(function)
+    return function
+
+
+def moving_options(function: F) -> F:
+    """Declare how blobs are moved."""
+    for option in reversed(
+        (
+            switch("--dry-run", help="Copy nothing; show what would be copied."),
+            text("--jobs", metavar="N", help="Fetch N blobs side by side (default: 3)."),
+            text("--limit-rate", metavar="SIZE", help="Fetch at most SIZE bytes a second, such as 2m."),
+            text("--memory", metavar="SIZE", help="Memory for blobs that are being fetched (default: 64m)."),
+            switch("-q", "--quiet", help="Show no progress."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def access_of(wanted: dict[str, Any]) -> RegistryAccess:
+    """Turn the values of `trust_options` into what sources and sinks take.
+
+    Raises:
+        UsageMistake: one of them makes no sense.
+        ConfigError: the configuration makes no sense.
+    """
+    from cstore.cli.registries import registry_access
+    from cstore.transfer.registry_ends import RegistryAccess
+
+    access, settings = registry_access(wanted, credentials=_credentials(wanted["creds"]))
+    return RegistryAccess(access, wanted["signature_policy"], settings)
+
+
+def _credentials(said: str) -> str:
+    """Complete credentials by a password that a person types. It is never a part of a message."""
+    if not said or ":" in said[1:]:
+        return said
+    if said.startswith(":"):
+        raise UsageMistake("--creds has no user", hint="write --creds USER, and the password is asked for")
+    from cstore.cli.output.asking import can_ask
+    from cstore.cli.registries import asked_password
+
+    if not can_ask():
+        raise UsageMistake(
+            "there is nobody to ask for the password of --creds", hint="cstore login keeps it in a file for all tools"
+        )
+    return f"{said}:{asked_password()}"
+
+
+def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
+    """Add the values of `moving_options` to a request.
+
+    Raises:
+        UsageMistake: one of them makes no sense.
+    """
+    jobs = wanted["jobs"]
+    if jobs and not (jobs.isascii() and jobs.isdecimal() and 0 < int(jobs) <= _MOST_JOBS):
+        raise UsageMistake(f"--jobs is a number from 1 to {_MOST_JOBS}, not {jobs!r}")
+    return request.with_(
+        dry_run=bool(wanted["dry_run"]),
+        jobs=int(jobs) if jobs else request.jobs,
+        limit_rate=_size(wanted["limit_rate"], "--limit-rate") if wanted["limit_rate"] else 0,
+        memory=_size(wanted["memory"], "--memory") if wanted["memory"] else request.memory,
+    )
+
+
+def _size(said: str, option: str) -> int:
+    from cstore.config.driver_options import parse_size
+
+    try:
+        size = parse_size(said)
+    except ValueError:
+        size = 0
+    if size <= 0:
+        raise UsageMistake(f"{option} is a size such as 512k or 64m, not {said!r}")
+    return size

@@ -1,0 +1,170 @@
+"""What is said while images are copied, on standard error, and of what was copied, on standard output.
+
+At a terminal a bar for each blob and one for all; elsewhere a line for each blob when it is done. With --progress=json
+one document an event, for programs:
+
+    {"progress":{"event":"planned","fetch":[{"digest":…,"size":…,"kept":…}],"present":[…],"bytes":…,"needs":…,"free":…}}
+    {"progress":{"event":"blob","digest":…,"done":…,"size":…,"kept":…}}    at most once a second for each blob
+    {"progress":{"event":"done","digest":…,"size":…}}
+    {"progress":{"event":"present","digest":…,"size":…}}
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from time import monotonic
+
+from cstore.cli.output import progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from rich.progress import Progress, TaskID
+
+    from cstore.transfer.contract import CopiedImage, Event, Planned, Tell
+
+_SHOWN = 19
+"""Characters of a digest that a person needs."""
+
+
+@contextmanager
+def told(*, quiet: bool = False) -> Iterator[Tell]:
+    """Give what hears the events of a copy, for as long as the context lasts."""
+    if quiet or progress.style == "none":
+        yield _nothing
+    elif progress.style == "json":
+        yield _Documents().hear
+    elif progress.style == "auto" and sys.stderr.isatty():
+        with _bars() as bars:
+            yield bars.hear
+    else:
+        yield _line
+
+
+def _nothing(_event: Event) -> None:
+    """Nobody wants to know."""
+
+
+def _line(event: Event) -> None:
+    """Say what is done, a line for each blob."""
+    from cstore.cli.output.streams import say
+    from cstore.cli.output.text import human_size
+    from cstore.transfer.contract import BlobDone, BlobPresent
+
+    if isinstance(event, BlobDone):
+        say(f"copied {event.digest} {human_size(max(event.size, 0))}")
+    elif isinstance(event, BlobPresent):
+        say(f"already present {event.digest}")
+
+
+class _Documents:
+    """Says events as JSON."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def hear(self, event: Event) -> None:
+        """Say an event, unless it is one of many of the same kind."""
+        from cstore.cli.output.streams import say
+        from cstore.gojson import encode
+        from cstore.transfer.contract import BlobProgress
+
+        if isinstance(event, BlobProgress):
+            before, now = self._said.get(event.digest, 0.0), monotonic()
+            if now - before < progress.EVERY["json"] and event.done != event.size:
+                return
+            self._said[event.digest] = now
+        say(encode({"progress": _document(event)}).decode().rstrip("\n"), json=True)
+
+
+def _document(event: Event) -> dict[str, Any]:
+    from cstore.transfer.contract import BlobDone, BlobPresent, Planned
+
+    if isinstance(event, Planned):
+        return {"event": "planned", **plan_document(event)}
+    if isinstance(event, BlobDone):
+        return {"event": "done", "digest": event.digest, "size": event.size}
+    if isinstance(event, BlobPresent):
+        return {"event": "present", "digest": event.digest, "size": event.size}
+    return {"event": "blob", "digest": event.digest, "done": event.done, "size": event.size, "kept": event.begun}
+
+
+class _Bars:
+    """Bars at a terminal. They are drawn from within what it hears: a thread would be in the way of work that forks."""
+
+    def __init__(self, shown: Progress, whole: TaskID) -> None:
+        self._shown, self._whole = shown, whole
+        self._tasks: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
+        self._drawn = 0.0
+
+    def hear(self, event: Event) -> None:
+        """Draw an event."""
+        from cstore.transfer.contract import BlobDone, BlobProgress, Planned
+
+        if isinstance(event, Planned):
+            self._shown.update(self._whole, total=event.size or None)
+        elif isinstance(event, BlobProgress):
+            if event.digest not in self._tasks:
+                total = event.size if event.size >= 0 else None
+                self._tasks[event.digest] = self._shown.add_task(event.digest[:_SHOWN], total=total)
+            self._done[event.digest] = event.done - event.begun
+            self._shown.update(self._tasks[event.digest], completed=event.done)
+            self._shown.update(self._whole, completed=sum(self._done.values()))
+        elif isinstance(event, BlobDone) and event.digest in self._tasks:
+            self._shown.update(self._tasks[event.digest], visible=False)
+        if monotonic() - self._drawn >= progress.REFRESH:
+            self._drawn = monotonic()
+            self._shown.refresh()
+
+
+@contextmanager
+def _bars() -> Iterator[_Bars]:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from cstore.cli.output.terminal import console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True, auto_refresh=False) as shown:
+        yield _Bars(shown, shown.add_task("in all", total=None))
+
+
+# ── results ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plan_document(plan: Planned) -> dict[str, Any]:
+    """A plan, for programs."""
+    return {
+        "fetch": [{"digest": digest, "size": size, "kept": kept} for digest, size, kept in plan.fetch],
+        "present": list(plan.present),
+        "bytes": plan.size,
+        "needs": plan.needs,
+        "free": plan.free if plan.free >= 0 else None,
+    }
+
+
+def plan_lines(plan: Planned) -> Iterator[str]:
+    """A plan, in lines: what would be done with each blob, and its bytes that would be moved, separated by tabs."""
+    for digest, size, kept in plan.fetch:
+        yield f"fetch\t{digest}\t{max(size, 0) - kept}"
+    for digest in plan.present:
+        yield f"present\t{digest}\t0"
+    yield f"total\t{len(plan.fetch)} blobs\t{plan.size}"
+
+
+def copied_document(image: CopiedImage, plan: Planned | None = None) -> dict[str, Any]:
+    """What was copied, for programs; with the plan if that is all that was done."""
+    return {
+        "source": image.source,
+        "destination": image.destination,
+        "id": image.id,
+        "digest": image.digest,
+        "names": list(image.names),
+        "copied": list(image.copied),
+        "present": list(image.present),
+        "bytes": image.size,
+        **({} if plan is None else {"plan": plan_document(plan)}),
+    }

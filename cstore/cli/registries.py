@@ -1,0 +1,141 @@
+"""How the command line says how registries are spoken to: options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+
+from cstore.cli.command import text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
+
+    from cstore.registry import Access, ImageName, Settings
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+_YES = frozenset({"1", "t", "true"})
+_NO = frozenset({"0", "f", "false"})
+_LONGEST_PASSWORD = 1 << 20
+
+
+def registry_options(function: F) -> F:
+    """Declare the options with which registries are spoken to."""
+    for option in (
+        text("--tls-verify", metavar="BOOL", help="true: TLS with a trusted certificate; false: any, or plain HTTP."),
+        text("--cert-dir", metavar="PATH", help="Directory with *.crt, *.cert and *.key for the registry."),
+        text("--authfile", metavar="FILE", help="File with credentials ($REGISTRY_AUTH_FILE)."),
+    ):
+        function = option(function)
+    return function
+
+
+def registry_access(wanted: dict[str, Any], *, credentials: str = "") -> tuple[Access, Settings]:
+    """Turn the values of `registry_options` into what a client wants, and read the configuration.
+
+    Args:
+        wanted: the values, by name.
+        credentials: `USER:PASSWORD`, as --creds gives them; "" for those of the files.
+
+    Raises:
+        UsageMistake: an option makes no sense.
+        ConfigError: the configuration makes no sense.
+    """
+    from cstore import __version__
+    from cstore.registry import Access, Credentials, load_settings
+
+    given = None
+    if credentials:
+        user, _, password = credentials.partition(":")
+        given = Credentials(user, password)
+    access = Access(
+        tls_verify=truth(wanted["tls_verify"], "--tls-verify"),
+        credentials=given,
+        auth_file=wanted["authfile"],
+        certificates=wanted["cert_dir"],
+        user_agent=f"cstore/{__version__}",
+    )
+    return access, load_settings(auth_file=wanted["authfile"])
+
+
+def truth(word: str, option: str) -> bool | None:
+    """Read the value of an option that is true or false; None if it was not given.
+
+    Raises:
+        UsageMistake: it is neither.
+    """
+    if not word or word.lower() in _YES:
+        return True if word else None
+    if word.lower() in _NO:
+        return False
+    from cstore.errors import UsageMistake
+
+    raise UsageMistake(f"{option}: {word!r} is neither true nor false", hint=f"write {option}=false")
+
+
+def named_images(name: str, settings: Settings) -> list[ImageName]:
+    """The images of registries that a name may mean, in the order in which they are to be tried.
+
+    With `docker://` in front it means one, as with skopeo; without, short names are looked up, as with Podman, and
+    somebody at a terminal may be asked.
+
+    Raises:
+        InvalidName, ShortNameAmbiguous, ConfigError: it means none.
+    """
+    from cstore.cli.output.asking import can_ask
+    from cstore.registry import parse_reference, resolve
+
+    if name.startswith("docker://"):
+        return [parse_reference(name)]
+    return resolve(name, settings, _chosen if can_ask() else None)
+
+
+def _chosen(candidates: Sequence[ImageName]) -> ImageName:
+    """Ask a person which one is meant."""
+    from cstore.cli.output.text import visible
+    from cstore.errors import UsageMistake
+
+    sys.stdout.flush()
+    for number, candidate in enumerate(candidates, 1):
+        sys.stderr.write(f"{number}. {visible(str(candidate))}\n")
+    sys.stderr.write("Which image? ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline().strip()
+    if answer.isascii() and answer.isdecimal() and 1 <= int(answer) <= len(candidates):
+        return candidates[int(answer) - 1]
+    raise UsageMistake("no image was chosen", hint="write the name in full")
+
+
+def password_from_input() -> str:
+    """Read a password from standard input: all of it, without the newline at its end."""
+    import os
+
+    from cstore.cli.files import standard_input
+    from cstore.errors import UsageMistake
+
+    parts, size, source = [], 0, standard_input()
+    while data := os.read(source, 1 << 16):
+        parts.append(data)
+        size += len(data)
+        if size > _LONGEST_PASSWORD:
+            raise UsageMistake("standard input is too long for a password")
+    try:
+        return b"".join(parts).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageMistake("the password on standard input is not UTF-8") from None
+
+
+def asked_user(default: str) -> str:
+    """Ask a person for a user name."""
+    sys.stdout.flush()
+    sys.stderr.write(f"Username ({default}): " if default else "Username: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() or default
+
+
+def asked_password() -> str:
+    """Ask a person for a password, which is not shown as it is typed."""
+    from getpass import getpass
+
+    return getpass("Password: ", stream=sys.stderr)

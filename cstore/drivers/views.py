@@ -1,0 +1,116 @@
+"""Read-only views: a layer's tree bound to a place of its own, where nobody can write to it.
+
+    RUN HOME/<layer>/view-<home>       the tree of the layer, read-only
+
+`<home>` are the device and inode number of the driver's home: stores may share a run root, and IDs of layers.
+
+A driver whose layers are plain directories mounts nothing: a mount gives the tree itself, for everybody to write to.
+An image is only read, so it is shown through such a view, while the tree stays where other programs look for it. A view
+is gone with the last mount of its layer, or with the machine's next start.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from cstore.errors import SystemFailure
+from cstore.fs import within
+
+_CANNOT = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.EROFS})
+"""What the kernel answers who may not mount, or before Linux 5.12."""
+
+
+class Views:
+    """The views of one store."""
+
+    def __init__(self, run_home: str, home: str) -> None:
+        self._home = run_home
+        self._driver_home = home
+
+    def show(self, layer: str, tree: str) -> str:
+        """Make the view of a layer, if there is none yet, and return where; the tree itself where there can be none.
+
+        Under the lock of the layers.
+
+        Raises:
+            SystemFailure: the kernel refuses for another reason than a missing right.
+        """
+        target = self.path(layer)
+        if self.shows(layer, tree):
+            return target
+        self.take_away(layer)
+        from cstore.kernel import fsmount
+        from cstore.kernel.mount import MS_PRIVATE
+
+        try:
+            fd = fsmount.clone_mount(tree)
+            try:
+                fsmount.set_attributes(fd, fsmount.ATTR_RDONLY, propagation=MS_PRIVATE)
+                os.makedirs(self._home, 0o700, exist_ok=True)
+                within.make_directories(self._home, os.path.relpath(target, self._home))
+                fsmount.attach(fd, target)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self._clear(layer)
+            if error.errno in _CANNOT:
+                return tree
+            raise SystemFailure("mount read-only", tree, error) from error
+        return target
+
+    def shows(self, layer: str, tree: str) -> bool:
+        """Whether the view of a layer is there, and is one of that tree."""
+        from cstore.kernel.mountinfo import is_mountpoint
+
+        target = self.path(layer)
+        try:
+            return os.path.samefile(target, tree) and is_mountpoint(target)
+        except OSError:
+            return False
+
+    def take_away(self, layer: str) -> None:
+        """Remove the view of a layer, even while it is in use. Under the lock of the layers.
+
+        Raises:
+            SystemFailure: the kernel refuses.
+        """
+        if not os.path.lexists(os.path.join(self._home, layer)):
+            return
+        from cstore.kernel.mount import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
+        from cstore.kernel.mountinfo import is_mountpoint
+
+        target = self.path(layer)
+        try:
+            while is_mountpoint(target):
+                unmount(target, MNT_DETACH | UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.ENOENT}:
+                raise SystemFailure("unmount", target, error) from error
+        self._clear(layer)
+
+    def orphans(self) -> list[str]:
+        """The layers that have a view and no tree: other programs know nothing of views when they delete a layer."""
+        if not os.path.isdir(self._home):
+            return []
+        from cstore.kernel.mountinfo import read_mounts
+
+        top = os.path.realpath(self._home) + "/"
+        gone = [each.mount_point for each in read_mounts() if each.root.endswith("//deleted")]
+        return sorted(os.path.basename(os.path.dirname(point)) for point in gone if point.startswith(top))
+
+    def path(self, layer: str) -> str:
+        """Where the view of a layer is, or would be."""
+        try:
+            home = os.stat(self._driver_home)
+        except OSError:
+            return os.path.join(self._home, layer, "view")  # no home, so no view
+        return os.path.join(self._home, layer, f"view-{home.st_dev:x}-{home.st_ino:x}")
+
+    def _clear(self, layer: str) -> None:
+        """Remove the empty directories of a view; whatever else is in them is not ours."""
+        with suppress(OSError):
+            os.rmdir(self.path(layer))
+        with suppress(OSError):
+            os.rmdir(os.path.join(self._home, layer))

@@ -1,0 +1,88 @@
+"""OCI registries: their client, and all that configures it. Names and bytes in, bytes and names out.
+
+Owns: HTTP with registries and token services, registries.conf, auth.json, certs.d, policy.json, proxies, retries.
+Must not know: any store, what is in a manifest beyond its type, how a result is shown.
+
+    with open_repository("docker://quay.io/debian:12", access=Access(tls_verify=None)) as repository:
+        manifest = repository.manifest()                      # raw, media_type, digest: checked
+        config = repository.read_blob(digest, size)           # small, whole, checked
+        with repository.blob(digest, size, offset=0) as blob: # readinto, read, fetched, position; resumes by itself
+            ...                                               # whoever reads it takes the digest
+        repository.tags(), repository.referrers(digest), repository.manifest_digest("12")
+
+    with open_repository(name, writing=True) as repository:   # past mirrors, to the registry itself
+        repository.has_blob(digest) or repository.mount_blob(digest, "other/repository") or repository.upload(
+            digest, size, opened)                             # opened(offset) is a context manager of a reader
+        repository.put_manifest("12", raw, media_type)
+
+`resolve(name, settings)` lists what a short name may mean; `read_policy(path).require(name)` asks the policy, which
+nobody else does. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several threads
+may use one repository; `close` ends their waits.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.oci.names import ImageName
+    from cstore.registry.access import Access, Clock, Credentials, Retrying
+    from cstore.registry.blobs import BlobReader
+    from cstore.registry.opening import catalog, check_login, open_repository, parse_reference
+    from cstore.registry.policy import Policy, read_policy
+    from cstore.registry.repository import Manifest, Repository
+    from cstore.registry.settings import Settings, load_settings
+    from cstore.registry.shortnames import is_short, resolve
+    from cstore.registry.uploads import Sent
+
+__all__ = [
+    "Access",
+    "BlobReader",
+    "Clock",
+    "Credentials",
+    "ImageName",
+    "Manifest",
+    "Policy",
+    "Repository",
+    "Retrying",
+    "Sent",
+    "Settings",
+    "catalog",
+    "check_login",
+    "is_short",
+    "load_settings",
+    "open_repository",
+    "parse_reference",
+    "read_policy",
+    "resolve",
+]
+
+_HOMES = {
+    "Access": "cstore.registry.access",
+    "BlobReader": "cstore.registry.blobs",
+    "Clock": "cstore.registry.access",
+    "Credentials": "cstore.registry.access",
+    "ImageName": "cstore.oci.names",
+    "Manifest": "cstore.registry.repository",
+    "Policy": "cstore.registry.policy",
+    "Repository": "cstore.registry.repository",
+    "Retrying": "cstore.registry.access",
+    "Sent": "cstore.registry.uploads",
+    "Settings": "cstore.registry.settings",
+    "catalog": "cstore.registry.opening",
+    "check_login": "cstore.registry.opening",
+    "is_short": "cstore.registry.shortnames",
+    "load_settings": "cstore.registry.settings",
+    "open_repository": "cstore.registry.opening",
+    "parse_reference": "cstore.registry.opening",
+    "read_policy": "cstore.registry.policy",
+    "resolve": "cstore.registry.shortnames",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is first asked for (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.registry' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

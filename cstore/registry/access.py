@@ -1,0 +1,96 @@
+"""What a caller may say about how a registry is spoken to: credentials, trust, patience and time."""
+
+from __future__ import annotations
+
+from cstore.registry.errors import RegistryUnreachable
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Credentials(Value):
+    """A user and a password, or an identity token in the place of both. They are never shown, not even by `repr`."""
+
+    user: str = ""
+    password: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(user={self.user!r}, …)"
+
+
+class Retrying(Value):
+    """How often and how long a request is tried.
+
+    Attributes:
+        attempts: how often in all, 1 for once.
+        first_delay: seconds before the second attempt; each further wait is twice as long.
+        longest_delay: seconds that no such wait exceeds.
+        longest_wait: seconds that a registry may ask for (`Retry-After`); if it wants more, it is an error.
+    """
+
+    attempts: int = 5
+    first_delay: float = 1.0
+    longest_delay: float = 30.0
+    longest_wait: float = 120.0
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after an attempt, counted from 1, that failed."""
+        return float(min(self.longest_delay, self.first_delay * 2 ** min(attempt - 1, 30)))
+
+
+class Clock:
+    """Time as the client sees it. A test gives another one, that does not wait."""
+
+    def __init__(self) -> None:
+        from threading import Event
+
+        self._stopped = Event()
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+        from time import monotonic
+
+        return monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            RegistryUnreachable: `stop` was called.
+        """
+        if self._stopped.wait(seconds):
+            raise RegistryUnreachable("the registry", "the work was stopped")
+
+    def stop(self) -> None:
+        """End every wait, from whichever thread; there is none any more from now on."""
+        self._stopped.set()
+
+
+class Access(Value):
+    """How a registry is spoken to, as far as the command line says; the configuration says the rest.
+
+    Attributes:
+        tls_verify: False: accept any certificate, and plain HTTP; True: neither; None: what registries.conf says.
+        credentials: a user and a password; None: those of the files and helpers.
+        anonymous: look for no credentials at all.
+        auth_file: the file to look for them in, before all others ("": REGISTRY_AUTH_FILE, or the usual one).
+        certificates: a directory with *.crt, *.cert and *.key, in the place of certs.d.
+        retrying: how often and how long.
+        connect_timeout, read_timeout: seconds until a connection counts as not to be had, or as cut.
+        clock: makes the clock of one repository.
+        user_agent: what the registry is told about this program.
+    """
+
+    tls_verify: bool | None = None
+    credentials: Credentials | None = None
+    anonymous: bool = False
+    auth_file: str = ""
+    certificates: str = ""
+    retrying: Retrying = Retrying()
+    connect_timeout: float = 30.0
+    read_timeout: float = 60.0
+    clock: Callable[[], Clock] = Clock
+    user_agent: str = "cstore"

@@ -1,0 +1,208 @@
+"""A blob on its way in: never more bytes than were promised, and after a cut the rest only."""
+
+from __future__ import annotations
+
+import re
+
+from urllib3.exceptions import HTTPError
+
+from cstore.registry.errors import AnswerInvalid, RegistryError, RegistryUnreachable
+from cstore.registry.wire import Request, finish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    import urllib3
+
+    from cstore.registry.repository import Endpoint
+
+_PIECE = 256 << 10
+"""Bytes that are read from a connection at a time."""
+_PROGRESS = 64 << 10
+"""Bytes after which a connection that is cut has been worth its while: attempts are counted anew."""
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:([0-9]{1,18})|\*)", re.ASCII)
+
+
+class BlobReader:
+    """Reads one blob. After a cut it goes on where it was, at the same registry and then at the next one.
+
+    It does not tell whether the bytes are right: whoever reads them has their digest, and takes it.
+
+    Attributes:
+        size: how long the blob is said to be, in bytes.
+        position: how far it has been read.
+        fetched: bytes of bodies that came over the wire, with those that had to be skipped.
+        resumed: how often it went on after a cut.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], digest: str, size: int, offset: int = 0) -> None:
+        self.digest, self.size, self.position = digest, size, offset
+        self.fetched = self.resumed = 0
+        self._endpoints = list(endpoints)
+        self._failures = 0
+        self._since = offset
+        self._known = 0
+        """Bytes that come next and are known already."""
+        self._response: urllib3.BaseHTTPResponse | None = None
+        self._rest = memoryview(b"")
+        self._action = f"fetch blob {digest}"
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill a buffer, or some of it; return how many bytes that are, 0 at the end.
+
+        Raises:
+            RegistryError: no registry gives the rest.
+        """
+        view = memoryview(buffer).cast("B")
+        if not self._rest and self.position < self.size and len(view):
+            self._rest = memoryview(self._piece())
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        self.position += count
+        return count
+
+    def read(self, size: int = -1) -> bytes:
+        """Read `size` bytes, fewer only at the end; all that are left if it is negative.
+
+        Raises:
+            RegistryError: as `readinto`.
+        """
+        parts, left = [], self.size - self.position if size < 0 else size
+        while left > 0:
+            buffer = bytearray(min(left, _PIECE))
+            count = self.readinto(buffer)
+            if not count:
+                break
+            parts.append(bytes(memoryview(buffer)[:count]))
+            left -= count
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        response, self._response = self._response, None
+        if response is not None:
+            finish(response)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _piece(self) -> bytes:
+        """Some more bytes, at least one, of what the blob still has."""
+        while True:
+            if self._response is None:
+                self._open()
+            try:
+                while self._known:  # the registry has sent again what it had sent before
+                    self._known -= len(self._received(min(_PIECE, self._known)))
+                data = self._received(min(_PIECE, self.size - self.position))
+                if self.position + len(data) == self.size:
+                    self._check_end()
+            except RegistryUnreachable as error:
+                self._after(error)
+            else:
+                return data
+
+    def _received(self, limit: int) -> bytes:
+        """Some bytes from the connection, one at least."""
+        response = self._response
+        if response is None:
+            raise AssertionError
+        try:
+            data = response.read1(limit, decode_content=False)
+        except (HTTPError, OSError):
+            data = b""
+        if not data:
+            raise RegistryUnreachable(self._registry, f"cannot {self._action}: the connection was cut")
+        self.fetched += len(data)
+        return data
+
+    def _check_end(self) -> None:
+        """Make sure that nothing follows the last byte that was promised."""
+        response = self._response
+        if response is None or getattr(response, "length_remaining", None) == 0:
+            return
+        try:
+            more = response.read1(1, decode_content=False)
+        except (HTTPError, OSError):
+            more = b""  # the end of a stream is missing, and nothing of the blob
+        if more:
+            raise self._invalid(f"it has more than the {self.size} bytes that it should have")
+
+    def _after(self, error: RegistryUnreachable) -> None:
+        """Decide what to do after a cut: wait and go on here, go on at the next registry, or give up."""
+        self.close()
+        endpoint = self._endpoints[0]
+        retrying = endpoint.retrying
+        if self.position - self._since >= _PROGRESS:
+            self._failures = 0
+        self._since = self.position
+        self._failures += 1
+        if self._failures >= retrying.attempts:
+            if len(self._endpoints) == 1:
+                raise error
+            self._endpoints.pop(0)
+            self._failures = 0
+        else:
+            endpoint.wire.clock.sleep(retrying.delay(self._failures))
+        self.resumed += 1
+
+    def _open(self) -> None:
+        """Ask for what is missing, at the first registry that has it."""
+        while True:
+            try:
+                self._response = self._asked(self._endpoints[0])
+            except RegistryError:
+                if len(self._endpoints) == 1:
+                    raise
+                self._endpoints.pop(0)
+                self._failures = 0
+            else:
+                self._known = self.position if self._response.status == 200 else 0
+                return
+
+    def _asked(self, endpoint: Endpoint) -> urllib3.BaseHTTPResponse:
+        headers = {"Range": f"bytes={self.position}-"} if self.position else {}
+        response = endpoint.wire.send(
+            Request(
+                method="GET",
+                path=endpoint.path(f"blobs/{self.digest}"),
+                action=self._action,
+                expect=(200, 206) if self.position else (200,),
+                scopes=endpoint.scopes("pull"),
+                headers=headers,
+            )
+        )
+        try:
+            self._check(response)
+        except AnswerInvalid:
+            finish(response)
+            raise
+        return response
+
+    def _check(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Compare what the headers say with what the blob should be."""
+        if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+            raise self._invalid("the answer is compressed, unasked")
+        if response.status == 206:
+            told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            total = int(told[3]) if told and told[3] else self.size
+            if not told or int(told[1]) != self.position or total != self.size or int(told[2]) >= self.size:
+                raise self._invalid("it gives another range than it was asked for")
+            return
+        said = response.headers.get("Content-Length", "")
+        if said and said != str(self.size):
+            length = said if said.isascii() and said.isdecimal() and len(said) < 20 else "no number of"
+            raise self._invalid(f"it has {length} bytes and should have {self.size}")
+
+    @property
+    def _registry(self) -> str:
+        return self._endpoints[0].wire.registry
+
+    def _invalid(self, reason: str) -> AnswerInvalid:
+        return AnswerInvalid(self._registry, f"cannot {self._action}: {reason}")

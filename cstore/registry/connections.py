@@ -1,0 +1,98 @@
+"""Pools of connections: to the registry itself, with the certificates that are for it, and to where it sends us."""
+
+from __future__ import annotations
+
+from threading import Lock
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from urllib3._base_connection import BaseHTTPConnection as Connection
+
+    from cstore.registry.access import Access
+    from cstore.registry.proxies import Proxies
+    from cstore.registry.tls import Trust
+
+_LANES = 16
+"""Connections to one host that are kept for the next request."""
+
+
+class _QuietPool(HTTPSConnectionPool):
+    """A pool that does not warn, through Python's process-wide filters, of certificates that nobody asked to check."""
+
+    def _validate_conn(self, conn: Connection) -> None:
+        if conn.is_closed:
+            conn.connect()
+
+
+class Connections:
+    """The connections of one client. Several threads may use them."""
+
+    def __init__(self, registry: str, access: Access, trust: Trust, proxies: Proxies, *, insecure: bool) -> None:
+        self._registry, self._access, self._trust = registry, access, trust
+        self._proxies, self._insecure = proxies, insecure
+        self._managers: dict[tuple[str, bool, bool], urllib3.PoolManager] = {}
+        self._lock = Lock()
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None, *, at_home: bool
+    ) -> urllib3.BaseHTTPResponse:
+        """Send one request, once; the body of the answer is not read. `at_home`: it is for the registry itself.
+
+        Raises:
+            urllib3.exceptions.HTTPError, OSError: there is no answer.
+            ConfigError: a certificate or a proxy's URL cannot be used.
+        """
+        return self._manager(url, at_home=at_home).request(
+            method,
+            url,
+            body=body,
+            headers=dict(headers),
+            preload_content=False,
+            decode_content=False,
+            redirect=False,
+            retries=False,
+            assert_same_host=False,
+        )
+
+    def close(self) -> None:
+        """Close all of them."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+
+    def _manager(self, url: str, *, at_home: bool) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        proxy = self._proxies.find(parts.scheme, parts.hostname or "", parts.port)
+        key = (proxy, at_home, parts.scheme == "https")
+        with self._lock:
+            if key not in self._managers:
+                self._managers[key] = self._made(proxy, at_home=at_home, tls=key[2])
+            return self._managers[key]
+
+    def _made(self, proxy: str, *, at_home: bool, tls: bool) -> urllib3.PoolManager:
+        timeout = urllib3.Timeout(connect=self._access.connect_timeout, read=self._access.read_timeout)
+        context = self._trust.context(insecure=self._insecure, show_client=at_home) if tls else None
+        if proxy:
+            from urllib3.util import make_headers
+
+            from cstore.registry.proxies import proxy_user
+
+            parts = urlsplit(proxy)
+            manager: urllib3.PoolManager = urllib3.ProxyManager(
+                f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+                proxy_headers=make_headers(proxy_basic_auth=proxy_user(proxy) or None),
+                num_pools=_LANES,
+                maxsize=_LANES,
+                timeout=timeout,
+                ssl_context=context,
+            )
+        else:
+            manager = urllib3.PoolManager(num_pools=_LANES, maxsize=_LANES, timeout=timeout, ssl_context=context)
+        manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _QuietPool}
+        return manager

@@ -1,0 +1,245 @@
+"""Credentials: found in auth.json and its kin and in credential helpers, the most specific first, and kept there.
+
+What is found never goes into a message. Files are replaced whole, mode 0600, and keep the keys that are not understood.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64decode, b64encode
+
+from cstore.errors import ConfigError, SystemFailure
+from cstore.fs.atomic import write_file
+from cstore.registry.access import Credentials
+from cstore.registry.helper_programs import erase, get, store
+from cstore.registry.registries_conf import AUTH_FILES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cstore.registry.settings import AuthFile, Settings
+
+HUB = "docker.io"
+HUB_HOST = "registry-1.docker.io"
+"""Where docker.io really answers."""
+HUB_KEY = "https://index.docker.io/v1/"
+"""What Docker's own file calls docker.io."""
+_LARGEST = 8 << 20
+
+
+def find_credentials(settings: Settings, registry: str, repository: str = "") -> Credentials | None:
+    """Find the credentials for a repository, or for a registry as a whole.
+
+    Raises:
+        ConfigError: a file is damaged, or a helper fails.
+    """
+    found = find_with_source(settings, registry, repository)
+    return found[0] if found else None
+
+
+def find_with_source(settings: Settings, registry: str, repository: str = "") -> tuple[Credentials, str] | None:
+    """The same, with the file or program that they are from."""
+    for helper in settings.registries.helpers:
+        if helper != AUTH_FILES:
+            found = get(helper, registry, settings.search_path)
+            if found is not None:
+                return found, f"docker-credential-{helper}"
+            continue
+        for file in settings.auth_files:
+            found = _in_file(file, registry, repository, settings)
+            if found is not None:
+                return found, file.path
+    return None
+
+
+def _in_file(file: AuthFile, registry: str, repository: str, settings: Settings) -> Credentials | None:
+    document = _read(file.path)
+    auths = document if file.legacy else _table(document, "auths", file.path)
+    helpers = {} if file.legacy else _table(document, "credHelpers", file.path)
+    for key in _same(registry):
+        if isinstance(helper := helpers.get(key), str) and helper:
+            return get(helper, _helper_key(registry), settings.search_path)
+    for key in _keys(registry, repository):
+        found = _entry(auths, key, exact=key != registry, path=file.path)
+        if found is not None:
+            return found
+    helper = None if file.legacy else document.get("credsStore")
+    return get(helper, _helper_key(registry), settings.search_path) if isinstance(helper, str) and helper else None
+
+
+def _keys(registry: str, repository: str) -> Iterator[str]:
+    """The keys under which credentials may be, the most specific first."""
+    name = f"{registry}/{repository}" if repository else registry
+    while "/" in name:
+        yield name
+        name = name.rpartition("/")[0]
+    yield name
+
+
+def _same(registry: str) -> tuple[str, ...]:
+    """The spellings of a registry."""
+    if registry in {HUB, HUB_HOST, "index.docker.io"}:
+        return (HUB, "index.docker.io", HUB_HOST, HUB_KEY)
+    return (registry,)
+
+
+def _helper_key(registry: str) -> str:
+    return HUB_KEY if len(_same(registry)) > 1 else registry
+
+
+def _entry(auths: dict[str, Any], key: str, *, exact: bool, path: str) -> Credentials | None:
+    """What a table says of a key. The key of a registry may also be a URL, as Docker writes it."""
+    keys = [key]
+    if not exact:
+        wanted = _same(key)
+        keys = [*wanted, *(one for one in auths if _host_in(one) in wanted)]
+    for one in keys:
+        if isinstance(entry := auths.get(one), dict):
+            found = _decoded(entry, path, one)
+            if found is not None:
+                return found
+    return None
+
+
+def _host_in(key: str) -> str:
+    """The registry of a key that is a URL; "" for any other key."""
+    scheme, mark, rest = key.partition("://")
+    return rest.partition("/")[0] if mark and scheme in {"http", "https"} else ""
+
+
+def _decoded(entry: dict[str, Any], path: str, key: str) -> Credentials | None:
+    token = entry.get("identitytoken")
+    text = entry.get("auth")
+    if not isinstance(text, str) or not text:
+        return Credentials(identity_token=token) if isinstance(token, str) and token else None
+    try:
+        user, colon, password = b64decode(text, validate=True).decode().partition(":")
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise ConfigError(path, f"the entry for {key!r} holds no user and password", hint="log in again")
+    return Credentials(user, password.rstrip("\0"), token if isinstance(token, str) else "")
+
+
+def _read(path: str) -> dict[str, Any]:
+    """Read a file with credentials; an empty table if there is none.
+
+    Raises:
+        ConfigError: it makes no sense.
+        SystemFailure: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise SystemFailure("read", path, error) from None
+    try:
+        document = json.loads(data) if data.strip() else {}
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or len(data) > _LARGEST:
+        raise ConfigError(path, "it is not valid JSON", hint="correct it, or move it away and log in again")
+    return document
+
+
+def _table(document: dict[str, Any], key: str, path: str) -> dict[str, Any]:
+    found = document.get(key)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(path, "it is no table", key=key)
+    return found
+
+
+# ── login and logout ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def keep_credentials(settings: Settings, key: str, credentials: Credentials) -> str:
+    """Keep credentials for a registry, or for a path there; return the file or program that has them.
+
+    Raises:
+        ConfigError: the file makes no sense, or a helper fails.
+        SystemFailure: the file cannot be written.
+    """
+    if helper := _first_helper(settings):
+        store(helper, key, credentials, settings.search_path)
+        return f"docker-credential-{helper}"
+    path = settings.auth_files[0].path
+    document = _read(path)
+    if helper := _helper_of(document, key, path):
+        store(helper, _helper_key(key), credentials, settings.search_path)
+        return f"docker-credential-{helper}"
+    auths = dict(_table(document, "auths", path))
+    secret = f"{credentials.user}:{credentials.password}".encode()
+    auths[key] = {"auth": b64encode(secret).decode("ascii")}
+    _write(path, {**document, "auths": auths})
+    return path
+
+
+def forget_credentials(settings: Settings, key: str) -> bool:
+    """Remove the credentials for a registry, or for a path there; say whether there were any.
+
+    Raises:
+        ConfigError: the file makes no sense, or a helper fails.
+        SystemFailure: the file cannot be written.
+    """
+    if helper := _first_helper(settings):
+        return erase(helper, key, settings.search_path)
+    path = settings.auth_files[0].path
+    document = _read(path)
+    if helper := _helper_of(document, key, path):
+        return erase(helper, _helper_key(key), settings.search_path)
+    auths = _table(document, "auths", path)
+    spellings = {*_same(key)}
+    gone = {one for one in auths if one in spellings or (_host_in(one) or None) in spellings}
+    if not gone:
+        return False
+    _write(path, {**document, "auths": {one: entry for one, entry in auths.items() if one not in gone}})
+    return True
+
+
+def forget_all(settings: Settings) -> int:
+    """Remove all credentials of the file that login writes; return how many there were.
+
+    Raises:
+        ConfigError, SystemFailure: as for `forget_credentials`.
+    """
+    path = settings.auth_files[0].path
+    document = _read(path)
+    auths = _table(document, "auths", path)
+    for registry, helper in _table(document, "credHelpers", path).items():
+        if isinstance(helper, str):
+            erase(helper, _helper_key(registry), settings.search_path)
+    if auths:
+        _write(path, {**document, "auths": {}})
+    return len(auths)
+
+
+def _first_helper(settings: Settings) -> str:
+    """The program that registries.conf wants credentials to be kept by; "" for a file."""
+    first = settings.registries.helpers[0]
+    return "" if first == AUTH_FILES else first
+
+
+def _helper_of(document: dict[str, Any], key: str, path: str) -> str:
+    """The program that keeps the credentials for a registry, as a file says; "" for none."""
+    helpers = _table(document, "credHelpers", path)
+    found = next((helpers[one] for one in _same(key) if isinstance(helpers.get(one), str)), "")
+    store_name = document.get("credsStore")
+    return found or (store_name if isinstance(store_name, str) else "")
+
+
+def _write(path: str, document: dict[str, Any]) -> None:
+    folder = os.path.dirname(path) or "."
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SystemFailure("create", folder, error) from None
+    # A link, as people make them to share one file, stays what it is.
+    data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
+    write_file(os.path.realpath(path), data, mode=0o600)

@@ -1,0 +1,61 @@
+"""Why a connection failed, in sentences."""
+
+from __future__ import annotations
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from cstore.registry.errors import RegistryError, RegistryUnreachable, RegistryUntrusted, cleaned
+
+
+def unreachable(registry: str, action: str, error: Exception) -> RegistryError:
+    """The error for a request that got no answer."""
+    reason = reason_of(error)
+    if isinstance(error, SSLError) or isinstance(getattr(error, "original_error", None), SSLError):
+        return _untrusted(registry, error)
+    if isinstance(error, ProxyError):
+        reason = reason_of(error.original_error)
+        return RegistryUnreachable(
+            registry, f"cannot {action}: the proxy fails: {reason}", hint="see HTTPS_PROXY and NO_PROXY"
+        )
+    return RegistryUnreachable(registry, f"cannot {action}: {reason}")
+
+
+def _untrusted(registry: str, error: Exception) -> RegistryUntrusted:
+    text = str(error)
+    hint = "if that is to be accepted: --tls-verify=false, or insecure = true in registries.conf"
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text.lower():
+        return RegistryUntrusted(registry, "it does not speak TLS", hint=hint)
+    import ssl
+
+    cause = error.args[0] if error.args else None
+    why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else reason_of(error)
+    hint = f"put the CA's certificate into /etc/containers/certs.d/{registry}/ca.crt; {hint}"
+    return RegistryUntrusted(registry, f"its certificate is not trusted: {cleaned(why)}", hint=hint)
+
+
+def never_connected(error: Exception) -> bool:
+    """Whether no connection came about."""
+    return isinstance(error, NewConnectionError | ConnectTimeoutError | ProxyError)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a connection failed, in few words."""
+    if isinstance(error, NameResolutionError):
+        return "its name is not known"
+    if isinstance(error, NewConnectionError):
+        text = str(error)
+        return "connection refused" if "refused" in text else cleaned(text.rpartition("] ")[2])
+    if isinstance(error, ConnectTimeoutError):
+        return "it does not answer"
+    if isinstance(error, ReadTimeoutError | TimeoutError):
+        return "it stopped answering"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "the connection was cut"

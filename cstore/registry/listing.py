@@ -1,0 +1,48 @@
+"""Lists that come in pages, each of which names the next: tags, and the repositories of a registry."""
+
+from __future__ import annotations
+
+import re
+
+from cstore.oci.names import PATH
+from cstore.registry.errors import AnswerInvalid, cleaned
+from cstore.registry.wire import Request, Wire
+
+_LISTING_LIMIT = 4 << 20
+"""Bytes that a page may have."""
+_MOST_PAGES = 10_000
+_MOST_LISTED = 1_000_000
+_NEXT = re.compile(r"<([^<>]*)>[^,]*;\s*rel=\"?next\"?", re.ASCII)
+
+
+def list_repositories(wire: Wire) -> list[str]:
+    """The repositories of a registry, sorted, as far as it tells (`_catalog`).
+
+    Raises:
+        RegistryError: it gives no list.
+    """
+    path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
+    return sorted(listed(wire, path, "repositories", PATH, scopes, "list repositories"))
+
+
+def listed(wire: Wire, path: str, key: str, shape: re.Pattern[str], scopes: tuple[str, ...], action: str) -> list[str]:
+    """All pages of a list; each names the next one."""
+    found: dict[str, None] = {}
+    for _ in range(_MOST_PAGES):
+        request = Request(method="GET", path=path, action=action, scopes=scopes)
+        response, raw = wire.document(request, _LISTING_LIMIT)
+        names = wire.parsed(raw, action).get(key) or []
+        if not isinstance(names, list):
+            raise AnswerInvalid(wire.registry, f"cannot {action}: the answer is no list")
+        before = len(found)
+        for name in names:
+            if not isinstance(name, str) or not shape.fullmatch(name):
+                raise AnswerInvalid(wire.registry, f"cannot {action}: {cleaned(str(name))!r} is none")
+            found[name] = None
+        following = _NEXT.search(response.headers.get("Link", ""))
+        if following is None:
+            return list(found)
+        if len(found) == before or len(found) > _MOST_LISTED:
+            break
+        path = wire.local_path(following[1], response, action)
+    raise AnswerInvalid(wire.registry, f"cannot {action}: there is no end to the list")

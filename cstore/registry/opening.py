@@ -1,0 +1,138 @@
+"""From a name to a repository that can be spoken to: configuration, credentials and certificates put together."""
+
+from __future__ import annotations
+
+from cstore.errors import Refused
+from cstore.oci.names import ImageName, parse_name
+from cstore.registry.access import Access, Credentials
+from cstore.registry.credentials import HUB, HUB_HOST, find_credentials
+from cstore.registry.listing import list_repositories
+from cstore.registry.registries_conf import Location
+from cstore.registry.repository import Endpoint, Repository
+from cstore.registry.settings import load_settings
+from cstore.registry.tls import find_trust
+from cstore.registry.wire import Request, Wire, finish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cstore.registry.settings import Settings
+
+_TRANSPORT = "docker://"
+
+
+def parse_reference(text: str) -> ImageName:
+    """Read what stands behind `docker:`, or the whole: a name in full, or one that is Docker's own.
+
+    Raises:
+        InvalidName: it is none.
+    """
+    return parse_name(text.removeprefix(_TRANSPORT))
+
+
+def open_repository(
+    name: str | ImageName, *, access: Access | None = None, settings: Settings | None = None, writing: bool = False
+) -> Repository:
+    """Make a client for the repository of an image. Nothing is sent yet. It is closed at the end of its block.
+
+    Args:
+        name: the image, with tag or digest, with or without `docker://`. A name without a registry is Docker's own;
+            `resolve` finds out what a short name means to the user.
+        access: what the caller says about how the registry is spoken to.
+        settings: the configuration of the machine, if it is known already.
+        writing: for what is put there: mirrors and other locations are for reading only.
+
+    Raises:
+        InvalidName: it is no name.
+        RegistryBlocked: the configuration forbids the registry.
+        ConfigError: the configuration makes no sense.
+    """
+    access = access or Access()
+    settings = settings or load_settings(auth_file=access.auth_file)
+    parsed = parse_reference(name) if isinstance(name, str) else name
+    locations = settings.registries.locations(parsed, writing=writing)
+    return Repository(parsed, [_endpoint(one, access, settings) for one in locations])
+
+
+def _endpoint(location: Location, access: Access, settings: Settings) -> Endpoint:
+    return Endpoint(_wire(location, access, settings), location.repository, access.retrying)
+
+
+def _wire(location: Location, access: Access, settings: Settings) -> Wire:
+    """The way to the registry of a location."""
+    insecure = location.insecure if access.tls_verify is None else not access.tls_verify
+
+    def found() -> Credentials | None:
+        if access.anonymous or access.credentials is not None:
+            return access.credentials
+        return find_credentials(settings, location.registry, location.repository)
+
+    host = HUB_HOST if location.registry == HUB else location.registry
+    return Wire(
+        host,
+        access,
+        shown=location.registry,
+        insecure=insecure,
+        trust=find_trust(host, settings.certificates, access.certificates),
+        proxies=settings.proxies,
+        find_credentials=found,
+    )
+
+
+def open_registry(registry: str, access: Access, settings: Settings) -> Wire:
+    """The way to a registry as a whole.
+
+    Raises:
+        RegistryBlocked, ConfigError: as for `open_repository`.
+        InvalidName: it is no host.
+    """
+    host = registry.partition("/")[0]
+    name = parse_name(f"{host}/any")
+    if name.domain != host:
+        name = name.with_(domain=parse_name(f"{host}:443/any").domain.removesuffix(":443"))
+    [location] = settings.registries.locations(name, writing=True)
+    return _wire(Location(host, registry.partition("/")[2], location.insecure), access, settings)
+
+
+def check_login(registry: str, access: Access, settings: Settings) -> None:
+    """Make sure that a registry accepts the credentials that `access` names.
+
+    Raises:
+        AccessDenied: it does not.
+        RegistryError: it does not answer.
+    """
+    wire = open_registry(registry, access, settings)
+    try:
+        finish(wire.send(Request(method="GET", path="/v2/", action="log in")))
+    finally:
+        wire.close()
+
+
+def catalog(registry: str, *, access: Access | None = None, settings: Settings | None = None) -> list[str]:
+    """The repositories of a registry, as far as it tells.
+
+    Raises:
+        RegistryError: it gives no list.
+    """
+    access = access or Access()
+    wire = open_registry(registry, access, settings or load_settings(auth_file=access.auth_file))
+    try:
+        return list_repositories(wire)
+    finally:
+        wire.close()
+
+
+def registry_key(text: str) -> str:
+    """What credentials for a registry, or for a path there, are kept under, from what somebody typed.
+
+    Raises:
+        Refused: it names no registry.
+    """
+    key = text.strip()
+    for scheme in ("https://", "http://"):
+        if key.startswith(scheme):
+            key = key.removeprefix(scheme).partition("/")[0]
+    key = key.rstrip("/")
+    usable = key and key.isascii() and key.isprintable() and not set(key) & set(' @?#"\\') and ".." not in key
+    if not usable:
+        raise Refused(f"{text!r} names no registry", hint="write it as HOST, HOST:PORT or HOST/PATH")
+    return key

@@ -1,0 +1,137 @@
+"""policy.json: which images are accepted. What is not understood refuses.
+
+Without a policy file, digests are the proof: an image is what its digest says, and nobody vouches for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from cstore.errors import ConfigError
+from cstore.registry.errors import PolicyRefuses, cleaned
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    from cstore.oci.names import ImageName
+
+ACCEPT, REJECT = "insecureAcceptAnything", "reject"
+DOCKER = "docker"
+_KNOWN: dict[str, str] = {
+    "signedBy": "it wants a GPG signature (signedBy), which cstore cannot check",
+    "sigstoreSigned": "it wants a sigstore signature (sigstoreSigned), which cstore cannot check",
+    "signedBaseLayer": "it wants a signed base layer (signedBaseLayer), which cstore cannot check",
+}
+"""Requirements that exist and that cstore cannot check."""
+_LARGEST = 8 << 20
+
+
+class Policy(Value):
+    """What a policy file says.
+
+    Attributes:
+        source: the file, "" if there is none and everything is accepted.
+        default: the requirements for what nothing else is said of.
+        transports: those for scopes of a transport, by transport and scope.
+    """
+
+    source: str = ""
+    default: Sequence[Mapping[str, Any]] = ({"type": ACCEPT},)
+    transports: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]] = {}
+
+    def require(self, name: ImageName) -> None:
+        """Make sure that an image of a registry may be used. The name is the one that was asked for, not a mirror's.
+
+        Raises:
+            PolicyRefuses: the policy does not accept it.
+        """
+        self.require_scopes(DOCKER, list(_scopes(name)), shown=str(name))
+
+    def require_scopes(self, transport: str, scopes: Sequence[str], *, shown: str) -> None:
+        """The same for an image of another transport, by its scopes, the most specific first.
+
+        Raises:
+            PolicyRefuses: the policy does not accept it.
+        """
+        known = self.transports.get(transport, {})
+        requirements = next((known[scope] for scope in (*scopes, "") if scope in known), self.default)
+        for requirement in requirements:
+            kind = requirement["type"]
+            if kind == ACCEPT:
+                continue
+            why = "it rejects such images" if kind == REJECT else _KNOWN[kind]
+            hint = "name another policy with --signature-policy, or change the file"
+            raise PolicyRefuses(shown, f"the policy {self.source} does not accept it: {why}", hint=hint)
+
+
+def read_policy(path: str) -> Policy:
+    """Read a policy file; "" for none, which accepts everything.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it is not understood.
+    """
+    if not path:
+        return Policy()
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST)
+        document = json.loads(data, object_pairs_hook=_once_each)
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(path, f"it is no valid policy: {cleaned(str(error))}") from None
+    if not isinstance(document, dict) or "default" not in document or document.keys() - {"default", "transports"}:
+        raise ConfigError(path, "it is no valid policy: it needs default, may have transports, and nothing else")
+    transports = document.get("transports", {})
+    if not isinstance(transports, dict) or not all(isinstance(scopes, dict) for scopes in transports.values()):
+        raise ConfigError(path, "it is no valid policy: transports is no table of tables", key="transports")
+    return Policy(
+        path,
+        _requirements(document["default"], path, "default"),
+        {
+            transport: {scope: _requirements(found, path, scope or transport) for scope, found in scopes.items()}
+            for transport, scopes in transports.items()
+        },
+    )
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _requirements(found: object, path: str, key: str) -> list[dict[str, Any]]:
+    """Check a list of requirements: which of them cannot be met is said when an image comes under them."""
+    if not isinstance(found, list) or not found:
+        raise ConfigError(path, "it is no valid policy: there must be a list of requirements", key=key)
+    for one in found:
+        kind = one.get("type") if isinstance(one, dict) else None
+        if kind not in {ACCEPT, REJECT, *_KNOWN}:
+            raise ConfigError(path, f"it is no valid policy: {cleaned(repr(kind))} is no known requirement", key=key)
+        if kind in {ACCEPT, REJECT} and len(one) > 1:
+            raise ConfigError(path, f"it is no valid policy: {kind} takes nothing else", key=key)
+    return found
+
+
+def _scopes(name: ImageName) -> Iterator[str]:
+    """The scopes that an image of a registry is in, the most specific first."""
+    if name.digest:
+        yield f"{name.repository}@{name.digest}"
+    if name.tag:
+        yield f"{name.repository}:{name.tag}"
+    scope = name.repository
+    while True:
+        yield scope
+        if "/" not in scope:
+            break
+        scope = scope.rpartition("/")[0]
+    host = scope.partition(":")[0]
+    while "." in host:
+        host = host.partition(".")[2]
+        yield f"*.{host}"

@@ -1,0 +1,289 @@
+"""registries.conf: which registry a name leads to, over which mirrors, and what is allowed there.
+
+Both versions of the format are read, and drop-ins after the main file: a table replaces one of the same prefix, an
+alias one of the same name, and a list or a word the one before it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import ConfigError
+from cstore.registry.errors import RegistryBlocked
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from cstore.oci.names import ImageName
+
+MODES = ("enforcing", "permissive", "disabled")
+AUTH_FILES = "containers-auth.json"
+"""What `credential-helpers` calls the files with credentials."""
+_MIRROR_USES = ("all", "digest-only", "tag-only")
+
+
+class Mirror(Value):
+    """Another place for what begins with a prefix. `use`: all, digest-only or tag-only."""
+
+    location: str
+    insecure: bool = False
+    use: str = "all"
+
+
+class RegistryTable(Value):
+    """A table `[[registry]]`: what holds for names that begin with `prefix`."""
+
+    prefix: str
+    location: str = ""
+    insecure: bool = False
+    blocked: bool = False
+    mirrors: tuple[Mirror, ...] = ()
+    source: str = ""
+
+    def length_in(self, text: str) -> int:
+        """How many characters of a name the prefix covers; -1 if the name does not begin with it."""
+        if self.prefix.startswith("*."):
+            host = text.partition("/")[0].partition("@")[0]
+            length = len(host.partition(":")[0]) if "/" in text else len(host)
+            name = host[:length]
+            return length if name.endswith(self.prefix[1:]) and len(name) >= len(self.prefix) else -1
+        length = len(self.prefix)
+        return length if text.startswith(self.prefix) and text[length : length + 1] in {"", "/", ":", "@"} else -1
+
+
+class Location(Value):
+    """Where an image may be: a registry, the repository's path there, and whether TLS is a must there."""
+
+    registry: str
+    repository: str
+    insecure: bool = False
+
+
+class RegistriesConfig(Value):
+    """What registries.conf and its drop-ins say together.
+
+    Attributes:
+        search: the registries where a short name may be.
+        mode: how a short name that may be in several is treated: enforcing, permissive or disabled.
+        aliases: the repositories, in full, that short names stand for.
+        helpers: where credentials are looked for, in order: programs, and `AUTH_FILES`.
+        tables: one for each prefix.
+        files: the files that were read.
+    """
+
+    search: tuple[str, ...] = ()
+    mode: str = "permissive"
+    aliases: Mapping[str, str] = {}
+    helpers: tuple[str, ...] = (AUTH_FILES,)
+    tables: tuple[RegistryTable, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def table_for(self, name: str) -> RegistryTable | None:
+        """The table with the longest prefix that a name begins with."""
+        found = (table for table in self.tables if table.length_in(name) >= 0)
+        return max(found, key=lambda table: len(table.prefix), default=None)
+
+    def locations(self, name: ImageName, *, writing: bool = False) -> list[Location]:
+        """Where to look for an image, in order: mirrors, and then the place itself. What is written goes there only.
+
+        Raises:
+            RegistryBlocked: the registry is blocked.
+            ConfigError: a location makes no name.
+        """
+        text = str(name)
+        table = self.table_for(text)
+        if table is None:
+            return [Location(name.domain, name.path)]
+        if table.blocked:
+            hint = f"see {table.source}" if table.source else ""
+            raise RegistryBlocked(name.domain, f"the configuration blocks {table.prefix}", hint=hint)
+        if writing:  # mirrors and other locations are for reading, as in the Go library
+            return [Location(name.domain, name.path, table.insecure)]
+        found = [
+            self._rewritten(name, table, mirror.location, insecure=mirror.insecure)
+            for mirror in table.mirrors
+            if mirror.use == "all" or (mirror.use == "digest-only") == bool(name.digest)
+        ]
+        return [*found, self._rewritten(name, table, table.location, insecure=table.insecure)]
+
+    def _rewritten(self, name: ImageName, table: RegistryTable, location: str, *, insecure: bool) -> Location:
+        """The name with another beginning."""
+        from cstore.errors import InvalidName
+        from cstore.oci.names import parse_name
+
+        repository = name.repository
+        length = min(table.length_in(str(name)), len(repository))
+        text = f"{location}{repository[length:]}" if location else repository
+        try:
+            parsed = parse_name(text)
+        except InvalidName as error:
+            raise ConfigError(table.source, f"{text!r} is no name of a repository: {error.reason}") from None
+        return Location(parsed.domain, parsed.path, insecure)
+
+
+def read_registries(files: Iterable[str]) -> RegistriesConfig:
+    """Read registries.conf and its drop-ins, in that order; a file that is not there says nothing.
+
+    Raises:
+        ConfigError: one of them makes no sense.
+    """
+    config = RegistriesConfig()
+    for path in files:
+        document = read_toml(path)
+        if document is not None:
+            config = _merged(config, document, path)
+    return config
+
+
+def read_toml(path: str) -> dict[str, Any] | None:
+    """Read a TOML file; None if there is none.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, f"it is not valid TOML: {error}") from None
+
+
+def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> RegistriesConfig:
+    reader = _Reader(path)
+    changes: dict[str, Any] = {"files": (*config.files, path)}
+    tables = {table.prefix: table for table in config.tables}
+    if "registries" in document:
+        if "registry" in document or "unqualified-search-registries" in document:
+            raise ConfigError(path, "it mixes both versions of the format", hint="use [[registry]] tables alone")
+        found, changes["search"] = reader.first_version(document["registries"])
+    else:
+        found = [reader.table(one) for one in reader.dicts(document, "registry")]
+        if "unqualified-search-registries" in document:
+            changes["search"] = tuple(reader.texts(document, "unqualified-search-registries"))
+    places: dict[str, RegistryTable] = {}
+    for table in found:
+        before = places.setdefault(table.location or table.prefix, table)
+        for key in ("insecure", "blocked"):
+            if getattr(before, key) != getattr(table, key):  # the Go library refuses that, too
+                reason = f"two tables with the location {table.location!r} contradict each other"
+                raise ConfigError(path, reason, key=key)
+    tables.update((table.prefix, table) for table in found)
+    changes["tables"] = tuple(tables.values())
+    if mode := reader.text(document, "short-name-mode"):
+        if mode not in MODES:
+            raise ConfigError(path, f"{mode!r} is none of {', '.join(MODES)}", key="short-name-mode")
+        changes["mode"] = mode
+    if "credential-helpers" in document:
+        changes["helpers"] = tuple(reader.texts(document, "credential-helpers")) or (AUTH_FILES,)
+    changes["aliases"] = merge_aliases(config.aliases, document.get("aliases", {}), path)
+    return config.with_(**changes)
+
+
+def merge_aliases(before: Mapping[str, str], found: object, path: str) -> dict[str, str]:
+    """Aliases with others laid over them; an empty one erases one from before.
+
+    Raises:
+        ConfigError: one is no alias.
+    """
+    if not isinstance(found, dict):
+        raise ConfigError(path, "it is no table", key="aliases")
+    merged = dict(before)
+    for name, value in found.items():
+        if not isinstance(value, str):
+            raise ConfigError(path, f"the alias {name!r} is no text", key="aliases")
+        if value:
+            merged[name] = value
+        else:
+            merged.pop(name, None)
+    return merged
+
+
+class _Reader:
+    """Reads the values of one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def table(self, found: dict[str, Any]) -> RegistryTable:
+        """One table `[[registry]]`."""
+        location = self.place(found, "location")
+        prefix = self.place(found, "prefix") or location
+        if not prefix:
+            raise ConfigError(self._path, "a [[registry]] needs a prefix or a location")
+        if "*" in prefix and (not prefix.startswith("*.") or "*" in prefix[1:] or "/" in prefix or ":" in prefix):
+            reason = f"{prefix!r}: a wildcard stands at the beginning, for subdomains, as in *.example.com"
+            raise ConfigError(self._path, reason, key="prefix")
+        if not location and not prefix.startswith("*."):
+            location = prefix
+        digest_only = self.flag(found, "mirror-by-digest-only")
+        mirrors = tuple(self.mirror(one, digest_only=digest_only) for one in self.dicts(found, "mirror"))
+        insecure, blocked = self.flag(found, "insecure"), self.flag(found, "blocked")
+        return RegistryTable(prefix, location, insecure, blocked, mirrors, self._path)
+
+    def mirror(self, found: dict[str, Any], *, digest_only: bool) -> Mirror:
+        """One table `[[registry.mirror]]`."""
+        location, use = self.place(found, "location"), self.text(found, "pull-from-mirror")
+        if not location:
+            raise ConfigError(self._path, "a mirror needs a location", key="mirror")
+        if use and digest_only:
+            reason = "it cannot be set where mirror-by-digest-only is"
+            raise ConfigError(self._path, reason, key="pull-from-mirror")
+        if use and use not in _MIRROR_USES:
+            raise ConfigError(self._path, f"{use!r} is none of {', '.join(_MIRROR_USES)}", key="pull-from-mirror")
+        return Mirror(location, self.flag(found, "insecure"), use or ("digest-only" if digest_only else "all"))
+
+    def first_version(self, found: object) -> tuple[list[RegistryTable], tuple[str, ...]]:
+        """The three lists of the older format."""
+        if not isinstance(found, dict):
+            raise ConfigError(self._path, "it is no table", key="registries")
+        lists = {}
+        for name in ("search", "insecure", "block"):
+            part = found.get(name, {})
+            if not isinstance(part, dict):
+                raise ConfigError(self._path, "it is no table", key=f"registries.{name}")
+            lists[name] = [one.rstrip("/") for one in self.texts(part, "registries")]
+        tables = [
+            RegistryTable(one, one, one in lists["insecure"], one in lists["block"], (), self._path)
+            for one in dict.fromkeys([*lists["insecure"], *lists["block"]])
+        ]
+        return tables, tuple(lists["search"])
+
+    def place(self, found: dict[str, Any], key: str) -> str:
+        """A prefix or location."""
+        value = self.text(found, key).rstrip("/")
+        if "://" in value:
+            raise ConfigError(self._path, f"{value!r}: leave the scheme out", key=key)
+        return value
+
+    def text(self, found: dict[str, Any], key: str) -> str:
+        value = found.get(key, "")
+        if not isinstance(value, str):
+            raise ConfigError(self._path, f"{value!r} is no text", key=key)
+        return value
+
+    def flag(self, found: dict[str, Any], key: str) -> bool:
+        value = found.get(key, False)
+        if not isinstance(value, bool):
+            raise ConfigError(self._path, f"{value!r} is neither true nor false", key=key)
+        return value
+
+    def texts(self, found: dict[str, Any], key: str) -> list[str]:
+        value = found.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ConfigError(self._path, "it is no list of texts", key=key)
+        return value
+
+    def dicts(self, found: dict[str, Any], key: str) -> list[dict[str, Any]]:
+        value = found.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise ConfigError(self._path, "it is no array of tables", key=key)
+        return value

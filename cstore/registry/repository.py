@@ -1,0 +1,389 @@
+"""One repository of a registry: manifests, blobs and tags, in and out, over mirrors where there are any."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from urllib.parse import quote, urlencode
+
+from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
+from cstore.errors import InvalidDigest
+from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from cstore.oci.names import TAG
+from cstore.registry.blobs import BlobReader
+from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed, cleaned
+from cstore.registry.listing import listed
+from cstore.registry.uploads import Sent, Upload
+from cstore.registry.wire import Request, Wire, finish
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Self, TypeVar
+
+    import urllib3
+
+    from cstore.oci.names import ImageName
+    from cstore.registry.access import Retrying
+    from cstore.registry.uploads import Opened
+
+    T = TypeVar("T")
+
+MANIFEST_LIMIT = 4 << 20
+"""Bytes that a manifest may have."""
+_ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", re.ASCII)
+
+
+class Manifest(Value):
+    """A manifest or an index as the registry has it, byte for byte. `digest` is that of the bytes."""
+
+    raw: bytes
+    media_type: str
+    digest: str
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it names manifests, for several platforms."""
+        return self.media_type in INDEXES
+
+
+class Endpoint:
+    """Where a repository really is: at one registry, under a path there."""
+
+    def __init__(self, wire: Wire, repository: str, retrying: Retrying) -> None:
+        self.wire, self.repository, self.retrying = wire, repository, retrying
+
+    def path(self, rest: str) -> str:
+        """The path of a URL in the repository."""
+        return f"/v2/{self.repository}/{rest}"
+
+    def scopes(self, actions: str, *others: str) -> tuple[str, ...]:
+        """What a token must allow: `actions` here, and to pull from other repositories."""
+        return (f"repository:{self.repository}:{actions}", *(f"repository:{one}:pull" for one in others))
+
+
+class Repository:
+    """One repository. Several threads may use it; it is closed at the end of its block.
+
+    Attributes:
+        name: what was asked for, in full, with tag and digest.
+        endpoints: where it is looked for, mirrors first.
+    """
+
+    def __init__(self, name: ImageName, endpoints: Sequence[Endpoint]) -> None:
+        self.name, self.endpoints = name, list(endpoints)
+        self._begun: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close all connections and end every wait."""
+        for endpoint in self.endpoints:
+            endpoint.wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ── manifests ──
+
+    def manifest(self, reference: str = "") -> Manifest:
+        """Fetch a manifest or index, by tag or digest; the one of the name that was asked for, if none is given.
+
+        The digest of what came has been checked.
+
+        Raises:
+            NotInRegistry: there is none.
+            AnswerInvalid: it is not what it should be.
+            RegistryError: no registry gives it.
+        """
+        wanted = reference or self.name.digest or self.name.tag
+        return self._at_first(lambda endpoint: self._manifest(endpoint, wanted))
+
+    def manifest_digest(self, reference: str = "") -> str:
+        """The digest of a manifest; "" if there is none. The manifest itself is fetched only if it must be.
+
+        Raises:
+            RegistryError: no registry tells.
+        """
+        wanted = reference or self.name.digest or self.name.tag
+        try:
+            return self._at_first(lambda endpoint: self._manifest_digest(endpoint, wanted))
+        except NotInRegistry:
+            return ""
+
+    def put_manifest(self, reference: str, raw: bytes, media_type: str) -> str:
+        """Put a manifest there, under a tag or its digest; return its digest.
+
+        Raises:
+            AnswerInvalid: the registry says that it got something else.
+            RegistryError: it does not take it.
+        """
+        endpoint, digest = self.endpoints[-1], digest_of(raw)
+        action = f"push the manifest {reference}"
+        response = endpoint.wire.send(
+            Request(
+                method="PUT",
+                path=endpoint.path(f"manifests/{quote(reference, safe=':')}"),
+                action=action,
+                expect=(201, 202),
+                scopes=endpoint.scopes("pull,push"),
+                headers={"Content-Type": media_type},
+                body=lambda: raw,
+            )
+        )
+        finish(response)
+        told = response.headers.get("Docker-Content-Digest", "")
+        if algorithm_of(told) == "sha256" and told != digest:
+            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: it says that it got another one")
+        return digest
+
+    def delete_manifest(self, digest: str) -> None:
+        """Delete a manifest, with all of its tags.
+
+        Raises:
+            NotInRegistry: there is none.
+            RegistryError: the registry does not delete it.
+        """
+        endpoint, action = self.endpoints[-1], f"delete the manifest {check_digest(digest)}"
+        try:
+            finish(
+                endpoint.wire.send(
+                    Request(
+                        method="DELETE",
+                        path=endpoint.path(f"manifests/{digest}"),
+                        action=action,
+                        expect=(200, 202, 204),
+                        scopes=endpoint.scopes("*"),
+                    )
+                )
+            )
+        except RegistryFailed as error:
+            if error.status == 405:
+                error.message = f"{error.registry}: cannot {action}: the registry does not allow deletion"
+            raise
+
+    def tags(self) -> list[str]:
+        """The tags of the repository, sorted.
+
+        Raises:
+            NotInRegistry: there is no such repository.
+            AnswerInvalid: the list makes no sense, or has no end.
+            RegistryError: no registry gives it.
+        """
+        return sorted(
+            self._at_first(
+                lambda endpoint: listed(
+                    endpoint.wire, endpoint.path("tags/list?n=1000"), "tags", TAG, endpoint.scopes("pull"), "list tags"
+                )
+            )
+        )
+
+    def referrers(self, digest: str, artifact_type: str = "") -> list[dict[str, Any]]:
+        """The descriptors of what refers to a manifest: signatures, bills of materials.
+
+        Registries that know no such question are asked for the tag `ALGORITHM-HEX`, which stands for the answer.
+
+        Raises:
+            RegistryError: no registry gives the list.
+        """
+        check_digest(digest)
+        found = self._at_first(lambda endpoint: self._referrers(endpoint, digest))
+        return [one for one in found if artifact_type in {"", one.get("artifactType")}]
+
+    # ── blobs ──
+
+    def blob(self, digest: str, size: int, offset: int = 0) -> BlobReader:
+        """Read a blob of `size` bytes from an offset on. To be used as a context manager.
+
+        Nothing is asked for before the first byte is wanted.
+        """
+        return BlobReader(self.endpoints, check_digest(digest), size, offset)
+
+    def read_blob(self, digest: str, size: int, limit: int = MANIFEST_LIMIT) -> bytes:
+        """Fetch a small blob, such as a config, whole; its digest has been checked.
+
+        Raises:
+            AnswerInvalid: it is not what it should be, or larger than `limit`.
+            RegistryError: no registry gives it.
+        """
+        if not 0 <= size <= limit:
+            reason = f"cannot fetch blob {digest}: {size} bytes are more than {limit}"
+            raise AnswerInvalid(self.endpoints[-1].wire.registry, reason)
+
+        def fetched(endpoint: Endpoint) -> bytes:
+            with BlobReader([endpoint], check_digest(digest), size) as reader:
+                data = reader.read()
+            if not is_digest_of(digest, data):
+                raise AnswerInvalid(endpoint.wire.registry, f"cannot fetch blob {digest}: it has another digest")
+            return data
+
+        return self._at_first(fetched)
+
+    def blob_size(self, digest: str) -> int | None:
+        """The size of a blob, as the registry tells it; -1 if it does not tell; None if it has no such blob.
+
+        Raises:
+            RegistryError: no registry answers.
+        """
+        check_digest(digest)
+        try:
+            return self._at_first(lambda endpoint: self._blob_size(endpoint, digest))
+        except NotInRegistry:
+            return None
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the registry has a blob.
+
+        Raises:
+            RegistryError: no registry answers.
+        """
+        return self.blob_size(digest) is not None
+
+    def mount_blob(self, digest: str, source_repository: str) -> bool:
+        """Let the repository have a blob that another one of the same registry has; say whether that was done.
+
+        Args:
+            digest: the blob.
+            source_repository: the other repository's path, without the registry.
+
+        Raises:
+            RegistryError: the registry refuses more than that.
+        """
+        endpoint, action = self.endpoints[-1], f"mount blob {check_digest(digest)}"
+        query = urlencode({"mount": digest, "from": source_repository})
+        response = endpoint.wire.send(
+            Request(
+                method="POST",
+                path=endpoint.path(f"blobs/uploads/?{query}"),
+                action=action,
+                expect=(201, 202),
+                scopes=endpoint.scopes("pull,push", source_repository),
+                body=lambda: b"",
+            )
+        )
+        finish(response)
+        if response.status == 202:  # an upload was begun in its place: the next one of this blob goes on with it
+            with suppress(AnswerInvalid):
+                self._begun[digest] = endpoint.wire.location(response, action)
+        return response.status == 201
+
+    def upload(self, digest: str, size: int, opened: Opened) -> Sent:
+        """Send a blob, unless the registry has it.
+
+        Args:
+            digest: of the whole blob; the registry checks it.
+            size: of the whole blob, in bytes.
+            opened: opens it at an offset, for a block; called again after a cut.
+
+        Raises:
+            RegistryError: the registry does not take it.
+            InvalidOption: the source has fewer bytes.
+        """
+        if digest not in self._begun and self.has_blob(digest):
+            return Sent()
+        return Upload(self.endpoints[-1], check_digest(digest), size, opened, self._begun.pop(digest, "")).run()
+
+    # ── at one endpoint ──
+
+    def _at_first(self, ask: Callable[[Endpoint], T]) -> T:
+        """Ask one endpoint after the other, until one answers. The one that did is asked first from then on."""
+        failed: list[RegistryError] = []
+        for endpoint in list(self.endpoints):
+            try:
+                found = ask(endpoint)
+            except RegistryError as error:
+                failed.append(error)
+            else:
+                return found
+        *mirrors, last = failed
+        if mirrors:
+            last.message += "".join(f"; mirror {error.message}" for error in mirrors)
+        raise last
+
+    def _manifest(self, endpoint: Endpoint, reference: str) -> Manifest:
+        action = f"fetch the manifest {reference}"
+        response, raw = endpoint.wire.document(_manifest_request("GET", endpoint, reference, action), MANIFEST_LIMIT)
+        told = response.headers.get("Docker-Content-Digest", "")
+        by_digest = ":" in reference
+        if by_digest and not is_digest_of(reference, raw):
+            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: what came has another digest")
+        if not by_digest and algorithm_of(told) == "sha256" and not is_digest_of(told, raw):
+            reason = f"cannot {action}: what came has another digest than the registry says"
+            raise AnswerInvalid(endpoint.wire.registry, reason)
+        return Manifest(raw, _media_type(endpoint, response, raw, action), reference if by_digest else digest_of(raw))
+
+    def _manifest_digest(self, endpoint: Endpoint, reference: str) -> str:
+        action = f"look for the manifest {reference}"
+        response = endpoint.wire.send(_manifest_request("HEAD", endpoint, reference, action))
+        finish(response)
+        try:
+            return check_digest(response.headers.get("Docker-Content-Digest", ""))
+        except InvalidDigest:
+            return self._manifest(endpoint, reference).digest
+
+    def _blob_size(self, endpoint: Endpoint, digest: str) -> int:
+        response = endpoint.wire.send(
+            Request(
+                method="HEAD",
+                path=endpoint.path(f"blobs/{digest}"),
+                action=f"look for blob {digest}",
+                scopes=endpoint.scopes("pull"),
+            )
+        )
+        finish(response)
+        said = response.headers.get("Content-Length", "")
+        return int(said) if said.isascii() and said.isdecimal() and len(said) < 20 else -1
+
+    def _referrers(self, endpoint: Endpoint, digest: str) -> list[dict[str, Any]]:
+        action = f"list what refers to {digest}"
+        request = Request(
+            method="GET",
+            path=endpoint.path(f"referrers/{digest}"),
+            action=action,
+            expect=(200, 404),
+            scopes=endpoint.scopes("pull"),
+            headers={"Accept": OCI_INDEX},
+        )
+        response, raw = endpoint.wire.document(request, MANIFEST_LIMIT)
+        if response.status == 404:
+            try:
+                raw = self._manifest(endpoint, digest.replace(":", "-")).raw
+            except NotInRegistry:
+                return []
+        listed = endpoint.wire.parsed(raw, action).get("manifests")
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: the answer is no index")
+        return listed
+
+
+def _manifest_request(method: str, endpoint: Endpoint, reference: str, action: str) -> Request:
+    return Request(
+        method=method,
+        path=endpoint.path(f"manifests/{quote(reference, safe=':')}"),
+        action=action,
+        scopes=endpoint.scopes("pull"),
+        headers={"Accept": ", ".join(_ACCEPTED)},
+    )
+
+
+def _media_type(endpoint: Endpoint, response: urllib3.BaseHTTPResponse, raw: bytes, action: str) -> str:
+    """What a manifest is. Header and document must not contradict each other."""
+    document = endpoint.wire.parsed(raw, action)
+    header = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    inside = document.get("mediaType")
+    known = INDEXES | MANIFESTS
+    if isinstance(inside, str) and inside:
+        if header in known and inside != header:
+            reason = f"cannot {action}: it is sent as {header} and calls itself {cleaned(inside)!r}"
+            raise AnswerInvalid(endpoint.wire.registry, reason)
+        header = inside
+    if header not in known and not inside:
+        header = OCI_INDEX if "manifests" in document else OCI_MANIFEST if "layers" in document else header
+    if "manifests" in document and "layers" in document:
+        raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: it is a manifest and an index at once")
+    if not _MEDIA_TYPE.fullmatch(header):
+        raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: it does not say what it is")
+    return header

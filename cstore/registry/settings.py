@@ -1,0 +1,145 @@
+"""Where everything about registries is configured on this machine: files, directories and variables, in one place.
+
+The order is that of Podman and skopeo: a file that the environment names, the user's own, the system's.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cstore.config.environment import read_environment
+from cstore.config.rootless import rootless_identity
+from cstore.errors import ConfigError
+from cstore.registry.proxies import Proxies, read_proxies
+from cstore.registry.registries_conf import RegistriesConfig, read_registries
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cstore.config.environment import Environment
+    from cstore.config.rootless import Identity
+
+SYSTEM = "/etc/containers"
+_REGISTRIES = "registries.conf"
+
+
+class AuthFile(Value):
+    """A file that may hold credentials. `legacy`: it is Docker's first format, without a table around them."""
+
+    path: str
+    legacy: bool = False
+
+
+class Settings(Value):
+    """What the machine and the user have configured.
+
+    Attributes:
+        registries: registries.conf with its drop-ins.
+        proxies: the proxies of the environment.
+        auth_files: the files to look for credentials in; the first is the one that login and logout change.
+        certificates: the directories certs.d.
+        policy_file: the signature policy; "" for none.
+        alias_file: the aliases that tools have recorded, which come before those of registries.conf; "" for none.
+        search_path: where programs are, for credential helpers.
+    """
+
+    registries: RegistriesConfig = RegistriesConfig()
+    proxies: Proxies = Proxies()
+    auth_files: tuple[AuthFile, ...] = ()
+    certificates: tuple[str, ...] = ()
+    policy_file: str = ""
+    alias_file: str = ""
+    search_path: str = ""
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYSTEM, auth_file: str = "") -> Settings:
+    """Find and read the configuration.
+
+    Args:
+        environ: the environment, if not this process's own.
+        system: the directory of the system's files.
+        auth_file: a file for credentials that counts first, as --authfile names it.
+
+    Raises:
+        ConfigError: a file or a variable makes no sense.
+    """
+    environment, identity = read_environment(environ), rootless_identity(environ)
+    home, own = _home(environment, identity), _own_directory(environment, identity)
+    variables = environment.variables
+    cache = os.path.join(home, ".cache", "containers") if identity.per_user else "/var/cache/containers"
+    if system != SYSTEM and not identity.per_user:
+        cache = os.path.join(system, "cache")
+    policies = [os.path.join(own, "policy.json")] if own else []
+    return Settings(
+        registries=read_registries(_registries_files(variables, own, system)),
+        proxies=read_proxies(variables),
+        auth_files=tuple(_auth_files(environment, identity, auth_file)),
+        certificates=tuple(
+            os.path.join(one, "certs.d")
+            for one in (own, system, os.path.join(os.path.dirname(system), "docker"))
+            if one
+        ),
+        policy_file=next(filter(os.path.exists, [*policies, os.path.join(system, "policy.json")]), ""),
+        alias_file=os.path.join(cache, "short-name-aliases.conf") if home or not identity.per_user else "",
+        search_path=environment.search_path,
+    )
+
+
+def _home(environment: Environment, identity: Identity) -> str:
+    from cstore.config.rootless import home_directory
+
+    try:
+        return home_directory(environment, identity)
+    except ConfigError:
+        return ""
+
+
+def _own_directory(environment: Environment, identity: Identity) -> str:
+    """The user's directory for all tools for containers; "" if there is none."""
+    if environment.config_home:
+        return os.path.join(environment.config_home, "containers")
+    home = _home(environment, identity)
+    return os.path.join(home, ".config", "containers") if home else ""
+
+
+def _registries_files(variables: Mapping[str, str], own: str, system: str) -> list[str]:
+    """The main file and its drop-ins. With a main file of their own, a user has drop-ins of their own only."""
+    named = variables.get("CONTAINERS_REGISTRIES_CONF") or variables.get("REGISTRIES_CONFIG_PATH", "")
+    mine = os.path.join(own, _REGISTRIES) if own else ""
+    folders = [f"{os.path.join(system, _REGISTRIES)}.d", *([f"{mine}.d"] if mine else [])]
+    if named:
+        if not os.path.exists(named):
+            raise ConfigError(named, "there is no such file", hint="see CONTAINERS_REGISTRIES_CONF")
+        main = named
+    elif mine and os.path.exists(mine):
+        main, folders = mine, [f"{mine}.d"]
+    else:
+        main = os.path.join(system, _REGISTRIES)
+    return [main, *(path for folder in folders for path in _drop_ins(folder))]
+
+
+def _drop_ins(folder: str) -> Iterator[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise ConfigError(folder, f"cannot be listed: {os.strerror(error.errno or 0)}") from None
+    yield from (os.path.join(folder, name) for name in names if name.endswith(".conf"))
+
+
+def _auth_files(environment: Environment, identity: Identity, given: str) -> Iterator[AuthFile]:
+    """The files with credentials; one that is named takes the place of the first, as with skopeo."""
+    variables, runtime = environment.variables, environment.runtime_dir
+    folder = os.path.join(runtime, "containers") if runtime else f"/run/containers/{identity.uid}"
+    yield AuthFile(given or variables.get("REGISTRY_AUTH_FILE") or os.path.join(folder, "auth.json"))
+    home, own = _home(environment, identity), _own_directory(environment, identity)
+    if own:
+        yield AuthFile(os.path.join(own, "auth.json"))
+    docker = variables.get("DOCKER_CONFIG") or (os.path.join(home, ".docker") if home else "")
+    if docker:
+        yield AuthFile(os.path.join(docker, "config.json"))
+    if home:
+        yield AuthFile(os.path.join(home, ".dockercfg"), legacy=True)

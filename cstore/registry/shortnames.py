@@ -1,0 +1,71 @@
+"""Short names: what `debian` is short for, by aliases and by the registries that are searched."""
+
+from __future__ import annotations
+
+from cstore.errors import ConfigError, InvalidName
+from cstore.oci.names import LOCAL, parse_name
+from cstore.registry.errors import ShortNameAmbiguous
+from cstore.registry.registries_conf import merge_aliases, read_toml
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cstore.oci.names import ImageName
+    from cstore.registry.settings import Settings
+
+
+def is_short(text: str) -> bool:
+    """Whether a name names no registry."""
+    first, slash, _ = text.partition("@")[0].partition("/")
+    return not slash or not (first == LOCAL or "." in first or ":" in first or first.lower() != first)
+
+
+def resolve(
+    text: str, settings: Settings, choose: Callable[[Sequence[ImageName]], ImageName] | None = None
+) -> list[ImageName]:
+    """Find out which images a name may mean, in the order in which they are to be tried.
+
+    A name in full means one. A short one is looked up among the aliases; if it is none, every registry that is searched
+    may have it.
+
+    Args:
+        text: the name, as somebody typed it.
+        settings: with the aliases and the registries.
+        choose: lets a person at a terminal choose, where the configuration wants that; None: there is nobody.
+
+    Raises:
+        InvalidName: it is no name.
+        ShortNameAmbiguous: no registry is searched; or several are, they must not be tried in turn, and nobody chooses.
+        ConfigError: an alias makes no name.
+    """
+    if not is_short(text):
+        return [parse_name(text)]
+    parse_name(text)
+    named, at, digest = text.partition("@")
+    short, colon, tag = named.partition(":")
+    rest = f"{colon}{tag}{at}{digest}"
+    config = settings.registries
+    if alias := _aliases(settings).get(short):
+        try:
+            return [parse_name(alias + rest)]
+        except InvalidName as error:
+            raise ConfigError("aliases", f"{short!r} stands for {alias!r}, which is no name: {error.reason}") from None
+    candidates = [parse_name(f"{registry}/{short}{rest}") for registry in config.search]
+    if not candidates:
+        reason = "it is no alias, and registries.conf names no registries to search"
+        raise ShortNameAmbiguous(text, (), reason)
+    if len(candidates) == 1 or config.mode == "disabled":
+        return candidates
+    if choose is not None:
+        return [choose(candidates)]
+    if config.mode == "enforcing":
+        where = ", ".join(config.search)
+        raise ShortNameAmbiguous(text, map(str, candidates), f"it may be in any of {where}, and nobody can choose")
+    return candidates
+
+
+def _aliases(settings: Settings) -> dict[str, str]:
+    """All aliases; those that tools have recorded come first."""
+    found = read_toml(settings.alias_file) if settings.alias_file else None
+    return merge_aliases(settings.registries.aliases, (found or {}).get("aliases", {}), settings.alias_file)

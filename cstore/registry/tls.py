@@ -1,0 +1,98 @@
+"""Which certificates are trusted, and which one is shown: the system's, and those of certs.d."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import ConfigError, SystemFailure
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+
+class Trust(Value):
+    """The certificates for one registry.
+
+    Attributes:
+        authorities: files with certificates of CAs, beside the system's.
+        client: pairs of files: a certificate to show, and its key.
+    """
+
+    authorities: tuple[str, ...] = ()
+    client: tuple[tuple[str, str], ...] = ()
+
+    def context(self, *, insecure: bool, show_client: bool) -> ssl.SSLContext:
+        """What TLS is spoken with; `show_client` for the registry itself, and for nobody else.
+
+        Raises:
+            ConfigError: a file is no certificate, or no key to it.
+        """
+        import ssl
+
+        context = ssl.create_default_context()
+        if insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        for path in self.authorities:
+            try:
+                context.load_verify_locations(path)
+            except (ssl.SSLError, OSError) as error:
+                raise ConfigError(path, f"it holds no certificate that can be used: {_why(error)}") from None
+        if show_client:
+            for certificate, key in self.client:
+                try:
+                    context.load_cert_chain(certificate, key, password="")
+                except (ssl.SSLError, OSError) as error:
+                    reason = f"it cannot be used with the key {key}: {_why(error)}"
+                    raise ConfigError(certificate, reason) from None
+        return context
+
+
+def find_trust(registry: str, directories: Iterable[str], given: str = "") -> Trust:
+    """Find the certificates for a registry: in the directory that is `given`, or in the first that has one for it.
+
+    Args:
+        registry: host and port, the name of a directory.
+        directories: the directories certs.d, the user's own first.
+        given: a directory that has the files itself.
+
+    Raises:
+        ConfigError: a certificate has no key, or a key no certificate.
+        SystemFailure: a directory cannot be read.
+    """
+    for folder in [given] if given else [os.path.join(one, registry) for one in directories]:
+        try:
+            names = sorted(os.listdir(folder))
+        except FileNotFoundError:
+            continue
+        except PermissionError as error:
+            if given:
+                raise SystemFailure("read", folder, error) from None
+            continue  # somebody else's: as the Go tools do
+        except OSError as error:
+            raise SystemFailure("read", folder, error) from None
+        return _trust_in(folder, names)
+    return Trust()
+
+
+def _trust_in(folder: str, names: list[str]) -> Trust:
+    known = set(names)
+    client = []
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        if ending == ".cert":
+            if f"{stem}.key" not in known:
+                raise ConfigError(os.path.join(folder, name), f"there is no {stem}.key beside it")
+            client.append((os.path.join(folder, name), os.path.join(folder, f"{stem}.key")))
+        elif ending == ".key" and f"{stem}.cert" not in known:
+            reason = f"there is no {stem}.cert beside it"
+            hint = "certificates of a CA end in .crt, others in .cert"
+            raise ConfigError(os.path.join(folder, name), reason, hint=hint)
+    return Trust(tuple(os.path.join(folder, name) for name in names if name.endswith(".crt")), tuple(client))
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or getattr(error, "reason", "") or str(error)

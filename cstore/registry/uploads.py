@@ -1,0 +1,216 @@
+"""A blob on its way out: begun, sent, and after a cut gone on with from where the registry says it is."""
+
+from __future__ import annotations
+
+import re
+
+from cstore.registry.errors import (
+    AnswerInvalid,
+    NotInRegistry,
+    RegistryError,
+    RegistryFailed,
+    RegistryUnreachable,
+)
+from cstore.registry.wire import Request, finish
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Protocol
+
+    import urllib3
+
+    from cstore.registry.repository import Endpoint
+
+    class Readable(Protocol):
+        """What a blob's bytes come from."""
+
+        def readinto(self, buffer: bytearray, /) -> int | None:
+            """Fill a buffer, or some of it; 0 at the end."""
+
+    Opened = Callable[[int], AbstractContextManager[Readable]]
+    """Opens a blob at an offset."""
+
+_PIECE = 256 << 10
+_CHUNK = 64 << 20
+"""Bytes of one PATCH, for registries that say they take several."""
+_TOLD = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII)
+
+
+class Sent(Value):
+    """What an upload has cost. `sent`: bytes of bodies that went out; `resumed`: how often it went on after a cut."""
+
+    sent: int = 0
+    resumed: int = 0
+
+
+class Upload:
+    """One upload of one blob to one registry."""
+
+    def __init__(self, endpoint: Endpoint, digest: str, size: int, opened: Opened, begun: str = "") -> None:
+        self._endpoint, self._wire = endpoint, endpoint.wire
+        self._digest, self._size, self._opened = digest, size, opened
+        self._begun, self._location, self._offset = begun, "", 0
+        self._chunk = size
+        self._sent = self._resumed = 0
+        self._action = f"push blob {digest}"
+
+    def run(self) -> Sent:
+        """Send the blob, to the end.
+
+        Raises:
+            RegistryError: the registry does not take it.
+            InvalidOption: its source has another size than was said.
+        """
+        retrying, failures, before = self._endpoint.retrying, 0, 0
+        while True:
+            try:
+                if not self._location:
+                    self._begin()
+                while self._offset < self._size:
+                    self._send_chunk(min(self._size, self._offset + self._chunk))
+                self._end()
+            except (RegistryUnreachable, RegistryFailed, NotInRegistry) as error:
+                if not self._may_go_on(error):
+                    raise
+                failures = 1 if self._offset > before else failures + 1
+                before = self._offset
+                if failures >= retrying.attempts:
+                    raise
+                self._wire.clock.sleep(retrying.delay(failures))
+                self._resumed += 1
+                if self._offset == self._size and self._is_there():
+                    break  # only the answer was lost
+                self._find_offset()
+            else:
+                break
+        return Sent(self._sent, self._resumed)
+
+    def _may_go_on(self, error: RegistryError) -> bool:
+        """Whether another attempt may help: after a cut, after a failure, and when the upload itself is not known."""
+        if isinstance(error, RegistryFailed):
+            return error.status == 416 or error.status >= 500
+        return bool(self._location) or not isinstance(error, NotInRegistry)
+
+    def _is_there(self) -> bool:
+        """Whether the registry has the whole blob."""
+        request = Request(
+            method="HEAD",
+            path=self._endpoint.path(f"blobs/{self._digest}"),
+            action=self._action,
+            expect=(200, 404),
+            scopes=self._endpoint.scopes("pull,push"),
+        )
+        response = self._wire.send(request)
+        finish(response)
+        return response.status == 200
+
+    def _begin(self) -> None:
+        self._offset, self._chunk = 0, self._size
+        if self._begun:
+            self._location, self._begun = self._begun, ""
+            return
+        response = self._wire.send(
+            Request(
+                method="POST",
+                path=self._endpoint.path("blobs/uploads/"),
+                action=self._action,
+                expect=(202,),
+                scopes=self._endpoint.scopes("pull,push"),
+                body=lambda: b"",
+            )
+        )
+        finish(response)
+        self._location = self._wire.location(response, self._action)
+        smallest = response.headers.get("OCI-Chunk-Min-Length", "")
+        if smallest.isascii() and smallest.isdecimal() and len(smallest) < 16:
+            self._chunk = max(int(smallest), _CHUNK)
+
+    def _send_chunk(self, end: int) -> None:
+        start = self._offset
+        response = self._wire.send(
+            Request(
+                method="PATCH",
+                path=self._location,
+                action=self._action,
+                expect=(202, 204),
+                scopes=self._endpoint.scopes("pull,push"),
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(end - start),
+                    "Content-Range": f"{start}-{end - 1}",
+                },
+                body=lambda: self._bytes(start, end),
+                repeatable=False,
+            )
+        )
+        finish(response)
+        told = _TOLD.fullmatch(response.headers.get("Range", ""))
+        if told and int(told[1]) != end - 1:
+            raise AnswerInvalid(
+                self._wire.registry, f"cannot {self._action}: it has another number of bytes than it was sent"
+            )
+        self._location = self._wire.location(response, self._action)
+        self._offset = end
+
+    def _bytes(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of one request."""
+        left = end - start
+        with self._opened(start) as reader:
+            while left:
+                buffer = bytearray(min(left, _PIECE))
+                count = reader.readinto(buffer) or 0
+                if not count:
+                    from cstore.errors import InvalidOption
+
+                    raise InvalidOption(f"cannot {self._action}: its source ends {left} bytes before it should")
+                left -= count
+                self._sent += count
+                yield bytes(memoryview(buffer)[:count])
+
+    def _end(self) -> None:
+        """Tell the registry that this was all, and what its digest is."""
+        query = "&" if "?" in self._location else "?"
+        response = self._wire.send(
+            Request(
+                method="PUT",
+                path=f"{self._location}{query}digest={self._digest}",
+                action=self._action,
+                expect=(201, 204),
+                scopes=self._endpoint.scopes("pull,push"),
+                body=lambda: b"",
+                repeatable=False,
+            )
+        )
+        finish(response)
+
+    def _find_offset(self) -> None:
+        """Ask the registry how much it has; begin anew where it does not know."""
+        location, self._location = self._location, ""
+        if not location:
+            return
+        try:
+            response = self._wire.send(
+                Request(
+                    method="GET",
+                    path=location,
+                    action=self._action,
+                    expect=(202, 204),
+                    scopes=self._endpoint.scopes("pull,push"),
+                )
+            )
+        except (NotInRegistry, RegistryFailed):
+            return
+        finish(response)
+        told = _TOLD.fullmatch(response.headers.get("Range", ""))
+        # `0-0` is one byte, or none: registries differ.
+        if told and 0 < int(told[1]) < self._size:
+            self._offset = int(told[1]) + 1
+            self._location = self._moved(response, location)
+
+    def _moved(self, response: urllib3.BaseHTTPResponse, before: str) -> str:
+        if "Location" not in response.headers:
+            return before
+        return self._wire.location(response, self._action)

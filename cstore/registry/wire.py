@@ -1,0 +1,387 @@
+"""HTTP with one registry: connections, redirects, authorization, another try where that helps, and errors in sentences.
+
+Credentials go to the registry and to the token service that it names, and never to where either sends us on. Bodies are
+asked for as they are stored: nothing is decompressed here.
+"""
+
+from __future__ import annotations
+
+import json
+from threading import Lock
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from urllib3.exceptions import HTTPError
+
+from cstore.registry.authorization import Authorization
+from cstore.registry.connections import Connections
+from cstore.registry.errors import (
+    AccessDenied,
+    AnswerInvalid,
+    NotInRegistry,
+    RegistryBusy,
+    RegistryError,
+    RegistryFailed,
+    RegistryUnreachable,
+    RegistryUntrusted,
+    cleaned,
+)
+from cstore.registry.failures import never_connected, unreachable
+from cstore.registry.urls import host_of, joined_url
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    import urllib3
+
+    from cstore.registry.access import Access, Clock, Credentials
+    from cstore.registry.authorization import TokenRequest
+    from cstore.registry.proxies import Proxies
+    from cstore.registry.tls import Trust
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may well succeed."""
+_MOST_REDIRECTS = 5
+_DOCUMENT = 1 << 20
+"""Bytes that a token or an error may have."""
+_LONGEST_READ = 300.0
+"""Seconds that a document may take to arrive."""
+
+
+class Request(Value, kw_only=True):
+    """A request to the registry.
+
+    Attributes:
+        method, path: `path` begins with a slash; it may have a query.
+        action: what it is for, as a message says it after "cannot".
+        expect: the statuses that are no errors.
+        scopes: what a token must allow.
+        headers, body: `body` makes the body, for each attempt anew; None for none.
+        repeatable: whether it may be sent again if nobody knows what became of it.
+    """
+
+    method: str
+    path: str
+    action: str
+    expect: tuple[int, ...] = (200,)
+    scopes: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
+    body: Callable[[], bytes | Iterable[bytes]] | None = None
+    repeatable: bool = True
+
+
+class Wire:
+    """The way to one registry. Several threads may use it.
+
+    Args:
+        registry: host and port.
+        shown: what people call it, for the advice to log in.
+        insecure: whether any certificate, and plain HTTP, will do.
+        trust: which certificates count, and which one is shown.
+        proxies: which proxies lead there.
+        find_credentials: finds them when they are first needed.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        access: Access,
+        *,
+        shown: str,
+        insecure: bool,
+        trust: Trust,
+        proxies: Proxies,
+        find_credentials: Callable[[], Credentials | None],
+    ) -> None:
+        self.registry, self._access, self._insecure = registry, access, insecure
+        self.clock: Clock = access.clock()
+        self._connections = Connections(registry, access, trust, proxies, insecure=insecure)
+        self._authorization = Authorization(shown, find_credentials, self._ask_token_service, self.clock)
+        self._scheme = "" if insecure else "https"
+        self._answered = False
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close all connections, and end every wait."""
+        self.clock.stop()
+        self._connections.close()
+
+    # ── requests ──
+
+    def send(self, request: Request) -> urllib3.BaseHTTPResponse:
+        """Send a request, again where that helps, and return the answer; its body has not been read.
+
+        Raises:
+            RegistryError: the answer is none that was expected, or there is none.
+        """
+        return self._trying(request.action, lambda: self._once(request), request.expect, again=request.repeatable)
+
+    def document(self, request: Request, limit: int = _DOCUMENT) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        """The same with the whole body, of `limit` bytes at most; one that was cut is asked for again.
+
+        Raises:
+            RegistryError: as for `send`; or the body is too long.
+        """
+        retrying = self._access.retrying
+        for attempt in range(1, retrying.attempts + 1):
+            response = self.send(request)
+            try:
+                return response, self.body_of(response, limit, request.action)
+            except RegistryUnreachable:
+                if attempt == retrying.attempts:
+                    raise
+                self.clock.sleep(retrying.delay(attempt))
+        raise AssertionError
+
+    def body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
+        """Read a body of `limit` bytes at most.
+
+        Raises:
+            AnswerInvalid: it is longer, or compressed.
+            RegistryUnreachable: it was cut.
+        """
+        try:
+            self._check_plain(response, action)
+            said = response.headers.get("Content-Length", "")
+            if said.isascii() and said.isdecimal() and len(said) < 20 and int(said) > limit:
+                raise AnswerInvalid(self.registry, f"cannot {action}: {int(said)} bytes are more than {limit}")
+            parts, size, until = [], 0, self.clock.now() + _LONGEST_READ
+            while data := response.read1(min(1 << 16, limit + 1 - size), decode_content=False):
+                parts.append(data)
+                size += len(data)
+                if size > limit:
+                    raise AnswerInvalid(self.registry, f"cannot {action}: it has more than {limit} bytes")
+                if self.clock.now() > until:
+                    raise RegistryUnreachable(self.registry, f"cannot {action}: it takes too long")
+            if said and said != str(size):
+                raise RegistryUnreachable(self.registry, f"cannot {action}: the connection was cut")
+        except (HTTPError, OSError) as error:
+            raise unreachable(self.registry, action, error) from None
+        finally:
+            finish(response)
+        return b"".join(parts)
+
+    def _check_plain(self, response: urllib3.BaseHTTPResponse, action: str) -> None:
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() not in {"", "identity"}:
+            raise AnswerInvalid(
+                self.registry, f"cannot {action}: the answer has the content encoding {cleaned(encoding)!r}, unasked"
+            )
+
+    def location(self, response: urllib3.BaseHTTPResponse, action: str) -> str:
+        """The path, with its query, where the registry wants to be asked next. It must be on the registry itself.
+
+        Raises:
+            AnswerInvalid: it is elsewhere, or makes no sense.
+        """
+        return self.local_path(response.headers.get("Location", ""), response, action)
+
+    def local_path(self, target: str, response: urllib3.BaseHTTPResponse, action: str) -> str:
+        """The same for a target that some other header names."""
+        base = urljoin(f"{self._scheme or 'http'}://{self.registry}/", response.url or "/")
+        joined = joined_url(self.registry, base, target, action)
+        if urlsplit(joined).netloc.lower() != self.registry.lower():
+            raise AnswerInvalid(
+                self.registry, f"cannot {action}: it sends us to another host, {host_of(joined)}, which is refused"
+            )
+        parts = urlsplit(joined)
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+    # ── one attempt ──
+
+    def _trying(
+        self,
+        action: str,
+        attempt_once: Callable[[], urllib3.BaseHTTPResponse],
+        expect: tuple[int, ...],
+        *,
+        again: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
+        retrying, attempt = self._access.retrying, 0
+        while True:
+            attempt += 1
+            fresh = not self._answered
+            try:
+                response = attempt_once()
+            except (HTTPError, OSError) as error:
+                failure, wait = unreachable(self.registry, action, error), retrying.delay(attempt)
+                # A host that never answered is more likely wrong than busy, and a mirror may follow.
+                if isinstance(failure, RegistryUntrusted) or (fresh and never_connected(error)):
+                    raise failure from None
+            else:
+                if response.status in expect:
+                    return response
+                later = response.status in _LATER
+                wait = self._asked_wait(response, retrying.delay(attempt)) if later else 0.0
+                failure = self._failure(response, action)
+                if not later or wait > retrying.longest_wait:
+                    raise failure
+                # What was refused for now was not done.
+                again = again or response.status in {429, 503}
+            if not again or attempt >= retrying.attempts:
+                raise failure
+            self.clock.sleep(wait)
+
+    def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
+        url = f"{self._known_scheme()}://{self.registry}{request.path}"
+        sent = self._authorization.header(request.scopes)
+        response = self._exchange(request, url, sent)
+        if response.status == 401:
+            challenges = response.headers.getlist("WWW-Authenticate")
+            finish(response)
+            sent = self._authorization.answer(challenges, request.scopes, sent)
+            response = self._exchange(request, url, sent)
+            if response.status == 401:
+                finish(response)
+                raise self._authorization.denied()
+        return response
+
+    def _exchange(self, request: Request, url: str, authorization: str) -> urllib3.BaseHTTPResponse:
+        """Send a request and follow where it leads. The Authorization header stays with the registry itself."""
+        home = urlsplit(url)[:2]
+        for _ in range(_MOST_REDIRECTS + 1):
+            at_home = urlsplit(url)[:2] == home
+            headers = {"Accept-Encoding": "identity", "User-Agent": self._access.user_agent, **request.headers}
+            if authorization and at_home:
+                headers["Authorization"] = authorization
+            body = request.body() if request.body is not None else None
+            response = self._connections.request(request.method, url, headers, body, at_home=at_home)
+            self._answered = True
+            target = response.headers.get("Location", "")
+            if response.status not in _REDIRECTS or response.status in request.expect:
+                return response
+            finish(response)
+            url = self._next_url(request, url, target, status=response.status)
+        raise AnswerInvalid(self.registry, f"cannot {request.action}: there is no end to its redirects")
+
+    def _next_url(self, request: Request, url: str, target: str, *, status: int) -> str:
+        joined = joined_url(self.registry, url, target, request.action)
+        before, after = urlsplit(url), urlsplit(joined)
+        if before.scheme == "https" and after.scheme != "https" and not self._insecure:
+            reason = f"it sends us from TLS to plain HTTP at {host_of(joined)}, which is refused"
+            raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
+        reading = request.method in {"GET", "HEAD"}
+        if not reading and (status not in {307, 308} or before[:2] != after[:2]):
+            reason = f"it sends us to {host_of(joined)}, which is followed only to read"
+            raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
+        return joined
+
+    def _known_scheme(self) -> str:
+        """Whether to speak TLS: where that is not a must, it is tried first."""
+        if not self._scheme:
+            with self._lock:
+                self._find_scheme()
+        return self._scheme
+
+    def _find_scheme(self) -> None:
+        if self._scheme:
+            return
+        headers = {"Accept-Encoding": "identity", "User-Agent": self._access.user_agent}
+        try:
+            finish(self._connections.request("GET", f"https://{self.registry}/v2/", headers, None, at_home=True))
+        except (HTTPError, OSError):
+            finish(self._connections.request("GET", f"http://{self.registry}/v2/", headers, None, at_home=True))
+            self._scheme = "http"
+        else:
+            self._scheme = "https"
+
+    def _ask_token_service(self, asked: TokenRequest) -> Mapping[str, Any]:
+        """Ask a token service, to which the registry has sent us, for a token."""
+        action = "get a token"
+        url = joined_url(self.registry, f"{self._known_scheme()}://{self.registry}/", asked.url, action)
+        secret = asked.form or asked.authorization
+        if secret and self._known_scheme() == "https" and urlsplit(url).scheme != "https" and not self._insecure:
+            reason = f"it wants the password to be sent in plain text to {host_of(url)}, which is refused"
+            raise AnswerInvalid(self.registry, reason)
+        headers = {"Accept-Encoding": "identity", "User-Agent": self._access.user_agent}
+        if asked.authorization:
+            headers["Authorization"] = asked.authorization
+        body: bytes | None = None
+        if asked.query:
+            url += ("&" if urlsplit(url).query else "?") + urlencode(asked.query)
+        if asked.form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body = urlencode(asked.form).encode()
+        method = "POST" if body is not None else "GET"
+
+        def once() -> urllib3.BaseHTTPResponse:
+            return self._connections.request(method, url, headers, body, at_home=host_of(url) == self.registry)
+
+        try:
+            response = self._trying(action, once, (200,))
+        except RegistryFailed as error:
+            if error.status == 400:
+                raise self._authorization.denied() from None
+            raise
+        except (AccessDenied, NotInRegistry):
+            raise self._authorization.denied() from None
+        return self.parsed(self.body_of(response, _DOCUMENT, action), action)
+
+    def parsed(self, data: bytes, action: str) -> Mapping[str, Any]:
+        """Read a JSON object.
+
+        Raises:
+            AnswerInvalid: it is none.
+        """
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise AnswerInvalid(self.registry, f"cannot {action}: the answer is no JSON object")
+        return document
+
+    # ── failures ──
+
+    def _failure(self, response: urllib3.BaseHTTPResponse, action: str) -> RegistryError:
+        """The error that an answer is."""
+        status, told = response.status, self._told(response)
+        because = f": {told}" if told else ""
+        if status in {401, 403}:
+            denied = self._authorization.denied()
+            denied.message += because
+            return denied
+        if status == 404:
+            return NotInRegistry(self.registry, f"cannot {action}: it is not there{because}")
+        if status == 429:
+            return RegistryBusy(
+                self.registry, f"cannot {action}: too many requests{because}", hint="try again later, or log in"
+            )
+        return RegistryFailed(self.registry, f"cannot {action}: HTTP status {status}{because}", status)
+
+    def _told(self, response: urllib3.BaseHTTPResponse) -> str:
+        """What a registry says about an error, cleaned."""
+        try:
+            data = response.read1(1 << 16, decode_content=False)
+            first = json.loads(data)["errors"][0]
+            text = f"{first.get('code', '')} {first.get('message', '')}"
+        except (HTTPError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            return ""
+        finally:
+            finish(response)
+        return cleaned(text, self._authorization.secrets)
+
+    def _asked_wait(self, response: urllib3.BaseHTTPResponse, usual: float) -> float:
+        """Seconds to wait, as Retry-After says in one of its two forms."""
+        text = response.headers.get("Retry-After", "").strip()
+        if text.isascii() and text.isdecimal():
+            return max(float(text[:12]), usual)
+        if not text:
+            return usual
+        from email.utils import parsedate_to_datetime
+        from time import time
+
+        try:
+            return max(parsedate_to_datetime(text).timestamp() - time(), usual)
+        except (ValueError, TypeError, OverflowError):
+            return usual
+
+
+def finish(response: urllib3.BaseHTTPResponse) -> None:
+    """Let go of an answer. Its connection is used again only if there is nothing left to read."""
+    if getattr(response, "length_remaining", None) == 0:
+        response.release_conn()
+    response.close()

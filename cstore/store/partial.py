@@ -1,0 +1,110 @@
+"""Blobs that are on their way from a registry, kept by digest, so that one that was cut goes on where it stopped.
+
+    GRAPH/cstore-partial/sha256-<hex>     0600  the first bytes of a blob, or all of them
+
+Writers do not sweep them, and the Go tools do not look there. Whoever writes one holds the lock of its digest. Nothing
+that stands there is believed: it is hashed before it is gone on with, and the whole is held to its digest.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from cstore.digests import check_digest
+from cstore.errors import CstoreError, ForeignThing, InvalidDigest, LockTimeout, SystemFailure
+from cstore.fs import within
+from cstore.fs.lockfile import LockFile
+from cstore.fs.patience import Patience
+from cstore.records.section import make_directory
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cstore.store.context import Context
+
+WEEK = 7 * 24 * 3600.0
+"""Seconds after which nobody will go on with it."""
+
+
+class PartialBlob(Value):
+    """One that is there: its digest, path, the bytes that it has, those it takes on disk, and its age in seconds."""
+
+    digest: str
+    path: str
+    size: int
+    on_disk: int
+    age: float
+
+
+class PartialBlobs:
+    """The partial blobs of a store."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._directory = context.layout.partial
+
+    def path(self, digest: str) -> str:
+        """Where a blob is kept.
+
+        Raises:
+            InvalidDigest: it is no digest.
+        """
+        return os.path.join(self._directory, check_digest(digest).replace(":", "-", 1))
+
+    def size(self, digest: str) -> int:
+        """Bytes that are there of a blob."""
+        return next((blob.size for blob in self.list() if blob.digest == digest), 0)
+
+    def open(self, digest: str) -> int:
+        """Open a blob to go on with it. Only with the lock of its digest.
+
+        Raises:
+            SystemFailure: it cannot be made or opened.
+        """
+        make_directory(self._directory, sync=self._context.sync)
+        path = self.path(digest)
+        top, folder = os.path.split(self._directory)
+        try:
+            return within.open_file(top, f"{folder}/{os.path.basename(path)}", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SystemFailure("open for writing", path, error) from None
+
+    def remove(self, digest: str) -> None:
+        """Forget a blob. Whoever reads it keeps what is open."""
+        with suppress(OSError):
+            os.unlink(self.path(digest))
+
+    def list(self) -> Sequence[PartialBlob]:
+        """All that are there, sorted by digest."""
+        found, now = [], time.time()
+        for name in sorted(within.names_in(*os.path.split(self._directory))):
+            try:
+                digest = check_digest(name.replace("-", ":", 1))
+                path = os.path.join(self._directory, name)
+                status = os.lstat(path)
+            except (InvalidDigest, OSError):
+                continue
+            age = max(0.0, now - status.st_mtime)
+            found.append(PartialBlob(digest, path, status.st_size, status.st_blocks * 512, age))
+        return found
+
+    def collect(self, older_than: float, *, dry_run: bool) -> Sequence[PartialBlob]:
+        """Remove those of an age that nobody is working on, or find them; return them."""
+        gone = []
+        for blob in self.list():
+            if blob.age < older_than:
+                continue
+            lock = LockFile(self._context.layout.digest_lock(blob.digest))
+            with suppress(LockTimeout, ForeignThing, CstoreError):
+                if dry_run:
+                    with lock.shared(Patience(timeout=0)):
+                        gone.append(blob)
+                    continue
+                with lock.exclusive(Patience(timeout=0)):
+                    os.unlink(blob.path)
+                    gone.append(blob)
+        return gone

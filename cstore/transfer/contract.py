@@ -1,0 +1,199 @@
+"""What an image comes from and goes to: one contract for sources, one for sinks, and what is told meanwhile.
+
+    with open_source(...) as source, open_sink(...) as sink:      # cstore.transfer.copying does this for spelled places
+        sink.take(source, CopyRequest(), tell)
+
+A program may implement either. A source gives documents and blobs as they are; a sink asks for those that it lacks.
+`BlobSink` in `cstore.transfer.blob_sink` is most of a sink for whatever keeps blobs by their digests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from cstore.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
+
+    from cstore.archive.compression import Compression
+    from cstore.archive.streams import ReadInto
+    from cstore.transfer.manifests import Descriptor, Manifest
+
+MEMORY = 64 << 20
+"""Bytes of blobs that may be in memory at once, over all that are fetched side by side."""
+JOBS = 3
+"""Blobs that are fetched side by side."""
+
+
+# ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Planned(Value):
+    """What a copy is going to move, before it moves anything.
+
+    Attributes:
+        fetch: the blobs to be moved: digest, bytes in all, and bytes that an earlier run has left.
+        present: the digests of those that are there already.
+        needs: bytes that the destination needs on its disk at least; 0 if nobody can know.
+        free: bytes that it has; -1 if nobody can know.
+    """
+
+    fetch: tuple[tuple[str, int, int], ...]
+    present: tuple[str, ...]
+    needs: int = 0
+    free: int = -1
+
+    @property
+    def size(self) -> int:
+        """Bytes to be moved."""
+        return sum(max(size, 0) - kept for _, size, kept in self.fetch)
+
+
+class BlobProgress(Value):
+    """`done` of `size` bytes of a blob (-1: nobody says) have been moved; `begun` of them by an earlier run."""
+
+    digest: str
+    done: int
+    size: int
+    begun: int = 0
+
+
+class BlobDone(Value):
+    """A blob has been moved, and has its digest."""
+
+    digest: str
+    size: int
+
+
+class BlobPresent(Value):
+    """A blob need not be moved: the destination has it, or has got it from somebody else meanwhile."""
+
+    digest: str
+    size: int
+
+
+if TYPE_CHECKING:
+    Event: TypeAlias = Planned | BlobProgress | BlobDone | BlobPresent
+    Tell: TypeAlias = Callable[[Event], None]
+
+
+# ── what is asked for and what comes of it ────────────────────────────────────────────────────────────────────────────
+
+
+class CopyRequest(Value):
+    """How an image is to be copied.
+
+    Attributes:
+        platform: OS/ARCHITECTURE[/VARIANT]; "" takes the one for this machine from an index.
+        all_platforms: the index, and every image of it.
+        compression: of the layers at the destination; None leaves them as they are where that is possible.
+        dry_run: tell the plan (`Planned`), and change nothing.
+        jobs: blobs that are fetched side by side.
+        memory: bytes of blobs that may be in memory at once.
+        limit_rate: bytes a second that are fetched at most; 0 for no limit.
+    """
+
+    platform: str = ""
+    all_platforms: bool = False
+    compression: Compression | None = None
+    dry_run: bool = False
+    jobs: int = JOBS
+    memory: int = MEMORY
+    limit_rate: int = 0
+
+
+class CopiedImage(Value):
+    """What was copied, or with `dry_run` would be.
+
+    Attributes:
+        source: where it came from, for people.
+        destination: where it is now.
+        id: the image's ID: the digest of its config, without the algorithm; of an index "".
+        digest: that of its manifest at the destination, or of the index.
+        names: those that it has at the destination.
+        copied: digests of the blobs that were moved.
+        present: digests of those that were there before.
+        size: bytes that were moved.
+        warnings: what was odd.
+    """
+
+    source: str
+    destination: str
+    id: str
+    digest: str
+    names: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    size: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+# ── the contracts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ImageSource(Protocol):
+    """One image that can be read, or one for several platforms.
+
+    Nothing that it gives is believed: a sink holds every document and every blob to its digest and size.
+    """
+
+    @property
+    def shown(self) -> str:
+        """What to call it in messages."""
+
+    @property
+    def name(self) -> str:
+        """The image's full name there, "" if it has none."""
+
+    def manifest(self, digest: str = "") -> bytes:
+        """Give the image's manifest or index, byte for byte; with `digest` the one that its index names.
+
+        Raises:
+            CstoreError: it cannot be had.
+        """
+
+    def open(self, blob: Descriptor, offset: int = 0) -> AbstractContextManager[ReadInto]:
+        """Give a reader of a blob that a manifest names, from a byte on.
+
+        Raises:
+            CstoreError: it cannot be had; the reader raises it as well.
+        """
+
+
+@runtime_checkable
+class RemoteSource(Protocol):
+    """What a source is as well whose blobs come over a network: they are fetched side by side and kept if cut."""
+
+    def forked(self) -> None:
+        """Told in a forked process, which shall use no connection of its parent."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """What a source is as well whose layers are put together anew: those of a store, a docker-archive, a Docker root.
+
+    A sink that wants layers compressed does that with these. If it has the original, compressed blobs, the image keeps
+    its original form.
+    """
+
+    @property
+    def original(self) -> Manifest | None:
+        """The manifest that the image came with, whose layers this source cannot give; None if nobody knows."""
+
+
+class ImageSink(Protocol):
+    """Somewhere an image can go."""
+
+    @property
+    def shown(self) -> str:
+        """What to call it in messages."""
+
+    def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
+        """Take an image: all of it or, if anything goes wrong, nothing that could be taken for an image.
+
+        Raises:
+            CstoreError: it cannot be read, is not what it says, or cannot be kept.
+        """

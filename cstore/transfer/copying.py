@@ -1,0 +1,235 @@
+"""An image from anywhere to anywhere: `copy` for places that are spelled, or for sources and sinks of a program."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+
+from cstore.archive.streams import FileReader, FileSink
+from cstore.errors import ImageArchiveError, SystemFailure, UsageMistake
+from cstore.oci.names import DOCKER, LOCAL
+from cstore.transfer import places
+from cstore.transfer.contract import CopyRequest
+from cstore.transfer.places import Place, parse_place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO
+
+    from cstore.store import Store
+    from cstore.transfer.contract import CopiedImage, ImageSink, ImageSource, Tell
+    from cstore.transfer.members import Members
+    from cstore.transfer.plan import ImagePlan
+    from cstore.transfer.registry_ends import RegistryAccess
+
+
+def copy(
+    source: str | Place | ImageSource,
+    destination: str | Place | ImageSink,
+    request: CopyRequest | None = None,
+    tell: Tell | None = None,
+    *,
+    store: Store | None = None,
+    access: RegistryAccess | None = None,
+) -> CopiedImage:
+    """Copy an image, every byte held to its digest; what the destination has already is not read.
+
+    Args:
+        source: a place as skopeo spells it (see `places.parse_place`), or a source of the program's own.
+        destination: a place, or a sink of the program's own.
+        request: how; by default the image for this machine, its layers as they are.
+        tell: called with events (`contract.Event`) as they happen, perhaps by another thread.
+        store: the store that a name without a transport is in; by default the configured one.
+        access: how registries are spoken to; by default as the machine's configuration says.
+
+    Raises:
+        RegistryError: a registry does not give it, or take it.
+        UsageMistake, InvalidName: a place makes no sense.
+        ArchiveError: the image is not what it says; the destination is as it was.
+        ImageUnknown: there is no such image.
+        SystemFailure: something cannot be read or written, or cannot fit.
+    """
+    request, tell = request or CopyRequest(), tell or _nobody
+    with ExitStack() as stack:
+        if isinstance(destination, str | Place):
+            destination = sink_of(destination, store=store, access=access)
+        if isinstance(source, str | Place):
+            source = stack.enter_context(opened_source(source, store=store, platform=request.platform, access=access))
+        return destination.take(source, request, tell)
+
+
+def _nobody(_event: object) -> None:
+    """Nobody wants to know."""
+
+
+# ── sources ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def opened_source(
+    text: str | Place, *, store: Store | None = None, platform: str = "", access: RegistryAccess | None = None
+) -> Iterator[ImageSource]:
+    """Open the image at a place.
+
+    Args:
+        text: the place.
+        store: the store that a name without a transport is in; by default the configured one.
+        platform: which image to take of a docker-archive that has several of one name.
+        access: how registries are spoken to.
+
+    Raises:
+        UsageMistake, ArchiveError, ImageUnknown, SystemFailure: it cannot be had.
+    """
+    from cstore.transfer.sources import ArchiveSource, DirectorySource, LayoutSource, StoreSource
+
+    place = parse_place(text) if isinstance(text, str) else text
+    if place.transport == places.STORE:
+        if not place.reference:
+            raise UsageMistake(f"{place} names no image", hint="see cstore images")
+        yield StoreSource(store_at(place, store), place.reference.removeprefix("@"))
+    elif place.transport == places.REGISTRY:
+        from cstore.transfer.registry_ends import RegistrySource
+
+        with RegistrySource(place.reference, access) as found:
+            yield found
+    elif place.transport == places.DOCKER_ROOT:
+        from cstore.transfer.docker_root import DockerRootSource
+
+        yield DockerRootSource(place.path, place.reference)
+    else:
+        with members_at(place.path) as members:
+            if place.transport == places.DIRECTORY:
+                yield DirectorySource(members)
+            elif place.transport == places.DOCKER_ARCHIVE:
+                yield ArchiveSource(members, _plan_of(members, place.reference, platform))
+            else:
+                yield LayoutSource(members, place.reference)
+
+
+def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
+    """Find an image in a docker-archive: by name, by its place (`@1`), or the only one.
+
+    Raises:
+        ImageArchiveError: there is no such image, or several and none is named.
+    """
+    from cstore.transfer.formats import Wanted, read_plans
+
+    number = reference[1:] if reference.startswith("@") else ""
+    names = (reference,) if reference and not number else ()
+    plans = read_plans(members, Wanted(names=names, platform=platform), [])
+    if number.isdigit() and int(number) < len(plans):
+        return plans[int(number)]
+    if number or len(plans) != 1:
+        called = ", ".join(name for plan in plans for name in plan.names) or "none has a name"
+        reason = f"it has no image {reference!r}" if number else f"it has {len(plans)} images"
+        raise ImageArchiveError(members.shown, reason, hint=f"name one of them, or say @0 for the first: {called}")
+    return plans[0]
+
+
+@contextmanager
+def members_at(path: str) -> Iterator[Members]:
+    """Open an archive or a directory for reading anywhere in it: what is compressed, or a pipe, is unpacked first.
+
+    Raises:
+        ArchiveError: it is no archive.
+        SystemFailure: it cannot be read.
+    """
+    from cstore.transfer.members import DirectoryMembers
+    from cstore.transfer.nested import settled
+    from cstore.transfer.opening import is_plain, naming
+    from cstore.transfer.scanning import scan_tar
+
+    with ExitStack() as stack:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SystemFailure("open", path, error) from error
+        stack.callback(os.close, fd)
+        if os.path.isdir(path):
+            yield DirectoryMembers(fd, path)
+            return
+        with naming(path):
+            if not is_plain(fd, path):
+                fd = stack.enter_context(_unpacked(fd, path)).fileno()
+            found = scan_tar(fd, path)
+        yield settled(found, stack)
+
+
+def _unpacked(fd: int, path: str) -> IO[bytes]:
+    from cstore.transfer.scratch import scratch_file
+    from cstore.transfer.verifying import drained, uncompressed
+
+    file = scratch_file()
+    try:
+        sink = FileSink(file.fileno(), "a temporary file")
+        for piece in drained(uncompressed(FileReader(fd, path))):
+            sink.write(piece)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+# ── sinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sink_of(
+    text: str | Place, *, store: Store | None = None, sync: bool | None = None, access: RegistryAccess | None = None
+) -> ImageSink:
+    """Name a place for an image to go to. Nothing is made there before it takes one.
+
+    Args:
+        text: the place.
+        store: the store that a name without a transport is in; by default the configured one.
+        sync: whether what is written shall survive a power cut; by default as the store's configuration says.
+        access: how registries are spoken to.
+
+    Raises:
+        UsageMistake, InvalidName, InvalidOption: nothing can go there.
+    """
+    from cstore.transfer import sinks
+    from cstore.transfer.store_sink import StoreSink
+
+    place = parse_place(text) if isinstance(text, str) else text
+    if place.transport == places.STORE:
+        if place.reference.startswith("@"):
+            raise UsageMistake("an image's ID is computed, and cannot be chosen", hint="name the image")
+        return StoreSink(store_at(place, store), place.reference, home=LOCAL if place.bare else DOCKER)
+    if place.transport == places.REGISTRY:
+        from cstore.transfer.registry_ends import RegistrySink
+
+        return RegistrySink(place.reference, access)
+    if place.transport == places.DOCKER_ROOT:
+        raise UsageMistake("cstore only reads Docker's data", hint="docker load takes an archive: docker-archive:PATH")
+    sync = sync if sync is not None else store is None or store.config.sync
+    if place.transport == places.DIRECTORY:
+        return sinks.DirectorySink(place.path, sync=sync)
+    made: dict[str, Callable[..., ImageSink]] = {
+        places.OCI: sinks.LayoutSink,
+        places.OCI_ARCHIVE: sinks.LayoutArchiveSink,
+        places.DOCKER_ARCHIVE: sinks.DockerArchiveSink,
+    }
+    return made[place.transport](place.path, place.reference, sync=sync)
+
+
+def store_at(place: Place, store: Store | None = None) -> Store:
+    """Open the store of a place: the one that it spells, else the given one, else the configured one.
+
+    Raises:
+        ConfigError, DriverError: it cannot be opened.
+    """
+    from cstore.config import Overrides, load_config
+    from cstore.store.store import open_store
+
+    if store is not None and not place.graph_root:
+        return store
+    said = Overrides(
+        graph_root=place.graph_root,
+        run_root=place.run_root,
+        driver=place.driver,
+        driver_options=place.options,
+        sync=None if store is None else store.config.sync,
+    )
+    return open_store(load_config(said), patience=None if store is None else store.context.patience)

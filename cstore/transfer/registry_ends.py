@@ -1,0 +1,221 @@
+"""Images in registries, as a source and as a sink. What a registry says is believed by digest and size alone."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+
+from cstore.archive.streams import FileSink
+from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
+from cstore.registry.errors import NotInRegistry, RegistryUnreachable
+from cstore.transfer.blob_sink import COMPRESSED, BlobSink
+from cstore.transfer.members import PartReader
+from cstore.transfer.scratch import scratch_file
+from cstore.transfer.verifying import drained
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Self
+
+    from cstore.archive.streams import ReadInto
+    from cstore.errors import CstoreError
+    from cstore.oci.names import ImageName
+    from cstore.registry import Repository, Settings
+    from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
+    from cstore.transfer.manifests import Descriptor
+
+
+class RegistryAccess(Value):
+    """How registries are spoken to (see `registry.Access`), and whose images are accepted.
+
+    Attributes:
+        access: credentials, trust, patience.
+        policy: the signature policy; "" takes that of the machine.
+        configuration: what is configured; None for what the files and the environment of this machine say.
+    """
+
+    access: Access = Access()
+    policy: str = ""
+    configuration: Settings | None = None
+
+    def settings(self) -> Settings:
+        """What is configured.
+
+        Raises:
+            ConfigError: it makes no sense.
+        """
+        if self.configuration is not None:
+            return self.configuration
+        return load_settings(auth_file=self.access.auth_file)
+
+    def require(self, name: ImageName, settings: Settings) -> None:
+        """Make sure that the policy accepts an image.
+
+        Raises:
+            PolicyRefuses: it does not.
+            ConfigError: the policy makes no sense.
+        """
+        read_policy(self.policy or settings.policy_file).require(name)
+
+
+class RegistrySource:
+    """One image of a registry. To be used as a context manager."""
+
+    def __init__(self, name: str | ImageName, access: RegistryAccess | None = None) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            InvalidName: it is no name.
+            RegistryBlocked, PolicyRefuses: the configuration forbids it.
+        """
+        self._access = access or RegistryAccess()
+        self._settings = self._access.settings()
+        self.reference = parse_reference(name) if isinstance(name, str) else name
+        self._access.require(self.reference, self._settings)
+        self.name = str(self.reference)
+        self.shown = f"docker://{self.name}"
+        self.repository = self._opened()
+        self._manifests: dict[str, bytes] = {}
+
+    def _opened(self) -> Repository:
+        return open_repository(self.reference, access=self._access.access, settings=self._settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.repository.close()
+
+    def manifest(self, digest: str = "") -> bytes:
+        """See `ImageSource.manifest`."""
+        if digest not in self._manifests:
+            self._manifests[digest] = self.repository.manifest(digest).raw
+        return self._manifests[digest]
+
+    @contextmanager
+    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
+        """See `ImageSource.open`. A connection that is cut is taken up again, for the rest only."""
+        with self.repository.blob(blob.digest, blob.size, offset) as reader:
+            yield reader
+
+    def forked(self) -> None:
+        """See `RemoteSource.forked`: the connections are the parent's."""
+        self.repository = self._opened()
+
+
+@contextmanager
+def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[RegistrySource]:
+    """Open the first of several images that a registry has: what a short name may mean.
+
+    Raises:
+        RegistryError: none of them is there.
+    """
+    failure: CstoreError | None = None
+    for name in names:
+        with RegistrySource(name, access) as source:
+            try:
+                source.manifest()
+            except (NotInRegistry, RegistryUnreachable) as error:
+                failure = failure or error
+                continue
+            yield source
+            return
+    if failure is not None:
+        raise failure
+
+
+def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageName]:
+    """Every tag of the first repository of several that a registry has.
+
+    Raises:
+        RegistryError: none of them is there.
+    """
+    failure: CstoreError | None = None
+    for name in names:
+        with open_repository(name, access=access.access, settings=access.settings()) as repository:
+            try:
+                return [name.with_(tag=tag, digest="") for tag in repository.tags()]
+            except (NotInRegistry, RegistryUnreachable) as error:
+                failure = failure or error
+    if failure is not None:
+        raise failure
+    return []
+
+
+class RegistrySink(BlobSink):
+    """A repository of a registry, and a tag in it. What it has is not sent; what a neighbor has is mounted."""
+
+    layers = COMPRESSED
+
+    def __init__(self, name: str | ImageName, access: RegistryAccess | None = None) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            InvalidName: it is no name.
+            RegistryBlocked: the configuration forbids it.
+        """
+        access = access or RegistryAccess()
+        self._name = parse_reference(name) if isinstance(name, str) else name
+        self.shown = f"docker://{self._name}"
+        self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
+        self._neighbor = ""
+        self._there: set[str] = set()
+
+    def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
+        """Take an image (see `contract.ImageSink`)."""
+        if isinstance(source, RegistrySource) and source.reference.domain == self._name.domain:
+            self._neighbor = source.reference.path if source.reference.path != self._name.path else ""
+        with self._repository:
+            return super().take(source, request, tell)
+
+    def has(self, blob: Descriptor) -> bool:
+        """See `BlobSink.has`."""
+        if blob.digest not in self._there and self._repository.has_blob(blob.digest):
+            self._there.add(blob.digest)
+        return blob.digest in self._there
+
+    def put(self, blob: Descriptor, source: ReadInto) -> None:
+        """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
+        if self._neighbor and self._repository.mount_blob(blob.digest, self._neighbor):
+            self._there.add(blob.digest)
+            return
+        with ExitStack() as stack:
+            if not isinstance(source, PartReader):
+                spool = stack.enter_context(scratch_file())
+                sink = FileSink(spool.fileno(), "a temporary file")
+                for piece in drained(source):
+                    sink.write(piece)
+                source = PartReader(spool.fileno(), 0, blob.size, blob.digest)
+            self._repository.upload(blob.digest, blob.size, _opener(source))
+        self._there.add(blob.digest)
+
+    def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
+        """See `BlobSink.put_manifest`."""
+        reference = described.digest if instance else self._name.tag or described.digest
+        self._repository.put_manifest(reference, raw, described.media_type)
+
+    def finish(self) -> tuple[str, ...]:
+        """See `BlobSink.finish`."""
+        return (str(self._name),)
+
+
+class _Refillable:
+    """A reader that fills whatever buffer it is given."""
+
+    def __init__(self, source: ReadInto) -> None:
+        self._source = source
+
+    def readinto(self, buffer: bytearray, /) -> int:
+        """Read once."""
+        with memoryview(buffer) as view:
+            return self._source.readinto(view)
+
+
+def _opener(part: PartReader) -> Callable[[int], AbstractContextManager[_Refillable]]:
+    @contextmanager
+    def opened(offset: int) -> Iterator[_Refillable]:
+        yield _Refillable(part.again(offset))
+
+    return opened

@@ -1,0 +1,32 @@
+"""Files for what must wait before it can be written: without a name, where there is room for large ones."""
+
+from __future__ import annotations
+
+import os
+
+from cstore.errors import SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
+
+_SMALL_FILES, _LARGE_FILES = "/tmp", "/var/tmp"  # noqa: S108  - only files without a name are made there
+"""Where the first is small, as it is in many containers, the second is not."""
+
+
+def scratch_file(directory: str = "") -> IO[bytes]:
+    """Make a file without a name, in a directory or, with "", the usual one for large files.
+
+    Raises:
+        SystemFailure: it cannot be made.
+    """
+    from tempfile import TemporaryFile, gettempdir
+
+    directory = directory or gettempdir()
+    if directory == _SMALL_FILES and os.access(_LARGE_FILES, os.W_OK):
+        directory = _LARGE_FILES
+    try:
+        return TemporaryFile(dir=directory, buffering=0)
+    except OSError as error:
+        hint = "set TMPDIR to a directory with space for the layers, or name the output"
+        raise SystemFailure("make a file in", directory, error, hint=hint) from error

@@ -1,0 +1,325 @@
+"""Images that are here: in a layout, a directory, an archive, a store. See `contract.ImageSource`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
+from cstore.archive.streams import PeekingReader
+from cstore.digests import algorithm_of, digest_from, digest_of, is_digest_of, new_hash
+from cstore.errors import ImageArchiveError, InvalidName
+from cstore.oci.names import DOCKER, parse_name
+from cstore.oci.platforms import best, host_platform
+from cstore.store.ends import as_reader
+from cstore.transfer import media
+from cstore.transfer.docker_archive import MANIFEST
+from cstore.transfer.manifests import LARGEST, Descriptor, Index, Manifest, make_manifest, parse_document
+from cstore.transfer.members import get_part
+from cstore.transfer.oci_layout import INDEX, NAME_KEYS, blob_name, check_size, digest_differs
+from cstore.transfer.stored import take_apart
+from cstore.transfer.verifying import drained
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.streams import ReadInto
+    from cstore.records.model import Layer
+    from cstore.store import Store
+    from cstore.transfer.contract import ImageSource
+    from cstore.transfer.members import Members, Part
+    from cstore.transfer.plan import ImagePlan, LayerPlan
+
+
+def read_document(
+    source: ImageSource, wanted: Descriptor | None = None, *, artifacts: bool = False
+) -> Manifest | Index:
+    """Read the manifest or index of a source, or the one that its index names, held to its digest and size.
+
+    With `artifacts`, the manifest may be one of something else than an image.
+
+    Raises:
+        ImageArchiveError: it is another one, or none.
+    """
+    if wanted is None:
+        return parse_document(_bounded(source.manifest(), source.shown), source.shown, artifacts=artifacts)
+    raw = _bounded(source.manifest(wanted.digest), wanted.digest)
+    check_size(wanted.digest, wanted.size, len(raw))
+    if not is_digest_of(wanted.digest, raw):
+        raise digest_differs(wanted.digest, wanted.digest, digest_of(raw, algorithm_of(wanted.digest)))
+    return parse_document(raw, wanted.digest, artifacts=artifacts)
+
+
+def read_blob(source: ImageSource, blob: Descriptor) -> bytes:
+    """Read a small blob, such as a config, held to its digest and size.
+
+    Raises:
+        ImageArchiveError: it is another one, or too large.
+    """
+    if blob.size > LARGEST:
+        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, and may have {LARGEST}")
+    data = bytearray()
+    with source.open(blob) as reader:
+        for piece in drained(reader):
+            data += piece
+            if len(data) > blob.size:
+                break
+    check_size(blob.digest, blob.size, len(data))
+    whole = bytes(data)
+    if not is_digest_of(blob.digest, whole):
+        raise digest_differs(blob.digest, blob.digest, digest_of(whole, algorithm_of(blob.digest)))
+    return whole
+
+
+def _bounded(raw: bytes, where: str) -> bytes:
+    if len(raw) > LARGEST:
+        raise ImageArchiveError(where, f"it has {len(raw)} bytes, and may have {LARGEST}")
+    return raw
+
+
+def full_name(text: str, home: str = DOCKER) -> str:
+    """Complete a name; "" of what is none."""
+    try:
+        return str(parse_name(text, home=home)) if text else ""
+    except InvalidName:
+        return ""
+
+
+@contextmanager
+def _opened(part: Part, offset: int) -> Iterator[ReadInto]:
+    with part.with_(offset=part.offset + offset, size=max(part.size - offset, 0)).opened() as reader:
+        yield reader
+
+
+# ── layouts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LayoutSource:
+    """One image of an OCI layout, in a directory or an archive."""
+
+    def __init__(self, members: Members, reference: str) -> None:
+        """Choose the image.
+
+        Raises:
+            ImageArchiveError: it is no layout, has no such image, or several and none is named.
+        """
+        self.shown = members.shown
+        self._members = members
+        self._entry = _chosen(members, reference)
+        said = [self._entry.annotations.get(key, "") for key in NAME_KEYS]
+        self.name = next(filter(None, map(full_name, said)), "")
+
+    def manifest(self, digest: str = "") -> bytes:
+        """See `ImageSource.manifest`."""
+        wanted = digest or self._entry.digest
+        raw = get_part(self._members, blob_name(wanted), "the index").read(LARGEST)
+        if not is_digest_of(wanted, raw):
+            raise digest_differs(blob_name(wanted), wanted, digest_of(raw, algorithm_of(wanted)))
+        return raw
+
+    @contextmanager
+    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
+        """See `ImageSource.open`."""
+        with _opened(get_part(self._members, blob_name(blob.digest), "the manifest"), offset) as reader:
+            yield reader
+
+
+def layout_index(members: Members) -> Index:
+    """Read the index of a layout.
+
+    Raises:
+        ImageArchiveError: there is none.
+    """
+    index = parse_document(get_part(members, INDEX, "the format").read(LARGEST), INDEX)
+    if not isinstance(index, Index):
+        raise ImageArchiveError(INDEX, "expected an index, found a manifest")
+    return index
+
+
+def references_of(entry: Descriptor) -> tuple[str, ...]:
+    """What a layout calls an image."""
+    return tuple(entry.annotations[key] for key in NAME_KEYS if entry.annotations.get(key))
+
+
+def _chosen(members: Members, reference: str) -> Descriptor:
+    entries = layout_index(members).manifests
+    found = [entry for entry in entries if not reference or reference in references_of(entry)]
+    if reference and not found:
+        wanted = full_name(reference)
+        found = [entry for entry in entries if wanted and wanted in map(full_name, references_of(entry))]
+    if not found:
+        called = ", ".join(name for entry in entries for name in references_of(entry)) or "none has a name"
+        raise ImageArchiveError(members.shown, f"it has no image {reference!r}", hint=f"it has: {called}")
+    if len({entry.digest for entry in found}) > 1:
+        place = best([entry.platform for entry in found], host_platform())
+        if place < 0 or not reference:
+            called = ", ".join(name for entry in found for name in references_of(entry)) or "none has a name"
+            raise ImageArchiveError(members.shown, f"it has {len(found)} images", hint=f"name one of them: {called}")
+        return found[place]
+    return found[0]
+
+
+class DirectorySource:
+    """The image in a directory as skopeo's `dir:` has it: `manifest.json`, and blobs called by their digests."""
+
+    name = ""
+
+    def __init__(self, members: Members) -> None:
+        """`members` are those of the directory.
+
+        Raises:
+            ImageArchiveError: it has no manifest.
+        """
+        self.shown = members.shown
+        self._members = members
+        get_part(members, MANIFEST, "the format")
+
+    def manifest(self, digest: str = "") -> bytes:
+        """See `ImageSource.manifest`."""
+        name = f"{in_directory(digest)}.{MANIFEST}" if digest else MANIFEST
+        return get_part(self._members, name, "the format").read(LARGEST)
+
+    @contextmanager
+    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
+        """See `ImageSource.open`."""
+        with _opened(get_part(self._members, in_directory(blob.digest), "the manifest"), offset) as reader:
+            yield reader
+
+
+def in_directory(digest: str) -> str:
+    """How `dir:` calls a blob."""
+    algorithm, _, value = digest.partition(":")
+    return value if algorithm == "sha256" else f"{algorithm}-{value}"
+
+
+# ── what comes without a manifest ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class ArchiveSource:
+    """One image of a docker-archive. It has no manifest; the one that it gives here tells of its layers as they are."""
+
+    original: Manifest | None = None
+
+    def __init__(self, members: Members, plan: ImagePlan) -> None:
+        """`plan` is what the archive says of the image."""
+        self.shown = members.shown
+        self.name = plan.names[0] if plan.names else ""
+        self.members = members
+        sizes = [part.size if (part := members.find(layer.member)) else -1 for layer in plan.layers]
+        self.plan = plan.with_(
+            layers=tuple(layer.with_(size=size) for layer, size in zip(plan.layers, sizes, strict=True))
+        )
+        self._parts: dict[str, Part] = {}
+        self._raw = b""
+
+    def manifest(self, digest: str = "") -> bytes:
+        """See `ImageSource.manifest`. Compressed layers are read for their digests."""
+        if digest:
+            raise ImageArchiveError(digest, "there is no such manifest in the archive")
+        if not self._raw:
+            layers = [self._described(layer) for layer in self.plan.layers]
+            self._raw = make_manifest(self.plan.config.raw, layers, docker=True)
+        return self._raw
+
+    def _described(self, layer: LayerPlan) -> Descriptor:
+        part = get_part(self.members, layer.member, self.plan.member)
+        with part.opened() as opened:
+            reader = PeekingReader(opened)
+            compression = sniff(reader.peek(LONGEST_MAGIC))
+            digest = layer.diff_id
+            if compression is not Compression.NONE:
+                hashed = new_hash()
+                for piece in drained(reader):
+                    hashed.update(piece)
+                digest = digest_from(hashed)
+        self._parts[digest] = part
+        return Descriptor(media.layer_type(compression, docker=True), digest, part.size)
+
+    @contextmanager
+    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
+        """See `ImageSource.open`."""
+        if blob.digest == self.plan.config.digest:
+            yield as_reader(self.plan.config.raw[offset:], blob.digest)
+            return
+        if blob.digest not in self._parts:
+            raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
+        with _opened(self._parts[blob.digest], offset) as reader:
+            yield reader
+
+
+class StoreSource:
+    """One image of a store, its layers as they were before they were compressed."""
+
+    def __init__(self, store: Store, word: str) -> None:
+        """Find the image by name, ID or beginning of an ID.
+
+        Raises:
+            ImageUnknown: there is none.
+            ImageInvalid: it cannot be put together.
+        """
+        self._store = store
+        self.image = take_apart(store, word)
+        self.shown = word
+        self.name = str(self.image.names[0]) if self.image.names else ""
+        self._layers: dict[str, Layer] = {layer.diff_digest: layer for layer in self.image.layers}
+
+    @property
+    def original(self) -> Manifest | None:
+        """The manifest that the image came with (see `contract.Remembers`)."""
+        known, layers = self.image.manifest, self.image.layers
+        if known is None or len(known.layers) != len(layers):
+            return None
+        return None if any(map(_misdescribed, known.layers, layers)) else known
+
+    def manifest(self, digest: str = "") -> bytes:
+        """See `ImageSource.manifest`: the one of layers that are not compressed."""
+        if digest:
+            raise ImageArchiveError(digest, f"{self.shown} is one image, and no index names it")
+        known = self.image.manifest
+        docker = known is not None and known.media_type == media.DOCKER_MANIFEST
+        plain = media.layer_type(Compression.NONE, docker=docker)
+        layers = [Descriptor(plain, layer.diff_digest, layer.diff_size) for layer in self.image.layers]
+        return make_manifest(self.image.config.raw, layers, docker=docker)
+
+    @contextmanager
+    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
+        """See `ImageSource.open`. A layer is put together again, so an offset costs what lies before it."""
+        if blob.digest == self.image.config.digest:
+            yield as_reader(self.image.config.raw[offset:], blob.digest)
+            return
+        if blob.digest not in self._layers:
+            raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
+        with self._store.layers.diff(self._layers[blob.digest].id, compression=Compression.NONE) as stream:
+            skip(stream, offset)
+            yield stream
+
+
+def _misdescribed(said: Descriptor, layer: Layer) -> bool:
+    """Whether a manifest tells of another form of a layer than the one it came in."""
+    form = media.LAYERS.get(said.media_type)
+    return said.digest == layer.diff_digest and form is not None and form is not Compression.NONE
+
+
+def skip(reader: ReadInto, count: int) -> None:
+    """Read past some bytes."""
+    buffer = memoryview(bytearray(min(count, 1 << 20)))
+    while count:
+        read = reader.readinto(buffer[:count])
+        if not read:
+            return
+        count -= read
+
+
+def layer_forms(source: ImageSource, manifest: Manifest) -> Sequence[str]:
+    """The DiffIDs of a manifest's layers, as its config says them.
+
+    Raises:
+        ImageArchiveError: the config is none, or tells of another number of layers.
+    """
+    from cstore.transfer.plan import layer_count_differs, read_config
+
+    config = read_config(read_blob(source, manifest.config), manifest.config.digest)
+    diff_ids = config.rootfs.diff_ids
+    if len(diff_ids) != len(manifest.layers):
+        raise layer_count_differs(source.shown, len(manifest.layers), len(diff_ids))
+    return diff_ids

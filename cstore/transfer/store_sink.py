@@ -1,0 +1,252 @@
+"""Images into a store, from whatever is a source: the source presents itself as a layout to the loader of archives.
+
+So there is one way into the store: every byte held to its digest, layers from the bottom up, names last, all or
+nothing. Of layers that the store has, nothing is read.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from cstore import gojson
+from cstore.digests import digest_of
+from cstore.errors import CstoreError, DoesNotFit, ImageArchiveError
+from cstore.oci.names import DOCKER, parse_name
+from cstore.store.partial import PartialBlobs
+from cstore.transfer.blob_sink import Verified
+from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource
+from cstore.transfer.docker_root import DockerRootSource
+from cstore.transfer.formats import check
+from cstore.transfer.layer_intake import needs_of
+from cstore.transfer.loading import LoadRequest, check_image, load_members, plan_images
+from cstore.transfer.manifests import Descriptor, Index, Manifest
+from cstore.transfer.members import Part
+from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
+from cstore.transfer.sources import ArchiveSource, read_blob, read_document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
+
+    from cstore.archive.streams import ReadInto
+    from cstore.store import Store
+    from cstore.transfer.contract import CopyRequest, ImageSource, Tell
+    from cstore.transfer.fetching import Fetching
+    from cstore.transfer.layer_intake import Need
+    from cstore.transfer.members import Members
+    from cstore.transfer.plan import ImagePlan
+
+    Opener: TypeAlias = Callable[[Descriptor], AbstractContextManager[ReadInto]]
+
+
+class StoreSink:
+    """A store as the place where an image goes."""
+
+    def __init__(self, store: Store, name: str, *, home: str = DOCKER) -> None:
+        """`name` is the one that the image gets, "" for none; `home` completes one without a domain.
+
+        Raises:
+            InvalidName: it is none.
+        """
+        self._store = store
+        self._name = str(parse_name(name, home=home)) if name else ""
+        self.shown = self._name or store.config.graph_root
+
+    def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
+        """Take an image (see `contract.ImageSink`)."""
+        if isinstance(source, DockerRootSource) and not request.dry_run:
+            return self._imported(source)
+        several = request.all_platforms
+        name = self._name or source.name
+        wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)
+        check(wanted)
+        warnings: list[str] = []
+        if isinstance(source, ArchiveSource):
+            members: Members = source.members
+            plans = [source.plan.with_(names=(self._name,) if self._name else source.plan.names)]
+            check_image(self._store, plans[0])
+        else:
+            members = SourceMembers(source, name)
+            plans = plan_images(self._store, members, wanted, warnings)
+        needs = needs_of(self._store, plans)
+        plan = self._planned(source, needs)
+        tell(plan)
+        if not request.dry_run:
+            warnings += self._load(source, members, wanted, plans, needs, plan, request, tell)
+        first = plans[0]
+        fetch = tuple(digest for digest, _, _ in plan.fetch)
+        digest = digest_of(first.index or first.manifest) if first.manifest else ""
+        if not request.dry_run:
+            digest = self._store.images.get(first.config.id).digest
+        about = first.config.id, digest, first.names
+        return CopiedImage(
+            source.shown, self.shown, *about, fetch, plan.present, plan.size, tuple(dict.fromkeys(warnings))
+        )
+
+    def _imported(self, source: DockerRootSource) -> CopiedImage:
+        """Take an image of a Docker data root, just as `docker-import` does."""
+        from cstore.docker.root.importing import import_image
+
+        names = (self._name,) if self._name else None
+        done = import_image(source.root, source.image, self._store, names=names)
+        digest = self._store.images.get(done.id).digest
+        return CopiedImage(source.shown, self.shown, done.id, digest, done.names, done.new_layers)
+
+    def _planned(self, source: ImageSource, needs: Sequence[Need]) -> Planned:
+        """Find out what will be moved.
+
+        Raises:
+            DoesNotFit: it cannot.
+        """
+        missing = {need.digest: need for need in needs if not need.present}
+        remote = isinstance(source, RemoteSource)
+        kept = {digest: PartialBlobs(self._store.context).size(digest) if remote else 0 for digest in missing}
+        fetch = tuple((digest, need.size, max(0, min(kept[digest], need.size))) for digest, need in missing.items())
+        needed, root = sum(max(size, 0) for _, size, _ in fetch), self._store.config.graph_root
+        free = _free(root)
+        if 0 <= free < needed:
+            raise DoesNotFit(source.shown, root, needed, free)
+        present = tuple(dict.fromkeys(need.digest for need in needs if need.digest not in missing))
+        return Planned(fetch, present, needed, free)
+
+    def _load(
+        self,
+        source: ImageSource,
+        members: Members,
+        wanted: LoadRequest,
+        plans: list[ImagePlan],
+        needs: Sequence[Need],
+        plan: Planned,
+        request: CopyRequest,
+        tell: Tell,
+    ) -> tuple[str, ...]:
+        sizes = {need.digest: need.size for need in needs}
+        for digest in plan.present:
+            tell(BlobPresent(digest, sizes[digest]))
+        if not (plan.fetch and isinstance(source, RemoteSource) and isinstance(members, SourceMembers)):
+            if isinstance(members, SourceMembers):
+                members.tell_of(tell)
+            return load_members(self._store, members, wanted, plans=plans).warnings
+        from cstore.transfer.fetching import Fetching as Fetch
+
+        missing = [need for need in needs if not need.present]
+        fetching = Fetch(self._store, source, missing, request, tell)
+        try:
+            return self._fetched(fetching, members, wanted, plans)
+        except CstoreError:
+            if not fetching.spoiled:
+                raise
+        # What an earlier run had left of a blob was wrong. It is gone, so once more, from its beginning.
+        return self._fetched(Fetch(self._store, source, missing, request, tell), members, wanted, plans)
+
+    def _fetched(
+        self, fetching: Fetching, members: SourceMembers, wanted: LoadRequest, plans: list[ImagePlan]
+    ) -> tuple[str, ...]:
+        with fetching:
+            members.fetch_by(fetching.opened)
+            return load_members(self._store, members, wanted, fetching.settle, plans).warnings
+
+
+def _free(path: str) -> int:
+    """Bytes that can be written where a path is, or will be; -1 if nobody can tell."""
+    while path != "/" and not os.path.isdir(path):
+        path = os.path.dirname(path)
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return -1
+    return found.f_bavail * found.f_frsize
+
+
+# ── a source as an archive ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Document(Part):
+    """A document that is in memory, as a member."""
+
+    data: bytes = b""
+
+    def read(self, limit: int) -> bytes:
+        """Give everything (see `Part.read`)."""
+        if self.size > limit:
+            raise ImageArchiveError(self.name, f"it has {self.size} bytes, and may have {limit}")
+        return self.data
+
+
+class _Layer(Part):
+    """A layer of a source, as a member."""
+
+    blob: Descriptor | None = None
+    give: Opener | None = None
+    tell: Tell | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[ReadInto]:  # type: ignore[override]  # it reads, as a part of a file does
+        """Give a reader."""
+        if self.blob is None or self.give is None:
+            raise ImageArchiveError(self.name, "nothing says where it is")
+        with self.give(self.blob) as reader:
+            yield reader if self.tell is None else Verified(reader, self.blob, self.tell)
+        if self.tell is not None:
+            self.tell(BlobDone(self.blob.digest, self.blob.size))
+
+
+class SourceMembers:
+    """One image of a source as the members of an OCI layout, made up as they are asked for."""
+
+    def __init__(self, source: ImageSource, name: str) -> None:
+        """`name` is the one that the image has in the layout, "" for none."""
+        self.shown = source.shown
+        self._source = source
+        self._give: Opener = source.open
+        self._tell: Tell | None = None
+        top = read_document(source)
+        entry: dict[str, object] = {
+            "mediaType": top.media_type,
+            "digest": digest_of(top.raw),
+            "size": len(top.raw),
+            "annotations": {NAME_KEYS[1]: name} if name else {},
+        }
+        self._documents = {
+            LAYOUT: gojson.encode({VERSION: "1.0.0"}),
+            INDEX: gojson.encode({"schemaVersion": 2, "manifests": [entry]}),
+        }
+        self._manifests: dict[str, Descriptor] = {}
+        self._configs: dict[str, Descriptor] = {}
+        self._layers: dict[str, Descriptor] = {}
+        self._note(top)
+
+    def fetch_by(self, give: Opener) -> None:
+        """Take layers from somebody who fetches them ahead."""
+        self._give = give
+
+    def tell_of(self, tell: Tell) -> None:
+        """Tell how far the layers are as they are read."""
+        self._tell = tell
+
+    def find(self, name: str) -> Part | None:
+        """See `Members.find`."""
+        if name in self._layers:
+            blob = self._layers[name]
+            return _Layer(name, max(blob.size, 0), blob=blob, give=self._give, tell=self._tell)
+        if name not in self._documents:
+            if name in self._configs:
+                self._documents[name] = read_blob(self._source, self._configs[name])
+            elif name in self._manifests:
+                self._note(read_document(self._source, self._manifests[name], artifacts=True))
+            else:
+                return None
+        data = self._documents[name]
+        return _Document(name, len(data), data=data)
+
+    def _note(self, document: Manifest | Index) -> None:
+        """Take down a document, and what it names."""
+        self._documents[blob_name(digest_of(document.raw))] = document.raw
+        if isinstance(document, Index):
+            self._manifests |= {blob_name(entry.digest): entry for entry in document.manifests}
+        else:
+            self._configs[blob_name(document.config.digest)] = document.config
+            self._layers |= {blob_name(layer.digest): layer for layer in document.layers}

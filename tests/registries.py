@@ -1,0 +1,405 @@
+"""Registries for tests: Debian's real `docker-registry` on 127.0.0.1, plain, with TLS, with passwords or with tokens.
+
+    with running_registry(folder) as registry:
+        registry.host               # 127.0.0.1:43211
+        registry.push("app:1")      # a small image, made here, put there without any client of ours
+
+Each has its own directory, port and process, and ends with its block. Nothing of the machine's configuration counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import tarfile
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PATIENCE = 20
+"""Seconds that a registry may take to start."""
+
+USER, PASSWORD = "alice", "wonder:land"
+_HTPASSWD = "alice:$2y$04$adhorv3D3hrlNmdQCC.HjO8g/GH4XDlbw/zerqi4qQ/VQykO9aPT."
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """An image that a test put into a registry. `blobs` are config and layers, by digest."""
+
+    name: str
+    digest: str
+    raw: bytes
+    blobs: dict[str, bytes]
+
+    @property
+    def layers(self) -> list[str]:
+        """The digests of the layers."""
+        return [layer["digest"] for layer in json.loads(self.raw)["layers"]]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A running registry.
+
+    Attributes:
+        host: host and port, as names of images begin.
+        root: the directory that it keeps everything in.
+        authority: the file of the CA that its certificate is from; "" where it speaks plain HTTP.
+        certificates: a directory as in certs.d, in which the CA's certificate is.
+        log: the file of its log.
+    """
+
+    host: str
+    root: str
+    authority: str = ""
+    certificates: str = ""
+    log: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What the tests' own requests carry."""
+
+    def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+        """One request of the test's own, with no client of cstore between."""
+        if self.authority:
+            context = ssl.create_default_context(cafile=self.authority)
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(self.host, context=context, timeout=30)
+        else:
+            connection = http.client.HTTPConnection(self.host, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {**self.headers, **(headers or {})})
+            got = connection.getresponse()
+            return Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
+
+    def push_blob(self, repository: str, data: bytes) -> str:
+        """Put one blob there; return its digest."""
+        digest = digest_of(data)
+        begun = self.request("POST", f"/v2/{repository}/blobs/uploads/")
+        assert begun.status == 202, begun
+        place = urlsplit(begun.headers["location"])
+        done = self.request("PUT", f"{place.path}?{place.query}&digest={digest}", data)
+        assert done.status == 201, done
+        return digest
+
+    def push_manifest(self, repository: str, reference: str, raw: bytes, media_type: str = MANIFEST) -> str:
+        """Put one manifest there; return its digest."""
+        done = self.request("PUT", f"/v2/{repository}/manifests/{reference}", raw, {"Content-Type": media_type})
+        assert done.status == 201, done
+        return digest_of(raw)
+
+    def push(self, name: str, layers: Sequence[bytes] = (), *, architecture: str = "amd64") -> Pushed:
+        """Put an image there, of the layers' tar archives, or of one with a small file."""
+        repository, _, tag = name.partition(":")
+        raw, blobs = image_of(layers or [layer_of({"hello.txt": f"hello from {name}\n".encode()})], architecture)
+        for data in blobs.values():
+            self.push_blob(repository, data)
+        digest = self.push_manifest(repository, tag or "latest", raw)
+        return Pushed(f"{self.host}/{name}", digest, raw, blobs)
+
+    def blob(self, repository: str, digest: str) -> bytes:
+        """A blob that it has."""
+        got = self.request("GET", f"/v2/{repository}/blobs/{digest}")
+        assert got.status == 200, got
+        return got.body
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a registry said."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of some bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def layer_of(files: dict[str, bytes]) -> bytes:
+    """A layer's tar archive of a few files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def image_of(layers: Sequence[bytes], architecture: str = "amd64") -> tuple[bytes, dict[str, bytes]]:
+    """A manifest of uncompressed layers, and the blobs that it names."""
+    diff_ids = [digest_of(layer) for layer in layers]
+    config = json.dumps(
+        {"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    ).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
+        "layers": [{"mediaType": LAYER, "digest": digest_of(layer), "size": len(layer)} for layer in layers],
+    }
+    return json.dumps(manifest).encode(), {digest_of(data): data for data in (config, *layers)}
+
+
+# ── certificates ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA of the tests' own, and a certificate for 127.0.0.1 and localhost that it gave."""
+
+    folder: str
+
+    def path(self, name: str) -> str:
+        """One of its files: ca.crt, server.crt, server.key, client.cert, client.key."""
+        return os.path.join(self.folder, name)
+
+
+def make_authority(folder: str) -> Authority:
+    """Make a CA, a server's certificate and a client's, with openssl."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    os.makedirs(folder, exist_ok=True)
+    authority = Authority(folder)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    ca_key, ca = authority.path("ca.key"), authority.path("ca.crt")
+    _openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-subj", "/CN=tests' own CA")
+    signed = ["-x509", *curve, "-CA", ca, "-CAkey", ca_key]
+    for name, ending in (("server", "crt"), ("client", "cert")):
+        extensions = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
+        files = ["-keyout", authority.path(f"{name}.key"), "-out", authority.path(f"{name}.{ending}")]
+        _openssl("req", *signed, *files, "-subj", f"/CN={name}", *extensions)
+    return authority
+
+
+def _openssl(*words: str, stdin: bytes = b"") -> bytes:
+    done = subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ── the registry ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def running_registry(
+    folder: str,
+    *,
+    authority: Authority | None = None,
+    passwords: bool = False,
+    tokens: TokenService | None = None,
+    client_certificates: bool = False,
+) -> Iterator[Registry]:
+    """Run `docker-registry` below a directory; skip the test where it is not installed.
+
+    Args:
+        folder: an existing directory, for its data, configuration and log.
+        authority: speak TLS, with the certificate of this CA.
+        passwords: ask for `USER` and `PASSWORD`.
+        tokens: ask for tokens of this service.
+        client_certificates: accept only clients that have a certificate of the CA.
+    """
+    if shutil.which("docker-registry") is None:
+        pytest.skip("docker-registry is not installed")
+    data, log = os.path.join(folder, "data"), os.path.join(folder, "registry.log")
+    config: dict[str, Any] = {
+        "version": "0.1",
+        "log": {"level": "info", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": data},
+            "delete": {"enabled": True},
+            "maintenance": {"uploadpurging": {"enabled": False}},
+        },
+        "http": {"addr": "127.0.0.1:0", "secret": "tests"},
+    }
+    if authority is not None:
+        config["http"]["tls"] = {"certificate": authority.path("server.crt"), "key": authority.path("server.key")}
+        if client_certificates:
+            config["http"]["tls"]["clientcas"] = [authority.path("ca.crt")]
+    if passwords:
+        path = os.path.join(folder, "htpasswd")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_HTPASSWD + "\n")
+        config["auth"] = {"htpasswd": {"realm": "tests", "path": path}}
+    if tokens is not None:
+        config["auth"] = {"token": tokens.settings}
+    path = os.path.join(folder, "config.yml")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file)  # which is YAML, too
+    with open(log, "wb") as output:
+        server = subprocess.Popen(
+            ["docker-registry", "serve", path],
+            stdout=output,
+            stderr=output,
+            env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
+        )
+    try:
+        host = f"127.0.0.1:{_port_of(server, log)}"
+        headers = {"Authorization": basic(USER, PASSWORD)} if passwords else {}
+        certificates = os.path.join(folder, "certs.d", host)
+        if authority is not None:
+            os.makedirs(certificates)
+            shutil.copy(authority.path("ca.crt"), certificates)
+        yield Registry(host, data, authority.path("ca.crt") if authority else "", certificates, log, headers)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _port_of(server: subprocess.Popen[bytes], log: str) -> int:
+    """The port that the kernel gave it, which its log tells."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            if told := re.search(r"listening on 127\.0\.0\.1:([0-9]+)", file.read()):
+                return int(told[1])
+        time.sleep(0.02)
+    with open(log, encoding="utf-8", errors="replace") as file:
+        raise AssertionError(f"docker-registry does not start: {file.read()[-1000:]}")
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+# ── a token service ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TokenService:
+    """A token service: whoever knows the password gets what they ask for, others may pull what is public.
+
+    Attributes:
+        asked: the query of every request, with `authorization` where one came.
+        lifetime: how long a token is good for, in seconds.
+        public: the repositories that everybody may pull.
+        refresh: the identity token that is accepted in the place of a password, by POST.
+    """
+
+    def __init__(self, folder: str, authority: Authority) -> None:
+        self.asked: list[dict[str, str]] = []
+        self.lifetime = 300
+        self.public: set[str] = set()
+        self.refresh = "identity-of-alice"
+        self._folder, self._authority = folder, authority
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/token"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the registry's configuration says of it."""
+        bundle = self._authority.path("ca.crt")
+        return {"realm": self.url, "service": "tests", "issuer": "tests' tokens", "rootcertbundle": bundle}
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                query = {name: " ".join(values) for name, values in parse_qs(urlsplit(self.path).query).items()}
+                asked = self.headers.get("Authorization", "")
+                if asked and asked != basic(USER, PASSWORD):
+                    service.asked.append({**query, "authorization": asked})
+                    self.answer(401, {"details": "incorrect username or password"})
+                    return
+                self.give(query, asked)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                form = {name: " ".join(values) for name, values in parse_qs(body).items()}
+                if form.get("refresh_token") == service.refresh:
+                    self.give(form, "refresh")
+                else:
+                    service.asked.append(form)
+                    self.answer(401, {"details": "unknown identity token"})
+
+            def give(self, query: dict[str, str], who: str) -> None:
+                service.asked.append({**query, "authorization": who})
+                granted = [grant for scope in query.get("scope", "").split() if (grant := service.grant(scope, who))]
+                key, token = "access_token" if who == "refresh" else "token", service.signed(granted, query["service"])
+                self.answer(200, {key: token, "expires_in": service.lifetime})
+
+            def answer(self, status: int, document: dict[str, Any]) -> None:
+                data = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        return Handler
+
+    def grant(self, scope: str, who: str) -> dict[str, Any] | None:
+        """What a scope is granted."""
+        kind, _, rest = scope.partition(":")
+        name, _, actions = rest.rpartition(":")
+        if who:
+            return {"type": kind, "name": name, "actions": actions.split(",")}
+        return {"type": kind, "name": name, "actions": ["pull"]} if name in self.public else None
+
+    def signed(self, access: list[dict[str, Any]], audience: str) -> str:
+        """A token as the registry wants it: a JSON web token with the certificate in its header."""
+        certificate = _openssl("x509", "-in", self._authority.path("server.crt"), "-outform", "DER")
+        header = {"typ": "JWT", "alg": "ES256", "x5c": [base64.b64encode(certificate).decode()]}
+        now = int(time.time())
+        claims = {
+            "iss": "tests' tokens", "sub": USER, "aud": audience, "nbf": now - 10, "iat": now - 10,
+            "exp": now + self.lifetime, "jti": str(len(self.asked)), "access": access,
+        }  # fmt: skip
+        text = ".".join(_part(json.dumps(part).encode()) for part in (header, claims))
+        der = _openssl("dgst", "-sha256", "-sign", self._authority.path("server.key"), stdin=text.encode())
+        return f"{text}.{_part(_plain_signature(der))}"
+
+
+def _part(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _plain_signature(der: bytes) -> bytes:
+    """The two numbers of an ECDSA signature, 32 bytes each, from their DER form."""
+    numbers, rest = [], der[2:]
+    for _ in range(2):
+        length = rest[1]
+        numbers.append(int.from_bytes(rest[2 : 2 + length], "big").to_bytes(32, "big"))
+        rest = rest[2 + length :]
+    return b"".join(numbers)
+
+
+class _QuietServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Clients may go away: tests make them."""

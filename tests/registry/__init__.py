@@ -1,0 +1,1 @@
+"""Registries, spoken to over good lines and bad ones."""

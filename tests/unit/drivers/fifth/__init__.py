@@ -1,0 +1,1 @@
+"""A directory of packages of drivers: what somebody else would add."""
