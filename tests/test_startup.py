@@ -108,15 +108,15 @@ def test_reading_imports_nothing_slow(run: Runner, store_roots: StoreRoots, word
 
 BUDGETS = {
     "exists base": 54,
-    "layer base": 59,
+    "layer base": 58,
     "layers --quiet": 60,
-    "layers": 68,
-    "mounted base": 84,
-    "add-names --name other base": 84,
-    "create-layer": 116,
-    "import-layer --file {archive}": 201,
-    "changes imported": 116,
-    "delete-layer imported": 112,
+    "layers": 71,
+    "mounted base": 88,
+    "add-names --name other base": 85,
+    "create-layer": 115,
+    "import-layer --file {archive}": 192,
+    "changes imported": 113,
+    "delete-layer imported": 114,
 }
 """Command: how many modules it may import. Each takes a quarter of a millisecond, in every run of every script."""
 
