@@ -36,4 +36,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
     from cstore.config.peer_view import peer_view
 
+    globals()[name] = peer_view  # else the name means the module from now on
     return peer_view

@@ -15,7 +15,7 @@ from cstore.values import Choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView, Sequence
+    from collections.abc import Callable, Iterator, KeysView, Sequence
 
     from cstore.records.rows import Cut, Head, Parsed
     from cstore.records.snapshot import Identity
@@ -48,9 +48,20 @@ class Section(Generic[R]):
     """
 
     def __init__(
-        self, kind: type[R], location: Location, path: str, content: tuple[bytes, Identity | None], *, degraded: bool
+        self,
+        kind: type[R],
+        location: Location,
+        path: str,
+        content: tuple[bytes, Identity | None],
+        *,
+        degraded: bool,
+        flaw: Callable[[R], str] | None = None,
     ) -> None:
-        """Take over the `content` of the file. Nothing of it is looked at before `read`."""
+        """Take over the `content` of the file. Nothing of it is looked at before `read`.
+
+        `flaw` says what is wrong with a record whose fields make sense, or "". It is asked when a record is read.
+        """
+        self._flaw = flaw
         self.kind, self.location, self.path, self.degraded = kind, location, path, degraded
         self.flaws: list[RecordsDamaged] = []
         data, self.identity = content
@@ -66,7 +77,7 @@ class Section(Generic[R]):
         contents = codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
-        self._start_from(data, [*contents.records])
+        self._start_from(data, [self._checked(record) for record in contents.records])
 
     def _start_from(self, data: bytes, rows: list[R | Head | None], source: Parsed | Cut | None = None) -> None:
         self._base, self._rows, self._base_rows, self._source = data, rows, len(rows), source
@@ -81,6 +92,14 @@ class Section(Generic[R]):
         self._base_changed = False
         self._index: dict[str, int] | None = None
         self._repeated: dict[str, list[int]] = {}
+
+    def _checked(self, record: R) -> R:
+        reason = self._flaw(record) if self._flaw else ""
+        if reason and not self.degraded:
+            raise RecordsDamaged(self.path, reason)
+        if reason:
+            self._note(Flaw(reason))
+        return record
 
     def _note(self, flaw: Flaw) -> None:
         if all(known.reason != flaw.reason for known in self.flaws):
@@ -129,7 +148,7 @@ class Section(Generic[R]):
             return
         for number, record in enumerate(contents.records):
             if isinstance(self._rows[number], tuple):
-                self._rows[number] = record
+                self._rows[number] = self._checked(record)
 
     def mentioning(self, text: str) -> Iterator[R]:
         """All records in whose fields `text` may stand, and perhaps others.
@@ -176,7 +195,7 @@ class Section(Generic[R]):
             self._note(flaw)
             self._rows[number] = self._index = None
             return None
-        self._rows[number] = record
+        self._rows[number] = self._checked(record)
         return record
 
     def _raw(self, number: int) -> bytes:

@@ -76,14 +76,14 @@ class Table(Generic[R]):
             SystemFailure: a file cannot be read, or the files do not stop changing.
         """
         places = [location for location in Location if location in files]
-        whole = whole or kind.alias is not None or kind.flaw is not None
+        whole = whole or (kind.flaw is not None and not degraded)
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], content, degraded=degraded)
+            flaw = _flaw_of(kind) if kind.flaw else None
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=flaw)
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
-            section.flaws += _flaws_of_kind(kind, section)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
                 section.flaws.append(RecordsDamaged(section.path, "it is empty, but what it should describe exists"))
             sections.append(section)
@@ -201,7 +201,8 @@ class Table(Generic[R]):
         """Find a record by its whole ID, by name or by alias."""
         if not word:
             return None
-        aliased = (one for one in self if alias(one) == word) if (alias := self.kind.alias) else iter(())
+        alias = self.kind.alias
+        aliased = (one for one in self.mentioning(word) if alias(one) == word) if alias else iter(())
         return self.get(word) or self.named(word) or next(aliased, None)
 
     def by_prefix(self, word: str) -> R | None:
@@ -391,8 +392,9 @@ def _firsts(records: Iterable[R]) -> Iterator[R]:
             yield record
 
 
-def _flaws_of_kind(kind: Kind[R], section: Section[R]) -> list[RecordsDamaged]:
-    if kind.flaw is None:
-        return []
-    reasons = ((record, kind.flaw(record)) for record in section.records())
-    return [RecordsDamaged(section.path, f"{kind.noun} {record.id}: {reason}") for record, reason in reasons if reason]
+def _flaw_of(kind: Kind[R]) -> Callable[[R], str]:
+    def flaw(record: R) -> str:
+        reason = kind.flaw(record) if kind.flaw else ""
+        return f"{kind.noun} {record.id}: {reason}" if reason else ""
+
+    return flaw
