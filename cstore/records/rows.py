@@ -157,7 +157,7 @@ class Cut:
 
     def raw(self, number: int) -> bytes:
         """Return the bytes of a row."""
-        start, end = self._span(number)
+        start, end = self.span(number)
         return self._data[start:end]
 
     def mentioning(self, word: str) -> list[int] | None:
@@ -174,10 +174,14 @@ class Cut:
         while place >= 0:
             number = max(bisect_right(self._starts, place + len(_START) - 1) - 1, 0)
             found.append(number)
-            place = self._data.find(needle, max(self._span(number)[1], place + 1))
+            place = self._data.find(needle, max(self.span(number)[1], place + 1))
         return found
 
-    def _span(self, number: int) -> tuple[int, int]:
+    def block(self, first: int, end: int) -> bytes:
+        """Return the bytes of several rows, with the commas between them."""
+        return self._data[self.span(first)[0] : self.span(end - 1)[1]]
+
+    def span(self, number: int) -> tuple[int, int]:
         """Where a row begins and ends: with its braces, without the comma behind it."""
         last = number + 1 == len(self._starts)
         end = len(self._data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1

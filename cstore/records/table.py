@@ -10,8 +10,8 @@ from itertools import chain
 
 from cstore.errors import IDTaken, NameTaken, RecordsDamaged
 from cstore.records import codec
-from cstore.records.model import Generic, Kind, R
-from cstore.records.section import Location, Section
+from cstore.records.model import Generic, Kind, Location, R
+from cstore.records.section import Section
 from cstore.records.snapshot import read_readable, read_together
 from cstore.values import Value
 
@@ -80,8 +80,7 @@ class Table(Generic[R]):
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            flaw = _flaw_of(kind) if kind.flaw else None
-            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=flaw)
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=_flaw_of(kind))
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
@@ -126,7 +125,8 @@ class Table(Generic[R]):
             RecordsDamaged: one makes no sense (not if the table was loaded degraded).
         """
         for section in self._sections:
-            section.records()
+            for _ in section.records():
+                pass
 
     def is_current(self) -> bool:
         """Whether all files on disk still are those that were read or last saved."""
@@ -392,9 +392,7 @@ def _firsts(records: Iterable[R]) -> Iterator[R]:
             yield record
 
 
-def _flaw_of(kind: Kind[R]) -> Callable[[R], str]:
-    def flaw(record: R) -> str:
-        reason = kind.flaw(record) if kind.flaw else ""
-        return f"{kind.noun} {record.id}: {reason}" if reason else ""
-
-    return flaw
+def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:
+    if (flaw := kind.flaw) is None:
+        return None
+    return lambda record: f"{kind.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""
