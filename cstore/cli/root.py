@@ -334,10 +334,8 @@ def find(name: str) -> Command | None:
     target = targets().get(name)
     if target is None:
         return None
-    from importlib import import_module
-
     module, _, attribute = target.partition(":")
-    found = getattr(import_module(f"cstore.cli.commands.{module}"), attribute)
+    found = getattr(__import__(f"cstore.cli.commands.{module}", fromlist=[attribute]), attribute)
     if not isinstance(found, Command):
         raise TypeError(f"{target} is not made with @command")
     return found

@@ -100,14 +100,17 @@ class Writer(Trusted):
         """The driver of the store."""
         return self.context.driver
 
-    def save(self, *shelves: Shelf) -> None:
-        """Publish the changed record files, each kind after a fresh token in its lock files."""
+    def save(self, *shelves: Shelf, sync: bool | None = None) -> None:
+        """Publish the changed record files, each kind after a fresh token in its lock files.
+
+        They are on the disk then, if the store syncs; or if `sync` says so.
+        """
         for shelf in shelves:
             table = self._tables[shelf]
             if not table.changed:
                 continue
             self.mark(shelf)
-            table.save(sync=self.context.sync)
+            table.save(sync=self.context.sync if sync is None else sync)
 
     def establish(self, shelf: Shelf) -> None:
         """Make a kind's record file if there is none, before data of its first item are written.

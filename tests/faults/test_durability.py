@@ -52,6 +52,21 @@ def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, 
     assert durability.judge(trace, graph) == []
 
 
+def test_imports_that_share_their_syncs_are_durable_all_the_same(laboratory: Laboratory, tmp_path: Path) -> None:
+    """Contents before names, names before records, and all of it before the answers."""
+    words, environment, graph = laboratory.command("import-layer")
+    (tmp_path / "layer.tar").write_bytes(make_tar(regular("file", b"text")))
+    (tmp_path / "lines").write_text(f"import-layer -f {tmp_path}/layer.tar\n" * 3)
+    words = [*words[: words.index("import-layer")], "batch", "--jobs", "3"]
+
+    trace = str(tmp_path / "trace")
+    durability.traced(["sh", "-c", f'exec "$@" < {tmp_path}/lines', "sh", *words], environment, trace)
+
+    assert durability.judge(trace, graph) == []
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        assert sum(" syncfs(" in line for line in file) <= 4
+
+
 @pytest.mark.parametrize(("files", "by_itself"), [(12, True), (40, False)])
 def test_a_small_layer_does_not_wait_for_what_others_write(
     laboratory: Laboratory, tmp_path: Path, files: int, by_itself: bool

@@ -47,15 +47,21 @@ def import_layer(session: Session, /, parent: str, file: str, *, quiet: bool, id
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
 
+    def show(layer: Layer) -> None:
+        if id_only and not session.json:
+            session.lines([layer.id])
+        else:
+            _show(session, layer)
+
     request = new_layer(parent, wanted).with_(expect=wanted["expect"], reuse=wanted["reuse"])
     with archive_source(file) as source:
         store = session.open(Intent.WRITE)
         with progress_bar("importing", size_of(source), quiet=quiet) as progress:
+            if session.later is not None:
+                session.later(store.layers.prepare(request, source, progress), show)
+                return
             layer = store.layers.put(request, source, progress)
-    if id_only and not session.json:
-        session.lines([layer.id])
-    else:
-        _show(session, layer)
+    show(layer)
 
 
 @command("create-storage-layer", example="cstore create-storage-layer --id scratch")

@@ -70,7 +70,7 @@ def images(session: Session, quiet: bool, **wanted: Any) -> None:
     store = session.open(Intent.RECORDS)
     found = picked(store, query, store.images.list())
     listed = View(
-        lambda: structured.nothing_is_null([image.document() for image in found]),
+        lambda: structured.Listed(found),
         lambda: _lines(store, found, quiet=quiet),
     )
     session.show(in_columns(listed, store, "image", lambda: found, query, whole=wanted["no_trunc"], quiet=quiet))
