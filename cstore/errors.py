@@ -26,6 +26,7 @@ CstoreError
 ├── DriverError            a storage driver cannot do it here
 │   └── DriverUnknown, DriverUnusable
 ├── NotChecked             nothing can be said about the state of the store
+├── RegistryError          a registry did not do what was asked (all of them in cstore/registry/errors.py)
 ├── LockTimeout            somebody else held a lock for too long
 └── SystemFailure          the operating system said no
     └── ForeignThing, ProgramMissing, ProgramRefused

@@ -28,6 +28,7 @@ from cstore.transfer.contract import (
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
+from cstore.transfer.plan import MOST_IMAGES
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import layer_forms, read_document
 from cstore.transfer.verifying import drained, uncompressed
@@ -52,12 +53,14 @@ class BlobSink(ABC):
         layers: in which form it wants layers: `KEPT`; `COMPRESSED`, if they are put together anew; or `PLAIN`.
         docker: whether it takes Docker's manifests; OCI's are made of them where it does not.
         several: whether it takes an index.
+        parallel: whether it takes blobs side by side, each in a thread of its own.
     """
 
     shown = ""
     layers = KEPT
     docker = True
     several = True
+    parallel = False
 
     @abstractmethod
     def has(self, blob: Descriptor) -> bool:
@@ -152,6 +155,8 @@ class _Taking:
         if isinstance(document, Index):
             if depth == _DEEPEST:
                 raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
+            if len(document.manifests) > MOST_IMAGES:
+                raise ImageArchiveError(self._source.shown, f"its index names more than {MOST_IMAGES} images")
             parts = [
                 self._document(read_document(self._source, entry, artifacts=True), instance=True, depth=depth + 1)
                 for entry in document.manifests
@@ -188,10 +193,16 @@ class _Taking:
     def _layers(self, manifest: Manifest, original: Manifest | None) -> list[Descriptor]:
         diff_ids = layer_forms(self._source, manifest)
         originals: Sequence[Descriptor | None] = original.layers if original else [None] * len(manifest.layers)
-        return [
-            self._layer(layer, diff_id, known)
-            for layer, diff_id, known in zip(manifest.layers, diff_ids, originals, strict=True)
-        ]
+        triples = list(zip(manifest.layers, diff_ids, originals, strict=True))
+        if not self._sink.parallel or len(triples) < 2:
+            return [self._layer(*each) for each in triples]
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(max(1, self._request.jobs), "cstore-copy")
+        try:
+            return [each.result() for each in [pool.submit(self._layer, *triple) for triple in triples]]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _layer(self, layer: Descriptor, diff_id: str, original: Descriptor | None) -> Descriptor:
         """Take a layer in the form that is wanted; return what describes it there."""

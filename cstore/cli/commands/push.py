@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 )
 @word("image", "IMAGE")
 @word("destination", "DESTINATION", required=False)
-@text("--compression", metavar="HOW", help="Compress the layers with gzip (the default) or zstd, or none.")
+@text(
+    "--compression",
+    metavar="HOW",
+    help="Compress the layers with gzip (the default) or zstd, or none.",
+    choices=("gzip", "zstd", "none"),
+)
 @text("--digestfile", metavar="FILE", help="Write the digest of the pushed manifest to FILE.")
 @switch("--dry-run", help="Push nothing; show what would be pushed.")
 @switch("-q", "--quiet", help="Show no progress.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from cstore.cli.command import command, json_option, switch, text, texts
+from cstore.cli.registries import registry_options
 from cstore.cli.session import Intent, Session, View
 from cstore.errors import NotAgreed, UsageMistake
 
@@ -15,20 +16,22 @@ if TYPE_CHECKING:
 
     from cstore.check.repair import Plan, Repaired, RepairOptions, Step
     from cstore.errors import CstoreError
+    from cstore.registry import Access
 
 FORMATS = ("text", "json")
 
 
 @command(
     "repair",
-    example="cstore repair --dry-run\ncstore repair --yes\ncstore repair --yes --from image.tar\ncstore repair --list",
+    example="cstore repair --dry-run\ncstore repair --yes\ncstore repair --yes --from image.tar\n"
+    "cstore repair --yes --from docker://docker.io/library/debian:12\ncstore repair --list",
 )
 @switch("--dry-run", help="Show the plan, and do nothing.")
 @switch("-y", "--yes", help="Apply the plan without asking.")
 @texts(
     "--from",
     metavar="PATH",
-    help="Recover lost data from a layer archive, an image archive or another store; may be repeated.",
+    help="Recover lost data from an archive of a layer or image, another store, or docker://NAME; may be repeated.",
 )
 @texts("--name", metavar="ID=NAME", help="Name an image whose name is lost; may be repeated.")
 @switch("--remove", help="Move what cannot be healed into quarantine.")
@@ -40,6 +43,7 @@ FORMATS = ("text", "json")
     help="Time limit per layer for rebuilding a lost tar-split (default: 1m; 0: do not try).",
 )
 @text("--format", metavar="FORMAT", help="text: alike steps grouped, as on a terminal; or json.", choices=FORMATS)
+@registry_options
 @json_option
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
@@ -51,8 +55,9 @@ def repair(session: Session, /, **wanted: Any) -> None:
     changes; --undo restores it, and `cstore gc --quarantine AGE` deletes old cases.
 
     Rebuilds records from directories, manifests and configs; the storage driver's files from records; layers from their
-    own files, from other layers with the same file, or from the sources given with --from. Never touches sound data,
-    and removes nothing without --remove.
+    own files, from other layers with the same file, or from the sources given with --from. Of an image in a registry,
+    docker://NAME, fetches only the layers that it needs. Never touches sound data, and removes nothing without
+    --remove.
 
     If a layer's tar-split is lost, writes the layer as the programs that make layers would have written it, until the
     digest matches the recorded one. If none matches within --search-time, the layer stays as it is: it works, but
@@ -81,6 +86,7 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
     asked = _Asking(session, yes=bool(wanted["yes"]), grouped=grouped)
     options = RepairOptions(
         sources=wanted["from"],
+        access=_access(wanted),
         names=_names(wanted["name"]),
         remove=bool(wanted["remove"]),
         dry_run=bool(wanted["dry_run"]),
@@ -99,6 +105,15 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
         _show(session, result.plans[0], grouped=grouped)
     else:
         _conclude(session, result, options, grouped=grouped)
+
+
+def _access(wanted: dict[str, Any]) -> Access | None:
+    """How registries are spoken to, if one is a source."""
+    if not any(source.startswith("docker://") for source in wanted["from"]):
+        return None
+    from cstore.cli.registries import registry_access
+
+    return registry_access(wanted)[0]
 
 
 def _names(given: Sequence[str]) -> dict[str, list[str]]:
