@@ -105,6 +105,7 @@ class _Taking:
         self._sink, self._source, self._request, self._tell = sink, source, request, tell
         self._copied: dict[str, int] = {}
         self._present: dict[str, int] = {}
+        self._placed: dict[str, Descriptor] = {}
         self._id = ""
 
     def run(self) -> CopiedImage:
@@ -150,7 +151,13 @@ class _Taking:
         self._tell(Planned(tuple(fetch.values()), tuple(there)))
 
     def _document(self, document: Manifest | Index, *, instance: bool, depth: int = 0) -> Descriptor:
-        """Take a document and all that it names."""
+        """Take a document and all that it names. An index may name one twice."""
+        before = self._placed.get(digest_of(document.raw))
+        if before is None:
+            before = self._placed[digest_of(document.raw)] = self._put(document, instance=instance, depth=depth)
+        return before
+
+    def _put(self, document: Manifest | Index, *, instance: bool, depth: int) -> Descriptor:
         docker = self._sink.docker and document.media_type in media.DOCKER
         if isinstance(document, Index):
             if depth == _DEEPEST:
