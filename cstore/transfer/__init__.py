@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from cstore.transfer.copying import copy, opened_source, sink_of
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
+    from cstore.transfer.registry_ends import RegistryAccess
     from cstore.transfer.saving import SaveRequest, save, save_directory
+    from cstore.transfer.syncing import Synced, SyncRequest, sync
 
 __all__ = [
     "BlobDone",
@@ -42,7 +44,10 @@ __all__ = [
     "LoadResult",
     "LoadedImage",
     "Planned",
+    "RegistryAccess",
     "SaveRequest",
+    "SyncRequest",
+    "Synced",
     "copy",
     "import_image",
     "load",
@@ -50,6 +55,7 @@ __all__ = [
     "save",
     "save_directory",
     "sink_of",
+    "sync",
 ]
 
 _HOMES = {
@@ -65,6 +71,10 @@ _HOMES = {
     "copy": "copying",
     "opened_source": "copying",
     "sink_of": "copying",
+    "RegistryAccess": "registry_ends",
+    "SyncRequest": "syncing",
+    "Synced": "syncing",
+    "sync": "syncing",
     "ImportRequest": "importing",
     "import_image": "importing",
     "LoadRequest": "loading",
