@@ -15,9 +15,10 @@ Must not know: any store, what is in a manifest beyond its type, how a result is
             digest, size, opened, missing=True)               # opened(offset) is a context manager of a reader
         repository.put_manifest("12", raw, media_type)
 
-`resolve(name, settings)` lists what a short name may mean; `read_policy(path).require(name)` asks the policy, which
-nobody else does. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several threads
-may use one repository; `close` ends their waits.
+`resolve(name, settings)` lists what a short name may mean. Nobody but the caller asks the policy, `read_policy(path)`:
+`require(name)` before anything is fetched, or with `verified_later=True`, and then `verify(name, repository, digest)`
+when the manifest is known. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several
+threads may use one repository; `close` ends their waits.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from cstore.oci.names import ImageName
     from cstore.registry.access import Access, Clock, Credentials, Retrying
     from cstore.registry.blobs import BlobReader
+    from cstore.registry.manifests import Manifest
     from cstore.registry.opening import catalog, check_login, open_repository, parse_reference
     from cstore.registry.policy import Policy, read_policy
-    from cstore.registry.repository import Manifest, Repository
+    from cstore.registry.repository import Repository
     from cstore.registry.settings import Settings, load_settings
     from cstore.registry.shortnames import is_short, resolve
     from cstore.registry.uploads import Sent
@@ -62,7 +64,7 @@ _HOMES = {
     "Clock": "cstore.registry.access",
     "Credentials": "cstore.registry.access",
     "ImageName": "cstore.oci.names",
-    "Manifest": "cstore.registry.repository",
+    "Manifest": "cstore.registry.manifests",
     "Policy": "cstore.registry.policy",
     "Repository": "cstore.registry.repository",
     "Retrying": "cstore.registry.access",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from cstore.errors import InvalidOption, SystemFailure
 from cstore.registry.errors import (
     AnswerInvalid,
     NotInRegistry,
@@ -65,6 +66,7 @@ class Upload:
         Raises:
             RegistryError: the registry does not take it.
             InvalidOption: its source has another size than was said.
+            SystemFailure: its source cannot be read.
         """
         retrying, failures, before = self._endpoint.retrying, 0, 0
         while True:
@@ -163,10 +165,11 @@ class Upload:
         with self._opened(start) as reader:
             while left:
                 buffer = bytearray(min(left, _PIECE))
-                count = reader.readinto(buffer) or 0
+                try:
+                    count = reader.readinto(buffer) or 0
+                except OSError as error:  # which is none of the connection
+                    raise SystemFailure("read", f"blob {self._digest}", error) from None
                 if not count:
-                    from cstore.errors import InvalidOption
-
                     raise InvalidOption(f"cannot {self._action}: its source ends {left} bytes before it should")
                 left -= count
                 self._sent += count

@@ -125,24 +125,24 @@ class Wire:
         Raises:
             RegistryError: as for `send`; or the body is too long.
         """
+        return self._whole(lambda: self.send(request), request.action, limit)
+
+    def _whole(
+        self, ask: Callable[[], urllib3.BaseHTTPResponse], action: str, limit: int
+    ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         retrying = self._access.retrying
         for attempt in range(1, retrying.attempts + 1):
-            response = self.send(request)
+            response = ask()
             try:
-                return response, self.body_of(response, limit, request.action)
+                return response, self._body_of(response, limit, action)
             except RegistryUnreachable:
                 if attempt == retrying.attempts:
                     raise
                 self.clock.sleep(retrying.delay(attempt))
         raise AssertionError
 
-    def body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
-        """Read a body of `limit` bytes at most.
-
-        Raises:
-            AnswerInvalid: it is longer, or compressed.
-            RegistryUnreachable: it was cut.
-        """
+    def _body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
+        """A body of `limit` bytes at most."""
         try:
             self._check_plain(response, action)
             said = response.headers.get("Content-Length", "")
@@ -314,14 +314,14 @@ class Wire:
             return self._connections.request(method, url, headers, body, at_home=host_of(url) == self.registry)
 
         try:
-            response = self._trying(action, once, (200,))
+            _, data = self._whole(lambda: self._trying(action, once, (200,)), action, _DOCUMENT)
         except RegistryFailed as error:
             if error.status == 400:
                 raise self._authorization.denied() from None
             raise
         except (AccessDenied, NotInRegistry):
             raise self._authorization.denied() from None
-        return self.parsed(self.body_of(response, _DOCUMENT, action), action)
+        return self.parsed(data, action)
 
     def parsed(self, data: bytes, action: str) -> Mapping[str, Any]:
         """Read a JSON object.

@@ -214,6 +214,23 @@ def test_a_token_service_that_refuses_is_a_login_that_is_wrong(
         opened(f"{token_registry.host}/mine/app", access=wrong).tags()
 
 
+def test_a_token_that_is_cut_is_fetched_again(opened: Opened, access: Access) -> None:
+    with FaultProxy() as service:
+        challenge = f'Bearer realm="http://{service.host}/token",service="x"'
+        service.fail("GET /v2/", faults.status(200), faults.status(401, {"WWW-Authenticate": challenge}))
+        service.fail("GET /token", _cut_token, faults.status(503), faults.status(200, body=b'{"token": "t"}'))
+        service.fail("GET /v2/", faults.status(200, body=b'{"tags": ["1"]}'))
+
+        assert opened(f"{service.host}/app", access=access).tags() == ["1"]
+        assert service.seen[-1].headers["authorization"] == "Bearer t"
+
+
+def _cut_token(exchange: faults.Exchange) -> None:
+    exchange.begin(200, [], 1000)
+    exchange.handler.wfile.write(b'{"token": ')
+    exchange.hang_up()
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"token": 5}', b'{"token": "a\\r\\nX: y"}', b"[" * 100_000])
 def test_a_token_that_is_none_is_refused(opened: Opened, access: Access, body: bytes) -> None:
     with FaultProxy() as evil:

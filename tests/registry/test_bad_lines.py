@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.errors import SystemFailure
 from cstore.registry import Retrying
 from cstore.registry.errors import (
     AnswerInvalid,
@@ -287,8 +288,10 @@ def test_a_registry_that_wants_an_hour_is_not_waited_for(
 
 
 def test_what_is_not_there_is_asked_for_once(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
-    with pytest.raises(NotInRegistry, match="MANIFEST_UNKNOWN"):
+    with pytest.raises(NotInRegistry, match="MANIFEST_UNKNOWN") as caught:
         opened(f"{proxy.host}/app:2").manifest()
+
+    assert caught.value.hint == f"see cstore tags {proxy.host}/app"
 
     assert len(proxy.requests(MANIFESTS)) == 1
 
@@ -508,6 +511,21 @@ def test_a_source_that_is_too_short_is_an_error_and_no_blob(registry: Registry, 
         repository.upload(digest_of(fresh), len(fresh), source_of(fresh[:-10], []))
 
     assert not repository.has_blob(digest_of(fresh))
+
+
+def test_a_source_that_fails_is_no_fault_of_the_line(proxy: FaultProxy, opened: Opened, fresh: bytes) -> None:
+    class Broken(io.BytesIO):
+        def readinto(self, buffer: object) -> int:
+            raise OSError(5, "Input/output error")
+
+    @contextmanager
+    def broken(offset: int) -> Iterator[io.BytesIO]:
+        yield Broken()
+
+    with pytest.raises(SystemFailure, match=r"cannot read blob sha256:.*: Input/output error"):
+        opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), broken)
+
+    assert len(proxy.requests("PATCH")) <= 1
 
 
 def test_a_blob_that_the_registry_takes_for_another_is_not_tried_again(
