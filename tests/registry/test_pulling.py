@@ -283,16 +283,3 @@ def test_between_two_repositories_blobs_are_mounted(image: Pushed, proxy: FaultP
     assert got.digest == image.digest
     assert proxy.taken == 0
     assert digest_of(image.raw) == got.digest
-
-
-def test_a_limit_is_kept_both_ways(
-    store: Store, pull: Pull, image: Pushed, proxy: FaultProxy, whole: RegistryAccess
-) -> None:
-    """So many bytes a second, over all that moves side by side."""
-    began = time.monotonic()
-    pull(limit_rate=1 << 20)
-    assert time.monotonic() - began > 0.5 * size_of(image) / (1 << 20)
-
-    began = time.monotonic()
-    copy("pulled", f"docker://{proxy.host}/slow:1", CopyRequest(limit_rate=1 << 20), store=store, access=whole)
-    assert time.monotonic() - began > 0.5 * proxy.taken / (1 << 20)
