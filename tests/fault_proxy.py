@@ -61,6 +61,7 @@ class FaultProxy:
         seen: every request that came in.
         given: bytes of blobs that went to the client.
         taken: bytes of blobs that came from the client.
+        connections: how many connections carried a request.
         rate: bytes a second that it lets pass in each direction of one connection, 0 for all that come.
     """
 
@@ -68,7 +69,7 @@ class FaultProxy:
         """Stand before a registry, or before none; speak TLS, with a certificate of `authority`, if that is given."""
         self.upstream = upstream
         self.seen: list[Seen] = []
-        self.given = self.taken = 0
+        self.given = self.taken = self.connections = 0
         self.rate = 0
         self.moved: dict[str, str] = {}
         self._rules: list[_Rule] = []
@@ -102,9 +103,10 @@ class FaultProxy:
         """The requests whose method and path match."""
         return [one for one in self.seen if re.match(pattern, one.line)]
 
-    def count(self, *, given: int = 0, taken: int = 0) -> None:
-        """Count bytes."""
+    def count(self, *, given: int = 0, taken: int = 0, connections: int = 0) -> None:
+        """Count bytes, and connections."""
         with self._lock:
+            self.connections += connections
             self.given += given
             self.taken += taken
 
@@ -120,10 +122,14 @@ class FaultProxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            is_used = False
 
             def serve(self) -> None:
                 seen = Seen(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
                 proxy.seen.append(seen)
+                if not self.is_used:
+                    self.is_used = True
+                    proxy.count(connections=1)
                 try:
                     proxy._next_fault(seen.line)(Exchange(proxy, self, seen))
                 except OSError:

@@ -29,6 +29,11 @@ _KNOWN: dict[str, str] = {
     "signedBaseLayer": "it wants a signed base layer (signedBaseLayer), which cstore cannot check",
 }
 """Requirements that exist and that cstore cannot check."""
+_WHY = {
+    REJECT: "it rejects such images",
+    SIGSTORE: "it wants a sigstore signature, which is looked for only in registries",
+    **_KNOWN,
+}
 _LARGEST = 8 << 20
 
 
@@ -74,7 +79,7 @@ class Policy(Value):
             if requirement["type"] == SIGSTORE:
                 required = read_required(requirement, self.source)
                 if why := why_unsigned(required, name, repository, digest):
-                    raise self._refusal(str(name), why)
+                    raise PolicyRefuses(str(name), self.source, why)
 
     def require_scopes(
         self, transport: str, scopes: Sequence[str], *, shown: str, verified_later: bool = False
@@ -89,15 +94,13 @@ class Policy(Value):
             if kind == ACCEPT or (kind == SIGSTORE and verified_later):
                 continue
             unsigned = "it wants a sigstore signature, which is looked for only in registries"
-            raise self._refusal(shown, {REJECT: "it rejects such images", SIGSTORE: unsigned, **_KNOWN}[kind])
+            raise PolicyRefuses(
+                shown, self.source, {REJECT: "it rejects such images", SIGSTORE: unsigned, **_KNOWN}[kind]
+            )
 
     def _requirements(self, transport: str, scopes: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         known = self.transports.get(transport, {})
         return next((known[scope] for scope in (*scopes, "") if scope in known), self.default)
-
-    def _refusal(self, shown: str, why: str) -> PolicyRefuses:
-        hint = "name another policy with --signature-policy, or change the file"
-        return PolicyRefuses(shown, f"the policy {self.source} does not accept it: {why}", hint=hint)
 
 
 def read_policy(path: str) -> Policy:

@@ -47,6 +47,8 @@ _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_REDIRECTS = 5
 _DOCUMENT = 1 << 20
 """Bytes that a token or an error may have."""
+_LITTLE = 16 << 10
+"""Bytes of an answer that are read only to use its connection again."""
 _LONGEST_READ = 300.0
 """Seconds that a document may take to arrive."""
 
@@ -384,7 +386,14 @@ class Wire:
 
 
 def finish(response: urllib3.BaseHTTPResponse) -> None:
-    """Let go of an answer. Its connection is used again only if there is nothing left to read."""
-    if getattr(response, "length_remaining", None) == 0:
+    """Let go of an answer. Its connection is used again if there is little left to read, and the length is known."""
+    left = getattr(response, "length_remaining", None)
+    try:
+        if left is not None and 0 < left <= _LITTLE:
+            response.read(left, decode_content=False)
+            left = 0
+    except (HTTPError, OSError):
+        left = None
+    if left == 0:
         response.release_conn()
     response.close()

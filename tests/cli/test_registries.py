@@ -123,6 +123,22 @@ def test_login_for_a_path_is_kept_for_the_path(bare_cli: CommandLine, locked: Re
     assert bare_cli("tags", PLAIN, f"{locked.host}/ns/app").code == 1
 
 
+def test_another_file_with_credentials_can_be_named(
+    bare_cli: CommandLine, locked: Registry, auth_file: str, tmp_path: Path
+) -> None:
+    named = str(tmp_path / "elsewhere" / "auth.json")
+
+    bare_cli("login", "-u", USER, "-p", PASSWORD, PLAIN, "--authfile", named, locked.host).ok()
+
+    assert not os.path.exists(auth_file)
+    assert os.stat(named).st_mode & 0o777 == 0o600
+    assert bare_cli("tags", PLAIN, f"{locked.host}/ns/app").code == 1
+    assert bare_cli("tags", PLAIN, "--authfile", named, f"{locked.host}/ns/app").ok().lines == ["1", "2"]
+    told = bare_cli("logout", locked.host)
+    assert told.code == 1
+    bare_cli("logout", "--authfile", named, locked.host).ok()
+
+
 def test_without_a_name_the_first_registry_that_is_searched_is_meant(
     bare_cli: CommandLine, locked: Registry, auth_file: str, searching: Callable[..., None]
 ) -> None:

@@ -296,6 +296,21 @@ def test_what_is_not_there_is_asked_for_once(proxy: FaultProxy, image: Pushed, o
     assert len(proxy.requests(MANIFESTS)) == 1
 
 
+def test_one_connection_serves_one_request_after_the_other(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
+    """Also after an answer that nobody reads, and one that says no."""
+    repository = opened(f"{proxy.host}/app:1")
+    proxy.fail("GET .*/tags", faults.status(503, body=b"x" * 5000))
+
+    assert repository.manifest_digest() == repository.manifest().digest
+    for digest, data in image.blobs.items():
+        assert repository.has_blob(digest)
+        assert repository.read_blob(digest, len(data)) == data
+    assert repository.tags() == ["1"]
+    assert not repository.has_blob(digest_of(b"nothing"))
+
+    assert proxy.connections == 1
+
+
 # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -359,6 +374,39 @@ def test_a_push_gets_over(
 
 
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
+
+
+def test_a_registry_that_takes_chunks_gets_them(
+    proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And after a cut in one of them it gets the rest only."""
+    monkeypatch.setattr("cstore.registry.uploads._CHUNK", 100_000)
+    offsets: list[int] = []
+    proxy.fail("POST", faults.with_headers(OCI_Chunk_Min_Length="1000"))
+    proxy.fail("PATCH", faults.passed_on, faults.kept_partly(50_000))
+
+    opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, offsets))
+
+    assert registry.blob("pushed", digest_of(fresh)) == fresh
+    assert offsets == [0, 100_000, 150_000, 250_000, 350_000, 450_000]
+    assert proxy.taken == len(fresh)
+
+
+def test_a_registry_that_counts_one_too_many_is_believed_no_more_than_the_digest(
+    proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes
+) -> None:
+    proxy.fail("PATCH", faults.with_headers(Range=f"0-{len(fresh)}"))
+
+    opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
+
+    assert registry.blob("pushed", digest_of(fresh)) == fresh
+
+
+def test_a_registry_that_takes_nothing_is_given_up(proxy: FaultProxy, opened: Opened, fresh: bytes) -> None:
+    proxy.fail("PATCH", faults.with_headers(Range="0-0"), times=50)
+
+    with pytest.raises(AnswerInvalid, match="none of the bytes"):
+        opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
 
 
 def test_a_small_blob_goes_with_two_requests(proxy: FaultProxy, registry: Registry, opened: Opened) -> None:

@@ -115,7 +115,7 @@ def asking(
         try:
             read_policy(str(path)).verify(parse_name(name), repository, digest)
         except PolicyRefuses as error:
-            why = error.reason.partition(" does not accept it: ")[2]
+            why = error.reason
         else:
             why = ""
         return why
