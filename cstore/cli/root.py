@@ -292,7 +292,21 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 )
 
 
-COMMON = ("images", "containers", "layers", "load", "save", "import", "mount", "copy", "check", "repair", "gc")
+COMMON = (
+    "images",
+    "containers",
+    "layers",
+    "pull",
+    "push",
+    "load",
+    "save",
+    "import",
+    "mount",
+    "copy",
+    "check",
+    "repair",
+    "gc",
+)
 """What the help names first."""
 
 BORROWED = {

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 @command(
     "copy-image",
-    example="cstore copy-image oci:layout:v1 app:1\n"
+    example="cstore copy-image app oci:out:v1\ncstore copy-image app docker-archive:app.tar:app:1\n"
     "cstore copy-image docker://quay.io/me/app:1 docker://registry.example.org/app:1\n"
-    "cstore copy-image app:1 docker-archive:app.tar:app:1\n"
-    "cstore copy-image --all containers-storage: 'containers-storage:[overlay@/srv/new+/run/new]'",
+    'cstore copy-image --all containers-storage: "containers-storage:[overlay@$PWD/new+$PWD/new-run]"',
 )
 @word("source", "SOURCE")
 @word("destination", "DESTINATION")
