@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from cstore.transfer import CopyRequest
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore.transfer import CopyRequest, RegistryAccess
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,9 +34,9 @@ def moving_options(function: F) -> F:
     for option in reversed(
         (
             switch("--dry-run", help="Copy nothing; show what would be copied."),
-            text("--jobs", metavar="N", help="Fetch N blobs side by side (default: 3)."),
-            text("--limit-rate", metavar="SIZE", help="Fetch at most SIZE bytes a second, such as 2m."),
-            text("--memory", metavar="SIZE", help="Memory for blobs that are being fetched (default: 64m)."),
+            text("--jobs", metavar="N", help="Move N blobs side by side (default: 3)."),
+            text("--limit-rate", metavar="SIZE", help="Move at most SIZE bytes a second, such as 2m."),
+            text("--memory", metavar="SIZE", help="Memory for blobs that are being moved (default: 64m)."),
             switch("-q", "--quiet", help="Show no progress."),
         )
     ):
@@ -53,7 +52,7 @@ def access_of(wanted: dict[str, Any]) -> RegistryAccess:
         ConfigError: the configuration makes no sense.
     """
     from cstore.cli.registries import registry_access
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore.transfer import RegistryAccess
 
     access, settings = registry_access(wanted, credentials=_credentials(wanted["creds"]))
     return RegistryAccess(access, wanted["signature_policy"], settings)
@@ -93,7 +92,7 @@ def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
 
 
 def _size(said: str, option: str) -> int:
-    from cstore.config.driver_options import parse_size
+    from cstore.config import parse_size
 
     try:
         size = parse_size(said)

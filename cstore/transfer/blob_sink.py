@@ -24,11 +24,13 @@ from cstore.transfer.contract import (
     CopiedImage,
     Planned,
     Remembers,
+    RemoteSource,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
 from cstore.transfer.plan import MOST_IMAGES
+from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import layer_forms, read_document
 from cstore.transfer.verifying import drained, uncompressed
@@ -105,6 +107,8 @@ class _Taking:
         self._sink, self._source, self._request, self._tell = sink, source, request, tell
         self._copied: dict[str, int] = {}
         self._present: dict[str, int] = {}
+        self._placed: dict[str, Descriptor] = {}
+        self._rate = Rate(request.limit_rate if isinstance(source, RemoteSource) else 0)
         self._id = ""
 
     def run(self) -> CopiedImage:
@@ -150,7 +154,13 @@ class _Taking:
         self._tell(Planned(tuple(fetch.values()), tuple(there)))
 
     def _document(self, document: Manifest | Index, *, instance: bool, depth: int = 0) -> Descriptor:
-        """Take a document and all that it names."""
+        """Take a document and all that it names. An index may name one twice."""
+        before = self._placed.get(digest_of(document.raw))
+        if before is None:
+            before = self._placed[digest_of(document.raw)] = self._put(document, instance=instance, depth=depth)
+        return before
+
+    def _put(self, document: Manifest | Index, *, instance: bool, depth: int) -> Descriptor:
         docker = self._sink.docker and document.media_type in media.DOCKER
         if isinstance(document, Index):
             if depth == _DEEPEST:
@@ -220,7 +230,7 @@ class _Taking:
             if self._known(described):
                 self._is_there(described)
             else:
-                self._sink.put(described, PartReader(spool.fileno(), 0, described.size, described.digest))
+                self._sink.put(described, PartReader(spool.fileno(), Part(described.digest, described.size)))
                 self._is_copied(described)
         return described
 
@@ -238,7 +248,7 @@ class _Taking:
         """Write a layer in another form into a file; return what describes that."""
         plain, written = new_hash(algorithm_of(diff_id)), HashingSink(FileSink(spool, "a temporary file"))
         with self._source.open(layer) as opened, compressed(written, wanted) as sink:
-            verified = Verified(opened, layer, self._tell)
+            verified = Verified(Limited(opened, self._rate), layer, self._tell)
             for piece in drained(uncompressed(verified) if form is not Compression.NONE else verified):
                 plain.update(piece)
                 sink.write(piece)
@@ -259,7 +269,7 @@ class _Taking:
             self._is_there(blob)
             return
         with self._source.open(blob) as opened:
-            self._sink.put(blob, Verified(opened, blob, self._tell))
+            self._sink.put(blob, Verified(Limited(opened, self._rate), blob, self._tell))
         self._is_copied(blob)
 
     def _known(self, blob: Descriptor) -> bool:

@@ -10,7 +10,8 @@ from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
 from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
+from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import StoreSource
 from cstore.transfer.verifying import drained
@@ -181,10 +182,12 @@ class RegistrySink(BlobSink):
         self.shown = f"docker://{self._name}"
         self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
         self._neighbors: tuple[str, ...] = ()
+        self._rate = Rate(0)
         self._there: set[str] = set()
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
+        self._rate = Rate(request.limit_rate)
         if not request.dry_run:
             self._neighbors = tuple(self._relatives(source))
         with self._repository:
@@ -217,8 +220,8 @@ class RegistrySink(BlobSink):
                 sink = FileSink(spool.fileno(), "a temporary file")
                 for piece in drained(source):
                     sink.write(piece)
-                source = PartReader(spool.fileno(), 0, blob.size, blob.digest)
-            self._repository.upload(blob.digest, blob.size, _opener(source))
+                source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
+            self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
         self._there.add(blob.digest)
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
@@ -243,9 +246,9 @@ class _Refillable:
             return self._source.readinto(view)
 
 
-def _opener(part: PartReader) -> Callable[[int], AbstractContextManager[_Refillable]]:
+def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[_Refillable]]:
     @contextmanager
     def opened(offset: int) -> Iterator[_Refillable]:
-        yield _Refillable(part.again(offset))
+        yield _Refillable(Limited(part.again(offset), rate))
 
     return opened

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.command import command, json_option, text, word
 from cstore.cli.commands.copy_image import Report, request_of
-from cstore.cli.moving import access_of, trust_options
+from cstore.cli.moving import access_of, moving, moving_options, trust_options
 from cstore.cli.session import Intent, Session
 from cstore.errors import UsageMistake
 
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.transfer.places import Place
+    from cstore.transfer import Place
 
 
 @command(
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     choices=("gzip", "zstd", "none"),
 )
 @text("--digestfile", metavar="FILE", help="Write the digest of the pushed manifest to FILE.")
-@switch("--dry-run", help="Push nothing; show what would be pushed.")
-@switch("-q", "--quiet", help="Show no progress.")
+@moving_options
 @trust_options
 @json_option
 def push(session: Session, /, image: str, destination: str, quiet: bool, **wanted: Any) -> None:
@@ -41,11 +40,10 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
     has the compressed layers that the image came with, the image keeps its digest. Other layers are compressed, and the
     same layer always gives the same bytes. Prints the digest of the manifest.
     """
-    from cstore.store.result_files import result_at
-    from cstore.transfer.copying import opened_source, sink_of
-    from cstore.transfer.places import STORE, Place
+    from cstore.store import result_at
+    from cstore.transfer import STORE, Place, opened_source, sink_of
 
-    request, access = request_of(wanted), access_of(wanted)
+    request, access = moving(request_of(wanted), wanted), access_of(wanted)
     store = session.open(Intent.CONTENT)
     report = Report(session, quiet=quiet)
     with opened_source(Place(STORE, reference=image, bare=True), store=store) as source, report.telling() as tell:
@@ -60,7 +58,7 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
 
 def _goal(text_: str, image: str) -> Place:
     """Where an image goes: what is no place of another kind is a name in a registry."""
-    from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
+    from cstore.transfer import REGISTRY, STORE, Place, parse_place
 
     if not text_:
         raise UsageMistake(f"{image} has no name that says where it goes", hint="name the destination")

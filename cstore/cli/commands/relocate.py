@@ -8,8 +8,7 @@ from cstore.cli.session import Session  # noqa: TC001  - as in every module of c
 
 @command(
     "relocate",
-    example="cstore copy-image --all 'containers-storage:[overlay@/srv/old+/run/old]' containers-storage:\n"
-    "cstore relocate /srv/old",
+    example="cstore relocate /srv/old\ncstore relocate --json /srv/old",
 )
 @word("old", "OLD")
 @json_option
