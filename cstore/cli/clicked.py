@@ -76,11 +76,12 @@ class _Switch(click.Option):
         parser.add_option(obj=self, opts=self.opts, dest=self.name, action="store", nargs=1)
 
 
-class _Declared(click.types.StringParamType):
+class Declared(click.types.StringParamType):
     """A value that the declaration of its option reads: a number of seconds, or one of a few words."""
 
     def __init__(self, option: Option) -> None:
         self._option = option
+        self.choices = option.choices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the text as the declaration says."""
@@ -97,7 +98,7 @@ def _click_option(option: Option) -> click.Option:
     shared: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
     if option.takes == TEXTS:
         return click.Option([*option.spellings], multiple=True, **shared)
-    kind = _Declared(option) if option.takes == SECONDS or option.choices else None
+    kind = Declared(option) if option.takes == SECONDS or option.choices else None
     return click.Option([*option.spellings], default=left_out, type=kind, **shared)
 
 
