@@ -17,7 +17,17 @@ from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS,
 from cstore.cli.output.complaints import as_document
 from cstore.cli.output.streams import say
 from cstore.cli.reading import Line
-from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, options_after, targets
+from cstore.cli.root import (
+    BORROWED,
+    BORROWED_OPTIONS,
+    COMMON,
+    GLOBAL_OPTIONS,
+    SECTIONS,
+    entries,
+    find,
+    options_after,
+    targets,
+)
 from cstore.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -152,6 +162,8 @@ def _usage_error(error: Misspelt, options: Iterable[Option], ctx: click.Context)
         return click.BadOptionUsage(error.option, error.sentence, ctx)
     if error.sentence:
         return click.UsageError(error.sentence, ctx)
+    if borrowed := BORROWED_OPTIONS.get(error.option):
+        return click.UsageError(f"No such option {error.option!r}; {borrowed}", ctx)
     from difflib import get_close_matches
 
     near = get_close_matches(error.option, [spelling for option in options for spelling in option.spellings])

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from cstore.insight import Listing
@@ -68,9 +68,29 @@ def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), 
     table = _table(listing, records, shown, whole=whole)
     if not columns and listing.kind == "image" and not whole and out.width >= _NARROW and width_of(table) > out.width:
         table = _table(listing, records, [column for column in shown if column != "layers"], whole=whole)
+    while not columns and not whole and len(shown) > 2 and out.width < _NARROW and not _fits(table, out):
+        shown = shown[:-1]
+        table = _table(listing, records, shown, whole=whole)
     if whole:
         out.width = max(width_of(table), out.width)  # the terminal breaks the lines, and nothing is left out
     out.print(table)
+
+
+def _fits(table: Table, out: Console) -> bool:
+    """Whether a terminal has room for a table whose columns that give way have become as narrow as they get."""
+    from rich.measure import Measurement
+
+    options = out.options.update(width=1 << 16)
+    widths = (
+        [Measurement.get(out, options, cell) for cell in (column.header, *column.cells)] for column in table.columns
+    )
+    return (
+        sum(
+            max(each.minimum if not column.no_wrap else each.maximum for each in cells) + 2
+            for column, cells in zip(table.columns, widths, strict=True)
+        )
+        <= out.width + 2
+    )
 
 
 def _table(listing: Listing, records: Sequence[Any], columns: Sequence[str], *, whole: bool) -> Table:
