@@ -97,14 +97,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name == "errors":
-        return import_module("cstore.errors")
+        return __import__("cstore.errors", fromlist=["errors"])
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'cstore' has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
+    value: object = getattr(__import__(home, fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -171,10 +171,12 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
     "int": _is_number,
     "float": lambda value: isinstance(value, float) or _is_number(value),
     "Accept": callable,
-    "Source": lambda value: _is_path(value)
-    or isinstance(value, (bytes, bytearray, memoryview))
-    or hasattr(value, "readinto")
-    or hasattr(value, "read"),
+    "Source": lambda value: (
+        _is_path(value)
+        or isinstance(value, (bytes, bytearray, memoryview))
+        or hasattr(value, "readinto")
+        or hasattr(value, "read")
+    ),
     "Target": lambda value: _is_path(value) or isinstance(value, bytearray) or hasattr(value, "write"),
 }
 _SPOKEN = {

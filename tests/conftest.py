@@ -34,7 +34,7 @@ MACHINE_ENVIRONMENT: Mapping[str, str] = dict(os.environ)
 """The environment before it was scrubbed: the package managers that build corpora want their own settings."""
 
 USER = os.geteuid()
-PEERS = ("containers-storage", "podman", "skopeo", "umoci", "debootstrap", "npm")
+PEERS = ("containers-storage", "podman", "skopeo", "umoci", "debootstrap", "npm", "docker-registry")
 _SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLICOLOR")
 
 

@@ -17,13 +17,17 @@ import http.client
 import http.server
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from tests.registries import Authority
 
 _PIECE = 64 << 10
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -57,18 +61,24 @@ class FaultProxy:
         seen: every request that came in.
         given: bytes of blobs that went to the client.
         taken: bytes of blobs that came from the client.
+        connections: how many connections carried a request.
         rate: bytes a second that it lets pass in each direction of one connection, 0 for all that come.
     """
 
-    def __init__(self, upstream: str = "") -> None:
+    def __init__(self, upstream: str = "", authority: Authority | None = None) -> None:
+        """Stand before a registry, or before none; speak TLS, with a certificate of `authority`, if that is given."""
         self.upstream = upstream
         self.seen: list[Seen] = []
-        self.given = self.taken = 0
+        self.given = self.taken = self.connections = 0
         self.rate = 0
         self.moved: dict[str, str] = {}
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
+        if authority is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(authority.path("server.crt"), authority.path("server.key"))
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -93,9 +103,10 @@ class FaultProxy:
         """The requests whose method and path match."""
         return [one for one in self.seen if re.match(pattern, one.line)]
 
-    def count(self, *, given: int = 0, taken: int = 0) -> None:
-        """Count bytes."""
+    def count(self, *, given: int = 0, taken: int = 0, connections: int = 0) -> None:
+        """Count bytes, and connections."""
         with self._lock:
+            self.connections += connections
             self.given += given
             self.taken += taken
 
@@ -111,10 +122,14 @@ class FaultProxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            is_used = False
 
             def serve(self) -> None:
                 seen = Seen(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
                 proxy.seen.append(seen)
+                if not self.is_used:
+                    self.is_used = True
+                    proxy.count(connections=1)
                 try:
                     proxy._next_fault(seen.line)(Exchange(proxy, self, seen))
                 except OSError:
@@ -251,6 +266,9 @@ class Exchange:
                 self.give(piece, chunked=relay.chunked)
             if relay.more:
                 self.give(relay.more, chunked=relay.chunked)
+            if relay.stall:
+                self.handler.wfile.flush()
+                self.handler.rfile.read(1)
             if relay.cut is not None:
                 self.hang_up(reset=relay.reset)
             elif relay.longer > len(relay.more):
@@ -268,6 +286,7 @@ class Relay:
         headers: others, by name in lower case; "" for none of that name.
         cut: bytes of the body after which the connection ends; None: it does not.
         reset: whether it ends without a farewell.
+        stall: whether it ends only when the client ends it.
         longer: how much more the length says than there is.
         more: what follows the body.
         chunked: send it in chunks, without a length.
@@ -277,6 +296,7 @@ class Relay:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     reset: bool = False
+    stall: bool = False
     longer: int = 0
     more: bytes = b""
     chunked: bool = False
@@ -304,6 +324,17 @@ def cut_in_headers(exchange: Exchange) -> None:
     """The connection ends in the middle of the headers."""
     exchange.handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
     exchange.hang_up()
+
+
+def silent(exchange: Exchange) -> None:
+    """No answer comes, until the client has enough."""
+    exchange.handler.rfile.read(1)
+    exchange.handler.close_connection = True
+
+
+def stalled(after: int) -> Fault:
+    """Nothing comes any more after so many bytes of the body, until the client has enough."""
+    return lambda exchange: exchange.relay(cut=after, stall=True)
 
 
 def delayed(seconds: float) -> Fault:

@@ -78,7 +78,7 @@ def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str
     require_image_store(context.layout)
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str, CstoreError]] = []
-    why = "it was deleted, to be kept for some days"
+    why = "it was deleted with --keep"
     with keeping(context, by) as keeper:
         shop = Workshop(context, keeper, Sources(context, ()))
         for kind, identifier in items:

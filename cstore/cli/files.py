@@ -83,7 +83,9 @@ def standard_input() -> int:
         UsageMistake: it carries the commands of a batch.
     """
     if commands_on_input:
-        raise UsageMistake("standard input carries the commands of the batch", hint="put it in a file, and name that")
+        raise UsageMistake(
+            "standard input carries the commands of the batch", hint="write the data to a file and name that"
+        )
     return 0
 
 

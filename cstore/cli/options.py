@@ -105,6 +105,6 @@ def _contradiction(kind: str, noun: str) -> Exception:
 
     return InvalidOption(
         f"--host{kind} maps nothing, and --{kind} or --sub{kind} maps something",
-        hint="give one of them",
+        hint="give only one of them",
         peer=f"host {noun} map specified along with {noun.upper()} mapping",
     )

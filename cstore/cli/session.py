@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from cstore import CstoreError, Patience, Store, StoreConfig
+    from cstore import CstoreError, Layer, Patience, Store, StoreConfig
     from cstore.config import Overrides
+    from cstore.store import PreparedLayer
 
 
 class Intent:
@@ -52,6 +53,7 @@ class Session:
         settings: the global options that were given, and whether JSON was asked for.
         json: whether results are JSON.
         failed: whether something went wrong that did not stop the command.
+        later: takes a layer that may become durable together with others, and what shows it then; None for at once.
         outer: the session of the batch that the command is one of; its configuration and its store serve all of them.
     """
 
@@ -60,6 +62,7 @@ class Session:
         self.json = bool(self.settings.get("json"))
         self.failed = False
         self.outer = outer
+        self.later: Callable[[PreparedLayer, Callable[[Layer], None]], None] | None = None
         self._config: StoreConfig | None = None
         self._store: Store | None = None
         self._at_home = False

@@ -95,4 +95,6 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
     module = import_module(f"cstore.config.{_HOMES[name]}")
-    return module if name == "keys" else getattr(module, name)
+    found = module if name == "keys" else getattr(module, name)
+    globals()[name] = found  # else a name may mean the module of that name from now on
+    return found

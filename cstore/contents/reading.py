@@ -95,7 +95,9 @@ def _verified(contents: Contents, file: File, layer: str, expected: FileEntry | 
             if expected is not None and size != expected.size:
                 raise _damaged(layer, file, f"has {size} bytes instead of {expected.size}")
             checksum: int | None = None
-            while piece := os.read(descriptor, _PIECE):
+            left = -1 if expected is None else size  # who knows how many need not ask for the end
+            while left and (piece := os.read(descriptor, _PIECE)):
+                left -= 0 if expected is None else len(piece)
                 checksum = crc64.go_iso(piece) if checksum is None else crc64.go_iso(piece, checksum)
                 yield piece
         except OSError as error:

@@ -196,7 +196,7 @@ def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rule
 
     def freed(count: int) -> int:
         going = _removal(context, tables, needs, chosen[:count]).going.values()
-        return tally.only_of([key for each in going for key in files_of(each.kind, each.id)])
+        return tally.freed_by([key for each in going for key in files_of(each.kind, each.id)])
 
     least, most = 0, len(chosen)
     while least < most:  # what goes with more images is never less

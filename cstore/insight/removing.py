@@ -334,7 +334,7 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
             tally = everything(context, tables)
     unread = tuple((path, error.strerror or str(error)) for path, error in tally.unread)
     keys = {each: files_of(each.kind, each.id) for each in going}
-    freed = tally.only_of([key for each in going for key in keys[each]])
+    freed = tally.freed_by([key for each in going for key in keys[each]])
     sized = tuple(each.with_(disk=tally.all_of(keys[each])) for each in going)
     return Plan(sized, tuple(removal.refused), freed, unread)
 

@@ -12,12 +12,13 @@ Must not know: any store, what is in a manifest beyond its type, how a result is
 
     with open_repository(name, writing=True) as repository:   # past mirrors, to the registry itself
         repository.has_blob(digest) or repository.mount_blob(digest, "other/repository") or repository.upload(
-            digest, size, opened)                             # opened(offset) is a context manager of a reader
+            digest, size, opened, missing=True)               # opened(offset) is a context manager of a reader
         repository.put_manifest("12", raw, media_type)
 
-`resolve(name, settings)` lists what a short name may mean; `read_policy(path).require(name)` asks the policy, which
-nobody else does. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several threads
-may use one repository; `close` ends their waits.
+`resolve(name, settings)` lists what a short name may mean. Nobody but the caller asks the policy, `read_policy(path)`:
+`require(name)` before anything is fetched, or with `verified_later=True`, and then `verify(name, repository, digest)`
+when the manifest is known. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several
+threads may use one repository; `close` ends their waits.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
         forget_credentials,
         keep_credentials,
     )
-    from cstore.registry.errors import AccessDenied, NotInRegistry
+    from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryError
+    from cstore.registry.manifests import Manifest
     from cstore.registry.opening import catalog, check_login, open_repository, parse_reference, registry_key
     from cstore.registry.policy import Policy, read_policy
-    from cstore.registry.repository import Manifest, Repository
+    from cstore.registry.repository import Repository
     from cstore.registry.settings import Settings, load_settings
     from cstore.registry.shortnames import is_short, resolve
     from cstore.registry.uploads import Sent
@@ -52,6 +54,7 @@ __all__ = [
     "Manifest",
     "NotInRegistry",
     "Policy",
+    "RegistryError",
     "Repository",
     "Retrying",
     "Sent",
@@ -79,9 +82,10 @@ _HOMES = {
     "Clock": "cstore.registry.access",
     "Credentials": "cstore.registry.access",
     "ImageName": "cstore.oci.names",
-    "Manifest": "cstore.registry.repository",
+    "Manifest": "cstore.registry.manifests",
     "NotInRegistry": "cstore.registry.errors",
     "Policy": "cstore.registry.policy",
+    "RegistryError": "cstore.registry.errors",
     "Repository": "cstore.registry.repository",
     "Retrying": "cstore.registry.access",
     "Sent": "cstore.registry.uploads",

@@ -74,7 +74,8 @@ class Access(Value):
 
     Attributes:
         tls_verify: False: accept any certificate, and plain HTTP; True: neither; None: what registries.conf says.
-        credentials: a user and a password; None: those of the files and helpers.
+        credentials: a user and a password for the registry of the name, and not for its mirrors; None: those of the
+            files and helpers.
         anonymous: look for no credentials at all.
         auth_file: the file to look for them in, before all others ("": REGISTRY_AUTH_FILE, or the usual one).
         certificates: a directory with *.crt, *.cert and *.key, in the place of certs.d.

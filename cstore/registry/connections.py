@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from cstore.traces import trace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,7 +50,7 @@ class Connections:
             urllib3.exceptions.HTTPError, OSError: there is no answer.
             ConfigError: a certificate or a proxy's URL cannot be used.
         """
-        return self._manager(url, at_home=at_home).request(
+        response = self._manager(url, at_home=at_home).request(
             method,
             url,
             body=body,
@@ -59,6 +61,9 @@ class Connections:
             retries=False,
             assert_same_host=False,
         )
+        parts = urlsplit(url)  # the query may be a secret
+        trace("%s %s://%s%s: %d", method, parts.scheme, parts.netloc, parts.path, response.status)
+        return response
 
     def close(self) -> None:
         """Close all of them."""
@@ -69,15 +74,15 @@ class Connections:
     def _manager(self, url: str, *, at_home: bool) -> urllib3.PoolManager:
         parts = urlsplit(url)
         proxy = self._proxies.find(parts.scheme, parts.hostname or "", parts.port)
-        key = (proxy, at_home, parts.scheme == "https")
+        key = (proxy, at_home and bool(self._trust.client), parts.scheme == "https")
         with self._lock:
             if key not in self._managers:
-                self._managers[key] = self._made(proxy, at_home=at_home, tls=key[2])
+                self._managers[key] = self._made(proxy, show_client=key[1], tls=key[2])
             return self._managers[key]
 
-    def _made(self, proxy: str, *, at_home: bool, tls: bool) -> urllib3.PoolManager:
+    def _made(self, proxy: str, *, show_client: bool, tls: bool) -> urllib3.PoolManager:
         timeout = urllib3.Timeout(connect=self._access.connect_timeout, read=self._access.read_timeout)
-        context = self._trust.context(insecure=self._insecure, show_client=at_home) if tls else None
+        context = self._trust.context(insecure=self._insecure, show_client=show_client) if tls else None
         if proxy:
             from urllib3.util import make_headers
 

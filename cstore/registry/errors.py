@@ -64,7 +64,13 @@ class RegistryBlocked(RegistryError):
 
 
 class PolicyRefuses(RegistryError):
-    """The signature policy does not accept an image."""
+    """The signature policy, a file, does not accept an image."""
+
+    def __init__(self, image: str, policy: str, reason: str) -> None:
+        self.image, self.policy = image, policy
+        hint = "name another policy with --signature-policy, or change the file"
+        super().__init__(image.partition("/")[0], reason, hint=hint)
+        self.message = f"the policy {policy} does not accept {image}: {reason}"
 
 
 class ShortNameAmbiguous(CstoreError):

@@ -11,7 +11,7 @@ from cstore.registry.wire import Request, Wire
 _LISTING_LIMIT = 4 << 20
 """Bytes that a page may have."""
 _MOST_PAGES = 10_000
-_MOST_LISTED = 1_000_000
+_MOST_LISTED = 500_000
 _NEXT = re.compile(r"<([^<>]*)>[^,]*;\s*rel=\"?next\"?", re.ASCII)
 
 

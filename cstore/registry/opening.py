@@ -50,10 +50,12 @@ def open_repository(
     settings = settings or load_settings(auth_file=access.auth_file)
     parsed = parse_reference(name) if isinstance(name, str) else name
     locations = settings.registries.locations(parsed, writing=writing)
-    return Repository(parsed, [_endpoint(one, access, settings) for one in locations])
+    return Repository(parsed, [_endpoint(one, access, settings, parsed.domain) for one in locations])
 
 
-def _endpoint(location: Location, access: Access, settings: Settings) -> Endpoint:
+def _endpoint(location: Location, access: Access, settings: Settings, meant: str) -> Endpoint:
+    if location.registry != meant:  # what was given for one registry is not for another one, that stands in for it
+        access = access.with_(credentials=None)
     return Endpoint(_wire(location, access, settings), location.repository, access.retrying)
 
 

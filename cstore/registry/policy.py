@@ -10,6 +10,8 @@ import os
 
 from cstore.errors import ConfigError
 from cstore.registry.errors import PolicyRefuses, cleaned
+from cstore.registry.signatures import KIND as SIGSTORE
+from cstore.registry.signatures import problem_with, read_required, why_unsigned
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -18,15 +20,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.oci.names import ImageName
+    from cstore.registry.repository import Repository
 
 ACCEPT, REJECT = "insecureAcceptAnything", "reject"
 DOCKER = "docker"
 _KNOWN: dict[str, str] = {
     "signedBy": "it wants a GPG signature (signedBy), which cstore cannot check",
-    "sigstoreSigned": "it wants a sigstore signature (sigstoreSigned), which cstore cannot check",
     "signedBaseLayer": "it wants a signed base layer (signedBaseLayer), which cstore cannot check",
 }
 """Requirements that exist and that cstore cannot check."""
+_WHY = {
+    REJECT: "it rejects such images",
+    SIGSTORE: "it wants a sigstore signature, which is looked for only in registries",
+    **_KNOWN,
+}
 _LARGEST = 8 << 20
 
 
@@ -43,29 +50,57 @@ class Policy(Value):
     default: Sequence[Mapping[str, Any]] = ({"type": ACCEPT},)
     transports: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]] = {}
 
-    def require(self, name: ImageName) -> None:
+    def require(self, name: ImageName, *, verified_later: bool = False) -> None:
         """Make sure that an image of a registry may be used. The name is the one that was asked for, not a mirror's.
+
+        Args:
+            name: the image.
+            verified_later: `verify` follows when its manifest is known; a signature can wait for that.
 
         Raises:
             PolicyRefuses: the policy does not accept it.
         """
-        self.require_scopes(DOCKER, list(_scopes(name)), shown=str(name))
+        self.require_scopes(DOCKER, list(_scopes(name)), shown=str(name), verified_later=verified_later)
 
-    def require_scopes(self, transport: str, scopes: Sequence[str], *, shown: str) -> None:
+    def wants_signature(self, name: ImageName) -> bool:
+        """Whether `verify` has something to look for."""
+        return any(one["type"] == SIGSTORE for one in self._requirements(DOCKER, list(_scopes(name))))
+
+    def verify(self, name: ImageName, repository: Repository, digest: str) -> None:
+        """Make sure that an image has the signatures that are wanted of it. `digest` is that of its manifest or index.
+
+        Raises:
+            PolicyRefuses: it has not.
+            ConfigError: a key makes no sense, or signatures cannot be checked here.
+            RegistryError: the registry does not answer.
+        """
+        self.require(name, verified_later=True)
+        for requirement in self._requirements(DOCKER, list(_scopes(name))):
+            if requirement["type"] == SIGSTORE:
+                required = read_required(requirement, self.source)
+                if why := why_unsigned(required, name, repository, digest):
+                    raise PolicyRefuses(str(name), self.source, why)
+
+    def require_scopes(
+        self, transport: str, scopes: Sequence[str], *, shown: str, verified_later: bool = False
+    ) -> None:
         """The same for an image of another transport, by its scopes, the most specific first.
 
         Raises:
             PolicyRefuses: the policy does not accept it.
         """
-        known = self.transports.get(transport, {})
-        requirements = next((known[scope] for scope in (*scopes, "") if scope in known), self.default)
-        for requirement in requirements:
+        for requirement in self._requirements(transport, scopes):
             kind = requirement["type"]
-            if kind == ACCEPT:
+            if kind == ACCEPT or (kind == SIGSTORE and verified_later):
                 continue
-            why = "it rejects such images" if kind == REJECT else _KNOWN[kind]
-            hint = "name another policy with --signature-policy, or change the file"
-            raise PolicyRefuses(shown, f"the policy {self.source} does not accept it: {why}", hint=hint)
+            unsigned = "it wants a sigstore signature, which is looked for only in registries"
+            raise PolicyRefuses(
+                shown, self.source, {REJECT: "it rejects such images", SIGSTORE: unsigned, **_KNOWN}[kind]
+            )
+
+    def _requirements(self, transport: str, scopes: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        known = self.transports.get(transport, {})
+        return next((known[scope] for scope in (*scopes, "") if scope in known), self.default)
 
 
 def read_policy(path: str) -> Policy:
@@ -112,10 +147,12 @@ def _requirements(found: object, path: str, key: str) -> list[dict[str, Any]]:
         raise ConfigError(path, "it is no valid policy: there must be a list of requirements", key=key)
     for one in found:
         kind = one.get("type") if isinstance(one, dict) else None
-        if kind not in {ACCEPT, REJECT, *_KNOWN}:
+        if kind not in {ACCEPT, REJECT, SIGSTORE, *_KNOWN}:
             raise ConfigError(path, f"it is no valid policy: {cleaned(repr(kind))} is no known requirement", key=key)
         if kind in {ACCEPT, REJECT} and len(one) > 1:
             raise ConfigError(path, f"it is no valid policy: {kind} takes nothing else", key=key)
+        if kind == SIGSTORE and (why := problem_with(one)):
+            raise ConfigError(path, f"it is no valid policy: {SIGSTORE}: {why}", key=key)
     return found
 
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from urllib.parse import quote, urlencode
 
 from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
 from cstore.errors import InvalidDigest
-from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from cstore.oci.names import TAG
 from cstore.registry.blobs import BlobReader
-from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed, cleaned
+from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed
 from cstore.registry.listing import listed
+from cstore.registry.manifests import Manifest, media_type_of
 from cstore.registry.uploads import Sent, Upload
 from cstore.registry.wire import Request, Wire, finish
-from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Self, TypeVar
-
-    import urllib3
 
     from cstore.oci.names import ImageName
     from cstore.registry.access import Retrying
@@ -33,20 +30,6 @@ if TYPE_CHECKING:
 MANIFEST_LIMIT = 4 << 20
 """Bytes that a manifest may have."""
 _ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", re.ASCII)
-
-
-class Manifest(Value):
-    """A manifest or an index as the registry has it, byte for byte. `digest` is that of the bytes."""
-
-    raw: bytes
-    media_type: str
-    digest: str
-
-    @property
-    def is_index(self) -> bool:
-        """Whether it names manifests, for several platforms."""
-        return self.media_type in INDEXES
 
 
 class Endpoint:
@@ -75,6 +58,8 @@ class Repository:
     def __init__(self, name: ImageName, endpoints: Sequence[Endpoint]) -> None:
         self.name, self.endpoints = name, list(endpoints)
         self._begun: dict[str, str] = {}
+        self._first: Endpoint | None = None
+        """The one that answered last: what is asked for next is likely to be there, too."""
 
     def close(self) -> None:
         """Close all connections and end every wait."""
@@ -100,7 +85,11 @@ class Repository:
             RegistryError: no registry gives it.
         """
         wanted = reference or self.name.digest or self.name.tag
-        return self._at_first(lambda endpoint: self._manifest(endpoint, wanted))
+        try:
+            return self._at_first(lambda endpoint: self._manifest(endpoint, wanted))
+        except NotInRegistry as error:
+            error.hint = f"see cstore tags {self.name.repository}"
+            raise
 
     def manifest_digest(self, reference: str = "") -> str:
         """The digest of a manifest; "" if there is none. The manifest itself is fetched only if it must be.
@@ -200,7 +189,7 @@ class Repository:
 
         Nothing is asked for before the first byte is wanted.
         """
-        return BlobReader(self.endpoints, check_digest(digest), size, offset)
+        return BlobReader(self._in_order(), check_digest(digest), size, offset)
 
     def read_blob(self, digest: str, size: int, limit: int = MANIFEST_LIMIT) -> bytes:
         """Fetch a small blob, such as a config, whole; its digest has been checked.
@@ -270,19 +259,20 @@ class Repository:
                 self._begun[digest] = endpoint.wire.location(response, action)
         return response.status == 201
 
-    def upload(self, digest: str, size: int, opened: Opened) -> Sent:
+    def upload(self, digest: str, size: int, opened: Opened, *, missing: bool = False) -> Sent:
         """Send a blob, unless the registry has it.
 
         Args:
             digest: of the whole blob; the registry checks it.
             size: of the whole blob, in bytes.
             opened: opens it at an offset, for a block; called again after a cut.
+            missing: the registry is known not to have it, and need not be asked.
 
         Raises:
             RegistryError: the registry does not take it.
             InvalidOption: the source has fewer bytes.
         """
-        if digest not in self._begun and self.has_blob(digest):
+        if not missing and digest not in self._begun and self.has_blob(digest):
             return Sent()
         return Upload(self.endpoints[-1], check_digest(digest), size, opened, self._begun.pop(digest, "")).run()
 
@@ -291,17 +281,22 @@ class Repository:
     def _at_first(self, ask: Callable[[Endpoint], T]) -> T:
         """Ask one endpoint after the other, until one answers. The one that did is asked first from then on."""
         failed: list[RegistryError] = []
-        for endpoint in list(self.endpoints):
+        for endpoint in self._in_order():
             try:
                 found = ask(endpoint)
             except RegistryError as error:
                 failed.append(error)
             else:
+                self._first = endpoint
                 return found
         *mirrors, last = failed
         if mirrors:
             last.message += "".join(f"; mirror {error.message}" for error in mirrors)
         raise last
+
+    def _in_order(self) -> list[Endpoint]:
+        first = self._first
+        return self.endpoints if first is None else [first, *(one for one in self.endpoints if one is not first)]
 
     def _manifest(self, endpoint: Endpoint, reference: str) -> Manifest:
         action = f"fetch the manifest {reference}"
@@ -313,7 +308,9 @@ class Repository:
         if not by_digest and algorithm_of(told) == "sha256" and not is_digest_of(told, raw):
             reason = f"cannot {action}: what came has another digest than the registry says"
             raise AnswerInvalid(endpoint.wire.registry, reason)
-        return Manifest(raw, _media_type(endpoint, response, raw, action), reference if by_digest else digest_of(raw))
+        return Manifest(
+            raw, media_type_of(endpoint.wire, response, raw, action), reference if by_digest else digest_of(raw)
+        )
 
     def _manifest_digest(self, endpoint: Endpoint, reference: str) -> str:
         action = f"look for the manifest {reference}"
@@ -367,23 +364,3 @@ def _manifest_request(method: str, endpoint: Endpoint, reference: str, action: s
         scopes=endpoint.scopes("pull"),
         headers={"Accept": ", ".join(_ACCEPTED)},
     )
-
-
-def _media_type(endpoint: Endpoint, response: urllib3.BaseHTTPResponse, raw: bytes, action: str) -> str:
-    """What a manifest is. Header and document must not contradict each other."""
-    document = endpoint.wire.parsed(raw, action)
-    header = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    inside = document.get("mediaType")
-    known = INDEXES | MANIFESTS
-    if isinstance(inside, str) and inside:
-        if header in known and inside != header:
-            reason = f"cannot {action}: it is sent as {header} and calls itself {cleaned(inside)!r}"
-            raise AnswerInvalid(endpoint.wire.registry, reason)
-        header = inside
-    if header not in known and not inside:
-        header = OCI_INDEX if "manifests" in document else OCI_MANIFEST if "layers" in document else header
-    if "manifests" in document and "layers" in document:
-        raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: it is a manifest and an index at once")
-    if not _MEDIA_TYPE.fullmatch(header):
-        raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: it does not say what it is")
-    return header

@@ -66,7 +66,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
         ConfigError: a file or a variable makes no sense.
     """
     environment, identity = read_environment(environ), rootless_identity(environ)
-    home, own = _home(environment, identity), _own_directory(environment, identity)
+    home = _home(environment, identity)
+    own = _own_directory(home)
     variables = environment.variables
     cache = os.path.join(home, ".cache", "containers") if identity.per_user else "/var/cache/containers"
     if system != SYSTEM and not identity.per_user:
@@ -96,11 +97,13 @@ def _home(environment: Environment, identity: Identity) -> str:
         return ""
 
 
-def _own_directory(environment: Environment, identity: Identity) -> str:
-    """The user's directory for all tools for containers; "" if there is none."""
-    if environment.config_home:
-        return os.path.join(environment.config_home, "containers")
-    home = _home(environment, identity)
+def _own_directory(home: str, config_home: str = "") -> str:
+    """The user's directory for all tools for containers; "" if there is none.
+
+    XDG_CONFIG_HOME counts for credentials only, as with Podman and skopeo.
+    """
+    if config_home:
+        return os.path.join(config_home, "containers")
     return os.path.join(home, ".config", "containers") if home else ""
 
 
@@ -135,8 +138,8 @@ def _auth_files(environment: Environment, identity: Identity, given: str) -> Ite
     variables, runtime = environment.variables, environment.runtime_dir
     folder = os.path.join(runtime, "containers") if runtime else f"/run/containers/{identity.uid}"
     yield AuthFile(given or variables.get("REGISTRY_AUTH_FILE") or os.path.join(folder, "auth.json"))
-    home, own = _home(environment, identity), _own_directory(environment, identity)
-    if own:
+    home = _home(environment, identity)
+    if own := _own_directory(home, environment.config_home or ""):
         yield AuthFile(os.path.join(own, "auth.json"))
     docker = variables.get("DOCKER_CONFIG") or (os.path.join(home, ".docker") if home else "")
     if docker:

@@ -32,11 +32,18 @@ class Trust(Value):
         """
         import ssl
 
-        context = ssl.create_default_context()
-        if insecure:
+        if insecure:  # and without the system's certificates, which take longer to read than many an answer
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        for path in self.authorities:
+        else:
+            context = ssl.create_default_context()
+            # As in Go, whose programs the files of certs.d are written for: what is in them is trusted, be it an
+            # authority's or the registry's own; names are those of the extension; newer Pythons demand more.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            context.hostname_checks_common_name = False
+        for path in () if insecure else self.authorities:
             try:
                 context.load_verify_locations(path)
             except (ssl.SSLError, OSError) as error:
@@ -66,14 +73,11 @@ def find_trust(registry: str, directories: Iterable[str], given: str = "") -> Tr
     for folder in [given] if given else [os.path.join(one, registry) for one in directories]:
         try:
             names = sorted(os.listdir(folder))
-        except FileNotFoundError:
-            continue
-        except PermissionError as error:
-            if given:
-                raise SystemFailure("read", folder, error) from None
-            continue  # somebody else's: as the Go tools do
         except OSError as error:
-            raise SystemFailure("read", folder, error) from None
+            # What is not there says nothing, nor what is somebody else's: as with the Go tools.
+            if given or not isinstance(error, FileNotFoundError | PermissionError):
+                raise SystemFailure("read", folder, error) from None
+            continue
         return _trust_in(folder, names)
     return Trust()
 

@@ -26,7 +26,7 @@ from cstore.registry.errors import (
     cleaned,
 )
 from cstore.registry.failures import never_connected, unreachable
-from cstore.registry.urls import host_of, joined_url
+from cstore.registry.urls import host_of, joined_url, without_usual_port
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -47,6 +47,8 @@ _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_REDIRECTS = 5
 _DOCUMENT = 1 << 20
 """Bytes that a token or an error may have."""
+_LITTLE = 16 << 10
+"""Bytes of an answer that are read only to use its connection again."""
 _LONGEST_READ = 300.0
 """Seconds that a document may take to arrive."""
 
@@ -125,24 +127,24 @@ class Wire:
         Raises:
             RegistryError: as for `send`; or the body is too long.
         """
+        return self._whole(lambda: self.send(request), request.action, limit)
+
+    def _whole(
+        self, ask: Callable[[], urllib3.BaseHTTPResponse], action: str, limit: int
+    ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         retrying = self._access.retrying
         for attempt in range(1, retrying.attempts + 1):
-            response = self.send(request)
+            response = ask()
             try:
-                return response, self.body_of(response, limit, request.action)
+                return response, self._body_of(response, limit, action)
             except RegistryUnreachable:
                 if attempt == retrying.attempts:
                     raise
                 self.clock.sleep(retrying.delay(attempt))
         raise AssertionError
 
-    def body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
-        """Read a body of `limit` bytes at most.
-
-        Raises:
-            AnswerInvalid: it is longer, or compressed.
-            RegistryUnreachable: it was cut.
-        """
+    def _body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
+        """A body of `limit` bytes at most."""
         try:
             self._check_plain(response, action)
             said = response.headers.get("Content-Length", "")
@@ -183,7 +185,7 @@ class Wire:
         """The same for a target that some other header names."""
         base = urljoin(f"{self._scheme or 'http'}://{self.registry}/", response.url or "/")
         joined = joined_url(self.registry, base, target, action)
-        if urlsplit(joined).netloc.lower() != self.registry.lower():
+        if without_usual_port(urlsplit(joined).netloc) != without_usual_port(self.registry):
             raise AnswerInvalid(
                 self.registry, f"cannot {action}: it sends us to another host, {host_of(joined)}, which is refused"
             )
@@ -228,19 +230,22 @@ class Wire:
     def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
         url = f"{self._known_scheme()}://{self.registry}{request.path}"
         sent = self._authorization.header(request.scopes)
-        response = self._exchange(request, url, sent)
-        if response.status == 401:
+        response, by_registry = self._exchange(request, url, sent)
+        if response.status == 401 and by_registry:  # else somebody else wants credentials, and gets none
             challenges = response.headers.getlist("WWW-Authenticate")
             finish(response)
             sent = self._authorization.answer(challenges, request.scopes, sent)
-            response = self._exchange(request, url, sent)
+            response, _ = self._exchange(request, url, sent)
             if response.status == 401:
                 finish(response)
                 raise self._authorization.denied()
         return response
 
-    def _exchange(self, request: Request, url: str, authorization: str) -> urllib3.BaseHTTPResponse:
-        """Send a request and follow where it leads. The Authorization header stays with the registry itself."""
+    def _exchange(self, request: Request, url: str, authorization: str) -> tuple[urllib3.BaseHTTPResponse, bool]:
+        """Send a request and follow where it leads; say as well whether it was the registry itself that answered.
+
+        The Authorization header stays with the registry.
+        """
         home = urlsplit(url)[:2]
         for _ in range(_MOST_REDIRECTS + 1):
             at_home = urlsplit(url)[:2] == home
@@ -252,7 +257,7 @@ class Wire:
             self._answered = True
             target = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or response.status in request.expect:
-                return response
+                return response, at_home
             finish(response)
             url = self._next_url(request, url, target, status=response.status)
         raise AnswerInvalid(self.registry, f"cannot {request.action}: there is no end to its redirects")
@@ -311,14 +316,14 @@ class Wire:
             return self._connections.request(method, url, headers, body, at_home=host_of(url) == self.registry)
 
         try:
-            response = self._trying(action, once, (200,))
+            _, data = self._whole(lambda: self._trying(action, once, (200,)), action, _DOCUMENT)
         except RegistryFailed as error:
             if error.status == 400:
                 raise self._authorization.denied() from None
             raise
         except (AccessDenied, NotInRegistry):
             raise self._authorization.denied() from None
-        return self.parsed(self.body_of(response, _DOCUMENT, action), action)
+        return self.parsed(data, action)
 
     def parsed(self, data: bytes, action: str) -> Mapping[str, Any]:
         """Read a JSON object.
@@ -381,7 +386,14 @@ class Wire:
 
 
 def finish(response: urllib3.BaseHTTPResponse) -> None:
-    """Let go of an answer. Its connection is used again only if there is nothing left to read."""
-    if getattr(response, "length_remaining", None) == 0:
+    """Let go of an answer. Its connection is used again if there is little left to read, and the length is known."""
+    left = getattr(response, "length_remaining", None)
+    try:
+        if left is not None and 0 < left <= _LITTLE:
+            response.read(left, decode_content=False)
+            left = 0
+    except (HTTPError, OSError):
+        left = None
+    if left == 0:
         response.release_conn()
     response.close()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cstore.store.container_creation import NewContainer
     from cstore.store.copying import Spot
     from cstore.store.creation import NewLayer, StagedLayer
+    from cstore.store.creation_together import PreparedLayer
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
@@ -32,6 +33,7 @@ __all__ = [
     "NewContainer",
     "NewImage",
     "NewLayer",
+    "PreparedLayer",
     "Sharing",
     "Shelf",
     "Spot",
@@ -55,6 +57,7 @@ _HOMES = {
     "NewContainer": "container_creation",
     "NewImage": "image_creation",
     "NewLayer": "creation",
+    "PreparedLayer": "creation_together",
     "Sharing": "dedup",
     "Shelf": "places",
     "Spot": "copying",

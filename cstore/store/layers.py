@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from cstore.archive.compression import Compression
     from cstore.archive.pulling import PulledStream
     from cstore.archive.streams import Sink
+    from cstore.errors import CstoreError
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.creation import Accept, NewLayer, StagedLayer
+    from cstore.store.creation_together import PreparedLayer
     from cstore.store.ends import Source, Target
     from cstore.store.lookup import Item
     from cstore.store.reading import Reader
@@ -127,6 +129,22 @@ class Layers:
 
         with opened_source(source) as opened:
             return creation.put_layer(self._context, request, opened, progress, accept)
+
+    def prepare(
+        self, request: NewLayer, source: Source, progress: Callable[[int], None] | None = None
+    ) -> PreparedLayer:
+        """Read an archive for `publish`, which makes layers of many in one go; see `creation_together`."""
+        from cstore.store import creation_together
+        from cstore.store.ends import opened_source
+
+        with opened_source(source) as opened:
+            return creation_together.prepare_layer(self._context, request, opened, progress)
+
+    def publish(self, prepared: Sequence[PreparedLayer], *, keep_going: bool = True) -> Sequence[Layer | CstoreError]:
+        """Make layers of what `prepare` gave, with the syncs of one; see `creation_together.publish_layers`."""
+        from cstore.store import creation_together
+
+        return creation_together.publish_layers(self._context, prepared, keep_going=keep_going)
 
     def stage(self, request: NewLayer) -> StagedLayer:
         """Make the directory of a layer to be, for the caller to fill; see `creation.stage_layer`.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         size_of_save,
     )
     from cstore.transfer.store_sink import StoreSink
+    from cstore.transfer.syncing import Synced, SyncRequest, sync
 
 __all__ = [
     "COMPRESSIONS",
@@ -66,6 +67,8 @@ __all__ = [
     "SaveRequest",
     "SeenImage",
     "StoreSink",
+    "SyncRequest",
+    "Synced",
     "check_save",
     "copy",
     "first_of",
@@ -79,6 +82,7 @@ __all__ = [
     "save_directory",
     "sink_of",
     "size_of_save",
+    "sync",
     "tags_of",
 ]
 
@@ -96,6 +100,9 @@ _HOMES = {
     "CopyRequest": "contract",
     "ImageSink": "contract",
     "ImageSource": "contract",
+    "SyncRequest": "syncing",
+    "Synced": "syncing",
+    "sync": "syncing",
     "ImportRequest": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",

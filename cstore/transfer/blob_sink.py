@@ -24,10 +24,13 @@ from cstore.transfer.contract import (
     CopiedImage,
     Planned,
     Remembers,
+    RemoteSource,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
+from cstore.transfer.plan import MOST_IMAGES
+from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import layer_forms, read_document
 from cstore.transfer.verifying import drained, uncompressed
@@ -52,12 +55,14 @@ class BlobSink(ABC):
         layers: in which form it wants layers: `KEPT`; `COMPRESSED`, if they are put together anew; or `PLAIN`.
         docker: whether it takes Docker's manifests; OCI's are made of them where it does not.
         several: whether it takes an index.
+        parallel: whether it takes blobs side by side, each in a thread of its own.
     """
 
     shown = ""
     layers = KEPT
     docker = True
     several = True
+    parallel = False
 
     @abstractmethod
     def has(self, blob: Descriptor) -> bool:
@@ -102,6 +107,8 @@ class _Taking:
         self._sink, self._source, self._request, self._tell = sink, source, request, tell
         self._copied: dict[str, int] = {}
         self._present: dict[str, int] = {}
+        self._placed: dict[str, Descriptor] = {}
+        self._rate = Rate(request.limit_rate if isinstance(source, RemoteSource) else 0)
         self._id = ""
 
     def run(self) -> CopiedImage:
@@ -147,11 +154,19 @@ class _Taking:
         self._tell(Planned(tuple(fetch.values()), tuple(there)))
 
     def _document(self, document: Manifest | Index, *, instance: bool, depth: int = 0) -> Descriptor:
-        """Take a document and all that it names."""
+        """Take a document and all that it names. An index may name one twice."""
+        before = self._placed.get(digest_of(document.raw))
+        if before is None:
+            before = self._placed[digest_of(document.raw)] = self._put(document, instance=instance, depth=depth)
+        return before
+
+    def _put(self, document: Manifest | Index, *, instance: bool, depth: int) -> Descriptor:
         docker = self._sink.docker and document.media_type in media.DOCKER
         if isinstance(document, Index):
             if depth == _DEEPEST:
                 raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
+            if len(document.manifests) > MOST_IMAGES:
+                raise ImageArchiveError(self._source.shown, f"its index names more than {MOST_IMAGES} images")
             parts = [
                 self._document(read_document(self._source, entry, artifacts=True), instance=True, depth=depth + 1)
                 for entry in document.manifests
@@ -188,10 +203,16 @@ class _Taking:
     def _layers(self, manifest: Manifest, original: Manifest | None) -> list[Descriptor]:
         diff_ids = layer_forms(self._source, manifest)
         originals: Sequence[Descriptor | None] = original.layers if original else [None] * len(manifest.layers)
-        return [
-            self._layer(layer, diff_id, known)
-            for layer, diff_id, known in zip(manifest.layers, diff_ids, originals, strict=True)
-        ]
+        triples = list(zip(manifest.layers, diff_ids, originals, strict=True))
+        if not self._sink.parallel or len(triples) < 2:
+            return [self._layer(*each) for each in triples]
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(max(1, self._request.jobs), "cstore-copy")
+        try:
+            return [each.result() for each in [pool.submit(self._layer, *triple) for triple in triples]]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _layer(self, layer: Descriptor, diff_id: str, original: Descriptor | None) -> Descriptor:
         """Take a layer in the form that is wanted; return what describes it there."""
@@ -209,7 +230,7 @@ class _Taking:
             if self._known(described):
                 self._is_there(described)
             else:
-                self._sink.put(described, PartReader(spool.fileno(), 0, described.size, described.digest))
+                self._sink.put(described, PartReader(spool.fileno(), Part(described.digest, described.size)))
                 self._is_copied(described)
         return described
 
@@ -227,7 +248,7 @@ class _Taking:
         """Write a layer in another form into a file; return what describes that."""
         plain, written = new_hash(algorithm_of(diff_id)), HashingSink(FileSink(spool, "a temporary file"))
         with self._source.open(layer) as opened, compressed(written, wanted) as sink:
-            verified = Verified(opened, layer, self._tell)
+            verified = Verified(Limited(opened, self._rate), layer, self._tell)
             for piece in drained(uncompressed(verified) if form is not Compression.NONE else verified):
                 plain.update(piece)
                 sink.write(piece)
@@ -248,7 +269,7 @@ class _Taking:
             self._is_there(blob)
             return
         with self._source.open(blob) as opened:
-            self._sink.put(blob, Verified(opened, blob, self._tell))
+            self._sink.put(blob, Verified(Limited(opened, self._rate), blob, self._tell))
         self._is_copied(blob)
 
     def _known(self, blob: Descriptor) -> bool:

@@ -91,9 +91,9 @@ class CopyRequest(Value):
         all_platforms: the index, and every image of it.
         compression: of the layers at the destination; None leaves them as they are where that is possible.
         dry_run: tell the plan (`Planned`), and change nothing.
-        jobs: blobs that are fetched side by side.
+        jobs: blobs that are moved over a network side by side.
         memory: bytes of blobs that may be in memory at once.
-        limit_rate: bytes a second that are fetched at most; 0 for no limit.
+        limit_rate: bytes a second that are moved over a network at most; 0 for no limit.
     """
 
     platform: str = ""

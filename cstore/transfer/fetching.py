@@ -244,16 +244,22 @@ class _Work:
 
     def _one(self, need: Need, buffer: memoryview) -> None:
         """Fetch one blob, unless somebody else has done it meanwhile."""
-        layers = self._store.layers
         with ExitStack() as stack:
             stack.enter_context(LockFile(self._store.context.layout.digest_lock(need.digest)).exclusive())
-            found = [layers.find(layer) for layer in need.ids]
-            if all(one is not None and one.id == wanted for one, wanted in zip(found, need.ids, strict=True)):
-                self._say(_THERE, need.digest, None)
-                return
-            fd = self._partial.open(need.digest)
-            stack.callback(os.close, fd)
-            self._fill(need, fd, buffer)
+            if not self._is_there(need):
+                fd = self._partial.open(need.digest)
+                stack.callback(os.close, fd)
+                # Once more: whoever brought it in the meantime has removed what there was of it.
+                if not self._is_there(need):
+                    self._fill(need, fd, buffer)
+                    return
+            self._partial.remove(need.digest)
+            self._say(_THERE, need.digest, None)
+
+    def _is_there(self, need: Need) -> bool:
+        """Whether the store has every layer that a blob is needed for."""
+        found = [self._store.layers.find(layer) for layer in need.ids]
+        return all(one is not None and one.id == wanted for one, wanted in zip(found, need.ids, strict=True))
 
     def _fill(self, need: Need, fd: int, buffer: memoryview) -> None:
         """Fetch the rest of a blob, hashed with what is there of it, and see that it is the right one."""

@@ -7,6 +7,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.archive.streams import ReadInto
 
 _LONGEST = 0.5
@@ -16,8 +18,15 @@ _LONGEST = 0.5
 class Rate:
     """A limit in bytes a second; 0 is none. Any number of threads may share it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`now` and `sleep` are the clock."""
         self.limit = limit
+        self._now, self._sleep = now, sleep
         self._lock = threading.Lock()
         self._due = 0.0
 
@@ -30,10 +39,10 @@ class Rate:
         if not self.limit:
             return
         with self._lock:
-            now = time.monotonic()
+            now = self._now()
             self._due = max(self._due, now) + count / self.limit
             rest = self._due - now
-        time.sleep(max(0.0, rest))
+        self._sleep(max(0.0, rest))
 
 
 class Limited:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.archive.streams import FileSink
+from cstore.errors import CstoreError
+from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
-from cstore.registry.errors import NotInRegistry, RegistryUnreachable
+from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
+from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
+from cstore.transfer.sources import StoreSource
 from cstore.transfer.verifying import drained
 from cstore.values import Value
 
@@ -20,9 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cstore.archive.streams import ReadInto
-    from cstore.errors import CstoreError
     from cstore.oci.names import ImageName
-    from cstore.registry import Repository, Settings
+    from cstore.registry import Policy, Repository, Settings
     from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
     from cstore.transfer.manifests import Descriptor
 
@@ -50,14 +53,16 @@ class RegistryAccess(Value):
             return self.configuration
         return load_settings(auth_file=self.access.auth_file)
 
-    def require(self, name: ImageName, settings: Settings) -> None:
-        """Make sure that the policy accepts an image.
+    def required(self, name: ImageName, settings: Settings) -> Policy:
+        """Make sure that the policy accepts an image, as far as that can be told without its manifest; return it.
 
         Raises:
             PolicyRefuses: it does not.
             ConfigError: the policy makes no sense.
         """
-        read_policy(self.policy or settings.policy_file).require(name)
+        policy = read_policy(self.policy or settings.policy_file)
+        policy.require(name, verified_later=True)
+        return policy
 
 
 class RegistrySource:
@@ -73,7 +78,7 @@ class RegistrySource:
         self._access = access or RegistryAccess()
         self._settings = self._access.settings()
         self.reference = parse_reference(name) if isinstance(name, str) else name
-        self._access.require(self.reference, self._settings)
+        self._policy = self._access.required(self.reference, self._settings)
         self.name = str(self.reference)
         self.shown = f"docker://{self.name}"
         self.repository = self._opened()
@@ -89,14 +94,29 @@ class RegistrySource:
         self.repository.close()
 
     def manifest(self, digest: str = "") -> bytes:
-        """See `ImageSource.manifest`."""
+        """See `ImageSource.manifest`.
+
+        Raises:
+            PolicyRefuses: the image lacks a signature.
+        """
         if digest not in self._manifests:
-            self._manifests[digest] = self.repository.manifest(digest).raw
+            if digest:
+                self._ensure_signed()
+            found = self.repository.manifest(digest)
+            if not digest:
+                self._policy.verify(self.reference, self.repository, found.digest)
+            self._manifests[digest] = found.raw
         return self._manifests[digest]
+
+    def _ensure_signed(self) -> None:
+        """Nothing that an image names is fetched before its own manifest has the signatures that are wanted."""
+        if "" not in self._manifests and self._policy.wants_signature(self.reference):
+            self.manifest()
 
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`. A connection that is cut is taken up again, for the rest only."""
+        self._ensure_signed()
         with self.repository.blob(blob.digest, blob.size, offset) as reader:
             yield reader
 
@@ -117,7 +137,7 @@ def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[Reg
         with RegistrySource(name, access) as source:
             try:
                 source.manifest()
-            except (NotInRegistry, RegistryUnreachable) as error:
+            except (AccessDenied, NotInRegistry, RegistryUnreachable) as error:
                 failure = failure or error
                 continue
             yield source
@@ -137,7 +157,7 @@ def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageNam
         with open_repository(name, access=access.access, settings=access.settings()) as repository:
             try:
                 return [name.with_(tag=tag, digest="") for tag in repository.tags()]
-            except (NotInRegistry, RegistryUnreachable) as error:
+            except (AccessDenied, NotInRegistry, RegistryUnreachable) as error:
                 failure = failure or error
     if failure is not None:
         raise failure
@@ -148,6 +168,7 @@ class RegistrySink(BlobSink):
     """A repository of a registry, and a tag in it. What it has is not sent; what a neighbor has is mounted."""
 
     layers = COMPRESSED
+    parallel = True
 
     def __init__(self, name: str | ImageName, access: RegistryAccess | None = None) -> None:
         """Nothing is sent yet.
@@ -160,35 +181,47 @@ class RegistrySink(BlobSink):
         self._name = parse_reference(name) if isinstance(name, str) else name
         self.shown = f"docker://{self._name}"
         self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
-        self._neighbor = ""
+        self._neighbors: tuple[str, ...] = ()
+        self._rate = Rate(0)
         self._there: set[str] = set()
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
-        if isinstance(source, RegistrySource) and source.reference.domain == self._name.domain:
-            self._neighbor = source.reference.path if source.reference.path != self._name.path else ""
+        self._rate = Rate(request.limit_rate)
+        if not request.dry_run:
+            self._neighbors = tuple(self._relatives(source))
         with self._repository:
             return super().take(source, request, tell)
 
+    def _relatives(self, source: ImageSource) -> Iterator[str]:
+        """Other repositories of the same registry that may have blobs of an image, by the names that it has."""
+        names = [source.reference] if isinstance(source, RegistrySource) else []
+        if isinstance(source, StoreSource):
+            with suppress(CstoreError):
+                names += (parse_name(text) for text in source.all_names)
+        paths = (name.path for name in names if name.domain == self._name.domain)
+        yield from dict.fromkeys(path for path in paths if path != self._name.path)
+
     def has(self, blob: Descriptor) -> bool:
-        """See `BlobSink.has`."""
-        if blob.digest not in self._there and self._repository.has_blob(blob.digest):
-            self._there.add(blob.digest)
+        """See `BlobSink.has`. What another repository of the registry has costs one request to have here as well."""
+        if blob.digest not in self._there:
+            repository = self._repository
+            if repository.has_blob(blob.digest) or any(
+                repository.mount_blob(blob.digest, other) for other in self._neighbors
+            ):
+                self._there.add(blob.digest)
         return blob.digest in self._there
 
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
-        if self._neighbor and self._repository.mount_blob(blob.digest, self._neighbor):
-            self._there.add(blob.digest)
-            return
         with ExitStack() as stack:
             if not isinstance(source, PartReader):
                 spool = stack.enter_context(scratch_file())
                 sink = FileSink(spool.fileno(), "a temporary file")
                 for piece in drained(source):
                     sink.write(piece)
-                source = PartReader(spool.fileno(), 0, blob.size, blob.digest)
-            self._repository.upload(blob.digest, blob.size, _opener(source))
+                source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
+            self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
         self._there.add(blob.digest)
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
@@ -213,9 +246,9 @@ class _Refillable:
             return self._source.readinto(view)
 
 
-def _opener(part: PartReader) -> Callable[[int], AbstractContextManager[_Refillable]]:
+def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[_Refillable]]:
     @contextmanager
     def opened(offset: int) -> Iterator[_Refillable]:
-        yield _Refillable(part.again(offset))
+        yield _Refillable(Limited(part.again(offset), rate))
 
     return opened

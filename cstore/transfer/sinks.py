@@ -14,11 +14,12 @@ from cstore.fs.atomic import sync_directory, write_file
 from cstore.oci.names import parse_name
 from cstore.records.model import Layer
 from cstore.store.result_files import result_at
+from cstore.transfer import media
 from cstore.transfer.blob_sink import COMPRESSED, PLAIN, BlobSink
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.docker_writer import write_docker
 from cstore.transfer.manifests import Index, Manifest, parse_document
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.packing import DirectoryPackage, TarPackage, add_bytes, new_directory
 from cstore.transfer.plan import read_config
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cstore.transfer.manifests import Descriptor
 
 _VERSION_FILE, _DIRECTORY_VERSION = "version", b"Directory Transport Version: 1.1\n"
+_DOCUMENTS = media.INDEXES | media.MANIFESTS | media.CONFIGS
 _LAYOUT_DOCUMENT = gojson.encode({VERSION: "1.0.0"})
 
 
@@ -212,6 +214,7 @@ class _Spooling(BlobSink):
         self._path, self._reference, self._sync = path, reference, sync
         self._file: IO[bytes] | None = None
         self._blobs: dict[str, tuple[int, int]] = {}
+        self._documents: set[str] = set()
         self._top: tuple[bytes, Descriptor] | None = None
 
     @property
@@ -231,6 +234,8 @@ class _Spooling(BlobSink):
         at = os.lseek(self._spool.fileno(), 0, os.SEEK_END)
         _pour(source, FileSink(self._spool.fileno(), "a temporary file"))
         self._blobs[blob.digest] = (at, os.lseek(self._spool.fileno(), 0, os.SEEK_CUR) - at)
+        if blob.media_type in _DOCUMENTS:
+            self._documents.add(blob.digest)
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
         """See `BlobSink.put_manifest`."""
@@ -258,7 +263,7 @@ class _Spooling(BlobSink):
 
     def _give(self, digest: str, sink: Sink) -> None:
         at, size = self._blobs[digest]
-        _pour(PartReader(self._spool.fileno(), at, size, "a temporary file"), sink)
+        _pour(PartReader(self._spool.fileno(), Part("a temporary file", size, offset=at)), sink)
 
     def _read(self, digest: str) -> bytes:
         at, size = self._blobs[digest]
@@ -274,7 +279,7 @@ class LayoutArchiveSink(_Spooling):
         entry = {"mediaType": top.media_type, "digest": top.digest, "size": top.size, **named}
         add_bytes(package, LAYOUT, _LAYOUT_DOCUMENT)
         add_bytes(package, INDEX, _index_with(entry, []))
-        for digest in sorted(self._blobs, key=lambda each: self._blobs[each][1]):
+        for digest in sorted(self._blobs, key=lambda each: each not in self._documents):
             package.add(blob_name(digest), self._blobs[digest][1], partial(self._give, digest))
 
 

@@ -257,11 +257,16 @@ class StoreSource:
             ImageUnknown: there is none.
             ImageInvalid: it cannot be put together.
         """
-        self._store = store
+        self.store = store
         self.image = take_apart(store, word)
         self.shown = word
         self.name = str(self.image.names[0]) if self.image.names else ""
         self._layers: dict[str, Layer] = {layer.diff_digest: layer for layer in self.image.layers}
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Every name that the image has in the store."""
+        return self.store.images.get(self.image.id).names
 
     @property
     def original(self) -> Manifest | None:
@@ -289,7 +294,7 @@ class StoreSource:
             return
         if blob.digest not in self._layers:
             raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
-        with self._store.layers.diff(self._layers[blob.digest].id, compression=Compression.NONE) as stream:
+        with self.store.layers.diff(self._layers[blob.digest].id, compression=Compression.NONE) as stream:
             skip(stream, offset)
             yield stream
 

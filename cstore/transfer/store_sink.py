@@ -6,12 +6,11 @@ nothing. Of layers that the store has, nothing is read.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 
 from cstore import gojson
 from cstore.digests import digest_of
-from cstore.errors import CstoreError, DoesNotFit, ImageArchiveError
+from cstore.errors import CstoreError, ImageArchiveError
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
 from cstore.transfer.blob_sink import Verified
@@ -23,7 +22,8 @@ from cstore.transfer.loading import LoadRequest, check_image, load_members, plan
 from cstore.transfer.manifests import Descriptor, Index, Manifest
 from cstore.transfer.members import Part
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
-from cstore.transfer.sources import ArchiveSource, read_blob, read_document
+from cstore.transfer.room import require_room
+from cstore.transfer.sources import ArchiveSource, StoreSource, read_blob, read_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class StoreSink:
         """Take an image (see `contract.ImageSink`)."""
         if isinstance(source, DockerRootSource) and not request.dry_run:
             return self._imported(source)
+        if isinstance(source, StoreSource):
+            return self._cloned(source, request, tell)
         several = request.all_platforms
         name = self._name or source.name
         wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)
@@ -86,6 +88,15 @@ class StoreSink:
             source.shown, self.shown, *about, fetch, plan.present, plan.size, tuple(dict.fromkeys(warnings))
         )
 
+    def _cloned(self, source: StoreSource, request: CopyRequest, tell: Tell) -> CopiedImage:
+        """Take an image of another store, as it is there; or name one of this store anew."""
+        from cstore.transfer.cloning import clone
+
+        names = tuple(filter(None, (self._name or source.name,)))
+        record = source.store.images.get(source.image.id)
+        done = clone(source.store, record, self._store, names, request, tell)
+        return done.with_(source=source.shown, destination=self.shown)
+
     def _imported(self, source: DockerRootSource) -> CopiedImage:
         """Take an image of a Docker data root, just as `docker-import` does."""
         from cstore.docker.root.importing import import_image
@@ -106,9 +117,7 @@ class StoreSink:
         kept = {digest: PartialBlobs(self._store.context).size(digest) if remote else 0 for digest in missing}
         fetch = tuple((digest, need.size, max(0, min(kept[digest], need.size))) for digest, need in missing.items())
         needed, root = sum(max(size, 0) for _, size, _ in fetch), self._store.config.graph_root
-        free = _free(root)
-        if 0 <= free < needed:
-            raise DoesNotFit(source.shown, root, needed, free)
+        free = require_room(source.shown, root, needed)
         present = tuple(dict.fromkeys(need.digest for need in needs if need.digest not in missing))
         return Planned(fetch, present, needed, free)
 
@@ -148,17 +157,6 @@ class StoreSink:
         with fetching:
             members.fetch_by(fetching.opened)
             return load_members(self._store, members, wanted, fetching.settle, plans).warnings
-
-
-def _free(path: str) -> int:
-    """Bytes that can be written where a path is, or will be; -1 if nobody can tell."""
-    while path != "/" and not os.path.isdir(path):
-        path = os.path.dirname(path)
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return -1
-    return found.f_bavail * found.f_frsize
 
 
 # ── a source as an archive ────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from tests.builders import listing
 from tests.unit.transfer.archives import (
     BASE,
     CHANGE,
+    TOP,
     as_directory,
     as_tar,
     config_of,
@@ -162,6 +163,37 @@ def test_between_stores_the_source_is_not_written(
     assert "already present" in back.err
 
 
+def test_a_whole_store_goes_to_another_driver_and_place(
+    cli: CommandLine, bare_cli: CommandLine, tmp_path: Path
+) -> None:
+    """Every image with all of its names, the same records and data; again, nothing is copied."""
+    for number, layers in enumerate(((BASE,), (BASE, CHANGE), (TOP,))):
+        (tmp_path / f"{number}.tar").write_bytes(as_tar(docker_archive(layers, (f"example.org/app:{number}",))))
+        cli("copy-image", f"docker-archive:{tmp_path}/{number}.tar", "containers-storage:").ok()
+    cli("tag", "example.org/app:1", "also:1").ok()
+    cli("set-image-data", "example.org/app:1", "mine", "--file", str(tmp_path / "0.tar")).ok()
+    roots = ["--graph", f"{tmp_path}/g2", "--run", f"{tmp_path}/r2", "--storage-driver", "overlay"]
+    there = f"containers-storage:[overlay@{tmp_path}/g2+{tmp_path}/r2]"
+
+    assert len(cli("copy-image", "--all", "containers-storage:", there).ok().lines) == 3
+    again = cli("copy-image", "--all", "--json", "containers-storage:", there).ok().json
+    assert [image["copied"] for image in again] == [[], [], []]
+
+    for kind in ("images", "layers"):
+        ours, theirs = (run(kind, "--json").ok().json for run in (cli, lambda *w: bare_cli(*roots, *w)))
+        for record in (*ours, *theirs):
+            record.pop("created")
+        assert sorted(ours, key=str) == sorted(theirs, key=str)
+    assert bare_cli(*roots, "check").ok().out == ""
+
+    assert bare_cli(*roots, "relocate", str(tmp_path / "graph")).ok().out == ""
+    cli("create-container", "--name", "web", "localhost/also:1").ok()
+    told = cli("relocate", str(tmp_path / "graph"))
+    assert told.code == 1
+    assert "container\tweb\ta container of the vfs store" in told.lines
+    assert any(line.startswith("config\t--graph\tstorage.graphroot") for line in told.lines), told.out
+
+
 @pytest.mark.parametrize(
     ("words", "reason", "code"),
     [
@@ -172,7 +204,7 @@ def test_between_stores_the_source_is_not_written(
         (["http://example.org/x", "y"], "is no place of images", 2),
         (["nosuch", "dir:/x"], "image not known", 1),
         (["oci:/nowhere", "x"], "No such file", 1),
-        (["--compression", "xz", "x", "y"], "no compression 'xz'", 2),
+        (["--compression", "xz", "x", "y"], "'xz' is not one of", 2),
         (["--jobs", "0", "x", "y"], "--jobs is a number", 2),
         (["--limit-rate", "fast", "x", "y"], "--limit-rate is a size", 2),
         (["--tls-verify", "maybe", "x", "y"], "neither true nor false", 2),

@@ -45,7 +45,7 @@ def image(registry: Registry) -> Pushed:
     return registry.push("app:1", [layer_of({"small": b"one"}), layer_of({"big": noise})])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A CA."""
     return make_authority(str(tmp_path_factory.mktemp("ca")))

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.errors import ConfigError, SystemFailure
 from cstore.registry import Access, Credentials
 from cstore.registry.authorization import parse_challenges
 from cstore.registry.errors import AccessDenied, AnswerInvalid, RegistryError, RegistryUnreachable, RegistryUntrusted
 from cstore.registry.proxies import read_proxies
+from cstore.registry.registries_conf import Mirror, RegistriesConfig, RegistryTable
+from cstore.registry.tls import find_trust
 from tests import fault_proxy as faults
 from tests.fault_proxy import FaultProxy
 from tests.registries import PASSWORD, USER, basic, digest_of, running_registry
@@ -84,6 +87,24 @@ def test_certs_d_is_found_by_host_and_port(
     )
 
     assert repository.tags() == ["1"]
+
+
+def test_a_certificate_that_is_itself_in_certs_d_is_trusted(
+    locked_registry: Registry, authority: Authority, opened: Opened, access: Access, tmp_path: Path
+) -> None:
+    """The registry's own, without the authority that gave it: Podman takes it, too."""
+    image = locked_registry.push("app:1")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "registry.crt").write_bytes(_bytes_of(authority.path("server.crt")))
+    trusting = access.with_(tls_verify=None, certificates=str(folder), credentials=ALICE)
+
+    assert opened(image.name, access=trusting).manifest().digest == image.digest
+
+
+def test_a_directory_of_certificates_that_is_not_there_is_named(opened: Opened, access: Access) -> None:
+    with pytest.raises(SystemFailure, match="/no/such/directory"):
+        opened("r.example/app", access=access.with_(certificates="/no/such/directory"))
 
 
 def test_plain_http_is_spoken_only_where_that_is_allowed(
@@ -193,6 +214,23 @@ def test_a_token_service_that_refuses_is_a_login_that_is_wrong(
         opened(f"{token_registry.host}/mine/app", access=wrong).tags()
 
 
+def test_a_token_that_is_cut_is_fetched_again(opened: Opened, access: Access) -> None:
+    with FaultProxy() as service:
+        challenge = f'Bearer realm="http://{service.host}/token",service="x"'
+        service.fail("GET /v2/", faults.status(200), faults.status(401, {"WWW-Authenticate": challenge}))
+        service.fail("GET /token", _cut_token, faults.status(503), faults.status(200, body=b'{"token": "t"}'))
+        service.fail("GET /v2/", faults.status(200, body=b'{"tags": ["1"]}'))
+
+        assert opened(f"{service.host}/app", access=access).tags() == ["1"]
+        assert service.seen[-1].headers["authorization"] == "Bearer t"
+
+
+def _cut_token(exchange: faults.Exchange) -> None:
+    exchange.begin(200, [], 1000)
+    exchange.handler.wfile.write(b'{"token": ')
+    exchange.hang_up()
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"token": 5}', b'{"token": "a\\r\\nX: y"}', b"[" * 100_000])
 def test_a_token_that_is_none_is_refused(opened: Opened, access: Access, body: bytes) -> None:
     with FaultProxy() as evil:
@@ -266,6 +304,24 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(
     assert all("authorization" not in one.headers and "cookie" not in one.headers for one in elsewhere.seen)
 
 
+def test_who_answers_after_a_redirect_cannot_ask_for_credentials(
+    locked: tuple[FaultProxy, Pushed], elsewhere: FaultProxy, opened: Opened, access: Access
+) -> None:
+    """Neither for itself nor for a token service of its own."""
+    proxy, _ = locked
+    challenge = f'Bearer realm="http://{elsewhere.host}/token",service="x"'
+    repository = opened(f"{proxy.host}/app:1", access=access.with_(credentials=ALICE))
+    assert repository.tags() == ["1"]
+    proxy.fail("GET .*/manifests", faults.redirect(f"http://{elsewhere.host}/store"))
+    elsewhere.fail("GET", faults.status(401, {"WWW-Authenticate": challenge}), times=5)
+
+    with pytest.raises(AccessDenied):
+        repository.manifest()
+
+    assert [one.line for one in elsewhere.seen] == ["GET /store"]
+    assert "authorization" not in elsewhere.seen[0].headers
+
+
 def test_a_redirect_that_fails_names_the_host_and_not_its_secret(
     proxy: FaultProxy, image: Pushed, opened: Opened, access: Access
 ) -> None:
@@ -296,6 +352,69 @@ def test_a_redirect_to_nowhere_is_refused(proxy: FaultProxy, image: Pushed, open
         opened(f"{proxy.host}/app:1").manifest()
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_a_redirect_to_where_clouds_keep_secrets_is_refused(
+    proxy: FaultProxy, image: Pushed, opened: Opened, host: str
+) -> None:
+    """Also for a token: the registry would get what is found there."""
+    proxy.fail("GET .*/manifests", faults.redirect(f"http://{host}/latest/meta-data"))
+    challenge = f'Bearer realm="http://{host}/latest/meta-data",service="x"'
+    proxy.fail("GET .*/tags", faults.status(401, {"WWW-Authenticate": challenge}))
+    repository = opened(f"{proxy.host}/app:1")
+
+    for ask in (repository.manifest, repository.tags):
+        with pytest.raises(AnswerInvalid, match="which is refused"):
+            ask()
+
+
+def test_credentials_for_a_registry_are_not_for_its_mirrors(
+    proxy: FaultProxy, registry: Registry, opened: Opened, access: Access, settings: Settings
+) -> None:
+    proxy.fail("GET", faults.status(200), faults.status(401, {"WWW-Authenticate": "Basic realm=x"}))
+    mirror = Mirror(proxy.host, insecure=True)
+    table = RegistryTable("127.0.0.1", registry.host, insecure=True, mirrors=(mirror,))
+    configured = settings.with_(registries=RegistriesConfig(tables=(table,)))
+
+    with pytest.raises(RegistryError):
+        opened("127.0.0.1/app:none", access=access.with_(credentials=ALICE), settings=configured).manifest()
+
+    assert proxy.requests("GET .*/manifests")
+    assert all("authorization" not in one.headers for one in proxy.seen)
+
+
+def test_debugging_lines_have_no_secrets(
+    proxy: FaultProxy,
+    elsewhere: FaultProxy,
+    image: Pushed,
+    opened: Opened,
+    access: Access,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    proxy.fail("GET .*/manifests", faults.status(401, {"WWW-Authenticate": "Basic realm=x"}))
+    proxy.fail("GET .*/manifests", faults.redirect(f"http://{elsewhere.host}/store?signature=S3cret"))
+    elsewhere.fail("GET", faults.status(404))
+    caplog.set_level("DEBUG", "cstore")
+
+    with pytest.raises(RegistryError):
+        opened(f"{proxy.host}/app:1", access=access.with_(credentials=ALICE)).manifest()
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "cstore"]
+    assert f"GET http://{elsewhere.host}/store: 404" in lines
+    assert not [line for line in lines if "S3cret" in line or PASSWORD in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("a.cert", "no a.key"), ("b.key", "no b.cert"), ("ca.crt", "no certificate")]
+)
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / name).write_text("nothing")
+
+    with pytest.raises(ConfigError, match=told) as caught:
+        find_trust("r.example", (), str(tmp_path)).context(insecure=False, show_client=True)
+
+    assert caught.value.source == str(tmp_path / name)
+
+
 def test_redirects_that_never_end_do(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
     proxy.fail("GET .*/manifests", faults.redirect("{path}"), times=100)
 
@@ -306,7 +425,7 @@ def test_redirects_that_never_end_do(proxy: FaultProxy, image: Pushed, opened: O
 
 
 def test_what_is_pushed_does_not_follow_a_redirect(proxy: FaultProxy, elsewhere: FaultProxy, opened: Opened) -> None:
-    proxy.fail("PATCH", faults.redirect(f"http://{elsewhere.host}/upload"))
+    proxy.fail("PUT", faults.redirect(f"http://{elsewhere.host}/upload"))
 
     with pytest.raises(AnswerInvalid, match="followed only to read"):
         opened(f"{proxy.host}/app", writing=True).upload(digest_of(b"hello"), 5, hello)
@@ -332,21 +451,38 @@ def test_a_registry_that_repeats_a_password_does_not_get_it_shown(
     assert basic(USER, PASSWORD).removeprefix("Basic ") not in str(caught.value)
 
 
+@pytest.fixture
+def behind_tls(authority: Authority, tmp_path: Path, access: Access) -> Iterator[tuple[FaultProxy, Access]]:
+    """A registry that speaks TLS and answers what it is told to, and what its clients trust."""
+    folder = tmp_path / "trusted"
+    folder.mkdir()
+    (folder / "ca.crt").write_bytes(_bytes_of(authority.path("ca.crt")))
+    with FaultProxy(authority=authority) as running:
+        yield running, access.with_(tls_verify=None, certificates=str(folder), credentials=ALICE)
+
+
 def test_a_password_does_not_go_from_tls_to_a_plain_token_service(
-    locked_registry: Registry, elsewhere: FaultProxy, opened: Opened, access: Access
+    behind_tls: tuple[FaultProxy, Access], elsewhere: FaultProxy, opened: Opened
 ) -> None:
     """A registry behind TLS may name any token service; one that hears the password in plain text is refused."""
-    from cstore.registry.authorization import TokenRequest
-
-    repository = opened(
-        f"{locked_registry.host}/app",
-        access=access.with_(tls_verify=None, certificates=locked_registry.certificates, credentials=ALICE),
-    )
+    registry, trusting = behind_tls
+    challenge = f'Bearer realm="http://{elsewhere.host}/token",service="x"'
+    registry.fail("GET", faults.status(401, {"WWW-Authenticate": challenge}))
 
     with pytest.raises(AnswerInvalid, match="plain text"):
-        repository.endpoints[0].wire._ask_token_service(
-            TokenRequest(f"http://{elsewhere.host}/token", (), authorization=basic(USER, PASSWORD))
-        )
+        opened(f"{registry.host}/app", access=trusting).tags()
+
+    assert elsewhere.seen == []
+
+
+def test_a_redirect_does_not_lead_from_tls_to_plain_http(
+    behind_tls: tuple[FaultProxy, Access], elsewhere: FaultProxy, opened: Opened
+) -> None:
+    registry, trusting = behind_tls
+    registry.fail("GET", faults.redirect(f"http://{elsewhere.host}/x"))
+
+    with pytest.raises(AnswerInvalid, match="from TLS to plain HTTP"):
+        opened(f"{registry.host}/app", access=trusting).tags()
 
     assert elsewhere.seen == []
 

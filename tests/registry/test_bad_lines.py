@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.errors import SystemFailure
+from cstore.registry import Retrying
 from cstore.registry.errors import (
     AnswerInvalid,
     NotInRegistry,
@@ -87,6 +90,44 @@ def test_a_blob_is_asked_for_again_after(proxy: FaultProxy, image: Pushed, opene
         assert reader.read() == data
 
     assert reader.fetched == len(data)
+
+
+@pytest.mark.parametrize("fault", [faults.silent, faults.stalled(300_000)], ids=["silent", "stalled"])
+def test_a_registry_that_stops_answering_is_asked_again(
+    proxy: FaultProxy, image: Pushed, opened: Opened, access: Access, fault: Fault
+) -> None:
+    """For the rest."""
+    digest, data = big(image)
+    repository = opened(f"{proxy.host}/app:1", access=access.with_(read_timeout=0.5))
+    proxy.fail(BLOBS, fault)
+
+    with repository.blob(digest, len(data)) as reader:
+        assert reader.read() == data
+
+    assert reader.fetched == len(data)
+    assert len(proxy.requests(BLOBS)) >= 2
+
+
+def test_whatever_happens_in_a_row_the_bytes_are_right(
+    proxy: FaultProxy, image: Pushed, opened: Opened, access: Access
+) -> None:
+    """Cuts anywhere, in answers with and without a length, from any offset, read in pieces of any size."""
+    digest, data = big(image)
+    draw = random.Random(19)
+    repository = opened(f"{proxy.host}/app:1", access=access.with_(retrying=Retrying(attempts=6)))
+    for _ in range(12):
+        proxy.forget()
+        start = draw.choice([0, 1, draw.randrange(len(data)), len(data)])
+        plan = [faults.cut(draw.randrange(200_000), chunked=draw.random() < 0.5) for _ in range(draw.randrange(5))]
+        proxy.fail(BLOBS, *plan)
+        buffer, came = bytearray(draw.choice([1000, 65_537, 1 << 20])), bytearray()
+
+        with repository.blob(digest, len(data), start) as reader:
+            while count := reader.readinto(buffer):
+                came += buffer[:count]
+
+        assert came == data[start:]
+        assert reader.fetched == proxy.given == len(data) - start
 
 
 def test_a_registry_that_knows_no_ranges_sends_all_and_what_is_known_is_skipped(
@@ -247,10 +288,27 @@ def test_a_registry_that_wants_an_hour_is_not_waited_for(
 
 
 def test_what_is_not_there_is_asked_for_once(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
-    with pytest.raises(NotInRegistry, match="MANIFEST_UNKNOWN"):
+    with pytest.raises(NotInRegistry, match="MANIFEST_UNKNOWN") as caught:
         opened(f"{proxy.host}/app:2").manifest()
 
+    assert caught.value.hint == f"see cstore tags {proxy.host}/app"
+
     assert len(proxy.requests(MANIFESTS)) == 1
+
+
+def test_one_connection_serves_one_request_after_the_other(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
+    """Also after an answer that nobody reads, and one that says no."""
+    repository = opened(f"{proxy.host}/app:1")
+    proxy.fail("GET .*/tags", faults.status(503, body=b"x" * 5000))
+
+    assert repository.manifest_digest() == repository.manifest().digest
+    for digest, data in image.blobs.items():
+        assert repository.has_blob(digest)
+        assert repository.read_blob(digest, len(data)) == data
+    assert repository.tags() == ["1"]
+    assert not repository.has_blob(digest_of(b"nothing"))
+
+    assert proxy.connections == 1
 
 
 # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,6 +374,55 @@ def test_a_push_gets_over(
 
 
 MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
+
+
+def test_a_registry_that_takes_chunks_gets_them(
+    proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And after a cut in one of them it gets the rest only."""
+    monkeypatch.setattr("cstore.registry.uploads._CHUNK", 100_000)
+    offsets: list[int] = []
+    proxy.fail("POST", faults.with_headers(OCI_Chunk_Min_Length="1000"))
+    proxy.fail("PATCH", faults.passed_on, faults.kept_partly(50_000))
+
+    opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, offsets))
+
+    assert registry.blob("pushed", digest_of(fresh)) == fresh
+    assert offsets == [0, 100_000, 150_000, 250_000, 350_000, 450_000]
+    assert proxy.taken == len(fresh)
+
+
+def test_a_registry_that_counts_one_too_many_is_believed_no_more_than_the_digest(
+    proxy: FaultProxy, registry: Registry, opened: Opened, fresh: bytes
+) -> None:
+    proxy.fail("PATCH", faults.with_headers(Range=f"0-{len(fresh)}"))
+
+    opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
+
+    assert registry.blob("pushed", digest_of(fresh)) == fresh
+
+
+def test_a_registry_that_takes_nothing_is_given_up(proxy: FaultProxy, opened: Opened, fresh: bytes) -> None:
+    proxy.fail("PATCH", faults.with_headers(Range="0-0"), times=50)
+
+    with pytest.raises(AnswerInvalid, match="none of the bytes"):
+        opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
+
+
+def test_a_small_blob_goes_with_two_requests(proxy: FaultProxy, registry: Registry, opened: Opened) -> None:
+    """And with as many more as a cut makes necessary."""
+    data = b"small"
+    upload = opened(f"{proxy.host}/pushed", writing=True).upload
+    upload(digest_of(data), len(data), source_of(data, []), missing=True)
+    assert [one.method for one in proxy.seen[-2:]] == ["POST", "PUT"]
+    proxy.fail("PUT", faults.swallowed(3))
+
+    upload(digest_of(b""), 0, source_of(b"", []), missing=True)
+    upload(digest_of(data * 2), len(data * 2), source_of(data * 2, []))
+
+    assert registry.blob("pushed", digest_of(b"")) == b""
+    assert registry.blob("pushed", digest_of(data)) == data
+    assert registry.blob("pushed", digest_of(data * 2)) == data * 2
 
 
 def test_an_upload_whose_last_answer_is_lost_is_not_sent_again(
@@ -452,6 +559,21 @@ def test_a_source_that_is_too_short_is_an_error_and_no_blob(registry: Registry, 
         repository.upload(digest_of(fresh), len(fresh), source_of(fresh[:-10], []))
 
     assert not repository.has_blob(digest_of(fresh))
+
+
+def test_a_source_that_fails_is_no_fault_of_the_line(proxy: FaultProxy, opened: Opened, fresh: bytes) -> None:
+    class Broken(io.BytesIO):
+        def readinto(self, buffer: object) -> int:
+            raise OSError(5, "Input/output error")
+
+    @contextmanager
+    def broken(offset: int) -> Iterator[io.BytesIO]:
+        yield Broken()
+
+    with pytest.raises(SystemFailure, match=r"cannot read blob sha256:.*: Input/output error"):
+        opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), broken)
+
+    assert len(proxy.requests("PATCH")) <= 1
 
 
 def test_a_blob_that_the_registry_takes_for_another_is_not_tried_again(

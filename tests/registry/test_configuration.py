@@ -170,7 +170,7 @@ def test_a_file_of_the_users_own_stands_for_the_systems_and_one_that_is_named_fo
     def search(**environment: str) -> tuple[str, ...]:
         return load_settings({"HOME": str(home), **environment}, system=str(tmp_path)).registries.search
 
-    assert search() == ("mine.example",)
+    assert search() == search(XDG_CONFIG_HOME=str(tmp_path / "xdg")) == ("mine.example",)
     assert search(CONTAINERS_REGISTRIES_CONF=str(named)) == ("named.example",)
     (own / "registries.conf").unlink()
     assert search() == ("system.example",)
@@ -240,6 +240,8 @@ def test_the_first_mirror_that_has_it_is_used(
     with opened("registry.test/app:1", access=access.with_(tls_verify=None), settings=configured) as repository:
         assert repository.manifest().digest == image.digest
         assert repository.tags() == ["1"]
+        assert [str(one.repository) for one in repository._in_order()] == ["app", "app", "nothing-here/app", "app"]
+        assert repository._in_order()[0].wire.registry == registry.host
 
 
 def test_a_blob_goes_on_at_the_next_mirror(
@@ -406,6 +408,8 @@ def test_files_are_looked_through_in_their_order(tmp_path: Path) -> None:
         settings = load_settings(environment, system=str(tmp_path))
         assert user_for(settings, "legacy.example/x") == "dockercfg"
         assert who == "dockercfg" or user_for(settings, "d.example/x") == who
+    other = {**environment, "XDG_CONFIG_HOME": str(tmp_path / "xdg"), "REGISTRY_AUTH_FILE": str(tmp_path / "none.json")}
+    assert user_for(load_settings(other, system=str(tmp_path)), "d.example/x") == "docker"
     settings = load_settings(environment, system=str(tmp_path), auth_file=str(tmp_path / "none.json"))
     assert user_for(settings, "d.example/x") == "config"
 

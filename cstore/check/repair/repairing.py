@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cstore.check.findings import Finding
     from cstore.check.repair.plan import Hopeless, Plan, Step
     from cstore.check.report import Report
+    from cstore.registry import Access
     from cstore.store import Store
     from cstore.store.context import Context
 
@@ -36,7 +37,8 @@ class RepairOptions(Value):
     """How a repair is made.
 
     Attributes:
-        sources: files, directories and stores from which lost bytes may be had.
+        sources: files, directories and stores from which lost bytes may be had, and `docker://NAME` of images.
+        access: how registries are spoken to; None for what is configured.
         names: names for images whose names are lost, by the beginning of their ID.
         remove: take out what cannot be healed.
         dry_run: plan only.
@@ -48,6 +50,7 @@ class RepairOptions(Value):
     """
 
     sources: tuple[str, ...] = ()
+    access: Access | None = None
     names: Mapping[str, Sequence[str]] = {}
     remove: bool = False
     dry_run: bool = False
@@ -120,7 +123,7 @@ def repair_store(
         raise ReadOnlyStore("repair", context.layout.graph_root)
     if options.remove and not options.dry_run:
         require_image_store(context.layout)
-    sources = Sources(context, options.sources)
+    sources = Sources(context, options.sources, options.access)
     try:
         return _Repair(context, options, sources, report).run()
     finally:

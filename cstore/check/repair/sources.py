@@ -1,4 +1,4 @@
-"""Where lost bytes can be had: archives of layers, archives and layouts of images, other stores.
+"""Where lost bytes can be had: archives of layers, archives and layouts of images, other stores, registries.
 
 A source is only read. Whatever comes out of it is believed by its digest alone, so it does not matter what a file
 claims to be: every tar in it may be a layer, every small file may be a manifest or a config.
@@ -21,10 +21,13 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cstore.check.repair.registry_source import RegistryImage
     from cstore.records.model import Image, Layer
+    from cstore.registry import Access
     from cstore.store.context import Context
     from cstore.store.store import Store
 
+REGISTRY = "docker://"
 _SMALL = 4 << 20
 
 
@@ -47,8 +50,8 @@ class StoredImage(Value):
 class Sources:
     """All sources together. What they hold is found out when something is looked for."""
 
-    def __init__(self, context: Context, given: Sequence[str]) -> None:
-        """Take note of the sources.
+    def __init__(self, context: Context, given: Sequence[str], access: Access | None = None) -> None:
+        """Take note of the sources. `access` is how registries are spoken to.
 
         Raises:
             SourceUnusable: one of them is not there.
@@ -63,8 +66,10 @@ class Sources:
         self._used: set[str] = set()
         self._copies: list[IO[bytes]] = []
         self._looked = False
+        self._access = access
+        self._images: list[RegistryImage] = []
         for path in given:
-            if not os.path.exists(path):
+            if not path.startswith(REGISTRY) and not os.path.exists(path):
                 raise SourceUnusable(path, "there is no such file or directory")
 
     def close(self) -> None:
@@ -77,6 +82,8 @@ class Sources:
     def layer(self, diff_id: str) -> Iterator[int | None]:
         """Give a descriptor from which the archive of that DiffID can be read; None if no source has it."""
         self._look()
+        if diff_id not in self._layers:
+            self._fetch(diff_id)
         piece = self._layers.get(diff_id)
         if piece is not None:
             with self._opened(piece) as fd:
@@ -103,6 +110,7 @@ class Sources:
         """Whether some source has the archive of that DiffID."""
         self._look()
         having = [self._layers[diff_id].given] if diff_id in self._layers else []
+        having += (image.given for image in self._images if image.has(diff_id))
         for given, store in self._stores:
             if any(found.diff_digest == diff_id for found in store.layers.list()):
                 having.append(given)
@@ -152,8 +160,7 @@ class Sources:
             self._opened_layers.add(diff_id)
             with self.layer(diff_id) as fd:
                 if fd is not None:
-                    copy = self._scratch()
-                    self._copies.append(copy)
+                    copy = self._kept()
                     for view in decompressed(FileReader(fd, diff_id)):
                         self._append(copy, view)
                     for member in members(f"/proc/self/fd/{copy.fileno()}", ""):
@@ -227,7 +234,9 @@ class Sources:
             return
         self._looked = True
         for path in self.given:
-            if os.path.isdir(path) and (drivers := _drivers_of(path)):
+            if path.startswith(REGISTRY):
+                self._look_at_registry(path)
+            elif os.path.isdir(path) and (drivers := _drivers_of(path)):
                 others = [driver for driver in drivers if self._is_other(path, driver)]
                 self._stores += [(path, _open_store(path, driver)) for driver in others]
             elif os.path.isdir(path):
@@ -236,6 +245,32 @@ class Sources:
                         self._look_into(os.path.join(folder, name), path)
             else:
                 self._look_into(path, path)
+
+    def _look_at_registry(self, given: str) -> None:
+        """Ask for an image's documents; its layers can be had from now on."""
+        from cstore.check.repair.registry_source import RegistryImage
+
+        image = RegistryImage(given, self._access)
+        self._images.append(image)
+        for document in image.documents:
+            copy = self._kept()
+            self._append(copy, document)
+            self._note(Piece(f"/proc/self/fd/{copy.fileno()}", given))
+
+    def _fetch(self, diff_id: str) -> None:
+        """Fetch the layer of that DiffID, if an image of a registry has it: it is a file from then on."""
+        for image in self._images:
+            if image.has(diff_id):
+                copy = self._kept()
+                image.fetch(diff_id, copy, self._append)
+                self._note(Piece(f"/proc/self/fd/{copy.fileno()}", image.given))
+                return
+
+    def _kept(self) -> IO[bytes]:
+        """Make a scratch file that is there as long as we are."""
+        copy = self._scratch()
+        self._copies.append(copy)
+        return copy
 
     def _is_other(self, path: str, driver: str) -> bool:
         """Whether a store is another than the one that is repaired: a root can have a store of each driver."""
@@ -258,8 +293,7 @@ class Sources:
             if sniff(file.read(LONGEST_MAGIC)) is Compression.NONE:
                 return path
             file.seek(0)
-            copy = self._scratch()  # kept as long as we are
-            self._copies.append(copy)
+            copy = self._kept()
             for view in decompressed(FileReader(file.fileno(), path)):
                 self._append(copy, view)
         return f"/proc/self/fd/{copy.fileno()}"

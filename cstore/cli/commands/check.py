@@ -37,19 +37,19 @@ FORMATS = ("text", "json")
 def check(session: Session, /, **wanted: Any) -> None:
     """Check the store for damage.
 
-    Checks records, data items, the storage driver's own files, and every file of every layer against the archive that
-    it came from. Nothing is written, not even in a store that others are changing; a finding is confirmed under the
-    store's locks before it is reported.
+    Checks records, data items, the storage driver's files, and every file of every layer against the archive it came
+    from. Writes nothing. In a busy store, confirms each finding under the store's locks before reporting it.
 
-    Each finding has a severity: data, export, records, leftover or cosmetic. Cosmetic findings are shown on a terminal
-    and in JSON only. cstore-damage(7) explains them.
+    Each finding has a severity: data, records, export, leftover or cosmetic; cstore-check(1) says what each means. A
+    terminal, and --format text, show alike findings together. In a pipe, standard output has the lines of
+    containers-storage, without cosmetic findings, and standard error a summary and the next command.
 
-    With --repair, damaged images are removed together with the layers that only they use, then damaged layers, then
-    layers that nothing uses. What a sound item needs is kept. `cstore repair --undo` brings everything back. Nothing is
-    removed while a record file is damaged. To heal instead, use `cstore repair`.
+    --repair moves damaged images and the layers that only they use into quarantine, then damaged layers, then layers
+    that nothing uses. It keeps what sound items need, and removes nothing while a record file is damaged. `cstore
+    repair --undo` brings everything back. To heal instead, use `cstore repair`.
 
-    Exit status: 0: nothing above cosmetic was found. 1: findings, or with --repair findings that remain. 2: usage
-    error. 3: the store could not be checked.
+    Exit status: 0: no finding above cosmetic. 1: findings, or with --repair remaining findings. 2: usage error. 3: the
+    store could not be checked.
     """
     from cstore.cli.output import findings
 
@@ -126,7 +126,9 @@ def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
     from cstore.cli.output.streams import say
 
     if report.unexamined:
-        session.warn([f"there was no time for {len(report.unexamined)} layers; the next check begins with them"])
+        session.warn(
+            [f"the time limit left no time for {len(report.unexamined)} layers; the next check begins with them"]
+        )
     session.warn(report.notes)
     if not report.clean:
         session.failed = True
@@ -157,7 +159,7 @@ def _tell_removed(session: Session, report: Report, removed: Removed, options: C
     if session.failed and not session.json:
         say(counts(report))
     if removed.case and not session.json:
-        session.warn([f"what was taken out is in quarantine; undo with: cstore repair --undo {removed.case}"])
+        session.warn([f"removed items are in quarantine; to undo: cstore repair --undo {removed.case}"])
 
 
 def _left(session: Session, report: Report, removed: Removed, options: CheckOptions) -> bool:

@@ -28,7 +28,7 @@ _OWN_NAME = "50-cstore.conf"
 @text("--format", metavar="VERSION", help="Print what this Go library prints: 1.63 or 1.60.", choices=("1.63", "1.60"))
 @switch("--system", help="Write for the whole system (the default for root).")
 @switch("--user", help="Write for this user (the default for other users).")
-@switch("--main", help="Write into the main file, which tools up to 1.60 read too.")
+@switch("--main", help="Write to the main file, which tools up to 1.60 read too.")
 @json_option
 def config(
     session: Session,
@@ -41,13 +41,13 @@ def config(
 ) -> None:
     """Print, explain, check or change the configuration.
 
-    Alone, it prints the configuration in force as JSON: files, environment and options together. With FILE, it prints
-    what that file says by itself. No store is opened.
+    Without arguments, prints the configuration in force as JSON: files, environment and options together. With FILE,
+    prints what that file alone says. Opens no store.
 
-    set and unset change one key in a drop-in of cstore's own, storage.conf.d/50-cstore.conf, which Podman 6 and its kin
-    read after the main file; older tools read the main file only (--main). init writes that drop-in with every key in a
-    comment. Where --config or CONTAINERS_STORAGE_CONF names a file, that file is changed. The result is checked before
-    it is written; other lines and other files stay as they are.
+    set and unset change one key in cstore's own drop-in, storage.conf.d/50-cstore.conf, which Podman 6 and newer tools
+    read after the main file; older tools read only the main file (--main). init writes that drop-in with every key in a
+    comment. If --config or CONTAINERS_STORAGE_CONF names a file, they change that file. cstore checks the result before
+    writing it; other lines and other files stay as they are.
     """
     first, *rest = what or ("",)
     flags = {"--system": system, "--user": user, "--main": main, "--sources": sources, "--json": session.json}
@@ -152,7 +152,7 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
     from cstore.config import DROP_INS, MAIN, Places, read_environment, rootless_identity, user_directory
 
     if system and user:
-        raise UsageMistake("--system and --user contradict each other", hint="give one of them")
+        raise UsageMistake("--system and --user contradict each other", hint="give only one of them")
     environment, identity = read_environment(), rootless_identity()
     named = session.settings.get("config") or environment.config_file
     if named and not (system or user):

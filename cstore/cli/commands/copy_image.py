@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 @command(
     "copy-image",
-    example="cstore copy-image oci:layout:v1 app:1\n"
+    example="cstore copy-image app oci:out:v1\ncstore copy-image app docker-archive:app.tar:app:1\n"
     "cstore copy-image docker://quay.io/me/app:1 docker://registry.example.org/app:1\n"
-    "cstore copy-image app:1 docker-archive:app.tar:app:1\n"
-    "cstore copy-image 'containers-storage:[vfs@/srv/old+/run/old]app:1' app:1",
+    'cstore copy-image --all containers-storage: "containers-storage:[overlay@$PWD/new+$PWD/new-run]"',
 )
 @word("source", "SOURCE")
 @word("destination", "DESTINATION")
 @text("--platform", metavar="OS/ARCH", help="Copy the image for this platform (default: this machine's).")
-@switch("-a", "--all", help="Copy the index and the images for all platforms.")
-@text("--compression", metavar="HOW", help="Compress the layers with gzip or zstd, or none.")
+@switch("-a", "--all", help="Copy the index and the images for all platforms; of a store, all images.")
+@text(
+    "--compression",
+    metavar="HOW",
+    help="Compress the layers with gzip or zstd, or none.",
+    choices=("gzip", "zstd", "none"),
+)
 @moving_options
 @trust_options
 @json_option
@@ -41,17 +45,42 @@ def copy_image(session: Session, /, source: str, destination: str, quiet: bool, 
     only), or NAME for an image of the store. Every byte is verified against its digest; blobs that the destination has
     are not read. A destination is complete or as it was before. The config of an image is never changed, so its ID
     stays the same. Prints the image's ID, or the digest of an index.
+
+    Between stores, an image keeps its digest, manifest and data items, whatever their drivers. With --all and no NAME,
+    every image of a store is copied with its names; what the other store has is not copied again, so a run that was
+    stopped goes on where it was.
     """
-    from cstore.transfer import copy, parse_place
+    from cstore.transfer import STORE, copy, parse_place
 
     request, access = moving(request_of(wanted), wanted), access_of(wanted)
     places = parse_place(source), parse_place(destination)
     store = store_for(session, *places, dry_run=request.dry_run)
     report = Report(session, quiet=quiet)
+    if request.all_platforms and places[0].transport == places[1].transport == STORE and not places[0].reference:
+        _copy_store(session, *places, request, store, report)
+        return
     with report.telling() as tell:
         copied = copy(*places, request, tell, store=store, access=access)
     report.copied(copied, dry_run=request.dry_run)
     report.end()
+
+
+def _copy_store(
+    session: Session, source: Place, destination: Place, request: CopyRequest, store: Store | None, report: Report
+) -> None:
+    """Copy every image of a store to another one."""
+    from cstore.errors import CstoreError
+    from cstore.transfer.cloning import clone_all
+    from cstore.transfer.copying import store_at
+
+    here, there = store_at(source, store), store_at(destination, store)
+    with report.telling() as tell:
+        for done in clone_all(here, there, request, tell):
+            if isinstance(done, CstoreError):
+                session.complain(done)
+            else:
+                report.copied(done, dry_run=request.dry_run)
+    report.end(single=False)
 
 
 def request_of(wanted: dict[str, Any]) -> CopyRequest:

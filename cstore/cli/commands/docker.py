@@ -31,8 +31,8 @@ def _of_a_root(function: F) -> F:
 def docker_images(session: Session, root: str, docker_driver: str) -> None:
     """List the images in a Docker data root.
 
-    Prints each image's ID, then a line for each name. ROOT is the daemon's data root, usually /var/lib/docker. The
-    daemon need not run, and nothing is written to ROOT.
+    Prints each image's ID, then a line for each name. ROOT is the daemon's data root, usually /var/lib/docker. Works
+    without the daemon, and writes nothing to ROOT.
     """
     from cstore.cli.output import docker as output
 
@@ -114,9 +114,9 @@ def _size(session: Session, source: DockerRoot, container: DockerContainer) -> i
 def docker_export(session: Session, root: str, docker_driver: str, item: str, file: str, quiet: bool) -> None:
     """Write an image, layer or container of a Docker data root as a tar archive.
 
-    ROOT is a Docker data root. ITEM is looked up among layers (by ChainID), images and containers, in this order. A
-    layer is written byte for byte as its original tar archive; an image as a docker-archive like that of docker save,
-    every layer verified against its digest; a container as a tar archive of its changes.
+    ROOT is a Docker data root. Looks for ITEM among layers (by ChainID), images and containers, in this order. Writes a
+    layer as its original tar archive, byte for byte; an image as a docker-archive, as docker save does, with every
+    layer verified; a container as a tar archive of its changes.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
@@ -162,11 +162,10 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
 def docker_import(session: Session, /, root: str, docker_driver: str, images: tuple[str, ...], **wanted: bool) -> None:
     """Import images from a Docker data root.
 
-    ROOT is the daemon's data root; the daemon need not run, and nothing is written to ROOT. An image given by name is
-    imported under that name only; one given by ID, or the beginning of an ID, under all of its names. Every layer is
-    verified against its digest; the result is the same as if Podman had pulled the image from the daemon. An image that
-    cannot be imported leaves nothing behind, and the others are imported. Prints a line for each name, or the ID of an
-    image without a name.
+    ROOT is the daemon's data root. Works without the daemon, and writes nothing to ROOT. An image given by name gets
+    only that name; one given by ID or ID prefix gets all of its names. Verifies every layer against its digest; the
+    result is what Podman would pull from the daemon. If an image cannot be imported, nothing of it remains, and the
+    others are imported all the same. Prints a line for each name, or the ID of an image without a name.
     """
     source = _opened(session, root, docker_driver)
     chosen = _chosen(session, source, images, everything=wanted["all"])
@@ -227,7 +226,7 @@ def _chosen(
     from cstore.docker.root import names_meant
 
     if everything == bool(words_):
-        raise UsageMistake("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
+        raise UsageMistake("name the images to import, or give --all", hint=f"see cstore docker-images {source.path}")
     if everything:
         return [(image, image.names) for image in source.images.values()]
     found: dict[str, list[str]] = {}

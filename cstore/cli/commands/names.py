@@ -90,8 +90,7 @@ def tag(session: Session, image: str, names: tuple[str, ...]) -> None:
 def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
     """Remove names from an image, as podman untag does.
 
-    Without NAME, all names are removed: the image can then be given by ID only. NAME is completed as Podman completes
-    it.
+    Without NAME, removes all names: only the ID finds the image then. NAME is completed as Podman completes it.
     """
     from cstore.errors import NameUnknown
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.command import command, json_option, text, word
 from cstore.cli.commands.copy_image import Report, request_of
-from cstore.cli.moving import access_of, trust_options
+from cstore.cli.moving import access_of, moving, moving_options, trust_options
 from cstore.cli.session import Intent, Session
 from cstore.errors import UsageMistake
 
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 )
 @word("image", "IMAGE")
 @word("destination", "DESTINATION", required=False)
-@text("--compression", metavar="HOW", help="Compress the layers with gzip (the default) or zstd, or none.")
+@text(
+    "--compression",
+    metavar="HOW",
+    help="Compress the layers with gzip (the default) or zstd, or none.",
+    choices=("gzip", "zstd", "none"),
+)
 @text("--digestfile", metavar="FILE", help="Write the digest of the pushed manifest to FILE.")
-@switch("--dry-run", help="Push nothing; show what would be pushed.")
-@switch("-q", "--quiet", help="Show no progress.")
+@moving_options
 @trust_options
 @json_option
 def push(session: Session, /, image: str, destination: str, quiet: bool, **wanted: Any) -> None:
@@ -39,7 +43,7 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
     from cstore.store import result_at
     from cstore.transfer import STORE, Place, opened_source, sink_of
 
-    request, access = request_of(wanted), access_of(wanted)
+    request, access = moving(request_of(wanted), wanted), access_of(wanted)
     store = session.open(Intent.CONTENT)
     report = Report(session, quiet=quiet)
     with opened_source(Place(STORE, reference=image, bare=True), store=store) as source, report.telling() as tell:

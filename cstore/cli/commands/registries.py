@@ -22,7 +22,7 @@ VERSION = 1
     "echo $TOKEN | cstore login -u robot --password-stdin registry.example:5000\n"
     "cstore login --get-login quay.io",
 )
-@word("registry", "REGISTRY")
+@word("registry", "REGISTRY", required=False)
 @text("-u", "--username", metavar="USER", help="User name.")
 @text("-p", "--password", metavar="PASSWORD", help="Password; other users can see it: prefer --password-stdin.")
 @switch("--password-stdin", help="Read the password from standard input.")
@@ -33,16 +33,17 @@ VERSION = 1
 def login(session: Session, /, registry: str, **wanted: Any) -> None:
     """Log in to a registry.
 
-    REGISTRY is HOST or HOST:PORT, or HOST/PATH for credentials that are only for repositories below PATH. The registry
-    is asked whether it accepts user and password; then they are kept in the file that Podman, Buildah and skopeo use as
-    well, or by the credential helper that is configured. What is not given is asked for, on a terminal. Without
-    --username, credentials that are kept already are tried first.
+    REGISTRY is HOST or HOST:PORT, or HOST/PATH for credentials that are only for repositories below PATH; without it,
+    it is the first registry that registries.conf searches for short names. The registry is asked whether it accepts
+    user and password; then they are kept in the file that Podman, Buildah and skopeo use as well, or by the credential
+    helper that is configured. What is not given is asked for, on a terminal. Without --username, credentials that are
+    kept already are tried first.
     """
     from cstore.cli.registries import registry_access
     from cstore.registry import check_login, keep_credentials, registry_key
 
     access, settings = registry_access(wanted)
-    key = registry_key(registry)
+    key = registry_key(registry or _first_searched(settings))
     kept = _kept(settings, key)
     if wanted["get_login"]:
         _print_user(session, key, kept)
@@ -63,6 +64,17 @@ def login(session: Session, /, registry: str, **wanted: Any) -> None:
     if wanted["verbose"]:
         session.lines([f"Used:  {place}"])
     session.lines(["Login Succeeded!"])
+
+
+def _first_searched(settings: Settings) -> str:
+    """The registry that is meant where none is named, as with Podman.
+
+    Raises:
+        UsageMistake: there is none.
+    """
+    if not settings.registries.search:
+        raise UsageMistake("no registry is given, and registries.conf names none to search", hint="name it: quay.io")
+    return settings.registries.search[0]
 
 
 def _kept(settings: Settings, key: str) -> Credentials | None:
@@ -132,18 +144,19 @@ def _not_logged_in(key: str) -> CstoreError:
 def logout(session: Session, registry: str, authfile: str, **wanted: bool) -> None:
     """Log out of a registry.
 
-    Removes its credentials from the file that login writes, or from the credential helper.
+    Removes its credentials from the file that login writes, or from the credential helper. Without REGISTRY, it is the
+    first registry that registries.conf searches for short names.
     """
     from cstore.registry import find_with_source, forget_all, forget_credentials, load_settings, registry_key
 
-    if bool(registry) == wanted["all"]:
-        raise UsageMistake("name one registry, or say --all")
+    if registry and wanted["all"]:
+        raise UsageMistake("a registry and --all are both given", hint="give one of them")
     settings = load_settings(auth_file=authfile)
     if wanted["all"]:
         forget_all(settings)
         shown = "all registries"
     else:
-        shown = registry_key(registry)
+        shown = registry_key(registry or _first_searched(settings))
         if not forget_credentials(settings, shown):
             error = _not_logged_in(shown)
             host, _, path = shown.partition("/")
@@ -168,7 +181,7 @@ def tags(session: Session, /, name: str, **wanted: Any) -> None:
     front.
     """
     from cstore.cli.registries import named_images, registry_access
-    from cstore.registry import NotInRegistry, open_repository
+    from cstore.registry import RegistryError, open_repository
 
     access, settings = registry_access(wanted)
     *others, last = named_images(name, settings)
@@ -176,7 +189,7 @@ def tags(session: Session, /, name: str, **wanted: Any) -> None:
         try:
             with open_repository(image, access=access, settings=settings) as repository:
                 found = repository.tags()
-        except NotInRegistry:
+        except RegistryError:  # it may be in the next one that is searched
             if image is last:
                 raise
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from cstore.cli.command import command, json_option, switch, text, texts
+from cstore.cli.registries import registry_options
 from cstore.cli.session import Intent, Session, View
 from cstore.errors import NotAgreed, UsageMistake
 
@@ -15,20 +16,22 @@ if TYPE_CHECKING:
 
     from cstore.check.repair import Plan, Repaired, RepairOptions, Step
     from cstore.errors import CstoreError
+    from cstore.registry import Access
 
 FORMATS = ("text", "json")
 
 
 @command(
     "repair",
-    example="cstore repair --dry-run\ncstore repair --yes\ncstore repair --yes --from image.tar\ncstore repair --list",
+    example="cstore repair --dry-run\ncstore repair --yes\ncstore repair --yes --from image.tar\n"
+    "cstore repair --yes --from docker://docker.io/library/debian:12\ncstore repair --list",
 )
 @switch("--dry-run", help="Show the plan, and do nothing.")
 @switch("-y", "--yes", help="Apply the plan without asking.")
 @texts(
     "--from",
     metavar="PATH",
-    help="Recover lost data from a layer archive, an image archive or another store; may be repeated.",
+    help="Recover lost data from an archive of a layer or image, another store, or docker://NAME; may be repeated.",
 )
 @texts("--name", metavar="ID=NAME", help="Name an image whose name is lost; may be repeated.")
 @switch("--remove", help="Move what cannot be healed into quarantine.")
@@ -40,25 +43,27 @@ FORMATS = ("text", "json")
     help="Time limit per layer for rebuilding a lost tar-split (default: 1m; 0: do not try).",
 )
 @text("--format", metavar="FORMAT", help="text: alike steps grouped, as on a terminal; or json.", choices=FORMATS)
+@registry_options
 @json_option
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
 
-    Checks the store and shows the plan: each step, its reason and its evidence, and what cannot be healed. Then applies
-    the plan and checks again. What a damaged record file describes can be judged only when that file is rebuilt: the
-    steps for it form a second plan, which is shown and confirmed separately. With --yes, each plan is printed before it
-    is applied. Whatever a step removes, and each record that it changes, is kept in a quarantine case below the graph
-    root; --undo restores it, and `cstore gc --quarantine AGE` deletes old cases.
+    Checks the store, shows the plan (each step, its reason and its evidence, and what cannot be healed), applies it
+    after confirmation, and checks again. A damaged record file must be rebuilt before cstore can judge what it
+    describes: the steps for that form a second plan, which is shown and confirmed separately. With --yes, prints each
+    plan and applies it without asking. A quarantine case below the graph root keeps everything that a step removes or
+    changes; --undo restores it, and `cstore gc --quarantine AGE` deletes old cases.
 
-    Records are rebuilt from directories, manifests and configs; the storage driver's links and lists from records;
-    layers from their own files, from other layers with the same file, or from the sources given with --from. Sound data
-    is never touched, and nothing is removed without --remove.
+    Rebuilds records from directories, manifests and configs; the storage driver's files from records; layers from their
+    own files, from other layers with the same file, or from the sources given with --from. Of an image in a registry,
+    docker://NAME, fetches only the layers that it needs. Never touches sound data, and removes nothing without
+    --remove.
 
-    A layer whose tar-split is lost is written as the programs that make layers would have written it, until the digest
-    matches the recorded one. If none matches within --search-time, the layer stays as it is: it works, but it cannot be
-    exported byte for byte without its original archive (--from).
+    If a layer's tar-split is lost, writes the layer as the programs that make layers would have written it, until the
+    digest matches the recorded one. If none matches within --search-time, the layer stays as it is: it works, but
+    cannot be exported byte for byte without its original archive (--from).
 
-    An ordinary user's store is checked and repaired inside the user's namespace, with --dry-run as well.
+    An ordinary user's store is checked and repaired inside the user's namespace, also with --dry-run.
 
     Exit status: 0: the store is sound (leftovers may remain). 1: damage, or a layer that cannot be exported byte for
     byte, remains; a step failed; or, with --dry-run, damage was found. 2: usage error.
@@ -81,6 +86,7 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
     asked = _Asking(session, yes=bool(wanted["yes"]), grouped=grouped)
     options = RepairOptions(
         sources=wanted["from"],
+        access=_access(wanted),
         names=_names(wanted["name"]),
         remove=bool(wanted["remove"]),
         dry_run=bool(wanted["dry_run"]),
@@ -101,12 +107,21 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
         _conclude(session, result, options, grouped=grouped)
 
 
+def _access(wanted: dict[str, Any]) -> Access | None:
+    """How registries are spoken to, if one is a source."""
+    if not any(source.startswith("docker://") for source in wanted["from"]):
+        return None
+    from cstore.cli.registries import registry_access
+
+    return registry_access(wanted)[0]
+
+
 def _names(given: Sequence[str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for each in given:
         image, equals, name = each.partition("=")
         if not (image and equals and name):
-            raise UsageMistake(f"{each!r} names no image: write --name ID=NAME")
+            raise UsageMistake(f"{each!r} is not of the form ID=NAME")
         names.setdefault(image, []).append(name)
     return names
 

@@ -35,10 +35,9 @@ _COMPRESSIONS = ("gzip", "zstd", "none")
 def save(session: Session, images: tuple[str, ...], output: str, format: str, compress: str, quiet: bool) -> None:  # noqa: A002  - the option's name
     """Write images to an archive.
 
-    Each layer is written byte for byte as it was imported, and the archive is the same on every run. An image given by
-    name is saved under that name; one given by ID is saved without a name. Layers of OCI formats are compressed with
-    gzip unless --compress chooses otherwise; a docker-archive is not compressed. The output appears only when it is
-    complete.
+    Writes each layer byte for byte as it was imported, and the same archive on every run. An image given by name keeps
+    that name; one given by ID is saved without a name. OCI formats compress layers with gzip unless --compress chooses
+    otherwise; a docker-archive is not compressed. The output appears only when it is complete.
     """
     from cstore.transfer import DOCKER_ARCHIVE, OCI_DIRECTORY, SaveRequest
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from cstore.cli.output import progress
+from cstore.cli.output.structured import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def plan_lines(plan: Planned) -> Iterator[str]:
 def copied_document(image: CopiedImage, plan: Planned | None = None) -> dict[str, Any]:
     """What was copied, for programs; with the plan if that is all that was done."""
     return {
+        "version": VERSION,
         "source": image.source,
         "destination": image.destination,
         "id": image.id,

@@ -1,0 +1,42 @@
+"""What still names the place of a store that has moved."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, word
+from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
+
+
+@command(
+    "relocate",
+    example="cstore relocate /srv/old\ncstore relocate --json /srv/old",
+)
+@word("old", "OLD")
+@json_option
+def relocate(session: Session, old: str) -> None:
+    """Show what still names the old place of a store.
+
+    OLD is the graph root of a store whose images have been copied elsewhere, as copy-image --all does. Lists the
+    configuration files that name it, the containers that are still there, what is mounted below it, and what Podman
+    keeps in it beside images. Nothing is changed. Prints kind, place and what was found, separated by tabs.
+
+    Exit status: 1 if something still names it.
+    """
+    import os
+
+    from cstore.errors import NoStore
+    from cstore.insight.relocation import mentions
+
+    if not os.path.isdir(old):
+        raise NoStore(old)
+    found = list(mentions(old, session.config))
+    session.failed = bool(found)
+    if session.json:
+        from cstore.cli.output.structured import VERSION
+
+        session.document(
+            {"version": VERSION, "old": os.path.realpath(old), "found": [each.as_dict() for each in found]}
+        )
+        return
+    session.lines(f"{each.kind}\t{each.where}\t{each.what}" for each in found)
+    if session.styled:
+        session.warn(dict.fromkeys(f"{each.where}: {each.remedy}" for each in found))

@@ -1,0 +1,104 @@
+"""Many images from one place to another."""
+
+from __future__ import annotations
+
+from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.commands.copy_image import request_of
+from cstore.cli.moving import access_of, moving, moving_options, trust_options
+from cstore.cli.session import Intent, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cstore.transfer.syncing import Synced
+
+
+@command(
+    "sync",
+    example="cstore sync docker://quay.io/me/ docker://registry.example.org/mirror\n"
+    "cstore sync --scoped containers-storage: docker://registry.example.org/backup\n"
+    "cstore sync --scoped docker://registry.example.org/backup/ containers-storage:",
+)
+@word("source", "SOURCE")
+@word("destination", "DESTINATION")
+@text("--list", metavar="FILE", help="Sync the images named in FILE, one a line, instead of all of SOURCE.")
+@text("--platform", metavar="OS/ARCH", help="Sync the images for this platform, instead of all platforms.")
+@switch("--scoped", help="At a registry, put the registry of an image's name in front of its path.")
+@switch("--delete", help="Delete tags and names at DESTINATION that SOURCE does not have any more.")
+@moving_options
+@trust_options
+@json_option
+def sync(session: Session, /, source: str, destination: str, quiet: bool, **wanted: Any) -> None:
+    """Bring many images to another place.
+
+    SOURCE is docker://HOST for every repository of a registry, docker://HOST/PATH/ for those below a path,
+    docker://HOST/PATH[:TAG] for the tags of one, containers-storage: for every image of the store, oci:PATH or
+    dir:PATH; * in PATH, TAG and in the name of an image stands for any text. DESTINATION is docker://HOST[/PREFIX],
+    containers-storage:, oci:PATH or dir:PATH. Between registries nothing goes through the store. What is equal is
+    skipped; what fails is reported, and the rest goes on. Images for all platforms are synced, but to a store the one
+    for this machine. With --scoped, a store that is synced to a registry and back has the same images and names.
+
+    --delete deletes nothing if SOURCE has no image or cannot be listed. A tag whose image another tag needs is kept.
+
+    Prints a line for each image: copied, equal, failed, deleted or kept, and where.
+
+    Exit status: 1 if an image could not be synced or deleted.
+    """
+    from cstore.cli.output.transfers import told
+    from cstore.transfer.places import STORE, parse_place
+    from cstore.transfer.syncing import SyncRequest
+    from cstore.transfer.syncing import sync as sync_images
+
+    request = SyncRequest(
+        scoped=bool(wanted["scoped"]),
+        delete=bool(wanted["delete"]),
+        copy=moving(request_of(wanted), wanted),
+        listed=_lines(wanted["list"]),
+    )
+    access, here, there = access_of(wanted), parse_place(source), parse_place(destination)
+    store = None
+    if STORE in {here.transport, there.transport}:
+        writes = there.transport == STORE and not request.copy.dry_run
+        store = session.open(Intent.WRITE if writes else Intent.CONTENT)
+    documents = []
+    with told(quiet=quiet) as tell:
+        for one in sync_images(here, there, request, tell, store=store, access=access):
+            session.failed = session.failed or one.error is not None
+            documents.append(_document(one))
+            if not session.json:
+                session.lines([_line(one)])
+    if session.json:
+        from cstore.cli.output.structured import VERSION
+
+        session.document({"version": VERSION, "images": documents})
+
+
+def _line(one: Synced) -> str:
+    reason = f": {one.error}" if one.error is not None else ""
+    return f"{one.outcome}\t{one.destination}{reason}"
+
+
+def _document(one: Synced) -> dict[str, Any]:
+    return {
+        "source": one.source or None,
+        "destination": one.destination,
+        "outcome": one.outcome,
+        "digest": one.digest or None,
+        "bytes": one.size,
+        "error": str(one.error) if one.error is not None else None,
+    }
+
+
+def _lines(path: str) -> tuple[str, ...]:
+    """Read a list: what follows # is a comment."""
+    if not path:
+        return ()
+    from cstore.cli.files import read_whole
+    from cstore.errors import UsageMistake
+
+    said = read_whole("" if path == "-" else path).decode(errors="surrogateescape").splitlines()
+    names = tuple(filter(None, (line.partition("#")[0].strip() for line in said)))
+    if not names:
+        raise UsageMistake(f"{path} names no image", hint="write one name a line")
+    return names

@@ -1,0 +1,267 @@
+"""Signatures of sigstore, by key: what a policy wants of them, and whether an image has one that it accepts.
+
+A signature stands in the image's own repository, under the tag `ALGORITHM-HEX.sig`: a manifest whose layers are small
+documents that name the image, each with its signature in an annotation. The keys are checked with the package
+`cryptography`, which the extra `cstore[sigstore]` brings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64decode
+from functools import partial
+
+from cstore.errors import ConfigError, InvalidName
+from cstore.oci.names import parse_name
+from cstore.registry.errors import NotInRegistry, cleaned
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from cstore.oci.names import ImageName
+    from cstore.registry.repository import Repository
+
+KIND = "sigstoreSigned"
+_PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+_SIGNATURE = "dev.cosignproject.cosign/signature"
+_TYPE = "cosign container image signature"
+_LARGEST = 1 << 20
+_MOST = 100
+"""Signatures of one image that are looked at."""
+_FIELDS = frozenset({"type", "keyPath", "keyPaths", "keyData", "keyDatas", "signedIdentity"})
+_IDENTITIES: dict[str, frozenset[str]] = {
+    "matchExact": frozenset(),
+    "matchRepoDigestOrExact": frozenset(),
+    "matchRepository": frozenset(),
+    "exactReference": frozenset({"dockerReference"}),
+    "exactRepository": frozenset({"dockerRepository"}),
+    "remapIdentity": frozenset({"prefix", "signedPrefix"}),
+}
+"""What the name in a signature may be compared with, and the keys that say so."""
+
+
+class Required(Value):
+    """What a policy wants: a signature by one of some keys, for a name that agrees with an identity.
+
+    Attributes:
+        keys: public keys, in PEM.
+        identity: the table `signedIdentity`.
+        source: the policy file, for messages.
+    """
+
+    keys: Sequence[bytes]
+    identity: Mapping[str, str]
+    source: str
+
+
+def problem_with(requirement: Mapping[str, Any]) -> str:
+    """Why a requirement is not one that can be understood; "" if it is."""
+    if unknown := sorted(requirement.keys() - _FIELDS):
+        return f"{cleaned(unknown[0])} is not understood"
+    given = [key for key in ("keyPath", "keyPaths", "keyData", "keyDatas") if key in requirement]
+    if len(given) != 1:
+        return "it needs one of keyPath, keyPaths, keyData and keyDatas"
+    value = requirement[given[0]]
+    several = given[0].endswith("s")
+    if (
+        not (value and isinstance(value, list) and all(isinstance(one, str) for one in value))
+        if several
+        else not (isinstance(value, str) and value)
+    ):
+        return f"{given[0]} makes no sense"
+    identity = requirement.get("signedIdentity", {"type": "matchRepoDigestOrExact"})
+    kind = identity.get("type") if isinstance(identity, dict) else None
+    wanted = _IDENTITIES.get(kind) if isinstance(kind, str) else None
+    if (
+        wanted is None
+        or identity.keys() != wanted | {"type"}
+        or not all(isinstance(one, str) for one in identity.values())
+    ):
+        return "signedIdentity makes no sense"
+    return ""
+
+
+def read_required(requirement: Mapping[str, Any], source: str) -> Required:
+    """Read the keys that a requirement names.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
+    keys: list[bytes] = []
+    for data in [requirement["keyData"]] if "keyData" in requirement else requirement.get("keyDatas", []):
+        try:
+            keys.append(b64decode(data, validate=True))
+        except ValueError:
+            raise ConfigError(source, "it is not Base64", key="keyData") from None
+    for path in [requirement["keyPath"]] if "keyPath" in requirement else requirement.get("keyPaths", []):
+        try:
+            with open(path, "rb") as file:
+                keys.append(file.read(_LARGEST))
+        except OSError as error:
+            raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
+    identity = requirement.get("signedIdentity", {"type": "matchRepoDigestOrExact"})
+    return Required(keys, identity, source)
+
+
+def why_unsigned(required: Required, name: ImageName, repository: Repository, digest: str) -> str:
+    """Look for a signature that meets a requirement; "" if there is one, else what is wrong.
+
+    Args:
+        required: keys and identity.
+        name: the image that was asked for.
+        repository: where it came from, mirrors and all.
+        digest: that of its manifest, which has been checked.
+
+    Raises:
+        ConfigError: a key is none, or the package that checks signatures is missing.
+        RegistryError: the registry does not answer.
+    """
+    accepts = [_verifier(key, required.source) for key in required.keys]
+    try:
+        manifest = repository.manifest(f"{digest.replace(':', '-')}.sig")
+    except NotInRegistry:
+        return "it has no signature"
+    reasons = []
+    for layer in _layers(manifest.raw)[:_MOST]:
+        reason = _why_not(layer, accepts, required.identity, name, repository, digest)
+        if not reason:
+            return ""
+        reasons.append(reason)
+    return reasons[0] if reasons else "it has no signature"
+
+
+def _layers(raw: bytes) -> list[dict[str, Any]]:
+    """The layers of a manifest that are signed documents."""
+    layers = json.loads(raw).get("layers")
+    return [one for one in layers if isinstance(one, dict)] if isinstance(layers, list) else []
+
+
+def _why_not(
+    layer: dict[str, Any],
+    accepts: Sequence[Callable[[bytes, bytes], bool]],
+    identity: Mapping[str, str],
+    name: ImageName,
+    repository: Repository,
+    digest: str,
+) -> str:
+    """Why one signature does not do; "" if it does."""
+    annotations, size = layer.get("annotations"), layer.get("size")
+    text = annotations.get(_SIGNATURE) if isinstance(annotations, dict) else None
+    if layer.get("mediaType") != _PAYLOAD or not isinstance(text, str) or type(size) is not int:
+        return "it has no signature"
+    try:
+        signature = b64decode(text, validate=True)
+    except ValueError:
+        return "its signature is damaged"
+    payload = repository.read_blob(str(layer.get("digest")), size, _LARGEST)
+    if not any(accept(signature, payload) for accept in accepts):  # before anything in it is believed
+        return "its signature is by none of the keys"
+    signed = _critical(payload)
+    if signed is None:
+        return "its signature is of something else"
+    if signed[0] != digest:
+        return "its signature is of another image"
+    if not _agrees(signed[1], identity, name):
+        return f"its signature is for {cleaned(signed[1])}"
+    return ""
+
+
+def _critical(payload: bytes) -> tuple[str, str] | None:
+    """Digest and name in a signed document; None if it is another kind of document."""
+    try:
+        document = json.loads(payload, object_pairs_hook=_once_each)
+        critical = document["critical"]
+        found = critical["image"]["docker-manifest-digest"], critical["identity"]["docker-reference"]
+        alone = critical.keys() == {"type", "image", "identity"} and document.keys() <= {"critical", "optional"}
+        sound = alone and len(critical["image"]) == len(critical["identity"]) == 1 and critical["type"] == _TYPE
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return found if sound and all(isinstance(one, str) for one in found) else None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
+    """Whether the name in a signature is one that may stand for the image that was asked for."""
+    kind = identity["type"]
+    try:
+        of = _parsed(signed)
+        if kind == "matchRepository":
+            return of.repository == name.repository
+        if kind == "exactRepository":
+            return of.repository == _parsed(identity["dockerRepository"]).repository
+        if kind == "exactReference":
+            return _is_exact(signed) and str(of) == str(_parsed(identity["dockerReference"]))
+        if kind == "remapIdentity":
+            name = _remapped(name, identity["prefix"], identity["signedPrefix"])
+    except InvalidName:
+        return False
+    if kind != "matchExact" and name.digest and not name.tag:
+        return of.repository == name.repository
+    wanted = name if kind == "matchExact" and not name.tag else name.with_(digest="")
+    return _is_exact(signed) and str(of) == str(wanted)
+
+
+def _parsed(text: str) -> ImageName:
+    return parse_name(text)
+
+
+def _is_exact(text: str) -> bool:
+    """Whether a name has a tag or digest of its own."""
+    return "@" in text or ":" in text.rpartition("/")[2]
+
+
+def _remapped(name: ImageName, prefix: str, signed: str) -> ImageName:
+    """The name with another beginning, if it begins like that."""
+    repository = name.repository
+    if repository != prefix and not repository.startswith(f"{prefix}/"):
+        return name
+    moved = _parsed(signed + repository[len(prefix) :])
+    return moved.with_(tag=name.tag, digest=name.digest)
+
+
+def _verifier(pem: bytes, source: str) -> Callable[[bytes, bytes], bool]:
+    """What tells whether a signature is one of some bytes by a key.
+
+    Raises:
+        ConfigError: it is no public key, or the package is missing.
+    """
+    try:
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        reason = "it wants sigstore signatures, which cannot be checked without the package cryptography"
+        raise ConfigError(source, reason, hint="pip install 'cstore[sigstore]'") from None
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError(source, "a key is no public key in PEM", key=KIND) from None
+    verify: Callable[[bytes, bytes], None]
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        verify = partial(key.verify, signature_algorithm=ec.ECDSA(SHA256()))
+    elif isinstance(key, rsa.RSAPublicKey):
+        verify = partial(key.verify, padding=padding.PKCS1v15(), algorithm=SHA256())
+    elif isinstance(key, ed25519.Ed25519PublicKey):
+        verify = key.verify
+    else:
+        raise ConfigError(source, "a key is of a kind that signs no images", key=KIND)
+
+    def accepts(signature: bytes, payload: bytes) -> bool:
+        try:
+            verify(signature, payload)
+        except InvalidSignature:
+            return False
+        return True
+
+    return accepts

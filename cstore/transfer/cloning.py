@@ -1,0 +1,167 @@
+"""Images from one store to another, whatever their drivers and places: the same records, and every layer verified.
+
+A layer is put together from its files and the record of its archive, and unpacked as it comes: nothing is packed into a
+file between. What its record says of the archive that it came in, and all data items of layers and images, go with it,
+so the image is the one that it was: digest, manifest and all. The source is only read.
+"""
+
+from __future__ import annotations
+
+from cstore.archive.compression import Compression
+from cstore.errors import CstoreError, IDTaken, ImageInvalid, LayerNotVerified, TopLayerDiffers
+from cstore.store import NewImage, NewLayer
+from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, CopyRequest, Planned
+from cstore.transfer.room import require_room
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cstore.archive.apply import Applied
+    from cstore.records.model import Image, Layer
+    from cstore.store import Store
+    from cstore.store.intents import Intent
+    from cstore.transfer.contract import Tell
+
+
+def clone_all(source: Store, target: Store, request: CopyRequest, tell: Tell) -> Iterator[CopiedImage | CstoreError]:
+    """Bring every image of a store to another one; of each comes what was done, or the error that stopped it.
+
+    What the target has already is left as it is, so a run that was stopped goes on where it was.
+    """
+    for image in source.images.list():
+        try:
+            yield clone(source, image, target, image.names, request, tell)
+        except CstoreError as error:
+            yield error
+
+
+def clone(
+    source: Store, image: Image, target: Store, names: Sequence[str], request: CopyRequest, tell: Tell
+) -> CopiedImage:
+    """Bring one image to another store, under names that move there from other images.
+
+    Raises:
+        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer is not what it was; the target is as it was.
+        DoesNotFit: there is no room for it.
+        TopLayerDiffers, IDTaken: the target has something else under an ID.
+        CstoreError: something cannot be read or written.
+    """
+    chain = _chain(source, image)
+    missing = [layer for layer in chain if not _is_there(target, layer)]
+    kept = tuple(_name(layer) for layer in chain if layer not in missing)
+    needed = sum(_least(layer) for layer in missing)
+    free = require_room(image.id, target.config.graph_root, needed)
+    plan = Planned(tuple((_name(layer), layer.diff_size, 0) for layer in missing), kept, needed, free)
+    tell(plan)
+    if not request.dry_run:
+        intent = target.begin()
+        try:
+            _bring(source, image, target, chain, names, intent, tell)
+        except BaseException:
+            intent.give_up()
+            raise
+        intent.done()
+    fetched = tuple(digest for digest, _, _ in plan.fetch)
+    where = target.config.graph_root
+    return CopiedImage(image.id, where, image.id, image.digest, tuple(names), fetched, kept, plan.size)
+
+
+def _chain(store: Store, image: Image) -> list[Layer]:
+    """The layers of an image, bottom first."""
+    return list(store.layers.chain(image.layer))[::-1] if image.layer else []
+
+
+def _name(layer: Layer) -> str:
+    return layer.diff_digest or layer.id
+
+
+def _least(layer: Layer) -> int:
+    """Bytes that a layer needs on a disk at least, on one that compresses, too."""
+    return min(max(layer.compressed_size, 0) or layer.diff_size // 2, max(layer.diff_size, 0))
+
+
+def _is_there(store: Store, layer: Layer) -> bool:
+    """Whether a store has a layer.
+
+    Raises:
+        IDTaken: it has other contents under that ID.
+    """
+    found = store.layers.find(layer.id)
+    if found is None or found.id != layer.id:
+        return False
+    if found.diff_digest != layer.diff_digest:
+        raise IDTaken("layer", layer.id)
+    return True
+
+
+def _bring(
+    source: Store,
+    image: Image,
+    target: Store,
+    chain: Sequence[Layer],
+    names: Sequence[str],
+    intent: Intent,
+    tell: Tell,
+) -> None:
+    for layer in chain:
+        if _is_there(target, layer):
+            intent.note(uses=layer.id)
+            tell(BlobPresent(_name(layer), layer.diff_size))
+        else:
+            _bring_layer(source, layer, target, intent)
+            tell(BlobDone(_name(layer), layer.diff_size))
+    there = target.images.find(image.id)
+    if there is not None and there.id == image.id:
+        if there.layer != image.layer:
+            raise TopLayerDiffers(image.id, there.layer)
+    else:
+        intent.note(image=image.id)
+        target.images.create(
+            NewImage(
+                id=image.id,
+                layer=image.layer,
+                metadata=image.metadata,
+                digest=image.digest,
+                created=image.created,
+                names_history=image.names_history,
+                flags=image.flags,
+                data={key: source.images.get_data(image.id, key) for key in image.data_names},
+                data_digests=image.data_digests,
+            )
+        )
+    intent.note(of=image.id, names=list(names))
+    intent.note(complete=True)
+    if names:
+        target.add_names(image.id, names)
+
+
+def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> None:
+    """Make a layer as it is elsewhere."""
+    if not layer.diff_digest:
+        raise ImageInvalid(f"layer {layer.id} was never an archive, so nothing says whether a copy of it is right")
+
+    def accept(applied: Applied) -> Applied:
+        if applied.diff_digest != layer.diff_digest:
+            raise LayerNotVerified(layer.id, layer.diff_digest)
+        return applied.with_(
+            compression=Compression(layer.compression),
+            compressed_digest=layer.compressed_digest or applied.compressed_digest,
+            compressed_size=layer.compressed_size or applied.compressed_size,
+        )
+
+    request = NewLayer(
+        id=layer.id,
+        parent=layer.parent,
+        names=layer.names,
+        metadata=layer.metadata,
+        flags={key: value for key, value in layer.flags.items() if key != "incomplete"},
+        data={key: source.layers.get_data(layer.id, key) for key in layer.data_names},
+    )
+    intent.note(layers=[layer.id])
+    try:
+        with source.layers.diff(layer.id, compression=Compression.NONE) as stream:
+            target.layers.put(request, stream, None, accept)
+    except IDTaken:
+        if not _is_there(target, layer):  # somebody else has just made it, or something else
+            raise

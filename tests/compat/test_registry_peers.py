@@ -1,0 +1,145 @@
+"""Registries, beside skopeo and Podman: what one pushes the others pull, and all come to the same image."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import differences, tree_manifest
+from tests.compat.test_load_save import LAYERS, NAME, on, podman, skopeo
+from tests.compat.test_overlay_peer import OverlayRoots
+from tests.mounts import detach_all
+from tests.registries import running_registry
+from tests.unit.transfer.archives import as_directory, oci_layout, platforms_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Runner, RunnerMaker
+    from tests.registries import Registry
+
+pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("needs_root")]
+PLAIN = "--tls-verify=false"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry for all tests here."""
+    with running_registry(str(tmp_path_factory.mktemp("registry"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def name(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image there that skopeo has pushed."""
+    layout = as_directory(oci_layout(LAYERS), str(tmp_path_factory.mktemp("layout")))
+    skopeo("copy", "--dest-tls-verify=false", f"oci:{layout}:{NAME}", f"docker://{registry.host}/app:1")
+    return f"{registry.host}/app:1"
+
+
+@pytest.fixture
+def short() -> Iterator[str]:
+    """A directory with a short name: Podman takes no long ones. Mounts in it go with the test."""
+    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
+        yield folder
+        detach_all(folder)
+
+
+@pytest.fixture
+def roots(short: str) -> OverlayRoots:
+    """A store for cstore."""
+    return OverlayRoots(f"{short}/graph", f"{short}/run")
+
+
+@pytest.fixture
+def ours(run_on: RunnerMaker, roots: OverlayRoots) -> Runner:
+    """Our tool on our store."""
+    return run_on(roots)
+
+
+def records(roots: OverlayRoots) -> dict[str, object]:
+    """What the records say of images and layers, without times and what only skopeo notes of signatures."""
+    with open(f"{roots.graph}/overlay-images/images.json", encoding="utf-8") as file:
+        images = json.load(file)
+    with open(f"{roots.graph}/overlay-layers/layers.json", encoding="utf-8") as file:
+        layers = json.load(file)
+    of_image = ("id", "digest", "names", "layer")
+    of_layer = ("id", "parent", "diff-digest", "diff-size", "compressed-diff-digest", "compressed-size", "compression")
+    return {
+        "images": [{key: image.get(key) for key in of_image} for image in images],
+        "data": [
+            {key: value for key, value in image["big-data-digests"].items() if not key.startswith("signature")}
+            for image in images
+        ],
+        "layers": sorted(([layer.get(key) for key in of_layer] for layer in layers), key=str),
+    }
+
+
+def layers_of(roots: OverlayRoots) -> list[str]:
+    """The IDs of the layers in a store."""
+    with open(f"{roots.graph}/overlay-layers/layers.json", encoding="utf-8") as file:
+        return [layer["id"] for layer in json.load(file)]
+
+
+def test_a_pull_gives_what_podman_and_skopeo_pull(ours: Runner, roots: OverlayRoots, name: str, short: str) -> None:
+    """The same records and trees, and Podman lists and mounts the image."""
+    theirs, third = OverlayRoots(f"{short}/g2", f"{short}/r2"), OverlayRoots(f"{short}/g3", f"{short}/r3")
+    out = ours("pull", PLAIN, name).ok().stdout.strip()
+    assert podman(theirs, "pull", "-q", PLAIN, name).strip() == out
+    skopeo("copy", "--src-tls-verify=false", f"docker://{name}", on(third, name))
+
+    assert records(roots) == records(theirs) == records(third)
+    trees = [
+        tree_manifest(f"{each.graph}/overlay/{layer}/diff", times=False)
+        for layer in layers_of(roots)
+        for each in (roots, theirs)
+    ]
+    assert not any(differences(*pair) for pair in zip(trees[::2], trees[1::2], strict=True))
+    assert json.loads(podman(roots, "images", "--format", "json"))[0]["Names"] == [name]
+    assert ours("check").ok().stdout == ""
+
+
+def test_a_push_is_taken_by_podman_and_skopeo(ours: Runner, name: str, registry: Registry, short: str) -> None:
+    """The same ID; to the registry that it came from the same digest; layers that skopeo finds in order."""
+    theirs = OverlayRoots(f"{short}/g2", f"{short}/r2")
+    identifier = ours("pull", PLAIN, name).ok().stdout.strip()
+    digest = json.loads(skopeo("inspect", PLAIN, f"docker://{name}"))["Digest"]
+    assert ours("push", PLAIN, name, f"docker://{registry.host}/app:again").ok().stdout.strip() == digest
+
+    pushed = ours("push", PLAIN, "--compression", "zstd", name, f"{registry.host}/zstd:1").ok().stdout.strip()
+    told = json.loads(skopeo("inspect", PLAIN, f"docker://{registry.host}/zstd:1"))
+    assert told["Digest"] == pushed
+    assert podman(theirs, "pull", "-q", PLAIN, f"{registry.host}/zstd:1").strip() == identifier
+
+
+def test_an_index_is_the_same_for_all(ours: Runner, registry: Registry, tmp_path: Path, short: str) -> None:
+    """Whoever copies it, and whoever pulls from it."""
+    layout = as_directory(platforms_layout("amd64", "arm64"), str(tmp_path / "many"))
+    goal = f"docker://{registry.host}/many:1"
+    ours("copy-image", PLAIN, "--all", f"oci:{layout}", goal).ok()
+    skopeo("copy", "--all", "--src-tls-verify=false", goal, f"dir:{tmp_path}/theirs")
+    ours("copy-image", PLAIN, "--all", goal, f"dir:{tmp_path}/ours").ok()
+
+    both = [tree_manifest(f"{tmp_path}/{who}", times=False) for who in ("theirs", "ours")]
+    assert not differences(*both)
+    theirs = OverlayRoots(f"{short}/g2", f"{short}/r2")
+    mine = ours("pull", PLAIN, f"{registry.host}/many:1").ok().stdout.strip()
+    assert podman(theirs, "pull", "-q", PLAIN, f"{registry.host}/many:1").strip() == mine
+
+
+@pytest.mark.parametrize(
+    "form", ["oci:{0}/l:v", "oci-archive:{0}/l.tar:v", "dir:{0}/d", "docker-archive:{0}/a.tar:a/b:1"]
+)
+def test_what_copy_image_writes_skopeo_reads(ours: Runner, name: str, tmp_path: Path, form: str) -> None:
+    """And what skopeo writes is read here: the ID stays."""
+    place, other = form.format(tmp_path), form.format(tmp_path).replace(str(tmp_path), f"{tmp_path}/theirs", 1)
+    (tmp_path / "theirs").mkdir()
+    identifier = ours("pull", PLAIN, name).ok().stdout.strip()
+    ours("copy-image", name, place).ok()
+    skopeo("copy", place, other)
+
+    assert ours("copy-image", other, "back:1").ok().stdout.strip() == identifier
