@@ -13,6 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.transfer.blob_sink import BlobSink
+    from cstore.transfer.cloning import clone_all
     from cstore.transfer.contract import (
         BlobDone,
         BlobPresent,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         ImageSource,
         Planned,
     )
-    from cstore.transfer.copying import copy, opened_source, sink_of
+    from cstore.transfer.copying import copy, opened_source, sink_of, store_at
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
     from cstore.transfer.looking import SeenImage, look
@@ -70,6 +71,7 @@ __all__ = [
     "SyncRequest",
     "Synced",
     "check_save",
+    "clone_all",
     "copy",
     "first_of",
     "import_image",
@@ -82,6 +84,7 @@ __all__ = [
     "save_directory",
     "sink_of",
     "size_of_save",
+    "store_at",
     "sync",
     "tags_of",
 ]
@@ -100,9 +103,6 @@ _HOMES = {
     "CopyRequest": "contract",
     "ImageSink": "contract",
     "ImageSource": "contract",
-    "SyncRequest": "syncing",
-    "Synced": "syncing",
-    "sync": "syncing",
     "ImportRequest": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",
@@ -113,7 +113,10 @@ _HOMES = {
     "SaveRequest": "saving",
     "SeenImage": "looking",
     "StoreSink": "store_sink",
+    "SyncRequest": "syncing",
+    "Synced": "syncing",
     "check_save": "saving",
+    "clone_all": "cloning",
     "copy": "copying",
     "first_of": "registry_ends",
     "import_image": "importing",
@@ -126,6 +129,8 @@ _HOMES = {
     "save_directory": "saving",
     "sink_of": "copying",
     "size_of_save": "saving",
+    "store_at": "copying",
+    "sync": "syncing",
     "tags_of": "registry_ends",
 }
 
