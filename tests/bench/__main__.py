@@ -16,6 +16,7 @@ from tests.bench import jobs, overlay
 from tests.bench.containers import many_containers
 from tests.bench.contents import looking
 from tests.bench.images import many_images
+from tests.bench.scripts import batches, small_commands
 from tests.bench.timing import PEER
 from tests.compat.corpora import NAMES, make_corpus
 from tests.disk import can_make_disks
@@ -33,6 +34,8 @@ ALONE = {
     "containers": many_containers,
     "mounts": overlay.mounts,
     "contents": looking,
+    "small": small_commands,
+    "batch": batches,
 }
 
 
