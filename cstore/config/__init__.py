@@ -90,11 +90,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import what only the commands about configuration need when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
-    module = import_module(f"cstore.config.{_HOMES[name]}")
+    module = __import__(f"cstore.config.{_HOMES[name]}", fromlist=[name])
     found = module if name == "keys" else getattr(module, name)
     globals()[name] = found  # else a name may mean the module of that name from now on
     return found
