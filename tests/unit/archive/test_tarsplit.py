@@ -214,7 +214,11 @@ def test_the_last_entry_of_a_name_counts(tmp_path: Path, before: int) -> None:
 @pytest.mark.parametrize("text", [b"nonsense", b"[1]", b'{"type":1,"name":3}', b'{"type":1,"name":"x","size":"1"}'])
 def test_damage_where_something_is_sought(tmp_path: Path, before: int, text: bytes) -> None:
     """It is named with its line, among few lines and many."""
-    lines = packed(lambda packer: [packer.file(b"x", 1, 5) for _ in range(before)])
+    def fill(packer: Packer) -> None:
+        for _ in range(before):
+            packer.file(b"x", 1, 5)
+
+    lines = packed(fill)
     path = tmp_path / "split.gz"
     path.write_bytes(zipped(b"".join([*lines, text, b"\n"])))
 
