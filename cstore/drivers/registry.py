@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import DriverError, DriverUnknown
+from cstore.errors import DriverError, DriverUnknown, ForeignThing
+from cstore.fs import within
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -199,9 +200,19 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
         root, last = os.path.split(home)
         places = [os.path.join(root, "cstore-staging", last)]
         places += [os.path.join(home, each) for each in ("cstore-staging", "staging", "tempdirs")]
-        if any(map(_is_used, filter(os.path.lexists, places))):
+        if any(map(_may_hold, places)):
             return True
     return os.path.lexists(place.run_home)  # where views of deleted layers may be; see views.py
+
+
+def _may_hold(folder: str) -> bool:
+    """Whether there is a directory in the store with anything in it, or something that makes it unknown."""
+    try:
+        return bool(within.listdir(folder))
+    except FileNotFoundError:
+        return False
+    except (ForeignThing, OSError):
+        return True
 
 
 def reported_name(name: str) -> str:
