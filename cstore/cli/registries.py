@@ -71,7 +71,7 @@ def truth(word: str, option: str) -> bool | None:
         return False
     from cstore.errors import UsageMistake
 
-    raise UsageMistake(f"{option}: {word!r} is neither true nor false", hint=f"write {option}=false")
+    raise UsageMistake(f"{option}: {word!r} must be true or false", hint=f"write {option}=false")
 
 
 def named_images(name: str, settings: Settings) -> list[ImageName]:

@@ -62,7 +62,7 @@ class Clock:
             RegistryUnreachable: `stop` was called.
         """
         if self._stopped.wait(seconds):
-            raise RegistryUnreachable("the registry", "the work was stopped")
+            raise RegistryUnreachable("the registry", "the operation was stopped")
 
     def stop(self) -> None:
         """End every wait, from whichever thread; there is none any more from now on."""

@@ -102,7 +102,9 @@ class Authorization:
         bearer = next((one for one in known if one.scheme == "bearer" and one.parameters.get("realm")), None)
         chosen = bearer or next((one for one in known if one.scheme == "basic"), None)
         if chosen is None:
-            raise AccessDenied(self._registry, "it refuses access and asks for no kind of login that cstore knows")
+            raise AccessDenied(
+                self._registry, "access denied, and the registry offers no login method that cstore supports"
+            )
         with self._lock:
             self._challenge = chosen
             wanted = self._scopes(scopes)
@@ -117,7 +119,9 @@ class Authorization:
         """The error for a refusal that nothing can be done about here."""
         login = f"log in with: cstore login {self._registry}"
         if self._credentials is None:
-            return AccessDenied(self._registry, "access denied: it does not exist, or a login is needed", hint=login)
+            return AccessDenied(
+                self._registry, "access denied: the repository does not exist or requires a login", hint=login
+            )
         user = self._credentials.user
         return AccessDenied(
             self._registry, f"access denied for the user {user!r}" if user else "access denied", hint=login
@@ -178,7 +182,7 @@ class Authorization:
         document = self._ask(request)
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
-            raise AnswerInvalid(self._registry, "its token service gave no token")
+            raise AnswerInvalid(self._registry, "the token service returned no token")
         self.secrets.add(token)
         lifetime = document.get("expires_in")
         seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else _LIFETIME

@@ -132,7 +132,7 @@ class BlobReader:
         except (HTTPError, OSError):
             more = b""  # the end of a stream is missing, and nothing of the blob
         if more:
-            raise self._invalid(f"it has more than the {self.size} bytes that it should have")
+            raise self._invalid(f"the registry sent more than the expected {self.size} bytes")
 
     def _after(self, error: RegistryUnreachable) -> None:
         """Decide what to do after a cut: wait and go on here, go on at the next registry, or give up."""
@@ -188,17 +188,17 @@ class BlobReader:
     def _check(self, response: urllib3.BaseHTTPResponse) -> None:
         """Compare what the headers say with what the blob should be."""
         if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
-            raise self._invalid("the answer is compressed, unasked")
+            raise self._invalid("the response has a Content-Encoding that was not requested")
         if response.status == 206:
             told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             total = int(told[3]) if told and told[3] else self.size
             if not told or int(told[1]) != self.position or total != self.size or int(told[2]) >= self.size:
-                raise self._invalid("it gives another range than it was asked for")
+                raise self._invalid("the response covers a different range than requested")
             return
         said = response.headers.get("Content-Length", "")
         if said and said != str(self.size):
-            length = said if said.isascii() and said.isdecimal() and len(said) < 20 else "no number of"
-            raise self._invalid(f"it has {length} bytes and should have {self.size}")
+            length = said if said.isascii() and said.isdecimal() and len(said) < 20 else "an invalid number"
+            raise self._invalid(f"expected {self.size} bytes, but the registry announces {length}")
 
     @property
     def _registry(self) -> str:

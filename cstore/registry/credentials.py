@@ -120,7 +120,7 @@ def _decoded(entry: dict[str, Any], path: str, key: str) -> Credentials | None:
     except ValueError:
         colon = ""
     if not colon:
-        raise ConfigError(path, f"the entry for {key!r} holds no user and password", hint="log in again")
+        raise ConfigError(path, f"the entry for {key!r} is not a valid user and password", hint="log in again")
     return Credentials(user, password.rstrip("\0"), token if isinstance(token, str) else "")
 
 
@@ -143,7 +143,7 @@ def _read(path: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or len(data) > _LARGEST:
-        raise ConfigError(path, "it is not valid JSON", hint="correct it, or move it away and log in again")
+        raise ConfigError(path, "not valid JSON", hint="correct it, or move it away and log in again")
     return document
 
 
@@ -152,7 +152,7 @@ def _table(document: dict[str, Any], key: str, path: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise ConfigError(path, "it is no table", key=key)
+        raise ConfigError(path, "must be a table", key=key)
     return found
 
 

@@ -56,7 +56,7 @@ class RegistryFailed(RegistryError):
 
 
 class AnswerInvalid(RegistryError):
-    """What the registry sent is not what it should be: another digest or size, or no sense at all."""
+    """What the registry sent has another digest or size than expected, or makes no sense."""
 
 
 class RegistryBlocked(RegistryError):

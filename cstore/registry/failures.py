@@ -22,22 +22,22 @@ def unreachable(registry: str, action: str, error: Exception) -> RegistryError:
     if isinstance(error, ProxyError):
         reason = reason_of(error.original_error)
         return RegistryUnreachable(
-            registry, f"cannot {action}: the proxy fails: {reason}", hint="see HTTPS_PROXY and NO_PROXY"
+            registry, f"cannot {action}: the proxy failed: {reason}", hint="see HTTPS_PROXY and NO_PROXY"
         )
     return RegistryUnreachable(registry, f"cannot {action}: {reason}")
 
 
 def _untrusted(registry: str, error: Exception) -> RegistryUntrusted:
     text = str(error)
-    hint = "if that is to be accepted: --tls-verify=false, or insecure = true in registries.conf"
+    hint = "to allow this, use --tls-verify=false or set insecure = true in registries.conf"
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text.lower():
-        return RegistryUntrusted(registry, "it does not speak TLS", hint=hint)
+        return RegistryUntrusted(registry, "the server does not speak TLS", hint=hint)
     import ssl
 
     cause = error.args[0] if error.args else None
     why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else reason_of(error)
     hint = f"put the CA's certificate into /etc/containers/certs.d/{registry}/ca.crt; {hint}"
-    return RegistryUntrusted(registry, f"its certificate is not trusted: {cleaned(why)}", hint=hint)
+    return RegistryUntrusted(registry, f"the server's certificate is not trusted: {cleaned(why)}", hint=hint)
 
 
 def never_connected(error: Exception) -> bool:
@@ -48,14 +48,14 @@ def never_connected(error: Exception) -> bool:
 def reason_of(error: Exception) -> str:
     """Why a connection failed, in few words."""
     if isinstance(error, NameResolutionError):
-        return "its name is not known"
+        return "host name not found"
     if isinstance(error, NewConnectionError):
         text = str(error)
         return "connection refused" if "refused" in text else cleaned(text.rpartition("] ")[2])
     if isinstance(error, ConnectTimeoutError):
-        return "it does not answer"
+        return "the connection timed out"
     if isinstance(error, ReadTimeoutError | TimeoutError):
-        return "it stopped answering"
+        return "the server stopped responding"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return "the connection was cut"

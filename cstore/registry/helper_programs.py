@@ -34,7 +34,7 @@ def get(name: str, registry: str, search_path: str = "") -> Credentials | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         user = secret = None
     if not isinstance(user, str) or not isinstance(secret, str):
-        raise ConfigError(f"docker-credential-{name}", "its answer makes no sense")  # and may hold a secret
+        raise ConfigError(f"docker-credential-{name}", "its response is not valid")  # and may hold a secret
     if not user and not secret:
         return None
     return Credentials(identity_token=secret) if user == _TOKEN else Credentials(user, secret)
@@ -69,20 +69,20 @@ def _run(name: str, action: str, text: str, search_path: str) -> tuple[int, byte
     import subprocess
 
     if not _NAME.fullmatch(name):
-        raise ConfigError("credential helper", f"{name!r} cannot name a program")
+        raise ConfigError("credential helper", f"{name!r} is not a valid program name")
     program = f"docker-credential-{name}"
     path = shutil.which(program, path=search_path or None)
     if path is None:
-        raise ConfigError(program, "there is no such program", hint="install it, or remove it from the configuration")
+        raise ConfigError(program, "program not found", hint="install it, or remove it from the configuration")
     try:
         done = subprocess.run([path, action], input=text.encode(), capture_output=True, check=False, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
-        raise ConfigError(program, f"it has not answered for {_PATIENCE} seconds") from None
+        raise ConfigError(program, f"no response within {_PATIENCE} seconds") from None
     except OSError as error:
-        raise ConfigError(program, f"it cannot be run: {error.strerror}") from None
+        raise ConfigError(program, f"cannot be run: {error.strerror}") from None
     return done.returncode, (done.stdout or done.stderr)[:_LARGEST] if done.returncode else done.stdout[:_LARGEST]
 
 
 def _failed(name: str, action: str, output: bytes) -> ConfigError:
     told = cleaned(output.decode(errors="replace")) if action != "store" else ""
-    return ConfigError(f"docker-credential-{name}", f"{action} fails{f': {told}' if told else ''}")
+    return ConfigError(f"docker-credential-{name}", f"{action} failed{f': {told}' if told else ''}")

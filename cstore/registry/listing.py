@@ -33,11 +33,11 @@ def listed(wire: Wire, path: str, key: str, shape: re.Pattern[str], scopes: tupl
         response, raw = wire.document(request, _LISTING_LIMIT)
         names = wire.parsed(raw, action).get(key) or []
         if not isinstance(names, list):
-            raise AnswerInvalid(wire.registry, f"cannot {action}: the answer is no list")
+            raise AnswerInvalid(wire.registry, f"cannot {action}: the response is not a list")
         before = len(found)
         for name in names:
             if not isinstance(name, str) or not shape.fullmatch(name):
-                raise AnswerInvalid(wire.registry, f"cannot {action}: {cleaned(str(name))!r} is none")
+                raise AnswerInvalid(wire.registry, f"cannot {action}: {cleaned(str(name))!r} is not a valid name")
             found[name] = None
         following = _NEXT.search(response.headers.get("Link", ""))
         if following is None:
@@ -45,4 +45,4 @@ def listed(wire: Wire, path: str, key: str, shape: re.Pattern[str], scopes: tupl
         if len(found) == before or len(found) > _MOST_LISTED:
             break
         path = wire.local_path(following[1], response, action)
-    raise AnswerInvalid(wire.registry, f"cannot {action}: there is no end to the list")
+    raise AnswerInvalid(wire.registry, f"cannot {action}: the list does not end")

@@ -38,13 +38,13 @@ def media_type_of(wire: Wire, response: urllib3.BaseHTTPResponse, raw: bytes, ac
     known = INDEXES | MANIFESTS
     if isinstance(inside, str) and inside:
         if header in known and inside != header:
-            reason = f"cannot {action}: it is sent as {header} and calls itself {cleaned(inside)!r}"
+            reason = f"cannot {action}: the Content-Type is {header}, but the document says {cleaned(inside)!r}"
             raise AnswerInvalid(wire.registry, reason)
         header = inside
     if header not in known and not inside:
         header = OCI_INDEX if "manifests" in document else OCI_MANIFEST if "layers" in document else header
     if "manifests" in document and "layers" in document:
-        raise AnswerInvalid(wire.registry, f"cannot {action}: it is a manifest and an index at once")
+        raise AnswerInvalid(wire.registry, f"cannot {action}: it is both a manifest and an index")
     if not _MEDIA_TYPE.fullmatch(header):
-        raise AnswerInvalid(wire.registry, f"cannot {action}: it does not say what it is")
+        raise AnswerInvalid(wire.registry, f"cannot {action}: it has no media type")
     return header

@@ -127,7 +127,7 @@ def registry_key(text: str) -> str:
     """What credentials for a registry, or for a path there, are kept under, from what somebody typed.
 
     Raises:
-        Refused: it names no registry.
+        Refused: it is not a registry.
     """
     key = text.strip()
     for scheme in ("https://", "http://"):
@@ -136,5 +136,5 @@ def registry_key(text: str) -> str:
     key = key.rstrip("/")
     usable = key and key.isascii() and key.isprintable() and not set(key) & set(' @?#"\\') and ".." not in key
     if not usable:
-        raise Refused(f"{text!r} names no registry", hint="write it as HOST, HOST:PORT or HOST/PATH")
+        raise Refused(f"{text!r} is not a registry", hint="write it as HOST, HOST:PORT or HOST/PATH")
     return key

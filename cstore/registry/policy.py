@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 ACCEPT, REJECT = "insecureAcceptAnything", "reject"
 DOCKER = "docker"
 _KNOWN: dict[str, str] = {
-    "signedBy": "it wants a GPG signature (signedBy), which cstore cannot check",
-    "signedBaseLayer": "it wants a signed base layer (signedBaseLayer), which cstore cannot check",
+    "signedBy": "it requires a GPG signature (signedBy), which cstore cannot verify",
+    "signedBaseLayer": "it requires a signed base layer (signedBaseLayer), which cstore cannot verify",
 }
 """Requirements that exist and that cstore cannot check."""
 _WHY = {
-    REJECT: "it rejects such images",
-    SIGSTORE: "it wants a sigstore signature, which is looked for only in registries",
+    REJECT: "the rule is reject",
+    SIGSTORE: "it requires a sigstore signature, which is only looked up in registries",
     **_KNOWN,
 }
 _LARGEST = 8 << 20
@@ -93,10 +93,7 @@ class Policy(Value):
             kind = requirement["type"]
             if kind == ACCEPT or (kind == SIGSTORE and verified_later):
                 continue
-            unsigned = "it wants a sigstore signature, which is looked for only in registries"
-            raise PolicyRefuses(
-                shown, self.source, {REJECT: "it rejects such images", SIGSTORE: unsigned, **_KNOWN}[kind]
-            )
+            raise PolicyRefuses(shown, self.source, _WHY[kind])
 
     def _requirements(self, transport: str, scopes: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         known = self.transports.get(transport, {})
@@ -118,12 +115,12 @@ def read_policy(path: str) -> Policy:
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(path, f"it is no valid policy: {cleaned(str(error))}") from None
+        raise ConfigError(path, f"not a valid policy: {cleaned(str(error))}") from None
     if not isinstance(document, dict) or "default" not in document or document.keys() - {"default", "transports"}:
-        raise ConfigError(path, "it is no valid policy: it needs default, may have transports, and nothing else")
+        raise ConfigError(path, "not a valid policy: it must have default and may have transports, nothing else")
     transports = document.get("transports", {})
     if not isinstance(transports, dict) or not all(isinstance(scopes, dict) for scopes in transports.values()):
-        raise ConfigError(path, "it is no valid policy: transports is no table of tables", key="transports")
+        raise ConfigError(path, "not a valid policy: transports must be a table of tables", key="transports")
     return Policy(
         path,
         _requirements(document["default"], path, "default"),
@@ -137,22 +134,22 @@ def read_policy(path: str) -> Policy:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return found
 
 
 def _requirements(found: object, path: str, key: str) -> list[dict[str, Any]]:
     """Check a list of requirements: which of them cannot be met is said when an image comes under them."""
     if not isinstance(found, list) or not found:
-        raise ConfigError(path, "it is no valid policy: there must be a list of requirements", key=key)
+        raise ConfigError(path, "not a valid policy: requirements must be a list that is not empty", key=key)
     for one in found:
         kind = one.get("type") if isinstance(one, dict) else None
         if kind not in {ACCEPT, REJECT, SIGSTORE, *_KNOWN}:
-            raise ConfigError(path, f"it is no valid policy: {cleaned(repr(kind))} is no known requirement", key=key)
+            raise ConfigError(path, f"not a valid policy: unknown requirement {cleaned(repr(kind))}", key=key)
         if kind in {ACCEPT, REJECT} and len(one) > 1:
-            raise ConfigError(path, f"it is no valid policy: {kind} takes nothing else", key=key)
+            raise ConfigError(path, f"not a valid policy: {kind} takes no other keys", key=key)
         if kind == SIGSTORE and (why := problem_with(one)):
-            raise ConfigError(path, f"it is no valid policy: {SIGSTORE}: {why}", key=key)
+            raise ConfigError(path, f"not a valid policy: {SIGSTORE}: {why}", key=key)
     return found
 
 

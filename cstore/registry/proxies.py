@@ -36,7 +36,7 @@ class Proxies(Value):
         except ValueError:
             usable = False
         if not usable:  # the value may hold a password, so it is not shown
-            raise ConfigError(name, "it names no HTTP proxy", hint="write it as http://HOST:PORT")
+            raise ConfigError(name, "not the URL of an HTTP proxy", hint="write it as http://HOST:PORT")
         return url
 
     def _is_direct(self, host: str, port: int) -> bool:

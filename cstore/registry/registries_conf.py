@@ -120,7 +120,7 @@ class RegistriesConfig(Value):
         try:
             parsed = parse_name(text)
         except InvalidName as error:
-            raise ConfigError(table.source, f"{text!r} is no name of a repository: {error.reason}") from None
+            raise ConfigError(table.source, f"{text!r} is not a valid repository name: {error.reason}") from None
         return Location(parsed.domain, parsed.path, insecure)
 
 
@@ -154,7 +154,7 @@ def read_toml(path: str) -> dict[str, Any] | None:
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(path, f"it is not valid TOML: {error}") from None
+        raise ConfigError(path, f"not valid TOML: {error}") from None
 
 
 def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> RegistriesConfig:
@@ -163,7 +163,7 @@ def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> Re
     tables = {table.prefix: table for table in config.tables}
     if "registries" in document:
         if "registry" in document or "unqualified-search-registries" in document:
-            raise ConfigError(path, "it mixes both versions of the format", hint="use [[registry]] tables alone")
+            raise ConfigError(path, "the file mixes both versions of the format", hint="use [[registry]] tables alone")
         found, changes["search"] = reader.first_version(document["registries"])
     else:
         found = [reader.table(one) for one in reader.dicts(document, "registry")]
@@ -174,13 +174,13 @@ def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> Re
         before = places.setdefault(table.location or table.prefix, table)
         for key in ("insecure", "blocked"):
             if getattr(before, key) != getattr(table, key):  # the Go library refuses that, too
-                reason = f"two tables with the location {table.location!r} contradict each other"
+                reason = f"conflicting values for the location {table.location!r}"
                 raise ConfigError(path, reason, key=key)
     tables.update((table.prefix, table) for table in found)
     changes["tables"] = tuple(tables.values())
     if mode := reader.text(document, "short-name-mode"):
         if mode not in MODES:
-            raise ConfigError(path, f"{mode!r} is none of {', '.join(MODES)}", key="short-name-mode")
+            raise ConfigError(path, f"{mode!r} is not one of {', '.join(MODES)}", key="short-name-mode")
         changes["mode"] = mode
     if "credential-helpers" in document:
         changes["helpers"] = tuple(reader.texts(document, "credential-helpers")) or (AUTH_FILES,)
@@ -195,11 +195,11 @@ def merge_aliases(before: Mapping[str, str], found: object, path: str) -> dict[s
         ConfigError: one is no alias.
     """
     if not isinstance(found, dict):
-        raise ConfigError(path, "it is no table", key="aliases")
+        raise ConfigError(path, "must be a table", key="aliases")
     merged = dict(before)
     for name, value in found.items():
         if not isinstance(value, str):
-            raise ConfigError(path, f"the alias {name!r} is no text", key="aliases")
+            raise ConfigError(path, f"the alias {name!r} must be a string", key="aliases")
         if value:
             merged[name] = value
         else:
@@ -220,7 +220,7 @@ class _Reader:
         if not prefix:
             raise ConfigError(self._path, "a [[registry]] needs a prefix or a location")
         if "*" in prefix and (not prefix.startswith("*.") or "*" in prefix[1:] or "/" in prefix or ":" in prefix):
-            reason = f"{prefix!r}: a wildcard stands at the beginning, for subdomains, as in *.example.com"
+            reason = f"{prefix!r}: a wildcard is only allowed at the beginning, as in *.example.com"
             raise ConfigError(self._path, reason, key="prefix")
         if not location and not prefix.startswith("*."):
             location = prefix
@@ -235,21 +235,21 @@ class _Reader:
         if not location:
             raise ConfigError(self._path, "a mirror needs a location", key="mirror")
         if use and digest_only:
-            reason = "it cannot be set where mirror-by-digest-only is"
+            reason = "cannot be combined with mirror-by-digest-only"
             raise ConfigError(self._path, reason, key="pull-from-mirror")
         if use and use not in _MIRROR_USES:
-            raise ConfigError(self._path, f"{use!r} is none of {', '.join(_MIRROR_USES)}", key="pull-from-mirror")
+            raise ConfigError(self._path, f"{use!r} is not one of {', '.join(_MIRROR_USES)}", key="pull-from-mirror")
         return Mirror(location, self.flag(found, "insecure"), use or ("digest-only" if digest_only else "all"))
 
     def first_version(self, found: object) -> tuple[list[RegistryTable], tuple[str, ...]]:
         """The three lists of the older format."""
         if not isinstance(found, dict):
-            raise ConfigError(self._path, "it is no table", key="registries")
+            raise ConfigError(self._path, "must be a table", key="registries")
         lists = {}
         for name in ("search", "insecure", "block"):
             part = found.get(name, {})
             if not isinstance(part, dict):
-                raise ConfigError(self._path, "it is no table", key=f"registries.{name}")
+                raise ConfigError(self._path, "must be a table", key=f"registries.{name}")
             lists[name] = [one.rstrip("/") for one in self.texts(part, "registries")]
         tables = [
             RegistryTable(one, one, one in lists["insecure"], one in lists["block"], (), self._path)
@@ -261,29 +261,29 @@ class _Reader:
         """A prefix or location."""
         value = self.text(found, key).rstrip("/")
         if "://" in value:
-            raise ConfigError(self._path, f"{value!r}: leave the scheme out", key=key)
+            raise ConfigError(self._path, f"{value!r}: remove the scheme", key=key)
         return value
 
     def text(self, found: dict[str, Any], key: str) -> str:
         value = found.get(key, "")
         if not isinstance(value, str):
-            raise ConfigError(self._path, f"{value!r} is no text", key=key)
+            raise ConfigError(self._path, f"{value!r} must be a string", key=key)
         return value
 
     def flag(self, found: dict[str, Any], key: str) -> bool:
         value = found.get(key, False)
         if not isinstance(value, bool):
-            raise ConfigError(self._path, f"{value!r} is neither true nor false", key=key)
+            raise ConfigError(self._path, f"{value!r} must be true or false", key=key)
         return value
 
     def texts(self, found: dict[str, Any], key: str) -> list[str]:
         value = found.get(key, [])
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise ConfigError(self._path, "it is no list of texts", key=key)
+            raise ConfigError(self._path, "must be a list of strings", key=key)
         return value
 
     def dicts(self, found: dict[str, Any], key: str) -> list[dict[str, Any]]:
         value = found.get(key, [])
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise ConfigError(self._path, "it is no array of tables", key=key)
+            raise ConfigError(self._path, "must be an array of tables", key=key)
         return value

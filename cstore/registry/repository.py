@@ -126,7 +126,7 @@ class Repository:
         finish(response)
         told = response.headers.get("Docker-Content-Digest", "")
         if algorithm_of(told) == "sha256" and told != digest:
-            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: it says that it got another one")
+            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: the registry reports a different digest")
         return digest
 
     def delete_manifest(self, digest: str) -> None:
@@ -199,14 +199,14 @@ class Repository:
             RegistryError: no registry gives it.
         """
         if not 0 <= size <= limit:
-            reason = f"cannot fetch blob {digest}: {size} bytes are more than {limit}"
+            reason = f"cannot fetch blob {digest}: {size} bytes exceed the limit of {limit} bytes"
             raise AnswerInvalid(self.endpoints[-1].wire.registry, reason)
 
         def fetched(endpoint: Endpoint) -> bytes:
             with BlobReader([endpoint], check_digest(digest), size) as reader:
                 data = reader.read()
             if not is_digest_of(digest, data):
-                raise AnswerInvalid(endpoint.wire.registry, f"cannot fetch blob {digest}: it has another digest")
+                raise AnswerInvalid(endpoint.wire.registry, f"cannot fetch blob {digest}: digest mismatch")
             return data
 
         return self._at_first(fetched)
@@ -304,9 +304,9 @@ class Repository:
         told = response.headers.get("Docker-Content-Digest", "")
         by_digest = ":" in reference
         if by_digest and not is_digest_of(reference, raw):
-            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: what came has another digest")
+            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: digest mismatch")
         if not by_digest and algorithm_of(told) == "sha256" and not is_digest_of(told, raw):
-            reason = f"cannot {action}: what came has another digest than the registry says"
+            reason = f"cannot {action}: digest mismatch: the content is not what Docker-Content-Digest says"
             raise AnswerInvalid(endpoint.wire.registry, reason)
         return Manifest(
             raw, media_type_of(endpoint.wire, response, raw, action), reference if by_digest else digest_of(raw)
@@ -352,7 +352,7 @@ class Repository:
                 return []
         listed = endpoint.wire.parsed(raw, action).get("manifests")
         if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: the answer is no index")
+            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: the response is not an index")
         return listed
 
 

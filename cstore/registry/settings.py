@@ -114,7 +114,7 @@ def _registries_files(variables: Mapping[str, str], own: str, system: str) -> li
     folders = [f"{os.path.join(system, _REGISTRIES)}.d", *([f"{mine}.d"] if mine else [])]
     if named:
         if not os.path.exists(named):
-            raise ConfigError(named, "there is no such file", hint="see CONTAINERS_REGISTRIES_CONF")
+            raise ConfigError(named, "file not found", hint="see CONTAINERS_REGISTRIES_CONF")
         main = named
     elif mine and os.path.exists(mine):
         main, folders = mine, [f"{mine}.d"]

@@ -50,10 +50,12 @@ def resolve(
         try:
             return [parse_name(alias + rest)]
         except InvalidName as error:
-            raise ConfigError("aliases", f"{short!r} stands for {alias!r}, which is no name: {error.reason}") from None
+            raise ConfigError(
+                "aliases", f"{short!r} stands for {alias!r}, which is not a valid name: {error.reason}"
+            ) from None
     candidates = [parse_name(f"{registry}/{short}{rest}") for registry in config.search]
     if not candidates:
-        reason = "it is no alias, and registries.conf names no registries to search"
+        reason = "no alias matches, and registries.conf lists no unqualified-search-registries"
         raise ShortNameAmbiguous(text, (), reason)
     if len(candidates) == 1 or config.mode == "disabled":
         return candidates
@@ -61,7 +63,9 @@ def resolve(
         return [choose(candidates)]
     if config.mode == "enforcing":
         where = ", ".join(config.search)
-        raise ShortNameAmbiguous(text, map(str, candidates), f"it may be in any of {where}, and nobody can choose")
+        raise ShortNameAmbiguous(
+            text, map(str, candidates), f"it could be in any of {where}, and there is no terminal to ask at"
+        )
     return candidates
 
 

@@ -61,10 +61,10 @@ class Required(Value):
 def problem_with(requirement: Mapping[str, Any]) -> str:
     """Why a requirement is not one that can be understood; "" if it is."""
     if unknown := sorted(requirement.keys() - _FIELDS):
-        return f"{cleaned(unknown[0])} is not understood"
+        return f"unknown key {cleaned(unknown[0])}"
     given = [key for key in ("keyPath", "keyPaths", "keyData", "keyDatas") if key in requirement]
     if len(given) != 1:
-        return "it needs one of keyPath, keyPaths, keyData and keyDatas"
+        return "exactly one of keyPath, keyPaths, keyData and keyDatas is required"
     value = requirement[given[0]]
     several = given[0].endswith("s")
     if (
@@ -72,7 +72,7 @@ def problem_with(requirement: Mapping[str, Any]) -> str:
         if several
         else not (isinstance(value, str) and value)
     ):
-        return f"{given[0]} makes no sense"
+        return f"{given[0]} is not valid"
     identity = requirement.get("signedIdentity", {"type": "matchRepoDigestOrExact"})
     kind = identity.get("type") if isinstance(identity, dict) else None
     wanted = _IDENTITIES.get(kind) if isinstance(kind, str) else None
@@ -81,7 +81,7 @@ def problem_with(requirement: Mapping[str, Any]) -> str:
         or identity.keys() != wanted | {"type"}
         or not all(isinstance(one, str) for one in identity.values())
     ):
-        return "signedIdentity makes no sense"
+        return "signedIdentity is not valid"
     return ""
 
 
@@ -96,7 +96,7 @@ def read_required(requirement: Mapping[str, Any], source: str) -> Required:
         try:
             keys.append(b64decode(data, validate=True))
         except ValueError:
-            raise ConfigError(source, "it is not Base64", key="keyData") from None
+            raise ConfigError(source, "not valid Base64", key="keyData") from None
     for path in [requirement["keyPath"]] if "keyPath" in requirement else requirement.get("keyPaths", []):
         try:
             with open(path, "rb") as file:
@@ -124,14 +124,14 @@ def why_unsigned(required: Required, name: ImageName, repository: Repository, di
     try:
         manifest = repository.manifest(f"{digest.replace(':', '-')}.sig")
     except NotInRegistry:
-        return "it has no signature"
+        return "no signature found"
     reasons = []
     for layer in _layers(manifest.raw)[:_MOST]:
         reason = _why_not(layer, accepts, required.identity, name, repository, digest)
         if not reason:
             return ""
         reasons.append(reason)
-    return reasons[0] if reasons else "it has no signature"
+    return reasons[0] if reasons else "no signature found"
 
 
 def _layers(raw: bytes) -> list[dict[str, Any]]:
@@ -152,21 +152,21 @@ def _why_not(
     annotations, size = layer.get("annotations"), layer.get("size")
     text = annotations.get(_SIGNATURE) if isinstance(annotations, dict) else None
     if layer.get("mediaType") != _PAYLOAD or not isinstance(text, str) or type(size) is not int:
-        return "it has no signature"
+        return "no signature found"
     try:
         signature = b64decode(text, validate=True)
     except ValueError:
-        return "its signature is damaged"
+        return "the signature is damaged"
     payload = repository.read_blob(str(layer.get("digest")), size, _LARGEST)
     if not any(accept(signature, payload) for accept in accepts):  # before anything in it is believed
-        return "its signature is by none of the keys"
+        return "no signature by a trusted key"
     signed = _critical(payload)
     if signed is None:
-        return "its signature is of something else"
+        return "the signed document is not an image signature"
     if signed[0] != digest:
-        return "its signature is of another image"
+        return "the signature is for another image"
     if not _agrees(signed[1], identity, name):
-        return f"its signature is for {cleaned(signed[1])}"
+        return f"the signature is for {cleaned(signed[1])}"
     return ""
 
 
@@ -186,7 +186,7 @@ def _critical(payload: bytes) -> tuple[str, str] | None:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return found
 
 
@@ -241,12 +241,12 @@ def _verifier(pem: bytes, source: str) -> Callable[[bytes, bytes], bool]:
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError:
-        reason = "it wants sigstore signatures, which cannot be checked without the package cryptography"
+        reason = "sigstore signatures need the Python package cryptography"
         raise ConfigError(source, reason, hint="pip install 'cstore[sigstore]'") from None
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise ConfigError(source, "a key is no public key in PEM", key=KIND) from None
+        raise ConfigError(source, "not a PEM public key", key=KIND) from None
     verify: Callable[[bytes, bytes], None]
     if isinstance(key, ec.EllipticCurvePublicKey):
         verify = partial(key.verify, signature_algorithm=ec.ECDSA(SHA256()))
@@ -255,7 +255,7 @@ def _verifier(pem: bytes, source: str) -> Callable[[bytes, bytes], bool]:
     elif isinstance(key, ed25519.Ed25519PublicKey):
         verify = key.verify
     else:
-        raise ConfigError(source, "a key is of a kind that signs no images", key=KIND)
+        raise ConfigError(source, "unsupported type of key", key=KIND)
 
     def accepts(signature: bytes, payload: bytes) -> bool:
         try:

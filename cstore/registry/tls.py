@@ -47,7 +47,7 @@ class Trust(Value):
             try:
                 context.load_verify_locations(path)
             except (ssl.SSLError, OSError) as error:
-                raise ConfigError(path, f"it holds no certificate that can be used: {_why(error)}") from None
+                raise ConfigError(path, f"no usable certificate: {_why(error)}") from None
         if show_client:
             for certificate, key in self.client:
                 try:
@@ -89,10 +89,10 @@ def _trust_in(folder: str, names: list[str]) -> Trust:
         stem, ending = os.path.splitext(name)
         if ending == ".cert":
             if f"{stem}.key" not in known:
-                raise ConfigError(os.path.join(folder, name), f"there is no {stem}.key beside it")
+                raise ConfigError(os.path.join(folder, name), f"{stem}.key is missing")
             client.append((os.path.join(folder, name), os.path.join(folder, f"{stem}.key")))
         elif ending == ".key" and f"{stem}.cert" not in known:
-            reason = f"there is no {stem}.cert beside it"
+            reason = f"{stem}.cert is missing"
             hint = "certificates of a CA end in .crt, others in .cert"
             raise ConfigError(os.path.join(folder, name), reason, hint=hint)
     return Trust(tuple(os.path.join(folder, name) for name in names if name.endswith(".crt")), tuple(client))

@@ -155,7 +155,7 @@ class Upload:
         # It may have taken a part. Some count one too many; the digest at the end proves the whole.
         taken = min(end, int(told[1]) + 1) if told else end
         if taken <= start:
-            raise AnswerInvalid(self._wire.registry, f"cannot {self._action}: it takes none of the bytes it is sent")
+            raise AnswerInvalid(self._wire.registry, f"cannot {self._action}: the registry accepts no data")
         self._location = self._wire.location(response, self._action)
         self._offset = taken
 
@@ -170,7 +170,7 @@ class Upload:
                 except OSError as error:  # which is none of the connection
                     raise SystemFailure("read", f"blob {self._digest}", error) from None
                 if not count:
-                    raise InvalidOption(f"cannot {self._action}: its source ends {left} bytes before it should")
+                    raise InvalidOption(f"cannot {self._action}: the source ended {left} bytes early")
                 left -= count
                 self._sent += count
                 yield bytes(memoryview(buffer)[:count])

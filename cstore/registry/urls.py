@@ -22,9 +22,9 @@ def joined_url(registry: str, base: str, target: str, action: str) -> str:
     except ValueError:
         sound, port = False, None
     if not target or not sound or port == 0 or not (target.isascii() and target.isprintable()) or " " in target:
-        raise AnswerInvalid(registry, f"cannot {action}: it names no usable place to go on at")
+        raise AnswerInvalid(registry, f"cannot {action}: the registry redirects to something that is not a URL")
     if _is_link_local(parts.hostname or "") and parts.hostname != urlsplit(f"//{registry}").hostname:
-        raise AnswerInvalid(registry, f"cannot {action}: it sends us to {host_of(joined)}, which is refused")
+        raise AnswerInvalid(registry, f"cannot {action}: redirect to a link-local address refused: {host_of(joined)}")
     return joined
 
 

@@ -145,19 +145,20 @@ class Wire:
 
     def _body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
         """A body of `limit` bytes at most."""
+        beyond = f"exceeds the limit of {limit} bytes"
         try:
             self._check_plain(response, action)
             said = response.headers.get("Content-Length", "")
             if said.isascii() and said.isdecimal() and len(said) < 20 and int(said) > limit:
-                raise AnswerInvalid(self.registry, f"cannot {action}: {int(said)} bytes are more than {limit}")
+                raise AnswerInvalid(self.registry, f"cannot {action}: its size, {int(said)} bytes, {beyond}")
             parts, size, until = [], 0, self.clock.now() + _LONGEST_READ
             while data := response.read1(min(1 << 16, limit + 1 - size), decode_content=False):
                 parts.append(data)
                 size += len(data)
                 if size > limit:
-                    raise AnswerInvalid(self.registry, f"cannot {action}: it has more than {limit} bytes")
+                    raise AnswerInvalid(self.registry, f"cannot {action}: the response {beyond}")
                 if self.clock.now() > until:
-                    raise RegistryUnreachable(self.registry, f"cannot {action}: it takes too long")
+                    raise RegistryUnreachable(self.registry, f"cannot {action}: the response took too long")
             if said and said != str(size):
                 raise RegistryUnreachable(self.registry, f"cannot {action}: the connection was cut")
         except (HTTPError, OSError) as error:
@@ -169,9 +170,8 @@ class Wire:
     def _check_plain(self, response: urllib3.BaseHTTPResponse, action: str) -> None:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.lower() not in {"", "identity"}:
-            raise AnswerInvalid(
-                self.registry, f"cannot {action}: the answer has the content encoding {cleaned(encoding)!r}, unasked"
-            )
+            reason = f"the response has a Content-Encoding that was not requested: {cleaned(encoding)!r}"
+            raise AnswerInvalid(self.registry, f"cannot {action}: {reason}")
 
     def location(self, response: urllib3.BaseHTTPResponse, action: str) -> str:
         """The path, with its query, where the registry wants to be asked next. It must be on the registry itself.
@@ -186,9 +186,7 @@ class Wire:
         base = urljoin(f"{self._scheme or 'http'}://{self.registry}/", response.url or "/")
         joined = joined_url(self.registry, base, target, action)
         if without_usual_port(urlsplit(joined).netloc) != without_usual_port(self.registry):
-            raise AnswerInvalid(
-                self.registry, f"cannot {action}: it sends us to another host, {host_of(joined)}, which is refused"
-            )
+            raise AnswerInvalid(self.registry, f"cannot {action}: redirect to another host refused: {host_of(joined)}")
         parts = urlsplit(joined)
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
@@ -260,17 +258,17 @@ class Wire:
                 return response, at_home
             finish(response)
             url = self._next_url(request, url, target, status=response.status)
-        raise AnswerInvalid(self.registry, f"cannot {request.action}: there is no end to its redirects")
+        raise AnswerInvalid(self.registry, f"cannot {request.action}: too many redirects")
 
     def _next_url(self, request: Request, url: str, target: str, *, status: int) -> str:
         joined = joined_url(self.registry, url, target, request.action)
         before, after = urlsplit(url), urlsplit(joined)
         if before.scheme == "https" and after.scheme != "https" and not self._insecure:
-            reason = f"it sends us from TLS to plain HTTP at {host_of(joined)}, which is refused"
+            reason = f"redirect from TLS to plain HTTP refused: {host_of(joined)}"
             raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
         reading = request.method in {"GET", "HEAD"}
         if not reading and (status not in {307, 308} or before[:2] != after[:2]):
-            reason = f"it sends us to {host_of(joined)}, which is followed only to read"
+            reason = f"redirect of a write request refused: {host_of(joined)}"
             raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
         return joined
 
@@ -299,7 +297,7 @@ class Wire:
         url = joined_url(self.registry, f"{self._known_scheme()}://{self.registry}/", asked.url, action)
         secret = asked.form or asked.authorization
         if secret and self._known_scheme() == "https" and urlsplit(url).scheme != "https" and not self._insecure:
-            reason = f"it wants the password to be sent in plain text to {host_of(url)}, which is refused"
+            reason = f"refusing to send the password unencrypted to the token service {host_of(url)}"
             raise AnswerInvalid(self.registry, reason)
         headers = {"Accept-Encoding": "identity", "User-Agent": self._access.user_agent}
         if asked.authorization:
@@ -336,7 +334,7 @@ class Wire:
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            raise AnswerInvalid(self.registry, f"cannot {action}: the answer is no JSON object")
+            raise AnswerInvalid(self.registry, f"cannot {action}: the response is not a JSON object")
         return document
 
     # ── failures ──
@@ -350,7 +348,7 @@ class Wire:
             denied.message += because
             return denied
         if status == 404:
-            return NotInRegistry(self.registry, f"cannot {action}: it is not there{because}")
+            return NotInRegistry(self.registry, f"cannot {action}: not found{because}")
         if status == 429:
             return RegistryBusy(
                 self.registry, f"cannot {action}: too many requests{because}", hint="try again later, or log in"

@@ -188,7 +188,7 @@ def test_what_names_no_registry_is_refused(bare_cli: CommandLine, auth_file: str
     told = bare_cli("login", "-u", "x", "-p", "y", registry)
 
     assert told.code in {1, 2}
-    assert "names no registry" in told.err
+    assert "is not a registry" in told.err
 
 
 def test_a_registry_without_an_answer_is_one_sentence(bare_cli: CommandLine, auth_file: str) -> None:

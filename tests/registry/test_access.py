@@ -48,7 +48,7 @@ def test_a_password_opens_the_registry_and_none_does_not(
     trusting = access.with_(tls_verify=None, certificates=locked_registry.certificates)
 
     assert opened(image.name, access=trusting.with_(credentials=ALICE)).manifest().digest == image.digest
-    with pytest.raises(AccessDenied, match="a login is needed") as anonymous:
+    with pytest.raises(AccessDenied, match="requires a login") as anonymous:
         opened(image.name, access=trusting).manifest()
     with pytest.raises(AccessDenied, match="for the user 'alice'") as wrong:
         opened(image.name, access=trusting.with_(credentials=Credentials(USER, "S3cret"))).manifest()
@@ -348,7 +348,7 @@ def test_a_redirect_that_fails_names_the_host_and_not_its_secret(
 def test_a_redirect_to_nowhere_is_refused(proxy: FaultProxy, image: Pushed, opened: Opened, target: str) -> None:
     proxy.fail("GET .*/manifests", faults.redirect(target))
 
-    with pytest.raises(AnswerInvalid, match="no usable place"):
+    with pytest.raises(AnswerInvalid, match="not a URL"):
         opened(f"{proxy.host}/app:1").manifest()
 
 
@@ -363,7 +363,7 @@ def test_a_redirect_to_where_clouds_keep_secrets_is_refused(
     repository = opened(f"{proxy.host}/app:1")
 
     for ask in (repository.manifest, repository.tags):
-        with pytest.raises(AnswerInvalid, match="which is refused"):
+        with pytest.raises(AnswerInvalid, match="link-local address refused"):
             ask()
 
 
@@ -404,7 +404,8 @@ def test_debugging_lines_have_no_secrets(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("a.cert", "no a.key"), ("b.key", "no b.cert"), ("ca.crt", "no certificate")]
+    ("name", "told"),
+    [("a.cert", r"a\.key is missing"), ("b.key", r"b\.cert is missing"), ("ca.crt", "no usable certificate")],
 )
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / name).write_text("nothing")
@@ -418,7 +419,7 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, t
 def test_redirects_that_never_end_do(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
     proxy.fail("GET .*/manifests", faults.redirect("{path}"), times=100)
 
-    with pytest.raises(AnswerInvalid, match="no end to its redirects"):
+    with pytest.raises(AnswerInvalid, match="too many redirects"):
         opened(f"{proxy.host}/app:1").manifest()
 
     assert len(proxy.requests("GET .*/manifests")) == 6
@@ -427,7 +428,7 @@ def test_redirects_that_never_end_do(proxy: FaultProxy, image: Pushed, opened: O
 def test_what_is_pushed_does_not_follow_a_redirect(proxy: FaultProxy, elsewhere: FaultProxy, opened: Opened) -> None:
     proxy.fail("PUT", faults.redirect(f"http://{elsewhere.host}/upload"))
 
-    with pytest.raises(AnswerInvalid, match="followed only to read"):
+    with pytest.raises(AnswerInvalid, match="redirect of a write request refused"):
         opened(f"{proxy.host}/app", writing=True).upload(digest_of(b"hello"), 5, hello)
 
     assert elsewhere.seen == []
@@ -469,7 +470,7 @@ def test_a_password_does_not_go_from_tls_to_a_plain_token_service(
     challenge = f'Bearer realm="http://{elsewhere.host}/token",service="x"'
     registry.fail("GET", faults.status(401, {"WWW-Authenticate": challenge}))
 
-    with pytest.raises(AnswerInvalid, match="plain text"):
+    with pytest.raises(AnswerInvalid, match="unencrypted"):
         opened(f"{registry.host}/app", access=trusting).tags()
 
     assert elsewhere.seen == []
@@ -512,7 +513,7 @@ def test_a_proxy_that_is_not_there_is_named_without_its_password(
 ) -> None:
     proxies = read_proxies({"HTTPS_PROXY": "http://bob:S3cret@127.0.0.1:1"})
 
-    with pytest.raises(RegistryUnreachable, match="the proxy fails: connection refused") as caught:
+    with pytest.raises(RegistryUnreachable, match="the proxy failed: connection refused") as caught:
         opened(
             "registry.test/app", access=access.with_(tls_verify=None), settings=settings.with_(proxies=proxies)
         ).tags()

@@ -197,7 +197,7 @@ def test_a_range_that_was_not_asked_for_is_refused(proxy: FaultProxy, image: Pus
 
     with (
         opened(f"{proxy.host}/app:1").blob(digest, len(data), offset=10) as reader,
-        pytest.raises(AnswerInvalid, match="another range"),
+        pytest.raises(AnswerInvalid, match="different range"),
     ):
         reader.read()
 
@@ -216,7 +216,7 @@ def test_wrong_bytes_of_a_config_are_refused(proxy: FaultProxy, image: Pushed, o
     digest, data = next(iter(image.blobs.items()))
     proxy.fail(BLOBS, faults.flipped(5), times=3)
 
-    with pytest.raises(AnswerInvalid, match="another digest"):
+    with pytest.raises(AnswerInvalid, match="digest mismatch"):
         opened(f"{proxy.host}/app:1").read_blob(digest, len(data))
 
 
@@ -227,7 +227,7 @@ def test_wrong_bytes_of_a_manifest_are_refused(
     """By digest, and by tag as long as the registry says what it should be."""
     proxy.fail(MANIFESTS, faults.flipped(30))
 
-    with pytest.raises(AnswerInvalid, match="another digest"):
+    with pytest.raises(AnswerInvalid, match="digest mismatch"):
         opened(f"{proxy.host}/app:1").manifest(image.digest if reference == "digest" else reference)
 
 
@@ -261,7 +261,7 @@ def test_a_vast_manifest_is_refused_after_four_mebibytes(
 
     proxy.fail(MANIFESTS, counting)
 
-    with pytest.raises(AnswerInvalid, match="more than 4194304"):
+    with pytest.raises(AnswerInvalid, match="the limit of 4194304"):
         opened(f"{proxy.host}/app:1").manifest()
 
     assert exchanges[0].given < 32 << 20  # what the kernel's buffers take is beyond what is read
@@ -405,7 +405,7 @@ def test_a_registry_that_counts_one_too_many_is_believed_no_more_than_the_digest
 def test_a_registry_that_takes_nothing_is_given_up(proxy: FaultProxy, opened: Opened, fresh: bytes) -> None:
     proxy.fail("PATCH", faults.with_headers(Range="0-0"), times=50)
 
-    with pytest.raises(AnswerInvalid, match="none of the bytes"):
+    with pytest.raises(AnswerInvalid, match="accepts no data"):
         opened(f"{proxy.host}/pushed", writing=True).upload(digest_of(fresh), len(fresh), source_of(fresh, []))
 
 
@@ -458,12 +458,12 @@ def test_a_registry_that_does_not_open_a_blob_again_is_given_up(
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        ('{"tags": ["../../etc"]}', "is none"),
-        ('{"tags": ["\\u001b[2J"]}', "is none"),
-        ('{"tags": "a"}', "no list"),
-        ('{"tags": [1]}', "is none"),
-        ("[]", "no JSON object"),
-        ("{", "no JSON object"),
+        ('{"tags": ["../../etc"]}', "not a valid name"),
+        ('{"tags": ["\\u001b[2J"]}', "not a valid name"),
+        ('{"tags": "a"}', "not a list"),
+        ('{"tags": [1]}', "not a valid name"),
+        ("[]", "not a JSON object"),
+        ("{", "not a JSON object"),
     ],
 )
 def test_a_list_of_what_is_no_tag_is_refused(proxy: FaultProxy, opened: Opened, page: str, told: str) -> None:
@@ -488,7 +488,7 @@ def test_lists_come_in_pages(proxy: FaultProxy, opened: Opened) -> None:
 def test_a_list_without_an_end_or_at_another_host_is_refused(proxy: FaultProxy, opened: Opened, link: str) -> None:
     proxy.fail("GET .*/tags", faults.status(200, {"Link": f'<{link}>; rel="next"'}, b'{"tags": ["a"]}'), times=9)
 
-    with pytest.raises(AnswerInvalid, match=r"no end to the list|another host"):
+    with pytest.raises(AnswerInvalid, match=r"the list does not end|another host"):
         opened(f"{proxy.host}/app:1").tags()
 
     assert len(proxy.requests("GET .*/tags")) <= 2
@@ -555,7 +555,7 @@ def test_a_relative_location_is_followed(proxy: FaultProxy, registry: Registry, 
 def test_a_source_that_is_too_short_is_an_error_and_no_blob(registry: Registry, opened: Opened, fresh: bytes) -> None:
     repository = opened(f"{registry.host}/pushed", writing=True)
 
-    with pytest.raises(Exception, match="its source ends 10 bytes before it should"):
+    with pytest.raises(Exception, match="the source ended 10 bytes early"):
         repository.upload(digest_of(fresh), len(fresh), source_of(fresh[:-10], []))
 
     assert not repository.has_blob(digest_of(fresh))
