@@ -57,7 +57,7 @@ def test_one_that_cannot_be_had_stops_no_other(cli: CommandLine, image: Pushed, 
 
     assert told.code == 1
     assert len(told.lines) == 1
-    assert "it is not there" in told.err
+    assert "nosuch" in told.err
     assert cli("images", "-q").ok().lines == told.lines
 
 
