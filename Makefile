@@ -9,7 +9,7 @@ DEMO   := .demo
 CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver vfs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint try-package bench clean
+.PHONY: help demo test faults lint try-package try-program bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -42,15 +42,20 @@ lint: $(VENV)/.dev-ready ## check style and types
 	$(BIN)/python -m ruff format --check --quiet cstore tests
 	$(BIN)/python -m mypy
 
-try-package: ## use the cstore that was installed below INSTALLED: an import and an export, the manual, the completions
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cd "$$scratch" && mkdir files && echo hello > files/file && \
-		tar -cf layer.tar -C files . && \
-		set -- --graph "$$scratch/graph" --run "$$scratch/run" --storage-driver vfs && \
-		"$(INSTALLED)/bin/cstore" "$$@" import-layer --name base --file layer.tar > id && \
-		"$(INSTALLED)/bin/cstore" "$$@" diff base | cmp - layer.tar && \
-		"$(INSTALLED)/bin/cstore" "$$@" check > report && \
-		"$(INSTALLED)/bin/cstore" completion bash | cmp - "$(INSTALLED)/share/bash-completion/completions/cstore.bash" && \
+# As pipx and uv have it, PROGRAM is a link to the program.
+PROGRAM ?= $(INSTALLED)/bin/cstore
+
+try-package: try-program ## use the cstore that was installed below INSTALLED: an import and an export, the manual, the completions
+	@"$(PROGRAM)" completion bash | cmp - "$(INSTALLED)/share/bash-completion/completions/cstore.bash" && \
 		test -s "$(INSTALLED)/share/man/man1/cstore.1" && test -s "$(INSTALLED)/share/man/man5/cstore-storage.conf.5"
+
+try-program: ## use the program that is at PROGRAM: an import and an export
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cd "$$scratch" && mkdir files && echo hello > files/file && \
+		tar -cf layer.tar -C files . && head -n 1 "$(PROGRAM)" | grep -qx '#!/bin/sh' && \
+		set -- --graph "$$scratch/graph" --run "$$scratch/run" --storage-driver vfs && \
+		"$(PROGRAM)" "$$@" import-layer --name base --file layer.tar > id && \
+		"$(PROGRAM)" "$$@" diff base | cmp - layer.tar && \
+		"$(PROGRAM)" "$$@" check > report
 
 bench: $(VENV)/.dev-ready ## measure against containers-storage, in the same run (as root, where it is installed)
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)

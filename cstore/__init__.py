@@ -12,12 +12,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore import errors
-    from cstore.archive.changes import Change
+    from cstore.archive.changes import Change, ChangeKind
     from cstore.archive.compression import Compression
     from cstore.config import Overrides, StoreConfig, load_config
     from cstore.errors import CstoreError
     from cstore.fs.patience import Patience
-    from cstore.idmap import IDMap
+    from cstore.idmap import IDMap, IDRange
     from cstore.library import Quarantine, Store, open_store
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store.container_creation import NewContainer
@@ -35,12 +35,14 @@ __version__ = "0.2.0"
 __all__ = [
     "AutoMap",
     "Change",
+    "ChangeKind",
     "Compression",
     "Container",
     "Containers",
     "CstoreError",
     "IDMap",
     "IDMapEntry",
+    "IDRange",
     "Image",
     "Images",
     "Layer",
@@ -65,12 +67,14 @@ __all__ = [
 _HOMES = {
     "AutoMap": "cstore.store.userns",
     "Change": "cstore.archive.changes",
+    "ChangeKind": "cstore.archive.changes",
     "Compression": "cstore.archive.compression",
     "Container": "cstore.records.model",
     "Containers": "cstore.store.containers",
     "CstoreError": "cstore.errors",
     "IDMap": "cstore.idmap",
     "IDMapEntry": "cstore.records.model",
+    "IDRange": "cstore.idmap",
     "Image": "cstore.records.model",
     "Images": "cstore.store.images",
     "Layer": "cstore.records.model",
@@ -93,14 +97,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name == "errors":
-        return import_module("cstore.errors")
+        return __import__("cstore.errors", fromlist=["errors"])
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'cstore' has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
+    value: object = getattr(__import__(home, fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -151,8 +151,8 @@ class ParentUnknown(LayerUnknown):
     def __init__(self, layer: str, parent: str) -> None:
         super().__init__(parent)
         self.layer, self.parent = layer, parent
-        self.message = f"parent of layer not known: {parent!r}, on which layer {layer} builds"
-        self.hint = "cstore check says what is missing, and cstore repair what can be done"
+        self.message = f"parent of layer not known: layer {layer} has the parent {parent!r}, which has no record"
+        self.hint = "run cstore check, then cstore repair --dry-run"
         self.peer = "parent of layer not known"
 
 
@@ -163,7 +163,7 @@ class ImageWithoutLayers(LayerUnknown):
         super().__init__("")
         self.image = image
         self.message = f"image {image} has no layer"
-        self.hint = "create a container of it to have an empty one"
+        self.hint = f"create a container from it: cstore create-container {image}"
 
 
 class NotAnImage(ImageUnknown):
@@ -206,8 +206,10 @@ class AmbiguousImageID(ImageUnknown):
     def __init__(self, term: str, images: Sequence[str]) -> None:
         super().__init__(term)
         self.images = tuple(images)
-        self.message = f"{term!r} is the beginning of {len(images)} image IDs, such as {images[0]} and {images[1]}"
-        self.hint, self.peer = "give more digits", "ambiguous digest string"
+        self.message = (
+            f"{term!r} is ambiguous: {len(images)} image IDs begin with it, such as {images[0]} and {images[1]}"
+        )
+        self.hint, self.peer = "give more digits of the ID", "ambiguous digest string"
 
 
 class AmbiguousItem(UnknownItem):
@@ -218,9 +220,9 @@ class AmbiguousItem(UnknownItem):
         self.candidates = [dict(one) for one in candidates]
         shown = ", ".join(_named(one) for one in self.candidates[:_MOST_NAMED])
         more = ", …" if len(candidates) > _MOST_NAMED else ""
-        self.message = f"{item!r} could be any of {len(candidates)} items: {shown}{more}"
+        self.message = f"{item!r} is ambiguous: {len(candidates)} items match: {shown}{more}"
         kinds = {one["kind"] for one in self.candidates}
-        self.hint = "write the whole ID" if len(kinds) == 1 else "say which with --kind KIND, or write the whole ID"
+        self.hint = "give the full ID" if len(kinds) == 1 else "choose one with --kind KIND, or give the full ID"
 
 
 _MOST_NAMED = 5
@@ -291,7 +293,7 @@ class IDTaken(Taken):
         self.item = item
         super().__init__(
             f"that ID is already in use: {noun} {item}",
-            hint="leave --id out to get a new one",
+            hint="omit --id to get a new ID",
             peer=f"{_ID_TAKEN.get(noun, '').format(item)}that ID is already in use",
         )
 
@@ -322,7 +324,7 @@ class TopLayerDiffers(Taken):
     def __init__(self, image: str, layer: str) -> None:
         self.image, self.layer = image, layer
         super().__init__(
-            f"the image {image} is in the store with another top layer: {layer or 'none'}",
+            f"image {image} exists with another top layer: {layer or 'none'}",
             hint=f"delete it first: cstore delete-image {image}",
             peer=f'image with ID "{image}" already exists, but uses a different top layer: that ID is already in use',
         )
@@ -421,8 +423,8 @@ class ParentIsContainer(InUse):
     def __init__(self, parent: str, container: str) -> None:
         self.parent, self.container = parent, container
         super().__init__(
-            f"layer {parent} is the writable layer of container {container}, so nothing can build on it",
-            hint="name a layer that belongs to no container",
+            f"layer {parent} is the writable layer of container {container}; it cannot have children",
+            hint="choose a layer that no container owns",
             peer="would-be parent layer is a container",
         )
 
@@ -432,9 +434,7 @@ class LayerChanged(InUse):
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
-        super().__init__(
-            f"layer {layer} was changed by somebody else meanwhile, and is left as it is now", hint="try again"
-        )
+        super().__init__(f"another program changed layer {layer} meanwhile; it stays as it is now", hint="try again")
 
 
 class LayersMounted(InUse):
@@ -516,13 +516,13 @@ class IDNotMapped(InvalidIDMap):
     """
 
     def __init__(self, text: str, noun: str, number: int, side: str, *, path: str = "") -> None:
-        reason = f"{side} {noun} {number} is in none of its ranges"
+        reason = f"no range contains {side} {noun} {number}"
         other = "host" if side == "container" else "container"
         peer = f"{side} ID {number} cannot be mapped to a {other} ID"
         super().__init__(text, reason, hint=f"add a range that covers {number}", peer=peer)
         self.noun, self.number, self.side, self.path = noun, number, side, path
         if path:
-            self.message = f"{path} needs {side} {noun} {number}, which is in none of the ranges of ID map {text!r}"
+            self.message = f"{path} needs {side} {noun} {number}, which no range of ID map {text!r} contains"
 
     def at(self, path: str) -> IDNotMapped:
         """The same about a file that belongs to the ID."""
@@ -562,8 +562,8 @@ class NoFreeIDs(Refused):
     def __init__(self, noun: str, wanted: int, free: int) -> None:
         self.noun, self.wanted, self.free = noun, wanted, free
         super().__init__(
-            f"{wanted} {noun} are needed, and {free} are set aside and free",
-            hint=f"set more aside in /etc/sub{noun[:-1].lower()}, ask for a smaller map, or delete containers",
+            f"the map needs {wanted} {noun}, but only {free} subordinate IDs are free",
+            hint=f"add a range to /etc/sub{noun[:-1].lower()}, request a smaller map, or delete containers",
             peer="not enough unused IDs in user namespace",
         )
 
@@ -573,7 +573,10 @@ class NotAgreed(Refused):
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        super().__init__(f"nothing was done: nobody agreed to the {steps} steps of the plan", hint="say --yes")
+        super().__init__(
+            f"the plan has {steps} {'step' if steps == 1 else 'steps'}, and nobody confirmed it; nothing was changed",
+            hint="confirm it with --yes",
+        )
 
 
 class ReadOnlyStore(Refused):
@@ -604,7 +607,9 @@ class NoStore(Refused):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"there is no store at {path}", hint="see --graph and cstore config for where it should be")
+        super().__init__(
+            f"there is no store at {path}", hint="cstore config shows the configured place; --graph chooses another"
+        )
 
 
 class Unsupported(Refused):
@@ -625,8 +630,8 @@ class ChainTooDeep(Refused):
     def __init__(self, parent: str, limit: int) -> None:
         self.parent, self.limit = parent, limit
         super().__init__(
-            f"layer {parent} is the {limit}th of its chain, and no chain may be longer",
-            hint="allow more with --max-depth; Docker takes 125",
+            f"layer {parent} is already {limit} layers deep, the longest chain allowed",
+            hint="raise the limit with --max-depth; Docker accepts 125",
             peer="max depth exceeded",
         )
 
@@ -637,7 +642,7 @@ class NotAnAncestor(Refused):
     def __init__(self, ancestor: str, layer: str) -> None:
         self.ancestor, self.layer = ancestor, layer
         super().__init__(
-            f"layer {ancestor} is not beneath layer {layer}",
+            f"layer {ancestor} is not an ancestor of layer {layer}",
             peer=f"layer ID '{ancestor}' is not a parent of the specified layer: cannot provide diff to non-parent",
         )
 
@@ -648,7 +653,7 @@ class WrongSystem(Refused):
     def __init__(self, system: str) -> None:
         self.system = system
         super().__init__(
-            f"the image is for {system}, which containers here cannot run", peer="operating system is not supported"
+            f"the image is for {system}, which this system cannot run", peer="operating system is not supported"
         )
 
 
@@ -667,7 +672,7 @@ class RecordsDamaged(Damage):
         place = "" if offset is None else f" at byte {offset}"
         super().__init__(
             f"the record file {path} is damaged{place}: {reason}",
-            hint="nothing was changed; cstore check tells more, and cstore repair heals it",
+            hint="nothing was changed; run cstore check, then cstore repair --dry-run",
             peer=f'loading "{path}": {reason}',
         )
 
@@ -678,7 +683,7 @@ class RecordsChanged(Damage):
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__(
-            f"the record file {path} was changed meanwhile by a program that does not hold its lock",
+            f"a program without the lock changed the record file {path} meanwhile",
             hint="nothing was changed; run the command again",
         )
 
@@ -689,8 +694,8 @@ class UnsafeID(Damage):
     def __init__(self, item: str, reason: str) -> None:
         self.item, self.reason = item, reason
         super().__init__(
-            f"the ID {item!r} in the records of this store cannot be used: {reason}",
-            hint="what is kept under it is left alone; cstore delete removes the record",
+            f"the store has a record with an unusable ID, {item!r}: {reason}",
+            hint="cstore delete removes the record and leaves the data",
         )
 
 
@@ -721,7 +726,7 @@ class ContentDamaged(Damage):
         self.layer, self.name, self.reason = layer, name, reason
         super().__init__(
             f"layer {layer} has changed since it was imported: {name!r} {reason}",
-            hint="its tar cannot be given back byte for byte",
+            hint="the original archive cannot be rebuilt; run cstore check",
             peer=f'file integrity checksum failed for "{name}"',
         )
 
@@ -732,7 +737,7 @@ class QuarantineDamaged(Damage):
     def __init__(self, case: str, directory: str, reason: str) -> None:
         self.case, self.directory, self.reason = case, directory, reason
         super().__init__(
-            f"quarantine case {case} cannot be undone: {reason}", hint=f"what was taken out lies in {directory}"
+            f"quarantine case {case} cannot be undone: {reason}", hint=f"the case's files are in {directory}"
         )
 
 
@@ -742,8 +747,8 @@ class LayerNotVerified(Damage):
     def __init__(self, layer: str, digest: str) -> None:
         self.layer, self.digest = layer, digest
         super().__init__(
-            f"layer {layer} no longer gives the archive {digest} that it was imported from",
-            hint="import its image again",
+            f"layer {layer} no longer matches the archive it was imported from, {digest}",
+            hint="import the image again, or run cstore repair --from SOURCE",
             peer=f"could not verify layer data for: {digest}. This may be because internal files in the layer store "
             "were modified. Re-pulling or rebuilding this image may resolve the issue",
         )
@@ -798,7 +803,9 @@ class ArchiveTruncated(ArchiveError):
     def __init__(self, where: str, offset: int = 0) -> None:
         self.where, self.offset = where, offset
         super().__init__(
-            f"unexpected EOF: the archive ends at byte {offset}, {where}", hint="fetch it again", peer="unexpected EOF"
+            f"unexpected EOF: the archive ends at byte {offset}, {where}",
+            hint="fetch the archive again",
+            peer="unexpected EOF",
         )
 
 
@@ -807,7 +814,7 @@ class ArchiveForeign(ArchiveError):
 
     def __init__(self, found: str, hint: str = "") -> None:
         self.found = found
-        super().__init__(f"the archive is no tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
+        super().__init__(f"the archive is not a tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
 
 
 class ArchiveUnexpected(ArchiveError):
@@ -817,10 +824,10 @@ class ArchiveUnexpected(ArchiveError):
         self.expected, self.digest, self.diff_digest, self.size = expected, digest, diff_digest, size
         found = f"it has digest {digest}" + (f", uncompressed {diff_digest}" if diff_digest != digest else "")
         if not size:
-            found = "nothing came: it is empty"
+            found = "it is empty"
         wanted = f", expected {expected}" if expected else ""
-        hint = "see whether the program that writes it failed" if not size else "fetch it again"
-        super().__init__(f"the archive is refused: {found}{wanted}", hint=hint)
+        hint = "check whether the program that writes it failed" if not size else "fetch the archive again"
+        super().__init__(f"cannot accept the archive: {found}{wanted}", hint=hint)
 
 
 class ArchiveHostile(ArchiveError):
@@ -828,7 +835,7 @@ class ArchiveHostile(ArchiveError):
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
-        super().__init__(f"the archive entry {name!r} is refused: {reason}")
+        super().__init__(f"cannot accept the archive entry {name!r}: {reason}")
 
 
 class EntryFailed(ArchiveError):
@@ -843,7 +850,7 @@ class EntryFailed(ArchiveError):
         self.name, self.reason = name, reason
         if owner is not None:
             self.owner, self.needs = owner, needs
-        super().__init__(f"the archive entry {name!r} could not be created: {reason}", hint=hint)
+        super().__init__(f"cannot create the archive entry {name!r}: {reason}", hint=hint)
 
 
 class CompressionFailed(ArchiveError):
@@ -851,7 +858,7 @@ class CompressionFailed(ArchiveError):
 
     def __init__(self, compression: str, reason: str, *, hint: str = "fetch it again") -> None:
         self.compression, self.reason = compression, reason
-        super().__init__(f"the {compression} stream cannot be read: {reason}", hint=hint, peer="unexpected EOF")
+        super().__init__(f"cannot read the {compression} stream: {reason}", hint=hint, peer="unexpected EOF")
 
 
 class ImageInvalid(ArchiveError):
@@ -867,7 +874,7 @@ class SourceUnusable(ArchiveError):
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
-        super().__init__(f"{path} is no source to repair from: {reason}")
+        super().__init__(f"cannot repair from {path}: {reason}")
 
 
 class ImageArchiveError(ArchiveError):
@@ -946,8 +953,8 @@ class ForeignThing(SystemFailure):
     def __init__(self, path: str, found: str, wanted: str) -> None:
         super().__init__("use", path, OSError(22, ""))
         self.found, self.wanted = found, wanted
-        self.message = self.peer = f"{path} is {found}, and should be {wanted}"
-        self.hint = "cstore check tells more, and cstore repair puts it aside"
+        self.message = self.peer = f"{path} is {found} but should be {wanted}"
+        self.hint = "cstore repair moves it into quarantine"
         self.args = (self.message,)
 
     def __reduce__(self) -> tuple[type[ForeignThing], tuple[str, str, str]]:

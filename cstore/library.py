@@ -45,11 +45,24 @@ def open_store(
         ConfigError: the configuration makes no sense, or names no graph root.
         DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
     """
-    return Store(
-        open_context(
-            config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
-        )
+    from cstore.arguments import check_call, check_classes
+    from cstore.store.containers import Containers
+    from cstore.store.images import Images
+    from cstore.store.layers import Layers
+
+    given = {"graph_root": graph_root, "run_root": run_root, "driver": driver, "degraded": degraded}
+    check_call(open_store, (config,), {**given, "patience": patience})
+    check_classes(_Store, Store, Layers, Images, Containers, Quarantine)
+    context = open_context(
+        config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
     )
+    return Store(context)
+
+
+def open_trusting(config: StoreConfig, *, degraded: bool = False) -> Store:
+    """Do the same for the command line, whose calls type checkers have seen: it starts sooner without a guard."""
+    context = open_context(config, graph_root="", run_root="", driver="", patience=None, degraded=degraded)
+    return Store(context)
 
 
 class Store(_Store):
@@ -66,7 +79,10 @@ class Store(_Store):
         return __version__
 
     def check(self, options: CheckOptions | None = None) -> Report:
-        """Look for damage, and change nothing; see `check.check_store`."""
+        """Look for damage, and change nothing; see `check.check_store`.
+
+        Raises LayerUnknown, ImageUnknown, SystemFailure, LockTimeout.
+        """
         from cstore.check import CheckOptions, check_store
 
         return check_store(self.context, options or CheckOptions())
@@ -99,7 +115,7 @@ class Store(_Store):
 
         Raises:
             ContentDamaged: a file is not what was imported; nothing was copied.
-            CstoreError: see there.
+            LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: see there.
         """
         if verify:
             from cstore.contents.reading import verify_source
@@ -122,25 +138,37 @@ class Quarantine:
         self._context = context
 
     def list(self) -> Sequence[Case]:
-        """All cases, the oldest first; see `quarantine.cases`."""
+        """All cases, the oldest first; see `quarantine.cases`.
+
+        Raises SystemFailure.
+        """
         from cstore.store import quarantine
 
         return quarantine.cases(self._context)
 
     def get(self, word: str) -> Case:
-        """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`."""
+        """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`.
+
+        Raises CaseUnknown.
+        """
         from cstore.store import quarantine
 
         return quarantine.find_case(self._context, word)
 
     def undo(self, word: str) -> Undone:
-        """Bring back all that a case holds; see `quarantine.undo`."""
+        """Bring back all that a case holds; see `quarantine.undo`.
+
+        Raises CaseUnknown, QuarantineDamaged, RecordsDamaged.
+        """
         from cstore.store import quarantine
 
         return quarantine.undo(self._context, word)
 
     def purge(self, age: float, *, dry_run: bool = False) -> Sequence[Case]:
-        """Delete the cases that are at least `age` seconds old, and return them; see `quarantine.purge`."""
+        """Delete the cases that are at least `age` seconds old, and return them; see `quarantine.purge`.
+
+        Raises SystemFailure.
+        """
         from cstore.store import quarantine
 
         return quarantine.purge(self._context, age, dry_run=dry_run)

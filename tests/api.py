@@ -11,10 +11,12 @@ import re
 import sys
 from contextlib import suppress
 from enum import Enum
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from cstore import errors
 from cstore.cli.root import entries, find
 from cstore.errors import CstoreError
 
@@ -29,9 +31,19 @@ DOORS = (
 )  # fmt: skip
 """The modules that a program imports, the most important first."""
 
+OWN_USE = {("NewLayer", "far")}
+"""(class, field) of a request that only the library itself fills in."""
+
+_WORDS = {
+    "Any", "Callable", "False", "ForwardRef", "Iterable", "Iterator", "Mapping", "None", "Self", "Sequence", "True",
+    *(name for name in vars(errors) if name[0].isupper()),
+}  # fmt: skip
+"""Words of annotations that everybody may use, beside what a door offers."""
+
 INTERFACE = """
 GraphRoot, RunRoot, GraphOptions, PullOptions, TransientStore | Store.config | config
 GraphDriverName, GraphDriver | Store.driver_name | status
+UIDMap, GIDMap | Store.id_map | config
 Status | Store.status | status
 Version | Store.version | version
 CreateLayer | Layers.create | create-layer
@@ -185,15 +197,39 @@ def _is_own(member: Any, thing: type, name: str) -> bool:
     return owner.__module__.startswith("cstore") and owner.__name__ not in {"Value", "CstoreError"}
 
 
+@cache
+def _offered() -> frozenset[str]:
+    """What programs can import."""
+    return frozenset(_WORDS).union(*(import_module(door).__all__ for door in DOORS))
+
+
+def _is_internal(kind: type, parameter: inspect.Parameter) -> bool:
+    """Whether a parameter of a class is no matter of programs: of a type that no door offers."""
+    words = re.findall(r"\b_?[A-Z]\w*", _typed(parameter.annotation))
+    return (kind.__name__, parameter.name) in OWN_USE or any(word not in _offered() for word in words)
+
+
+def internal_parameters(kind: type) -> list[str]:
+    """The parameters of a class that the page does not show."""
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [each.name for each in parameters if _is_internal(kind, each)]
+
+
 def _signature(thing: Any) -> str:
-    """How it is called, as code below the heading."""
+    """How it is called, as code below the heading. What only the library makes has no such code."""
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return ""
+    hidden = internal_parameters(thing) if inspect.isclass(thing) else []
+    if any(signature.parameters[name].default is inspect.Parameter.empty for name in hidden):
+        return ""
     parts, starred = [], False
     for each in signature.parameters.values():
-        if each.name in {"self", "cls"}:
+        if each.name in {"self", "cls", *hidden}:
             continue
         if each.kind is each.KEYWORD_ONLY and not starred:
             parts.append("*")
@@ -211,7 +247,9 @@ def _signature(thing: Any) -> str:
 
 
 def _typed(annotation: Any) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    annotation = getattr(annotation, "__forward_arg__", annotation)
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return "Store" if text == "Store | Context" else text
 
 
 def _shown(default: Any) -> str:
@@ -222,12 +260,34 @@ def _shown(default: Any) -> str:
 def _text(thing: Any) -> str:
     """A docstring as Markdown. One that only names the function which does the work is followed by that one's."""
     text = inspect.getdoc(thing) or ""
-    named = re.fullmatch(r"(?s)(.*?)[;:] see `(\w+)\.(\w+)`\.?", text)
+    named = re.fullmatch(r"(?s)(.*?)[;:] see `(\w+)\.(\w+)`\.?(?:\n\nRaises [\w,\s]+\.)?", text)
     if named is not None:
-        with suppress(ImportError, AttributeError):
-            behind = inspect.getdoc(getattr(import_module(f"cstore.store.{named[2]}"), named[3])) or ""
+        behind = _document(named[2], named[3])
+        if behind:
             text = f"{named[1]}.\n\n{behind.partition(chr(10))[2].strip(chr(10))}".rstrip("\n")
     return re.sub(r"^(Args|Raises|Returns|Attributes|Yields|Gives):$", r"*\1*:\n", text, flags=re.MULTILINE)
+
+
+def _document(module: str, name: str) -> str:
+    """The docstring of the function that does the work, "" if there is no such one in the store."""
+    with suppress(ImportError, AttributeError):
+        return inspect.getdoc(getattr(import_module(f"cstore.store.{module}"), name)) or ""
+    return ""
+
+
+def errors_told(document: str) -> set[str]:
+    """The errors that a docstring names: in a section, or in a sentence that begins with `Raises`."""
+    section = re.search(r"^Raises:\n((?:    .*\n?|\n)+)", document, re.MULTILINE)
+    heads = re.findall(r"^    ([A-Z][\w, ]*?):", section[1], re.MULTILINE) if section else []
+    sentence = re.search(r"^Raises ([\w,\s]+)\.", document, re.MULTILINE)
+    words = ",".join(heads) + ("," + sentence[1] if sentence else "")
+    return {word for word in re.split(r"[,\s]+", words) if re.fullmatch(r"[A-Z]\w+", word)}
+
+
+def errors_behind(document: str) -> set[str]:
+    """The errors of the function that a docstring says to see."""
+    seen = re.search(r"see `(\w+)\.(\w+)`", document)
+    return errors_told(_document(seen[1], seen[2])) if seen else set()
 
 
 def _errors(kind: type[CstoreError], depth: int) -> Iterator[str]:

@@ -28,7 +28,10 @@ def detach_all(folder: str) -> None:
 
 
 def detach_views(folder: str) -> None:
-    """Unmount the read-only views of images below a directory; see `cstore.drivers.views`."""
+    """Unmount the read-only views of images below a directory; see `cstore.drivers.views`. Most often there is none."""
+    with open("/proc/self/mountinfo", "rb") as table:
+        if b"/view-" not in table.read():
+            return
     top = os.path.realpath(folder) + "/"
     for found in reversed(mountinfo.read_mounts()):
         if found.mount_point.startswith(top) and os.path.basename(found.mount_point).startswith("view-"):

@@ -272,6 +272,34 @@ def test_the_page_of_the_library_is_up_to_date() -> None:
         assert file.read() == done.stdout
 
 
+def test_methods_name_the_errors_of_the_functions_behind_them() -> None:
+    """`help` of a method is enough to know what to catch; and each error is one that there is."""
+    import cstore
+    from tests.api import errors_behind, errors_told
+
+    silent = []
+    for kind in (cstore.Store, cstore.Layers, cstore.Images, cstore.Containers, cstore.Quarantine):
+        for name, method in inspect.getmembers(kind, inspect.isfunction):
+            text = inspect.getdoc(method) or ""
+            told = errors_told(text)
+            silent += [f"{kind.__name__}.{name}: {error}" for error in sorted(errors_behind(text) - told)]
+            silent += [f"{kind.__name__}.{name}: no {one}" for one in sorted(told) if not hasattr(cstore.errors, one)]
+            assert text or name.startswith("_"), name
+
+    assert silent == []
+
+
+def test_the_page_shows_nothing_internal() -> None:
+    """No call wants something that no door offers, and no request has a field that only the library fills in."""
+    from cstore import NewLayer, Store
+    from tests.api import internal_parameters, page
+
+    calls = re.findall(r"```python\n(.*?)\n```", page(), re.DOTALL)
+    assert [call for call in calls if re.search(r"\b(Context|Reader|_[A-Z]\w+)\b", call)] == []
+    assert internal_parameters(NewLayer) == ["far"]
+    assert internal_parameters(Store) == ["context"]
+
+
 def test_what_the_go_library_has_is_found() -> None:
     """Each row names methods that there are, and a command."""
     import cstore

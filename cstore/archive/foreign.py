@@ -49,6 +49,13 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "compressed twice, the inner stream being bzip2", _TWICE),
     (b"\xfd7zXZ\x00", "compressed twice, the inner stream being xz", _TWICE),
     (b"\x28\xb5\x2f\xfd", "compressed twice, the inner stream being zstd", _TWICE),
+    *(
+        (bytes([first]) + b"\x2a\x4d\x18", "compressed twice, the inner stream being zstd", _TWICE)
+        for first in range(0x50, 0x60)
+    ),
+    (b"{", "a JSON document", ""),
+    (b"[", "a JSON document", ""),
+    (b"version https://git-lfs", "a pointer to a file in Git LFS", "git lfs pull fetches the file"),
     (b"<!DOCTYPE", "an HTML page", "fetch it again; a server answered with a message"),
     (b"<html", "an HTML page", "fetch it again; a server answered with a message"),
 )

@@ -8,7 +8,6 @@ but other programs expect one for each entry.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from binascii import a2b_base64, b2a_base64
 from functools import cache
@@ -19,6 +18,7 @@ from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Any, Self, cast
@@ -43,7 +43,7 @@ _MANY_LINES = 20_000
 """The JSON decoder reads a line in half the time, but to load it takes as long as so many lines."""
 
 _SEGMENT_HEAD = b'{"type":2,"payload":"'
-_FILE_LINE = re.compile(
+_FILE_LINE = (
     rb'{"type":1,"name":"([ !#-\[\]-~]+)",(?:"size":([1-9][0-9]{0,17}),"payload":"([A-Za-z0-9+/]{11}=)"|"payload":null)'
     rb',"position":([0-9]{1,18})}'
 )
@@ -246,10 +246,12 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
 
     last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
     found: dict[bytes, FileEntry] = {}
+    left = _MANY_LINES
     for number, text in enumerate(_read_texts(path), 1):
-        if last not in text and b"\\" not in text and b"name_raw" not in text:
+        if text.startswith(_SEGMENT_HEAD) or (last not in text and b"\\" not in text and b"name_raw" not in text):
             continue  # most lines by far; to understand each would take long
-        line = _read_common(text) or _read_line(text, path, number)
+        left -= 1
+        line = (_read_common(text) if left > 0 else None) or _read_line(text, path, number)
         if isinstance(line, FileEntry):
             try:
                 name = clean_name(line.name)
@@ -258,6 +260,14 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
             if name == top or name.startswith(below):
                 found[name] = line
     return found
+
+
+@cache
+def _file_line() -> Callable[[bytes], re.Match[bytes] | None]:
+    """What matches the line of a file as it is usually written. An import, which only writes lines, needs no `re`."""
+    import re
+
+    return re.compile(_FILE_LINE).fullmatch
 
 
 def _read_common(text: bytes) -> Segment | FileEntry | None:
@@ -270,7 +280,7 @@ def _read_common(text: bytes) -> Segment | FileEntry | None:
             return Segment(a2b_base64(head[len(_SEGMENT_HEAD) :], strict_mode=True))
         except ValueError:
             return None
-    found = _FILE_LINE.fullmatch(text)
+    found = _file_line()(text)
     if found is None:
         return None
     name, size, checksum, position = found.groups()

@@ -18,6 +18,7 @@ import stat
 import time
 from contextlib import ExitStack, contextmanager
 
+from cstore.arguments import checked
 from cstore.check.census import Census
 from cstore.check.elsewhere import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
@@ -44,6 +45,7 @@ _MOST_LOOKS = 3
 """At a layer that others go on changing; what cannot be confirmed then is not reported."""
 
 
+@checked
 def check_store(
     store: Store | Context,
     options: CheckOptions = CheckOptions(),  # noqa: B008  - it never changes

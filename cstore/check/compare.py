@@ -35,6 +35,7 @@ Problem = tuple[str, str, str, dict[str, object], str]
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _FUSE_OPAQUE = b".wh..opq"
 _NO_CONTENT = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
+_CAPABILITY = f"xattr {CAPABILITY.decode()}"
 _ACL = b"system.posix_acl_access"
 _ACLS = b"system.posix_acl_"
 _ACL_VERSION = b"\2\0\0\0"
@@ -47,7 +48,6 @@ _TYPES = {
     stat.S_IFIFO: "6",
 }
 """As in archives; the peer shows the number of the character."""
-_NODES = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
 _CONTENT_MODIFIED = ", layer content modified"
 _BLOCK = 1 << 20
 
@@ -62,12 +62,14 @@ class Comparison:
     def __init__(self, tree: ExpectedTree, id_map: IDMap, tolerance: Tolerance, shown: Shown | None) -> None:
         self._tree, self._id_map, self._tolerance, self._shown = tree, id_map, tolerance, shown
         self._seen: set[bytes] = set()
+        self._changed: set[bytes] = set()
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._opaque_files: set[bytes] = set()
         self._named: dict[int, tuple[bytes, os.stat_result]] = {}
-        # Files with another owner than they should have, as long as all files have the same one.
-        self._unowned: list[Problem] = []
-        self._one_owner = tolerance.users
+        # Files with another owner than they should have, as long as all have the same one; those without their
+        # capability, as long as none has one: who wrote the layer may have had no right to give them.
+        self._unowned, self._incapable = list[Problem](), list[Problem]()
+        self._one_owner = self._no_capability = tolerance.users
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
         """Walk through `roots`, nearest first; then name what was not met.
@@ -79,8 +81,8 @@ class Comparison:
             with open_tree(root) as place:
                 self._owner_of_all = _owners(place.root_status())
                 yield from self._walk(place, inherited)
-        if not self._one_owner:
-            yield from self._unowned
+        yield from () if self._one_owner else self._unowned
+        yield from () if self._no_capability else self._incapable
         if not self._tree.vague:
             yield from self._missing()
 
@@ -175,6 +177,8 @@ class Comparison:
         problem = _problem(kind, path, f"{_shown(path)} has {words}", {"differs": differs}, lines)
         if self._one_owner and differs.keys() <= {"uid", "gid"}:
             self._unowned.append(problem)
+        elif self._no_capability and differs.keys() == {_CAPABILITY} and not differs[_CAPABILITY][1]:
+            self._incapable.append(problem)
         else:
             yield problem
 
@@ -223,6 +227,7 @@ class Comparison:
         unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
         unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a link in another layer
         if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
+            self._changed.add(path)
             differs["time"] = [looks[3], mtime]
             peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
 
@@ -282,6 +287,7 @@ class Comparison:
         for name, value in wanted.items():
             found = _value(target, name)
             if found and name == CAPABILITY:
+                self._no_capability = False
                 with suppress(InvalidIDMap):
                     found = capability_inside(found, self._id_map)
             if not found and name.startswith(_ACLS) and not value.startswith(_ACL_VERSION):
@@ -319,8 +325,9 @@ class Comparison:
     # ── what is not there ──
 
     def _missing(self) -> Iterator[Problem]:
+        unmakeable = self._tolerance.unmakeable(self._tree.nodes, self._seen, self._changed)
         for path, node in self._tree.nodes.items():
-            if path not in self._seen and not (self._tolerance.users and node.format in _NODES):
+            if path not in self._seen and node.format not in unmakeable:
                 peer = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
                 yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, peer)
@@ -334,9 +341,8 @@ def _owners(status: os.stat_result) -> tuple[int, int]:
 
 
 def _modes_fit(node: Node, mode: int) -> bool:
-    if any(name == _ACL for name, _ in node.xattrs):
-        return any(looks[0] & ~0o070 == mode & ~0o070 for looks in node.looks)  # the group's bits are the ACL's mask
-    return any(looks[0] == mode for looks in node.looks)
+    ignored = 0o070 if any(name == _ACL for name, _ in node.xattrs) else 0  # the group's bits are the ACL's mask
+    return any(looks[0] & ~ignored == mode & ~ignored for looks in node.looks)
 
 
 def _names(target: bytes) -> list[bytes]:

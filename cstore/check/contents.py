@@ -142,7 +142,7 @@ class _Examination:
         # With a file that has changed the digest cannot be right, and that says no more.
         if job.digest.startswith("sha256:") and found != job.digest and not stream.problems:
             evidence: dict[str, object] = {"found": found, "recorded": job.digest}
-            sentence = f"its files are as imported, but the archive has the digest {found} and not {job.digest}"
+            sentence = f"its files are as imported, but the archive has digest {found}, not {job.digest}"
             yield "layer-digest", "", sentence, evidence, "layer content incorrect digest"
         if job.size >= 0 and stream.size != job.size:
             evidence = {"found": stream.size, "recorded": job.size}

@@ -22,7 +22,7 @@ def placed(census: Census, finding: Finding) -> Finding:
     if layout is None:
         return finding
     store = layout.graph_root
-    sentence = f"it is in the additional store {store}, which is only read from here; repair it there"
+    sentence = f"it is in the additional store {store}, which is read-only here; repair it there"
     return finding.with_(store=store, advice=Remedy(sentence, command_in(layout, REPAIR)))
 
 

@@ -86,17 +86,17 @@ class Kind(Value):
     remedy: Remedy
 
 
-_REBUILD = Remedy("the record can be built again from what lies in the store", REPAIR)
-_REFILL = Remedy("fetch the lost bytes from an archive, or from another store that has the layer", REPAIR_FROM)
-_REWRITE = Remedy("what known writers make of its files is tried; otherwise it takes the archive", REPAIR)
-_RESTORE = Remedy("what the archive says can be set again", REPAIR)
-_RELINK = Remedy("the driver's own files can be written again from the records", REPAIR)
-_SNAPSHOT = Remedy("it can be made a subvolume with the same files", REPAIR)
-_IMAGE_AGAIN = Remedy("fetch the image again, or take it from an archive or another store", REPAIR_FROM)
-_ASIDE = Remedy("it can be moved out of the way", REPAIR)
-_SWEEP = Remedy("it can be removed", GC)
-_ANEW = Remedy("another program unpacked it so; imported with cstore, the same archive shows what it should")
-_DECIDE = Remedy("look at it, and delete it if nobody wants it")
+_REBUILD = Remedy("rebuild the record from what the store has", REPAIR)
+_REFILL = Remedy("recover the lost data from an archive, or from another store that has the layer", REPAIR_FROM)
+_REWRITE = Remedy("rebuild the archive from the files; if that fails, give the original archive", REPAIR)
+_RESTORE = Remedy("restore what the archive says", REPAIR)
+_RELINK = Remedy("rewrite the driver's files from the records", REPAIR)
+_SNAPSHOT = Remedy("convert it to a subvolume with the same files", REPAIR)
+_IMAGE_AGAIN = Remedy("pull the image again, or recover it from an archive or another store", REPAIR_FROM)
+_ASIDE = Remedy("move it into quarantine", REPAIR)
+_SWEEP = Remedy("remove it", GC)
+_ANEW = Remedy("another program unpacked it differently; import the archive with cstore for the specified view")
+_DECIDE = Remedy("inspect it, and delete it if nobody needs it")
 
 
 def _kind(word: str, severity: Severity, meaning: str, remedy: Remedy) -> tuple[str, Kind]:
@@ -108,49 +108,55 @@ _DATA, _RECORDS, _EXPORT, _LEFTOVER, _COSMETIC = Severity
 KINDS: dict[str, Kind] = dict(
     (
         # ── record files ──
-        _kind("records-damaged", _RECORDS, "a record file is cut, overwritten or of the wrong form", _REBUILD),
-        _kind("records-empty", _RECORDS, "a record file is empty although what it described is there", _REBUILD),
-        _kind("records-missing", _RECORDS, "a record file is gone although what it described is there", _REBUILD),
-        _kind("layer-record-lost", _RECORDS, "a layer has lost its record, with a damaged record file", _REBUILD),
-        _kind("image-record-lost", _RECORDS, "an image has lost its record, with a damaged record file", _REBUILD),
-        _kind("container-record-lost", _RECORDS, "a container has lost its record, with a damaged file", _REBUILD),
+        _kind("records-damaged", _RECORDS, "a record file is truncated, overwritten or malformed", _REBUILD),
+        _kind("records-empty", _RECORDS, "a record file is empty, but its items exist", _REBUILD),
+        _kind("records-missing", _RECORDS, "a record file is missing, but its items exist", _REBUILD),
+        _kind("layer-record-lost", _RECORDS, "a layer lost its record with a damaged record file", _REBUILD),
+        _kind("image-record-lost", _RECORDS, "an image lost its record with a damaged record file", _REBUILD),
+        _kind("container-record-lost", _RECORDS, "a container lost its record with a damaged record file", _REBUILD),
         _kind("duplicate-id", _RECORDS, "two records have the same ID; one of them hides the other", _REBUILD),
-        _kind("duplicate-name", _RECORDS, "two items of a kind have the same name; the later answers to it", _REBUILD),
-        _kind("unsafe-id", _RECORDS, "an ID leads out of the store, or to files that are not the item's", _DECIDE),
+        _kind(
+            "duplicate-name", _RECORDS, "two items of a kind have the same name; the name finds the later one", _REBUILD
+        ),
+        _kind("unsafe-id", _RECORDS, "an ID leads out of the store, or to another item's files", _DECIDE),
         _kind("layer-cycle", _RECORDS, "a layer is its own ancestor", _REBUILD),
         _kind("parent-missing", _RECORDS, "a layer's parent has no record", _REBUILD),
-        _kind("digest-invalid", _RECORDS, "a digest in a layer's record is none", _REBUILD),
-        _kind("mount-table-damaged", _RECORDS, "the mount table is cut, overwritten or of the wrong form", _REBUILD),
+        _kind("digest-invalid", _RECORDS, "a digest in a layer's record is invalid", _REBUILD),
+        _kind("mount-table-damaged", _RECORDS, "the mount table is truncated, overwritten or malformed", _REBUILD),
         # ── layers ──
         _kind("layer-tree-missing", _DATA, "a recorded layer has no directory in the storage driver", _REFILL),
-        _kind("layer-unfinished", _LEFTOVER, "a layer was never finished; the next change removes it", _SWEEP),
-        _kind("layer-unfinished-in-use", _RECORDS, "a layer counts as never finished, yet something uses it", _REBUILD),
+        _kind("layer-unfinished", _LEFTOVER, "a layer was never completed; the next change removes it", _SWEEP),
+        _kind("layer-unfinished-in-use", _RECORDS, "a layer is marked incomplete, but something uses it", _REBUILD),
         _kind("layer-data-missing", _DATA, "a data item of a layer is missing", _REFILL),
         _kind("layer-data-unreadable", _DATA, "a data item of a layer cannot be read", _REFILL),
-        _kind("tar-split-missing", _EXPORT, "a layer cannot be given back byte for byte: no tar-split", _REWRITE),
-        _kind("tar-split-damaged", _EXPORT, "a layer's tar-split is cut, unreadable or no archive", _REWRITE),
-        _kind("layer-digest", _RECORDS, "all files are as imported, but the archive has another digest", _REBUILD),
-        _kind("layer-size", _RECORDS, "the archive has another length than the record says", _REBUILD),
+        _kind(
+            "tar-split-missing", _EXPORT, "a layer cannot be exported byte for byte: its tar-split is missing", _REWRITE
+        ),
+        _kind("tar-split-damaged", _EXPORT, "a layer's tar-split is truncated, unreadable or invalid", _REWRITE),
+        _kind(
+            "layer-digest", _RECORDS, "all files match, but the archive has another digest than the record", _REBUILD
+        ),
+        _kind("layer-size", _RECORDS, "the archive has another length than the record", _REBUILD),
         _kind("layer-unreadable", _DATA, "a layer's directory cannot be read", _REFILL),
-        _kind("layer-view", _COSMETIC, "a mount shows a layer otherwise than the image specification says", _ANEW),
+        _kind("layer-view", _COSMETIC, "a mount shows a layer differently from the image specification", _ANEW),
         _kind("layer-unreferenced", _LEFTOVER, "no image and no container uses a layer", _DECIDE),
         _kind("layer-unaccounted", _LEFTOVER, "the storage driver has a layer that no record describes", _SWEEP),
         # ── files in layers ──
         _kind("file-missing", _DATA, "a file of a layer is missing", _REFILL),
-        _kind("file-changed", _DATA, "a file of a layer has other contents than were imported", _REFILL),
+        _kind("file-changed", _DATA, "the contents of a file differ from the archive", _REFILL),
         _kind("file-attributes", _DATA, "type, mode, owner, link target or attributes of a file differ", _RESTORE),
         _kind("file-time", _RECORDS, "only the time of a file differs", _RESTORE),
-        _kind("file-unexpected", _DATA, "a file lies in a layer and was not imported with it", _ASIDE),
+        _kind("file-unexpected", _DATA, "a file in a layer is not in its archive", _ASIDE),
         _kind("files-more", _DATA, "a layer has more such files than are listed", _REFILL),
         # ── overlay ──
-        _kind("overlay-diff", _DATA, "the directory of what a layer changes is missing or no directory", _REFILL),
-        _kind("overlay-link", _RECORDS, "the file with a layer's short link is missing or wrong", _RELINK),
+        _kind("overlay-diff", _DATA, "a layer's diff directory is missing or not a directory", _REFILL),
+        _kind("overlay-link", _RECORDS, "a layer's link file is missing or wrong", _RELINK),
         _kind("overlay-short-link", _RECORDS, "a layer's short link is missing or leads elsewhere", _RELINK),
         _kind("overlay-lower", _RECORDS, "the list of a layer's ancestors is missing or wrong", _RELINK),
-        _kind("overlay-work", _RECORDS, "a layer's work directory is missing or no directory", _RELINK),
+        _kind("overlay-work", _RECORDS, "a layer's work directory is missing or not a directory", _RELINK),
         _kind("overlay-stray-link", _LEFTOVER, "a short link belongs to no layer", _ASIDE),
         # ── btrfs ──
-        _kind("btrfs-subvolume", _RECORDS, "an ordinary directory stands where a layer's subvolume belongs", _SNAPSHOT),
+        _kind("btrfs-subvolume", _RECORDS, "a layer is an ordinary directory instead of a subvolume", _SNAPSHOT),
         # ── images ──
         _kind("image-layer-missing", _DATA, "a layer of an image has no record", _IMAGE_AGAIN),
         _kind("image-data-missing", _DATA, "a data item of an image is missing", _IMAGE_AGAIN),
@@ -159,9 +165,9 @@ KINDS: dict[str, Kind] = dict(
         _kind("image-data-unreadable", _DATA, "a data item of an image cannot be read", _IMAGE_AGAIN),
         _kind("image-manifest-missing", _RECORDS, "an image has data but no manifest", _IMAGE_AGAIN),
         _kind("image-without-data", _LEFTOVER, "an image has no manifest: Podman lists none of this store", _DECIDE),
-        _kind("image-manifest-broken", _DATA, "an image's manifest makes no sense", _IMAGE_AGAIN),
-        _kind("image-config-missing", _DATA, "the config that an image's manifest names is not there", _IMAGE_AGAIN),
-        _kind("image-config-broken", _DATA, "an image's config makes no sense", _IMAGE_AGAIN),
+        _kind("image-manifest-broken", _DATA, "an image's manifest is invalid", _IMAGE_AGAIN),
+        _kind("image-config-missing", _DATA, "the config that an image's manifest names is missing", _IMAGE_AGAIN),
+        _kind("image-config-broken", _DATA, "an image's config is invalid", _IMAGE_AGAIN),
         _kind("image-layers-differ", _RECORDS, "an image's config names other layers than the image has", _IMAGE_AGAIN),
         # ── containers ──
         _kind("container-layer-missing", _DATA, "a container's own layer has no record", _REBUILD),
@@ -171,21 +177,21 @@ KINDS: dict[str, Kind] = dict(
         _kind("container-data-digest", _DATA, "a data item of a container has another digest than recorded", _REBUILD),
         _kind("container-data-unreadable", _DATA, "a data item of a container cannot be read", _REBUILD),
         # ── mounts ──
-        _kind("mount-gone", _LEFTOVER, "a layer counts as mounted and is not", _RELINK),
-        _kind("mount-uncounted", _LEFTOVER, "a layer is mounted and does not count as such", _RELINK),
+        _kind("mount-gone", _LEFTOVER, "a layer counts as mounted, but is not", _RELINK),
+        _kind("mount-uncounted", _LEFTOVER, "a layer is mounted, but not counted", _RELINK),
         # ── leftovers ──
-        _kind("leftover-staging", _LEFTOVER, "a directory that a killed process was making or removing", _SWEEP),
-        _kind("leftover-temporary", _LEFTOVER, "a file that a killed process never renamed into place", _SWEEP),
+        _kind("leftover-staging", _LEFTOVER, "a killed process left a directory it was creating or removing", _SWEEP),
+        _kind("leftover-temporary", _LEFTOVER, "a killed process left a file it never renamed into place", _SWEEP),
         _kind("leftover-tar-split", _LEFTOVER, "a tar-split file that no layer owns", _SWEEP),
         _kind("leftover-data", _LEFTOVER, "a directory of data items that nothing owns", _SWEEP),
         # ── the store's own directories ──
-        _kind("lock-missing", _RECORDS, "a lock file is missing; the next change makes it again", _RELINK),
-        _kind("lock-wrong", _RECORDS, "something else stands where a lock file belongs", _RELINK),
-        _kind("thing-wrong", _RECORDS, "a link, FIFO, device or the like stands where a file belongs", _ASIDE),
-        _kind("place-wrong", _RECORDS, "something else stands where a directory of the store belongs", _DECIDE),
-        _kind("place-mode", _RECORDS, "others may write to a directory of the store, or the owner may not", _RESTORE),
-        _kind("place-open", _COSMETIC, "others may look into a directory of the store", _RESTORE),
-        _kind("place-owner", _RECORDS, "a directory of the store belongs to somebody else", _RESTORE),
+        _kind("lock-missing", _RECORDS, "a lock file is missing; the next change creates it", _RELINK),
+        _kind("lock-wrong", _RECORDS, "a lock file is something else", _RELINK),
+        _kind("thing-wrong", _RECORDS, "a file is a link, FIFO, device or the like", _ASIDE),
+        _kind("place-wrong", _RECORDS, "a directory of the store is something else", _DECIDE),
+        _kind("place-mode", _RECORDS, "a directory of the store is writable by others, or not by its owner", _RESTORE),
+        _kind("place-open", _COSMETIC, "a directory of the store is readable by others", _RESTORE),
+        _kind("place-owner", _RECORDS, "a directory of the store has another owner", _RESTORE),
     )
 )
 """Every kind by its word, in the order of the manual page."""

@@ -9,8 +9,10 @@ import os
 import time
 from enum import Enum
 
+from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.fs.writable import nearest_directory
+from cstore.store.context import context_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.store.context import Context
+    from cstore.store.store import Store
 
 _GIB = 1 << 30
 _LITTLE, _HARDLY_ANY = 0.05, 0.01
@@ -60,8 +63,10 @@ class HostReport(Value):
         return tuple(fact for fact in self.facts if fact.level is Level.PROBLEM)
 
 
-def examine_host(context: Context) -> HostReport:
+@checked
+def examine_host(store: Store | Context) -> HostReport:
     """Look at the host with the eyes of the current user, for the store that is open."""
+    context = context_of(store)
     where = nearest_directory(context.config.graph_root)
     room = os.statvfs(where)
     facts = (

@@ -60,7 +60,7 @@ def tar_split_findings(census: Census, wanted: Callable[[str, str], bool]) -> It
         except OSError:
             if layer.toc_digest:
                 continue  # a partial pull: not every such blob comes with one
-            sentence = f"its tar-split {path} is missing: the archive cannot be given back byte for byte"
+            sentence = f"its tar-split {path} is missing: the layer cannot be exported byte for byte"
             peer = f"{who}: layer content incorrect digest"
             yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, peer=peer)
             continue

@@ -46,7 +46,7 @@ class _Look:
             sentence = "it has neither a manifest nor a config, and Podman lists no image of this store"
             yield self._finding("image-without-data", sentence)
         elif MANIFEST not in names:
-            sentence = f"it has no item {MANIFEST!r}, which is where everybody looks for its manifest"
+            sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"
             yield self._finding("image-manifest-missing", sentence, others=manifests)
         else:
             data = self._read(MANIFEST)
@@ -94,10 +94,10 @@ class _Look:
         for top in filter(None, dict.fromkeys((self._image.layer, *self._image.mapped_layers))):
             recorded = self._diff_ids(top)
             if recorded is not None and not fit(named, recorded):
-                sentence = f"its config names {len(named)} layers by digest, and layer {top} is made of others"
+                sentence = f"its config names {len(named)} layers by digest, but layer {top} is built from others"
                 yield self._finding("image-layers-differ", sentence, part=top, layer=top, config=named, found=recorded)
         if named and not self._image.layer:
-            sentence = f"its config names {len(named)} layers, and its record none"
+            sentence = f"its config names {len(named)} layers, but its record lists none"
             yield self._finding("image-layers-differ", sentence, part="", layer="", config=named, found=[])
 
     def _diff_ids(self, top: str) -> list[str] | None:

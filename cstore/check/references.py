@@ -79,10 +79,10 @@ def _unfinished(census: Census) -> Iterator[Finding]:
     going = set(unfinished(census)) - census.needed_elsewhere
     for layer in census.layers:
         if layer.incomplete and layer.id not in going:
-            sentence = "it counts as never finished, yet something uses it: the Go tools would remove it"
+            sentence = "it is marked incomplete, but something uses it; the Go tools would remove it"
             yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=census.has_tree(layer.id))
         elif layer.incomplete:
-            yield of_layer("layer-unfinished", layer.id, "it was never finished; the next change removes it")
+            yield of_layer("layer-unfinished", layer.id, "it was never completed; the next change removes it")
 
 
 def _layers_of_image(census: Census, image: Image, *, read_only: bool) -> Iterator[Finding]:

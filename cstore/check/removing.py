@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cstore.arguments import checked
 from cstore.check.repair.put_aside import container_aside, image_aside, layer_aside
 from cstore.check.repair.sources import Sources
 from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ImageUsedByContainer, RecordsDamaged, UnknownItem
+from cstore.store.context import context_of
 from cstore.store.neighbours import require_image_store
 from cstore.store.quarantine import keeping
 from cstore.store.reading import Reader
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from cstore.check.findings import Finding
     from cstore.check.report import Report
     from cstore.store.context import Context
+    from cstore.store.store import Store
 
 _SUSPECT = "records-"
 """How the kinds begin that say that a record file cannot be trusted."""
@@ -38,7 +41,8 @@ class Removed(Value):
     case: str
 
 
-def remove_damaged(context: Context, report: Report, *, containers: bool) -> Removed:
+@checked
+def remove_damaged(store: Store | Context, report: Report, *, containers: bool) -> Removed:
     """Take out what a check has found damaged; containers only if that is wanted.
 
     Raises:
@@ -46,6 +50,7 @@ def remove_damaged(context: Context, report: Report, *, containers: bool) -> Rem
         LockTimeout: a repair is at work, or a writer was busy for too long.
         Unsupported: the image store is not there, without which sound things look damaged.
     """
+    context = context_of(store)
     require_image_store(context.layout)
     for finding in report.findings:
         if finding.kind.startswith(_SUSPECT) and not finding.read_only:
@@ -59,7 +64,8 @@ def remove_damaged(context: Context, report: Report, *, containers: bool) -> Rem
         return Removed(tuple(removal.done), tuple(removal.failed), keeper.case.id if keeper.case else "")
 
 
-def keep_aside(context: Context, items: Sequence[tuple[str, str]], by: str) -> Removed:
+@checked
+def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str) -> Removed:
     """Take sound items out, by kind and ID, in this order, with the layers that only they need.
 
     `by` is the command that asks. What something began to use meanwhile stays.
@@ -68,10 +74,11 @@ def keep_aside(context: Context, items: Sequence[tuple[str, str]], by: str) -> R
         LockTimeout: a repair is at work, or a writer was busy for too long.
         Unsupported: the image store is not there.
     """
+    context = context_of(store)
     require_image_store(context.layout)
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str, CstoreError]] = []
-    why = "it was deleted, to be kept for some days"
+    why = "it was deleted with --keep"
     with keeping(context, by) as keeper:
         shop = Workshop(context, keeper, Sources(context, ()))
         for kind, identifier in items:

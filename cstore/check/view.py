@@ -47,7 +47,7 @@ class View:
         found = list(islice(self._differences(), _NAMED + 1))
         if found:
             more = ", and more" if len(found) > _NAMED else ""
-            sentence = f"a mount does not show quite what its archive says: {'; '.join(found[:_NAMED])}{more}"
+            sentence = f"a mount differs from the archive: {'; '.join(found[:_NAMED])}{more}"
             yield "layer-view", "", sentence, {"differs": found[:_NAMED]}, ""
 
     def _differences(self) -> Iterator[str]:

@@ -69,19 +69,33 @@ def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | N
         if isinstance(line, int):
             return line
         session = make_session(line) if make_session else Session(line.settings)
-        if session.raw:
-            _let_through()
-        if "progress" in session.settings:
-            _show_progress(session.settings["progress"])
-        line.command.function(session, **line.values)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last resort of the program
+        return _ended(error, session)
+    return go_on(session, lambda: _perform(line, session))
+
+
+def go_on(session: Session, step: Callable[[], None]) -> int:
+    """Take a step of a command, its last one so far; what it raises becomes text, and the exit code that it returns."""
+    try:
+        step()
         session.close()
-    except KeyboardInterrupt:
-        return _say_interrupted()
-    except BrokenPipeError:
-        return _reader_went_away()
-    except Exception as error:  # noqa: BLE001  - the last resort of the program
-        return _explain(error, session)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last resort of the program
+        return _ended(error, session)
     return int(session.failed)
+
+
+def _perform(line: Line, session: Session) -> None:
+    if session.raw:
+        _let_through()
+    if "progress" in session.settings:
+        _show_progress(session.settings["progress"])
+    line.command.function(session, **line.values)
+
+
+def _ended(error: Exception | KeyboardInterrupt, session: Session) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return _say_interrupted()
+    return _reader_went_away() if isinstance(error, BrokenPipeError) else _explain(error, session)
 
 
 def _let_through() -> None:

@@ -308,9 +308,8 @@ root = Root(
         ),
     ],
     help="Container storage: layers, images and containers, shared with Podman, Buildah, skopeo and CRI-O.",
-    epilog="An item is a layer, an image or a container. It is named by its ID, by one of its names, or by the first "
-    "digits of its ID. Options above may stand before the command or after it; cstore COMMAND --help explains one "
-    "command.",
+    epilog="An item is a layer, an image or a container. Refer to it by its ID, by a name, or by a unique prefix of "
+    "its ID. The options above may stand before the command or after it; cstore COMMAND --help explains one command.",
     context_settings={"help_option_names": [*HELP.spellings]},
     subcommand_metavar="COMMAND [OPTIONS] [WORD]...",
 )

@@ -83,7 +83,9 @@ def standard_input() -> int:
         UsageMistake: it carries the commands of a batch.
     """
     if commands_on_input:
-        raise UsageMistake("standard input carries the commands of the batch", hint="put it in a file, and name that")
+        raise UsageMistake(
+            "standard input carries the commands of the batch", hint="write the data to a file and name that"
+        )
     return 0
 
 
@@ -164,7 +166,7 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
         if isinstance(sink, _TerminalSink):
             sink.end()
         return
-    from cstore.store.result_files import result_at
+    from cstore.store import result_at
 
     with result_at(path, sync=sync) as descriptor:
         yield FileSink(descriptor, path)

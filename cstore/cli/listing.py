@@ -45,7 +45,7 @@ def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query 
 
     query = parse_query(kind, sort=wanted["sort"], filters=wanted["filter"], columns=wanted["columns"])
     if contrary and query.columns:
-        raise UsageMistake(f"{contrary} and --columns contradict each other", hint="give one of them")
+        raise UsageMistake(f"{contrary} and --columns contradict each other", hint="give only one of them")
     return query
 
 

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from cstore.transfer import CopyRequest
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore.transfer import CopyRequest, RegistryAccess
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,7 +52,7 @@ def access_of(wanted: dict[str, Any]) -> RegistryAccess:
         ConfigError: the configuration makes no sense.
     """
     from cstore.cli.registries import registry_access
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore.transfer import RegistryAccess
 
     access, settings = registry_access(wanted, credentials=_credentials(wanted["creds"]))
     return RegistryAccess(access, wanted["signature_policy"], settings)
@@ -93,7 +92,7 @@ def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
 
 
 def _size(said: str, option: str) -> int:
-    from cstore.config.driver_options import parse_size
+    from cstore.config import parse_size
 
     try:
         size = parse_size(said)

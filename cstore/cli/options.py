@@ -94,7 +94,7 @@ def _from_sub_ids(user: str, group: str) -> tuple[tuple[IDRange, ...], tuple[IDR
     """The ranges set aside for a user or group; nothing if neither is named."""
     if not (user or group):
         return (), ()
-    from cstore.config.subids import sub_id_map
+    from cstore.config import sub_id_map
 
     granted = sub_id_map(user, group)
     return granted.uids, granted.gids
@@ -105,6 +105,6 @@ def _contradiction(kind: str, noun: str) -> Exception:
 
     return InvalidOption(
         f"--host{kind} maps nothing, and --{kind} or --sub{kind} maps something",
-        hint="give one of them",
+        hint="give only one of them",
         peer=f"host {noun} map specified along with {noun.upper()} mapping",
     )

@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from cstore.cli.root import Entry
 
 OVERVIEW = """
-cstore keeps container storage: layers, images and containers, in the very store that Podman, Buildah, skopeo and CRI-O
-use, and safely beside them.
+cstore manages container storage: the layers, images and containers in the store that Podman, Buildah, skopeo and CRI-O
+use, safely beside them.
 
-A layer is a file tree that says what it changes in its parent, another layer. An image is a layer with those below it,
-and data that tells what it is for: a manifest, a configuration. A container is a writable layer on top of an image.
-Each of the three has an ID, may have names, one text called metadata, and data items, which are files under a name.
+A layer is a file tree that records the changes to its parent, another layer. An image is a layer with all layers below
+it, and data that describes it: a manifest and a configuration. A container is a writable layer on top of an image. Each
+of the three has an ID, and may have names, a text called metadata, and data items, which are named files.
 
-A terminal is shown tables, trees and color; a pipe gets plain lines; --json gets one JSON document. Warnings, errors
-and progress go to standard error.
+Output on a terminal has tables, trees and color; in a pipe, plain lines; with --json, one JSON document. Warnings,
+errors and progress go to standard error.
 
-Options may stand anywhere before --, except after the program of cstore unshare. Long options are written
---name=VALUE or --name VALUE, short ones -n=VALUE or -n VALUE; short switches can be bundled, as in -tq. A switch can
-be told its value, as in --json=false. The last value wins.
+Options may stand anywhere before --, except after the program of cstore unshare. Long options are written --name=VALUE
+or --name VALUE, short ones -n=VALUE or -n VALUE; short switches can be bundled, as in -tq. A switch can be told its
+value, as in --json=false. The last value wins.
 
-An item is a layer, an image or a container. It is named by its ID, by one of its names, or by the first digits of its
-ID, as many as are unique.
+An item is a layer, an image or a container. Refer to it by its ID, by one of its names, or by a unique prefix of its
+ID.
 """
 
 EXIT_CODES = (
@@ -59,10 +59,10 @@ ENVIRONMENT = (
 )
 
 FILES = (
-    ("/etc/containers/storage.conf", "What the administrator configured."),
-    ("/usr/share/containers/storage.conf", "What the distribution configured; read if there is no other."),
-    ("$XDG_CONFIG_HOME/containers/storage.conf", "What an ordinary user configured; usually below ~/.config."),
-    ("$XDG_STATE_HOME/cstore/check-*.json", "Where a check that had to stop goes on; usually below ~/.local/state."),
+    ("/etc/containers/storage.conf", "The administrator's configuration."),
+    ("/usr/share/containers/storage.conf", "The distribution's configuration; read if there is no other."),
+    ("$XDG_CONFIG_HOME/containers/storage.conf", "An ordinary user's configuration; usually below ~/.config."),
+    ("$XDG_STATE_HOME/cstore/check-*.json", "Where a check with a time limit continues; usually below ~/.local/state."),
 )
 
 
@@ -155,9 +155,7 @@ _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _f
 """Sections that only one command's page has."""
 _USUAL = r"As in \fBcstore\fR(1). 0: success. 1: failure. 2: usage error."
 _EXIT_STATUS: dict[str, list[str]] = {
-    "check": [
-        "0: nothing above cosmetic was found. 1: there are findings. 2: usage error. 3: the store could not be checked."
-    ],
+    "check": ["0: no finding above cosmetic. 1: findings. 2: usage error. 3: the store could not be checked."],
     "repair": ["0: the store is sound (leftovers may remain). 1: damage remains. 2: usage error."],
     "doctor": ["0: no problem. 1: at least one problem. 2: usage error. 3: the store could not be opened."],
     "exists": ["0: all items exist. 1: an item does not exist. 2: usage error."],

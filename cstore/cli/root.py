@@ -115,10 +115,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("copy", "copy:copy", "Copy files into an item, or out of one.", ("cp",)),
             Entry("ls", "contents:ls", "List files in an image, container or layer."),
             Entry("cat", "contents:cat", "Print files of an image, container or layer."),
-            Entry("stat", "contents:stat", "Show all that is known of a file in an item."),
+            Entry("stat", "contents:stat", "Show the attributes of a file in an item."),
             Entry("find", "find:find", "Find files in an image, container or layer, or in all images."),
             Entry("compare", "compare:compare", "Compare the files of two images, containers or layers."),
-            Entry("blame", "blame:blame", "Show which layers made a file what it is, or waste space."),
+            Entry("blame", "blame:blame", "Show which layers changed a file, or waste space."),
             Entry("mount", "mount:mount", "Mount layers or containers, or images read-only."),
             Entry("unmount", "mount:unmount", "Unmount layers, containers or images.", ("umount",)),
             Entry("mounted", "mount:mounted", "List the given layers or containers that are mounted."),
@@ -255,10 +255,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Answers and deletion",
         (
-            Entry("inspect", "inspect:inspect", "Print all that is known of items, as JSON."),
+            Entry("inspect", "inspect:inspect", "Print everything about items as JSON."),
             Entry("df", "usage:df", "Show what takes up the space of the store."),
             Entry("why", "holders:why", "Show what holds images, containers and layers."),
-            Entry("whois", "holders:whois", "Show whose a path, hash, link, process or mount point is."),
+            Entry("whois", "holders:whois", "Show what a path, hash, link, process or mount point belongs to."),
             Entry("rm", "removals:rm", "Delete images, containers and layers that nothing else needs."),
             Entry("prune", "removals:prune", "Delete images that nothing uses, by rules."),
         ),
@@ -350,10 +350,8 @@ def find(name: str) -> Command | None:
     target = targets().get(name)
     if target is None:
         return None
-    from importlib import import_module
-
     module, _, attribute = target.partition(":")
-    found = getattr(import_module(f"cstore.cli.commands.{module}"), attribute)
+    found = getattr(__import__(f"cstore.cli.commands.{module}", fromlist=[attribute]), attribute)
     if not isinstance(found, Command):
         raise TypeError(f"{target} is not made with @command")
     return found

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from cstore import CstoreError, Patience, Store, StoreConfig
+    from cstore import CstoreError, Layer, Patience, Store, StoreConfig
     from cstore.config import Overrides
+    from cstore.store import PreparedLayer
 
 
 class Intent:
@@ -52,6 +53,7 @@ class Session:
         settings: the global options that were given, and whether JSON was asked for.
         json: whether results are JSON.
         failed: whether something went wrong that did not stop the command.
+        later: takes a layer that may become durable together with others, and what shows it then; None for at once.
         outer: the session of the batch that the command is one of; its configuration and its store serve all of them.
     """
 
@@ -60,6 +62,7 @@ class Session:
         self.json = bool(self.settings.get("json"))
         self.failed = False
         self.outer = outer
+        self.later: Callable[[PreparedLayer, Callable[[Layer], None]], None] | None = None
         self._config: StoreConfig | None = None
         self._store: Store | None = None
         self._at_home = False
@@ -110,11 +113,11 @@ class Session:
             if self._enter_namespace():
                 self._store = None  # it was opened outside, for reading
         if self._store is None:
-            from cstore import open_store
+            from cstore.library import open_trusting
 
             if self.debug:
                 _log_to_stderr()
-            self._store = open_store(self.config, degraded=True)
+            self._store = open_trusting(self.config, degraded=True)
             self.warn(
                 self._store.config.warnings[len(self.config.warnings) :]
             )  # what only the chosen driver could tell
@@ -133,13 +136,13 @@ class Session:
         identity, wanted = rootless_identity(), self.settings.get("unshare")
         if identity.inside or wanted is False or not (wanted or identity.per_user):
             return False
-        from cstore.config.driver_options import ignores_owners
+        from cstore.config import ignores_owners
         from cstore.errors import SystemFailure
-        from cstore.store.rootless import enter
+        from cstore.store import rootless
 
         config = self.config  # whose store it is must be found out before, for inside everybody is called root
         try:
-            enter()
+            rootless.enter()
         except SystemFailure as error:
             # Whoever wants no owners needs no IDs: there is work without a namespace, where none can be had.
             if error.action != "enter" or not ignores_owners(config.driver_options, config.driver):

@@ -13,27 +13,88 @@ from cstore.config.sources import load_config, load_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.config.peer_view import peer_view
+    from cstore.config import keys
+    from cstore.config.driver_options import ignores_owners, parse_size
+    from cstore.config.editing import check_options, full_key, value_of, with_value, without
+    from cstore.config.environment import read_environment
+    from cstore.config.files import DROP_INS, MAIN, user_directory
+    from cstore.config.keys import kind_of
+    from cstore.config.meanings import default_of, meaning_of, since, starting_text
+    from cstore.config.origins import Origin, origins_of
+    from cstore.config.peer_view import FORMATS, peer_view
+    from cstore.config.rootless import Places
+    from cstore.config.subids import sub_id_map
 
 __all__ = [
+    "DROP_INS",
+    "FORMATS",
+    "MAIN",
     "Identity",
+    "Origin",
     "Overrides",
+    "Places",
     "PullOptions",
     "StoreConfig",
+    "check_options",
+    "default_of",
     "drivers_with_records",
+    "full_key",
+    "ignores_owners",
+    "keys",
+    "kind_of",
     "load_config",
     "load_file",
+    "meaning_of",
+    "origins_of",
+    "parse_size",
     "peer_view",
+    "read_environment",
     "rootless_identity",
+    "since",
+    "starting_text",
+    "sub_id_map",
+    "user_directory",
     "user_runtime_directory",
+    "value_of",
     "with_driver",
+    "with_value",
+    "without",
 ]
+
+_HOMES = {
+    "DROP_INS": "files",
+    "FORMATS": "peer_view",
+    "MAIN": "files",
+    "Origin": "origins",
+    "Places": "rootless",
+    "check_options": "editing",
+    "default_of": "meanings",
+    "full_key": "editing",
+    "ignores_owners": "driver_options",
+    "keys": "keys",
+    "kind_of": "keys",
+    "meaning_of": "meanings",
+    "origins_of": "origins",
+    "parse_size": "driver_options",
+    "peer_view": "peer_view",
+    "read_environment": "environment",
+    "since": "meanings",
+    "starting_text": "meanings",
+    "sub_id_map": "subids",
+    "user_directory": "files",
+    "value_of": "editing",
+    "with_value": "editing",
+    "without": "editing",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import what only `cstore config` prints when it is first asked for (PEP 562)."""
-    if name != "peer_view":
-        raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
-    from cstore.config.peer_view import peer_view
+    """Import what only the commands about configuration need when it is first asked for (PEP 562)."""
+    from importlib import import_module
 
-    return peer_view
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
+    module = import_module(f"cstore.config.{_HOMES[name]}")
+    found = module if name == "keys" else getattr(module, name)
+    globals()[name] = found  # else a name may mean the module of that name from now on
+    return found

@@ -26,7 +26,7 @@ class Origin(Value):
         return {"key": self.key, "value": self.value, "place": self.place, "overridden": earlier}
 
 
-def origins(config: StoreConfig) -> list[Origin]:
+def origins_of(config: StoreConfig) -> list[Origin]:
     """The keys that something gives a value, in the order of the manual; after them the driver options given at once.
 
     Options of the command line come before variables, these before files, and the defaults of the roots last.

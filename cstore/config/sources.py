@@ -62,12 +62,30 @@ def load_config(
     Raises:
         ConfigError: a file, variable or option makes no sense; it says which, and where.
     """
-    overrides = overrides or Overrides()
+    try:
+        return _in_force(overrides or Overrides(), environ, identity, places or Places(), planned, strict=strict)
+    except (AttributeError, TypeError):
+        from cstore.arguments import check_call
+
+        given = {"environ": environ, "identity": identity, "places": places, "strict": strict, "planned": planned}
+        check_call(load_config, (overrides,), given)
+        raise
+
+
+def _in_force(
+    overrides: Overrides,
+    environ: Mapping[str, str] | None,
+    identity: Identity | None,
+    places: Places,
+    planned: tuple[str, str],
+    *,
+    strict: bool,
+) -> StoreConfig:
     environment = read_environment(environ)
     if overrides.config_file:
         environment = environment.with_(config_file=overrides.config_file)
     identity = identity or rootless_identity(environ)
-    choice = _Choice(environment, identity, places or Places(), overrides, planned)
+    choice = _Choice(environment, identity, places, overrides, planned)
     settings, standing = choice.settle()
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
     if identity.per_user:

@@ -10,12 +10,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.contents.comparing import Comparison, Difference
     from cstore.contents.files import Contents, File, open_item
-    from cstore.contents.finding import Criteria, find, find_everywhere
+    from cstore.contents.finding import FORMATS, Criteria, find, find_everywhere
     from cstore.contents.reading import digest, pieces
     from cstore.contents.tracing import Event, blame, blame_everywhere
     from cstore.contents.waste import Waste, waste_of, waste_of_store
 
 __all__ = [
+    "FORMATS",
     "Comparison",
     "Contents",
     "Criteria",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FORMATS": "finding",
     "Comparison": "comparing",
     "Contents": "files",
     "Criteria": "finding",

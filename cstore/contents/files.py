@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cstore.archive.composefs import BlobTree
 from cstore.archive.names import join_name, show_name
 from cstore.archive.xattrs import CAPABILITY, capability_inside, has_contents, place_of
+from cstore.arguments import checked
 from cstore.contents.chain import Chain, View
 from cstore.errors import CstoreError, InvalidIDMap, SystemFailure, UnknownItem
 from cstore.fs.closing import Closing
@@ -310,6 +311,7 @@ class Contents(Closing):
         raise FileUnknown(_shown(file.path), "its contents are in a layer that cannot be read")
 
 
+@checked
 def open_item(store: Store, item: Item) -> Contents:
     """Open what an item shows: an image's top layer, a container's own, and all beneath.
 

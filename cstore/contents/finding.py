@@ -14,6 +14,7 @@ from cstore.archive.directories import Kind
 from cstore.archive.names import join_name
 from cstore.archive.union import Found
 from cstore.archive.xattrs import CAPABILITY
+from cstore.arguments import checked
 from cstore.contents.chain import add_new
 from cstore.contents.files import open_item
 from cstore.contents.reading import digest
@@ -146,6 +147,7 @@ def _pattern(glob: bytes) -> Pattern[bytes]:
     return compile_pattern(translate(glob.decode("latin-1")).encode("latin-1"))
 
 
+@checked
 def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
     """The files at a plain path and beneath that meet the criteria. What cannot be read is among the problems."""
     wanted = criteria.path_test()
@@ -164,6 +166,7 @@ def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
         return False
 
 
+@checked
 def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> Iterator[tuple[Image, Contents, File]]:
     """The files of all images that meet the criteria, with the image and its contents, which are open until the next.
 

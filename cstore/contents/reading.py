@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name
 from cstore.archive.tarsplit import last_files
+from cstore.arguments import checked
 from cstore.contents.files import open_item
 from cstore.errors import ContentDamaged, CstoreError, SystemFailure, TarSplitDamaged, UnsafeID
 from cstore.store import Item
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 
+@checked
 def pieces(contents: Contents, file: File) -> Iterator[bytes]:
     """The contents of a regular file, piece by piece. What they should be is known of files of imported layers.
 
@@ -93,7 +95,9 @@ def _verified(contents: Contents, file: File, layer: str, expected: FileEntry | 
             if expected is not None and size != expected.size:
                 raise _damaged(layer, file, f"has {size} bytes instead of {expected.size}")
             checksum: int | None = None
-            while piece := os.read(descriptor, _PIECE):
+            left = -1 if expected is None else size  # who knows how many need not ask for the end
+            while left and (piece := os.read(descriptor, _PIECE)):
+                left -= 0 if expected is None else len(piece)
                 checksum = crc64.go_iso(piece) if checksum is None else crc64.go_iso(piece, checksum)
                 yield piece
         except OSError as error:
@@ -118,6 +122,7 @@ def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEnt
         return {}
 
 
+@checked
 def digest(contents: Contents, file: File) -> str:
     """The SHA-256 digest of a regular file's contents.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+from cstore.arguments import checked
 from cstore.contents.chain import add_new
 from cstore.contents.comparing import ADDED, CHANGED, REMOVED, Comparison
 from cstore.contents.files import Contents, FileUnknown, open_item
@@ -47,6 +48,7 @@ class Event(Value):
     comment: str = ""
 
 
+@checked
 def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
     """What the layers of an item did to a path, the last first. The path may be of something that is gone.
 
@@ -119,6 +121,7 @@ def _event(
     return Event(layer, CHANGED, found.what, seen) if found is not None else None
 
 
+@checked
 def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator[tuple[Image, list[Event]]]:
     """The same for each image of the store in which a layer has, or had, the path."""
     for image in store.images.list():

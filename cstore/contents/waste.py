@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name
+from cstore.arguments import checked
 from cstore.contents.chain import add_new
 from cstore.contents.files import Contents, alike, open_item
 from cstore.errors import CstoreError
@@ -43,6 +44,7 @@ class Waste(NamedTuple):
     place: Place
 
 
+@checked
 def waste_of(contents: Contents) -> list[Waste]:
     """The regular files of an item's layers that it does not show, the largest first; of several names, one."""
     contents.chain.note_lost()
@@ -125,6 +127,7 @@ class StoreWaste(NamedTuple):
     files: list[Waste]
 
 
+@checked
 def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
     """What the images of a store hide. A file that one of them shows is not wasted, whatever the others hide."""
     images: list[tuple[Image, int, int]] = []

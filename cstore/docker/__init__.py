@@ -8,32 +8,47 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.docker.imagestore import ImageStore
+    from cstore.docker.engine_files import make_engine_files
+    from cstore.docker.imagestore import ImageStore, Step
+    from cstore.docker.layer import Freed, ReadOnlyLayer, WritableLayer
     from cstore.docker.layerstore import LayerStore
     from cstore.docker.root import DockerRoot
+    from cstore.docker.tagging import full_tag
     from cstore.oci.chain import EMPTY_DIFF_ID
     from cstore.oci.config import HistoryItem, ImageConfig, Platform, RootFS
 
 __all__ = [
     "EMPTY_DIFF_ID",
     "DockerRoot",
+    "Freed",
     "HistoryItem",
     "ImageConfig",
     "ImageStore",
     "LayerStore",
     "Platform",
+    "ReadOnlyLayer",
     "RootFS",
+    "Step",
+    "WritableLayer",
+    "full_tag",
+    "make_engine_files",
 ]
 
 _HOMES = {
-    "DockerRoot": "cstore.docker.root",
     "EMPTY_DIFF_ID": "cstore.oci.chain",
+    "DockerRoot": "cstore.docker.root",
+    "Freed": "cstore.docker.layer",
     "HistoryItem": "cstore.oci.config",
     "ImageConfig": "cstore.oci.config",
     "ImageStore": "cstore.docker.imagestore",
     "LayerStore": "cstore.docker.layerstore",
     "Platform": "cstore.oci.config",
+    "ReadOnlyLayer": "cstore.docker.layer",
     "RootFS": "cstore.oci.config",
+    "Step": "cstore.docker.imagestore",
+    "WritableLayer": "cstore.docker.layer",
+    "full_tag": "cstore.docker.tagging",
+    "make_engine_files": "cstore.docker.engine_files",
 }
 
 

@@ -42,7 +42,7 @@ def commit(
     config = images.get(parent)
     beneath = source.parent.chain_id if source.parent else ""
     if beneath != config.rootfs.chain_id:
-        raise InvalidOption(f"{source.name} does not lie on the layers of image {parent}")
+        raise InvalidOption(f"{source.name} is not based on the layers of image {parent}")
     intent = store.begin()  # whoever is killed leaves neither a layer without an image nor an image without its notes
     try:
         made = _register(store, layers, source, beneath, intent)

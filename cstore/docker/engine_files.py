@@ -15,7 +15,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def make(root: str) -> None:
+def make_engine_files(root: str) -> None:
     """Make the engine's directories, empty files and links beneath `root`, the path of a mounted layer.
 
     A directory that is there stays. A file or link in the place of any part is removed first: the layer is an image's,

@@ -7,6 +7,7 @@ where one is taken, the bare hex will do.
 
 from __future__ import annotations
 
+from cstore.arguments import checked_methods
 from cstore.docker.facts import Facts
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
@@ -54,6 +55,7 @@ class Step(Value):
     names: tuple[str, ...]
 
 
+@checked_methods
 class ImageStore:
     """Images by the digest of their config."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.arguments import checked_methods
 from cstore.errors import InvalidOption, LayerNotVerified, NotAnAncestor
 from cstore.oci.chain import EMPTY_DIFF_ID
 from cstore.values import Value
@@ -32,6 +33,7 @@ class Freed(Value):
     diff_size: int
 
 
+@checked_methods
 class ReadOnlyLayer:
     """A reference to a registered layer, to be released once; or, from `LayerStore.map`, a look at one."""
 
@@ -185,6 +187,7 @@ class EmptyLayer:
         self.write_tar(sink)
 
 
+@checked_methods
 class WritableLayer:
     """A reference to a writable layer, to be released once. `layer` is its ID, Docker's mount ID."""
 

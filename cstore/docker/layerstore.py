@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.arguments import checked_methods
 from cstore.docker.chains import index, links
 from cstore.docker.layer import DESCRIPTOR, Freed, ReadOnlyLayer
 from cstore.docker.writable import WritableLayers
@@ -44,6 +45,7 @@ MAX_DEPTH = 125
 """Layers in a chain, unless another limit is set: Docker's, which leaves room for an init and a writable layer."""
 
 
+@checked_methods
 class LayerStore:
     """Layers by ChainID (`chain`). `writable` are the writable layers, by name.
 

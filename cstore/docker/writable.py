@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from cstore.arguments import checked_methods
 from cstore.docker.chains import INIT, ROLE, WRITABLE
 from cstore.docker.layer import WritableLayer
 from cstore.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _SIZE = "size"
 
 
+@checked_methods
 class WritableLayers:
     """Writable layers. References are this object's own; the layers and their mounts are in the records."""
 
@@ -55,7 +57,7 @@ class WritableLayers:
             parent: a ChainID, or "".
             label: SELinux label for its mounts.
             init: called with the path of a mounted layer that lies between; what it makes there shows in the writable
-                layer, and neither in its changes nor in its size. See `engine_files.make`.
+                layer, and neither in its changes nor in its size. See `engine_files.make_engine_files`.
             storage_options: `size` limits what it may hold, with a driver and a disk that can.
 
         Raises:

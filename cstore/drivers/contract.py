@@ -139,7 +139,7 @@ class Driver(Protocol):
         """
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """Put a staged tree in the place of `layer`'s tree, in one step. Under the lock.
+        """Put a staged tree, which is on the disk, in the place of `layer`'s tree, in one step. Under the lock.
 
         A tree that a mount holds on to is refused, or with `in_use` changed where it is, in as many steps as it takes.
         """

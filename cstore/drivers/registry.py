@@ -103,9 +103,11 @@ def package_of(name: str) -> DriverPackage:
     Raises:
         DriverUnknown: cstore has no such driver.
     """
-    from importlib import import_module
+    import sys
 
-    package: DriverPackage = import_module(f"cstore.drivers.{reported_name(_known(name))}")
+    module = f"cstore.drivers.{reported_name(_known(name))}"
+    __import__(module)  # `importlib` would be imported for it
+    package: DriverPackage = sys.modules[module]
     return package
 
 

@@ -72,7 +72,7 @@ class HomeStaging:
             SystemFailure: no space, or no permission.
         """
         try:
-            make_directories(self.home)
+            make_directories(self.home, sync=True)
         except OSError as error:
             raise SystemFailure("make the driver's home", self.home, error) from None
         beside = not self._renames or (self._is_in_its_root() and reaches(self._root, self.home))

@@ -36,6 +36,8 @@ else:
 
 ROOT_MODE = 0o555
 """Mode of a base layer's root directory until its archive says otherwise."""
+_EMPTY = 2
+"""Names that a directory without directories in it has, on most file systems."""
 
 
 class TreeMaker(Protocol):
@@ -201,6 +203,8 @@ class WholeTrees:
         target = home.tree(layer)
         try:
             within.make_directories(home.path, home.folder)
+            if self._sync and os.stat(home.trees).st_nlink <= _EMPTY:
+                sync_directory(home.path)  # whoever made the directory may not have
         except OSError as error:
             raise SystemFailure("create the directory", home.trees, error) from error
         self._clear(target, layer, staged)

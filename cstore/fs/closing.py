@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 
-from cstore.errors import SystemFailure
+from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ def opened(path: str, flags: int) -> Iterator[int]:
         fd = within.open_path(path, flags)
     except OSError as error:
         raise SystemFailure("open", path, error) from error
+    except ValueError:
+        raise InvalidOption(f"{path!r} is no path: there is a zero byte in it") from None
     try:
         yield fd
     finally:

@@ -151,7 +151,7 @@ class LockFile:
             try:
                 return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
             except FileNotFoundError:
-                make_directories(top)
+                make_directories(top, sync=True)
                 return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise SystemFailure("open for writing", self.path, error) from None
@@ -276,13 +276,24 @@ def _still_at(path: str, fd: int) -> bool:
         raise SystemFailure("examine", path, error) from None
 
 
-def make_directories(path: str) -> None:
-    """Make `path` and what is missing above it, each 0700: `os.makedirs` gives its mode to the last one only."""
+def make_directories(path: str, *, sync: bool = False) -> None:
+    """Make `path` and what is missing above it, each 0700: `os.makedirs` gives its mode to the last one only.
+
+    With `sync`, the names of those that were missing survive a power cut.
+
+    Raises:
+        OSError: as mkdir(2).
+        SystemFailure: a directory cannot be synced.
+    """
     if not path or os.path.isdir(path):
         return
-    make_directories(os.path.dirname(path))
+    make_directories(os.path.dirname(path), sync=sync)
     while not _made(path):
         pass  # somebody found it empty and removed it, after we had found it there
+    if sync:
+        from cstore.fs.atomic import sync_directory
+
+        sync_directory(os.path.dirname(path) or ".")
 
 
 def _made(path: str) -> bool:

@@ -14,13 +14,26 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager, suppress
 
 from cstore.errors import ForeignThing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+    from typing import Generic, TypeVar
+
+    _T = TypeVar("_T")
+else:
+    _T = None
+
+    class Generic:
+        """What is between brackets is for type checkers only."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            """Return the class itself."""
+            return cls
+
 
 SMALL = 1 << 20
 """Bytes that a small text file of a store has at most."""
@@ -91,8 +104,21 @@ def _descend(path: str, fd: int, names: list[str], flags: int = _FOLDER) -> int:
     return fd
 
 
-@contextmanager
-def parent_of(top: str, relative: str) -> Iterator[tuple[int, str]]:
+class _While(Generic[_T]):
+    """Gives something for as long as a descriptor is open, if there is one. `contextlib` is long in coming."""
+
+    def __init__(self, given: _T, fd: int | None) -> None:
+        self._given, self._fd = given, fd
+
+    def __enter__(self) -> _T:
+        return self._given
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def parent_of(top: str, relative: str) -> AbstractContextManager[tuple[int, str]]:
     """Open the directory that holds `relative`, below `top`; give its descriptor and the last part of the path.
 
     Raises:
@@ -102,14 +128,10 @@ def parent_of(top: str, relative: str) -> Iterator[tuple[int, str]]:
     *folders, name = relative.split("/")
     real, above = _parts_below_top(top)
     fd = _descend(real, os.open(real or ".", _FOLDER), [*above, *folders])
-    try:
-        yield fd, name
-    finally:
-        os.close(fd)
+    return _While((fd, name), fd)
 
 
-@contextmanager
-def holder(path: str) -> Iterator[tuple[int | None, str]]:
+def holder(path: str) -> AbstractContextManager[tuple[int | None, str]]:
     """Give what names `path` to a system call past no link below a top: an open directory, and a name in it.
 
     There is no directory, and the path is whole, where nothing between a top and the name could be a link.
@@ -119,13 +141,9 @@ def holder(path: str) -> Iterator[tuple[int | None, str]]:
     """
     folder, name = os.path.split(path.rstrip("/"))
     if not _parts_below_top(folder)[1]:
-        yield None, path
-        return
+        return _While((None, path), None)
     fd = open_folder(folder)
-    try:
-        yield fd, name
-    finally:
-        os.close(fd)
+    return _While((fd, name), fd)
 
 
 def open_path(path: str, flags: int, mode: int = 0o600) -> int:
@@ -134,15 +152,17 @@ def open_path(path: str, flags: int, mode: int = 0o600) -> int:
         return os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=folder)
 
 
-@contextmanager
-def path_past_links(path: str) -> Iterator[str]:
+def path_past_links(path: str) -> AbstractContextManager[str]:
     """Give a path that leads to the same thing for calls that take no directory, past no link below a top.
 
     Raises:
         OSError: as `open_folder`.
     """
-    with holder(path) as (folder, name):
-        yield name if folder is None else f"/proc/self/fd/{folder}/{name}"
+    folder, name = os.path.split(path.rstrip("/"))
+    if not _parts_below_top(folder)[1]:
+        return _While(path, None)
+    fd = open_folder(folder)
+    return _While(f"/proc/self/fd/{fd}/{name}", fd)
 
 
 def mkdir(path: str, mode: int = 0o700) -> None:
@@ -210,8 +230,10 @@ def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o6
 def _open(name: str, flags: int, mode: int, folder: int) -> int:
     """Open a file, to read without a trace in its access time where that is allowed: to its owner, and to root."""
     if flags & os.O_ACCMODE == os.O_RDONLY:
-        with suppress(PermissionError):
+        try:
             return os.open(name, flags | os.O_NOATIME, dir_fd=folder)
+        except PermissionError:
+            pass
     return os.open(name, flags, mode, dir_fd=folder)
 
 
@@ -275,8 +297,11 @@ def make_directories(top: str, relative: str, mode: int = 0o700) -> None:
     parts = relative.split("/")
     for end in range(1, len(parts) + 1):
         part = "/".join(parts[:end])
-        with parent_of(top, part) as (folder, name), suppress(FileExistsError):
-            os.mkdir(name, mode, dir_fd=folder)
+        with parent_of(top, part) as (folder, name):
+            try:
+                os.mkdir(name, mode, dir_fd=folder)
+            except FileExistsError:
+                continue
     require_directory(top, relative)
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.insight.accounting import FileSystem, Line, Sum, Summary, Usage, summary, usage
-    from cstore.insight.holding import Holder, Holding, holders
+    from cstore.insight.holding import Holder, Holding, flattened, holders
     from cstore.insight.identity import Identity, Known, identify
-    from cstore.insight.inspecting import Inspection, inspect
-    from cstore.insight.listing import Listing, Query, parse_query
+    from cstore.insight.inspecting import Inspection, User, inspect
+    from cstore.insight.listing import Cell, Listing, Query, parse_query
     from cstore.insight.pruning import Pruning, Rules, plan_prune
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
 __all__ = [
+    "Cell",
     "FileSystem",
     "Going",
     "Holder",
@@ -35,6 +36,8 @@ __all__ = [
     "Sum",
     "Summary",
     "Usage",
+    "User",
+    "flattened",
     "freed_by",
     "holders",
     "identify",
@@ -48,6 +51,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Cell": "listing",
+    "User": "inspecting",
+    "flattened": "holding",
     **dict.fromkeys(("FileSystem", "Line", "Sum", "Summary", "Usage", "summary", "usage"), "accounting"),
     **dict.fromkeys(("Holder", "Holding", "holders"), "holding"),
     **dict.fromkeys(("Identity", "Known", "identify"), "identity"),

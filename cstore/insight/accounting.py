@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from cstore.arguments import checked
 from cstore.insight.needs import Needs
+from cstore.store.context import context_of
 from cstore.store.places import is_made
 from cstore.store.reading import Snapshot
 from cstore.values import Value
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from cstore.insight.tally import Tally
     from cstore.records.model import Layer
     from cstore.store.context import Context
+    from cstore.store.store import Store
 
     Key = tuple[str, str, str]
 
@@ -126,7 +129,8 @@ def file_system(path: str) -> FileSystem | None:
 # ── from the records ──
 
 
-def summary(context: Context) -> Summary:
+@checked
+def summary(store: Store | Context) -> Summary:
     """Add up what the records say of sizes. Reads no tree, and so takes no time to speak of.
 
     An image's bytes are its layers and data items; those that several images have count once.
@@ -134,6 +138,7 @@ def summary(context: Context) -> Summary:
     Raises:
         SystemFailure: the records cannot be read.
     """
+    context = context_of(store)
     tables = Snapshot(context)
     needs = Needs(context, tables)
     flaws = tuple(flaw for _, flaw, _ in tables.flaws)
@@ -188,7 +193,8 @@ def _recorded(layer: Layer) -> int | None:
 # ── from the disk ──
 
 
-def usage(context: Context) -> Usage:
+@checked
+def usage(store: Store | Context) -> Usage:
     """Count all bytes of the graph root, and of the separate image store: nothing is left over.
 
     What is mounted inside is not entered, if another file system is there; nothing is written or locked.
@@ -196,6 +202,7 @@ def usage(context: Context) -> Usage:
     Raises:
         SystemFailure: the records cannot be read.
     """
+    context = context_of(store)
     from cstore.insight.parts import Parts
     from cstore.insight.tally import Tally
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from contextlib import suppress
 
+from cstore.arguments import checked
 from cstore.errors import RecordsDamaged
 from cstore.ids import flaw_of_part
 from cstore.records.layers import children
+from cstore.store.context import context_of
 from cstore.store.evidence import hidden_containers
 from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
 from cstore.store.neighbours import command_in
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
     from cstore.store.lookup import Item
+    from cstore.store.store import Store
 
 _MANY = 40
 """Layers whose children are looked for one by one; for more, all records are read once."""
@@ -68,7 +71,8 @@ class Holding(Value):
     unseen: str = ""
 
 
-def holders(context: Context, item: Item, *, processes: bool = True) -> Holding:
+@checked
+def holders(store: Store | Context, item: Item, *, processes: bool = True) -> Holding:
     """Find everything that holds an item: containers, images, layers above, mounts, processes, additional stores.
 
     Without `processes`, those are not looked for, which takes time for each container.
@@ -77,6 +81,7 @@ def holders(context: Context, item: Item, *, processes: bool = True) -> Holding:
         SystemFailure: the records cannot be read.
         RecordsDamaged: they are damaged, unless the store was opened degraded.
     """
+    context = context_of(store)
     return _Search(context, processes=processes).holding(item)
 
 

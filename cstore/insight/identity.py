@@ -6,9 +6,11 @@ import os
 import re
 from contextlib import suppress
 
+from cstore.arguments import checked
 from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure, UnsafeID
 from cstore.insight.parts import Parts
 from cstore.kernel.mountinfo import read_mounts
+from cstore.store.context import context_of
 from cstore.store.evidence import hidden_containers
 from cstore.store.naming import candidates
 from cstore.store.places import Shelf
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from cstore.insight.parts import Part
     from cstore.kernel.mountinfo import MountInfo
     from cstore.store.context import Context
+    from cstore.store.store import Store
 
 _SHORT_LINK = re.compile(r"[A-Z0-9]{26}")
 _HASH = re.compile(r"[0-9a-f]{2,64}")
@@ -60,13 +63,15 @@ class Identity(Value):
     used_by: tuple[Known, ...] = ()
 
 
-def identify(context: Context, text: str) -> list[Identity]:
+@checked
+def identify(store: Store | Context, text: str) -> list[Identity]:
     """Say whose a path, hash, link, process or mount point is. There may be several answers, the best one first.
 
     Raises:
         NotAnItem: it has nothing to do with the store.
         SystemFailure: a process may not be looked at, or the records cannot be read.
     """
+    context = context_of(store)
     search = _Search(context)
     found = list(dict.fromkeys(search.answers(text)))
     if not found and search.failure is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.ids import flaw_of_part
 from cstore.insight.needs import Needs
 from cstore.records.images import valid_digests, with_digest
 from cstore.store import anatomy, bigdata, container_files, content
+from cstore.store.context import context_of
 from cstore.store.image_measuring import image_size, recorded_size
 from cstore.store.lookup import children_of_layer, known_exactly, layer_by_id, layout_of_image, layout_of_layer
 from cstore.store.mounting import mount_points
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Container, Image, Layer
     from cstore.store.context import Context
     from cstore.store.lookup import Item, Tables
+    from cstore.store.store import Store
 
 
 class User(Value):
@@ -76,7 +79,8 @@ class Inspection(Value):
     problems: tuple[str, ...] = ()
 
 
-def inspect(context: Context, item: Item, *, measure: bool = False) -> Inspection:
+@checked
+def inspect(store: Store | Context, item: Item, *, measure: bool = False) -> Inspection:
     """Gather all that records, mount counts and data items say of an item. Writes nothing.
 
     With `measure`, trees are read for a size that is not recorded; else no tree is.
@@ -85,6 +89,7 @@ def inspect(context: Context, item: Item, *, measure: bool = False) -> Inspectio
         UnknownItem: the item is gone.
         SystemFailure: the records cannot be read.
     """
+    context = context_of(store)
     return _Look(context, item, measure=measure).inspection()
 
 

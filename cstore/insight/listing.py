@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from cstore.arguments import checked
 from cstore.errors import CstoreError, UsageMistake
 from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
@@ -22,6 +23,9 @@ from cstore.store.places import Shelf
 from cstore.store.reading import Reader
 from cstore.values import Value
 
+Cell = str | int | tuple[str, ...] | None
+"""What a column says of an item: a text, a number, several texts, or nothing."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
     from cstore.store.image_measuring import Outline
 
     R = TypeVar("R")
-    Cell = str | int | tuple[str, ...] | None
     Column = Callable[["Listing", Any], Cell]
     Test = Callable[[Any], bool]
     Filter = Callable[["Listing", str], Test]
@@ -54,6 +57,7 @@ class Query(Value):
     columns: tuple[str, ...] = ()
 
 
+@checked
 def parse_query(kind: str, *, sort: str = "", filters: Iterable[str] = (), columns: str = "") -> Query:
     """Read what somebody wrote: `-size,name`, `dangling=true`, `names,id`.
 

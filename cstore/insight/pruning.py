@@ -14,11 +14,13 @@ import os
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from cstore.arguments import checked
 from cstore.errors import Unsupported
 from cstore.insight.accounting import file_system, files_of
 from cstore.insight.needs import Needs
 from cstore.insight.removing import Plan, Removal, everything, measured, mounted_at, trusted
 from cstore.oci.names import repository_of
+from cstore.store.context import context_of
 from cstore.store.lookup import Item
 from cstore.store.places import Shelf
 from cstore.values import Value
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Image
     from cstore.store.context import Context
     from cstore.store.reading import Snapshot
+    from cstore.store.store import Store
 
 _DAY = 86_400.0
 _HOMES = ("docker.io/library/", "docker.io/", "localhost/")
@@ -65,7 +68,8 @@ class Pruning(Value):
     missing: int = 0
 
 
-def plan_prune(context: Context, rules: Rules, *, now: float | None = None) -> Pruning:
+@checked
+def plan_prune(store: Store | Context, rules: Rules, *, now: float | None = None) -> Pruning:
     """Say which images go by some rules, and what that frees. Reads only; `remove` carries the plan out.
 
     Raises:
@@ -73,6 +77,7 @@ def plan_prune(context: Context, rules: Rules, *, now: float | None = None) -> P
         Unsupported: a rule asks when images were last used, and their file system does not note when files are read.
         SystemFailure: the records cannot be read.
     """
+    context = context_of(store)
     tables = trusted(context)
     needs = Needs(context, tables)
     moment = datetime.now(UTC).timestamp() if now is None else now
@@ -191,7 +196,7 @@ def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rule
 
     def freed(count: int) -> int:
         going = _removal(context, tables, needs, chosen[:count]).going.values()
-        return tally.only_of([key for each in going for key in files_of(each.kind, each.id)])
+        return tally.freed_by([key for each in going for key in files_of(each.kind, each.id)])
 
     least, most = 0, len(chosen)
     while least < most:  # what goes with more images is never less

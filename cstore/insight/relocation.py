@@ -51,9 +51,9 @@ def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
 
 
 def _in_configuration(old: str, config: StoreConfig) -> Iterator[Mention]:
-    from cstore.config.origins import origins
+    from cstore.config.origins import origins_of
 
-    for origin in origins(config):
+    for origin in origins_of(config):
         if _names(origin.value, old):
             yield Mention("config", origin.place, f"{origin.key} = {origin.value}", "cstore config set changes it")
         for value, place in origin.overridden:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from shlex import quote
 
+from cstore.arguments import checked
 from cstore.errors import (
     ContainerOccupied,
     ImageUsedByContainer,
@@ -26,6 +27,7 @@ from cstore.errors import (
 from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
+from cstore.store.context import context_of
 from cstore.store.makers import removal_command
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
     from cstore.store.lookup import Item
+    from cstore.store.store import Store
 
 _ORDER = (Shelf.CONTAINERS, Shelf.IMAGES, Shelf.LAYERS)
 
@@ -91,11 +94,12 @@ class Removed(Value):
     freed: int
 
 
-def plan_removal(context: Context, items: Iterable[Item], *, force: bool = False) -> Plan:
+@checked
+def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool = False) -> Plan:
     """Say what would go with some items. Reads only.
 
     Args:
-        context: the store.
+        store: the store.
         items: what is to go.
         force: take the containers of images along, as long as nobody lives in them, and the containers among `items`
             whoever lives in them.
@@ -104,6 +108,7 @@ def plan_removal(context: Context, items: Iterable[Item], *, force: bool = False
         RecordsDamaged: a record file cannot be trusted, so nobody can tell what needs what.
         SystemFailure: the records cannot be read.
     """
+    context = context_of(store)
     tables = trusted(context)
     removal = Removal(context, tables)
     removal.take(items, force=force)
@@ -123,23 +128,27 @@ def trusted(context: Context) -> Snapshot:
     return tables
 
 
-def freed_by(context: Context, items: Iterable[Item]) -> int:
+@checked
+def freed_by(store: Store | Context, items: Iterable[Item]) -> int:
     """How many bytes are free when a set of items is gone; what holds an item does not count as part of the set.
 
     Raises:
         CstoreError: an item of the set could not go, or see `plan_removal`.
     """
+    context = context_of(store)
     plan = plan_removal(context, items)
     if plan.refused:
         raise plan.refused[0].error
     return plan.freed
 
 
-def remove(context: Context, plan: Plan) -> Removed:
+@checked
+def remove(store: Store | Context, plan: Plan) -> Removed:
     """Make go what a plan says, in its order. What something began to use meanwhile stays.
 
     If not all goes, what is freed is the sum of what the items had, whether they shared it or not.
     """
+    context = context_of(store)
     from cstore.errors import CstoreError
     from cstore.store.container_removal import delete_container
     from cstore.store.image_removal import delete_image
@@ -325,7 +334,7 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
             tally = everything(context, tables)
     unread = tuple((path, error.strerror or str(error)) for path, error in tally.unread)
     keys = {each: files_of(each.kind, each.id) for each in going}
-    freed = tally.only_of([key for each in going for key in keys[each]])
+    freed = tally.freed_by([key for each in going for key in keys[each]])
     sized = tuple(each.with_(disk=tally.all_of(keys[each])) for each in going)
     return Plan(sized, tuple(removal.refused), freed, unread)
 

@@ -61,6 +61,9 @@ class Tally:
         self._links: dict[Hashable, _Link] = {}
         self._folders: set[tuple[int, int]] = set()
         self._runs: list[tuple[int, int, Hashable]] = []
+        self._snapshot = False
+        self._inline: dict[Hashable, _Inline] = {}
+        self._slack: dict[Hashable, int] = {}
         self._shared: list[Shared] | None = None
         self._places: dict[Hashable, list[int]] = {}
         self.unread: list[tuple[str, OSError]] = []
@@ -95,6 +98,7 @@ class Tally:
             if status.st_dev != os.lstat(os.path.dirname(path)).st_dev and not is_subvolume(status):
                 self.elsewhere.append(path)
                 return False
+            self._snapshot = self._shares and is_subvolume(status)
             trail = Trail(path, open_root(path), quiet=True, bound=True)
         except OSError as error:
             self._failed(path, error)
@@ -105,6 +109,8 @@ class Tally:
                     self._count(owner, found, name, trail)
             except OSError as error:
                 self._failed(trail.where(), error)
+            finally:
+                self._snapshot = False
         return False
 
     def _failed(self, path: str, error: OSError) -> None:
@@ -133,18 +139,33 @@ class Tally:
             size -= self._shared_bytes(holder, status, name, trail)
         self._own[owner] = self._own.get(owner, 0) + size
 
+    def _note_inline(self, owner: Hashable, status: os.stat_result) -> int:
+        """Note a file that has no blocks, as it lies among the metadata; give the bytes of it that others may have.
+
+        A snapshot has the same until it is changed, which shows in its time of change.
+        """
+        size, slack = status.st_blocks * _BLOCK, max(status.st_blocks * _BLOCK - status.st_size, 0)
+        if not self._snapshot:
+            self._slack[owner] = self._slack.get(owner, 0) + slack
+            return 0
+        key = self._base, status.st_ino, status.st_ctime_ns, status.st_size
+        self._inline.setdefault(key, _Inline(size, slack)).owners[owner] = None
+        return size
+
     def _shared_bytes(self, holder: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> int:
         """Note the extents of a file that others share; give their bytes."""
         if not self._shares or not stat.S_ISREG(status.st_mode):
             return 0
         try:
-            runs = _shared_extents(name, trail, status.st_blocks * _BLOCK)
+            runs, inline = _shared_extents(name, trail, status.st_blocks * _BLOCK)
         except OSError as error:
             if error.errno in {errno.EOPNOTSUPP, errno.ENOTTY}:
                 self.extents_known = False
             else:
                 self._failed(trail.where(name) if trail else name, error)
             return 0
+        if inline and status.st_nlink == 1:
+            return self._note_inline(holder, status)
         self._runs += ((self._base + start, self._base + end, holder) for start, end in runs)
         return sum(end - start for start, end in runs)
 
@@ -167,12 +188,22 @@ class Tally:
         return self._sum(owners, lambda each, wanted: not wanted.isdisjoint(each.owners))
 
     def only_of(self, owners: Collection[Hashable]) -> int:
-        """What a set of owners has and nobody else: what is free when all of them go."""
+        """What a set of owners has and nobody else."""
         return self._sum(owners, lambda each, wanted: each.complete and wanted.issuperset(each.owners))
 
+    def freed_by(self, owners: Collection[Hashable]) -> int:
+        """What is free when all of a set of owners go: the same, but of files among the metadata only their contents.
+
+        du counts a whole block for each of these, and so does all else here.
+        """
+        wanted = set(owners)
+        slack = sum(self._slack.get(owner, 0) for owner in wanted)
+        slack += sum(each.slack for each in self._inline.values() if wanted.issuperset(each.owners))
+        return self.only_of(wanted) - slack
+
     def has_shared_blocks(self) -> bool:
-        """Whether any of what was counted shares blocks with other files."""
-        return bool(self._runs)
+        """Whether any of what was counted shares blocks with other files, or may do so."""
+        return bool(self._runs or self._inline)
 
     def _sum(self, owners: Collection[Hashable], counts: Rule) -> int:
         shared, wanted = self.shared(), set(owners)
@@ -184,7 +215,8 @@ class Tally:
         """Everything that may have several owners, in pieces that have the same ones."""
         if self._shared is None:
             links = (Shared(link.bytes, tuple(link.owners), link.found >= link.names) for link in self._links.values())
-            self._shared = [*links, *self._pieces()]
+            inline = (Shared(each.bytes, tuple(each.owners), complete=True) for each in self._inline.values())
+            self._shared = [*links, *self._pieces(), *inline]
             self._places = {}
             for place, each in enumerate(self._shared):
                 for owner in each.owners:
@@ -216,6 +248,14 @@ class _Link:
         self.names, self.found, self.bytes = names, 1, 0
 
 
+class _Inline:
+    """A file without blocks, and its copies in snapshots: its bytes for du, how many of them it does not take."""
+
+    def __init__(self, size: int, slack: int) -> None:
+        self.owners: dict[Hashable, None] = {}
+        self.bytes, self.slack = size, slack
+
+
 def _file_system(path: str) -> str:
     from cstore.kernel.statfs import filesystem_name
 
@@ -225,8 +265,8 @@ def _file_system(path: str) -> str:
         return ""
 
 
-def _shared_extents(name: str, trail: Trail | None, size: int) -> list[tuple[int, int]]:
-    """Where on the disk the blocks of a file are that others have, too: beginnings and ends.
+def _shared_extents(name: str, trail: Trail | None, size: int) -> tuple[list[tuple[int, int]], bool]:
+    """Where on the disk the blocks of a file are that others have, too: beginnings and ends; and whether it has none.
 
     Of a compressed file, extents are as long as its contents: each is shortened to what it takes of the disk.
 
@@ -246,8 +286,9 @@ def _shared_extents(name: str, trail: Trail | None, size: int) -> list[tuple[int
         os.close(fd)
     length = sum(each.length for each in found)
     if not length:
-        return []
+        return [], False
     part = min(1.0, size / length)
     nowhere = EXTENT_INLINE | EXTENT_UNKNOWN
     wanted = (each for each in found if each.flags & EXTENT_SHARED and not each.flags & nowhere)
-    return [(each.physical, each.physical + int(each.length * part)) for each in wanted if int(each.length * part)]
+    runs = [(each.physical, each.physical + int(each.length * part)) for each in wanted if int(each.length * part)]
+    return runs, all(each.flags & EXTENT_INLINE for each in found)

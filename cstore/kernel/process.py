@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 
 from cstore.kernel.libc import call, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
+else:
+    import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 from cstore.errors import UsageMistake
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     Config = dict[str, Any]
 
 _SHELL = ("/bin/sh", "-c")
+_LAST_PORT = 65535
+_PROTOCOLS = ("tcp", "udp", "sctp")
+_HEALTH_TIMES = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start-period": "StartPeriod",
+    "start-interval": "StartInterval",
+}
+_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
 def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
@@ -29,13 +39,13 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
         instruction = _INSTRUCTIONS.get(keyword)
         if instruction is None:
             known = ", ".join(sorted(_INSTRUCTIONS))
-            raise UsageMistake(f"{change!r} is not a change of an image", hint=f"begin it with one of: {known}")
+            raise UsageMistake(f"{change!r} is not a Containerfile instruction", hint=f"begin it with one of: {known}")
         if not value:
-            raise UsageMistake(f"{change!r} says nothing", hint=f"write it as: {keyword} VALUE")
+            raise UsageMistake(f"{change!r} has no value", hint=f"write it as: {keyword} VALUE")
         try:
             instruction(result, value)
         except ValueError as error:
-            raise UsageMistake(f"{change!r} cannot be read: {error}") from None
+            raise UsageMistake(f"cannot parse {change!r}: {error}") from None
     return result
 
 
@@ -48,7 +58,8 @@ def _parted(change: str) -> tuple[str, str]:
 
 def _command(key: str) -> Callable[[Config, str], None]:
     def set_command(config: Config, value: str) -> None:
-        config[key] = _json_list(value) if value.startswith("[") else [*_SHELL, value]
+        words = _json_list(value) if value.startswith("[") else None
+        config[key] = [*_SHELL, value] if words is None else words
 
     return set_command
 
@@ -73,15 +84,18 @@ def _labels(config: Config, value: str) -> None:
 def _ports(config: Config, value: str) -> None:
     ports = dict(config.get("ExposedPorts") or {})
     for text in shlex.split(value):
-        number, slash, protocol = text.partition("/")
-        if not all(part.isdecimal() for part in number.split("-")) or (slash and not protocol):
+        number, _, protocol = text.lower().partition("/")
+        first, _, last = number.partition("-")
+        if not all(each.isdecimal() and 0 < int(each) <= _LAST_PORT for each in (first, last or first)):
             raise ValueError(f"{text!r} is not a port, such as 80 or 53/udp")
-        ports[f"{number}/{protocol.lower() or 'tcp'}"] = {}
+        if text.endswith("/") or (protocol or "tcp") not in _PROTOCOLS:
+            raise ValueError(f"the protocol of {text!r} is none of {', '.join(_PROTOCOLS)}")
+        ports[f"{number}/{protocol or 'tcp'}"] = {}
     config["ExposedPorts"] = ports
 
 
 def _volumes(config: Config, value: str) -> None:
-    paths = _json_list(value) if value.startswith("[") else shlex.split(value)
+    paths = (_json_list(value) if value.startswith("[") else None) or shlex.split(value)
     config["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
 
 
@@ -89,14 +103,59 @@ def _triggers(config: Config, value: str) -> None:
     config["OnBuild"] = [*(config.get("OnBuild") or ()), value]
 
 
+def _signal(config: Config, value: str) -> None:
+    import signal
+
+    text = _unquoted(value)
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    known = text in map(str, range(1, signal.SIGRTMAX + 1)) or name in signal.Signals.__members__
+    if not known and not re.fullmatch(r"SIGRTM(IN\+|AX-)\d{1,2}", name):
+        raise ValueError(f"{text!r} is not a signal, such as SIGTERM or 15")
+    config["StopSignal"] = text
+
+
+def _health_check(config: Config, value: str) -> None:
+    """Docker's, which Podman runs, too: `NONE`, or `[--interval=30s …] CMD …`."""
+    check: dict[str, Any] = {}
+    while value.startswith("--"):
+        option, _, value = value.partition(" ")
+        name, _, text = option[2:].partition("=")
+        value = value.strip()
+        if name == "retries" and text.isdecimal():
+            check["Retries"] = int(text)
+        elif name in _HEALTH_TIMES:
+            check[_HEALTH_TIMES[name]] = _nanoseconds(text)
+        else:
+            raise ValueError(f"{option!r} is no option of it")
+    kind, _, command = value.partition(" ")
+    command = command.strip()
+    if kind.upper() == "NONE" and not command and not check:
+        check["Test"] = ["NONE"]
+    elif kind.upper() == "CMD" and command:
+        words = _json_list(command) if command.startswith("[") else None
+        check["Test"] = ["CMD-SHELL", command] if words is None else ["CMD", *words]
+    else:
+        raise ValueError("expected NONE or CMD COMMAND")
+    config["Healthcheck"] = check
+
+
+def _nanoseconds(text: str) -> int:
+    """Read a duration as Go writes it: `1m30s`."""
+    parts = re.findall(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration, such as 30s or 1m30s")
+    return sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
+
+
 _INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
     "CMD": _command("Cmd"),
     "ENTRYPOINT": _command("Entrypoint"),
     "ENV": _environment,
     "EXPOSE": _ports,
+    "HEALTHCHECK": _health_check,
     "LABEL": _labels,
     "ONBUILD": _triggers,
-    "STOPSIGNAL": _text("StopSignal"),
+    "STOPSIGNAL": _signal,
     "USER": _text("User"),
     "VOLUME": _volumes,
     "WORKDIR": _text("WorkingDir"),
@@ -122,8 +181,12 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if quoted else value
 
 
-def _json_list(value: str) -> list[str]:
-    found = json.loads(value)
-    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+def _json_list(value: str) -> list[str] | None:
+    """Read a JSON list; None if it is none, as `[ -e /x ] && run`, which is for a shell."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return None
+    if not all(isinstance(text, str) for text in found):
         raise ValueError("expected a JSON list of texts")
-    return found
+    return list(found)

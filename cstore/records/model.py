@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.values import Value
+from cstore.values import Choice, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ else:
             return cls
 
 
-__all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Kind", "Layer", "R", "Record"]
+__all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Kind", "Layer", "Location", "R", "Record"]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time. `created` is written even then."""
@@ -244,3 +244,11 @@ class Kind(Value, Generic[R]):
     renamed: Callable[[R, tuple[str, ...]], R] | None = None
     flaw: Callable[[R], str] | None = None
     duplicates: bool = False
+
+
+class Location(Choice):
+    """Which file a record lives in, for its whole life (store-format 4.1)."""
+
+    STABLE = "stable"
+    IMAGE_STORE = "image store"
+    VOLATILE = "volatile"

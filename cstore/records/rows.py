@@ -29,7 +29,7 @@ LARGE = 1 << 17
 """Bytes from which on a file is not parsed as a whole."""
 
 _START, _SEAM = b'[{"id":"', b'},{"id":"'
-_NAMES = b',"names":['
+_NAMES, _DIGEST = b',"names":[', b',"digest":"'
 _CAPITALS = [bytes([letter]) for letter in b"NAMESID"]
 _TEXT = frozenset({str})
 
@@ -157,7 +157,7 @@ class Cut:
 
     def raw(self, number: int) -> bytes:
         """Return the bytes of a row."""
-        start, end = self._span(number)
+        start, end = self.span(number)
         return self._data[start:end]
 
     def mentioning(self, word: str) -> list[int] | None:
@@ -174,10 +174,14 @@ class Cut:
         while place >= 0:
             number = max(bisect_right(self._starts, place + len(_START) - 1) - 1, 0)
             found.append(number)
-            place = self._data.find(needle, max(self._span(number)[1], place + 1))
+            place = self._data.find(needle, max(self.span(number)[1], place + 1))
         return found
 
-    def _span(self, number: int) -> tuple[int, int]:
+    def block(self, first: int, end: int) -> bytes:
+        """Return the bytes of several rows, with the commas between them."""
+        return self._data[self.span(first)[0] : self.span(end - 1)[1]]
+
+    def span(self, number: int) -> tuple[int, int]:
         """Where a row begins and ends: with its braces, without the comma behind it."""
         last = number + 1 == len(self._starts)
         end = len(self._data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1
@@ -193,8 +197,11 @@ class Cut:
         while True:
             end = data.index(b'"', place)
             names: Sequence[str] = ()
-            if data.startswith(_NAMES, end + 1):
-                names = _names(data[end + len(_NAMES) : data.index(b"]", end) + 1])
+            after = end + 1
+            if data.startswith(_DIGEST, after):  # of an image, between its ID and its names
+                after = data.index(b'"', after + len(_DIGEST)) + 1
+            if data.startswith(_NAMES, after):
+                names = _names(data[after + len(_NAMES) - 1 : data.index(b"]", after) + 1])
             self._heads.append((data[place:end].decode(), names))
             self._starts.append(place)
             seam = data.find(_SEAM, end)
@@ -207,8 +214,9 @@ class Cut:
         data, count = self._data, len(self._heads)
         if b'"id":""' in data or (b"\\" in data and any("\\" in identifier for identifier, _ in self._heads)):
             return False
-        # A list of objects within a record may have a seam, too, and would be torn apart there.
-        if data.count(b"{") != count and not all(_is_sound(self.raw(number)) for number in range(count)):
+        # A list of objects within a record may have a seam, too, and would be torn apart there. Most files have none.
+        flat = data.count(b"[{") == 1 and data.count(b",{") == count - 1
+        if not flat and not all(_is_sound(self.raw(number)) for number in range(count)):
             return False
         # More of these keys than records would mean that some stand elsewhere, or twice.
         named = sum(1 for _, names in self._heads if names)
@@ -229,7 +237,7 @@ def cut_at_seams(data: bytes) -> Cut | None:
 
 def _has_odd_keys(data: bytes) -> bool:
     """Whether `id` or `names` may be spelled otherwise: in capitals, or with escapes."""
-    if b"\\" in data and any(b"\\u00%d" % digit in data for digit in (4, 5, 6, 7)):
+    if b"\\u00" in data and any(b"\\u00%d" % digit in data for digit in (4, 5, 6, 7)):
         return True
     if not any(letter in data for letter in _CAPITALS):
         return False
@@ -238,8 +246,12 @@ def _has_odd_keys(data: bytes) -> bool:
 
 
 def _is_sound(raw: bytes) -> bool:
-    """Whether a row has no objects within it, or is a whole object with all of them."""
-    if raw.count(b"{") == 1:
+    """Whether a row has no objects within it, or is a whole object with all of them.
+
+    One that was torn apart has begun something that it does not end. Where the braces and brackets in its texts do not
+    add up, either, it is parsed.
+    """
+    if raw.count(b"{") == raw.count(b"}") and raw.count(b"[") == raw.count(b"]"):
         return True
     try:
         load(raw)

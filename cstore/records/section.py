@@ -7,28 +7,20 @@ import os
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
 from cstore.fs import within
 from cstore.records import codec
-from cstore.records.model import Generic, R
-from cstore.records.rows import read_rows
+from cstore.records.model import Generic, Location, R
+from cstore.records.rows import Cut, read_rows
 from cstore.records.shapes import Flaw
 from cstore.records.snapshot import identity_at, identity_of
-from cstore.values import Choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView, Sequence
+    from collections.abc import Callable, Iterator, KeysView, Sequence
 
-    from cstore.records.rows import Cut, Head, Parsed
+    from cstore.records.rows import Head, Parsed
     from cstore.records.snapshot import Identity
 
 _BLANK = b" \t\n\r"
-
-
-class Location(Choice):
-    """Which file a record lives in, for its whole life (store-format 4.1)."""
-
-    STABLE = "stable"
-    IMAGE_STORE = "image store"
-    VOLATILE = "volatile"
+HUGE = 1 << 24  # bytes from which on a file is not held in memory several times over; see `huge`
 
 
 class Section(Generic[R]):
@@ -48,9 +40,20 @@ class Section(Generic[R]):
     """
 
     def __init__(
-        self, kind: type[R], location: Location, path: str, content: tuple[bytes, Identity | None], *, degraded: bool
+        self,
+        kind: type[R],
+        location: Location,
+        path: str,
+        content: tuple[bytes, Identity | None],
+        *,
+        degraded: bool,
+        flaw: Callable[[R], str] | None = None,
     ) -> None:
-        """Take over the `content` of the file. Nothing of it is looked at before `read`."""
+        """Take over the `content` of the file. Nothing of it is looked at before `read`.
+
+        `flaw` says what is wrong with a record whose fields make sense, or "". It is asked when a record is read.
+        """
+        self._flaw = flaw
         self.kind, self.location, self.path, self.degraded = kind, location, path, degraded
         self.flaws: list[RecordsDamaged] = []
         data, self.identity = content
@@ -66,7 +69,7 @@ class Section(Generic[R]):
         contents = codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
-        self._start_from(data, [*contents.records])
+        self._start_from(data, [self._checked(record) for record in contents.records])
 
     def _start_from(self, data: bytes, rows: list[R | Head | None], source: Parsed | Cut | None = None) -> None:
         self._base, self._rows, self._base_rows, self._source = data, rows, len(rows), source
@@ -81,6 +84,14 @@ class Section(Generic[R]):
         self._base_changed = False
         self._index: dict[str, int] | None = None
         self._repeated: dict[str, list[int]] = {}
+
+    def _checked(self, record: R) -> R:
+        reason = self._flaw(record) if self._flaw else ""
+        if reason and not self.degraded:
+            raise RecordsDamaged(self.path, reason)
+        if reason:
+            self._note(Flaw(reason))
+        return record
 
     def _note(self, flaw: Flaw) -> None:
         if all(known.reason != flaw.reason for known in self.flaws):
@@ -117,9 +128,22 @@ class Section(Generic[R]):
         Raises:
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
+        if isinstance(self._source, Cut) and len(self._base) >= HUGE:
+            return self._passing_by(self._source)
         if any(isinstance(row, tuple) for row in self._rows):
             self._read_the_rest()
         return (row for row in self._rows if row is not None and not isinstance(row, tuple))
+
+    def _passing_by(self, source: Cut) -> Iterator[R]:
+        """All records, and none of them kept: all of a file so large would take five times its size."""
+        from cstore.records.huge import in_passing
+
+        for number, record in enumerate(in_passing(self.kind, source, self._base_rows)):
+            fresh = record is not None and isinstance(self._rows[number], tuple)
+            found = self._checked(record) if fresh and record is not None else self._record(number)
+            if found is not None:
+                yield found
+        yield from (row for row in self._rows[self._base_rows :] if row is not None and not isinstance(row, tuple))
 
     def _read_the_rest(self) -> None:
         contents = codec.decode(self.kind, self._base)
@@ -129,7 +153,7 @@ class Section(Generic[R]):
             return
         for number, record in enumerate(contents.records):
             if isinstance(self._rows[number], tuple):
-                self._rows[number] = record
+                self._rows[number] = self._checked(record)
 
     def mentioning(self, text: str) -> Iterator[R]:
         """All records in whose fields `text` may stand, and perhaps others.
@@ -176,7 +200,7 @@ class Section(Generic[R]):
             self._note(flaw)
             self._rows[number] = self._index = None
             return None
-        self._rows[number] = record
+        self._rows[number] = self._checked(record)
         return record
 
     def _raw(self, number: int) -> bytes:
@@ -264,12 +288,16 @@ class Section(Generic[R]):
         if not self.is_current():
             raise RecordsChanged(self.path)
         try:
-            texts, tail = self._base_texts() if self._base_changed else [], self._render_tail()
+            source = self._source if self._base_changed and len(self._base) >= HUGE else None
+            pieces = self._pieces(source) if isinstance(source, Cut) else None
+            texts = self._base_texts() if self._base_changed and pieces is None else []
+            tail = self._render_tail()
         except RecursionError:
             raise RecordsDamaged(self.path, "a record to be written is nested too deeply") from None
         base = b"[" + b",".join(texts) if self._base_changed else self._kept_base()
-        comma = b"," if tail and len(base) > 1 else b""
-        parts = [base, comma + b",".join(tail) + b"]"]
+        parts = [base] if pieces is None else [b"[", *pieces]
+        comma = b"," if tail and (len(base) > 1 or pieces) else b""
+        parts.append(comma + b",".join(tail) + b"]")
         before = self.identity
         try:
             self._write(parts, sync=sync)
@@ -282,7 +310,7 @@ class Section(Generic[R]):
         rows: list[R | Head | None] = [row for row in self._rows if row is not None]
         if self._base_changed:
             self._start_from(b"".join(parts), rows)
-            self._slices = [*texts, *tail]
+            self._slices = [*texts, *tail] if len(texts) + len(tail) == len(rows) else None
         elif self._removed:
             self._rows, self._tail = rows, tail
             self._settle()
@@ -320,6 +348,17 @@ class Section(Generic[R]):
             if number < self._base_rows and row is not None and not isinstance(row, tuple):
                 texts[number] = codec.rewrite(texts[number], old, row)
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
+
+    def _pieces(self, source: Cut) -> list[bytes | memoryview]:
+        """The same of a huge file, which is not copied: what lies between two changes is one piece of it."""
+        from cstore.records.huge import pieces
+
+        changed: dict[int, bytes | None] = dict.fromkeys(n for n in range(self._base_rows) if self._rows[n] is None)
+        for number, old in self._originals.items():
+            row = self._rows[number]
+            if number < self._base_rows and row is not None and not isinstance(row, tuple):
+                changed[number] = codec.rewrite(source.raw(number), old, row)
+        return pieces(source, self._base, self._base_rows, changed)
 
     def _render_tail(self) -> list[bytes]:
         texts = []

@@ -10,8 +10,8 @@ from itertools import chain
 
 from cstore.errors import IDTaken, NameTaken, RecordsDamaged
 from cstore.records import codec
-from cstore.records.model import Generic, Kind, R
-from cstore.records.section import Location, Section
+from cstore.records.model import Generic, Kind, Location, R
+from cstore.records.section import Section
 from cstore.records.snapshot import read_readable, read_together
 from cstore.values import Value
 
@@ -76,14 +76,13 @@ class Table(Generic[R]):
             SystemFailure: a file cannot be read, or the files do not stop changing.
         """
         places = [location for location in Location if location in files]
-        whole = whole or kind.alias is not None or kind.flaw is not None
+        whole = whole or (kind.flaw is not None and not degraded)
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], content, degraded=degraded)
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=_flaw_of(kind))
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
-            section.flaws += _flaws_of_kind(kind, section)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
                 section.flaws.append(RecordsDamaged(section.path, "it is empty, but what it should describe exists"))
             sections.append(section)
@@ -126,7 +125,8 @@ class Table(Generic[R]):
             RecordsDamaged: one makes no sense (not if the table was loaded degraded).
         """
         for section in self._sections:
-            section.records()
+            for _ in section.records():
+                pass
 
     def is_current(self) -> bool:
         """Whether all files on disk still are those that were read or last saved."""
@@ -201,7 +201,8 @@ class Table(Generic[R]):
         """Find a record by its whole ID, by name or by alias."""
         if not word:
             return None
-        aliased = (one for one in self if alias(one) == word) if (alias := self.kind.alias) else iter(())
+        alias = self.kind.alias
+        aliased = (one for one in self.mentioning(word) if alias(one) == word) if alias else iter(())
         return self.get(word) or self.named(word) or next(aliased, None)
 
     def by_prefix(self, word: str) -> R | None:
@@ -391,8 +392,7 @@ def _firsts(records: Iterable[R]) -> Iterator[R]:
             yield record
 
 
-def _flaws_of_kind(kind: Kind[R], section: Section[R]) -> list[RecordsDamaged]:
-    if kind.flaw is None:
-        return []
-    reasons = ((record, kind.flaw(record)) for record in section.records())
-    return [RecordsDamaged(section.path, f"{kind.noun} {record.id}: {reason}") for record, reason in reasons if reason]
+def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:
+    if (flaw := kind.flaw) is None:
+        return None
+    return lambda record: f"{kind.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""

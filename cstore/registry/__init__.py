@@ -28,8 +28,16 @@ if TYPE_CHECKING:
     from cstore.oci.names import ImageName
     from cstore.registry.access import Access, Clock, Credentials, Retrying
     from cstore.registry.blobs import BlobReader
+    from cstore.registry.credentials import (
+        find_credentials,
+        find_with_source,
+        forget_all,
+        forget_credentials,
+        keep_credentials,
+    )
+    from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryError
     from cstore.registry.manifests import Manifest
-    from cstore.registry.opening import catalog, check_login, open_repository, parse_reference
+    from cstore.registry.opening import catalog, check_login, open_repository, parse_reference, registry_key
     from cstore.registry.policy import Policy, read_policy
     from cstore.registry.repository import Repository
     from cstore.registry.settings import Settings, load_settings
@@ -38,45 +46,63 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access",
+    "AccessDenied",
     "BlobReader",
     "Clock",
     "Credentials",
     "ImageName",
     "Manifest",
+    "NotInRegistry",
     "Policy",
+    "RegistryError",
     "Repository",
     "Retrying",
     "Sent",
     "Settings",
     "catalog",
     "check_login",
+    "find_credentials",
+    "find_with_source",
+    "forget_all",
+    "forget_credentials",
     "is_short",
+    "keep_credentials",
     "load_settings",
     "open_repository",
     "parse_reference",
     "read_policy",
+    "registry_key",
     "resolve",
 ]
 
 _HOMES = {
     "Access": "cstore.registry.access",
+    "AccessDenied": "cstore.registry.errors",
     "BlobReader": "cstore.registry.blobs",
     "Clock": "cstore.registry.access",
     "Credentials": "cstore.registry.access",
     "ImageName": "cstore.oci.names",
     "Manifest": "cstore.registry.manifests",
+    "NotInRegistry": "cstore.registry.errors",
     "Policy": "cstore.registry.policy",
+    "RegistryError": "cstore.registry.errors",
     "Repository": "cstore.registry.repository",
     "Retrying": "cstore.registry.access",
     "Sent": "cstore.registry.uploads",
     "Settings": "cstore.registry.settings",
     "catalog": "cstore.registry.opening",
     "check_login": "cstore.registry.opening",
+    "find_credentials": "cstore.registry.credentials",
+    "find_with_source": "cstore.registry.credentials",
+    "forget_all": "cstore.registry.credentials",
+    "forget_credentials": "cstore.registry.credentials",
     "is_short": "cstore.registry.shortnames",
+    "keep_credentials": "cstore.registry.credentials",
     "load_settings": "cstore.registry.settings",
     "open_repository": "cstore.registry.opening",
     "parse_reference": "cstore.registry.opening",
     "read_policy": "cstore.registry.policy",
+    "registry_key": "cstore.registry.opening",
     "resolve": "cstore.registry.shortnames",
 }
 

@@ -8,42 +8,68 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.store import rootless
     from cstore.store.container_creation import NewContainer
     from cstore.store.copying import Spot
     from cstore.store.creation import NewLayer, StagedLayer
+    from cstore.store.creation_together import PreparedLayer
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
-    from cstore.store.lookup import Item
-    from cstore.store.naming import ItemPath
+    from cstore.store.lookup import CONTAINER_FIRST, MOUNT_FIRST, Item
+    from cstore.store.naming import ItemPath, podman_name
+    from cstore.store.places import Shelf
+    from cstore.store.result_files import result_at
+    from cstore.store.rootless import refuse_unseen
+    from cstore.store.settings_file import read_settings_text, write_settings_text
     from cstore.store.store import Store, open_store
 
 __all__ = [
+    "CONTAINER_FIRST",
+    "MOUNT_FIRST",
     "Item",
     "ItemPath",
     "Leftover",
     "NewContainer",
     "NewImage",
     "NewLayer",
+    "PreparedLayer",
     "Sharing",
+    "Shelf",
     "Spot",
     "StagedLayer",
     "Store",
     "open_store",
+    "podman_name",
+    "read_settings_text",
+    "refuse_unseen",
+    "result_at",
+    "rootless",
+    "write_settings_text",
 ]
 
 _HOMES = {
+    "CONTAINER_FIRST": "lookup",
+    "MOUNT_FIRST": "lookup",
     "Item": "lookup",
     "ItemPath": "naming",
     "Leftover": "garbage",
     "NewContainer": "container_creation",
     "NewImage": "image_creation",
     "NewLayer": "creation",
+    "PreparedLayer": "creation_together",
     "Sharing": "dedup",
+    "Shelf": "places",
     "Spot": "copying",
     "StagedLayer": "creation",
     "Store": "store",
     "open_store": "store",
+    "podman_name": "naming",
+    "read_settings_text": "settings_file",
+    "refuse_unseen": "rootless",
+    "result_at": "result_files",
+    "rootless": "rootless",
+    "write_settings_text": "settings_file",
 }
 
 
@@ -53,4 +79,5 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.store.{_HOMES[name]}"), name)
+    module = import_module(f"cstore.store.{_HOMES[name]}")
+    return module if name == "rootless" else getattr(module, name)

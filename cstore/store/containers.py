@@ -43,7 +43,10 @@ class Containers:
         return get_container(self._reader, word)
 
     def by_layer(self, word: str) -> Container:
-        """The container whose own layer this is; see `container_files.by_layer`."""
+        """The container whose own layer this is; see `container_files.by_layer`.
+
+        Raises LayerUnknown, ContainerUnknown.
+        """
         from cstore.store import container_files
 
         return container_files.by_layer(self._context, word)
@@ -51,13 +54,20 @@ class Containers:
     # ── making and removing ──
 
     def create(self, request: NewContainer) -> Container:
-        """Make a container from an image, or from nothing; see `container_creation.create_container`."""
+        """Make a container from an image, or from nothing; see `container_creation.create_container`.
+
+        Raises ImageUnknown, LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidIDMap,
+        InvalidOption, InvalidDataName, DriverError.
+        """
         from cstore.store import container_creation
 
         return container_creation.create_container(self._context, request)
 
     def delete(self, word: str, *, force: bool = False) -> None:
-        """Delete a container with all that is its own; see `container_removal.delete_container`."""
+        """Delete a container with all that is its own; see `container_removal.delete_container`.
+
+        Raises NotAContainer, ContainerOccupied, CstoreError.
+        """
         from cstore.store import container_removal
 
         container_removal.delete_container(self._context, word, force=force)
@@ -71,37 +81,55 @@ class Containers:
         return bigdata.data_names(self._context, Shelf.CONTAINERS, word)
 
     def get_data(self, word: str, key: str) -> bytes:
-        """A data item of a container; see `bigdata.get_data`."""
+        """A data item of a container; see `bigdata.get_data`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.get_data(self._context, Shelf.CONTAINERS, word, key)
 
     def data_size(self, word: str, key: str) -> int:
-        """The size of a data item, in bytes; see `bigdata.data_size`."""
+        """The size of a data item, in bytes; see `bigdata.data_size`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.data_size(self._context, Shelf.CONTAINERS, word, key)
 
     def data_digest(self, word: str, key: str) -> str:
-        """The digest of a data item; see `bigdata.data_digest`."""
+        """The digest of a data item; see `bigdata.data_digest`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.data_digest(self._context, Shelf.CONTAINERS, word, key)
 
     def open_data(self, word: str, key: str) -> BufferedReader:
-        """Open a data item of a container for reading; see `bigdata.open_data`."""
+        """Open a data item of a container for reading; see `bigdata.open_data`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.open_data(self._context, Shelf.CONTAINERS, word, key)
 
     def set_data(self, word: str, key: str, data: Source) -> None:
-        """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
+        """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
+
+        Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
+        """
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.CONTAINERS, word, key, data)
 
     def delete_data(self, word: str, key: str) -> None:
-        """Delete a data item of a container; see `bigdata.delete_data`."""
+        """Delete a data item of a container; see `bigdata.delete_data`.
+
+        Raises UnknownItem, ReadOnlyStore, DataItemUnknown, DataItemNeeded.
+        """
         from cstore.store import bigdata
 
         bigdata.delete_data(self._context, Shelf.CONTAINERS, word, key)
@@ -109,37 +137,55 @@ class Containers:
     # ── directories, space, owners ──
 
     def directory(self, word: str) -> str:
-        """The directory that is kept for whoever runs a container; see `container_files.directory`."""
+        """The directory that is kept for whoever runs a container; see `container_files.directory`.
+
+        Raises ContainerUnknown.
+        """
         from cstore.store import container_files
 
         return container_files.directory(self._context, word)
 
     def run_directory(self, word: str) -> str:
-        """The same for what a reboot may take; see `container_files.run_directory`."""
+        """The same for what a reboot may take; see `container_files.run_directory`.
+
+        Raises ContainerUnknown.
+        """
         from cstore.store import container_files
 
         return container_files.run_directory(self._context, word)
 
     def write_file(self, word: str, name: str, source: Source, *, run: bool = False) -> None:
-        """Put a file into a container's directory, or its run directory; see `container_files.write_file`."""
+        """Put a file into a container's directory, or its run directory; see `container_files.write_file`.
+
+        Raises ContainerUnknown, InvalidDataName, SystemFailure.
+        """
         from cstore.store import container_files
 
         container_files.write_file(self._context, word, name, source, run=run)
 
     def read_file(self, word: str, name: str, *, run: bool = False) -> bytes:
-        """A file of a container's directory, or of its run directory; see `container_files.read_file`."""
+        """A file of a container's directory, or of its run directory; see `container_files.read_file`.
+
+        Raises ContainerUnknown, InvalidDataName, SystemFailure.
+        """
         from cstore.store import container_files
 
         return container_files.read_file(self._context, word, name, run=run)
 
     def size(self, word: str) -> int:
-        """Bytes that only the container takes; see `container_files.size`."""
+        """Bytes that only the container takes; see `container_files.size`.
+
+        Raises ContainerUnknown, LayerUnknown.
+        """
         from cstore.store import container_files
 
         return container_files.size(self._context, word)
 
     def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`."""
+        """Owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`.
+
+        Raises LayerUnknown, LayerNotMounted.
+        """
         from cstore.store import owners
 
         return owners.parent_owners(self._context, self.get(word).layer)

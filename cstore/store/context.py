@@ -90,6 +90,12 @@ class Context:
             self._driver = self._make_driver()
         return self._driver
 
+    def unsynced(self) -> Context:
+        """The same store for a caller who syncs what is done for several items in one call."""
+        config, layout = self.config.with_(sync=False), self.layout
+        _, _, make_driver = _prepare_driver(config, layout.home_name or layout.driver)
+        return Context(config, layout, make_driver, self._patience, sync=False, additional=self.additional)
+
     @property
     def ignore_chown_errors(self) -> bool:
         """Whether owners that cannot be set are let be; the last option that says so wins."""

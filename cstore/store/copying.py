@@ -339,7 +339,7 @@ def _is_there(name: str, folder_fd: int) -> bool:
 
 def _is_directory(where: str) -> SystemFailure:
     refused = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    return SystemFailure("overwrite", where, refused, hint="say under which name the file shall be in it")
+    return SystemFailure("overwrite", where, refused, hint="give a file name")
 
 
 def _open_folder(path: bytes, side: _Side, mode: int, owner: tuple[int, int], where: str) -> int:

@@ -79,7 +79,7 @@ class NewLayer(Value):
     owners_on_disk: bool = False
 
 
-class _Plan(Value):
+class LayerPlan(Value):
     """A request held against the records of one moment."""
 
     id: str
@@ -93,7 +93,7 @@ class _Plan(Value):
         """The layer whose tree the new one starts from."""
         return self.template or self.parent
 
-    def agrees_with(self, other: _Plan) -> bool:
+    def agrees_with(self, other: LayerPlan) -> bool:
         """Whether the tree made for `other` still is the right one."""
         same_source = (self.source and (self.source.id, self.source.created)) == (
             other.source and (other.source.id, other.source.created)
@@ -105,7 +105,7 @@ class StagedLayer(Value):
     """A layer in the making that somebody else fills, and that nobody else sees: see `stage_layer`."""
 
     request: NewLayer
-    plan: _Plan
+    plan: LayerPlan
     staged: StagedTree
 
     @property
@@ -211,7 +211,8 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
     from cstore.store.session import make_roots
 
     check_request(request)
-    plan = _plan(Reader(context), request.with_(names=()) if request.reuse else request, context, chosen_id="")
+    wanted = request.with_(names=()) if request.reuse else request
+    plan = plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
     make_roots(context.layout)
     sweep(context)
@@ -255,7 +256,8 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
     return get_layer(Reader(context), layer.id)
 
 
-def _plan(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> _Plan:
+def plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> LayerPlan:
+    """Hold a request against the records; raises what `create_layer` does."""
     parent = get_layer(tables, request.parent) if request.parent else None
     template = find_own_layer(tables, request.template) if request.template else None
     if request.template and template is None:
@@ -270,7 +272,7 @@ def _plan(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -
         holder = tables.layers.named(name)
         if holder is not None and not _passes(tables, holder):
             raise NameTaken("layer", name, holder.id)
-    return _Plan(chosen_id, names, parent, template, layer_map(context, request, parent))
+    return LayerPlan(chosen_id, names, parent, template, layer_map(context, request, parent))
 
 
 def check_new_id(tables: Tables, wanted: str) -> str:
@@ -295,7 +297,7 @@ def _passes(tables: Tables, holder: Layer) -> bool:
     return holder.incomplete and not isinstance(tables, Writer)
 
 
-def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
+def _tree_options(request: NewLayer, plan: LayerPlan) -> TreeOptions:
     source_map = IDENTITY if plan.source is None else plan.source.id_map
     return TreeOptions(
         id_map=plan.id_map,
@@ -307,17 +309,19 @@ def _tree_options(request: NewLayer, plan: _Plan) -> TreeOptions:
     )
 
 
-def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedTree, filling: Filling | None) -> Layer:
+def _publish(
+    context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, filling: Filling | None
+) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
     with writing(context, Shelf.LAYERS) as writer:
-        plan = _plan(writer, request, context, chosen_id=_still_free(writer, request, before.id))
+        plan = plan_layer(writer, request, context, chosen_id=still_free(writer, request, before.id))
         if not plan.agrees_with(before):
             raise LayerUnknown(request.template or request.parent)
-        record = _record(request, plan)
-        writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), _location(context, request))
+        record = record_of(request, plan)
+        writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), location_of(context, request))
         try:
             writer.save(Shelf.LAYERS)
-            whole = _attach(writer, record, request, plan, staged, filling)
+            whole = attach(writer, record, request, plan, staged, filling)
             writer.layers.replace(whole)
             writer.save(Shelf.LAYERS)
         except BaseException:
@@ -329,14 +333,15 @@ def _publish(context: Context, request: NewLayer, before: _Plan, staged: StagedT
         return whole
 
 
-def _still_free(writer: Writer, request: NewLayer, planned: str) -> str:
+def still_free(writer: Writer, request: NewLayer, planned: str) -> str:
     """Keep the planned ID unless somebody took it meanwhile; only a random one may change."""
     if not request.id and writer.layers.get(planned) is None:
         return planned
     return check_new_id(writer, request.id)
 
 
-def _record(request: NewLayer, plan: _Plan) -> Layer:
+def record_of(request: NewLayer, plan: LayerPlan) -> Layer:
+    """The record of a layer before anything is known of its contents."""
     return Layer(
         id=plan.id,
         names=plan.names,
@@ -351,14 +356,15 @@ def _record(request: NewLayer, plan: _Plan) -> Layer:
     )
 
 
-def _location(context: Context, request: NewLayer) -> Location:
+def location_of(context: Context, request: NewLayer) -> Location:
+    """The file for the record of a new layer."""
     if request.volatile:
         return volatile_location(context.layout, Shelf.LAYERS)
     return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE
 
 
-def _attach(
-    writer: Writer, record: Layer, request: NewLayer, plan: _Plan, staged: StagedTree, filling: Filling | None
+def attach(
+    writer: Writer, record: Layer, request: NewLayer, plan: LayerPlan, staged: StagedTree, filling: Filling | None
 ) -> Layer:
     """Bring tree, tar-split and data to their places; return the record that describes them."""
     from cstore.records.bigdata import write_item

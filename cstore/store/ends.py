@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from contextlib import contextmanager
@@ -117,6 +118,23 @@ def _no_bytes(name: str, verb: str, found: object) -> InvalidOption:
     return InvalidOption(f"{name} {verb} {type(found).__name__}, not bytes", hint="open files in binary mode")
 
 
+def _require_open(end: object, verb: str, name: str) -> None:
+    """Make sure that a descriptor or a file is open, while its number cannot have become that of something else.
+
+    Raises:
+        SystemFailure: it is not.
+    """
+    if getattr(end, "closed", False) is True:
+        raise SystemFailure(verb, name, OSError(errno.EBADF, "the file is closed"))
+    try:
+        if isinstance(end, int):
+            os.fstat(end)
+    except OSError as error:
+        raise SystemFailure(verb, name, error) from None
+    except OverflowError:
+        raise InvalidOption(f"{name}: {end} is not the number of a descriptor") from None
+
+
 @contextmanager
 def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> Iterator[int | ReadInto]:
     """Give a descriptor, or a reader that fills buffers, of what a caller gave.
@@ -128,8 +146,9 @@ def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> 
 
     Raises:
         InvalidOption: nothing can be read from it, or no bytes.
-        SystemFailure: the path cannot be opened.
+        SystemFailure: the path cannot be opened, or what was given is closed.
     """
+    _require_open(source, "read", name)
     if isinstance(source, int):
         yield source
     elif isinstance(source, (str, os.PathLike)):
@@ -204,8 +223,9 @@ def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) 
 
     Raises:
         InvalidOption: nothing can be written to it, or no bytes.
-        SystemFailure: the file cannot be made or written.
+        SystemFailure: the file cannot be made or written, or what was given is closed.
     """
+    _require_open(target, "write", name)
     if isinstance(target, int):
         yield FileSink(target, name)
     elif isinstance(target, (str, os.PathLike)):

@@ -48,8 +48,11 @@ def fill(
     progress: Callable[[int], None] | None,
     *,
     again: bool = False,
+    sync: bool | None = None,
 ) -> Filling:
     """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
+
+    What was read is on the disk then, if the store syncs; or if `sync` says so.
 
     Raises:
         ArchiveError: the archive cannot be a layer.
@@ -67,7 +70,7 @@ def fill(
             id_map=id_map,
             in_user_namespace=in_user_namespace() or os.geteuid() != 0,
             ignore_chown_errors=context.ignore_chown_errors,
-            sync=context.sync,
+            sync=context.sync if sync is None else sync,
             lowers=staged.lowers,
             unseen=staged.unseen,
             force_mask=staged.force_mask,

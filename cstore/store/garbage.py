@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
     from cstore.store.quarantine import Keeper
+    from cstore.store.quarantine.finishing import Promised
 
 _ITEM_DIRECTORY = re.compile(r"[0-9a-f]{64}")
 _FOREIGN = "foreign"
@@ -78,6 +79,7 @@ def collect(
         SystemFailure: the first thing that could not be removed; all others are gone.
     """
     from cstore.store.quarantine import keeping
+    from cstore.store.quarantine.finishing import Promised
 
     if not is_made(context.layout):
         return []
@@ -90,11 +92,13 @@ def collect(
         return [*_staged(context), *(each for each in found if foreign or each.kind != _FOREIGN), *half, *old]
     staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
     with ExitStack() as stack:
+        promised = Promised(context, stack)
         keeper = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
         writer = stack.enter_context(writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True))
+        promised.forget_records(writer)
         swept = [each for layer, each in unfinished if layer not in writer.layers]  # by any writer, before it begins
         found = list(_unrecorded(context, writer) if foreign else leftovers(context, writer))
-        failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper))]
+        failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper, promised))]
     if failures:
         raise failures[0]
     return [*staged, *swept, *found, *half, *old]
@@ -314,11 +318,18 @@ def _leftover(path: str, kind: str) -> Iterator[Leftover]:
     yield Leftover(path, kind, usage(path).bytes if stat.S_ISDIR(status.st_mode) else status.st_blocks * 512)
 
 
-def remove(writer: Writer, leftover: Leftover, keeper: Keeper | None = None) -> CstoreError | None:
-    """Remove a leftover under the locks of all kinds, one that is foreign into quarantine; return what went wrong."""
+def remove(
+    writer: Writer, leftover: Leftover, keeper: Keeper | None = None, promised: Promised | None = None
+) -> CstoreError | None:
+    """Remove a leftover under the locks of all kinds; return what went wrong.
+
+    One that is foreign goes into quarantine, and so does one that was `promised` to it.
+    """
     from cstore.store.removal import discard
 
     try:
+        if promised is not None and promised.keep(leftover.path):
+            return None
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
         elif leftover.kind == "link":

@@ -79,7 +79,10 @@ class Images:
         return valid_digests(image)
 
     def size(self, word: str) -> int:
-        """The bytes of an image's layers and data items; see `image_measuring.image_size`."""
+        """The bytes of an image's layers and data items; see `image_measuring.image_size`.
+
+        Raises ImageUnknown, LayerMissing, DriverError, SystemFailure.
+        """
         from cstore.store import image_measuring
 
         return image_measuring.image_size(self._context, word)
@@ -93,13 +96,20 @@ class Images:
     # ── making and removing ──
 
     def create(self, request: NewImage) -> Image:
-        """Make an image; see `image_creation.create_image`."""
+        """Make an image; see `image_creation.create_image`.
+
+        Raises LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidDigest, InvalidTime,
+        InvalidDataName.
+        """
         from cstore.store import image_creation
 
         return image_creation.create_image(self._context, request)
 
     def delete(self, word: str, *, commit: bool = True) -> tuple[str, ...]:
-        """Delete an image that nothing uses; see `image_removal.delete_image`."""
+        """Delete an image that nothing uses; see `image_removal.delete_image`.
+
+        Raises NotAnImage, ReadOnlyStore, ImageUsedByContainer, CstoreError.
+        """
         from cstore.store import image_removal
 
         return image_removal.delete_image(self._context, word, commit=commit)
@@ -107,7 +117,10 @@ class Images:
     # ── mounts and directories ──
 
     def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
-        """Mount an image read-only; see `image_mounting.mount_image`."""
+        """Mount an image read-only; see `image_mounting.mount_image`.
+
+        Raises ImageUnknown, ImageWithoutLayers, LayerUnknown, InvalidOption, DriverError.
+        """
         from cstore.store import image_mounting
 
         return image_mounting.mount_image(self._context, word, label=label, options=options)
@@ -119,13 +132,19 @@ class Images:
         return image_mounting.mounting_of_image(self._context, word, label=label, options=options)
 
     def unmount(self, word: str, *, force: bool = False) -> bool:
-        """Take back one mount; see `image_mounting.unmount_image`."""
+        """Take back one mount; see `image_mounting.unmount_image`.
+
+        Raises ImageUnknown, ImageWithoutLayers, LayerUnknown.
+        """
         from cstore.store import image_mounting
 
         return image_mounting.unmount_image(self._context, word, force=force)
 
     def directory(self, word: str) -> str:
-        """A directory that the image takes along; see `image_directories.image_directory`."""
+        """A directory that the image takes along; see `image_directories.image_directory`.
+
+        Raises ImageUnknown.
+        """
         from cstore.store import image_directories
 
         return image_directories.image_directory(self._context, word)
@@ -145,37 +164,55 @@ class Images:
         return bigdata.data_names(self._context, Shelf.IMAGES, word)
 
     def get_data(self, word: str, key: str) -> bytes:
-        """A data item of an image; see `bigdata.get_data`."""
+        """A data item of an image; see `bigdata.get_data`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.get_data(self._context, Shelf.IMAGES, word, key)
 
     def data_size(self, word: str, key: str) -> int:
-        """The size of a data item in bytes; see `bigdata.data_size`."""
+        """The size of a data item in bytes; see `bigdata.data_size`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.data_size(self._context, Shelf.IMAGES, word, key)
 
     def data_digest(self, word: str, key: str) -> str:
-        """The digest of a data item; see `bigdata.data_digest`."""
+        """The digest of a data item; see `bigdata.data_digest`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.data_digest(self._context, Shelf.IMAGES, word, key)
 
     def open_data(self, word: str, key: str) -> BufferedReader:
-        """Open a data item of an image for reading; see `bigdata.open_data`."""
+        """Open a data item of an image for reading; see `bigdata.open_data`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.open_data(self._context, Shelf.IMAGES, word, key)
 
     def set_data(self, word: str, key: str, data: Source, digest: str = "") -> None:
-        """Set a data item of an image, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
+        """Set a data item of an image, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
+
+        Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
+        """
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.IMAGES, word, key, data, digest)
 
     def delete_data(self, word: str, key: str) -> None:
-        """Delete a data item of an image; see `bigdata.delete_data`."""
+        """Delete a data item of an image; see `bigdata.delete_data`.
+
+        Raises UnknownItem, ReadOnlyStore, DataItemUnknown, DataItemNeeded.
+        """
         from cstore.store import bigdata
 
         bigdata.delete_data(self._context, Shelf.IMAGES, word, key)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from cstore.archive.compression import Compression
     from cstore.archive.pulling import PulledStream
     from cstore.archive.streams import Sink
+    from cstore.errors import CstoreError
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.creation import Accept, NewLayer, StagedLayer
+    from cstore.store.creation_together import PreparedLayer
     from cstore.store.ends import Source, Target
     from cstore.store.lookup import Item
     from cstore.store.reading import Reader
@@ -82,7 +84,10 @@ class Layers:
         return [each for each in found if digest == (each.compressed_digest if compressed else each.diff_digest)]
 
     def chain(self, word: str) -> Sequence[Layer]:
-        """A layer and all that it builds on, downward; see `lookup.chain_of`."""
+        """A layer and all that it builds on, downward; see `lookup.chain_of`.
+
+        Raises ParentUnknown.
+        """
         from cstore.store.lookup import chain_of
 
         return chain_of(self._reader, get_layer(self._reader, word))
@@ -100,7 +105,10 @@ class Layers:
     # ── making and removing ──
 
     def create(self, request: NewLayer) -> Layer:
-        """Make a layer without contents of its own; see `creation.create_layer`."""
+        """Make a layer without contents of its own; see `creation.create_layer`.
+
+        Raises LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName.
+        """
         from cstore.store import creation
 
         return creation.create_layer(self._context, request)
@@ -112,21 +120,46 @@ class Layers:
         progress: Callable[[int], None] | None = None,
         accept: Accept | None = None,
     ) -> Layer:
-        """Make a layer from an archive: a path, bytes, a descriptor, a file; see `creation.put_layer`."""
+        """Make a layer from an archive: a path, bytes, a descriptor, a file; see `creation.put_layer`.
+
+        Raises ArchiveError, LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName.
+        """
         from cstore.store import creation
         from cstore.store.ends import opened_source
 
         with opened_source(source) as opened:
             return creation.put_layer(self._context, request, opened, progress, accept)
 
+    def prepare(
+        self, request: NewLayer, source: Source, progress: Callable[[int], None] | None = None
+    ) -> PreparedLayer:
+        """Read an archive for `publish`, which makes layers of many in one go; see `creation_together`."""
+        from cstore.store import creation_together
+        from cstore.store.ends import opened_source
+
+        with opened_source(source) as opened:
+            return creation_together.prepare_layer(self._context, request, opened, progress)
+
+    def publish(self, prepared: Sequence[PreparedLayer], *, keep_going: bool = True) -> Sequence[Layer | CstoreError]:
+        """Make layers of what `prepare` gave, with the syncs of one; see `creation_together.publish_layers`."""
+        from cstore.store import creation_together
+
+        return creation_together.publish_layers(self._context, prepared, keep_going=keep_going)
+
     def stage(self, request: NewLayer) -> StagedLayer:
-        """Make the directory of a layer to be, for the caller to fill; see `creation.stage_layer`."""
+        """Make the directory of a layer to be, for the caller to fill; see `creation.stage_layer`.
+
+        Raises LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName.
+        """
         from cstore.store import creation
 
         return creation.stage_layer(self._context, request)
 
     def apply_staged(self, staged: StagedLayer) -> Layer:
-        """Make a layer of what `stage` gave and the caller has filled, by rename; see `creation.apply_staged`."""
+        """Make a layer of what `stage` gave and the caller has filled, by rename; see `creation.apply_staged`.
+
+        Raises LayerUnknown, IDTaken, NameTaken, SystemFailure.
+        """
         from cstore.store import creation
 
         return creation.apply_staged(self._context, staged)
@@ -136,31 +169,48 @@ class Layers:
         staged.clean()
 
     def from_additional_store(self, digest: str, reference: str, request: NewLayer) -> Layer:
-        """Make a layer that an additional layer store keeps; see `far_layers.from_additional_store`."""
+        """Make a layer that an additional layer store keeps; see `far_layers.from_additional_store`.
+
+        Raises InvalidDigest, DriverError, Unsupported, LayerUnknown, IDTaken, NameTaken, InvalidID,
+        InvalidName.
+        """
         from cstore.store import far_layers
 
         return far_layers.from_additional_store(self._context, digest, reference, request)
 
     def delete(self, word: str) -> None:
-        """Delete a layer that nothing uses; see `removal.delete_layer`."""
+        """Delete a layer that nothing uses; see `removal.delete_layer`.
+
+        Raises NotALayer, ReadOnlyStore, LayerHasChildren, LayerUsedByImage, LayerUsedByContainer.
+        """
         from cstore.store import removal
 
         removal.delete_layer(self._context, word)
 
     def create_tree(self, request: NewLayer) -> str:
-        """Make a tree in the driver only, without a record; see `drivertrees.create_tree`."""
+        """Make a tree in the driver only, without a record; see `drivertrees.create_tree`.
+
+        Raises DriverError, IDTaken, InvalidID.
+        """
         from cstore.store import drivertrees
 
         return drivertrees.create_tree(self._context, request)
 
     def open_tree(self, layer: str) -> AbstractContextManager[str]:
-        """A directory to read all that a tree shows, recorded or not, by its ID; see `drivertrees.open_tree`."""
+        """A directory to read all that a tree shows, recorded or not, by its ID; see `drivertrees.open_tree`.
+
+        Raises LayerUnknown, InvalidID.
+        """
         from cstore.store import drivertrees
 
         return drivertrees.open_tree(self._context, layer)
 
     def delete_tree(self, layer: str) -> None:
-        """Delete a tree that has no record; see `drivertrees.delete_tree`."""
+        """Delete a tree that has no record; see `drivertrees.delete_tree`.
+
+        Raises LayerUnknown, InvalidID, LayerRecorded, LayerHasChildren, LayerUsedByImage, LayerUsedByContainer,
+        RecordsDamaged.
+        """
         from cstore.store import drivertrees
 
         drivertrees.delete_tree(self._context, layer)
@@ -172,7 +222,10 @@ class Layers:
     # ── contents ──
 
     def apply_diff(self, word: str, source: Source, progress: Callable[[int], None] | None = None) -> int:
-        """Apply an archive to a layer, all or nothing; see `content.apply_diff`."""
+        """Apply an archive to a layer, all or nothing; see `content.apply_diff`.
+
+        Raises LayerUnknown, LayerChanged, ArchiveError.
+        """
         from cstore.store import content
         from cstore.store.ends import opened_source
 
@@ -180,13 +233,19 @@ class Layers:
             return content.apply_diff(self._context, word, opened, progress)
 
     def put_directory(self, word: str, directory: str) -> Layer:
-        """Let a layer hold what a directory of the host holds; see `staged_diff.put_directory`."""
+        """Let a layer hold what a directory of the host holds; see `staged_diff.put_directory`.
+
+        Raises Unsupported, InvalidID, LayerChanged, SystemFailure.
+        """
         from cstore.store import staged_diff
 
         return staged_diff.put_directory(self._context, word, directory)
 
     def changes(self, word: str, reference: str = "", *, whole: bool = False) -> Sequence[Change]:
-        """What a layer changes against its parent, `reference`, or nothing; see `content.changes`."""
+        """What a layer changes against its parent, `reference`, or nothing; see `content.changes`.
+
+        Raises LayerUnknown, ParentUnknown.
+        """
         from cstore.store import content
 
         return content.changes(self._context, word, reference, whole=whole)
@@ -207,6 +266,8 @@ class Layers:
         """Write a layer as a tar to a path, a descriptor, a file; see `content.write_diff`.
 
         Without a sink, a stream is returned that reads the tar, from which errors come as well; close it.
+
+        Raises LayerUnknown, ParentUnknown, ContentDamaged, TarSplitDamaged.
         """
         from cstore.store import content
 
@@ -220,20 +281,29 @@ class Layers:
         return None
 
     def diff_size(self, word: str, reference: str = "") -> int:
-        """Bytes that a layer adds or modifies; see `content.diff_size`."""
+        """Bytes that a layer adds or modifies; see `content.diff_size`.
+
+        Raises LayerUnknown, ParentUnknown.
+        """
         from cstore.store import content
 
         return content.diff_size(self._context, word, reference)
 
     def write_tree(self, word: str, sink: Target) -> None:
-        """Write all that a layer shows as a tar; see `anatomy.write_tree`."""
+        """Write all that a layer shows as a tar; see `anatomy.write_tree`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import anatomy
 
         with self._opened(sink) as opened:
             anatomy.write_tree(self._context, word, opened)
 
     def write_changes(self, word: str, sink: Target, reference: str = "") -> None:
-        """Write as a tar, made from the trees, what a layer changes; see `anatomy.write_changes`."""
+        """Write as a tar, made from the trees, what a layer changes; see `anatomy.write_changes`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import anatomy
 
         with self._opened(sink) as opened:
@@ -245,13 +315,19 @@ class Layers:
         return opened_sink(sink, sync=self._context.sync)
 
     def archive_size(self, word: str) -> int:
-        """Bytes in the files of the archive that a layer was imported from; see `anatomy.archive_size`."""
+        """Bytes in the files of the archive that a layer was imported from; see `anatomy.archive_size`.
+
+        Raises LayerUnknown, TarSplitDamaged.
+        """
         from cstore.store import anatomy
 
         return anatomy.archive_size(self._context, word)
 
     def directories(self, word: str) -> Mapping[str, str]:
-        """The directories that make up a layer; see `anatomy.directories`."""
+        """The directories that make up a layer; see `anatomy.directories`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import anatomy
 
         return anatomy.directories(self._context, word)
@@ -265,25 +341,37 @@ class Layers:
         return bigdata.data_names(self._context, Shelf.LAYERS, word)
 
     def get_data(self, word: str, key: str) -> bytes:
-        """A data item of a layer; see `bigdata.get_data`."""
+        """A data item of a layer; see `bigdata.get_data`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.get_data(self._context, Shelf.LAYERS, word, key)
 
     def open_data(self, word: str, key: str) -> BufferedReader:
-        """Open a data item of a layer for reading; see `bigdata.open_data`."""
+        """Open a data item of a layer for reading; see `bigdata.open_data`.
+
+        Raises UnknownItem, DataItemUnknown.
+        """
         from cstore.store import bigdata
 
         return bigdata.open_data(self._context, Shelf.LAYERS, word, key)
 
     def set_data(self, word: str, key: str, data: Source) -> None:
-        """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`."""
+        """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
+
+        Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
+        """
         from cstore.store import bigdata
 
         bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)
 
     def delete_data(self, word: str, key: str) -> None:
-        """Delete a data item of a layer; see `bigdata.delete_data`."""
+        """Delete a data item of a layer; see `bigdata.delete_data`.
+
+        Raises UnknownItem, ReadOnlyStore, DataItemUnknown, DataItemNeeded.
+        """
         from cstore.store import bigdata
 
         bigdata.delete_data(self._context, Shelf.LAYERS, word, key)
@@ -301,7 +389,10 @@ class Layers:
         return mounting.mount_points(self._context)
 
     def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`."""
+        """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`.
+
+        Raises LayerUnknown, LayerNotMounted.
+        """
         from cstore.store import owners
 
         return owners.parent_owners(self._context, word)

@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
-from cstore.errors import SystemFailure
+from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.closing import opened
 
@@ -29,6 +29,8 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
     Raises:
         SystemFailure: the file cannot be made or written.
     """
+    if "\0" in path:
+        raise InvalidOption(f"{path!r} is no path: there is a zero byte in it")
     if is_replaceable(path):
         with _replacement(os.path.realpath(path), sync=sync) as descriptor:
             yield descriptor

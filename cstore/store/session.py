@@ -15,7 +15,6 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from cstore.errors import SystemFailure
-from cstore.fs.atomic import sync_directory
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.store.places import Shelf
@@ -101,14 +100,17 @@ class Writer(Trusted):
         """The driver of the store."""
         return self.context.driver
 
-    def save(self, *shelves: Shelf) -> None:
-        """Publish the changed record files, each kind after a fresh token in its lock files."""
+    def save(self, *shelves: Shelf, sync: bool | None = None) -> None:
+        """Publish the changed record files, each kind after a fresh token in its lock files.
+
+        They are on the disk then, if the store syncs; or if `sync` says so.
+        """
         for shelf in shelves:
             table = self._tables[shelf]
             if not table.changed:
                 continue
             self.mark(shelf)
-            table.save(sync=self.context.sync)
+            table.save(sync=self.context.sync if sync is None else sync)
 
     def establish(self, shelf: Shelf) -> None:
         """Make a kind's record file if there is none, before data of its first item are written.
@@ -262,10 +264,22 @@ def make_roots(layout: Layout) -> None:
 
 
 def _make_root(path: str) -> None:
-    new = not os.path.isdir(path)
     try:
-        make_directories(path)
+        make_directories(path, sync=True)
     except OSError as error:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
-    if new:
-        sync_directory(os.path.dirname(os.path.abspath(path)))
+
+
+def is_made(layout: Layout) -> bool:
+    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
+    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever goes on will hear why
+    return True

@@ -41,6 +41,12 @@ def open_store(
     degraded: bool = False,
 ) -> Store:
     """Open a store; see `library.open_store`, which programs use."""
+    from cstore.arguments import check_classes
+    from cstore.store.containers import Containers
+    from cstore.store.images import Images
+    from cstore.store.layers import Layers
+
+    check_classes(Store, Layers, Images, Containers)
     return Store(
         open_context(
             config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
@@ -136,31 +142,46 @@ class Store:
         return find_item(self._reader, word, order)
 
     def resolve(self, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
-        """The one item that a text names, also by a digest or an image's short name; see `naming.resolve`."""
+        """The one item that a text names, also by a digest or an image's short name; see `naming.resolve`.
+
+        Raises UnknownItem, AmbiguousItem, InvalidOption.
+        """
         from cstore.store import naming
 
         return naming.resolve(self._reader, text, kind, by_layer=by_layer)
 
     def resolve_path(self, text: str, kind: str = "", *, by_layer: bool = False) -> ItemPath:
-        """The item and the path in it that `ITEM:PATH` names; see `naming.resolve_path`."""
+        """The item and the path in it that `ITEM:PATH` names; see `naming.resolve_path`.
+
+        Raises UnknownItem, AmbiguousItem, InvalidOption.
+        """
         from cstore.store import naming
 
         return naming.resolve_path(self._reader, text, kind, by_layer=by_layer)
 
     def layer_of(self, item: Item) -> Layer:
-        """An image's top layer, a container's own layer, or the layer itself; see `naming.layer_of`."""
+        """An image's top layer, a container's own layer, or the layer itself; see `naming.layer_of`.
+
+        Raises ImageWithoutLayers, LayerMissing.
+        """
         from cstore.store import naming
 
         return naming.layer_of(self._reader, item)
 
     def delete(self, word: str) -> None:
-        """Delete an item without any check; see `removal.delete_item`."""
+        """Delete an item without any check; see `removal.delete_item`.
+
+        Raises LayerUnknown, NotALayer, ContainerOccupied.
+        """
         from cstore.store import removal
 
         removal.delete_item(self._context, word)
 
     def names(self, word: str) -> tuple[str, ...]:
-        """The names of an item; see `names.names_of`."""
+        """The names of an item; see `names.names_of`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import names
 
         return names.names_of(self._context, word)
@@ -184,25 +205,37 @@ class Store:
         return names.remove_names(self._context, word, old)
 
     def metadata(self, word: str) -> str:
-        """The metadata of an item; see `names.metadata_of`."""
+        """The metadata of an item; see `names.metadata_of`.
+
+        Raises NotAnItem.
+        """
         from cstore.store import names
 
         return names.metadata_of(self._context, word)
 
     def set_metadata(self, word: str, text: str) -> None:
-        """Replace the metadata of an item; see `names.set_metadata`."""
+        """Replace the metadata of an item; see `names.set_metadata`.
+
+        Raises NotAnItem, ReadOnlyStore.
+        """
         from cstore.store import names
 
         names.set_metadata(self._context, word, text)
 
     def set_flag(self, word: str, flag: str, value: Any) -> None:
-        """Set a flag of an item, to something that JSON has; see `names.set_flag`."""
+        """Set a flag of an item, to something that JSON has; see `names.set_flag`.
+
+        Raises NotAnItem, ReadOnlyStore, InvalidOption.
+        """
         from cstore.store import names
 
         names.set_flag(self._context, word, flag, value)
 
     def clear_flag(self, word: str, flag: str) -> None:
-        """Take a flag from an item; see `names.clear_flag`."""
+        """Take a flag from an item; see `names.clear_flag`.
+
+        Raises NotAnItem, ReadOnlyStore, InvalidOption.
+        """
         from cstore.store import names
 
         names.clear_flag(self._context, word, flag)
@@ -216,7 +249,10 @@ class Store:
         owner: tuple[int, int] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Copy files and directories into a layer, or out of one; see `copying.copy`."""
+        """Copy files and directories into a layer, or out of one; see `copying.copy`.
+
+        Raises LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure.
+        """
         from cstore.store import copying
 
         copying.copy(self._context, sources, target, owner, progress)
@@ -244,31 +280,46 @@ class Store:
     # ── mounts ──
 
     def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
-        """Mount a layer or container; see `mounting.mount`."""
+        """Mount a layer or container; see `mounting.mount`.
+
+        Raises LayerUnknown, DriverError.
+        """
         from cstore.store import mounting
 
         return mounting.mount(self._context, word, label=label, options=options)
 
     def unmount(self, word: str, *, force: bool = False) -> bool:
-        """Take back one mount; see `mounting.unmount`."""
+        """Take back one mount; see `mounting.unmount`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import mounting
 
         return mounting.unmount(self._context, word, force=force)
 
     def mounting(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
-        """Mount a layer or container while a `with` lasts, which gets the mount point; see `mounting.mounting_of`."""
+        """Mount a layer or container while a `with` lasts, which gets the mount point; see `mounting.mounting_of`.
+
+        Raises LayerUnknown, DriverError.
+        """
         from cstore.store import mounting
 
         return mounting.mounting_of(self._context, word, label=label, options=options)
 
     def mounted(self, word: str) -> bool:
-        """Whether a layer or container is mounted; see `mounting.mounted`."""
+        """Whether a layer or container is mounted; see `mounting.mounted`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import mounting
 
         return mounting.mounted(self._context, word)
 
     def mount_count(self, word: str) -> int:
-        """How often a layer or container is mounted, and has to be unmounted; see `mounting.mount_count`."""
+        """How often a layer or container is mounted, and has to be unmounted; see `mounting.mount_count`.
+
+        Raises LayerUnknown.
+        """
         from cstore.store import mounting
 
         return mounting.mount_count(self._context, word)
@@ -294,7 +345,10 @@ class Store:
         foreign: bool = False,
         partial: bool = False,
     ) -> list[Leftover]:
-        """Remove what belongs to no record; see `garbage.collect`."""
+        """Remove what belongs to no record; see `garbage.collect`.
+
+        Raises RecordsDamaged, SystemFailure.
+        """
         from cstore.store import garbage
 
         return garbage.collect(
@@ -308,7 +362,10 @@ class Store:
         return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
-        """What has a name that no tool gives, and is left alone; see `garbage.foreign`."""
+        """What has a name that no tool gives, and is left alone; see `garbage.foreign`.
+
+        Raises RecordsDamaged, SystemFailure.
+        """
         from cstore.store import garbage
 
         return garbage.foreign(self._context)
@@ -316,19 +373,28 @@ class Store:
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
     ) -> Sharing:
-        """Let equal files of all images share their space; see `dedup.dedup`."""
+        """Let equal files of all images share their space; see `dedup.dedup`.
+
+        Raises InvalidOption, RecordsDamaged.
+        """
         from cstore.store import dedup
 
         return dedup.dedup(self._context, method, dry_run=dry_run, progress=progress)
 
     def wipe(self) -> None:
-        """Remove everything; see `wiping.wipe`."""
+        """Remove everything; see `wiping.wipe`.
+
+        Raises ContainerOccupied, RecordsDamaged, SystemFailure.
+        """
         from cstore.store import wiping
 
         wiping.wipe(self._context)
 
     def shutdown(self, *, force: bool = False) -> Sequence[str]:
-        """Release the driver, and return the IDs of layers that were still mounted; see `mounting.shutdown`."""
+        """Release the driver, and return the IDs of layers that were still mounted; see `mounting.shutdown`.
+
+        Raises LayersMounted.
+        """
         from cstore.store import mounting
 
         return mounting.shutdown(self._context, force=force)

@@ -26,11 +26,29 @@ if TYPE_CHECKING:
     from cstore.transfer.copying import copy, opened_source, sink_of
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
-    from cstore.transfer.registry_ends import RegistryAccess
-    from cstore.transfer.saving import SaveRequest, save, save_directory
+    from cstore.transfer.looking import SeenImage, look
+    from cstore.transfer.opening import is_plain
+    from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
+    from cstore.transfer.registry_ends import RegistryAccess, first_of, tags_of
+    from cstore.transfer.saving import (
+        COMPRESSIONS,
+        DOCKER_ARCHIVE,
+        OCI_DIRECTORY,
+        SaveRequest,
+        check_save,
+        save,
+        save_directory,
+        size_of_save,
+    )
+    from cstore.transfer.store_sink import StoreSink
     from cstore.transfer.syncing import Synced, SyncRequest, sync
 
 __all__ = [
+    "COMPRESSIONS",
+    "DOCKER_ARCHIVE",
+    "OCI_DIRECTORY",
+    "REGISTRY",
+    "STORE",
     "BlobDone",
     "BlobPresent",
     "BlobProgress",
@@ -43,22 +61,37 @@ __all__ = [
     "LoadRequest",
     "LoadResult",
     "LoadedImage",
+    "Place",
     "Planned",
     "RegistryAccess",
     "SaveRequest",
+    "SeenImage",
+    "StoreSink",
     "SyncRequest",
     "Synced",
+    "check_save",
     "copy",
+    "first_of",
     "import_image",
+    "is_plain",
     "load",
+    "look",
     "opened_source",
+    "parse_place",
     "save",
     "save_directory",
     "sink_of",
+    "size_of_save",
     "sync",
+    "tags_of",
 ]
 
 _HOMES = {
+    "COMPRESSIONS": "saving",
+    "DOCKER_ARCHIVE": "saving",
+    "OCI_DIRECTORY": "saving",
+    "REGISTRY": "places",
+    "STORE": "places",
     "BlobDone": "contract",
     "BlobPresent": "contract",
     "BlobProgress": "contract",
@@ -67,23 +100,33 @@ _HOMES = {
     "CopyRequest": "contract",
     "ImageSink": "contract",
     "ImageSource": "contract",
-    "Planned": "contract",
-    "copy": "copying",
-    "opened_source": "copying",
-    "sink_of": "copying",
-    "RegistryAccess": "registry_ends",
     "SyncRequest": "syncing",
     "Synced": "syncing",
     "sync": "syncing",
     "ImportRequest": "importing",
-    "import_image": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",
     "LoadedImage": "loading",
+    "Place": "places",
+    "Planned": "contract",
+    "RegistryAccess": "registry_ends",
     "SaveRequest": "saving",
+    "SeenImage": "looking",
+    "StoreSink": "store_sink",
+    "check_save": "saving",
+    "copy": "copying",
+    "first_of": "registry_ends",
+    "import_image": "importing",
+    "is_plain": "opening",
     "load": "loading",
+    "look": "looking",
+    "opened_source": "copying",
+    "parse_place": "places",
     "save": "saving",
     "save_directory": "saving",
+    "sink_of": "copying",
+    "size_of_save": "saving",
+    "tags_of": "registry_ends",
 }
 
 

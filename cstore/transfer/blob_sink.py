@@ -27,7 +27,7 @@ from cstore.transfer.contract import (
     RemoteSource,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
 from cstore.transfer.plan import MOST_IMAGES
 from cstore.transfer.rate import Limited, Rate
@@ -230,7 +230,7 @@ class _Taking:
             if self._known(described):
                 self._is_there(described)
             else:
-                self._sink.put(described, PartReader(spool.fileno(), 0, described.size, described.digest))
+                self._sink.put(described, PartReader(spool.fileno(), Part(described.digest, described.size)))
                 self._is_copied(described)
         return described
 

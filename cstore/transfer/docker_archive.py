@@ -5,7 +5,7 @@ from __future__ import annotations
 from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
 from cstore.errors import ImageArchiveError, InvalidDigest
 from cstore.oci.names import LOCAL
-from cstore.transfer.manifests import LARGEST, load_json
+from cstore.transfer.manifests import LARGEST, load_json, urls_in
 from cstore.transfer.members import get_part, plain_name
 from cstore.transfer.oci_layout import INDEX, digest_differs, names_of_configs
 from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1 << 20
 _BLOBS = "blobs/"
+_KEYS = {key.lower(): key for key in ("Config", "RepoTags", "Layers", "LayerSources")}
+"""In whatever case they come: Docker, Podman and skopeo do not mind."""
+_NO_NAME = "<none>:<none>"
 
 
 def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
@@ -38,6 +41,7 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         hint = "skopeo copy makes an OCI layout of a dir: directory" if isinstance(items, dict) else ""
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
+    items = [{_KEYS.get(key.lower(), key): value for key, value in item.items()} for item in items]
     if len(items) > MOST_IMAGES:
         raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, and may name {MOST_IMAGES}")
     names = [_names(item, f"{MANIFEST}, image {place}", naming) for place, item in enumerate(items)]
@@ -53,7 +57,8 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
 
 def _digest_in(item: Mapping[str, Any]) -> str:
     """The digest that the name of a config consists of, if it does."""
-    return str(item.get("Config")).lstrip("/").removeprefix(_BLOBS).replace("/", ":", 1)
+    name = str(item.get("Config")).lstrip("/").removeprefix(_BLOBS).removesuffix(".json")
+    return name.replace("/", ":", 1) if "/" in name else f"sha256:{name}"
 
 
 def _plan(members: Members, item: Mapping[str, Any], where: str, names: tuple[str, ...]) -> ImagePlan:
@@ -65,13 +70,17 @@ def _plan(members: Members, item: Mapping[str, Any], where: str, names: tuple[st
     diff_ids = config.rootfs.diff_ids
     if len(layers) != len(diff_ids):
         raise layer_count_differs(where, len(layers), len(diff_ids))
-    chain = tuple(_layer(members, *layer) for layer in zip(layers, diff_ids, strict=True))
+    sources = item.get("LayerSources")
+    known = sources if isinstance(sources, dict) else {}
+    chain = tuple(_layer(members, *layer, known) for layer in zip(layers, diff_ids, strict=True))
     return ImagePlan(where, config, chain, names)
 
 
-def _layer(members: Members, member: str, diff_id: str) -> LayerPlan:
+def _layer(members: Members, member: str, diff_id: str, sources: Mapping[str, Any]) -> LayerPlan:
     part = members.find(member)  # if it is not there, that is told when it is needed
-    return LayerPlan(member, diff_id, linked=part is not None and part.linked)
+    source = sources.get(diff_id)
+    urls = urls_in(source) if part is None and isinstance(source, dict) else ()
+    return LayerPlan(member, diff_id, linked=part is not None and part.linked, urls=urls)
 
 
 def _texts(item: Mapping[str, Any], key: str, where: str) -> list[str]:
@@ -87,8 +96,15 @@ def _names(item: Mapping[str, Any], where: str, naming: Naming) -> tuple[str, ..
     """The names that `RepoTags` gives to an image."""
     names = []
     for text in _texts(item, "RepoTags", where):
+        if text == _NO_NAME:
+            continue
         if (":" not in text.rpartition("/")[2] or "@" in text) and not naming.forgiving and not naming.wanted:
-            raise ImageArchiveError(where, f"{text!r} under 'RepoTags' has no tag", peer=f'invalid tag "{text}"')
+            raise ImageArchiveError(
+                where,
+                f"{text!r} under 'RepoTags' has no tag",
+                hint="--tag gives the image another name",
+                peer=f'invalid tag "{text}"',
+            )
         names.append(naming.read(text, f"{where}: 'RepoTags'"))
     return tuple(filter(None, names))
 

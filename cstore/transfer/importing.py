@@ -6,6 +6,7 @@ Layer ID, manifest, names and config are those that Podman gives to the same tar
 from __future__ import annotations
 
 from cstore import gojson
+from cstore.arguments import checked
 from cstore.digests import digest_of
 from cstore.errors import CstoreError, ImageInvalid, InvalidOption
 from cstore.oci.config import parse_config
@@ -50,6 +51,7 @@ class ImportRequest(Value):
     expect: str = ""
 
 
+@checked
 def import_image(
     store: Store, source: Source, request: ImportRequest, progress: Callable[[int], None] | None = None
 ) -> Image:

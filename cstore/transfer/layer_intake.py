@@ -144,9 +144,9 @@ class LayerIntake:
     def _part(self, members: Members, use: _Use, plan: ImagePlan) -> Part | None:
         """Find the member that a layer is in; None if it is not needed, or has been taken out of the stream."""
         layer = use.layer
+        part = members.find(layer.member)  # in any case: it may have come a second time since it was taken
         if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
             return None
-        part = members.find(layer.member)
         if part is None and layer.urls:
             if self._known(use) is not None:
                 return None

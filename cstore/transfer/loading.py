@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from cstore.arguments import checked
 from cstore.digests import digest_of
 from cstore.errors import IDTaken, InvalidOption, TopLayerDiffers
 from cstore.oci.names import DOCKER, LOCAL, parse_name
@@ -58,6 +59,7 @@ class LoadResult(Value):
     waited: int = 0
 
 
+@checked
 def load(
     store: Store,
     source: Source,

@@ -22,7 +22,7 @@ LARGEST = 4 << 20
 
 
 class Descriptor(Value):
-    """What a document says of another part: its type ("" if it does not say), digest and size in bytes."""
+    """What a document says of another part: its type, digest and size in bytes; "" and -1 if it does not say."""
 
     media_type: str
     digest: str
@@ -61,7 +61,7 @@ def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manif
     document = load_json(raw, member)
     if not isinstance(document, dict):
         raise ImageArchiveError(member, "expected a JSON object")
-    if document.get("schemaVersion") != 2:
+    if document.get("schemaVersion", 2) != 2:  # which some leave out; the fields tell what it is
         raise ImageArchiveError(member, f"expected schemaVersion 2, found {document.get('schemaVersion')!r}")
     kind = _kind(document, member)
     if kind in media.INDEXES:
@@ -137,7 +137,8 @@ def load_json(raw: bytes, member: str) -> object:
     import json
 
     try:
-        return json.loads(raw, parse_constant=_refuse_constant)
+        # Not left to the decoder, which would take UTF-16 as well: Podman would not, of what is kept as it came.
+        return json.loads(raw.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ImageArchiveError(member, f"it is not JSON: {error}") from None
 
@@ -177,21 +178,28 @@ def _descriptors(document: Mapping[str, Any], key: str, member: str) -> tuple[De
         return ()
     if not isinstance(found, list):
         raise ImageArchiveError(member, f"expected a list under {key!r}")
-    return tuple(_descriptor(item, f"{member}: {key}[{place}]") for place, item in enumerate(found))
+    sized = key == "layers"  # of a manifest, whoever reads the index can see the size
+    return tuple(_descriptor(item, f"{member}: {key}[{place}]", sized=sized) for place, item in enumerate(found))
 
 
-def _descriptor(found: object, where: str) -> Descriptor:
+def _descriptor(found: object, where: str, *, sized: bool = True) -> Descriptor:
     if not isinstance(found, dict):
         raise ImageArchiveError(where, "expected a descriptor, a JSON object")
     media_type, digest, size = found.get("mediaType", ""), found.get("digest"), found.get("size")
     if not isinstance(media_type, str):
         raise ImageArchiveError(where, f"expected a text under 'mediaType', found {media_type!r}")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if size is None and not sized:
+        size = -1
+    elif not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ImageArchiveError(where, f"expected a size in bytes, found {size!r}")
-    urls = found.get("urls")
-    places = tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else ()
-    about = _annotations(found, where), _platform(found, where), places
+    about = _annotations(found, where), _platform(found, where), urls_in(found)
     return Descriptor(media_type, _digest(digest, where), size, *about)
+
+
+def urls_in(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where else a descriptor says that its content can be had."""
+    urls = descriptor.get("urls")
+    return tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else ()
 
 
 def _digest(found: object, where: str) -> str:

@@ -38,10 +38,14 @@ _DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 
 DOCKER = frozenset({DOCKER_INDEX, DOCKER_MANIFEST})
 
+UNSPECIFIED = {f"{OCI_LAYER}+xz": Compression.XZ, f"{OCI_LAYER}+bzip2": Compression.BZIP2}
+"""Layer types that the specification does not know: Podman loads such images, and cannot save them again."""
+
 LAYERS: dict[str, Compression] = {
     OCI_LAYER: Compression.NONE,
     f"{OCI_LAYER}+gzip": Compression.GZIP,
     f"{OCI_LAYER}+zstd": Compression.ZSTD,
+    **UNSPECIFIED,
     _OCI_FOREIGN: Compression.NONE,
     f"{_OCI_FOREIGN}+gzip": Compression.GZIP,
     f"{_OCI_FOREIGN}+zstd": Compression.ZSTD,

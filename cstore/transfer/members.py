@@ -28,22 +28,30 @@ else:
 
 _MOST_MEMBERS = 100_000
 _MOST_LINKS = 40  # as the kernel
+_LARGEST_SPARSE = 1 << 38
+"""Bytes in a sparse member: a map of a few digits could ask for so many zeros that nobody would live to see the end."""
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 class PartReader:
-    """Reads a part of a file, wherever others read in it. `name` is for error messages."""
+    """Reads the contents of a part of a file, wherever others read in it."""
 
-    def __init__(self, fd: int, offset: int, size: int, name: str) -> None:
+    def __init__(self, fd: int, part: Part) -> None:
         self._fd = fd
-        self._start = self._at = offset
-        self._end = offset + size
-        self._name = name
+        self._part = part
+        self._stored = part.offset
+        """Where in the file the contents go on."""
+        self._at = 0
+        """How much has been read, holes included."""
+        self._pieces = list(part.pieces[::-1]) if part.pieces is not None else [(0, part.size)]
 
     def again(self, offset: int) -> PartReader:
         """Give another reader of the same part, from an offset in it on."""
-        start = self._start + offset
-        return PartReader(self._fd, start, max(self._end - start, 0), self._name)
+        other = PartReader(self._fd, self._part)
+        other._at = offset
+        for start, length in reversed(other._pieces):
+            other._stored += min(max(offset - start, 0), length)
+        return other
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Read once.
@@ -52,16 +60,26 @@ class PartReader:
             ImageArchiveError: the file has become shorter.
             SystemFailure: it cannot be read.
         """
-        wanted = buffer[: self._end - self._at]
+        while self._pieces and sum(self._pieces[-1]) <= self._at:
+            self._pieces.pop()
+        start, length = self._pieces[-1] if self._pieces else (self._part.size, 0)
+        if self._at < start:
+            hole = buffer[: start - self._at]
+            hole[:] = bytes(len(hole))
+            self._at += len(hole)
+            return len(hole)
+        wanted = buffer[: start + length - self._at]
         if not wanted:
             return 0
         try:
-            count = os.preadv(self._fd, (wanted,), self._at)
+            count = os.preadv(self._fd, (wanted,), self._stored)
         except OSError as error:
-            raise SystemFailure("read", self._name, error) from error
+            raise SystemFailure("read", self._part.name, error) from error
         if not count:
-            raise ImageArchiveError(self._name, f"unexpected EOF: it ends {self._end - self._at} bytes too early")
+            reason = f"unexpected EOF: it ends {self._part.size - self._at} bytes too early"
+            raise ImageArchiveError(self._part.name, reason)
         self._at += count
+        self._stored += count
         return count
 
 
@@ -69,6 +87,7 @@ class Part(Value):
     """The contents of one member: `size` bytes from `offset`, of an open file or, if `fd` is -1, of the file `name`.
 
     `linked`: the member is a link to what has the contents. `waiting`: they are in a file of ours, until they are used.
+    `pieces`: of a sparse file, where in its contents the bytes go that are stored; the rest are zeros.
     """
 
     name: str
@@ -78,21 +97,27 @@ class Part(Value):
     root: int = -1
     linked: bool = False
     waiting: bool = False
+    pieces: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def stored(self) -> int:
+        """Bytes of the contents that are in the file."""
+        return self.size if self.pieces is None else sum(length for _, length in self.pieces)
 
     def release(self) -> None:
         """Give back the disk space of contents that nobody is going to read any more."""
         from cstore.kernel.files import punch_hole
 
-        if self.waiting and self.size:
+        if self.waiting and self.stored:
             with suppress(OSError):  # a file system that cannot do it keeps them until the end
-                punch_hole(self.fd, self.offset, self.size)
+                punch_hole(self.fd, self.offset, self.stored)
 
     @contextmanager
     def opened(self) -> Iterator[PartReader]:
         """Give a reader of the contents."""
         fd = self.fd if self.fd >= 0 else _open_beneath(self.root, self.name)
         try:
-            yield PartReader(fd, self.offset, self.size, self.name)
+            yield PartReader(fd, self)
         finally:
             if self.fd < 0:
                 os.close(fd)
@@ -249,12 +274,17 @@ def _open_outside(root: int, name: str, flags: int) -> int:
 
 
 class _Place(Value):
-    """One entry of a tar. `link` is the plain name that it stands for, "" if it is a file."""
+    """One entry of a tar. `link` is the plain name that it stands for, "" if it is a file.
+
+    `flaw`: what is wrong with it, to be told to whoever needs it; nobody else is bothered.
+    """
 
     offset: int
     size: int
     link: str = ""
     is_file: bool = True
+    pieces: tuple[tuple[int, int], ...] | None = None
+    flaw: str = ""
 
 
 class Catalogue:
@@ -273,30 +303,23 @@ class Catalogue:
         """Take down an entry whose contents stand, or will stand, at `offset`; return its plain name.
 
         Raises:
-            ImageArchiveError: its name or link leaves the archive, or the name has come before.
+            ImageArchiveError: its name leaves the archive, or there are too many.
         """
         shown = show_name(entry.name)
         name = _inside(entry.name, shown, "its name")
         if entry.type == DIRECTORY or not name:
             return name
         if name in self._places:
-            raise ImageArchiveError(shown, "it comes twice, and programs differ on which one counts")
+            flaw = "it comes twice, and programs differ on which one counts"
+            self._places[name] = self._places[name].with_(flaw=flaw)
+            return name
         if len(self._places) == _MOST_MEMBERS:
             raise ImageArchiveError(self.shown, f"it has more than {_MOST_MEMBERS} members")
-        self._places[name] = self._place(entry, offset, shown)
+        try:
+            self._places[name] = _place(entry, offset, shown)
+        except ImageArchiveError as error:
+            self._places[name] = _Place(0, 0, flaw=error.reason)
         return name
-
-    def _place(self, entry: Entry, offset: int, shown: str) -> _Place:
-        if entry.type == REGULAR:
-            if entry.sparse is not None:
-                raise ImageArchiveError(shown, "it is stored as a sparse file, as nobody writes it here")
-            return _Place(offset, entry.stored)
-        if entry.type == SYMLINK:
-            folder, slash, _ = (b"", b"", b"") if entry.link.startswith(b"/") else entry.name.rpartition(b"/")
-            return _Place(0, 0, _inside(folder + slash + entry.link, shown, "its target"))
-        if entry.type == HARD_LINK:
-            return _Place(0, 0, _inside(entry.link, shown, "its target"))
-        return _Place(0, 0, is_file=False)
 
     def names(self) -> list[str]:
         """The plain names of all members that are no directories."""
@@ -320,6 +343,8 @@ class Catalogue:
             else:
                 break
             place = self._places.get(meant)
+        if place is not None and place.flaw:
+            raise ImageArchiveError(meant, place.flaw)
         if place is None:
             if meant == name:
                 return None
@@ -328,7 +353,15 @@ class Catalogue:
             raise ImageArchiveError(name, "its links lead in a ring")
         if not place.is_file:
             raise ImageArchiveError(name, "expected a regular file")
-        return Part(name, place.size, self.fd, place.offset, linked=meant != name, waiting=self._waiting)
+        return Part(
+            name,
+            place.size,
+            self.fd,
+            place.offset,
+            linked=meant != name,
+            waiting=self._waiting,
+            pieces=place.pieces,
+        )
 
     def _behind(self, name: str) -> str:
         """Replace the first part of a name that is a link to a directory; the name itself if there is none."""
@@ -339,6 +372,21 @@ class Catalogue:
                 return place.link + name[end:]
             end = name.find("/", end + 1)
         return name
+
+
+def _place(entry: Entry, offset: int, shown: str) -> _Place:
+    if entry.sparse is not None:
+        if entry.size > _LARGEST_SPARSE:
+            raise ImageArchiveError(shown, f"it is a sparse file of {entry.size} bytes, more than {_LARGEST_SPARSE}")
+        return _Place(offset, entry.size, pieces=entry.sparse)
+    if entry.type == REGULAR:
+        return _Place(offset, entry.stored)
+    if entry.type == SYMLINK:
+        folder, slash, _ = (b"", b"", b"") if entry.link.startswith(b"/") else entry.name.rpartition(b"/")
+        return _Place(0, 0, _inside(folder + slash + entry.link, shown, "its target"))
+    if entry.type == HARD_LINK:
+        return _Place(0, 0, _inside(entry.link, shown, "its target"))
+    return _Place(0, 0, is_file=False)
 
 
 def _inside(name: bytes, shown: str, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 
 from cstore.digests import algorithm_of, digest_of, is_digest_of
 from cstore.errors import CstoreError, ImageArchiveError, MemberMissing, NoImage
@@ -76,10 +77,8 @@ def names_of_configs(members: Members, naming: Naming) -> dict[str, tuple[str, .
             name = reading.name_of(entry)
             if not name:
                 continue
-            with suppress(CstoreError):
-                document = parse_document(reading.blob(entry)[1], INDEX)
-                if isinstance(document, Manifest):
-                    found[document.config.digest] = (*found.get(document.config.digest, ()), name)
+            for config in reading.configs_in(entry):
+                found[config] = (*found.get(config, ()), name)
     return found
 
 
@@ -114,6 +113,7 @@ class _Reading:
         self._naming = naming
         self._complete = complete
         self._entries = 0
+        self._configs: dict[str, tuple[str, ...]] = {}
         self.passed_over: list[str] = []
 
     def top(self, index: Index) -> list[ImagePlan]:
@@ -167,10 +167,12 @@ class _Reading:
             try:
                 found += self._entry(entry, index, "", depth)
             except (NoImage, MemberMissing) as error:
-                if not self._choice.all_platforms:
+                if isinstance(error, MemberMissing) and not self._choice.all_platforms:
                     raise
                 reason = f"{show_platform(entry.platform)}: {error.reason}"
                 others.append(type(error)(error.member, reason, hint=error.hint))
+            if found and not self._choice.all_platforms:
+                break
         if others and not found:
             raise others[0]
         self._pass_over(others)
@@ -227,11 +229,28 @@ class _Reading:
                 get_part(self._members, layer.member, member)
         names = (name,) if name else ()
         raw = manifest.raw
-        if not all(part.media_type for part in (manifest.config, *manifest.layers)):
-            # Podman lists no image of a store with such a manifest, so it gets one as an image without any does.
+        types = {part.media_type for part in (manifest.config, *manifest.layers)}
+        unknown = sorted(types & media.UNSPECIFIED.keys())
+        if unknown or "" in types:
+            # With such a manifest Podman lists no image of the store, or cannot save this one: so it gets one as an
+            # image without any does.
             raw = index = b""
-            self.passed_over.append(f"{member} does not say of what types its parts are; one of its config is kept")
+            told = f"has a layer of the type {unknown[0]!r}" if unknown else "does not say of what types its parts are"
+            self.passed_over.append(f"{member} {told}; a manifest of its config is kept instead")
         return ImagePlan(member, config, tuple(layers), names, raw, index, entry.platform)
+
+    def configs_in(self, entry: Descriptor, depth: int = 0) -> tuple[str, ...]:
+        """The digests of the configs of an image, or of all images in an index; what cannot be read has none."""
+        if entry.digest not in self._configs:
+            self._configs[entry.digest] = ()  # meanwhile, and for what contains itself
+            with suppress(CstoreError):
+                document = parse_document(self.blob(entry)[1], INDEX)
+                if isinstance(document, Manifest):
+                    self._configs[entry.digest] = (document.config.digest,)
+                elif depth < _DEEPEST:
+                    inside = (self.configs_in(inner, depth + 1) for inner in document.manifests)
+                    self._configs[entry.digest] = tuple(chain.from_iterable(inside))
+        return self._configs[entry.digest]
 
     def blob(self, entry: Descriptor) -> tuple[str, bytes]:
         """Read a small blob and hold it to its descriptor."""
@@ -245,7 +264,9 @@ class _Reading:
 
 
 def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) -> list[Descriptor]:
-    """Pick the instances of an image that are wanted, the one for the wanted platform first. `shown` names the image.
+    """Order the instances of an image that are wanted, the best for the wanted platform first; not all may be images.
+
+    `shown` names the image.
 
     Raises:
         NoImage: none of the entries is an image.
@@ -254,13 +275,14 @@ def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) 
     images = [entry for entry in entries if _may_be_image(entry)]
     if entries and not images:
         raise NoImage(f"the entry {entries[0].digest}", "neither it nor its neighbors are images")
-    place = best([entry.platform for entry in images], choice.platform)
-    if place < 0 and len(images) == 1 and images[0].platform is None:
-        place = 0
-    first = images[place : place + 1] if place >= 0 else []
+    ordered: list[Descriptor] = []
+    left = list(images)
+    while (place := best([entry.platform for entry in left], choice.platform)) >= 0:
+        ordered.append(left.pop(place))
     if choice.all_platforms:
-        return [*first, *(entry for entry in images if entry not in first)]
-    if not first:
+        return ordered + left
+    ordered += [entry for entry in left if entry.platform is None]
+    if not ordered:
         offered = ", ".join(sorted({show_platform(entry.platform) for entry in images})) or "none"
         raise ImageArchiveError(
             shown,
@@ -268,7 +290,7 @@ def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) 
             hint=f"choose one with --platform: {offered}",
             peer=f"no image found in image index for architecture {choice.platform.architecture}",
         )
-    return first
+    return ordered
 
 
 def _is_index(entry: Descriptor) -> bool:

@@ -10,7 +10,7 @@ from cstore.archive.streams import BUFFER_SIZE, FileSink, HashingSink, compresse
 from cstore.digests import digest_of
 from cstore.transfer import media
 from cstore.transfer.manifests import Descriptor, make_manifest
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.packing import add_bytes
 from cstore.transfer.scratch import scratch_file
@@ -84,7 +84,7 @@ def _write(writer: LayerWriter, blob: _Blob, sink: Sink) -> None:
     if blob.fd < 0:
         writer.write(blob.layer, sink)
         return
-    reader = PartReader(blob.fd, blob.offset, blob.size, "a temporary file")
+    reader = PartReader(blob.fd, Part("a temporary file", blob.size, offset=blob.offset))
     buffer = memoryview(bytearray(BUFFER_SIZE))
     while count := fill(reader, buffer):
         sink.write(buffer[:count])

@@ -10,7 +10,7 @@ from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
 from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import StoreSource
@@ -220,7 +220,7 @@ class RegistrySink(BlobSink):
                 sink = FileSink(spool.fileno(), "a temporary file")
                 for piece in drained(source):
                     sink.write(piece)
-                source = PartReader(spool.fileno(), 0, blob.size, blob.digest)
+                source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
             self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
         self._there.add(blob.digest)
 

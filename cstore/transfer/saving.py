@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.archive.compression import Compression
 from cstore.archive.streams import compressed
+from cstore.arguments import checked
 from cstore.errors import UsageMistake
 from cstore.store.ends import opened_sink
 from cstore.transfer.docker_writer import write_docker
@@ -42,6 +43,7 @@ class SaveRequest(Value):
     scratch: str = ""
 
 
+@checked
 def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[int], None] | None = None) -> None:
     """Write images into an archive.
 
@@ -58,7 +60,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
         ContentDamaged: a layer has changed since it was imported; what was written so far is not to be used.
         UsageMistake: the format is no archive's.
     """
-    images = check(store, request)
+    images = check_save(store, request)
     if request.format == OCI_DIRECTORY:
         raise UsageMistake(f"{request.format} is a directory", hint="say which, with --output")
     layers = LayerWriter(store, progress)
@@ -72,6 +74,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
         package.close()
 
 
+@checked
 def save_directory(
     store: Store, request: SaveRequest, path: str, progress: Callable[[int], None] | None = None
 ) -> None:
@@ -81,17 +84,17 @@ def save_directory(
         InvalidOption: there is something of that name.
         CstoreError: as `save`.
     """
-    images = check(store, request)
+    images = check_save(store, request)
     with new_directory(path, sync=store.config.sync) as package:
         write_oci(LayerWriter(store, progress), images, package, _of_layers(request), request.scratch)
 
 
-def size_of(images: Sequence[StoredImage]) -> int:
+def size_of_save(images: Sequence[StoredImage]) -> int:
     """Count the uncompressed bytes in the layers of images, each layer once."""
     return sum({layer.diff_digest: layer.diff_size for image in images for layer in image.layers}.values())
 
 
-def check(store: Store, request: SaveRequest) -> list[StoredImage]:
+def check_save(store: Store, request: SaveRequest) -> list[StoredImage]:
     """Find the images, and mistakes, before anything is written.
 
     Raises:

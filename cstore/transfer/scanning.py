@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.archive.names import show_name
-from cstore.archive.tar.header import PAX_GLOBAL, REGULAR
+from cstore.archive.tar.header import GNU_SPARSE, PAX_GLOBAL, REGULAR
 from cstore.archive.tar.reader import TarReader
 from cstore.errors import ImageArchiveError, SystemFailure
 from cstore.transfer.members import Catalogue
@@ -114,12 +114,13 @@ def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) ->
         if entry.type == PAX_GLOBAL:
             continue
         name = found.add(entry, at)
-        if tar.left and arrivals.arrived(found, name, BodyReader(tar)):
+        is_file, is_sparse = entry.type in {REGULAR, GNU_SPARSE}, entry.sparse is not None
+        if tar.left and not is_sparse and arrivals.arrived(found, name, BodyReader(tar)):
             continue
-        at += entry.stored if entry.type == REGULAR else 0
+        at += entry.stored if is_file else 0
         while tar.left:
             piece = tar.take(tar.left)
-            if entry.type == REGULAR:
+            if is_file:
                 sink.write(piece)
     for _ in tar.new_rest():
         pass

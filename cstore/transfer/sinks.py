@@ -19,7 +19,7 @@ from cstore.transfer.blob_sink import COMPRESSED, PLAIN, BlobSink
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.docker_writer import write_docker
 from cstore.transfer.manifests import Index, Manifest, parse_document
-from cstore.transfer.members import PartReader
+from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.packing import DirectoryPackage, TarPackage, add_bytes, new_directory
 from cstore.transfer.plan import read_config
@@ -263,7 +263,7 @@ class _Spooling(BlobSink):
 
     def _give(self, digest: str, sink: Sink) -> None:
         at, size = self._blobs[digest]
-        _pour(PartReader(self._spool.fileno(), at, size, "a temporary file"), sink)
+        _pour(PartReader(self._spool.fileno(), Part("a temporary file", size, offset=at)), sink)
 
     def _read(self, digest: str) -> bytes:
         at, size = self._blobs[digest]

@@ -142,14 +142,16 @@ class StoreSink:
         from cstore.transfer.fetching import Fetching as Fetch
 
         missing = [need for need in needs if not need.present]
-        fetching = Fetch(self._store, source, missing, request, tell)
-        try:
-            return self._fetched(fetching, members, wanted, plans)
-        except CstoreError:
-            if not fetching.spoiled:
-                raise
-        # What an earlier run had left of a blob was wrong. It is gone, so once more, from its beginning.
-        return self._fetched(Fetch(self._store, source, missing, request, tell), members, wanted, plans)
+        for more in range(len(missing), -1, -1):
+            fetching = Fetch(self._store, source, missing, request, tell)
+            try:
+                return self._fetched(fetching, members, wanted, plans)
+            except CstoreError:
+                # What an earlier run had left of a blob was wrong, and is gone: once more, from its beginning. It may
+                # be so with each of them.
+                if not fetching.spoiled or not more:
+                    raise
+        raise AssertionError
 
     def _fetched(
         self, fetching: Fetching, members: SourceMembers, wanted: LoadRequest, plans: list[ImagePlan]

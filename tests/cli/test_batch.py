@@ -14,10 +14,12 @@ from cstore.cli.root import entries
 from tests.builders import make_tar, regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Runner, StoreRoots
+
+    Batch = Callable[..., list[dict[str, Any]]]
 
 
 class Coprocess:
@@ -54,6 +56,22 @@ def batch(store_roots: StoreRoots, private_config: str) -> Iterator[Coprocess]:
     yield started
     started.process.kill()
     started.process.communicate()
+
+
+@pytest.fixture
+def batch_of_imports(run: Runner, tmp_path: Path) -> Batch:
+    """Runs lines with --jobs 8, and gives the answers; in the lines are the names of a layer and of a broken one."""
+    paths = {"archive": str(tmp_path / "layer.tar"), "broken": str(tmp_path / "broken.tar")}
+    (tmp_path / "layer.tar").write_bytes(make_tar(regular("f", b"text")))
+    (tmp_path / "broken.tar").write_bytes(b"no archive" * 100)
+
+    def answers(*lines: str, keep_going: bool = True) -> list[dict[str, Any]]:
+        options = ["--keep-going"] if keep_going else []
+        text = "".join(f"{line.format(**paths)}\n" for line in lines)
+        told = run("batch", "--json", "--jobs", "8", *options, stdin=text.encode())
+        return [json.loads(line) for line in told.stdout.splitlines()]
+
+    return answers
 
 
 def test_each_command_is_answered_before_the_next_is_read(batch: Coprocess) -> None:
@@ -98,6 +116,61 @@ def test_the_answers_are_those_of_the_single_commands(batch: Coprocess, run: Run
         assert batch.ask(*words)["result"] == json.loads(single), words
 
 
+def test_imports_in_a_row_become_durable_together(batch_of_imports: Batch, run: Runner) -> None:
+    """Answered in order, each with its own status; a layer above one that waits, and any other command, see it."""
+    answers = batch_of_imports(
+        "import-layer --id a -f {archive}",
+        "import-layer --id b --name taken -f {archive}",
+        "import-layer --id c --name taken -f {archive}",
+        "import-layer --id d -f /nowhere",
+        "import-layer --id e -f {broken}",
+        "import-layer --id f -f {archive} b",
+        "import-layer --id g --reuse -f {archive}",
+        "exists a b f",
+        "import-layer --id h --id-only -f {archive}",
+    )
+
+    assert [answer["status"] for answer in answers] == [0, 0, 1, 1, 1, 0, 0, 0, 0]
+    assert [answer["line"] for answer in answers] == list(range(1, 10))
+    assert [answer["errors"][0]["kind"] for answer in answers[2:5]] == [
+        "NameTaken", "SystemFailure", "ArchiveMalformed"
+    ]  # fmt: skip
+    assert answers[1]["result"]["names"] == ["taken"]
+    assert run("layers", "--quiet").ok().stdout.split() == ["a", "b", "f", "h"]
+    assert run("check").ok()
+    assert run("gc", "--dry-run").ok().stdout == ""
+
+
+def test_behind_a_failure_nothing_is_imported(batch_of_imports: Batch, run: Runner) -> None:
+    """Though it was read already: without --keep-going, the batch ends there."""
+    lines = [f"import-layer --id {name} -f {{archive}}" for name in ("a", "b", "b", "c")]
+
+    answers = batch_of_imports(*lines, keep_going=False)
+
+    assert [answer["status"] for answer in answers] == [0, 0, 1]
+    assert run("layers", "--quiet").ok().stdout.split() == ["a", "b"]
+    assert run("gc", "--dry-run").ok().stdout == ""
+
+
+@pytest.mark.parametrize("number", ["0", "65", "many", "-1"])
+def test_a_number_of_jobs_makes_sense(run: Runner, number: str) -> None:
+    """Or is refused before anything is read."""
+    refused = run("batch", f"--jobs={number}", stdin=b"layers\n")
+
+    assert refused.code == 2
+    assert "--jobs takes a number from 1 to 64" in refused.stderr
+
+
+def test_who_waits_for_an_answer_gets_it(store_roots: StoreRoots, private_config: str, tmp_path: Path) -> None:
+    """An import does not wait for others as long as nobody writes any."""
+    (tmp_path / "layer.tar").write_bytes(make_tar(regular("f", b"text")))
+    started = Coprocess(store_roots, private_config, "--jobs", "8")
+
+    assert started.ask("import-layer", "--id", "a", "-f", str(tmp_path / "layer.tar"))["result"]["id"] == "a"
+    assert started.ask("exists", "a")["status"] == 0
+    assert started.end() == 0
+
+
 def test_plain_answers_end_with_the_status(run: Runner) -> None:
     """Words as in a shell; comments and empty lines pass; the first failure ends the batch."""
     lines = "create-layer --id l1 --name 'a b'\n\n# nothing\nexists \"a b\"\nexists nope\nexists l1\n"
@@ -115,10 +188,10 @@ def test_plain_answers_end_with_the_status(run: Runner) -> None:
         ('["exists"', "not a JSON array"),
         ('["exists", 1]', "not a JSON array of strings"),
         ("[]", "not a JSON array of strings"),
-        ("--graph /elsewhere layers", "--graph holds for the whole batch"),
-        ("layers --no-sync", "--no-sync holds for the whole batch"),
-        ("unshare id", "run it by itself"),
-        ("batch", "run it by itself"),
+        ("--graph /elsewhere layers", "--graph applies to the whole batch"),
+        ("layers --no-sync", "--no-sync applies to the whole batch"),
+        ("unshare id", "run it outside the batch"),
+        ("batch", "run it outside the batch"),
         ("import-layer", "standard input carries the commands"),
         ("set-layer-data l1 key", "standard input carries the commands"),
         ("load", "standard input carries the commands"),

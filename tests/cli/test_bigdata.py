@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.cli.conftest import CommandLine
-    from tests.conftest import Runner
+    from tests.conftest import Runner, StoreRoots
 
 VALUE = bytes(range(256)) + b"\n"
 
@@ -54,6 +54,14 @@ def test_the_file_is_touched_only_when_the_item_is_found(layer: CommandLine, tmp
     assert told.err == "cstore: layer l1 has no data item 'nope' (see cstore list-layer-data l1)\n"
     assert (tmp_path / "out").read_text() == "precious"
     assert list(tmp_path.glob(".cstore-*")) == []
+
+
+def test_an_item_of_a_layer_may_be_of_any_size(layer: CommandLine, store_roots: StoreRoots) -> None:
+    """Nothing records how large it was, so there is nothing that check could find fault with."""
+    (item,) = Path(store_roots.graph).glob("*-layers/l1/item")
+    os.truncate(item, 1 << 32)
+
+    assert layer("check").ok().out == ""
 
 
 @pytest.mark.parametrize(

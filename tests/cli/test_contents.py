@@ -92,6 +92,8 @@ def test_a_directory_is_listed(told: CommandLine) -> None:
         "var/old",
     ]
     assert told("ls", "base:/etc/passwd").ok().lines == ["/etc/passwd"]
+    assert told("ls", "base:/loop").ok().lines == ["/loop"]
+    assert told("ls", "base:/loop/").code == told("ls", "base:/none").code == 1
 
 
 def test_the_long_list_tells_mode_owner_size_and_time(told: CommandLine) -> None:
@@ -290,3 +292,21 @@ def test_owners_are_those_inside(told: CommandLine) -> None:
 
     assert told("ls", "-l", "mapped:/etc/passwd").ok().lines[0].split()[2:4] == ["0", "0"]
     assert told("ls", "-l", "mapped:/bin/ping").ok().lines[0].split()[2:4] == ["0", "0"]
+
+
+def test_a_reader_that_goes_away_is_no_failure_of_the_file(
+    told: CommandLine, item: StoreRoots, tmp_path: Path, private_config: str
+) -> None:
+    """Nothing is said of it, and nothing more is read."""
+    (tmp_path / "big").write_bytes(make_tar(regular("big", b"x" * (4 << 20))))
+    told("import-layer", "-i", "large", "-f", str(tmp_path / "big")).ok()
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-m", "cstore", *item.options, "cat", "large:/big"],
+        stdout=theirs, stderr=subprocess.PIPE, check=False, timeout=20,
+        env={**os.environ, "CONTAINERS_STORAGE_CONF": private_config},
+    )  # fmt: skip
+    os.close(theirs)
+
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -263,7 +263,7 @@ def test_an_image_without_layers_cannot_be_mounted(cli: CommandLine, words: list
     told = cli(*words, "empty")
 
     assert told.code == 1
-    assert "image bare has no layer (create a container of it" in told.err
+    assert "image bare has no layer (create a container from it" in told.err
     assert cli(*words, "-j", "empty").json[0]["error"] == "layer not known"
 
 

@@ -105,7 +105,7 @@ def test_ids_are_given_out_in_turns(
     assert recorded(roots)["podman4"] == wanted["cstore1"]
     call(sys.executable, "-c", OURS, image, "cstore5")
     refused = call(sys.executable, "-c", OURS, image, "cstore6")
-    assert f"{SIZE} UIDs are needed, and 0 are set aside and free" in refused
+    assert f"the map needs {SIZE} UIDs, but only 0 subordinate IDs are free" in refused
     assert "cstore6" not in recorded(roots)
     podman_too = call(podman, "create", "--userns", "auto", "--name", "podman7", image, "sh")
     assert podman_too.startswith("exit")

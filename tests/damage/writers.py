@@ -30,6 +30,10 @@ BASE = make_tar(
 OWNED = make_tar(regular("owned", b"x", uid=7, gid=8, mode=0o4711), end=b"") + BASE
 """With an owner, and a mode that masks hide."""
 DEVICE = make_tar(Entry(b"null", type=b"3", device=(1, 3), mode=0o666), end=b"") + OWNED
+UNMADE = make_tar(
+    directory("dev", mtime=TIME), Entry(b"dev/null", type=b"3", device=(1, 3)), Entry(b"sda", type=b"4"), end=b""
+) + BASE  # fmt: skip
+"""With devices that a user namespace leaves out."""
 TOP = make_tar(directory("dir", mtime=TIME), whiteout("dir/.wh..opq"), regular("dir/new", b"new", mtime=TIME))
 CHANGES = "chmod 600 etc/conf && rm etc/gone && rm -r full && mkdir full && echo mine > full/mine && echo n > new"
 LATER = {
@@ -174,7 +178,7 @@ WRITERS: dict[str, Callable[[Lab], Lab]] = {
     "masks": lambda lab: _fuse(lab, "overlay.force_mask=shared").fill(OWNED).change(),
     "metacopy": lambda lab: _kernel_writes(lab, "metacopy=on", "redirect_dir=on"),
     "redirects": lambda lab: _kernel_writes(lab, "redirect_dir=on"),
-    "a user namespace": lambda lab: _namespace(lab).fill(BASE).change(),
+    "a user namespace": lambda lab: _namespace(lab).fill(UNMADE).change(),
     "ignored errors": _ignored,
     "a partial pull": _fixture("chunked"),
     "composefs": _fixture("composefs"),

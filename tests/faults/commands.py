@@ -18,6 +18,7 @@ CHANGE = make_tar(directory("a"), whiteout("a/f"), regular("a/new", b"new"))
 COMMANDS: dict[str, list[str]] = {
     "import-layer": ["import-layer", "--id", "new", "--name", "nightly", "--file", "{inputs}/change", "base"],
     "import-first": ["import-layer", "--name", "nightly", "--id", "new", "--file", "{inputs}/base"],
+    "create-first": ["create-layer", "--id", "new", "--name", "fresh"],
     "create-layer": ["create-layer", "--id", "new", "--name", "fresh", "base"],
     "apply-diff": ["apply-diff", "--file", "{inputs}/change", "spare"],
     "delete-layer": ["delete-layer", "spare"],

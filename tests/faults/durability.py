@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CALLS = (
-    "openat,write,pwrite64,ftruncate,rename,renameat,renameat2,mkdir,symlink,link,linkat,fsync,fdatasync,syncfs,unlink,"
-    "chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
+    "openat,write,pwrite64,ftruncate,rename,renameat,renameat2,mkdir,mkdirat,symlink,symlinkat,link,linkat,fsync,"
+    "fdatasync,syncfs,unlink,unlinkat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
 )
 _ATTRIBUTES = frozenset(
     {"chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr"}
@@ -24,9 +24,10 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _OPEN_FILE = re.compile(r"^\d+<([^>]*)>")
 _AT_FD = re.compile(r'(?:AT_FDCWD(?:<[^>]*>)?|\d+<(?P<at>[^>]*)>), "(?P<name>[^"]*)"')
 _PASSING = re.compile(
-    r"/(tempdirs|cstore-staging|cstore-reserve)(/|$)|-layers/tmp(/|$)|/\.tmp-|\.lock$|/lock-|/\.has-mount-program$"
+    r"/(tempdirs|cstore-staging|cstore-reserve)(/|$)|-layers/tmp(/|$)|/\.tmp-|[./]lock$|/lock-|/\.has-mount-program$"
+    r"|/merged(\.1)?$"
 )
-"""What a power cut may take: what is being made or removed, locks, and space that is kept back."""
+"""What a power cut may take: what is being made or removed, locks, mount points, and space that is kept back."""
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Disk:
         for path in sorted(self.published):
             above = path
             while above.startswith(self.graph):
-                if above in self.entries:
+                if above in self.entries and not _PASSING.search(above):
                     self.wrong.append(f"{when}, the name {above} is not on the disk")
                 above = os.path.dirname(above)
             if path in self.dirty:
@@ -139,7 +140,7 @@ def _take(disk: Disk, call: str, rest: str) -> None:
         disk.dirty.update(name for name in names if name.startswith(disk.graph) and not name.endswith(".lock"))
     elif call in {"fsync", "fdatasync", "write", "pwrite64", "ftruncate"}:
         path = "" if opened is None else opened[1]
-        if path.startswith(disk.graph):
+        if path.startswith(disk.graph) or path == os.path.dirname(disk.graph):
             (disk.synced if call.startswith("f") and call != "ftruncate" else disk.written)(path)
     elif call == "openat":
         found = _AT_FD.search(rest)
@@ -151,6 +152,8 @@ def _take(disk: Disk, call: str, rest: str) -> None:
     else:
         names = [bytes(name, "latin-1").decode("unicode_escape") for name in _STRING.findall(rest)]
         at = [found["at"] for found in _AT_FD.finditer(rest)]
+        if call == "symlinkat":
+            del names[0]  # where it leads
         paths = [os.path.join(base or "/", name) for base, name in zip([*at, *[""] * len(names)], names, strict=False)]
         _named(disk, call, paths)
 
@@ -160,7 +163,7 @@ def _named(disk: Disk, call: str, paths: list[str]) -> None:
         return
     if call.startswith("rename"):
         disk.renamed(*paths[:2])
-    elif call == "unlink":
+    elif call.startswith("unlink"):
         for group in (disk.dirty, disk.entries, disk.published):
             group.discard(paths[0])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from cstore.kernel.statfs import filesystem_name
 from tests.builders import make_tar, regular
 from tests.faults import durability
+from tests.faults.commands import COMMANDS
 from tests.faults.durability import Disk
+from tests.faults.kills import damage
 from tests.faults.lab import Laboratory
 
 if TYPE_CHECKING:
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
-COMMANDS = (
-    "import-layer", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item", "layer-item",
-    "delete-image", "create-container", "delete-container", "set-names", "load", "wipe",
+TRACED = (
+    "import-layer", "create-first", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item",
+    "layer-item",
+    "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe",
 )  # fmt: skip
 
 
@@ -37,7 +41,7 @@ def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     shutil.rmtree(work, ignore_errors=True)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", TRACED)
 def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, command: str) -> None:
     """Nothing gets its name before its bytes are on the disk, and no record is saved before all it tells of."""
     words, environment, graph = laboratory.command(command)
@@ -46,6 +50,21 @@ def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, 
     durability.traced(words, environment, trace)
 
     assert durability.judge(trace, graph) == []
+
+
+def test_imports_that_share_their_syncs_are_durable_all_the_same(laboratory: Laboratory, tmp_path: Path) -> None:
+    """Contents before names, names before records, and all of it before the answers."""
+    words, environment, graph = laboratory.command("import-layer")
+    (tmp_path / "layer.tar").write_bytes(make_tar(regular("file", b"text")))
+    (tmp_path / "lines").write_text(f"import-layer -f {tmp_path}/layer.tar\n" * 3)
+    words = [*words[: words.index("import-layer")], "batch", "--jobs", "3"]
+
+    trace = str(tmp_path / "trace")
+    durability.traced(["sh", "-c", f'exec "$@" < {tmp_path}/lines', "sh", *words], environment, trace)
+
+    assert durability.judge(trace, graph) == []
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        assert sum(" syncfs(" in line for line in file) <= 4
 
 
 @pytest.mark.parametrize(("files", "by_itself"), [(12, True), (40, False)])
@@ -65,6 +84,79 @@ def test_a_small_layer_does_not_wait_for_what_others_write(
     calls = trace.read_text()
     assert ("syncfs(" not in calls) is by_itself
     assert len(set(re.findall(r"fsync\(\d+<[^>]*/(file\d+)>", calls))) == (files if by_itself else 0)
+
+
+STAGED = """
+import os, sys
+from cstore.config import Overrides, load_config
+from cstore.store import NewLayer, open_store
+graph, run, driver = sys.argv[1:]
+store = open_store(load_config(Overrides(graph_root=graph, run_root=run, driver=driver)))
+made = store.layers.stage(NewLayer(id="new"))
+with open(os.path.join(made.directory, "file"), "w") as file:
+    file.write("contents")
+store.layers.apply_staged(made)
+"""
+
+
+def test_a_layer_that_a_program_filled_is_on_the_disk_before_its_record(laboratory: Laboratory) -> None:
+    """Though nobody but the program knows what it wrote."""
+    _, environment, graph = laboratory.command("import-first")
+    trace = os.path.join(laboratory.work, "trace")
+    roots = [graph, os.path.join(os.path.dirname(graph), "run"), laboratory.driver]
+
+    durability.traced([sys.executable, "-c", STAGED, *roots], environment, trace)
+
+    assert durability.judge(trace, graph) == []
+
+
+def test_the_first_layer_of_a_store_is_on_the_disk_with_all_directories_above_it(laboratory: Laboratory) -> None:
+    """The roots, the driver's home and those of the records are new, and so are two directories above the root."""
+    words, environment, graph = laboratory.command("import-first")
+    above = os.path.dirname(graph)
+    shutil.rmtree(above)
+    os.makedirs(os.path.join(above, "tmp"))
+    nested = os.path.join(above, "a", "b", "graph")
+    trace = os.path.join(laboratory.work, "trace")
+
+    for command in (words, [*words[:3], *laboratory.words(COMMANDS["load"])]):
+        durability.traced([word.replace(graph, nested) for word in command], environment, trace)
+        assert durability.judge(trace, os.path.join(above, "a")) == []
+
+
+def test_directories_that_a_killed_process_made_are_on_the_disk_before_the_first_record(laboratory: Laboratory) -> None:
+    """It may not have come to syncing them; and whoever finds them must not count on that."""
+    words, environment, graph = laboratory.command("import-first")
+    trace, home = os.path.join(laboratory.work, "trace"), os.path.join(graph, laboratory.driver)
+    shutil.rmtree(graph)
+    os.mkdir(graph)
+    made = [home, f"{home}-layers", *([f"{home}/dir"] if laboratory.driver == "vfs" else [f"{home}/l"])]
+
+    durability.traced(
+        ["sh", "-c", 'mkdir "$1" "$2" "$3" && shift 3 && exec "$@"', "sh", *made, *words], environment, trace
+    )
+
+    # The first record file of all is empty, and tells of nothing that is in them.
+    assert [line for line in durability.judge(trace, graph) if line.startswith("in the end")] == []
+
+
+def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) -> None:
+    """What is put aside is in quarantine, with the journal that tells of it, before anything takes its place."""
+    _, environment, graph = laboratory.command("import-first")
+    trace = os.path.join(laboratory.work, "trace")
+    program = [sys.executable, "-m", "cstore"]
+    damage(graph, laboratory.driver)
+    os.mkdir(os.path.join(graph, f"{laboratory.driver}-layers", "backup"))
+
+    durability.traced([*program, *laboratory.words(["repair", "--yes"])], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+    (case,) = (name for name in os.listdir(os.path.join(graph, "cstore-quarantine")) if name != "lock")
+    durability.traced([*program, *laboratory.words(["repair", "--yes", "--undo", case])], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+    durability.traced([*program, *laboratory.words(["gc", "--foreign"])], environment, trace)
+    assert durability.judge(trace, graph) == []
 
 
 def test_the_model_knows_what_is_missing() -> None:

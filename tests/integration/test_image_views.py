@@ -13,6 +13,7 @@ import pytest
 from cstore import NewImage, NewLayer, open_store
 from tests.builders import make_tar, regular
 from tests.mounts import detach_all
+from tests.users import ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,3 +110,20 @@ def test_the_go_tool_counts_the_same_mounts_and_leaves_no_view_behind(store: Sto
 
     assert [left.path for left in store.gc()] == [path]
     assert _views(store) == []
+
+
+def test_an_ordinary_user_gets_the_directory_or_inside_a_namespace_a_view() -> None:
+    """A mount that ends with the command would be of no use to anybody."""
+    with ordinary_user(ranges=True) as user:
+        vfs = ("--storage-driver", "vfs")
+        layer = user.cstore(*vfs, "create-layer").ok().lines[0]
+        user.cstore(*vfs, "create-image", "--name", "app", layer).ok()
+
+        outside = user.cstore(*vfs, "mount", "--read-only", "app").ok().stdout.strip()
+        user.cstore(*vfs, "unmount", "app").ok()
+        script = 'path=$(cstore -s vfs mount -r app); echo "$path"; ! touch "$path/new" && cstore -s vfs unmount app'
+        inside = user.unshared(script).ok().stdout.splitlines()[0]
+
+        assert outside == os.path.join(user.graph, "vfs", "dir", layer)
+        assert os.path.basename(inside).startswith("view-")
+        assert user.cstore(*vfs, "mounted", layer).ok().stdout == ""

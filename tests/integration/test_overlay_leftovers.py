@@ -85,6 +85,52 @@ def test_a_file_that_never_got_its_name_goes(run: Runner, roots: StoreRoots, pla
     assert run("get-image-data", "image", "item").ok().output == b"data"
 
 
+UNFINISHED = (
+    "graph/overlay/.tmp-has-mount-program1",
+    "graph/overlay/below/.tmp-link1",
+    "graph/overlay/below/merged.1/",
+    "graph/overlay-layers/.tmp-layers.json1",
+    "graph/overlay-layers/below/.tmp-item1",
+    "graph/overlay-layers/below.replacing.json",
+    "graph/overlay-layers/below.replacing.gz",
+    "graph/overlay-layers/tmp/temp-dir-1/0-tar-split.gz",
+    "graph/overlay-images/.tmp-images.json1",
+    "graph/overlay-images/image/.tmp-item1",
+    "graph/overlay-containers/.tmp-containers.json1",
+    "graph/overlay-containers/container/.tmp-item1",
+    "graph/cstore-staging/overlay/temp-dir-1/0-layer/diff/.cstore-0123456789abcdef0123456789abcdef/1",
+    "graph/cstore-staging/overlay/stuck-2/",
+    "graph/overlay/tempdirs/temp-dir-1/0-layer/",
+    "graph/overlay/staging/1/staging.lock",
+    "graph/overlay/staging/cstore-staging/temp-dir-1/0-layer/",
+    "graph/cstore-intents/1",
+    "graph/cstore-quarantine/20260101T000000-abcdef/.tmp-case.json1",
+    "run/overlay/cstore-staging/temp-dir-1/0-read/",
+    "run/overlay-layers/.tmp-mountpoints.json1",
+    "run/overlay-containers/.tmp-volatile-containers.json1",
+)
+"""One name for each place where something is made before it gets its name, or noted before it is done."""
+
+
+def test_no_name_that_a_killed_process_leaves_survives_a_collection(run: Runner, roots: StoreRoots) -> None:
+    """Whoever made it: the next writer takes it, or gc; and what was there before still is."""
+    run("create-image", "--id", "image", "child").ok()
+    run("create-container", "--id", "container", "image").ok()
+    run("set-layer-data", "below", "item", stdin=b"data").ok()
+    top = os.path.dirname(roots.graph)
+    for name in UNFINISHED:
+        os.makedirs(os.path.join(top, os.path.dirname(name)), exist_ok=True)
+        if not name.endswith("/"):
+            with open(os.path.join(top, name), "wb"):
+                pass
+
+    run("gc").ok()
+
+    assert [name for name in UNFINISHED if os.path.lexists(os.path.join(top, name.rstrip("/")))] == []
+    run("check").ok()
+    assert "nothing needs repair" in run("repair", "--yes").ok().stdout
+
+
 def test_wipe_leaves_no_link(run: Runner, roots: StoreRoots) -> None:
     """Nor any that led to nothing before."""
     os.symlink("../gone/diff", os.path.join(roots.graph, "overlay", "l", "A" * 26))

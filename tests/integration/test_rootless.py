@@ -29,6 +29,7 @@ BASE = make_tar(
     regular("gone"),
     symlink("link", "etc/config"),
 )
+NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")
 ABOVE = make_tar(whiteout("gone"), directory("old"), regular("old/.wh..wh..opq"), regular("old/new", b"new", uid=9))
 DRIVERS = ("overlay", "vfs")
 
@@ -232,6 +233,24 @@ def test_without_new_privileges_and_owners_all_is_imported(user: User, driver: s
     _restricted(user, "import-layer", *options, "--name", "it", stdin=BASE).ok()
     assert _restricted(user, "diff", *options, "-u", "it").ok().output == BASE
     assert _restricted(user, "check", *options).ok().output == b""
+
+
+def test_without_the_right_to_give_capabilities_all_is_imported(poor_user: User) -> None:
+    """As in a container that has none: check is content. A capability that only some files lack is damage, though."""
+    archive = make_tar(*(regular(name, pax={b"SCHILY.xattr.security.capability": NET_RAW}) for name in ("a", "b")))
+    namespace = ("setpriv", "--no-new-privs", "unshare", "--map-root-user")
+    confined = ("setpriv", "--bounding-set=-setfcap", "--inh-caps=-setfcap")
+    store = ["-s", "vfs", "--graph", poor_user.graph, "--run", os.path.join(poor_user.home, ".local/run")]
+    command = [*poor_user.program, "import-layer", *store, "--id"]
+    poor_user.run(*namespace, *confined, *command, "without", stdin=archive).ok()
+    assert poor_user.run(*namespace, *poor_user.program, "check", *store).ok().output == b""
+    assert poor_user.cstore("diff", *store, "-u", "without").ok().output == archive
+
+    poor_user.run(*namespace, *command, "with", stdin=archive).ok()
+    os.removexattr(os.path.join(poor_user.graph, "vfs/dir/with/b"), "security.capability")
+    damaged = poor_user.run(*namespace, *poor_user.program, "check", *store)
+    assert damaged.code == 1
+    assert "'/b' has xattr security.capability ''" in damaged.stdout
 
 
 def test_maps_lead_to_ids_of_the_namespace(user: User, driver: str) -> None:

@@ -89,3 +89,21 @@ def test_what_is_foretold_is_free_afterwards(store: Store, request: pytest.Fixtu
         freed = before - used(store.config.graph_root)
         assert freed == pytest.approx(plan.freed, rel=0.01, abs=MEGA // 4)
     assert usage(store.context).total < 4 * MEGA
+
+
+@pytest.mark.parametrize("store", [("btrfs", "btrfs")], indirect=True)
+def test_small_files_of_a_snapshot_are_not_free_with_it(store: Store) -> None:
+    """They lie among the metadata, where no extent tells that they are shared; nor does each take a whole block."""
+    small = [regular(f"small{number}", b"x") for number in range(150)]
+    store.layers.put(NewLayer(id="small"), make_tar(*small))
+    store.images.create(NewImage(id="small-image", layer="small"))
+    store.containers.create(NewContainer(id="box", image="small-image"))
+    os.sync()
+    found = usage(store.context)
+    items = [store.resolve(word) for word in ("box", "small-image")]
+    plans = [plan_removal(store.context, items[:count]) for count in (1, 2)]
+
+    assert found.du == du(store.config.graph_root)
+    assert found.du - found.total >= 4096 * len(small)
+    assert [plan.freed < 4096 * 20 for plan in plans] == [True, True]
+    assert plans[1].freed >= len(small)

@@ -125,7 +125,7 @@ def test_9_prune_what_nothing_uses(store: cstore.Store) -> None:
     used, unused = (store.images.create(NewImage(layer=store.layers.create(NewLayer()).id)) for _ in range(2))
     store.containers.create(NewContainer(image=used.id))
 
-    remove(store.context, plan_prune(store.context, Rules()).plan)
+    remove(store, plan_prune(store, Rules()).plan)
 
     assert [image.id for image in store.images.list()] == [used.id]
     assert store.images.find(unused.id) is None

@@ -17,8 +17,9 @@ ZERO_BLOCK = bytes(BLOCK)
 
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"
 GNU_SPARSE, PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK = b"SxgLK"
-CONTIGUOUS, DUMP_DIRECTORY, VOLUME_LABEL = b"7DV"
-"""A regular file, by POSIX; and of GNU tar a directory whose body lists names (`-g`), and what is no file (`-V`)."""
+CONTIGUOUS, DUMP_DIRECTORY, VOLUME_LABEL, SUN_HEADER = b"7DVX"
+"""A regular file, by POSIX; of GNU tar a directory whose body lists names (`-g`), and what is no file (`-V`); and what
+the tar of Solaris calls its PAX headers."""
 OLD_REGULAR = 0
 HEADER_ONLY = frozenset({HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
 """Types without a body, whatever their size says."""

@@ -21,6 +21,7 @@ from cstore.archive.tar.header import (
     PAX_GLOBAL,
     PAX_HEADER,
     REGULAR,
+    SUN_HEADER,
     VOLUME_LABEL,
     ZERO_BLOCK,
     Entry,
@@ -145,6 +146,7 @@ class TarReader:
         while (block := self._next_block()) is not None:
             offset = self.offset - BLOCK
             entry = _parsed(block, offset)
+            entry.type = PAX_HEADER if entry.type == SUN_HEADER else entry.type
             self._begin_body(entry, offset)
             if entry.type not in _SPECIAL:
                 return self._finish(entry, block, records, (long_name, long_link), offset)

@@ -7,7 +7,6 @@ import errno
 import gc
 import marshal
 import os
-import signal
 import sys
 
 from cstore import errors
@@ -24,11 +23,14 @@ from cstore.kernel.process import close_all_but, die_with_parent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from types import TracebackType
     from typing import Any, BinaryIO, NoReturn
 
     from cstore.archive.unpacking.orders import Order, Terms
+else:
+    import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
 
 ANSWER = 0xFF
 """The byte before the final answer; smaller ones name slots of the ring that are free again."""

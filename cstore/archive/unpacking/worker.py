@@ -6,7 +6,6 @@ import contextlib
 import errno
 import marshal
 import os
-import signal
 import warnings
 
 from cstore import errors
@@ -16,11 +15,14 @@ from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, HELD_SIGNALS, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     import threading
     from collections.abc import Callable, Iterator
     from typing import Any, NoReturn
 
     from cstore.archive.unpacking.orders import Order, Terms
+else:
+    import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
 
 _SET_PIPE_SIZE = 1031
 _PIPE_SIZE = 1 << 20

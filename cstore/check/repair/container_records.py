@@ -97,7 +97,7 @@ class ContainerRecords:
             "data_sizes": {key: len(content) for key, content in data.items()},
             "data_digests": {key: digest_of(content) for key, content in data.items()},
         }
-        evidence = "what is left of its record" if hint else "its directory, and the layer that its files name"
+        evidence = "the remains of its record" if hint else "its directory, and the layer that its files name"
         return Rebuilt(Container(id=container, **fields), Location.STABLE, evidence)
 
     def _data(self, container: str) -> dict[str, bytes]:

@@ -58,7 +58,7 @@ def attributes(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step |
     record = patient.census.layers.get(layer)
     owners = any({"uid", "gid"} & names for names in differing)
     if record is not None and not record.uid_map and owners and owners_shifted_to(patient.survivors, layer):
-        reason = "all of its files have other owners: it has an ID map that is not recorded, and no file is damaged"
+        reason = "every file's owner is shifted, and no data is damaged: run inside cstore unshare"
         yield Hopeless(first.subject, _all_of(findings), reason, first.remedy.sentence)
         return
     paths = _paths(findings)
@@ -92,7 +92,7 @@ def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
         yield Hopeless(finding.subject, finding.sentence, misplaced, finding.remedy.sentence)
         return
     if finding.evidence.get("type") in _DEVICES and in_user_namespace():
-        reason = "it is a device, which nobody but the host's root can make; a layer made anew here would lack it too"
+        reason = "it is a device, which only the host's root can create; a rebuilt layer would lack it too"
         yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
         return
     expected = record.diff_digest if record else ""
@@ -159,8 +159,8 @@ def _doubt(patient: Patient, layer: str) -> str:
             continue
         facts = patient.survivors.facts(each)
         if record is None or facts is None or facts.digest != record.diff_digest:
-            who = "its own archive" if each == layer else f"the archive of layer {each}, beneath it,"
-            return f"{who} cannot be put together, so nobody can tell what should be there"
+            which = "the original archive" if each == layer else f"the archive of layer {each}, below it,"
+            return f"{which} cannot be rebuilt, so the correct value is unknown"
     return ""
 
 

@@ -16,6 +16,7 @@ from cstore.check.repair.workshop import set_mode, set_owner
 from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs import within
+from cstore.fs.atomic import sync_filesystem
 from cstore.fs.lockfile import LockFile
 from cstore.fs.tree import remove_tree
 from cstore.kernel.mountinfo import read_mounts
@@ -39,7 +40,7 @@ def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     del patient
     act = partial(_mend_links, finding.subject.id)
     what = f"restore the short link of layer {finding.subject.id}"
-    evidence = "the link that still leads to it, or a new one"
+    evidence = "the link that still points to it, or a new one"
     yield Step(Action.MAKE_LINKS, finding.subject, what, finding.sentence, evidence, act)
 
 
@@ -141,6 +142,8 @@ def _make_subvolume(layer: str, shop: Workshop) -> None:
                 raise LayersMounted([layer])
         staged = writer.driver.stage_again(layer, record.parent or None)
         try:
+            if shop.context.sync:
+                sync_filesystem(staged.tree)  # nothing has the files but the directory that is going to be deleted
             old = writer.driver.replace(staged, layer)
         except BaseException:
             staged.staging.remove()

@@ -214,7 +214,7 @@ def container_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopele
         return
     del patient
     what = f"record the size and digest that item {key!r} has"
-    evidence = "the item is the only copy; the old record stays in the journal"
+    evidence = "the item is the only copy; the journal keeps the old record"
     act = partial(_correct_container, container, key)
     yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 

@@ -61,7 +61,7 @@ class ImageRecords:
         }
         evidence = "its manifest and its config" if files.config else "the layers of its containers, and its data items"
         if hint:
-            evidence = "what is left of its record, and its data items"
+            evidence = "the remains of its record, and its data items"
         return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
 
     def _top_by_containers(self, image: str) -> str:

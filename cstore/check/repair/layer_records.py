@@ -65,7 +65,7 @@ class LayerRecords:
         for one in made:
             facts = self._survivors.facts(one.record.id)
             if facts is not None and facts.problems and not one.record.diff_digest:
-                why = f"{len(facts.problems)} of its files have changed, and nobody knows the digest of its archive"
+                why = f"{len(facts.problems)} of its files have changed, and the digest of its archive is unknown"
                 self.lost.append((one.record.id, why))
         return made
 
@@ -119,7 +119,7 @@ class LayerRecords:
     # ── what ──
 
     def _parent(self, layer: str) -> str | None:
-        """Find a layer's parent: by what is left of its record, or by whatever else tells."""
+        """Find a layer's parent: by the remains of its record, or by whatever else tells."""
         hint = self._survivors.hint(Shelf.LAYERS, layer)
         return str(hint.get("parent", "")) if hint else find_parent(self._survivors, layer, self._containers)
 
@@ -128,7 +128,7 @@ class LayerRecords:
         hint = survivors.hint(Shelf.LAYERS, layer)
         standing = survivors.standings.get(layer)
         witnesses = [
-            "what is left of its record" if hint else "",
+            "the remains of its record" if hint else "",
             f"the config of image {standing.image}" if standing else "",
             "its tar-split" if survivors.facts(layer) else "",
             "the files of the driver",

@@ -72,7 +72,7 @@ def _judged(patient: Patient, finding: Finding, found: list[Step | Hopeless]) ->
 
 def _of_another_store(finding: Finding) -> Hopeless:
     """Damage in an additional store: nobody changes that from here."""
-    reason = f"it is in the additional store {finding.store}, which is only read from here"
+    reason = f"it is in the additional store {finding.store}, which is read-only here"
     return Hopeless(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
 
 

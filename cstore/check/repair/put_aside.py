@@ -15,11 +15,13 @@ from cstore.store.occupants import refuse_occupied
 from cstore.store.places import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cstore.check.findings import Finding
     from cstore.check.repair.patient import Patient
     from cstore.check.repair.workshop import Workshop
+    from cstore.store.quarantine import Kept
+    from cstore.store.session import Writer
 
 _WHY = "it could not be healed"
 _LEFTOVERS = frozenset({"leftover-temporary", "leftover-tar-split", "leftover-data"})
@@ -65,24 +67,39 @@ def layer_aside(layer: str, shop: Workshop, why: str = _WHY) -> None:
     Raises:
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something does; it goes first, or stays.
     """
+    with shop.locked() as writer:
+        promised = _promise_layer(layer, shop, writer, why)
+        writer.save(Shelf.LAYERS)
+        _fulfil(shop, promised)
+
+
+def _promise_layer(layer: str, shop: Workshop, writer: Writer, why: str) -> list[Kept]:
+    """Note what belongs to a layer that nothing needs, and take its record out of the table, which is not saved yet.
+
+    Raises:
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something needs it.
+    """
     from cstore.store.removal import check_unused
 
-    with shop.locked() as writer:
-        check_unused(writer, layer)
-        record = writer.layers.get(layer)
-        with writer.mounts() as mounts:
-            if mounts.get(layer) is not None:
-                writer.driver.unmount(layer)
-                mounts.drop(layer)
-        if record is not None:
-            shop.keeper.changed(Shelf.LAYERS, writer.layers.location(layer), record, None, why)
-            writer.layers.remove(layer)
-            writer.save(Shelf.LAYERS)
-        try:
-            for path in (*_belongings(shop, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
-                shop.keeper.keep(path, why)
-        except UnsafeID:
-            return  # nothing in the store is rightly its own
+    check_unused(writer, layer)
+    record = writer.layers.get(layer)
+    with writer.mounts() as mounts:
+        if mounts.get(layer) is not None:
+            writer.driver.unmount(layer)
+            mounts.drop(layer)
+    paths: list[str] = []
+    with suppress(UnsafeID):  # of an ID that is none, nothing in the store is rightly its own
+        paths = [*_belongings(shop, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
+    promised = [shop.keeper.promise(path, why) for path in paths]
+    if record is not None:
+        shop.keeper.changed(Shelf.LAYERS, writer.layers.location(layer), record, None, why)
+        writer.layers.remove(layer)
+    return [kept for kept in promised if kept is not None]
+
+
+def _fulfil(shop: Workshop, promised: Iterable[Kept]) -> None:
+    for kept in promised:
+        shop.keeper.fulfil(kept)
 
 
 def _belongings(shop: Workshop, layer: str) -> list[str]:
@@ -93,7 +110,7 @@ def _belongings(shop: Workshop, layer: str) -> list[str]:
 
 
 def image_aside(image: str, shop: Workshop, why: str = _WHY, *, unused: bool = False) -> None:
-    """Take an image out, and then the layers that it alone had. A container keeps its image's layers.
+    """Take an image out, and the layers that it alone had. A container keeps its image's layers.
 
     Raises:
         ImageUsedByContainer: with `unused`, if a container came from it.
@@ -107,21 +124,21 @@ def image_aside(image: str, shop: Workshop, why: str = _WHY, *, unused: bool = F
             raise ImageUsedByContainer(image, user)
         shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, None, why)
         writer.images.remove(image)
-        writer.save(Shelf.IMAGES)
+        promised = []
         with suppress(UnsafeID):
-            shop.keeper.keep(writer.layout.image_data(image), why)
-    for layer in (*record.mapped_layers, record.layer):
-        _with_ancestors(layer, shop, why)
+            promised.append(shop.keeper.promise(writer.layout.image_data(image), why))
+        for layer in (*record.mapped_layers, record.layer):
+            promised += _promise_ancestors(layer, shop, writer, why)
+        writer.save(Shelf.IMAGES, Shelf.LAYERS)
+        _fulfil(shop, filter(None, promised))
 
 
-def _with_ancestors(layer: str, shop: Workshop, why: str) -> None:
-    """Take out a layer and its ancestors as far up as nobody else needs them."""
-    from cstore.store.reading import Reader
-
+def _promise_ancestors(layer: str, shop: Workshop, writer: Writer, why: str) -> Iterator[Kept]:
+    """Do that for a layer and its ancestors as far up as nobody else needs them."""
     while layer:
-        record = Reader(shop.context).layers.get(layer)
+        record = writer.layers.get(layer)
         try:
-            layer_aside(layer, shop, why)
+            yield from _promise_layer(layer, shop, writer, why)
         except CstoreError:
             return
         layer = record.parent if record else ""
@@ -141,11 +158,14 @@ def container_aside(container: str, shop: Workshop, why: str = _WHY, *, unused: 
             refuse_occupied(shop.context, record)
         shop.keeper.changed(Shelf.CONTAINERS, writer.containers.location(container), record, None, why)
         writer.containers.remove(container)
-        writer.save(Shelf.CONTAINERS)
+        promised = []
         with suppress(UnsafeID):
-            shop.keeper.keep(writer.layout.container_data(container), why)
-    if record.layer:
-        layer_aside(record.layer, shop, why)
+            promised.append(shop.keeper.promise(writer.layout.container_data(container), why))
+        try:
+            promised += _promise_layer(record.layer, shop, writer, why) if record.layer else []
+        finally:  # what needs the layer is no reason for the container to stay
+            writer.save(Shelf.CONTAINERS, Shelf.LAYERS)
+            _fulfil(shop, filter(None, promised))
 
 
 _TAKERS: dict[str, Callable[[str, Workshop], None]] = {

@@ -246,7 +246,7 @@ def _is_still(current: Layer, record: Layer) -> bool:
 
 
 def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> None:
-    why = "it was damaged, and was made anew"
+    why = "it was damaged and has been rebuilt"
     mender = shop.mender
     with shop.locked() as writer:
         current = writer.layers.get(record.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cstore.arguments import checked
 from cstore.check.checking import check_store
 from cstore.check.options import CheckOptions
 from cstore.check.repair.patient import Patient
@@ -96,6 +97,7 @@ class Repaired(Value):
         return not (self.serious or self.failed or self.lost)
 
 
+@checked
 def repair_store(
     store: Store | Context,
     options: RepairOptions = RepairOptions(),  # noqa: B008  - it never changes

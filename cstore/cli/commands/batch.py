@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
-from cstore.cli.command import command, json_option, switch
-from cstore.cli.session import Session
-from cstore.errors import SystemFailure, UsageMistake
+from cstore.cli.command import command, json_option, switch, text
+from cstore.cli.session import Intent, Session
+from cstore.errors import CstoreError, SystemFailure, UsageMistake
 from cstore.gojson import encode
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
+    from cstore import Layer
     from cstore.cli.reading import Line
+    from cstore.store import PreparedLayer
 
 _INTERRUPTED = 130
+_MOST_JOBS = 64
+_BLOCK = 1 << 16
 _ALONE = {
     "batch": "a batch cannot run another one",
     "unshare": "the programs of a batch are its commands",
@@ -31,48 +37,69 @@ _PER_LINE = frozenset({"json"})
 @command(
     "batch",
     example="printf 'exists base\\nadd-names --name latest base\\n' | cstore batch --keep-going\n"
-    'echo \'["layer", "base", "--json"]\' | cstore batch --json --keep-going',
+    'echo \'["layer", "base", "--json"]\' | cstore batch --json --keep-going\n'
+    "printf 'import-layer -f %s\\n' *.tar | cstore batch --jobs 16",
 )
-@switch("-k", "--keep-going", help="Go on after a command that failed.")
+@switch("-k", "--keep-going", help="Continue after a command fails.")
+@text("--jobs", metavar="N", help="Let up to N layer imports in a row share their syncs (default: 1).")
 @json_option
-def batch(session: Session, keep_going: bool) -> None:
+def batch(session: Session, keep_going: bool, jobs: str) -> None:
     """Run commands from standard input, one per line.
 
-    A line is a command with its words, quoted as for a shell, or a JSON array of strings. Empty lines and lines that
-    begin with # are skipped. The commands are answered in order, each before the next line is read, so that a program
-    can write a command and read its answer. Options that choose the store are given to batch and not in the lines.
-    Other programs may change the store in between: every command sees the store as it is then.
+    A line is a command with its arguments, quoted as for a shell, or a JSON array of strings. Skips empty lines and
+    lines that begin with #. Answers each command before reading the next line, so a program can write a command and
+    read its answer. Give options that choose the store to batch, not in the lines. Other programs may change the store
+    in between: every command sees its current state.
 
     The answer is the command's output, then a line "status: N" with its exit status; its errors go to standard error.
     With --json, the answer is one line, a JSON object: "line", the number of the line; "status"; "result", what the
     command prints with --json, or else "output", its text ("output_base64" if that is not UTF-8); "errors", a list of
     objects with "kind" and "message"; and "warnings", a list of lines.
 
-    The batch ends at the end of input, or after the first command that fails; the exit status is then 1. Commands
-    cannot read standard input: give them a file.
+    With --jobs, import-layer commands that follow each other become durable together, which takes a fraction of the
+    time for small layers. Answers stay in order, and come only once a command is durable; the batch answers what is
+    pending before it waits for input.
+
+    The batch ends at the end of input, or with exit status 1 after the first command that fails. Commands cannot read
+    standard input: give them files.
     """
-    answered = _Answers(session, framed=session.json)
-    for number, words in _lines():
-        status = answered.run(number, words)
-        session.failed = session.failed or status != 0
-        if status == _INTERRUPTED:
-            raise KeyboardInterrupt
-        if status and not keep_going:
-            break
+    if jobs and not (jobs.isascii() and jobs.isdecimal() and 0 < int(jobs) <= _MOST_JOBS):
+        raise UsageMistake(f"--jobs takes a number from 1 to {_MOST_JOBS}, and this is {jobs!r}")
+    answers = _Answers(session, framed=session.json, keep_going=keep_going, jobs=int(jobs or "1"))
+    try:
+        for number, words in _lines(answers.flush):
+            if not answers.run(number, words):
+                return
+    finally:
+        answers.give_up()
 
 
-def _lines() -> Iterator[tuple[int, list[str] | UsageMistake]]:
-    """Every line of standard input with its number, as words or as what is wrong with it. Commands do not see it."""
+def _lines(before_waiting: Callable[[], bool]) -> Iterator[tuple[int, list[str] | UsageMistake]]:
+    """Every line of standard input with its number, as words or as what is wrong with it. Commands do not see it.
+
+    `before_waiting` is called when there is no more input for now, or at all; the lines end if it says so.
+    """
+    from select import POLLIN, poll
+
     from cstore.cli import files
 
     source = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 0)
     files.commands_on_input = True
-    with open(source, "rb") as stream:
-        for number, line in enumerate(stream, 1):
+    waiter, read, number, more = poll(), b"", 0, True
+    waiter.register(source, POLLIN)
+    while more:
+        if not waiter.poll(0) and not before_waiting():
+            return
+        data = os.read(source, _BLOCK)
+        more = bool(data)
+        *lines, read = (read + data).split(b"\n") if more else [read, b""]
+        for line in lines:
+            number += 1
             text = line.decode("utf-8", "surrogateescape").strip()
             if text and not text.startswith("#"):
                 yield number, _words(text)
+    before_waiting()
 
 
 def _words(text: str) -> list[str] | UsageMistake:
@@ -94,59 +121,121 @@ def _words(text: str) -> list[str] | UsageMistake:
         return UsageMistake(f"the line cannot be split into words: {error}", hint="close the quotation, or write JSON")
 
 
+class _Waiting(Value):
+    """An import that is not durable yet: its line, its session, what it made, what shows it, what it said so far."""
+
+    number: int
+    session: Session
+    prepared: PreparedLayer
+    show: Callable[[Layer], None]
+    told: dict[str, list[Any]]
+
+
 class _Answers:
     """Runs commands of a batch on one store and answers them on standard output.
 
     `framed`: as JSON. What a command writes to the standard streams then goes to files in memory first.
     """
 
-    def __init__(self, session: Session, *, framed: bool) -> None:
+    def __init__(self, session: Session, *, framed: bool, keep_going: bool, jobs: int) -> None:
         self._session = session
         self._framed = framed
+        self._keep_going = keep_going
+        self._jobs = jobs
+        self._waiting: list[_Waiting] = []
+        self._later: list[tuple[Session, PreparedLayer, Callable[[Layer], None]]] = []
         if framed:
             self._output = os.dup(1)
             self._taken = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("output", "errors")]
             for number, taken in enumerate(self._taken, 1):
                 os.dup2(taken, number)
 
-    def run(self, number: int, words: list[str] | UsageMistake) -> int:
-        """Run a line and answer it; gives its exit status.
+    def run(self, number: int, words: list[str] | UsageMistake) -> bool:
+        """Run a line and answer it, or let it wait for others; says whether to go on.
 
         Raises:
             BrokenPipeError: nobody reads the answers any more. What was done is done.
         """
         from cstore.cli import run
 
+        if self._waiting and not self._may_wait(words) and not self.flush():
+            return False
         if isinstance(words, UsageMistake):
             self._line_session(None).complain(words)
             status = words.exit_code
         else:
             status = run(words, self._line_session)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if self._framed:
-            self._answer({"line": number, "status": status, **self._told()})
-        else:
-            sys.stdout.write(f"status: {status}\n")
-            sys.stdout.flush()
-        return status
+        told = self._told()
+        if self._later:
+            self._waiting.append(_Waiting(number, *self._later.pop(), told))
+            return len(self._waiting) < self._jobs or self.flush()
+        return self.flush() and self._answer(number, status, told)
+
+    def flush(self) -> bool:
+        """Make durable, and answer, what has waited for that; says whether to go on."""
+        if not self._waiting:
+            return True
+        from cstore.cli import go_on
+
+        waiting, self._waiting = self._waiting, []
+        layers = self._session.open(Intent.WRITE).layers
+        try:
+            results = layers.publish([each.prepared for each in waiting], keep_going=self._keep_going)
+        except CstoreError as error:
+            results = [error] * len(waiting)
+        for each, result in zip(waiting, results, strict=False):
+            status = go_on(each.session, partial(_show, each, result))
+            told = self._told()
+            for key in ("errors", "warnings"):
+                told[key] = [*each.told.get(key, ()), *told.get(key, ())]
+            if not self._answer(each.number, status, told):
+                return False
+        return True
+
+    def give_up(self) -> None:
+        """Remove what has waited and was not answered."""
+        for each in self._waiting:
+            each.prepared.clean()
+
+    def _may_wait(self, words: list[str] | UsageMistake) -> bool:
+        """Whether a line is an import that can become durable together with those that wait."""
+        from cstore.cli.reading import read
+
+        line = None if isinstance(words, UsageMistake) else read(words)
+        return line is not None and self._is_for_later(line)
+
+    def _is_for_later(self, line: Line) -> bool:
+        # A parent may be what is waiting; and what is reused must be there already.
+        if self._jobs < 2 or line.command.name != "import-layer" or line.values["reuse"]:
+            return False
+        return not (line.values["parent"] and self._waiting)
 
     def _line_session(self, line: Line | None) -> Session:
         if line is None:
             return Session(outer=self._session)
         name = line.command.name
         if name in _ALONE:
-            raise UsageMistake(f"{name} is not a command for a batch: {_ALONE[name]}", hint="run it by itself")
+            raise UsageMistake(f"{name} is not a command for a batch: {_ALONE[name]}", hint="run it outside the batch")
         foreign = [option for option in line.settings if option not in _PER_LINE]
         if foreign:
             option = foreign[0].replace("_", "-")
-            raise UsageMistake(f"--{option} holds for the whole batch", hint=f"give it to cstore batch: --{option}")
-        return Session(line.settings, self._session)
+            raise UsageMistake(f"--{option} applies to the whole batch", hint=f"give it to cstore batch: --{option}")
+        session = Session(line.settings, self._session)
+        if self._is_for_later(line):
+            session.later = partial(self._put_off, session)
+        return session
 
-    def _told(self) -> dict[str, object]:
-        """What the command wrote, taken apart; empties the files."""
+    def _put_off(self, session: Session, prepared: PreparedLayer, show: Callable[[Layer], None]) -> None:
+        self._later.append((session, prepared, show))
+
+    def _told(self) -> dict[str, Any]:
+        """What the command wrote, taken apart; empties the files. Without frames, it is written already."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if not self._framed:
+            return {}
         output, errors = (_emptied(taken) for taken in self._taken)
-        told: dict[str, object] = {}
+        told: dict[str, Any] = {}
         result = _document(output)
         if result is not _NONE:
             told["result"] = result
@@ -158,7 +247,19 @@ class _Answers:
         told["warnings"] = [line for line, document in documents if not _is_error(document)]
         return told
 
-    def _answer(self, document: dict[str, object]) -> None:
+    def _answer(self, number: int, status: int, told: dict[str, Any]) -> bool:
+        """Tell the status of a line, and with frames all else; says whether to go on."""
+        self._session.failed = self._session.failed or status != 0
+        if self._framed:
+            self._write({"line": number, "status": status, **told})
+        else:
+            sys.stdout.write(f"status: {status}\n")
+            sys.stdout.flush()
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
+        return self._keep_going or not status
+
+    def _write(self, document: dict[str, Any]) -> None:
         data = memoryview(encode(document).rstrip(b"\n") + b"\n")
         while data:
             try:
@@ -167,6 +268,12 @@ class _Answers:
                 raise
             except OSError as error:
                 raise SystemFailure("write", "standard output", error) from error
+
+
+def _show(waiting: _Waiting, result: Layer | CstoreError) -> None:
+    if isinstance(result, CstoreError):
+        raise result
+    waiting.show(result)
 
 
 def _emptied(taken: int) -> bytes:

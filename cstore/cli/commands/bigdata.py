@@ -40,7 +40,7 @@ def get_layer_data(session: Session, layer: str, item: str, file: str) -> None:
 def set_layer_data(session: Session, layer: str, item: str, file: str) -> None:
     """Store a data item with a layer.
 
-    An item of the same name is replaced atomically.
+    Atomically replaces an item of the same name.
     """
     from cstore.cli.files import standard_input
 

@@ -27,32 +27,32 @@ if TYPE_CHECKING:
     "cstore blame --waste debian\ncstore blame --waste --json | jq .bytes",
 )
 @word("place", "ITEM:PATH", required=False)
-@switch("--all", help="Show it for all images; only a PATH is named then.")
-@switch("--waste", help="Show the files that layers above overwrite or delete: of ITEM, or of all images.")
-@switch("-0", "--null", help="End each line with a NUL, not with a newline.")
+@switch("--all", help="Search all images for PATH.")
+@switch("--waste", help="Show the files that upper layers overwrite or delete, in ITEM or in all images.")
+@switch("-0", "--null", help="End each line with NUL instead of newline.")
 @kind_option
 @json_option
 def blame(session: Session, /, place: str, all: bool, waste: bool, null: bool, kind: str) -> None:  # noqa: A002  - the option's name
-    """Show which layers made a file what it is, or waste space.
+    """Show which layers changed a file, or waste space.
 
-    A line for each layer that added (A), changed (C) or removed (D) the file, the last first: the letter, the layer's
-    ID, when it was made, what was changed, and the command of the image's history that made it, separated by tabs. The
-    file may be gone. With --all, the image's name stands in front.
+    Prints a line for each layer that added (A), changed (C) or removed (D) the file, newest first: the letter, the
+    layer's ID, its creation time, the change, and the build step from the image's history, separated by tabs. The file
+    may be gone by now. With --all, the image's name comes first.
 
-    With --waste, a line for each file of a layer that is not seen, the largest first: size in bytes, overwritten or
-    deleted, the layer's ID and the path, separated by tabs. Without ITEM, a line for each image: bytes, number of
-    files, and name; then the total of what no image shows. To delete a file in a later step of a build frees nothing;
-    these lines say what that costs.
+    With --waste, prints the files that upper layers hide, largest first: size in bytes, "overwritten" or "deleted", the
+    layer's ID and the path, separated by tabs. Without ITEM, prints bytes, number of files and name for each image,
+    then the total of bytes that no image shows. Deleting a file in a later build step frees no space: these lines show
+    what that costs.
 
     Exit status: 0, or 1 if something could not be read.
     """
     problems: list[str] = []
     if waste and all:
-        raise InvalidOption("--waste without ITEM is for all images already", hint="leave out --all")
+        raise InvalidOption("--waste without ITEM is for all images already", hint="omit --all")
     if waste:
         _waste(session, place, kind, problems, null=null)
     elif not place:
-        raise InvalidOption("there is no path to look for", hint="write cstore blame ITEM:PATH")
+        raise InvalidOption("no path given", hint="write cstore blame ITEM:PATH")
     elif all:
         _blame_everywhere(session, place, problems, null=null)
     else:
@@ -158,7 +158,7 @@ def _waste(session: Session, place: str, kind: str, problems: list[str], *, null
     contents, path = opened_place(session, place, kind)
     with contents:
         if path.strip(b"/"):
-            raise InvalidOption("--waste is told of a whole item", hint="leave out the path")
+            raise InvalidOption("--waste works on whole items", hint="omit the path")
         wasted = waste_of(contents)
         problems += contents.problems
         rows = ((one.size, (one.reason, one.layer, output.shown_path(one.path))) for one in wasted)

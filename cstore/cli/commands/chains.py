@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def register(session: Session, parent: str, file: str, max_depth: str, quiet: bool) -> None:
     """Register a tar archive as a layer by ChainID.
 
-    The ChainID identifies the archive together with the layers below it. If a layer with that ChainID exists, it is
-    used and nothing is unpacked; otherwise a layer is created on top of PARENT, with the ID that Podman and skopeo
-    would give it. PARENT is a ChainID, or the ID or name of a layer.
+    The ChainID identifies the archive together with the layers below it. Uses the layer with that ChainID if there is
+    one; otherwise creates a layer on top of PARENT, with the ID that Podman and skopeo would give it. PARENT is a
+    ChainID, or the ID or name of a layer.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output import docker as output
@@ -47,7 +47,7 @@ def register(session: Session, parent: str, file: str, max_depth: str, quiet: bo
 def _depth(written: str) -> int:
     if written.isascii() and written.isdecimal() and int(written):
         return int(written)
-    raise UsageMistake(f"--max-depth is a number of layers from 1 upward, not {written!r}")
+    raise UsageMistake(f"--max-depth takes a number of layers, at least 1, not {written!r}")
 
 
 @command("chains", example="cstore chains")
@@ -58,7 +58,7 @@ def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
     """List layers by ChainID.
 
     Prints each ChainID, then a line with the DiffID and one with the layer's ID. LAYER is a ChainID, or the ID or name
-    of a layer; without LAYER, all layers with a ChainID are listed. Writable layers, and layers on top of them, have no
+    of a layer; without LAYER, lists all layers with a ChainID. Writable layers, and layers on top of them, have no
     ChainID.
     """
     from cstore.cli.output import docker as output
@@ -88,15 +88,15 @@ def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
 def export_chain(session: Session, /, named: str, file: str, quiet: bool, **since: Any) -> None:
     """Write a layer, or a chain of layers, as a tar archive.
 
-    LAYER is a ChainID, or the ID or name of a layer that has one. Without options the layer is written byte for byte as
-    it was registered and verified against its DiffID. With --from or --whole the archive is generated from the files.
+    LAYER is a ChainID, or the ID or name of a layer that has one. Without options, writes the layer byte for byte as it
+    was registered, verified against its DiffID. With --from or --whole, generates the archive from the files.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
     from cstore.docker import LayerStore
 
     if since["from"] and since["whole"]:
-        raise UsageMistake("since a layer and since nothing cannot both be meant", hint="leave out --from or --whole")
+        raise UsageMistake("since a layer and since nothing cannot both be meant", hint="omit --from or --whole")
     layers = LayerStore(session.open(Intent.CONTENT))
     layer = layers.look(layers.chain_of(named))
     made_up = since["whole"] or since["from"]
@@ -119,9 +119,9 @@ def export_chain(session: Session, /, named: str, file: str, quiet: bool, **sinc
 def release(session: Session, named: tuple[str, ...], yes: bool) -> None:
     """Delete layers that nothing uses.
 
-    Layers below that become unused are deleted as well. LAYER is a ChainID, or the ID or name of a layer. A layer is in
-    use by a layer on top, an image, a container, a mount or a name. Prints the ChainIDs of the deleted layers,
-    uppermost first.
+    Also deletes layers below that become unused. LAYER is a ChainID, or the ID or name of a layer. A layer on top, an
+    image, a container, a mount or a name keeps a layer in use. Prints the ChainIDs of the deleted layers, uppermost
+    first.
     """
     from cstore.cli.output import docker as output
     from cstore.cli.output.asking import may_delete

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.check import CheckOptions, Report, Subject
-    from cstore.check.removing import Removed
+    from cstore.check import CheckOptions, Removed, Report, Subject
 
 
 FORMATS = ("text", "json")
@@ -38,19 +37,19 @@ FORMATS = ("text", "json")
 def check(session: Session, /, **wanted: Any) -> None:
     """Check the store for damage.
 
-    Checks records, data items, the storage driver's own files, and every file of every layer against the archive that
-    it came from. Nothing is written, not even in a store that others are changing; a finding is confirmed under the
-    store's locks before it is reported.
+    Checks records, data items, the storage driver's files, and every file of every layer against the archive it came
+    from. Writes nothing. In a busy store, confirms each finding under the store's locks before reporting it.
 
-    Each finding has a severity: data, export, records, leftover or cosmetic. Cosmetic findings are shown on a terminal
-    and in JSON only. cstore-damage(7) explains them.
+    Each finding has a severity: data, records, export, leftover or cosmetic; cstore-check(1) says what each means. A
+    terminal, and --format text, show alike findings together. In a pipe, standard output has the lines of
+    containers-storage, without cosmetic findings, and standard error a summary and the next command.
 
-    With --repair, damaged images are removed together with the layers that only they use, then damaged layers, then
-    layers that nothing uses. What a sound item needs is kept. `cstore repair --undo` brings everything back. Nothing is
-    removed while a record file is damaged. To heal instead, use `cstore repair`.
+    --repair moves damaged images and the layers that only they use into quarantine, then damaged layers, then layers
+    that nothing uses. It keeps what sound items need, and removes nothing while a record file is damaged. `cstore
+    repair --undo` brings everything back. To heal instead, use `cstore repair`.
 
-    Exit status: 0: nothing above cosmetic was found. 1: findings, or with --repair findings that remain. 2: usage
-    error. 3: the store could not be checked.
+    Exit status: 0: no finding above cosmetic. 1: findings, or with --repair remaining findings. 2: usage error. 3: the
+    store could not be checked.
     """
     from cstore.cli.output import findings
 
@@ -73,8 +72,7 @@ def check(session: Session, /, **wanted: Any) -> None:
 
 
 def _options(wanted: dict[str, Any]) -> CheckOptions:
-    from cstore.check import CheckOptions
-    from cstore.check.durations import parse_duration
+    from cstore.check import CheckOptions, parse_duration
 
     age, limit = str(wanted["max"]), str(wanted["max_duration"])
     options = CheckOptions(quick=bool(wanted["quick"]), layers=wanted["layer"], images=wanted["image"])
@@ -94,10 +92,9 @@ def _checked(session: Session, options: CheckOptions, *, required: bool) -> Repo
     Raises:
         NotChecked: whatever went wrong with that.
     """
-    from cstore.check import check_store
-    from cstore.check.memory import place_of_memory
+    from cstore.check import check_store, place_of_memory
     from cstore.cli.output.progress import progress_bar
-    from cstore.config.environment import read_environment
+    from cstore.config import read_environment
 
     try:
         store = session.open(Intent.CONTENT)
@@ -129,7 +126,9 @@ def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
     from cstore.cli.output.streams import say
 
     if report.unexamined:
-        session.warn([f"there was no time for {len(report.unexamined)} layers; the next check begins with them"])
+        session.warn(
+            [f"the time limit left no time for {len(report.unexamined)} layers; the next check begins with them"]
+        )
     session.warn(report.notes)
     if not report.clean:
         session.failed = True
@@ -143,7 +142,7 @@ def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Remove
     """Take out what is damaged, if that is wanted."""
     if not (wanted["repair"] or wanted["force"]):
         return None
-    from cstore.check.removing import remove_damaged
+    from cstore.check import remove_damaged
 
     return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
 
@@ -160,7 +159,7 @@ def _tell_removed(session: Session, report: Report, removed: Removed, options: C
     if session.failed and not session.json:
         say(counts(report))
     if removed.case and not session.json:
-        session.warn([f"what was taken out is in quarantine; undo with: cstore repair --undo {removed.case}"])
+        session.warn([f"removed items are in quarantine; to undo: cstore repair --undo {removed.case}"])
 
 
 def _left(session: Session, report: Report, removed: Removed, options: CheckOptions) -> bool:

@@ -25,16 +25,16 @@ _STYLES = {"A": "green", "D": "red", "C": "yellow"}
 @word("old", "ITEM[:PATH]")
 @word("new", "ITEM[:PATH]")
 @switch("--content", help="Show the differences of text files, line by line.")
-@switch("--times", help="Count another modification time as a change, too.")
-@switch("-0", "--null", help="End each line with a NUL, not with a newline, and print no total.")
+@switch("--times", help="Report changes of the modification time too.")
+@switch("-0", "--null", help="End each line with NUL instead of newline, and print no totals.")
 @kind_option
 @json_option
 def compare(session: Session, /, old: str, new: str, content: bool, times: bool, null: bool, kind: str) -> None:
     """Compare the files of two images, containers or layers.
 
-    A line begins with A for what only the second has, D for what only the first has, and C for what both have, with
-    what is changed: type, mode, owner, size, link, device, xattrs, content. The last line has the totals. What is in
-    layers that both share is the same and not read. Nothing is mounted.
+    Each line begins with A (only the second item has the file), D (only the first has it) or C (it changed), and names
+    the change: type, mode, owner, size, link, device, xattrs, content. The last line gives totals. Layers that both
+    items share are not read, and nothing is mounted.
 
     Exit status: 0, whether there are differences or not; 1 if something could not be read.
     """

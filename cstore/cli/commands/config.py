@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cstore.config.origins import Origin
+    from cstore.config import Origin
 
 _OWN_NAME = "50-cstore.conf"
 
@@ -28,7 +28,7 @@ _OWN_NAME = "50-cstore.conf"
 @text("--format", metavar="VERSION", help="Print what this Go library prints: 1.63 or 1.60.", choices=("1.63", "1.60"))
 @switch("--system", help="Write for the whole system (the default for root).")
 @switch("--user", help="Write for this user (the default for other users).")
-@switch("--main", help="Write into the main file, which tools up to 1.60 read too.")
+@switch("--main", help="Write to the main file, which tools up to 1.60 read too.")
 @json_option
 def config(
     session: Session,
@@ -41,13 +41,13 @@ def config(
 ) -> None:
     """Print, explain, check or change the configuration.
 
-    Alone, it prints the configuration in force as JSON: files, environment and options together. With FILE, it prints
-    what that file says by itself. No store is opened.
+    Without arguments, prints the configuration in force as JSON: files, environment and options together. With FILE,
+    prints what that file alone says. Opens no store.
 
-    set and unset change one key in a drop-in of cstore's own, storage.conf.d/50-cstore.conf, which Podman 6 and its kin
-    read after the main file; older tools read the main file only (--main). init writes that drop-in with every key in a
-    comment. Where --config or CONTAINERS_STORAGE_CONF names a file, that file is changed. The result is checked before
-    it is written; other lines and other files stay as they are.
+    set and unset change one key in cstore's own drop-in, storage.conf.d/50-cstore.conf, which Podman 6 and newer tools
+    read after the main file; older tools read only the main file (--main). init writes that drop-in with every key in a
+    comment. If --config or CONTAINERS_STORAGE_CONF names a file, they change that file. cstore checks the result before
+    writing it; other lines and other files stay as they are.
     """
     first, *rest = what or ("",)
     flags = {"--system": system, "--user": user, "--main": main, "--sources": sources, "--json": session.json}
@@ -77,8 +77,7 @@ def config(
 
 
 def _print(session: Session, file: str, generation: str) -> None:
-    from cstore.config import load_file, peer_view
-    from cstore.config.peer_view import FORMATS
+    from cstore.config import FORMATS, load_file, peer_view
 
     if file:
         loaded = load_file(file)
@@ -89,9 +88,9 @@ def _print(session: Session, file: str, generation: str) -> None:
 
 
 def _sources(session: Session) -> None:
-    from cstore.config.origins import origins
+    from cstore.config import origins_of
 
-    found, skipped = origins(session.config), session.config.passed_over
+    found, skipped = origins_of(session.config), session.config.passed_over
     said = [*session.config.notes, *session.config.write_warnings]
 
     def lines() -> Iterator[str]:
@@ -115,15 +114,11 @@ def _lines_of(one: Origin) -> list[str]:
 
 
 def _explain(session: Session, written: str) -> None:
-    from cstore.config import keys
-    from cstore.config.editing import full_key
-    from cstore.config.keys import kind_of
-    from cstore.config.meanings import default_of, meaning_of, since
-    from cstore.config.origins import origins
+    from cstore.config import default_of, full_key, keys, kind_of, meaning_of, origins_of, since
 
     key = full_key(written)
     known = key if kind_of(key) else keys.PULL_OPTIONS
-    here = next((one for one in origins(session.config) if one.key == known), None)
+    here = next((one for one in origins_of(session.config) if one.key == known), None)
     facts = {
         "key": key,
         "meaning": meaning_of(known),
@@ -139,8 +134,7 @@ def _explain(session: Session, written: str) -> None:
 
 
 def _check(session: Session, file: str) -> None:
-    from cstore.config import Overrides, load_config
-    from cstore.config.editing import check_options
+    from cstore.config import Overrides, check_options, load_config
 
     loaded = load_config(Overrides(config_file=file))
     check_options(loaded.choice.settings)
@@ -155,12 +149,10 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
         UsageMistake: both --system and --user are given.
         ConfigError: the user has no home.
     """
-    from cstore.config.environment import read_environment
-    from cstore.config.files import DROP_INS, MAIN, user_directory
-    from cstore.config.rootless import Places, rootless_identity
+    from cstore.config import DROP_INS, MAIN, Places, read_environment, rootless_identity, user_directory
 
     if system and user:
-        raise UsageMistake("--system and --user contradict each other", hint="give one of them")
+        raise UsageMistake("--system and --user contradict each other", hint="give only one of them")
     environment, identity = read_environment(), rootless_identity()
     named = session.settings.get("config") or environment.config_file
     if named and not (system or user):
@@ -175,8 +167,8 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
 
 
 def _write(session: Session, path: str, written: str, value: str | None) -> None:
-    from cstore.config.editing import full_key, value_of, with_value, without
-    from cstore.store.settings_file import read_settings_text
+    from cstore.config import full_key, value_of, with_value, without
+    from cstore.store import read_settings_text
 
     key, before = full_key(written), read_settings_text(path)
     after = without(path, before, key) if value is None else with_value(path, before, key, value_of(key, value))
@@ -184,7 +176,7 @@ def _write(session: Session, path: str, written: str, value: str | None) -> None
 
 
 def _init(session: Session, path: str) -> None:
-    from cstore.config.meanings import starting_text
+    from cstore.config import starting_text
 
     if os.path.lexists(path):
         raise ConfigError(path, "exists already", hint="change it with cstore config set KEY VALUE, or with an editor")
@@ -195,7 +187,7 @@ def _publish(session: Session, path: str, changed: str, key: str) -> None:
     """Check what the file would lead to, write it, and say where `key` does not come from it even then."""
     from cstore.cli.output.streams import say
     from cstore.config import keys, load_config
-    from cstore.store.settings_file import write_settings_text
+    from cstore.store import write_settings_text
 
     config = load_config(session.overrides, planned=(path, changed))
     write_settings_text(path, changed)

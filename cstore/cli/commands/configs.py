@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cstore import Image, Store
-    from cstore.docker.layer import Freed
+    from cstore.docker import Freed
 
 
 def image_id(store: Store, word: str) -> str:
@@ -42,13 +42,12 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     """Create an image from a config JSON; its digest becomes the ID.
 
     The layers that the config lists must exist, as register creates them; its history may not list more. Prints the
-    image's ID, the digest of the config. If the image exists, only what the options say is changed. A short NAME is
+    image's ID, the digest of the config. If the image exists, changes only what the options name. A short NAME is
     completed as Docker completes it: app becomes docker.io/library/app:latest.
     """
     from cstore.cli.files import read_whole
     from cstore.cli.output import docker as output
-    from cstore.docker import ImageStore
-    from cstore.docker.tagging import full_tag
+    from cstore.docker import ImageStore, full_tag
 
     raw = read_whole(file)
     store = session.open(Intent.WRITE)
@@ -72,8 +71,8 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
 def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
     """Delete images and layers that become unused.
 
-    Prints a line for each name, image and ChainID that is deleted, as Docker does. An image with children can be
-    deleted; one that a container uses cannot.
+    Prints a line for each deleted name, image and ChainID, as Docker does. Deletes an image that has children, but not
+    one that a container uses.
     """
     from cstore.cli.output.asking import may_delete
     from cstore.docker import ImageStore
@@ -110,8 +109,8 @@ def _released(record: Image, freed: Sequence[Freed]) -> View:
 def lineage(session: Session, image: str, set_parent: str, set_updated: bool, set_built: bool) -> None:
     """Show an image's parent, children and build notes.
 
-    These are Docker's notes: the image it was built from, those built from it, when it was last tagged, and whether it
-    was built here. Images that were loaded have no notes.
+    Docker notes which image it was built from, which images were built from it, when it was last tagged, and whether it
+    was built here. Loaded images have no notes.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import ImageStore

@@ -50,7 +50,7 @@ def get_container_data_digest(session: Session, container: str, item: str) -> No
 def set_container_data(session: Session, container: str, item: str, file: str) -> None:
     """Store a data item with a container.
 
-    An item of the same name is replaced atomically.
+    Atomically replaces an item of the same name.
     """
     from cstore.cli.files import standard_input
 
@@ -70,8 +70,8 @@ def delete_container_data(session: Session, container: str, item: str) -> None:
 def get_container_dir(session: Session, container: str) -> None:
     """Print a container's own directory.
 
-    The directory is for the program that runs the container. It is created on the first call and removed with the
-    container.
+    The program that runs the container may keep files there. The first call creates the directory; deleting the
+    container removes it.
     """
     session.lines([session.open(Intent.WRITE).containers.directory(container)])
 
@@ -81,6 +81,6 @@ def get_container_dir(session: Session, container: str) -> None:
 def get_container_run_dir(session: Session, container: str) -> None:
     """Print a container's own run-time directory.
 
-    It is created on the first call and removed with the container, or by a reboot.
+    The first call creates the directory; deleting the container, or a reboot, removes it.
     """
     session.lines([session.open(Intent.WRITE).containers.run_directory(container)])

@@ -83,12 +83,12 @@ def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
 def containers(session: Session, quiet: bool, **wanted: Any) -> None:
     """List containers.
 
-    Each container is listed with its names and data items; on a terminal, with its image, age and state.
+    Lists each container with its names and data items; on a terminal, with its image, age and state.
 
     --sort and --columns take names, id, image, created, state, size and layer. With --columns, a pipe gets lines with
     tabs between the columns, `-` for a size that is not known, and --json an object for each container. --filter takes
     Podman's keys: name=REGEX, id=PREFIX, ancestor=IMAGE (the container's image, or one that it is built on),
-    before=CONTAINER, since=CONTAINER. Values of one key are alternatives; all keys must fit.
+    before=CONTAINER, since=CONTAINER. Values of one key are alternatives; every key must match.
 
     Exit status: 2 if there is no such column or filter.
     """
@@ -111,8 +111,8 @@ def containers(session: Session, quiet: bool, **wanted: Any) -> None:
 def container(session: Session, containers: tuple[str, ...]) -> None:
     """Show container records.
 
-    The size counts what only the container has: the changes in its layer, its data items, and the files in its two
-    directories.
+    The size counts what belongs to the container alone: the changes in its layer, its data items, and the files in its
+    two directories.
     """
     from cstore.cli.output import plain, views
 

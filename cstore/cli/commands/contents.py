@@ -21,26 +21,25 @@ if TYPE_CHECKING:
     "ls", example="cstore ls debian:/etc\ncstore ls -l -R base:/srv\ncstore ls --json web:/ | jq -r '.files[].path'"
 )
 @word("place", "ITEM[:PATH]")
-@switch("-l", "--long", help="Show type, mode, links, owner, size and time of each, and where a link leads.")
-@switch("-R", "--recursive", help="List what is in all directories beneath, too.")
-@switch("-0", "--null", help="End each name with a NUL, not with a newline.")
+@switch("-l", "--long", help="Show type, mode, link count, owner, size, time and link target.")
+@switch("-R", "--recursive", help="List subdirectories recursively.")
+@switch("-0", "--null", help="End each name with NUL instead of newline.")
 @kind_option
 @json_option
 def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool, kind: str) -> None:
     """List files in an image, container or layer.
 
-    An image shows its top layer and all beneath, a container its own. The layers' directories are read as they are:
-    nothing is mounted. Owners are those inside. Without PATH the root is listed.
+    Shows an image's files as a container sees them, without mounting anything: cstore reads the layers' directories.
+    Owners are those inside the container. Without PATH, lists the root.
 
-    Exit status: 0, or 1 if something could not be read; what could is listed all the same, and JSON says
-    "complete":false.
+    Exit status: 0, or 1 if something could not be read. The rest is listed, and JSON says "complete":false.
     """
     from cstore.cli.output import contents as output
     from cstore.cli.output.structured import Streamed
 
     contents, path = opened_place(session, place, kind)
     with contents:
-        top = contents.get(path or b"/", follow=not long)
+        top = _listed(contents, path or b"/", follow=not long)
         if top.format != modes.S_IFDIR:
             found: Iterator[File] = iter((top,))
         else:
@@ -58,6 +57,18 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
         conclude(session, contents.problems)
 
 
+def _listed(contents: Contents, path: bytes, *, follow: bool) -> File:
+    """What a path leads to; as with ls(1), a link that leads nowhere is itself."""
+    from cstore.contents.files import FileUnknown
+
+    try:
+        return contents.get(path, follow=follow)
+    except FileUnknown:
+        if follow and not path.endswith(b"/"):
+            return contents.get(path, follow=False)
+        raise
+
+
 def _lines(contents: Contents, found: Iterator[File], top: bytes, *, long: bool) -> Iterator[str]:
     from cstore.cli.output import contents as output
 
@@ -72,37 +83,42 @@ def _lines(contents: Contents, found: Iterator[File], top: bytes, *, long: bool)
 def cat(session: Session, /, places: tuple[str, ...], kind: str) -> None:
     """Print files of an image, container or layer.
 
-    What was imported is verified while it is read: if a file is not the one in the archive that its layer came from,
-    that is an error, at the latest after its last byte. A terminal gets control characters spelled out; --raw prints
-    them.
+    Verifies imported files while reading: a file that differs from its layer's archive is an error, reported at the
+    latest after its last byte. Control characters are escaped on a terminal; --raw prints them.
     """
     from cstore.cli.files import result_file
-    from cstore.contents import pieces
-    from cstore.errors import CstoreError
 
     with result_file("", sync=False, binary=False) as sink:
         for place in places:
-            try:
-                contents, path = opened_place(session, place, kind)
-                with contents:
-                    for piece in pieces(contents, contents.get(path)):
-                        sink.write(piece)
-                    conclude(session, contents.problems)
-            except CstoreError as error:
-                session.complain(error, place)
+            for piece in _pieces(session, place, kind):
+                sink.write(piece)  # whose failure ends it, and is not about the place
+
+
+def _pieces(session: Session, place: str, kind: str) -> Iterator[bytes]:
+    """What a file holds; what is wrong with it is said."""
+    from cstore.contents import pieces
+    from cstore.errors import CstoreError
+
+    try:
+        contents, path = opened_place(session, place, kind)
+        with contents:
+            yield from pieces(contents, contents.get(path))
+            conclude(session, contents.problems)
+    except CstoreError as error:
+        session.complain(error, place)
 
 
 @command("stat", example="cstore stat debian:/etc/passwd\ncstore stat --digest --json base:/etc/passwd")
 @words("places", "ITEM:PATH")
 @switch("--digest", help="Show the SHA-256 digest of the contents.")
-@switch("-L", "--dereference", help="Follow a link that PATH leads to.")
+@switch("-L", "--dereference", help="Follow PATH if it is a symbolic link.")
 @kind_option
 @json_option
 def stat(session: Session, /, places: tuple[str, ...], digest: bool, dereference: bool, kind: str) -> None:
-    """Show all that is known of a file in an item.
+    """Show the attributes of a file in an item.
 
-    That is: type, mode, owner (as inside), size, time, number of names, where a link leads, extended attributes, and
-    the layer that made it as it is.
+    Prints type, mode, owner (as inside the container), size, time, link count, link target, extended attributes, and
+    the layer that last changed the file.
     """
     from cstore.cli.output import contents as output
     from cstore.cli.output.structured import VERSION

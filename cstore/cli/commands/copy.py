@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 )
 @words("sources", "[ITEM:]PATH")
 @word("target", "[ITEM:]PATH")
-@text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number is both.")
-@switch("--no-verify", help="Copy files of imported layers as they are; do not compare them with their archive first.")
+@text("--chown", "-o", metavar="UID[:GID]", help="Owner of everything copied; a single number sets both.")
+@switch("--no-verify", help="Do not compare files of imported layers with their archive first.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
 def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no_verify: bool, quiet: bool) -> None:
     """Copy files into an item, or out of one.
 
-    An item is a layer, an image (its top layer) or a container. A file becomes the target itself, or goes into it under
-    its own name if the target is a directory; what is in a directory goes into the target. A path in an item never
-    leads out of it, whatever links it meets. A PATH without ITEM is one of the host, for the target too; so is one that
-    begins with / or . before its first colon.
+    An item is a layer, an image (its top layer) or a container. Copies a file to the target path, or into the target
+    under its own name if the target is a directory. Copies the contents of a directory into the target. A path in an
+    item never leads out of it, whatever links it meets. A PATH without ITEM is on the host, and so is one that begins
+    with / or . before its first colon.
 
-    Files of an imported layer are verified first: if one is not what is in the archive that its layer came from,
-    nothing is copied. Exit status: 1 also if something was copied that could not be verified.
+    Verifies files of imported layers first: if one differs from the archive that its layer came from, copies nothing.
+    Exit status: 1 also if something was copied that could not be verified.
     """
     from cstore.cli.commands.contents import conclude
     from cstore.cli.output.progress import progress_bar

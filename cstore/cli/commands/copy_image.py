@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.transfer import CopiedImage, CopyRequest, Planned
+    from cstore.transfer import CopiedImage, CopyRequest, Place, Planned
     from cstore.transfer.contract import Event, Tell
-    from cstore.transfer.places import Place
 
 
 @command(
@@ -51,8 +50,7 @@ def copy_image(session: Session, /, source: str, destination: str, quiet: bool, 
     every image of a store is copied with its names; what the other store has is not copied again, so a run that was
     stopped goes on where it was.
     """
-    from cstore.transfer.copying import copy
-    from cstore.transfer.places import STORE, parse_place
+    from cstore.transfer import STORE, copy, parse_place
 
     request, access = moving(request_of(wanted), wanted), access_of(wanted)
     places = parse_place(source), parse_place(destination)
@@ -92,8 +90,7 @@ def request_of(wanted: dict[str, Any]) -> CopyRequest:
         UsageMistake: one of them makes no sense.
     """
     from cstore.errors import UsageMistake
-    from cstore.transfer import CopyRequest
-    from cstore.transfer.saving import COMPRESSIONS
+    from cstore.transfer import COMPRESSIONS, CopyRequest
 
     how = wanted.get("compression", "")
     if how and how not in COMPRESSIONS:
@@ -108,7 +105,7 @@ def request_of(wanted: dict[str, Any]) -> CopyRequest:
 
 def store_for(session: Session, source: Place, destination: Place, *, dry_run: bool) -> Store | None:
     """Open the configured store, if one of two places is a store: it tells how others are opened, too."""
-    from cstore.transfer.places import STORE
+    from cstore.transfer import STORE
 
     if destination.transport == STORE and not dry_run:
         return session.open(Intent.WRITE)

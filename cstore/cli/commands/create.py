@@ -41,21 +41,27 @@ def create_layer(session: Session, /, parent: str, **wanted: Any) -> None:
 def import_layer(session: Session, /, parent: str, file: str, *, quiet: bool, id_only: bool, **wanted: Any) -> None:
     """Create a layer from a tar archive.
 
-    The archive may be plain or compressed with gzip, zstd, bzip2 or xz, and is applied on top of PARENT. If the import
-    fails, no layer remains. Prints the layer's ID, then a line for each name.
+    Applies the archive, plain or compressed with gzip, zstd, bzip2 or xz, on top of PARENT. A failed import leaves no
+    layer. Prints the layer's ID, then a line for each name.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
+
+    def show(layer: Layer) -> None:
+        if id_only and not session.json:
+            session.lines([layer.id])
+        else:
+            _show(session, layer)
 
     request = new_layer(parent, wanted).with_(expect=wanted["expect"], reuse=wanted["reuse"])
     with archive_source(file) as source:
         store = session.open(Intent.WRITE)
         with progress_bar("importing", size_of(source), quiet=quiet) as progress:
+            if session.later is not None:
+                session.later(store.layers.prepare(request, source, progress), show)
+                return
             layer = store.layers.put(request, source, progress)
-    if id_only and not session.json:
-        session.lines([layer.id])
-    else:
-        _show(session, layer)
+    show(layer)
 
 
 @command("create-storage-layer", example="cstore create-storage-layer --id scratch")
@@ -65,8 +71,8 @@ def import_layer(session: Session, /, parent: str, file: str, *, quiet: bool, id
 def create_storage_layer(session: Session, /, parent: str, **wanted: Any) -> None:
     """Create a tree in the storage driver only.
 
-    PARENT is an ID that the driver knows. No record is written: only storage-layers lists the tree, and gc and wipe
-    remove it.
+    PARENT is an ID that the driver knows. Writes no record: only storage-layers lists the tree, and gc and wipe remove
+    it.
     """
     tree = session.open(Intent.WRITE).layers.create_tree(new_layer(parent, wanted))
     session.show(View(lambda: tree, lambda: [tree]))

@@ -15,8 +15,8 @@ from cstore.cli.session import Intent, Session, View
 def dedup(session: Session, hash_method: str, dry_run: bool, verbose: bool, quiet: bool) -> None:
     """Share the space of equal files.
 
-    Works on file systems with reflinks (btrfs, and xfs with reflinks); elsewhere nothing happens. The kernel compares
-    the files again before they share space, so this is safe while others use the store.
+    Works on file systems with reflinks (btrfs, and xfs with reflinks); does nothing elsewhere. The kernel compares the
+    files before they share space, so this is safe while others use the store.
     """
     from cstore.cli.output import savings
     from cstore.cli.output.progress import progress_bar

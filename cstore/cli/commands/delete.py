@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def delete(session: Session, items: tuple[str, ...]) -> None:
     """Delete items even if they are in use.
 
-    Each ITEM is looked up among containers, images and layers, in this order. A container is deleted with its layer, an
-    image without its layers. A mounted item is unmounted first.
+    Looks for each ITEM among containers, images and layers, in this order. Deletes a container with its layer, and an
+    image without its layers. Unmounts a mounted item first.
     """
-    from cstore.store.lookup import CONTAINER_FIRST
+    from cstore.store import CONTAINER_FIRST
 
     store = session.open(Intent.WRITE)
     _each(session, items, store.delete, lambda item: _described(store.find(item, CONTAINER_FIRST)))
@@ -35,7 +35,7 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
 def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
     """Delete unused layers.
 
-    A layer that another layer, an image or a container needs is kept; the error names what needs it.
+    Keeps a layer that another layer, an image or a container uses; the error names the user.
     """
     store = session.open(Intent.WRITE)
     _each(session, layers, store.layers.delete, lambda item: _said("layer", store.layers.find(item)))
@@ -48,7 +48,7 @@ def delete_layer(session: Session, layers: tuple[str, ...]) -> None:
 def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
     """Delete images and the layers only they use.
 
-    An image that a container uses is kept; the error names the container. Standard error lists the IMAGE and then each
+    Keeps an image that a container uses; the error names the container. Standard error lists the IMAGE and then each
     deleted layer, as containers-storage does.
     """
     from cstore.cli.output.streams import say
@@ -78,8 +78,8 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
 def delete_container(session: Session, containers: tuple[str, ...]) -> None:
     """Delete containers.
 
-    A container's layer, data items and directories are deleted with it. CONTAINER may also be the ID of its layer. A
-    mounted container is unmounted first.
+    Deletes the container's layer, data items and directories too. CONTAINER may also be the ID of its layer. Unmounts a
+    mounted container first.
     """
     store = session.open(Intent.WRITE)
     _each(session, containers, store.containers.delete, lambda item: _said("container", store.containers.find(item)))

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 @command("changes", example="cstore changes app\ncstore changes app base\ncstore changes -0 app | xargs -0 -n 1 echo")
 @word("layer", "LAYER")
 @word("reference", "REFERENCE", required=False)
-@switch("-0", "--null", help="End each line with a NUL, not with a newline, and do not quote paths.")
+@switch("-0", "--null", help="End each line with NUL instead of newline, and do not quote paths.")
 @json_option
 def changes(session: Session, layer: str, reference: str, null: bool) -> None:
     """List the files that a layer adds, modifies and deletes.
 
-    The layer is compared with its parent, or with REFERENCE.
+    Compares the layer with its parent, or with REFERENCE.
     """
     from cstore.cli.output import plain, structured
 
@@ -39,8 +39,8 @@ def changes(session: Session, layer: str, reference: str, null: bool) -> None:
 def diffsize(session: Session, layer: str, reference: str) -> None:
     """Print the size of a layer's changes.
 
-    Counts the bytes of the files that LAYER adds or modifies, compared with its parent or with REFERENCE. Directories
-    and tar headers do not count.
+    Counts the bytes of the files that LAYER adds to its parent, or to REFERENCE, or modifies there. Directories and tar
+    headers do not count.
     """
     session.lines([str(session.open(Intent.CONTENT).layers.diff_size(layer, reference))])
 
@@ -58,8 +58,8 @@ def diffsize(session: Session, layer: str, reference: str) -> None:
 def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool, **forms: bool) -> None:
     """Write a layer as a tar archive.
 
-    An imported layer is written byte for byte as it was imported, in its original compression unless an option chooses
-    another. With REFERENCE, the archive contains the changes against REFERENCE instead of the parent.
+    Writes an imported layer byte for byte as it was imported, in its original compression unless an option chooses
+    another. With REFERENCE, the archive contains the changes since REFERENCE instead of the parent.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
@@ -96,8 +96,8 @@ def _compression(forms: dict[str, bool]) -> Compression | None:
 def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
     """Apply a tar archive to a layer.
 
-    The archive is applied as a whole: on failure the layer stays as it was. A mounted overlay layer is changed in
-    place, with a warning; only there can a crash leave half of the change.
+    Applies the whole archive or nothing: on failure the layer stays as it was. A mounted overlay layer is changed in
+    place, with a warning; only then can a crash leave half of the change.
     """
     import os
 

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from cstore.cli.files import FileSink
     from cstore.docker import DockerRoot
-    from cstore.docker.root.containers import DockerContainer
-    from cstore.docker.root.imagedb import DockerImage
-    from cstore.docker.root.importing import Imported
+    from cstore.docker.root import DockerContainer, DockerImage, Imported
     from cstore.store import Store
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -33,8 +31,8 @@ def _of_a_root(function: F) -> F:
 def docker_images(session: Session, root: str, docker_driver: str) -> None:
     """List the images in a Docker data root.
 
-    Prints each image's ID, then a line for each name. ROOT is the daemon's data root, usually /var/lib/docker. The
-    daemon need not run, and nothing is written to ROOT.
+    Prints each image's ID, then a line for each name. ROOT is the daemon's data root, usually /var/lib/docker. Works
+    without the daemon, and writes nothing to ROOT.
     """
     from cstore.cli.output import docker as output
 
@@ -116,9 +114,9 @@ def _size(session: Session, source: DockerRoot, container: DockerContainer) -> i
 def docker_export(session: Session, root: str, docker_driver: str, item: str, file: str, quiet: bool) -> None:
     """Write an image, layer or container of a Docker data root as a tar archive.
 
-    ROOT is a Docker data root. ITEM is looked up among layers (by ChainID), images and containers, in this order. A
-    layer is written byte for byte as its original tar archive; an image as a docker-archive like that of docker save,
-    every layer verified against its digest; a container as a tar archive of its changes.
+    ROOT is a Docker data root. Looks for ITEM among layers (by ChainID), images and containers, in this order. Writes a
+    layer as its original tar archive, byte for byte; an image as a docker-archive, as docker save does, with every
+    layer verified; a container as a tar archive of its changes.
     """
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
@@ -145,7 +143,7 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
         raise
     except ImageUnknown:
         return partial(source.write_container, source.container(item))
-    from cstore.docker.root.exporting import write_image
+    from cstore.docker.root import write_image
 
     return partial(write_image, source, image)
 
@@ -164,11 +162,10 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
 def docker_import(session: Session, /, root: str, docker_driver: str, images: tuple[str, ...], **wanted: bool) -> None:
     """Import images from a Docker data root.
 
-    ROOT is the daemon's data root; the daemon need not run, and nothing is written to ROOT. An image given by name is
-    imported under that name only; one given by ID, or the beginning of an ID, under all of its names. Every layer is
-    verified against its digest; the result is the same as if Podman had pulled the image from the daemon. An image that
-    cannot be imported leaves nothing behind, and the others are imported. Prints a line for each name, or the ID of an
-    image without a name.
+    ROOT is the daemon's data root. Works without the daemon, and writes nothing to ROOT. An image given by name gets
+    only that name; one given by ID or ID prefix gets all of its names. Verifies every layer against its digest; the
+    result is what Podman would pull from the daemon. If an image cannot be imported, nothing of it remains, and the
+    others are imported all the same. Prints a line for each name, or the ID of an image without a name.
     """
     source = _opened(session, root, docker_driver)
     chosen = _chosen(session, source, images, everything=wanted["all"])
@@ -199,7 +196,7 @@ def _shown(image: Imported) -> View:
 
 def _take_over_notes(source: DockerRoot, done: Sequence[Imported], store: Store) -> None:
     """After all images are there: a parent may come after its child."""
-    from cstore.docker.root.importing import import_notes
+    from cstore.docker.root import import_notes
 
     for one in done:
         import_notes(source.images[one.id], store)
@@ -216,7 +213,7 @@ def _import(
     **_: bool,
 ) -> Imported:
     from cstore.cli.output.progress import progress_bar
-    from cstore.docker.root.importing import import_image
+    from cstore.docker.root import import_image
 
     with progress_bar("importing", None, quiet=quiet) as progress:
         return import_image(source, image, store, names=names, podman_names=podman_names, progress=progress)
@@ -226,10 +223,10 @@ def _chosen(
     session: Session, source: DockerRoot, words_: tuple[str, ...], *, everything: bool
 ) -> Sequence[tuple[DockerImage, Sequence[str]]]:
     """Find images, and the names that each of them gets: those that it was asked for by, or all."""
-    from cstore.docker.root.imagedb import names_meant
+    from cstore.docker.root import names_meant
 
     if everything == bool(words_):
-        raise UsageMistake("name the images to import, or say --all", hint=f"see cstore docker-images {source.path}")
+        raise UsageMistake("name the images to import, or give --all", hint=f"see cstore docker-images {source.path}")
     if everything:
         return [(image, image.names) for image in source.images.values()]
     found: dict[str, list[str]] = {}

@@ -23,7 +23,7 @@ def doctor(session: Session, format: str) -> None:  # noqa: A002  - the option's
     Exit status: 0: no problem (there may be warnings). 1: at least one problem. 2: usage error. 3: the store could not
     be opened.
     """
-    from cstore.check.host import examine_host
+    from cstore.check import examine_host
     from cstore.cli.output import host
 
     try:

@@ -23,15 +23,19 @@ def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, i
     The exit status is 0 if all items exist. With several of --layer, --image and --container, each ITEM must be all of
     these kinds.
     """
-    from cstore.gojson import mapping
-
     store = session.open(Intent.RECORDS)
     asked = {"layer": layer, "image": image, "container": container}
     kinds = {kind for kind, wanted in asked.items() if wanted}
     results = {item: _is_there(store, item, kinds) for item in items}
     lines = () if quiet else (f"{item}: {'true' if there else 'false'}" for item, there in results.items())
-    session.show(View(lambda: mapping(results), lambda: lines))
+    session.show(View(lambda: _mapping(results), lambda: lines))
     session.failed |= not all(results.values())
+
+
+def _mapping(results: dict[str, bool]) -> dict[str, bool]:
+    from cstore.gojson import mapping
+
+    return mapping(results)
 
 
 def _is_there(store: Store, item: str, kinds: set[str]) -> bool:

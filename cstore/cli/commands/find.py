@@ -29,26 +29,26 @@ _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
     "cstore find --all --setuid\ncstore find --all --name passwd",
 )
 @word("place", "ITEM[:PATH]", required=False)
-@text("--name", metavar="GLOB", help="Its name fits the pattern.")
-@text("--path", metavar="GLOB", help="Its path from the root, /etc/passwd say, fits; a * crosses slashes.")
+@text("--name", metavar="GLOB", help="The name matches the pattern.")
+@text("--path", metavar="GLOB", help="The path from the root, such as /etc/passwd, matches; * also matches slashes.")
 @text("--type", metavar="LETTERS", help="A file (f), directory (d), link (l), device (b, c), FIFO (p) or socket (s).")
-@texts("--size", metavar="[+|-]N[kMGT]", help="It is a file of at least (+), at most (-) or just so many bytes.")
-@text("--newer", metavar="TIME", help="It was changed after this date, or within the last 10m, 12h, 7d.")
-@text("--older", metavar="TIME", help="It was changed before this date, or longer ago than that.")
-@text("--owner", metavar="UID[:GID]", help="It belongs to this user (and group), as inside a container; numbers.")
-@text("--mode", metavar="MODE", help="It has these permissions; with - in front all of these bits, with / some.")
-@text("--digest", metavar="DIGEST", help="Its contents have this digest, sha256:….")
-@switch("--setuid", help="It is a file that sets its user or group when it is executed.")
-@switch("--capability", help="It is a file with capabilities.")
-@switch("--all", help="Look into all images of the store, instead of ITEM.")
-@switch("-0", "--null", help="End each line with a NUL, not with a newline.")
+@texts("--size", metavar="[+|-]N[kMGT]", help="A file of at least (+), at most (-) or exactly N bytes.")
+@text("--newer", metavar="TIME", help="Changed after this date, or within the last 10m, 12h or 7d.")
+@text("--older", metavar="TIME", help="Changed before this date, or longer ago than 10m, 12h or 7d.")
+@text("--owner", metavar="UID[:GID]", help="Owned by this user (and group), as numbers inside the container.")
+@text("--mode", metavar="MODE", help="Permissions are MODE; -MODE: all of its bits are set; /MODE: any is.")
+@text("--digest", metavar="DIGEST", help="The contents have this digest (sha256:…).")
+@switch("--setuid", help="A setuid or setgid file.")
+@switch("--capability", help="A file with capabilities.")
+@switch("--all", help="Search all images of the store instead of ITEM.")
+@switch("-0", "--null", help="End each line with NUL instead of newline.")
 @kind_option
 @json_option
 def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) -> None:
     """Find files in an image, container or layer, or in all images.
 
-    All conditions have to hold. A line has the path from the item's root; with --all, IMAGE:PATH. Nothing is mounted,
-    and a layer that several images have is read once only (but for the whole trees of vfs, btrfs and zfs).
+    A file must meet all conditions. Prints paths from the item's root; with --all, IMAGE:PATH. Mounts nothing, and
+    reads a layer that several images share only once (except with vfs, btrfs and zfs, whose layers are whole trees).
 
     Exit status: 0, or 1 if something could not be read.
     """
@@ -57,7 +57,7 @@ def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) 
 
     criteria = _criteria(wanted)
     if bool(place) == bool(wanted["all"]):
-        raise InvalidOption("there must be either an item or --all", hint="write cstore find --all, or name an item")
+        raise InvalidOption("name an item or give --all, not both", hint="cstore find ITEM, or cstore find --all")
     problems: list[str] = []
     found = _in_item(session, place, kind, criteria, problems) if place else _everywhere(session, criteria, problems)
     documents = (_document(*one) for one in found)
@@ -146,11 +146,11 @@ def _criteria(wanted: dict[str, Any]) -> Criteria:
 
 
 def _formats(letters: str) -> frozenset[int]:
-    from cstore.contents.finding import FORMATS
+    from cstore.contents import FORMATS
 
     strange = [letter for letter in letters.replace(",", "") if letter not in FORMATS]
     if strange:
-        raise InvalidOption(f"{strange[0]!r} is no type of file", hint=f"these are: {' '.join(FORMATS)}")
+        raise InvalidOption(f"{strange[0]!r} is not a file type", hint=f"choose from:  {' '.join(FORMATS)}")
     return frozenset(FORMATS[letter] for letter in letters.replace(",", ""))
 
 
@@ -161,7 +161,7 @@ def _sizes(texts_: tuple[str, ...]) -> tuple[int | None, int | None]:
         digits = one.lstrip("+-").rstrip("ckMGT")
         unit = one.lstrip("+-")[len(digits) :]
         if not (digits.isascii() and digits.isdecimal()) or unit not in _UNITS or len(one) - len(one.lstrip("+-")) > 1:
-            raise InvalidOption(f"{one!r} is no size", hint="write --size +10M, --size -1k or --size 512")
+            raise InvalidOption(f"{one!r} is not a size", hint="write --size +10M, --size -1k or --size 512")
         size = int(digits) * _UNITS[unit]
         smallest = size if not one.startswith("-") else smallest
         largest = size if not one.startswith("+") else largest
@@ -181,7 +181,7 @@ def _time(text_: str, option: str) -> int | None:
         moment = datetime.fromisoformat(text_)
     except ValueError:
         hint = f"write --{option} 2026-01-31, --{option} 2026-01-31T12:00:00Z or --{option} 7d"
-        raise InvalidOption(f"{text_!r} is no time", hint=hint) from None
+        raise InvalidOption(f"{text_!r} is not a time", hint=hint) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * _SECOND + moment.microsecond * 1000
 
@@ -196,7 +196,7 @@ def _mode(text_: str) -> tuple[int | None, int, int]:
     except ValueError:
         bits = -1
     if not 0 <= bits <= 0o7777 or len(text_) - len(digits) > 1:
-        raise InvalidOption(f"{text_!r} is no mode", hint="write --mode 0644, --mode -0111 or --mode /6000")
+        raise InvalidOption(f"{text_!r} is not a mode", hint="write --mode 0644, --mode -0111 or --mode /6000")
     if text_.startswith("/"):
         return None, bits, 0
     return (None, 0, bits) if text_.startswith("-") else (bits, 0, 0)
@@ -205,4 +205,4 @@ def _mode(text_: str) -> tuple[int | None, int, int]:
 def _number(text_: str, option: str) -> int:
     if text_.isascii() and text_.isdecimal():
         return int(text_)
-    raise InvalidOption(f"--{option} takes numbers, and {text_!r} is none", hint=f"write --{option} 0:0")
+    raise InvalidOption(f"--{option} takes numbers, not {text_!r}", hint=f"write --{option} 0:0")

@@ -29,10 +29,10 @@ _MOST_NAMED = 5
 def gc(session: Session, /, **wanted: Any) -> None:
     """Remove what interrupted commands left behind.
 
-    Removes directories, files, links and data items without a record, and layers that were never completed. Nothing is
-    unmounted. Files with names that no tool creates, such as a backup beside the layers, are listed and kept; --foreign
-    moves them into quarantine, from which `cstore repair --undo` brings them back. What a cut download has left is kept
-    for a week, so that the next pull goes on where it stopped.
+    Removes directories, files, links and data items without a record, and layers that were never completed. Unmounts
+    nothing. Lists and keeps files with names that no tool creates, such as a backup beside the layers; --foreign moves
+    them into quarantine, from which `cstore repair --undo` brings them back. Keeps what an interrupted
+    download has fetched for a week, so that the next pull continues there.
     """
     from cstore.cli.output import plain, structured
 
@@ -101,7 +101,7 @@ def _tell_partial(session: Session, store: Store, gone: AbstractSet[str]) -> Non
 
 
 def _age(text: str) -> float:
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
 
     age = parse_duration(text)
     if age < 0:

@@ -19,12 +19,11 @@ from cstore.errors import CstoreError
 def why(session: Session, items: tuple[str, ...], kind: str) -> None:
     """Show what holds images, containers and layers.
 
-    An image is held by the containers that were made from it and by its mounts; a container by its mounts and by the
-    processes that live in it; a layer by the layers that build on it, and by images and containers. Each holder is
-    below what it holds, with the tool that made it and the command that lets go. Of many layers in a row that have no
-    name, the last one is shown. Without the right to look at all processes, the answer says so.
+    Containers and mounts hold an image; mounts and running processes hold a container; layers above, images and
+    containers hold a layer. Prints each holder below what it holds, with the tool that created it and the command that
+    releases it. Shows only the last of several unnamed layers in a row. Says so if it may not inspect all processes.
 
-    Exit status: 0 whether an ITEM is held or not, 1 if one is not known, or the records are damaged.
+    Exit status: 0 whether an ITEM is held or not; 1 if an ITEM is unknown or the records are damaged.
     """
     from cstore.cli.output import holders as output
     from cstore.insight import holders
@@ -52,16 +51,15 @@ def why(session: Session, items: tuple[str, ...], kind: str) -> None:
 @words("texts", "PATH|HASH|LINK|PID|MOUNT")
 @json_option
 def whois(session: Session, texts: tuple[str, ...]) -> None:
-    """Show whose a path, hash, link, process or mount point is.
+    """Show what a path, hash, link, process or mount point belongs to.
 
-    A path below the graph root or the run root is a layer's, an image's or a container's, or the store's own: record
-    files and locks, staging, quarantine, leftovers. Any other path may be where a container is mounted. A hash is an
-    ID, a digest, the beginning of one, or the name of a directory without a record. A link is the short name of a
-    layer in `overlay/l`. Of a process, it is told in which container it is: by its root, its directory and its control
-    group. A line has the kind, the ID or the path, the names, and how it is known; for a layer, the images and the
-    containers follow that it is for.
+    PATH is a path below the graph root or run root, which belongs to a layer, an image, a container or the store itself
+    (record files, locks, staging, quarantine, leftovers); or a path where a container is mounted. HASH is an ID, a
+    digest, a prefix of one, or the name of a directory without a record. LINK is a layer's short name in `overlay/l`.
+    PID is a process: its root, working directory and control group tell its container. Each line has the kind, the ID
+    or path, the names, and the evidence; below a layer come the images and containers that use it.
 
-    Exit status: 1 if something has nothing to do with the store.
+    Exit status: 1 if an argument has nothing to do with the store.
     """
     from cstore.cli.output import identities as output
     from cstore.insight import identify

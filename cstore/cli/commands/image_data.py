@@ -53,8 +53,8 @@ def get_image_data_digest(session: Session, image: str, item: str) -> None:
 def set_image_data(session: Session, image: str, item: str, file: str) -> None:
     """Store a data item with an image.
 
-    An item of the same name is replaced. Items whose names begin with "manifest" are manifests: the image is found by
-    their digests.
+    Replaces an item of the same name. Items whose names begin with "manifest" are manifests: their digests find the
+    image.
     """
     from cstore.cli.files import standard_input
 
@@ -67,7 +67,7 @@ def set_image_data(session: Session, image: str, item: str, file: str) -> None:
 def delete_image_data(session: Session, image: str, item: str) -> None:
     """Delete a data item of an image.
 
-    The manifests and configs that an image is made of stay: delete the image instead.
+    Refuses to delete the image's own manifests and configs: delete the image instead.
     """
     session.open(Intent.WRITE).images.delete_data(image, item)
 
@@ -77,7 +77,8 @@ def delete_image_data(session: Session, image: str, item: str) -> None:
 def get_image_dir(session: Session, image: str) -> None:
     """Print an image's own directory.
 
-    The directory is for the program that uses the image. It is created on the first call and removed with the image.
+    The program that uses the image may keep files there. The first call creates the directory; deleting the image
+    removes it.
     """
     session.lines([session.open(Intent.WRITE).images.directory(image)])
 
@@ -87,6 +88,6 @@ def get_image_dir(session: Session, image: str) -> None:
 def get_image_run_dir(session: Session, image: str) -> None:
     """Print an image's own run-time directory.
 
-    It is created on the first call and removed with the image, or by a reboot.
+    The first call creates the directory; deleting the image, or a reboot, removes it.
     """
     session.lines([session.open(Intent.WRITE).images.run_directory(image)])

@@ -53,14 +53,14 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
 def images(session: Session, quiet: bool, **wanted: Any) -> None:
     """List images.
 
-    Each image is listed with its names, digests and data items; on a terminal, with sizes, age and containers. Unique
-    are the bytes that nothing else needs. Sizes are those that the records give.
+    Lists each image with its names, digests and data items; on a terminal, with sizes, age and containers. UNIQUE
+    counts the bytes that nothing else uses. Sizes come from the records.
 
     --sort and --columns take names, id, layers, size, unique, created, used-by, digest, layer and state. With
     --columns, a pipe gets lines with tabs between the columns, `-` for a size that is not known, and --json an object
     for each image. --filter takes Podman's keys: reference=PATTERN, dangling=true|false, before=IMAGE, since=IMAGE,
-    id=PREFIX, label=KEY[=VALUE], readonly=true|false, containers=true|false. Values of one key are alternatives (labels
-    must all be there); all keys must fit.
+    id=PREFIX, label=KEY[=VALUE], readonly=true|false, containers=true|false. Values of one key are alternatives, except
+    that an image must have all labels; every key must match.
 
     Exit status: 2 if there is no such column or filter.
     """
@@ -70,7 +70,7 @@ def images(session: Session, quiet: bool, **wanted: Any) -> None:
     store = session.open(Intent.RECORDS)
     found = picked(store, query, store.images.list())
     listed = View(
-        lambda: structured.nothing_is_null([image.document() for image in found]),
+        lambda: structured.Listed(found),
         lambda: _lines(store, found, quiet=quiet),
     )
     session.show(in_columns(listed, store, "image", lambda: found, query, whole=wanted["no_trunc"], quiet=quiet))
@@ -83,7 +83,7 @@ def images(session: Session, quiet: bool, **wanted: Any) -> None:
 def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
     """List the images that have a digest.
 
-    DIGEST is the digest of an image or of one of its manifests. Prints nothing if no image has it.
+    DIGEST is the digest of an image or of one of its manifests. Without a match, nothing is printed.
     """
     store = session.open(Intent.RECORDS)
     found = store.images.by_digest(digest)

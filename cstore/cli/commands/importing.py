@@ -30,9 +30,9 @@ def import_(session: Session, /, rootfs: str, name: str, *, quiet: bool, **wante
     """Create an image from a root file system archive.
 
     ROOTFS is a tar archive, plain or compressed with gzip, zstd, bzip2 or xz; - reads standard input. NAME is completed
-    as Podman completes it: app becomes localhost/app:latest. INSTRUCTION is CMD, ENTRYPOINT, ENV, EXPOSE, LABEL,
-    ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR with its value, as in a Containerfile. Prints the image's ID. Podman
-    can list and run the image at once. If the import fails, nothing remains.
+    as Podman completes it: app becomes localhost/app:latest. INSTRUCTION is CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK,
+    LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR with its value, as in a Containerfile. Prints the image's ID.
+    Podman can list and run the image at once. If the import fails, nothing remains.
     """
     from cstore.cli.files import archive_source, read_whole, size_of
     from cstore.cli.output.docker import image_document

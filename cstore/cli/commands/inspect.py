@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.transfer.looking import SeenImage
+    from cstore.transfer import SeenImage
 
 _ALWAYS = ("docker://", "containers-storage:")
 _FILES = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-root:")
@@ -26,23 +26,23 @@ _FILES = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-root:")
     "cstore inspect debian | jq '.[].config.history'\ncstore inspect --size web | jq '.[].size'",
 )
 @words("items", "ITEM")
-@switch("--size", help="Read the disk for sizes of items that the records do not tell.")
+@switch("--size", help="Measure sizes that are not recorded.")
 @kind_option
 @text("--platform", metavar="OS/ARCH", help="Of an image elsewhere, look at the one for this platform.")
 @trust_options
 @json_option
 def inspect(session: Session, /, items: tuple[str, ...], kind: str, size: bool, **elsewhere: Any) -> None:
-    """Print all that is known of items, as JSON.
+    """Print everything about items as JSON.
 
-    Prints one list with an object for each image, container or layer: names, sizes, digests, the chain of layers (the
-    top one first), users, data items, mounts, directories and flags; of an image also what its config says. Sizes are
-    bytes; those that the records do not tell are null, unless --size has an item measured. On a terminal, the list is
-    indented; with --json or in a pipe, it is one line.
+    Prints a list with an object for each image, container or layer: names, sizes, digests, the chain of layers (top
+    first), users, data items, mounts, directories and flags; for an image also its config. Sizes are in bytes; a size
+    that is not recorded is null, unless --size measures it. A terminal gets indented JSON; --json and pipes get one
+    line.
 
-    An ITEM may be an image elsewhere, spelled as for copy-image: docker://NAME, oci:PATH[:REF] and so on. Its documents
-    are read, and none of its layers: what it has are its digests, sizes, platforms and config.
+    An ITEM may be an image elsewhere, spelled as for copy-image: docker://NAME, oci:PATH[:REF] and so on. Reads only
+    its manifests and config: digests, sizes, platforms and history, none of its layers.
 
-    Exit status: 1 if an ITEM is not known, or not all of it could be found out; `problems` says what.
+    Exit status: 1 if an ITEM is unknown or could be read only in part; `problems` says why.
     """
     from cstore.cli.output import inspection as output
     from cstore.cli.output import structured
@@ -68,9 +68,7 @@ def inspect(session: Session, /, items: tuple[str, ...], kind: str, size: bool, 
 
 
 def _seen(session: Session, item: str, said: dict[str, Any]) -> SeenImage:
-    from cstore.transfer.copying import opened_source
-    from cstore.transfer.looking import look
-    from cstore.transfer.places import STORE, parse_place
+    from cstore.transfer import STORE, look, opened_source, parse_place
 
     place = parse_place(item)
     store = session.open(Intent.CONTENT) if place.transport == STORE else None

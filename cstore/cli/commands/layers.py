@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: Any) -> None:
     """List layers.
 
-    Each layer is listed with its names, and with the images and containers that use it.
+    Lists each layer with its names and the images and containers that use it.
 
     --sort and --columns take names, id, parent, size, created, used-by, digest and state. With --columns, a pipe gets
     lines with tabs between the columns, `-` for a size that is not known, and --json an object for each layer. --filter
     takes name=REGEX, id=PREFIX, parent=LAYER, and used=true|false: whether an image or a container needs it. Values of
-    one key are alternatives; all keys must fit.
+    one key are alternatives; every key must match.
 
     Exit status: 2 if there is no such column or filter.
     """
@@ -45,7 +45,7 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
         from cstore.errors import UsageMistake
 
         other = "--digest" if digest else "--filter, --sort or --columns"
-        raise UsageMistake(f"--tree shows all layers, and {other} only some", hint="leave one of them out")
+        raise UsageMistake(f"--tree shows all layers; it cannot be combined with {other}", hint="omit one of them")
     store = session.open(Intent.RECORDS)
     if digest or query is not None:
         _some(session, store, picked(store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
@@ -93,8 +93,8 @@ def _some(
 def layer(session: Session, layers: tuple[str, ...]) -> None:
     """Show layer records.
 
-    On a terminal, the layer's directory, its mounts, the sizes of its data items, and the images, containers and layers
-    that need it are shown, too; `cstore inspect` prints them for scripts.
+    A terminal also shows the layer's directory, its mounts, the sizes of its data items, and what uses it. Scripts get
+    these from `cstore inspect`.
     """
     from cstore.cli.output import plain
 

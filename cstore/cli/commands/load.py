@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @text("-t", "--tag", metavar="NAME", help="Name for the image, instead of its own; for one image.")
 @text("--platform", metavar="OS/ARCH", help="Load the image for this platform (default: this machine's).")
 @switch("-a", "--all", help="Load the images for all platforms.")
-@text("--format", metavar="FORMAT", help="Read an archive that is both as docker or as oci.", choices=("docker", "oci"))
+@text(
+    "--format", metavar="FORMAT", help="How to read an archive that is both: docker or oci.", choices=("docker", "oci")
+)
 @switch("--podman-names", help="Complete short names with localhost/, as Podman does, not with docker.io/library/.")
 @switch("-q", "--quiet", help="Show no progress.")
 @json_option
@@ -30,19 +32,19 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """Load images from an archive.
 
     PATH is a docker-archive (of any version), an OCI archive, plain or compressed, or the directory of an OCI layout;
-    it may also be the only one in a directory of the archive, or of PATH. Without PATH, or with -, the archive is read
-    from standard input. All images are loaded under the names that the archive gives them, and every part is verified
-    against its digest and size. If anything is wrong, the store stays as it was. Prints a line for each name, or the ID
-    of an image without a name.
+    it may also be the only archive or layout in a directory of the archive, or of PATH. Without PATH, or with -, reads
+    standard input. Loads all images under the names in the archive, and verifies every part against its digest and
+    size. If anything is wrong, the store stays as it was. Prints a line for each name, or the ID of an image without a
+    name.
 
-    An uncompressed file is read in place. From a pipe or a compressed file, layers are unpacked directly if the archive
-    describes them before they come, as the OCI archives of cstore do; otherwise they are spooled on the store's disk.
+    Reads an uncompressed file in place. From a pipe or a compressed file, unpacks layers directly if the archive
+    describes them first, as cstore's OCI archives do; otherwise spools them on the store's disk.
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.archives import loaded, loaded_document
     from cstore.cli.output.progress import progress_bar
+    from cstore.transfer import is_plain
     from cstore.transfer import load as load_images
-    from cstore.transfer.opening import is_plain
 
     source_path = _one_path(path, wanted["input"])
     request = _request(wanted)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 @command("mount", example="cstore mount base\ncstore mount --read-only debian")
 @words("items", "ITEM")
 @switch("-r", "--read-only", "--ro", help="Mount images read-only: each ITEM is an image.")
-@text("-l", "--label", help="SELinux label, instead of the recorded one.")
+@text("-l", "--label", help="SELinux label to use instead of the recorded one.")
 @texts("-o", "--opt", metavar="OPTION", ignored=True, help="Accepted and ignored, as by containers-storage.")
 @json_option
 def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str) -> None:
     """Mount layers or containers, or images read-only.
 
-    Prints each mount point, and an empty line for each item that failed. Mounts are counted: each needs its own
+    Prints each mount point, and an empty line for each item that failed. cstore counts mounts: each one needs its own
     unmount.
 
     Mounts of an ordinary user exist only inside a user namespace and end with it: see cstore unshare.
@@ -44,7 +44,7 @@ def _view(document: dict[str, object], *lines: str) -> View:
 
 
 def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
-    from cstore.store.rootless import refuse_unseen
+    from cstore.store import refuse_unseen
 
     try:
         path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
@@ -67,8 +67,8 @@ def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
 def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
     """Unmount layers, containers or images.
 
-    ITEM may also be a mount point. An item that others still have mounted stays mounted, and its ID is not printed; the
-    ID of an image is never printed.
+    ITEM may also be a mount point. An item with other mounts stays mounted, and its ID is not printed. Images' IDs are
+    never printed.
     """
     store = session.open(Intent.WRITE)
     results: list[object] = []
@@ -86,8 +86,7 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
 
 def _unmount(store: Store, item: str, *, force: bool) -> bool:
     """Unmount a container, a layer or an image, or what is at a mount point. Returns whether nothing is to be said."""
-    from cstore.store.lookup import MOUNT_FIRST
-    from cstore.store.places import Shelf
+    from cstore.store import MOUNT_FIRST, Shelf
 
     found = store.find(item, MOUNT_FIRST)
     if found is not None and found.shelf is Shelf.IMAGES:

@@ -90,8 +90,7 @@ def tag(session: Session, image: str, names: tuple[str, ...]) -> None:
 def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
     """Remove names from an image, as podman untag does.
 
-    Without NAME, all names are removed: the image can then be given by ID only. NAME is completed as Podman completes
-    it.
+    Without NAME, removes all names: only the ID finds the image then. NAME is completed as Podman completes it.
     """
     from cstore.errors import NameUnknown
 
@@ -105,7 +104,7 @@ def untag(session: Session, image: str, names: tuple[str, ...]) -> None:
 
 
 def _completed(names: tuple[str, ...]) -> list[str]:
-    from cstore.store.naming import podman_name
+    from cstore.store import podman_name
 
     return [podman_name(name) for name in names]
 

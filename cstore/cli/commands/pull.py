@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Store
-    from cstore.transfer import CopyRequest
-    from cstore.transfer.registry_ends import RegistryAccess
+    from cstore.transfer import CopyRequest, RegistryAccess
 
 
 @command(
@@ -56,10 +55,7 @@ def _pull(
     store: Store, text_: str, request: CopyRequest, access: RegistryAccess, report: Report, *, all_tags: bool
 ) -> None:
     from cstore.cli.registries import named_images
-    from cstore.transfer import copy
-    from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
-    from cstore.transfer.registry_ends import first_of, tags_of
-    from cstore.transfer.store_sink import StoreSink
+    from cstore.transfer import REGISTRY, STORE, Place, StoreSink, copy, first_of, parse_place, tags_of
 
     place = parse_place(text_)
     if place.transport not in {STORE, REGISTRY} or (place.transport == STORE and not place.bare):

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.transfer.places import Place
+    from cstore.transfer import Place
 
 
 @command(
@@ -40,9 +40,8 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
     has the compressed layers that the image came with, the image keeps its digest. Other layers are compressed, and the
     same layer always gives the same bytes. Prints the digest of the manifest.
     """
-    from cstore.store.result_files import result_at
-    from cstore.transfer.copying import opened_source, sink_of
-    from cstore.transfer.places import STORE, Place
+    from cstore.store import result_at
+    from cstore.transfer import STORE, Place, opened_source, sink_of
 
     request, access = moving(request_of(wanted), wanted), access_of(wanted)
     store = session.open(Intent.CONTENT)
@@ -59,7 +58,7 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
 
 def _goal(text_: str, image: str) -> Place:
     """Where an image goes: what is no place of another kind is a name in a registry."""
-    from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
+    from cstore.transfer import REGISTRY, STORE, Place, parse_place
 
     if not text_:
         raise UsageMistake(f"{image} has no name that says where it goes", hint="name the destination")

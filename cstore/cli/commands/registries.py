@@ -40,8 +40,7 @@ def login(session: Session, /, registry: str, **wanted: Any) -> None:
     kept already are tried first.
     """
     from cstore.cli.registries import registry_access
-    from cstore.registry.credentials import keep_credentials
-    from cstore.registry.opening import check_login, registry_key
+    from cstore.registry import check_login, keep_credentials, registry_key
 
     access, settings = registry_access(wanted)
     key = registry_key(registry or _first_searched(settings))
@@ -79,7 +78,7 @@ def _first_searched(settings: Settings) -> str:
 
 
 def _kept(settings: Settings, key: str) -> Credentials | None:
-    from cstore.registry.credentials import find_credentials
+    from cstore.registry import find_credentials
 
     host, _, path = key.partition("/")
     return find_credentials(settings, host, path)
@@ -95,8 +94,7 @@ def _print_user(session: Session, key: str, kept: Credentials | None) -> None:
 
 
 def _accepted(key: str, access: Access, settings: Settings) -> bool:
-    from cstore.registry.errors import AccessDenied
-    from cstore.registry.opening import check_login
+    from cstore.registry import AccessDenied, check_login
 
     try:
         check_login(key, access, settings)
@@ -149,9 +147,7 @@ def logout(session: Session, registry: str, authfile: str, **wanted: bool) -> No
     Removes its credentials from the file that login writes, or from the credential helper. Without REGISTRY, it is the
     first registry that registries.conf searches for short names.
     """
-    from cstore.registry import load_settings
-    from cstore.registry.credentials import find_with_source, forget_all, forget_credentials
-    from cstore.registry.opening import registry_key
+    from cstore.registry import find_with_source, forget_all, forget_credentials, load_settings, registry_key
 
     if registry and wanted["all"]:
         raise UsageMistake("a registry and --all are both given", hint="give one of them")
@@ -185,8 +181,7 @@ def tags(session: Session, /, name: str, **wanted: Any) -> None:
     front.
     """
     from cstore.cli.registries import named_images, registry_access
-    from cstore.registry import open_repository
-    from cstore.registry.errors import RegistryError
+    from cstore.registry import RegistryError, open_repository
 
     access, settings = registry_access(wanted)
     *others, last = named_images(name, settings)

@@ -30,28 +30,28 @@ _LONG_UNITS = {"d": 86_400, "w": 7 * 86_400}
     "cstore rm --kind layer --keep 7 app",
 )
 @words("items", "ITEM")
-@switch("--dry-run", help="Delete nothing; list what would go, and the bytes that would be free.")
+@switch("--dry-run", help="Delete nothing; list what would be deleted and the bytes freed.")
 @switch("-f", "--force", help="Delete containers in use; delete images' unused containers too.")
-@switch("-y", "--yes", help="Do not ask, as is done on a terminal.")
-@text("--keep", metavar="DAYS", help="Move what goes into quarantine; cstore gc deletes it after so many days.")
+@switch("-y", "--yes", help="Do not ask for confirmation on a terminal.")
+@text("--keep", metavar="DAYS", help="Move items into quarantine; cstore gc deletes them after DAYS days.")
 @kind_option
 @json_option
 def rm(session: Session, /, items: tuple[str, ...], **wanted: Any) -> None:
     """Delete images, containers and layers that nothing else needs.
 
-    A container takes its layer along, an image the layers that only it needs. What something holds that is not deleted
-    as well stays, and so does everything else then: the error says what holds it, and how to let go. A line has the
-    kind, the ID, the bytes on disk and the names of what goes; the last one, `total`, the bytes that are free then.
-    What the ITEMs share with each other is free when all of them go.
+    Deletes a container with its layer, and an image with the layers that only it uses. If something else uses one of
+    the ITEMs, deletes nothing: the error names the user and the command that frees the item. Each line has kind, ID,
+    bytes on disk and names of a deleted item; the last line, `total`, the bytes freed, including those that only the
+    ITEMs share.
 
-    A container in which a process lives, or that another mount namespace has mounted, is deleted only with --force, and
-    only if it is an ITEM itself. With --force, an image takes along the containers that nobody uses.
+    A container that runs a process, or that another mount namespace has mounted, is deleted only with --force, and only
+    if it is an ITEM itself. With --force, an image is deleted together with its unused containers.
 
-    With --keep, nothing is free yet: `cstore repair --undo CASE` brings it all back, until the days are over and
-    `cstore gc` runs; `cstore gc --quarantine 0` deletes it before.
+    --keep frees no space yet: `cstore repair --undo CASE` brings everything back, until the days are over and `cstore
+    gc` runs. `cstore gc --quarantine 0` deletes it earlier.
 
-    Exit status: 1 if an ITEM is not known or cannot go; nothing was deleted then. Also if something could not be
-    deleted that was free a moment ago; all else is gone.
+    Exit status: 1 if an ITEM is unknown or in use, and nothing was deleted; or if an item became busy meanwhile, and
+    the others were deleted.
     """
     from cstore.insight import plan_removal
 
@@ -99,8 +99,8 @@ def _removed(session: Session, store: Store, plan: Plan) -> Plan:
 
 def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
     """Move what a plan says into quarantine; return the part of it that was done, which frees nothing."""
-    from cstore.check.removing import keep_aside
-    from cstore.store.quarantine.purging import KEEPING
+    from cstore.check import keep_aside
+    from cstore.store.quarantine import KEEPING
 
     asked = [(each.kind, each.id) for each in plan.going if not (each.kind == "layer" and each.goes_with)]
     done = keep_aside(store.context, asked, f"{KEEPING} {int(days)}")
@@ -118,8 +118,7 @@ def _explain(session: Session, store: Store, refusal: Refusal) -> None:
     from cstore.cli.output import holders as output
     from cstore.cli.output.streams import say
     from cstore.insight import holders
-    from cstore.store import Item
-    from cstore.store.places import Shelf
+    from cstore.store import Item, Shelf
 
     if not session.json:
         for line in output.lines(holders(store.context, Item(Shelf(refusal.kind), refusal.id))):
@@ -142,34 +141,34 @@ def _agreed(plan: Plan, *, yes: bool) -> bool:
     "cstore prune --dry-run --keep 'debian*' --keep-last 2\ncstore prune --dry-run --max-size 10G\n"
     "cstore prune --policy prune.toml --yes",
 )
-@switch("--dry-run", help="Delete nothing; list what would go, and the bytes that would be free.")
-@switch("-a", "--unused", help="All images without a container; the default with any rule below.")
-@switch("--dangling", help="Only images without names; the default without any rule.")
-@text("--older-than", metavar="AGE", help="Only images created at least so long ago, for example 30d or 12h.")
-@text("--unused-for", metavar="AGE", help="Only images that nobody has read for so long, the last read last.")
-@texts("--keep", metavar="GLOB", help="Keep images with a name like this; may be repeated.")
+@switch("--dry-run", help="Delete nothing; list what would be deleted and the bytes freed.")
+@switch("-a", "--unused", help="Images without a container; the default with any rule below.")
+@switch("--dangling", help="Images without names; the default without any rule.")
+@text("--older-than", metavar="AGE", help="Images older than AGE, for example 30d or 12h.")
+@text("--unused-for", metavar="AGE", help="Images that nobody has read for AGE.")
+@texts("--keep", metavar="GLOB", help="Keep images whose name matches; may be repeated.")
 @text("--keep-last", metavar="N", help="Keep the newest N images of each repository.")
-@text("--max-size", metavar="SIZE", help="Delete, the oldest first, until all images have at most SIZE together.")
-@text("--policy", metavar="FILE", help="Read rules from a TOML file; options go before what it says.")
-@text("--free", metavar="SIZE", help="Delete, the oldest first, until the file system has SIZE to give.")
-@switch("-y", "--yes", help="Do not ask, as is done on a terminal.")
+@text("--max-size", metavar="SIZE", help="Delete the oldest images until all images together fit in SIZE.")
+@text("--policy", metavar="FILE", help="Read rules from a TOML file; options override it.")
+@text("--free", metavar="SIZE", help="Delete the oldest images until the file system has SIZE free.")
+@switch("-y", "--yes", help="Do not ask for confirmation on a terminal.")
 @json_option
 def prune(session: Session, /, **wanted: Any) -> None:
     """Delete images that nothing uses, by rules.
 
-    Without options, images go that have no names, and that no container came from and no image was built on. All rules
-    have to agree on an image. What a container or a mount uses is never chosen. --older-than is about when the image
-    was created. No tool records when an image was last used; for --unused-for, an image is as good as used whenever a
-    program reads its config, which making a container does, but `podman images` as well. That takes a file system that
-    notes when files are read: with noatime the rule is refused, with relatime an image counts as used for a day longer.
-    A GLOB is compared with the whole name, with the name
-    without its tag, and with both without `docker.io/library/` or `localhost/`. Output is as that of `cstore rm`.
+    Without options, deletes images without names that no container and no other image was made from. With several
+    rules, deletes only images that match all of them, and never one that a container or mount uses. --older-than
+    counts from the creation of the image. No tool records when an image was last used; for --unused-for, an image is in
+    use whenever a program reads its config: creating a container does, and so does `podman images`. The file system
+    must note reads: noatime refuses the rule, relatime counts an image as used for a day longer. GLOB matches the whole
+    name, the name without its tag, or either without `docker.io/library/` or `localhost/`. The output is that of
+    `cstore rm`.
 
     A policy is a TOML file whose keys are the rules, such as `older-than = "30d"`, `keep = ["debian*", "base:*"]`,
     `keep-last = 2`, `max-size = "10G"`, `unused = true`: for a line in a crontab.
 
-    Exit status: 1 if a rule makes no sense, a record file is damaged, or something could not be deleted; and if a
-    budget is missed although all went that may.
+    Exit status: 1 if a rule makes no sense, a record file is damaged, something could not be deleted, or the deletable
+    images do not meet the budget.
     """
     from cstore.insight import plan_prune
 
@@ -239,7 +238,7 @@ def _rules(wanted: Mapping[str, Any]) -> Rules:
 
 def _age(words: str) -> float:
     """Read an age: days, weeks, or a duration as elsewhere; in seconds."""
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
 
     number, unit = words[:-1], words[-1:]
     if unit in _LONG_UNITS and number.isascii() and number.isdecimal():
@@ -251,7 +250,7 @@ def _age(words: str) -> float:
 
 
 def _size(option: str, words: str) -> int:
-    from cstore.config.driver_options import parse_size
+    from cstore.config import parse_size
 
     try:
         return parse_size(words)

@@ -48,22 +48,22 @@ FORMATS = ("text", "json")
 def repair(session: Session, /, **wanted: Any) -> None:
     """Heal a damaged store.
 
-    Checks the store and shows the plan: each step, its reason and its evidence, and what cannot be healed. Then applies
-    the plan and checks again. What a damaged record file describes can be judged only when that file is rebuilt: the
-    steps for it form a second plan, which is shown and confirmed separately. With --yes, each plan is printed before it
-    is applied. Whatever a step removes, and each record that it changes, is kept in a quarantine case below the graph
-    root; --undo restores it, and `cstore gc --quarantine AGE` deletes old cases.
+    Checks the store, shows the plan (each step, its reason and its evidence, and what cannot be healed), applies it
+    after confirmation, and checks again. A damaged record file must be rebuilt before cstore can judge what it
+    describes: the steps for that form a second plan, which is shown and confirmed separately. With --yes, prints each
+    plan and applies it without asking. A quarantine case below the graph root keeps everything that a step removes or
+    changes; --undo restores it, and `cstore gc --quarantine AGE` deletes old cases.
 
-    Records are rebuilt from directories, manifests and configs; the storage driver's links and lists from records;
-    layers from their own files, from other layers with the same file, or from the sources given with --from: of an
-    image in a registry, docker://NAME, only the layers that are needed are fetched. Sound data is never touched, and
-    nothing is removed without --remove.
+    Rebuilds records from directories, manifests and configs; the storage driver's files from records; layers from their
+    own files, from other layers with the same file, or from the sources given with --from. Of an image in a registry,
+    docker://NAME, fetches only the layers that it needs. Never touches sound data, and removes nothing without
+    --remove.
 
-    A layer whose tar-split is lost is written as the programs that make layers would have written it, until the digest
-    matches the recorded one. If none matches within --search-time, the layer stays as it is: it works, but it cannot be
-    exported byte for byte without its original archive (--from).
+    If a layer's tar-split is lost, writes the layer as the programs that make layers would have written it, until the
+    digest matches the recorded one. If none matches within --search-time, the layer stays as it is: it works, but
+    cannot be exported byte for byte without its original archive (--from).
 
-    An ordinary user's store is checked and repaired inside the user's namespace, with --dry-run as well.
+    An ordinary user's store is checked and repaired inside the user's namespace, also with --dry-run.
 
     Exit status: 0: the store is sound (leftovers may remain). 1: damage, or a layer that cannot be exported byte for
     byte, remains; a step failed; or, with --dry-run, damage was found. 2: usage error.
@@ -78,7 +78,7 @@ def repair(session: Session, /, **wanted: Any) -> None:
 
 
 def _repair(session: Session, wanted: dict[str, Any]) -> None:
-    from cstore.check.durations import parse_duration
+    from cstore.check import parse_duration
     from cstore.check.repair import RepairOptions, repair_store
     from cstore.cli.output import repairs
 
@@ -121,7 +121,7 @@ def _names(given: Sequence[str]) -> dict[str, list[str]]:
     for each in given:
         image, equals, name = each.partition("=")
         if not (image and equals and name):
-            raise UsageMistake(f"{each!r} names no image: write --name ID=NAME")
+            raise UsageMistake(f"{each!r} is not of the form ID=NAME")
         names.setdefault(image, []).append(name)
     return names
 

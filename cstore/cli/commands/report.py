@@ -11,21 +11,21 @@ from cstore.errors import InvalidOption
 
 @command("report", example="cstore report -o store.html\ncstore report --quick --check -o store.html")
 @text("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output.")
-@switch("-q", "--quick", help="Read the records only, and no directory.")
-@switch("--check", help="Make a quick check of the store, and show its findings.")
+@switch("-q", "--quick", help="Read only the records, no directories.")
+@switch("--check", help="Run a quick check of the store and show its findings.")
 def report(session: Session, output: str, quick: bool, check: bool) -> None:
     """Write a page about the store, for a browser.
 
     The page is one HTML file without scripts or pictures from elsewhere; it needs no network. It has a treemap of the
     graph root, the images with their sizes, ages and containers, the layers and how many images share them, what each
-    image is made of with the bytes that layers above overwrite or delete, and age against size. FILE appears only
-    when it is complete.
+    image is made of with the bytes that layers above overwrite or delete, and age against size. FILE appears only when
+    it is complete.
 
-    Every directory of the store is read, once for its size and once for each image. With --quick, sizes are those that
-    the records give; files that no record owns, and wasted bytes, are not in the page then.
+    Reads every directory of the store, once for its size and once for each image. With --quick, takes sizes from the
+    records, and leaves out files that no record owns and wasted bytes.
 
     Exit status: 1 if something could not be read, or the records are damaged; the page says what. Findings of --check
-    do not change it.
+    do not change the exit status.
     """
     from cstore import __version__
     from cstore.cli.files import result_file

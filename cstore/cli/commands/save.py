@@ -35,13 +35,11 @@ _COMPRESSIONS = ("gzip", "zstd", "none")
 def save(session: Session, images: tuple[str, ...], output: str, format: str, compress: str, quiet: bool) -> None:  # noqa: A002  - the option's name
     """Write images to an archive.
 
-    Each layer is written byte for byte as it was imported, and the archive is the same on every run. An image given by
-    name is saved under that name; one given by ID is saved without a name. Layers of OCI formats are compressed with
-    gzip unless --compress chooses otherwise; a docker-archive is not compressed. The output appears only when it is
-    complete.
+    Writes each layer byte for byte as it was imported, and the same archive on every run. An image given by name keeps
+    that name; one given by ID is saved without a name. OCI formats compress layers with gzip unless --compress chooses
+    otherwise; a docker-archive is not compressed. The output appears only when it is complete.
     """
-    from cstore.transfer import SaveRequest
-    from cstore.transfer.saving import DOCKER_ARCHIVE, OCI_DIRECTORY
+    from cstore.transfer import DOCKER_ARCHIVE, OCI_DIRECTORY, SaveRequest
 
     scratch = os.path.dirname(os.path.abspath(output)) if output and not output.startswith("/dev/") else ""
     request = SaveRequest(images, format or DOCKER_ARCHIVE, _compression(compress), scratch)
@@ -54,24 +52,23 @@ def save(session: Session, images: tuple[str, ...], output: str, format: str, co
 def _to_directory(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
     from cstore.cli.output.progress import progress_bar
     from cstore.errors import UsageMistake
-    from cstore.transfer import save_directory
-    from cstore.transfer.saving import check, size_of
+    from cstore.transfer import check_save, save_directory, size_of_save
 
     if not output:
         raise UsageMistake("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
     store = session.open(Intent.CONTENT)
-    with progress_bar("saving", size_of(check(store, request)), quiet=quiet) as progress:
+    with progress_bar("saving", size_of_save(check_save(store, request)), quiet=quiet) as progress:
         save_directory(store, request, output, progress)
 
 
 def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
+    from cstore.transfer import check_save, size_of_save
     from cstore.transfer import save as save_images
-    from cstore.transfer.saving import check, size_of
 
     store = session.open(Intent.CONTENT)
-    total = size_of(check(store, request))
+    total = size_of_save(check_save(store, request))
     with (
         result_file(output, sync=session.config.sync) as sink,
         progress_bar("saving", total, quiet=quiet or not output) as progress,
@@ -80,6 +77,6 @@ def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool
 
 
 def _compression(word: str) -> Compression | None:
-    from cstore.transfer.saving import COMPRESSIONS
+    from cstore.transfer import COMPRESSIONS
 
     return COMPRESSIONS[word] if word else None

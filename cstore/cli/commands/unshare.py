@@ -15,8 +15,8 @@ def unshare(session: Session, command: tuple[str, ...]) -> None:
     """Run a program in your user namespace.
 
     Inside, you are root and have the users and groups that /etc/subuid and /etc/subgid assign to you. Mounts made
-    inside are visible only there, and are unmounted when the last program inside ends. Without COMMAND, your shell is
-    run. The exit status is that of COMMAND: 127 if it does not exist, 126 if it cannot be run.
+    inside are visible only there, and end with the last program inside. Without COMMAND, runs your shell. The exit
+    status is that of COMMAND: 127 if it does not exist, 126 if it cannot be run.
     """
     from cstore.store import rootless
 

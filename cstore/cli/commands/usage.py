@@ -41,7 +41,7 @@ def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool, 
     Exit status: 1 if something could not be read, or the records are damaged; what is shown is true all the same.
     """
     if items and not freed_by:
-        raise InvalidOption("ITEM makes sense with --freed-by only", hint="cstore df --freed-by ITEM…")
+        raise InvalidOption("ITEM needs --freed-by", hint="cstore df --freed-by ITEM…")
     if freed_by:
         _freed_by(session, items, kind)
     elif verbose:

@@ -11,7 +11,7 @@ from cstore.cli.session import Intent, Session
 def wipe(session: Session) -> None:
     """Delete all layers, images and containers.
 
-    Mounted items are unmounted first. Additional stores are not touched.
+    Unmounts mounted items first. Does not touch additional stores.
     """
     store = session.open(Intent.WRITE)
     counts = []

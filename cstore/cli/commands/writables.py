@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) -> None:
     """Create a named writable layer.
 
-    The layer is created on top of PARENT, which is a ChainID, or the ID or name of a layer that has one; or empty.
-    mount, unmount, changes, diff, diffsize and applydiff accept NAME. The files that --init adds are visible when the
-    layer is mounted, and are not among its changes. Prints the layer's ID.
+    Creates the layer on top of PARENT, which is a ChainID, or the ID or name of a layer with one; without PARENT, the
+    layer is empty. mount, unmount, changes, diff, diffsize and applydiff accept NAME. The files that --init adds are
+    visible in the mount but are not changes of the layer. Prints the layer's ID.
     """
     from cstore.cli.output import docker as output
-    from cstore.docker import LayerStore, engine_files
+    from cstore.docker import LayerStore, make_engine_files
 
     layers = LayerStore(session.open(Intent.WRITE))
     made = layers.writable.create(
         name,
         layers.chain_of(parent) if parent else "",
         label=wanted["label"],
-        init=engine_files.make if wanted["init"] else None,
+        init=make_engine_files if wanted["init"] else None,
         storage_options={"size": wanted["size"]} if wanted["size"] else {},
     )
     session.show(View(lambda: output.writable_document(made), lambda: [made.layer]))
@@ -45,8 +45,8 @@ def create_writable(session: Session, /, name: str, parent: str, **wanted: Any) 
 def writables(session: Session) -> None:
     """List writable layers.
 
-    Prints a layer's name, its ID, and the ChainID of its parent, separated by tabs. The layers of containers are not
-    listed.
+    Prints a layer's name, its ID, and the ChainID of its parent, separated by tabs. Containers' layers are not
+    included.
     """
     from cstore.cli.output import docker as output
     from cstore.docker import LayerStore
@@ -77,8 +77,7 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     docker.io/library/app:latest.
     """
     from cstore.cli.output import docker as output
-    from cstore.docker import ImageStore, LayerStore
-    from cstore.docker.tagging import full_tag
+    from cstore.docker import ImageStore, LayerStore, full_tag
 
     for one in name:
         full_tag(one)
@@ -98,8 +97,8 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
 def delete_writable(session: Session, names: tuple[str, ...], yes: bool) -> None:
     """Delete writable layers and layers that become unused.
 
-    A mounted layer is unmounted. The layers below are deleted as by release, down to the first that is in use. Prints
-    their ChainIDs, uppermost first.
+    Unmounts a mounted layer. Deletes the layers below as release does, down to the first that is in use. Prints their
+    ChainIDs, uppermost first.
     """
     from cstore.cli.output import docker as output
     from cstore.cli.output.asking import may_delete

@@ -14,12 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Image
-    from cstore.docker.imagestore import ImageStore, Step
-    from cstore.docker.layer import Freed, ReadOnlyLayer, WritableLayer
-    from cstore.docker.root.containers import DockerContainer
-    from cstore.docker.root.imagedb import DockerImage
-    from cstore.docker.root.importing import Imported
-    from cstore.docker.root.layerdb import DockerLayer
+    from cstore.docker import Freed, ImageStore, ReadOnlyLayer, Step, WritableLayer
+    from cstore.docker.root import DockerContainer, DockerImage, DockerLayer, Imported
 
     Rows = Iterable[Sequence[str]]
 

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from cstore.check import Finding, Report, Severity
-    from cstore.check.removing import Removed
+    from cstore.check import Finding, Removed, Report, Severity
     from cstore.cli.output.grouped import Group
 
 TITLES = {
@@ -62,7 +61,7 @@ def counts(report: Report) -> str:
 
 def grouped(findings: Iterable[Finding]) -> list[Group]:
     """Alike findings together, the worst first: those of one kind that the same helps, in the same store."""
-    from cstore.check.findings import KINDS
+    from cstore.check import KINDS
     from cstore.cli.output.grouped import Group
 
     alike: dict[tuple[str, str, str], list[Finding]] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def lines(found: Holding) -> Iterator[str]:
     """The item, then its holders, each below what it holds and two spaces further to the right."""
-    from cstore.insight.holding import flattened
+    from cstore.insight import flattened
 
     yield f"{found.kind} {visible(found.id)}{_names(found.names)}{_nothing(found)}"
     for depth, holder in flattened(found.holders):

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from cstore.check.host import HostReport
+    from cstore.check import HostReport
 
 _STYLES = {"problem": "bold red", "warning": "yellow", "ok": "green"}
 

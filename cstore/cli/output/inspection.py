@@ -8,9 +8,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import IDMapEntry, Layer
-    from cstore.insight import Inspection
-    from cstore.insight.inspecting import User
-    from cstore.transfer.looking import SeenImage
+    from cstore.insight import Inspection, User
+    from cstore.transfer import SeenImage
 
 VERSION = 1
 ZERO_TIME = "0001-01-01T00:00:00Z"

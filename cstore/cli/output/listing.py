@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from cstore.cli.output.text import human_size, short_id, visible
+from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from rich.console import RenderableType
     from rich.table import Table
 
-    from cstore.insight import Listing
-    from cstore.insight.listing import Cell
+    from cstore.insight import Cell, Listing
+
+    Row = dict[str, "Shown"]
 
 USUAL = {
     "image": ("names", "id", "layers", "size", "unique", "created", "used-by"),
@@ -22,8 +23,18 @@ USUAL = {
 }
 """The columns of a table if nobody asks for others."""
 
+_MANY = 50
+"""Rows from which on they are written without rich, which takes two milliseconds for each."""
 _NARROW = 80
 """Columns of a terminal from which on the table of images has those that not everybody needs."""
+
+
+class Shown(NamedTuple):
+    """A cell of a table: lines below each other, and how they look; `fitted`: in the middle they give way."""
+
+    lines: tuple[str, ...]
+    style: str = ""
+    fitted: bool = False
 
 
 def lines(listing: Listing, records: Sequence[Any], columns: Sequence[str]) -> Iterator[str]:
@@ -65,24 +76,52 @@ def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), 
     shown = tuple(columns) or USUAL[listing.kind]
     if not columns and listing.kind == "image" and out.width < _NARROW and not whole:
         shown = tuple(column for column in shown if column not in {"unique", "used-by"})
-    table = _table(listing, records, shown, whole=whole)
+    rows = [_row(listing, record, shown, whole=whole) for record in records]
+    table = _table(shown, _summary(rows))
     if not columns and listing.kind == "image" and not whole and out.width >= _NARROW and width_of(table) > out.width:
-        table = _table(listing, records, [column for column in shown if column != "layers"], whole=whole)
+        rows = [{column: cell for column, cell in row.items() if column != "layers"} for row in rows]
+        table = _table([*rows[0]], _summary(rows))
     if whole:
         out.width = max(width_of(table), out.width)  # the terminal breaks the lines, and nothing is left out
-    out.print(table)
+    if len(rows) > _MANY:
+        from cstore.cli.output.rows import print_rows
+
+        if print_rows(out, table, [[*row.values()] for row in rows]):
+            return
+    out.print(_table([*rows[0]], rows))
 
 
-def _table(listing: Listing, records: Sequence[Any], columns: Sequence[str], *, whole: bool) -> Table:
+def _row(listing: Listing, record: Any, columns: Sequence[str], *, whole: bool) -> Row:
+    cells = {column: listing.cell(record, column) for column in columns}
+    if listing.kind == "layer" and "state" not in cells and "used-by" in cells:
+        cells["used-by"] = (*listing.holders.get(record.id, ()), *_mounted(listing, record))
+    return {column: _shown(column, cell, whole=whole) for column, cell in cells.items()}
+
+
+def _summary(rows: Sequence[Row]) -> list[Row]:
+    """One row with the widest cells of all rows: what a table of many needs to be measured."""
+    from rich.cells import cell_len
+
+    widest: Row = {}
+    for column in rows[0]:
+        cells = (row[column] for row in rows)
+        widest[column] = max(cells, key=lambda cell: max(map(cell_len, cell.lines), default=0))
+    return [widest]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    from rich.text import Text
+
     from cstore.cli.output import styled
 
-    titles = [_title(column) for column in columns]
-    table = styled.titled_table(*titles, right={"Layers", "Size", "Unique"})
-    for record in records:
-        cells = {column: listing.cell(record, column) for column in columns}
-        if listing.kind == "layer" and "state" not in cells and "used-by" in cells:
-            cells["used-by"] = (*listing.holders.get(record.id, ()), *_mounted(listing, record))
-        table.add_row(*(_styled(column, cell, whole=whole) for column, cell in cells.items()))
+    table = styled.titled_table(*map(_title, columns), right={"Layers", "Size", "Unique"})
+    for row in rows:
+        table.add_row(
+            *(
+                styled.Fitted(cell.lines, cell.style) if cell.fitted else Text("\n".join(cell.lines), style=cell.style)
+                for cell in row.values()
+            )
+        )
     return table
 
 
@@ -94,26 +133,23 @@ def _mounted(listing: Listing, record: Any) -> tuple[str, ...]:
     return ("mounted",) if record.id in listing.mounts else ()
 
 
-def _styled(column: str, cell: Cell, *, whole: bool) -> RenderableType:
-    from rich.text import Text
-
-    from cstore.cli.output import styled
-
+def _shown(column: str, cell: Cell, *, whole: bool) -> Shown:
+    """A cell as people get it."""
     if column == "state" and isinstance(cell, tuple):
-        return ", ".join(cell)
+        return Shown((", ".join(cell),))
     if isinstance(cell, tuple):
         texts = cell if whole or column == "names" else map(short_id, cell)
-        return styled.Fitted(texts, style="bold" if column == "names" else "")
+        return Shown(tuple(map(visible, texts)), "bold" if column == "names" else "", fitted=True)
     if cell is None:
-        return ""
+        return Shown(("",))
     if isinstance(cell, int):
-        return human_size(cell) if column in {"size", "unique"} else str(cell)
+        return Shown((human_size(cell) if column in {"size", "unique"} else str(cell),))
     if column == "created":
-        return styled.age(cell)
+        from cstore.cli.output import styled
+
+        return Shown((styled.age(cell),))
     if column == "digest" and not whole:
         algorithm, colon, digits = cell.partition(":")
-        return visible(f"{algorithm}{colon}{short_id(digits)}")
-    text = cell if whole else short_id(cell)
-    if column == "image":
-        return styled.Fitted([text])
-    return Text(visible(text), style="cyan" if column == "id" else "")
+        return Shown((visible(f"{algorithm}{colon}{short_id(digits)}"),))
+    text = visible(cell if whole else short_id(cell))
+    return Shown((text,), "cyan" if column == "id" else "", fitted=column == "image")

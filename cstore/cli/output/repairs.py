@@ -36,8 +36,8 @@ def plan(planned: Plan) -> Iterator[str]:
         yield f"to be planned: {_LATER}"
 
 
-_LATER = "repairs of what the damaged record files describe; that plan is shown and confirmed separately"
-_NOT_IT = "it contains no digest that is needed"
+_LATER = "the repair of what the damaged record files describe: a second plan, confirmed separately"
+_NOT_IT = "it contains no digest that the repair needs"
 
 
 def _subject(one: Hopeless | Step) -> str:
@@ -175,7 +175,7 @@ def summary(result: Repaired) -> Iterator[str]:
     else:
         yield f"{_count(result.done, 'step')} done, {len(result.failed)} failed; {_state(result)}"
     if result.case:
-        yield f"what was removed or changed is in quarantine case {result.case}"
+        yield f"quarantine case with what was removed or changed: {result.case}"
         yield f"to undo: cstore repair --undo {result.case}"
 
 

@@ -35,6 +35,16 @@ class Streamed(Value):
     tail: Callable[[], Mapping[str, Any]]
 
 
+class Listed(Value):
+    """A list of documents, each made when it is written. An empty one is null, as with the Go tool."""
+
+    records: Iterable[Any]
+
+    def whole(self) -> list[Any] | None:
+        """The list itself, for whoever needs all of it."""
+        return [record.document() for record in self.records] or None
+
+
 def write_document(value: object, *, indented: bool = False) -> None:
     """Write one document and a newline to standard output, on one line or `indented` for people."""
     from cstore.gojson import encode
@@ -42,6 +52,11 @@ def write_document(value: object, *, indented: bool = False) -> None:
     if isinstance(value, Streamed):
         _write_streamed(value)
         return
+    if isinstance(value, Listed):
+        if not indented:
+            _write_listed(value)
+            return
+        value = value.whole()
     data = encode(value).rstrip(b"\n")
     if indented:
         import json
@@ -68,6 +83,23 @@ def _write_streamed(document: Streamed) -> None:
     write_json(b"]," + text(dict(document.tail()))[1:] + b"\n")
 
 
+def _write_listed(value: Listed) -> None:
+    from itertools import islice
+
+    from cstore.gojson import encode
+
+    rest = iter(value.records)
+    batch = list(islice(rest, _BATCH))
+    if not batch:
+        write_json(b"null\n")
+        return
+    between = b"["
+    while batch:
+        write_json(between + encode([record.document() for record in batch]).strip(b"\n")[1:-1])
+        between, batch = b",", list(islice(rest, _BATCH))
+    write_json(b"]\n")
+
+
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:
     """A list that the peer writes as null when it is empty."""
     return list(values) or None
@@ -80,9 +112,9 @@ def changes(found: Iterable[Change]) -> list[dict[str, Any]] | None:
     )
 
 
-def layers(records: Iterable[Layer]) -> list[dict[str, Any]] | None:
+def layers(records: Iterable[Layer]) -> Listed:
     """All layers."""
-    return nothing_is_null([record.document() for record in records])
+    return Listed(records)
 
 
 def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def for_people() -> bool:
 
 def colour_wish() -> bool | None:
     """What the environment says about colour; None if nothing."""
-    from cstore.config.environment import read_environment
+    from cstore.config import read_environment
 
     variables = read_environment().variables
     if variables.get("NO_COLOR"):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from cstore.transfer.contract import CopiedImage, Event, Planned, Tell
+    from cstore.transfer import CopiedImage, Planned
+    from cstore.transfer.contract import Event, Tell
 
 _SHOWN = 19
 """Characters of a digest that a person needs."""
@@ -53,7 +54,7 @@ def _line(event: Event) -> None:
     """Say what is done, a line for each blob."""
     from cstore.cli.output.streams import say
     from cstore.cli.output.text import human_size
-    from cstore.transfer.contract import BlobDone, BlobPresent
+    from cstore.transfer import BlobDone, BlobPresent
 
     if isinstance(event, BlobDone):
         say(f"copied {event.digest} {human_size(max(event.size, 0))}")
@@ -71,7 +72,7 @@ class _Documents:
         """Say an event, unless it is one of many of the same kind."""
         from cstore.cli.output.streams import say
         from cstore.gojson import encode
-        from cstore.transfer.contract import BlobProgress
+        from cstore.transfer import BlobProgress
 
         if isinstance(event, BlobProgress):
             before, now = self._said.get(event.digest, 0.0), monotonic()
@@ -82,7 +83,7 @@ class _Documents:
 
 
 def _document(event: Event) -> dict[str, Any]:
-    from cstore.transfer.contract import BlobDone, BlobPresent, Planned
+    from cstore.transfer import BlobDone, BlobPresent, Planned
 
     if isinstance(event, Planned):
         return {"event": "planned", **plan_document(event)}
@@ -104,7 +105,7 @@ class _Bars:
 
     def hear(self, event: Event) -> None:
         """Draw an event."""
-        from cstore.transfer.contract import BlobDone, BlobProgress, Planned
+        from cstore.transfer import BlobDone, BlobProgress, Planned
 
         if isinstance(event, Planned):
             self._shown.update(self._whole, total=event.size or None)

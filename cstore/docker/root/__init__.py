@@ -4,15 +4,43 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.dataroot import DockerRoot
+    from cstore.docker.root.exporting import write_image
+    from cstore.docker.root.imagedb import DockerImage, names_meant
+    from cstore.docker.root.importing import Imported, import_image, import_notes
+    from cstore.docker.root.layerdb import DockerLayer
 
-__all__ = ["DockerRoot"]
+__all__ = [
+    "DockerContainer",
+    "DockerImage",
+    "DockerLayer",
+    "DockerRoot",
+    "Imported",
+    "import_image",
+    "import_notes",
+    "names_meant",
+    "write_image",
+]
+
+
+_HOMES = {
+    "DockerContainer": "containers",
+    "DockerImage": "imagedb",
+    "DockerLayer": "layerdb",
+    "DockerRoot": "dataroot",
+    "Imported": "importing",
+    "import_image": "importing",
+    "import_notes": "importing",
+    "names_meant": "imagedb",
+    "write_image": "exporting",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import the class when it is first asked for (PEP 562)."""
-    if name != "DockerRoot":
-        raise AttributeError(f"module 'cstore.docker.root' has no attribute {name!r}")
-    from cstore.docker.root.dataroot import DockerRoot
+    """Import what is asked for when it is first asked for (PEP 562)."""
+    from importlib import import_module
 
-    return DockerRoot
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cstore.docker.root' has no attribute {name!r}")
+    return getattr(import_module(f"cstore.docker.root.{_HOMES[name]}"), name)

@@ -220,7 +220,7 @@ class OverlayDriver:
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
-        from cstore.drivers.overlay.making import sync_home, sync_layer
+        from cstore.drivers.overlay.making import sync_home
         from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
@@ -233,8 +233,6 @@ class OverlayDriver:
         self._mounter.refuse_mounted(place)
         made = os.path.dirname(staged.tree)
         try:
-            if self._sync:
-                sync_layer(made)
             exchange_within(os.path.dirname(place.home), made, place.path)
             if self._sync:
                 sync_home(place.home)
@@ -270,7 +268,8 @@ class OverlayDriver:
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
-        return [path for home in self._homes.writable for path in self._staging(home).stale()]
+        found = [path for home in self._homes.writable for path in self._staging(home).stale()]
+        return [*found, *self._mounter.aside.stale()]
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`. A short link goes with the layer that it led to."""
@@ -278,13 +277,14 @@ class OverlayDriver:
 
         for home in self._homes.writable:
             drop_links_of_staged(home, self._staging(home).stale())
-        return [path for home in self._homes.writable for path in self._staging(home).sweep()]
+        swept = [path for home in self._homes.writable for path in self._staging(home).sweep()]
+        return [*swept, *self._mounter.aside.sweep().removed]
 
     def debris(self) -> list[str]:
         """See `Driver.debris`."""
-        from cstore.drivers.overlay.leftovers import unfinished_files
+        from cstore.drivers.overlay.leftovers import unfinished_things
 
-        return unfinished_files(self._homes.writable)
+        return unfinished_things(self._homes.writable)
 
     # ── using ──
 

@@ -15,16 +15,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FRESH = "merged.1"
+"""The mount point that is going to take the place of `merged`."""
+MAPPED = "mapped"
 
-def unfinished_files(homes: Sequence[str]) -> list[str]:
-    """Temporary files of homes that never got their names: their own, and those in the directories of layers."""
-    folders = [(home, folder) for home in homes for folder in ("", *layers_in(home))]
+
+def unfinished_things(homes: Sequence[str]) -> list[str]:
+    """What never got its name in homes, and in the directories of layers: files, and fresh mount points.
+
+    So are the directories in which a mount shows layers with other owners while it is made, if something is there.
+    """
     return [
         os.path.join(home, folder, name)
-        for home, folder in folders
+        for home in homes
+        for folder in ("", *layers_in(home))
         for name in within.names_in(home, folder)
-        if _is_temporary(name) and within.is_file(home, os.path.join(folder, name))
+        if _is_unfinished(home, os.path.join(folder, name))
     ]
+
+
+def _is_unfinished(home: str, relative: str) -> bool:
+    folder, name = os.path.split(relative)
+    if folder and name == FRESH:
+        return within.is_directory(home, relative)
+    if folder and name == MAPPED:
+        path = os.path.join(home, relative)
+        return any(os.path.ismount(os.path.join(path, each)) for each in within.names_in(home, relative))
+    return name.startswith(TEMPORARY_PREFIX) and within.is_file(home, relative)
 
 
 def put_strays_aside(point: str) -> bool:
@@ -43,8 +60,13 @@ def put_strays_aside(point: str) -> bool:
     return True
 
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(TEMPORARY_PREFIX)
+def renew(point: str) -> None:
+    """Put an empty directory in the place of a mount point, whatever was left in it. Raises OSError."""
+    fresh = os.path.join(os.path.dirname(point), FRESH)
+    with suppress(FileNotFoundError):
+        within.rmdir(fresh)
+    within.mkdir(fresh, 0o700)
+    within.rename(fresh, point)
 
 
 def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:

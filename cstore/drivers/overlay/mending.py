@@ -7,10 +7,11 @@ from contextlib import suppress
 
 from cstore.drivers.overlay.inspect import runs_through
 from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
+from cstore.drivers.overlay.making import sync_home
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
-from cstore.fs.atomic import write_file
+from cstore.fs.atomic import sync_directory, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class OverlayMender:
             if not os.path.islink(short) or os.readlink(short) != f"../{layer}/diff":
                 make_link(place, place.link)
                 made.append(short)
+            if made and self._sync:
+                sync_home(place.home)
         except OSError as error:
             raise SystemFailure("mend the links of", place.path, error) from error
         return made
@@ -130,6 +133,8 @@ class OverlayMender:
                 continue
             except OSError as error:
                 raise SystemFailure("make", path, error) from error
+        if made and self._sync:
+            sync_directory(place.path)
         return made
 
     def _lies_on(self, place: Place) -> list[str]:

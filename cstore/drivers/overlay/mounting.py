@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 
 from cstore.archive.override import is_masked
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cstore.drivers.contract import MountOptions
     from cstore.drivers.registry import DriverPlace
     from cstore.drivers.staging import HomeStaging
+    from cstore.fs.staging import StagingRoot
     from cstore.idmap import IDMap
 
 _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
@@ -237,6 +238,14 @@ class Mounter:
             return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self.rootless and self._host.shifting()
 
+    @property
+    def aside(self) -> StagingRoot:
+        """Where layers are mounted to be read only by who mounts them."""
+        from cstore.drivers.staging import OWN
+        from cstore.fs.staging import StagingRoot
+
+        return StagingRoot(os.path.join(self._run_home, OWN), keep=False)
+
     def _target(self, place: Place) -> str:
         return os.path.join(self._run_home, place.layer, "merged") if place.foreign else place.merged
 
@@ -256,25 +265,23 @@ class Mounter:
 
     @contextmanager
     def _mounted_aside(self, stack: Stack) -> Iterator[str]:
-        """The same where a mount needs a place: one in the run root, which goes away with it."""
-        import tempfile
+        """The same where a mount needs a place: one in the run root, which goes with it, or with the next sweep."""
+        with self.aside.reserve() as place:
+            target = place.next_name("read")
+            try:
+                within.mkdir(target)
+            except OSError as error:
+                raise SystemFailure("make a mount point in", self._run_home, error) from error
+            try:
+                if stack.program:
+                    from cstore.drivers.overlay.program import mount_by_program
 
-        try:
-            os.makedirs(self._run_home, 0o700, exist_ok=True)
-            target = tempfile.mkdtemp(prefix="read-", dir=self._run_home)
-        except OSError as error:
-            raise SystemFailure("make a mount point in", self._run_home, error) from error
-        try:
-            if stack.program:
-                from cstore.drivers.overlay.program import mount_by_program
-
-                mount_by_program(stack.program, stack, target, self._home, IDENTITY)
-            else:
-                mount_stack(stack, target)
-            yield target
-        finally:
-            self._take_away(target)
-            within.rmdir(target)
+                    mount_by_program(stack.program, stack, target, self._home, IDENTITY)
+                else:
+                    mount_stack(stack, target)
+                yield target
+            finally:
+                self._take_away(target)
 
     # ── unmounting ──
 
@@ -289,7 +296,7 @@ class Mounter:
         if not within.is_directory(home, f"{place.layer}/merged"):
             return
         from cstore.drivers.overlay.images import release_images
-        from cstore.drivers.overlay.leftovers import put_strays_aside
+        from cstore.drivers.overlay.leftovers import put_strays_aside, renew
 
         mounted = mountinfo.is_mountpoint(target)
         if mounted:
@@ -302,7 +309,7 @@ class Mounter:
                 if not strays:
                     within.rmdir(os.path.dirname(target))
             elif mounted and not strays:
-                _renew(target)
+                renew(target)
         except OSError as error:
             raise SystemFailure("replace the mount point", target, error) from error
 
@@ -389,12 +396,3 @@ def _clear_the_way(place: Place) -> None:
         from cstore.drivers.overlay.refusals import contents_lost
 
         raise contents_lost(place)
-
-
-def _renew(target: str) -> None:
-    """Put an empty directory in the place of a mount point, whatever was left in it."""
-    fresh = target + ".1"
-    with suppress(FileNotFoundError):
-        within.rmdir(fresh)
-    within.mkdir(fresh, 0o700)
-    within.rename(fresh, target)

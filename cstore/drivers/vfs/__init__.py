@@ -10,6 +10,8 @@ from cstore.drivers.registry import DriverFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cstore.drivers.contract import Driver
     from cstore.drivers.inspection import Inspector
     from cstore.drivers.mending import Mender
@@ -19,10 +21,22 @@ FACTS = DriverFacts(
     keys={"ignore_chown_errors": Kind.FLAG_WORD, "sync": Kind.TEXT},
     options=frozenset({"imagestore", "ignore_chown_errors", "sync"}),
     only_by_name=True,
+    checks_options_alone=True,
     mounts_show_trees=True,
     unknown_limit="Storage opt {} not supported",
     stages_in_directories=True,
 )
+
+
+def check_options(options: Sequence[str]) -> None:
+    """Refuse options that the driver would refuse.
+
+    Raises:
+        DriverError: it has no such option, or a value makes no sense.
+    """
+    from cstore.drivers.vfs.driver import read_options
+
+    read_options(options)
 
 
 def open_driver(place: DriverPlace) -> Driver:

@@ -65,7 +65,7 @@ class VfsDriver(WholeTrees):
             TreeHome(place.home, "dir", maker),
             place.run_home,
             image_home=TreeHome(place.image_home, "dir", maker) if place.image_home else None,
-            foreign=[TreeHome(os.path.join(store, NAME), "dir", maker) for store in _read_options(place.options)],
+            foreign=[TreeHome(os.path.join(store, NAME), "dir", maker) for store in read_options(place.options)],
             sync=place.sync,
         )
 
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     _: tuple[type[Driver], type[TreeMaker]] = (VfsDriver, Directories)
 
 
-def _read_options(options: Sequence[str]) -> list[str]:
+def read_options(options: Sequence[str]) -> list[str]:
     """Take the additional stores from the driver options; refuse what vfs does not know.
 
     `ignore_chown_errors` is heeded by the store, for every driver alike.

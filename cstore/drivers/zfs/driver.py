@@ -213,11 +213,11 @@ class ZfsDriver:
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
-        return self._staging.stale()
+        return [*self._staging.stale(), *self._mounts.aside.stale()]
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        return self._staging.sweep()
+        return [*self._staging.sweep(), *self._mounts.aside.sweep().removed]
 
     def debris(self) -> list[str]:
         """See `Driver.debris`: data sets have nothing beside them."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
+from cstore.drivers.staging import OWN
 from cstore.drivers.zfs import command
 from cstore.errors import SystemFailure
 from cstore.fs import within
+from cstore.fs.staging import StagingRoot
 from cstore.kernel import mount, mountinfo
 
 TYPE_CHECKING = False
@@ -133,19 +135,22 @@ class Mounts:
         finally:
             os.close(fd)
 
+    @property
+    def aside(self) -> StagingRoot:
+        """Where data sets are mounted for a moment, to be opened."""
+        return StagingRoot(os.path.join(self._run_home, OWN), keep=False)
+
     def _open_nowhere(self, dataset: str) -> int:
         """Mount, open the root, and take the mount away at once: it lasts until the descriptor is closed."""
-        import tempfile
-
         try:
-            os.makedirs(self._run_home, 0o700, exist_ok=True)
-            target = tempfile.mkdtemp(prefix="read-", dir=self._run_home)
-            try:
-                command.mount(dataset, target, ())
-                return os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            finally:
-                self._detach(target)
-                within.rmdir(target)
+            with self.aside.reserve() as place:
+                target = place.next_name("read")
+                within.mkdir(target)
+                try:
+                    command.mount(dataset, target, ())
+                    return within.open_folder(target, os.O_RDONLY)
+                finally:
+                    self._detach(target)
         except OSError as error:
             raise SystemFailure("mount a layer in", self._run_home, error) from error
 

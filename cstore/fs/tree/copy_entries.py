@@ -18,6 +18,7 @@ from contextlib import suppress
 from cstore.errors import IDNotMapped, SystemFailure
 from cstore.fs import xattr
 from cstore.fs.tree.copy_data import DataCopier
+from cstore.fs.tree.first_names import FirstNames
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.kernel.namespaces import in_user_namespace
 from cstore.values import NamedTuple
@@ -40,7 +41,7 @@ class Plan(NamedTuple):
         source: path of the source, for messages.
         source_fd: the source.
         target_fd: the destination.
-        links_fd: the link room.
+        links_fd: the link room; -1 for a single worker that is to do without.
         born: user and group that a new file gets by itself in the destination.
         owner: maps user and group of the source to those of the copy; -1 leaves what a new file gets.
         confined: we are in a user namespace: no device nodes, no privileged attributes.
@@ -171,6 +172,7 @@ class Copier:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._data = DataCopier()
+        self._first_names = FirstNames(plan.target_fd) if plan.links_fd < 0 else None
         self._read_flags = _READ | os.O_NOATIME
         self.copied = 0  # bytes in files
         self._owners: dict[tuple[int, int], tuple[int, int] | None] = {}
@@ -235,6 +237,11 @@ class Copier:
 
     def _make_linked(self, target: int, name: str, status: os.stat_result, make: Callable[[int, str], None]) -> None:
         room, anchor = self._plan.links_fd, f"{status.st_dev:x}-{status.st_ino:x}"
+        if self._first_names is not None:
+            if not self._first_names.link(anchor, target, name):
+                make(target, name)
+                self._first_names.note(anchor, target, name)
+            return
         with suppress(FileExistsError):  # made before, or being made by another worker
             make(room, anchor)
         try:

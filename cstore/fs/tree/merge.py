@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from cstore.errors import IDNotMapped, InvalidOption
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS})
 """What file systems say that have no files without names."""
+_TRIES = 100
 _COUNT = 8
 """Bytes of a number that two processes share."""
 
@@ -100,23 +101,13 @@ def merge_tree(
         InvalidOption: something that is to be spared is in the way.
         CstoreError: names the first thing that could not be copied. What was copied before it stays.
     """
-    room = f".links-{os.urandom(8).hex()}"
-    try:
-        os.mkdir(room, 0o700, dir_fd=target_fd)
-        links_fd = os.open(room, _READ, dir_fd=target_fd)
-    except OSError as error:
-        raise failure(path, error) from None
-    try:
-        opener: Opener = _Opened if isinstance(source, int) else source
-        source_fd = source if isinstance(source, int) else -1
-        plan = _plan(path, source_fd, target_fd, links_fd, owner)
-        with mmap.mmap(-1, _COUNT) as count:  # shared with the worker
-            tick = None if progress is None else lambda: progress(int.from_bytes(count[:_COUNT], sys.byteorder))
-            keep = {target_fd, links_fd} | ({source_fd} if source_fd >= 0 else set())
-            run_workers([partial(_merge, plan, opener, count, spare)], keep, tick)
-    finally:
-        os.close(links_fd)
-        remove_tree(xattr.entry(target_fd, room))
+    opener: Opener = _Opened if isinstance(source, int) else source
+    source_fd = source if isinstance(source, int) else -1
+    plan = _plan(path, source_fd, target_fd, owner)
+    with mmap.mmap(-1, _COUNT) as count:  # shared with the worker
+        tick = None if progress is None else lambda: progress(int.from_bytes(count[:_COUNT], sys.byteorder))
+        keep = {target_fd} | ({source_fd} if source_fd >= 0 else set())
+        run_workers([partial(_merge, plan, opener, count, spare)], keep, tick)
 
 
 def place_file(
@@ -124,19 +115,27 @@ def place_file(
 ) -> None:
     """Copy one file, pipe or device to `name` in an open directory, in one step.
 
-    A file or link of that name is replaced; a directory is not. `source` is open, or what makes a copy of it.
+    A file or link of that name is replaced; a directory is not. `source` is open, or what makes a copy of it. What a
+    copy to the same name was making when it was killed is removed.
 
     Raises:
         SystemFailure: it cannot be copied; what was there before still is.
     """
     source_fd, make = (source, _copy_opened) if isinstance(source, int) else (-1, source)
-    plan = _plan(path, source_fd, folder_fd, folder_fd, owner)
+    plan = _plan(path, source_fd, folder_fd, owner)
     run_workers([partial(_place, plan, make, name)], keep={folder_fd} | ({source_fd} if source_fd >= 0 else set()))
 
 
-def _plan(path: str, source_fd: int, target_fd: int, links_fd: int, owner: Owner) -> Plan:
+def _plan(path: str, source_fd: int, target_fd: int, owner: Owner) -> Plan:
     nobodys = (-2, -2)  # in a place that was there before, a new file's owner depends on its directory: always set it
-    return Plan(path, source_fd, target_fd, links_fd, nobodys, owner, confined=in_user_namespace())
+    return Plan(path, source_fd, target_fd, -1, nobodys, owner, confined=in_user_namespace())
+
+
+def part_name(name: str) -> str:
+    """What a copy is called until it gets its name. The next one to that name finds what a killed one has left."""
+    from hashlib import sha256
+
+    return f".copy-{sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
 def _copy_opened(plan: Plan, at: int, name: str) -> None:
@@ -145,8 +144,9 @@ def _copy_opened(plan: Plan, at: int, name: str) -> None:
 
 def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str) -> None:
     os.umask(0)
-    part = f".copy-{os.urandom(8).hex()}"
+    part = part_name(name)
     try:
+        _unlink(part, plan.target_fd)
         if plan.source_fd >= 0 and _SingleCopier(plan).make_at_once(plan.source_fd, plan.target_fd, name):
             return
         try:
@@ -167,11 +167,11 @@ class _SingleCopier(Copier):
     def make_at_once(self, source: int, at: int, name: str) -> bool:
         """Copy a regular file without a name, and name it when it is whole; say whether it has the name.
 
-        So nothing is left by who is killed. It is False where something has that name already, or where the file system
-        has no files without names.
+        So nothing is left by who is killed, but in the moment in which it takes the place of another one. It is False
+        where the file system has no files without names.
         """
         status = os.fstat(source)
-        if not stat.S_ISREG(status.st_mode) or _exists(name, at):
+        if not stat.S_ISREG(status.st_mode):
             return False
         try:
             fd = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, status.st_mode & 0o777, dir_fd=at)
@@ -181,12 +181,9 @@ class _SingleCopier(Copier):
             raise
         try:
             self._fill_file(source, status, fd)
-            os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=at)
-        except (FileExistsError, FileNotFoundError):  # somebody was faster, or /proc is not there
-            return False
+            return _give_name(fd, name, at)
         finally:
             os.close(fd)
-        return True
 
     def make(self, source: int, at: int, name: str) -> None:
         """Copy it under a name."""
@@ -335,12 +332,25 @@ class _Merge:
         self._target.up()
 
 
-def _exists(name: str, folder_fd: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
+def _give_name(fd: int, name: str, folder_fd: int) -> bool:
+    """Give a file without a name one, in place of what has it; False if /proc is not there. Raises OSError."""
+    path, part = f"/proc/self/fd/{fd}", part_name(name)
+    for _ in range(_TRIES):  # others may copy to the same name, and take away what stands in their way
+        try:
+            os.link(path, name, dst_dir_fd=folder_fd)
+        except FileExistsError:
+            try:
+                with suppress(FileExistsError, FileNotFoundError):
+                    os.link(path, part, dst_dir_fd=folder_fd)
+                    os.rename(part, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+                    return True
+            finally:
+                _unlink(part, folder_fd)
+        except FileNotFoundError:
+            return False
+        else:
+            return True
+    return False
 
 
 def _unlink(name: str, folder_fd: int) -> None:

@@ -16,10 +16,21 @@ from __future__ import annotations
 
 from cstore.store.quarantine.case import Case, Kept, Recorded, broken_off, cases, find_case
 from cstore.store.quarantine.keeping import Keeper, keeping
-from cstore.store.quarantine.purging import purge, tidy
+from cstore.store.quarantine.purging import KEEPING, purge, tidy
 from cstore.store.quarantine.undoing import Undone, undo
 
 __all__ = [
-    "Case", "Keeper", "Kept", "Recorded", "Undone",
-    "broken_off", "cases", "find_case", "keeping", "purge", "tidy", "undo",
-]  # fmt: skip
+    "KEEPING",
+    "Case",
+    "Keeper",
+    "Kept",
+    "Recorded",
+    "Undone",
+    "broken_off",
+    "cases",
+    "find_case",
+    "keeping",
+    "purge",
+    "tidy",
+    "undo",
+]

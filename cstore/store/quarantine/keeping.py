@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cstore.errors import ForeignThing, SystemFailure
@@ -130,21 +130,31 @@ class Keeper:
         Raises:
             SystemFailure: it could not be moved, and is where it was.
         """
+        kept = self.promise(path, why, successor)
+        if kept is not None:
+            self.fulfil(kept)
+        return kept is not None
+
+    def promise(self, path: str, why: str, successor: str = "") -> Kept | None:
+        """Note what is going to be taken out, before the record that it belongs to goes; None if it is not there.
+
+        If we die before `fulfil`, a collection finds it without a record, and does that instead of deleting it.
+        """
         self.take_lock()
         if not os.path.lexists(path) or path == self._context.layout.quarantine:
-            return False
-        case = self._opened()
+            return None
+        self._opened()
         kept = self._named(path, why).with_(successor=successor)
         self._note(kept)
-        try:
-            rename_within(self._context.layout.graph_root, path, case.path_of(kept))
-            if self._context.sync:
-                sync_directory(os.path.dirname(path))
-                sync_directory(case.directory)
-        except OSError as error:
-            hint = "it lies on another file system than the graph root, or is mounted"
-            raise SystemFailure("take out", path, error, hint=hint) from None
-        return True
+        return kept
+
+    def fulfil(self, kept: Kept) -> None:
+        """Take out what was promised; nothing, if it is not there any more.
+
+        Raises:
+            SystemFailure: it could not be moved, and is where it was.
+        """
+        move_aside(self._context, self._opened(), kept)
 
     def keep_old(self, path: str, why: str, successor: str) -> None:
         """Keep what is about to be replaced by a rename, which leaves no moment without it.
@@ -276,7 +286,7 @@ class Keeper:
             name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
             directory = os.path.join(self._context.layout.quarantine, name)
             try:
-                make_directories(directory)
+                make_directories(directory, sync=self._context.sync)
             except OSError as error:
                 raise SystemFailure("make the directory", directory, error) from None
             self._case = Case(name, directory, now(), self._by)
@@ -284,6 +294,23 @@ class Keeper:
             if self._context.sync:
                 sync_directory(self._context.layout.quarantine)
         return self._case
+
+
+def move_aside(context: Context, case: Case, kept: Kept) -> None:
+    """Move a thing to where an entry of a case says that it is.
+
+    Raises:
+        SystemFailure: it could not be moved, and is where it was.
+    """
+    try:
+        with suppress(FileNotFoundError):
+            rename_within(context.layout.graph_root, kept.path, case.path_of(kept))
+        if context.sync:
+            sync_directory(os.path.dirname(kept.path))
+            sync_directory(case.directory)
+    except OSError as error:
+        hint = "it lies on another file system than the graph root, or is mounted"
+        raise SystemFailure("take out", kept.path, error, hint=hint) from None
 
 
 def mark_of(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fastcrc import crc64
 
-from cstore.archive.tarsplit import LARGEST_SEGMENT, FileEntry, Packer, Segment, SplitFile, read_lines
+from cstore.archive.tarsplit import LARGEST_SEGMENT, FileEntry, Packer, Segment, SplitFile, last_files, read_lines
 from cstore.errors import SystemFailure, TarSplitDamaged
 
 if TYPE_CHECKING:
@@ -199,3 +199,45 @@ def test_missing(tmp_path: Path) -> None:
     for name in ("none", "link"):
         with pytest.raises(SystemFailure, match=name):
             list(read_lines(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("before", [0, 300])
+def test_the_last_entry_of_a_name_counts(tmp_path: Path, before: int) -> None:
+    """Of a path, and of all beneath it, whatever way the names are spelled; the same among few lines and many."""
+
+    def fill(packer: Packer) -> None:
+        for number in range(before):
+            packer.file(b"d/other%d" % number, 1, 5)
+        packer.segment(b"d/f")
+        packer.file(b"./d//f", 1, 7)
+        packer.file(b"d/f", 2, 8)
+        packer.file(b"d/\xff", 3, 9)
+        packer.bare(b"d/")
+        packer.file(b"down", 4, 10)
+        packer.bare(b"../d/climbs")
+
+    path = write(tmp_path / "split.gz", fill)
+    found = last_files(path, b"d")
+
+    assert len(found) == 3 + before
+    assert [found[name][1:3] for name in (b"d/f", b"d/\xff", b"d")] == [(2, 8), (3, 9), (0, None)]
+    assert last_files(path, b"d/f") == {b"d/f": found[b"d/f"]}
+    assert last_files(path, b"")[b"down"].checksum == 10
+    assert last_files(path, b"none") == {}
+
+
+@pytest.mark.parametrize("before", [0, 300])
+@pytest.mark.parametrize("text", [b"nonsense", b"[1]", b'{"type":1,"name":3}', b'{"type":1,"name":"x","size":"1"}'])
+def test_damage_where_something_is_sought(tmp_path: Path, before: int, text: bytes) -> None:
+    """It is named with its line, among few lines and many."""
+
+    def fill(packer: Packer) -> None:
+        for _ in range(before):
+            packer.file(b"x", 1, 5)
+
+    lines = packed(fill)
+    path = tmp_path / "split.gz"
+    path.write_bytes(zipped(b"".join([*lines, text, b"\n"])))
+
+    with pytest.raises(TarSplitDamaged, match=f"line {before + 1}: "):
+        last_files(str(path), b"")

@@ -71,3 +71,11 @@ def test_pull_options_that_mean_something(word: str) -> None:
 
     assert pulling == PullOptions(enable_partial_images=True, ostree_repos=("/a", "/b"))
     assert StoreConfig().pulling == PullOptions()
+
+
+def test_the_view_is_at_the_door_every_time() -> None:
+    """It is imported when it is first asked for, and a module of the same name does not take its place."""
+    from cstore import config
+
+    assert callable(config.peer_view)
+    assert callable(config.peer_view)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.docker import LayerStore, engine_files
+from cstore.docker import LayerStore, make_engine_files
 from cstore.errors import (
     ChainUnknown,
     DriverError,
@@ -196,7 +196,7 @@ def test_the_engines_files(layers: LayerStore, register: Register, tmp_path: Pat
     outside.mkdir()
     entries = symlink("etc", str(outside)), regular("proc", b"a file"), regular(".dockerenv", b"old")
     hostile = register(make_tar(*entries))
-    box = layers.writable.create("box", hostile.chain_id, init=engine_files.make)
+    box = layers.writable.create("box", hostile.chain_id, init=make_engine_files)
     path = box.mount()
 
     assert os.readlink(os.path.join(path, "etc/mtab")) == "/proc/mounts"

@@ -9,6 +9,7 @@ import pytest
 from cstore.errors import InvalidDigest, RecordsDamaged
 from cstore.records.images import IMAGES, digests, with_digest
 from cstore.records.model import Image
+from cstore.records.rows import LARGE
 from cstore.records.table import Location, Table
 
 from .sample_files import put, read, sample
@@ -57,7 +58,7 @@ def test_bad_digests_under_manifest_keys_are_damage(tmp_path: Path, bad: str) ->
     with pytest.raises(RecordsDamaged, match=r"image i: .* is not a digest"):
         images_in(tmp_path, record % (b"manifest", bad.encode()))
     degraded = images_in(tmp_path, record % (b"manifest", bad.encode()), degraded=True)
-    assert len(degraded.flaws) == len(list(degraded)) == 1
+    assert len(list(degraded)) == len(degraded.flaws) == 1  # found when the record is read
     with pytest.raises(InvalidDigest):
         digests(next(iter(degraded)))
 
@@ -101,3 +102,24 @@ def test_all_images_of_an_id_are_listed_and_the_last_answers(tmp_path: Path) -> 
     table.remove("i")
     table.save()
     assert read(str(tmp_path / "images.json")) == b'[{"id":"j"}]'
+
+
+def test_images_of_a_large_file_are_found_without_reading_the_others(tmp_path: Path) -> None:
+    """The names of an image stand behind its digest, and there are objects in every record."""
+    images = [
+        b'{"id":"i%d","digest":"%s","names":["name %d"],"metadata":"{\\"a\\":[{}]}",'
+        b'"big-data-sizes":{"manifest":%d},"created":"2020-01-01T00:00:00Z"}' % (number, A.encode(), number, number)
+        for number in range(1000)
+    ]
+    broken = images[500].replace(b'"metadata":"', b'"metadata":7,"other":"')
+    content = b"[%s]" % b",".join([*images[:500], broken, *images[501:]])
+
+    table = images_in(tmp_path, content, degraded=True)
+
+    assert len(content) > LARGE
+    found = table.named("name 700")
+    assert found is not None
+    assert found.data_sizes == {"manifest": 700}
+    assert table.flaws == []
+    assert table.get("i500") is None
+    assert len(table.flaws) == 1

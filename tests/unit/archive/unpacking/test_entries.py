@@ -21,6 +21,7 @@ from tests.builders import (
     make_tar,
     node,
     pax_header,
+    pax_record,
     regular,
     symlink,
     tree_manifest,
@@ -337,13 +338,19 @@ def test_devices_in_a_user_namespace(unpack: Unpacker) -> None:
 
 
 def test_types_of_other_tars(unpack: Unpacker) -> None:
-    """A contiguous file is a file, GNU's dump directory a directory whatever its body says, a volume label nothing."""
+    """A contiguous file is a file, GNU's dump directory a directory whatever its body says, a volume label nothing.
+
+    The tar of Solaris has a type of its own for what others call a PAX header.
+    """
     unpacked = unpack(
+        regular("header", pax_record(b"path", b"sun"), type=b"X"),
+        regular("named by its header", b"1"),
         regular("label", b"", type=b"V"),
         regular("c", b"data", type=b"7"),
         regular("d", b"Yx\0\0", type=b"D", mode=0o700),
     )
 
+    assert unpacked.read("sun") == b"1"
     assert unpacked.read("c") == b"data"
     assert stat.S_IMODE(os.stat(unpacked.path("d")).st_mode) == 0o700
     assert not os.path.lexists(unpacked.path("label"))

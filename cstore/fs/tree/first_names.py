@@ -1,0 +1,52 @@
+"""Where the files with several names have got their first one, in a copy that has no link room.
+
+A room would be left behind by who is killed, in a place that is not ours alone and that nobody sweeps.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from cstore.fs.scoped import open_beneath
+
+_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EMLINK})
+"""What a name says that somebody has taken away, or that leads elsewhere by now; or a file with too many names."""
+
+
+class FirstNames:
+    """Links further names to first ones below an open directory. Methods raise OSError."""
+
+    def __init__(self, root_fd: int) -> None:
+        self._root = root_fd
+        self._found: dict[str, tuple[bytes, str, tuple[int, int]]] = {}
+
+    def note(self, file: str, folder_fd: int, name: str) -> None:
+        """Remember which name was given to a file of the source."""
+        try:
+            status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return  # of a device, which nobody can make in a user namespace
+        root, folder = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._root, folder_fd))
+        below = os.path.relpath(folder, root)
+        self._found[file] = os.fsencode(below), name, (status.st_dev, status.st_ino)
+
+    def link(self, file: str, folder_fd: int, name: str) -> bool:
+        """Give a file that was copied a further name; False if it was not, or its first name is not there any more."""
+        if file not in self._found:
+            return False
+        below, first, identity = self._found[file]
+        try:
+            fd = open_beneath(self._root, below, os.O_PATH | os.O_DIRECTORY)
+            try:
+                status = os.stat(first, dir_fd=fd, follow_symlinks=False)
+                if (status.st_dev, status.st_ino) != identity:
+                    return False
+                os.link(first, name, src_dir_fd=fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in _LOST:
+                return False
+            raise
+        return True

@@ -1,0 +1,169 @@
+"""Layers made of several archives, which become durable together: their bytes, names and records share their syncs.
+
+    each: stage ──► fill        all: sync ──► records, flagged ──► trees in place ──► sync ──► records, whole
+
+That is the order in which one layer is made (see creation.py). Only who waits differs: what is acknowledged survives a
+power cut, and until then nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from cstore.errors import CstoreError, LayerUnknown
+from cstore.fs.atomic import sync_filesystem
+from cstore.store.creation import attach, location_of, plan_layer, record_of, stage_layer, still_free
+from cstore.store.expecting import check_archive
+from cstore.store.filling import Filling, fill
+from cstore.store.misfits import explained
+from cstore.store.places import Shelf
+from cstore.store.session import writing
+from cstore.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Self
+
+    from cstore.archive.streams import ReadInto
+    from cstore.layout import Layout
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
+    from cstore.store.creation import NewLayer, StagedLayer
+    from cstore.store.session import Writer
+
+
+class PreparedLayer(Value):
+    """A layer that lacks nothing but to be published; nobody else sees it. Clean it, or publish it."""
+
+    made: StagedLayer
+    filling: Filling
+
+    def clean(self) -> None:
+        """Remove what was read, unless it has become a layer. Twice is no error."""
+        self.made.clean()
+        self.filling.staging.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clean()
+
+
+def prepare_layer(
+    context: Context, request: NewLayer, source: int | ReadInto, progress: Callable[[int], None] | None = None
+) -> PreparedLayer:
+    """Read the archive of a layer to be; see `creation.put_layer`. What was read may be in memory only."""
+    made = stage_layer(context, request)
+    try:
+        with explained(made.plan.id_map):
+            filling = fill(context, made.staged, source, made.plan.id_map, progress, sync=False)
+    except BaseException:
+        made.clean()
+        raise
+    prepared = PreparedLayer(made, filling)
+    try:
+        check_archive(request, filling.applied)
+    except BaseException:
+        prepared.clean()
+        raise
+    return prepared
+
+
+def publish_layers(
+    context: Context, prepared: Sequence[PreparedLayer], *, keep_going: bool = True
+) -> list[Layer | CstoreError]:
+    """Make layers of what was prepared, in this order, and clean it; all of them are durable at the return.
+
+    Gives for each the layer, or why it could not be made. Unless `keep_going`, those behind the first failure are not
+    made, and the list ends with it.
+
+    Raises:
+        CstoreError: nothing could be written; no layer was made.
+    """
+    try:
+        if context.sync:
+            stagings = (staging for each in prepared for staging in (each.made.staged.staging, each.filling.staging))
+            _sync(os.path.dirname(staging.path) for staging in stagings)
+        return _publish(context, prepared, keep_going=keep_going)
+    finally:
+        for each in prepared:
+            each.clean()
+
+
+def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going: bool) -> list[Layer | CstoreError]:
+    with writing(context.unsynced(), Shelf.LAYERS) as writer:
+        results: list[Layer | CstoreError] = []
+        try:
+            for each in prepared:
+                results.append(_recorded(writer, each))
+                if isinstance(results[-1], CstoreError) and not keep_going:
+                    break
+            writer.save(Shelf.LAYERS, sync=context.sync)
+            for number, each in enumerate(prepared[: len(results)]):
+                results[number] = _finished(writer, each, results[number])
+                if isinstance(results[number], CstoreError) and not keep_going:
+                    _withdraw(writer, results[number + 1 :])
+                    del results[number + 1 :]
+                    break
+            if context.sync:
+                _sync([*_homes(writer.layout), writer.layout.layers])
+            writer.save(Shelf.LAYERS, sync=context.sync)
+        except BaseException:
+            _withdraw(writer, results)
+            raise
+        return results
+
+
+def _recorded(writer: Writer, each: PreparedLayer) -> Layer | CstoreError:
+    """Add the record of a layer, flagged as one that is being made; or say why it cannot be had."""
+    request, before = each.made.request, each.made.plan
+    try:
+        chosen = still_free(writer, request, before.id)
+        plan = plan_layer(writer, request, writer.context, chosen_id=chosen)
+        if not plan.agrees_with(before):
+            return LayerUnknown(request.template or request.parent)
+        record = record_of(request, plan)
+        writer.layers.add(
+            record.with_(flags={**record.flags, "incomplete": True}), location_of(writer.context, request)
+        )
+    except CstoreError as error:
+        return error
+    return record
+
+
+def _finished(writer: Writer, each: PreparedLayer, record: Layer | CstoreError) -> Layer | CstoreError:
+    """Bring the contents of a layer to their place; or say why that failed, and take the layer back."""
+    if isinstance(record, CstoreError):
+        return record
+    try:
+        whole = attach(writer, record, each.made.request, each.made.plan, each.made.staged, each.filling)
+        writer.layers.replace(whole)
+    except CstoreError as error:
+        _withdraw(writer, [record])
+        return error
+    return whole
+
+
+def _withdraw(writer: Writer, records: Iterable[Layer | CstoreError]) -> None:
+    from cstore.store.removal import withdraw
+
+    for record in records:
+        with suppress(CstoreError):  # what stays is flagged for the next writer
+            if not isinstance(record, CstoreError):
+                withdraw(writer, record.id)
+
+
+def _homes(layout: Layout) -> Iterator[str]:
+    yield layout.driver_home
+    if layout.image_store:
+        yield os.path.join(layout.image_store, os.path.basename(layout.driver_home))
+
+
+def _sync(paths: Iterable[str]) -> None:
+    """Sync the file systems of these directories, each of which may have one of its own."""
+    for path in dict.fromkeys(paths):
+        if os.path.isdir(path):
+            sync_filesystem(path)

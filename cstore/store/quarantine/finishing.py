@@ -1,0 +1,87 @@
+"""What a killed command was about to put into quarantine, and what it had not come to.
+
+A case notes all that is to go before the first record does. After a crash there may be things without a record, which
+are to be kept all the same, and layers with one that only the image or container needed which is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cstore.errors import CstoreError, LockTimeout
+from cstore.fs.patience import Patience
+from cstore.store.places import Shelf
+from cstore.store.quarantine.case import Case, Kept, Recorded, cases
+from cstore.store.quarantine.keeping import move_aside, quarantine_lock
+from cstore.store.removal import check_unused
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from cstore.store.context import Context
+    from cstore.store.session import Writer
+
+
+class Promised:
+    """What is to be kept, by path. Without the lock, whoever promised it may be about to take it out."""
+
+    def __init__(self, context: Context, stack: ExitStack) -> None:
+        """Take the lock of the quarantine, before all others, until `stack` ends; if there is anything to do."""
+        self._context = context
+        self._found: dict[str, tuple[Case, Kept]] = {}
+        self._cases: list[Case] = []
+        self._locked = False
+        if not _unfinished(context):
+            return
+        try:
+            stack.enter_context(quarantine_lock(context, Patience(timeout=0)))
+        except LockTimeout:
+            self._found = _unfinished(context)
+            return
+        self._locked, self._found = True, _unfinished(context)
+        self._cases = list({case.id: case for case, _ in self._found.values()}.values())
+
+    def forget_records(self, writer: Writer) -> None:
+        """Remove the layers that were to go with an image or container, if that is gone and nothing needs them."""
+        for case in self._cases:
+            removed = [each for each in case.entries if isinstance(each, Recorded) and not each.after]
+            owners = [each for each in removed if each.shelf is not Shelf.LAYERS]
+            if not owners or any(each.record(each.before).id in writer.table(each.shelf) for each in owners):
+                continue
+            for each in removed:
+                layer = each.record(each.before)
+                if each.shelf is Shelf.LAYERS and writer.layers.get(layer.id) == layer:
+                    _forget(writer, layer.id)
+
+    def keep(self, path: str) -> bool:
+        """Move something into the case that it was promised to; False if it was not promised to any."""
+        if path not in self._found:
+            return False
+        if self._locked:
+            move_aside(self._context, *self._found[path])
+        return True
+
+
+def _forget(writer: Writer, layer: str) -> None:
+    try:
+        check_unused(writer, layer)
+    except CstoreError:
+        return  # somebody needs it by now
+    writer.layers.remove(layer)
+    writer.save(Shelf.LAYERS)
+
+
+def _unfinished(context: Context) -> dict[str, tuple[Case, Kept]]:
+    """The things that are where they were, though an entry says that they are in a case."""
+    try:
+        found = cases(context)
+    except CstoreError:
+        return {}  # what stands in the place of the quarantine is a finding of its own
+    return {
+        entry.path: (case, entry)
+        for case in found
+        for entry in case.entries
+        if isinstance(entry, Kept) and entry.name and not entry.successor
+        if os.path.lexists(entry.path) and not os.path.lexists(case.path_of(entry))
+    }

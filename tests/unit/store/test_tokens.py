@@ -1,0 +1,109 @@
+"""Whoever keeps what it has read learns of every change by the token in a lock file, as the Go tools do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.config import Overrides, load_config
+from cstore.fs.lockfile import TOKEN_SIZE
+from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RECORDS = {
+    "graph/vfs-layers/layers.lock": "graph/vfs-layers/layers.json",
+    "graph/vfs-images/images.lock": "graph/vfs-images/images.json",
+    "graph/vfs-containers/containers.lock": "graph/vfs-containers/containers.json",
+    "run/vfs-layers/mountpoints.lock": "run/vfs-layers/mountpoints.json",
+}
+"""Each lock file and what it protects."""
+
+
+class LongLivedReader:
+    """Reads a file again only if the token in its lock file is another one than before."""
+
+    def __init__(self, top: Path, lock: str, file: str) -> None:
+        self._lock, self._file = top / lock, top / file
+        self._token, self.seen = b"", b""
+
+    def look(self) -> bool:
+        """Read it, if the token says so; whether what was seen last is what is there."""
+        token = self._lock.read_bytes()[:TOKEN_SIZE] if self._lock.exists() else b""
+        there = self._file.read_bytes() if self._file.exists() else b""
+        if token != self._token:
+            self._token, self.seen = token, there
+        return self.seen == there
+
+
+CHANGES: dict[str, Callable[[Store], object]] = {
+    "the first layer": lambda store: store.layers.create(NewLayer(id="layer")),
+    "the first image": lambda store: store.images.create(NewImage(id="image", layer="layer", data={"item": b"1"})),
+    "the first container": lambda store: store.containers.create(NewContainer(id="container", image="image")),
+    "a name": lambda store: store.add_names("image", ["name"]),
+    "a data item of an image": lambda store: store.images.set_data("image", "item", b"2"),
+    "a data item of a container": lambda store: store.containers.set_data("container", "item", b"3"),
+    "a data item of a layer": lambda store: store.layers.set_data("layer", "item", b"4"),
+    "a mount": lambda store: store.mount("layer"),
+    "an unmount": lambda store: store.unmount("layer"),
+    "the end of a container": lambda store: store.containers.delete("container"),
+    "the end of an image": lambda store: store.images.delete("image"),
+    "the end of everything": lambda store: store.wipe(),
+}
+"""What changes a store, one after the other."""
+
+
+def test_a_long_lived_reader_sees_every_change(store: Store, tmp_path: Path) -> None:
+    """It looks at the token of each lock file, and reads again when that is new: so it is never behind."""
+    readers = {lock: LongLivedReader(tmp_path, lock, file) for lock, file in RECORDS.items()}
+    for name, change in CHANGES.items():
+        change(store)
+        assert [lock for lock, reader in readers.items() if not reader.look()] == [], name
+
+
+def test_a_shutdown_tells_who_has_the_store_open(store: Store, tmp_path: Path) -> None:
+    """By the token of the graph lock, which nothing else writes."""
+    store.layers.create(NewLayer(id="layer"))
+    tokens = []
+    for _ in range(2):
+        store.shutdown()
+        tokens.append((tmp_path / "graph" / "storage.lock").read_bytes()[:TOKEN_SIZE])
+
+    assert [len(token) for token in tokens] == [TOKEN_SIZE] * 2
+    assert tokens[0] != tokens[1]
+
+
+def test_an_image_from_before_there_was_an_image_store_is_marked_where_it_is(tmp_path: Path) -> None:
+    """Its end is told by the lock file beside its record."""
+    roots = Overrides(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"), driver="vfs")
+    before = open_store(load_config(roots, environ={"HOME": str(tmp_path)}))
+    before.layers.create(NewLayer(id="layer"))
+    before.images.create(NewImage(id="image", layer="layer"))
+    reader = LongLivedReader(tmp_path, "graph/vfs-images/images.lock", "graph/vfs-images/images.json")
+    assert reader.look()
+
+    with_images = roots.with_(image_store=str(tmp_path / "images"))
+    store = open_store(load_config(with_images, environ={"HOME": str(tmp_path)}))
+    store.images.delete("image")
+
+    assert reader.look()
+    assert reader.seen == b"[]"
+
+
+def test_mount_counts_that_a_repair_sets_are_told(store: Store, tmp_path: Path) -> None:
+    """As those of a mount are."""
+    from cstore.check.repair import RepairOptions, repair_store
+
+    store.layers.create(NewLayer(id="layer"))
+    store.mount("layer")
+    lock, counts = "run/vfs-layers/mountpoints.lock", tmp_path / "run/vfs-layers/mountpoints.json"
+    counts.write_bytes(b'[{"id":"layer","path":"/elsewhere","count":1}]')
+    reader = LongLivedReader(tmp_path, lock, RECORDS[lock])
+    assert reader.look()
+
+    done = repair_store(store.context, RepairOptions(workers=1))
+
+    assert [step.what for step in done.done] == ["count as mounted what is mounted, and nothing else"]
+    assert reader.look()
+    assert reader.seen != b'[{"id":"layer","path":"/elsewhere","count":1}]'
