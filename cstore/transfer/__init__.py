@@ -13,6 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.transfer.blob_sink import BlobSink
+    from cstore.transfer.cloning import clone_all
     from cstore.transfer.contract import (
         BlobDone,
         BlobPresent,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         ImageSource,
         Planned,
     )
-    from cstore.transfer.copying import copy, opened_source, sink_of
+    from cstore.transfer.copying import copy, opened_source, sink_of, store_at
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
     from cstore.transfer.looking import SeenImage, look
@@ -70,6 +71,7 @@ __all__ = [
     "SyncRequest",
     "Synced",
     "check_save",
+    "clone_all",
     "copy",
     "first_of",
     "import_image",
@@ -82,11 +84,14 @@ __all__ = [
     "save_directory",
     "sink_of",
     "size_of_save",
+    "store_at",
     "sync",
     "tags_of",
 ]
 
 _HOMES = {
+    "clone_all": "cloning",
+    "store_at": "copying",
     "COMPRESSIONS": "saving",
     "DOCKER_ARCHIVE": "saving",
     "OCI_DIRECTORY": "saving",

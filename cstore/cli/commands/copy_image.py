@@ -70,8 +70,7 @@ def _copy_store(
 ) -> None:
     """Copy every image of a store to another one."""
     from cstore.errors import CstoreError
-    from cstore.transfer.cloning import clone_all
-    from cstore.transfer.copying import store_at
+    from cstore.transfer import clone_all, store_at
 
     here, there = store_at(source, store), store_at(destination, store)
     with report.telling() as tell:

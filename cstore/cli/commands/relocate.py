@@ -24,7 +24,7 @@ def relocate(session: Session, old: str) -> None:
     import os
 
     from cstore.errors import NoStore
-    from cstore.insight.relocation import mentions
+    from cstore.insight import mentions
 
     if not os.path.isdir(old):
         raise NoStore(old)

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.transfer.syncing import Synced
+    from cstore.transfer import Synced
 
 
 @command(
@@ -47,9 +47,8 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     """
     from cstore.cli.output import progress
     from cstore.cli.output.transfers import told
-    from cstore.transfer.places import STORE, parse_place
-    from cstore.transfer.syncing import SyncRequest
-    from cstore.transfer.syncing import sync as sync_images
+    from cstore.transfer import STORE, SyncRequest, parse_place
+    from cstore.transfer import sync as sync_images
 
     request = SyncRequest(
         scoped=bool(wanted["scoped"]),
