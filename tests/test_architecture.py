@@ -184,6 +184,10 @@ def test_doors_are_true(door: str) -> None:
 
     assert len(names) == len(set(names))
     assert [name for name in names if not hasattr(module, name)] == []
+    folder = os.path.dirname(str(module.__file__))
+    modules = {name for name in names if os.path.exists(os.path.join(folder, f"{name}.py"))}
+    meant = {"keys", "rootless", "keeping"}  # modules themselves, and a function that is imported after its module
+    assert modules - meant == set(), "once such a module is imported, it hides what is called like it"
 
 
 def test_no_import_cycles() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shlex
@@ -108,6 +109,9 @@ LINES = [
     ("cstore diff --un", {"--uncompressed", "--unshare"}),
     ("cstore wipe --j", {"--json"}),
     ("cstore docker-import LICEN", {"LICENSE"}),
+    ("cstore save --format o", {"oci-archive", "oci-dir"}),
+    ("cstore layers --progress j", {"json"}),
+    ("cstore completion z", {"zsh"}),
 ]
 
 
@@ -208,6 +212,28 @@ def test_completions_ask_the_store_on_the_line(
     options = f"--graph{joint}{store_roots.graph} --run{joint}{store_roots.run}"
 
     assert OFFERS[name](f"cstore {options} diff xl", folder) == {"xlayer"}
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_completions_offer_data_items_and_quarantine_cases(
+    name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
+) -> None:
+    """The second word is a data item of the first one's, options between them or not; --undo takes a case."""
+    shell(name)
+    run("create-layer", "--id", "l1", "--name", "xlayer").ok()
+    run("create-layer", "--id", "l2").ok()
+    note = f"{tmp_path}/note"
+    with open(note, "w", encoding="utf-8") as file:
+        file.write("text")
+    run("set-layer-data", "-f", note, "xlayer", "sbom").ok()
+    run("rm", "--keep", "3", "--yes", "l2").ok()
+    (case,) = json.loads(run("repair", "--list", "--json").ok().stdout)
+    program = cstore_on(store_roots, f"{tmp_path}/bin")
+
+    assert OFFERS[name]("cstore get-layer-data xl", program) == {"xlayer"}
+    assert OFFERS[name]("cstore get-layer-data xlayer s", program) == {"sbom"}
+    assert OFFERS[name]("cstore get-layer-data -f out xlayer s", program) == {"sbom"}
+    assert OFFERS[name](f"cstore repair --undo {case['id'][:4]}", program) == {case["id"]}
 
 
 def test_completions_offer_names_before_ids(run: Runner, store_roots: StoreRoots, tmp_path: object) -> None:

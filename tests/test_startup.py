@@ -112,9 +112,9 @@ BUDGETS = {
     "layers --quiet": 60,
     "layers": 71,
     "mounted base": 88,
-    "add-names --name other base": 85,
-    "create-layer": 115,
-    "import-layer --file {archive}": 192,
+    "add-names --name other base": 86,
+    "create-layer": 120,
+    "import-layer --file {archive}": 197,
     "changes imported": 113,
     "delete-layer imported": 114,
 }

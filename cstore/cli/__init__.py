@@ -25,7 +25,7 @@ INTERRUPTED = 130
 _TROUBLES = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN,
-        errno.ESTALE, errno.ENOLCK, errno.EINTR, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+        errno.ESTALE, errno.ENOLCK, errno.EINTR, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EBADF,
     }
 )  # fmt: skip
 """What is wrong with the machine, and not with what it was asked."""
@@ -148,6 +148,8 @@ def _as_failure(error: Exception) -> Exception:
     if not isinstance(error, OSError) or error.errno not in _TROUBLES:
         return error
     hint = "free some space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+    if error.errno == errno.EBADF and error.filename is None:
+        return SystemFailure("write", "standard output", error)  # whoever started us has closed it
     path = error.filename if isinstance(error.filename, str) else "files"
     return SystemFailure("work with", path, error, hint=hint)
 

@@ -16,7 +16,17 @@ from cstore.cli.command import COMMAND, NOBODY, SECONDS, SESSION, SWITCH, TEXTS,
 from cstore.cli.output.complaints import as_document
 from cstore.cli.output.streams import say
 from cstore.cli.reading import Line, Misspelt, split_options
-from cstore.cli.root import BORROWED, COMMON, GLOBAL_OPTIONS, SECTIONS, entries, find, options_after, targets
+from cstore.cli.root import (
+    BORROWED,
+    BORROWED_OPTIONS,
+    COMMON,
+    GLOBAL_OPTIONS,
+    SECTIONS,
+    entries,
+    find,
+    options_after,
+    targets,
+)
 from cstore.errors import UsageMistake
 
 if TYPE_CHECKING:
@@ -75,11 +85,12 @@ class _Switch(click.Option):
         parser.add_option(obj=self, opts=self.opts, dest=self.name, action="store", nargs=1)
 
 
-class _Declared(click.types.StringParamType):
+class Declared(click.types.StringParamType):
     """A value that the declaration of its option reads: a number of seconds, or one of a few words."""
 
     def __init__(self, option: Option) -> None:
         self._option = option
+        self.choices = option.choices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the text as the declaration says."""
@@ -96,7 +107,7 @@ def _click_option(option: Option) -> click.Option:
     shared: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
     if option.takes == TEXTS:
         return click.Option([*option.spellings], multiple=True, **shared)
-    kind = _Declared(option) if option.takes == SECONDS or option.choices else None
+    kind = Declared(option) if option.takes == SECONDS or option.choices else None
     return click.Option([*option.spellings], default=left_out, type=kind, **shared)
 
 
@@ -150,6 +161,8 @@ def _usage_error(error: Misspelt, options: Iterable[Option], ctx: click.Context)
         return click.BadOptionUsage(error.option, error.sentence, ctx)
     if error.sentence:
         return click.UsageError(error.sentence, ctx)
+    if borrowed := BORROWED_OPTIONS.get(error.option):
+        return click.UsageError(f"No such option {error.option!r}; {borrowed}", ctx)
     from difflib import get_close_matches
 
     near = get_close_matches(error.option, [spelling for option in options for spelling in option.spellings])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cstore.cli.clicked import global_options, root
+from cstore.cli.clicked import Declared, global_options, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,8 +26,11 @@ _LISTINGS = {
     "IMAGE": "images",
     "CONTAINER": "containers",
     "ID": "images",
+    "CASE": "repair+--list",
 }
-"""What a word names → the commands that list what it may be."""
+"""What a word names → the commands that list what it may be; a + stands for the blank between two words."""
+_DATA = {"LAYER": "list-layer-data", "IMAGE": "list-image-data", "CONTAINER": "list-container-data"}
+"""What the first of two words names → the command that lists what the second may be, given the first."""
 
 _FILES = {"FILE", "PATH", "DIRECTORY", "[ITEM:]PATH"}
 _ELSEWHERE = {"ROOT"}
@@ -53,8 +56,21 @@ _SCAN = """\
     case $command in
 {table}
     esac
-    flags+=' {flags}' valued+=' {valued_flags} ' filed+=' {filed} '
-    if [[ $listed == *" $previous:"* ]]; then kind=${{listed#*" $previous:"}} kind=${{kind%%;*}} word_is_value=1
+    if [[ -n $data ]]; then
+        for ((i++; i < {current}; i++)); do
+            case ${{{words}[i]}} in
+                '=') ((i++)) ;;
+                -*)
+                    [[ " $valued {valued_flags} " == *" ${{{words}[i]}} "* ]] || continue
+                    [[ ${{{words}[i + 1]}} == '=' ]] || ((i++))
+                    ;;
+                *) behind=("${{{words}[i]}}") kind=$data; break ;;
+            esac
+        done
+    fi
+    flags+=' {flags}' valued+=' {valued_flags} ' filed+=' {filed} ' listed+='{listed}'
+    if [[ $listed == *" $previous:"* ]]; then
+        kind=${{listed#*" $previous:"}} kind=${{kind%%;*}} word_is_value=1 behind=()
     elif [[ $filed == *" $previous "* ]]; then kind=files word_is_value=1
     elif [[ $valued == *" $previous "* ]]; then kind=nothing word_is_value=1
     fi"""
@@ -64,13 +80,15 @@ _BASH = """\
 
 _cstore_items() {{
     local listing
-    for listing in $1; do command cstore "${{@:2}}" "$listing" 2>/dev/null; done | sed -n '{namesfirst}'
+    for listing in $1; do
+        command cstore "${{@:2}}" ${{listing//+/ }} ${{behind[@]+"${{behind[@]}}"}} 2>/dev/null
+    done | sed -n '{namesfirst}'
 }}
 
 _cstore() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
-    local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i item
-    local -a globals=()
+    local command='' flags='' valued='' filed='' listed='' kind=commands data='' word_is_value='' i item
+    local -a globals=() behind=()
     # "=" breaks words, so --name=value comes as three.
     if [[ $previous == = ]]; then previous=${{COMP_WORDS[COMP_CWORD - 2]}}
     elif [[ $word == = ]]; then word=''
@@ -88,6 +106,7 @@ _cstore() {{
             compopt -o filenames 2>/dev/null
             ;;
         nothing) ;;
+        '='*) COMPREPLY=($(compgen -W "${{kind#=}}" -- "$word")) ;;
         *)
             compopt -o nosort 2>/dev/null
             # compgen -W would expand the names, and anybody may have named an item.
@@ -107,13 +126,15 @@ _ZSH = """\
 
 _cstore_items() {{
     local listing
-    for listing in ${{=1}}; do command cstore "${{@:2}}" $listing 2>/dev/null; done | sed -n '{namesfirst}'
+    for listing in ${{=1}}; do
+        command cstore "${{@:2}}" ${{(s:+:)listing}} $behind 2>/dev/null
+    done | sed -n '{namesfirst}'
 }}
 
 _cstore() {{
     local word=${{words[CURRENT]}} previous=${{words[CURRENT - 1]}}
-    local command='' flags='' valued='' filed='' listed='' kind=commands word_is_value='' i
-    local -a globals rows
+    local command='' flags='' valued='' filed='' listed='' kind=commands data='' word_is_value='' i
+    local -a globals behind rows
     if [[ $word == --*=* ]]; then
         previous=${{word%%=*}} word=${{word#*=}}
         compset -P '*='
@@ -132,6 +153,7 @@ _cstore() {{
             ;;
         files) _files ;;
         nothing) ;;
+        '='*) compadd -- ${{=kind#=}} ;;
         *) compadd -V items -- ${{(f)"$(_cstore_items "$kind" $globals)"}} ;;
     esac
 }}
@@ -179,8 +201,32 @@ function __cstore_items -d 'IDs and names that these commands list'
         end
     end
     for listing in $argv
-        command cstore $globals $listing 2>/dev/null
+        command cstore $globals (string split + -- $listing) $behind 2>/dev/null
     end | sed -n '{namesfirst}'
+end
+
+function __cstore_first -d 'The first word behind the command'
+    set -l found (__cstore_command)
+    set -l words (commandline -opc)
+    set -l place (contains -i -- "$found[1]" $words); or return 1
+    set -l skip 0
+    for word in $words[(math $place + 1)..-1]
+        if test $skip = 1
+            set skip 0
+        else if contains -- $word -f --file {valued}
+            set skip 1
+        else if not string match -q -- '-*' $word
+            echo $word
+            return
+        end
+    end
+    return 1
+end
+
+function __cstore_data -d 'Data items of the item that is the first word'
+    set -l behind (__cstore_first); or return
+    set -l listing $argv
+    command -q cstore; and command cstore $listing $behind 2>/dev/null
 end
 
 complete -c cstore -f
@@ -210,8 +256,13 @@ def fish(commands: Sequence[Described]) -> str:
         here = f"complete -c cstore -n '__cstore_is {' '.join((one.entry.name, *one.entry.aliases))}'"
         lines += [here + _fish_option(option) for option in one.options]
         kind = _kind(one)
+        if _data(one):
+            lines.append(f"{here[:-1]}; and __cstore_first >/dev/null' -k -a '(__cstore_data {_data(one)})'")
+            here = f"{here[:-1]}; and not __cstore_first >/dev/null'"
         if kind == "files":
             lines.append(f"{here} -F")
+        elif kind.startswith("="):
+            lines.append(f"{here} -a '{kind[1:]}'")
         elif kind != "nothing":
             lines.append(f"{here} -k -a '(__cstore_items {kind})'")
     valued = " ".join(_spellings(option for option in _global() if not option.is_flag))
@@ -229,6 +280,8 @@ def _fish_option(option: click.Option) -> str:
         value = ""
     elif option.metavar in _LISTINGS:
         value = f" -x -a '(__cstore_items {_LISTINGS[option.metavar]})'"
+    elif choices := _choices(option):
+        value = f" -x -a '{' '.join(choices)}'"
     else:
         value = " -r -F" if option.metavar in _FILES else " -x"
     return f"{short}{long}{value} -d {_quoted(option.help or '')}"
@@ -238,7 +291,7 @@ def _scan(commands: Sequence[Described], *, words: str, first: int, current: str
     """The part that bash and zsh share: which command is on the line, and what it takes."""
     table = [
         _row("''", [*root.params], "commands"),
-        *(_row(_pattern(one), one.options, _kind(one)) for one in commands),
+        *(_row(_pattern(one), one.options, _kind(one), _data(one)) for one in commands),
     ]
     valued = [option for option in _global() if not option.is_flag]
     return _SCAN.format(
@@ -250,6 +303,7 @@ def _scan(commands: Sequence[Described], *, words: str, first: int, current: str
         flags=" ".join(_spellings(_global())),
         valued_flags=" ".join(_spellings(valued)),
         filed=" ".join(_spellings(option for option in valued if option.metavar in _FILES)),
+        listed=_listed(valued),
     )
 
 
@@ -257,20 +311,37 @@ def _pattern(one: Described) -> str:
     return "|".join((one.entry.name, *one.entry.aliases))
 
 
-def _row(pattern: str, params: Iterable[click.Parameter], kind: str) -> str:
+def _row(pattern: str, params: Iterable[click.Parameter], kind: str, data: str = "") -> str:
     options = [param for param in params if isinstance(param, click.Option) and param not in _global()]
     valued = [option for option in options if not option.is_flag]
     filed = [option for option in valued if option.metavar in _FILES]
     parts = (("flags", options), ("valued", valued), ("filed", filed))
     said = " ".join(f"{name}=' {' '.join(_spellings(some))} '" for name, some in parts if some)
-    listed = "".join(
-        f" {name}:{_LISTINGS[option.metavar]};"
-        for option in valued
-        if option.metavar in _LISTINGS
-        for name in option.opts
-    )
+    listed = _listed(valued)
     said += f" listed='{listed}'" if listed else ""
-    return f"        {pattern}) {said} kind={_quoted(kind) if ' ' in kind else kind} ;;"
+    said += f" data={data}" if data else ""
+    return f"        {pattern}) {said} kind={_quoted(kind) if ' ' in kind or '|' in kind else kind} ;;"
+
+
+def _listed(options: Iterable[click.Option]) -> str:
+    """What lists the values of options, or after a = the values themselves."""
+    sources = {option: _source(option) for option in options}
+    return "".join(f" {name}:{source};" for option, source in sources.items() if source for name in option.opts)
+
+
+def _source(option: click.Option) -> str:
+    choices = _choices(option)
+    return f"={' '.join(choices)}" if choices else _LISTINGS.get(option.metavar or "", "")
+
+
+def _choices(option: click.Option) -> tuple[str, ...]:
+    """The values that an option may have, if they are few."""
+    return option.type.choices if isinstance(option.type, Declared) else ()
+
+
+def _data(one: Described) -> str:
+    """What lists the second word of a command, if that is a data item of the first."""
+    return _DATA.get(one.words[0], "") if one.words[1:] == ["NAME"] and "-data" in one.entry.name else ""
 
 
 def _kind(one: Described) -> str:
@@ -280,6 +351,8 @@ def _kind(one: Described) -> str:
         return "files"
     shown += [word.strip("[]") for word in shown]
     listings = next((_LISTINGS[word] for word in shown if word in _LISTINGS), "")
+    if shown[:1] == ["bash|zsh|fish"]:
+        return f"={shown[0].replace('|', ' ')}"
     return listings or ("files" if _FILES.intersection(shown) else "nothing")
 
 

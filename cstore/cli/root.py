@@ -334,6 +334,14 @@ BORROWED = {
 """Commands of other programs, and what to say to somebody who types them."""
 
 
+BORROWED_OPTIONS = {
+    "--format": "use --json for JSON, or --columns in lists.",
+    "--no-heading": "a pipe gets no headings.",
+    "--noheading": "a pipe gets no headings.",
+}
+"""Options of other programs, and what to use instead, where a command has none of that name."""
+
+
 def entries() -> Iterator[Entry]:
     """All rows of the table, in its order."""
     for _title, rows in SECTIONS:

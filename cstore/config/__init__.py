@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from cstore.config.editing import check_options, full_key, value_of, with_value, without
     from cstore.config.environment import read_environment
     from cstore.config.files import DROP_INS, MAIN, user_directory
+    from cstore.config.generations import FORMATS, peer_view
     from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since, starting_text
     from cstore.config.origins import Origin, origins_of
-    from cstore.config.peer_view import FORMATS, peer_view
     from cstore.config.rootless import Places
     from cstore.config.subids import sub_id_map
 
@@ -63,7 +63,7 @@ __all__ = [
 
 _HOMES = {
     "DROP_INS": "files",
-    "FORMATS": "peer_view",
+    "FORMATS": "generations",
     "MAIN": "files",
     "Origin": "origins",
     "Places": "rootless",
@@ -76,7 +76,7 @@ _HOMES = {
     "meaning_of": "meanings",
     "origins_of": "origins",
     "parse_size": "driver_options",
-    "peer_view": "peer_view",
+    "peer_view": "generations",
     "read_environment": "environment",
     "since": "meanings",
     "starting_text": "meanings",
@@ -90,11 +90,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import what only the commands about configuration need when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
-    module = import_module(f"cstore.config.{_HOMES[name]}")
+    module = __import__(f"cstore.config.{_HOMES[name]}", fromlist=[name])
     found = module if name == "keys" else getattr(module, name)
     globals()[name] = found  # else a name may mean the module of that name from now on
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.contents.comparing import Comparison, Difference
-    from cstore.contents.files import Contents, File, open_item
+    from cstore.contents.files import Contents, File, FileUnknown, open_item
     from cstore.contents.finding import FORMATS, Criteria, find, find_everywhere
     from cstore.contents.reading import digest, pieces
     from cstore.contents.tracing import Event, blame, blame_everywhere
@@ -23,6 +23,7 @@ __all__ = [
     "Difference",
     "Event",
     "File",
+    "FileUnknown",
     "Waste",
     "blame",
     "blame_everywhere",
@@ -43,6 +44,7 @@ _HOMES = {
     "Difference": "comparing",
     "Event": "tracing",
     "File": "files",
+    "FileUnknown": "files",
     "Waste": "waste",
     "blame": "tracing",
     "blame_everywhere": "tracing",

@@ -7,7 +7,7 @@ where one is taken, the bare hex will do.
 
 from __future__ import annotations
 
-from cstore.arguments import checked_methods
+from cstore.arguments import checked, checked_methods
 from cstore.docker.facts import Facts
 from cstore.docker.layerstore import LayerStore
 from cstore.docker.making import make_image
@@ -59,6 +59,7 @@ class Step(Value):
 class ImageStore:
     """Images by the digest of their config."""
 
+    @checked
     def __init__(self, store: Store, layers: LayerStore | None = None) -> None:
         """`layers` is the layer store whose references a deletion respects."""
         self._store = store

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.arguments import checked_methods
+from cstore.arguments import checked, checked_methods
 from cstore.docker.chains import index, links
 from cstore.docker.layer import DESCRIPTOR, Freed, ReadOnlyLayer
 from cstore.docker.writable import WritableLayers
@@ -56,6 +56,7 @@ class LayerStore:
             owners are as if they were not there, and the IDs of those that are made are random.
     """
 
+    @checked
     def __init__(self, store: Store, *, max_depth: int = MAX_DEPTH, id_map: IDMap | None = None) -> None:
         self._store = store
         self.id_map = id_map or IDENTITY

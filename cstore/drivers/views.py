@@ -90,7 +90,18 @@ class Views:
                 raise SystemFailure("unmount", target, error) from error
         self._clear(layer)
 
-    def orphans(self) -> list[str]:
+    def stale(self) -> list[str]:
+        """The views of layers that are gone."""
+        return [self.path(layer) for layer in self._orphans()]
+
+    def sweep(self) -> list[str]:
+        """Remove what `stale` names; return what is gone."""
+        orphans = self._orphans()
+        for layer in orphans:
+            self.take_away(layer)
+        return [self.path(layer) for layer in orphans]
+
+    def _orphans(self) -> list[str]:
         """The layers that have a view and no tree: other programs know nothing of views when they delete a layer."""
         if not os.path.isdir(self._home):
             return []

@@ -259,16 +259,11 @@ class WholeTrees:
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
-        stale = [path for home in self._own_homes() for path in home.staging.stale()]
-        return [*stale, *map(self._views.path, self._views.orphans())]
+        return [*(path for home in self._own_homes() for path in home.staging.stale()), *self._views.stale()]
 
     def sweep(self) -> list[str]:
         """See `Driver.sweep`."""
-        orphans = self._views.orphans()
-        for layer in orphans:
-            self._views.take_away(layer)
-        swept = [path for home in self._own_homes() for path in home.staging.sweep()]
-        return [*swept, *map(self._views.path, orphans)]
+        return [*(path for home in self._own_homes() for path in home.staging.sweep()), *self._views.sweep()]
 
     def debris(self) -> list[str]:
         """See `Driver.debris`: trees have nothing beside them."""

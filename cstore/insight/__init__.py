@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cstore.insight.inspecting import Inspection, User, inspect
     from cstore.insight.listing import Cell, Listing, Query, parse_query
     from cstore.insight.pruning import Pruning, Rules, plan_prune
-    from cstore.insight.relocation import Mention, mentions
+    from cstore.insight.relocation import mentions
     from cstore.insight.removing import Going, Plan, Refusal, Removed, freed_by, plan_removal, remove
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "Known",
     "Line",
     "Listing",
-    "Mention",
     "Plan",
     "Pruning",
     "Query",
@@ -54,7 +53,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Mention", "mentions"), "relocation"),
+    "mentions": "relocation",
     "Cell": "listing",
     "User": "inspecting",
     "flattened": "holding",

@@ -148,7 +148,7 @@ def delete_data(context: Context, shelf: Shelf, word: str, key: str) -> None:
         DataItemNeeded: without this one, an image would be damaged.
     """
     _get_own(Reader(context), shelf, word)
-    with writing(context, shelf) as writer:
+    with writing(context, shelf, freeing=True) as writer:
         record = _get_own(writer, shelf, word)
         changed = _without_item(record, key, shelf)
         begin_removal(writer, shelf, record.id, key)

@@ -141,7 +141,10 @@ class Layers:
             return creation_together.prepare_layer(self._context, request, opened, progress)
 
     def publish(self, prepared: Sequence[PreparedLayer], *, keep_going: bool = True) -> Sequence[Layer | CstoreError]:
-        """Make layers of what `prepare` gave, with the syncs of one; see `creation_together.publish_layers`."""
+        """Make layers of what `prepare` gave, with the syncs of one; see `creation_together.publish_layers`.
+
+        Raises CstoreError, of any kind that `put` may raise, unless `keep_going` returns it in the layer's place.
+        """
         from cstore.store import creation_together
 
         return creation_together.publish_layers(self._context, prepared, keep_going=keep_going)

@@ -105,9 +105,6 @@ _HOMES = {
     "CopyRequest": "contract",
     "ImageSink": "contract",
     "ImageSource": "contract",
-    "SyncRequest": "syncing",
-    "Synced": "syncing",
-    "sync": "syncing",
     "ImportRequest": "importing",
     "LoadRequest": "loading",
     "LoadResult": "loading",
@@ -118,6 +115,8 @@ _HOMES = {
     "SaveRequest": "saving",
     "SeenImage": "looking",
     "StoreSink": "store_sink",
+    "SyncRequest": "syncing",
+    "Synced": "syncing",
     "check_save": "saving",
     "copy": "copying",
     "first_of": "registry_ends",
@@ -131,6 +130,7 @@ _HOMES = {
     "save_directory": "saving",
     "sink_of": "copying",
     "size_of_save": "saving",
+    "sync": "syncing",
     "tags_of": "registry_ends",
 }
 

@@ -17,6 +17,7 @@ from tests.bench.containers import many_containers
 from tests.bench.contents import looking
 from tests.bench.images import many_images
 from tests.bench.registry import registry
+from tests.bench.scripts import batches, small_commands
 from tests.bench.timing import PEER
 from tests.compat.corpora import NAMES, make_corpus
 from tests.disk import can_make_disks
@@ -35,6 +36,8 @@ ALONE = {
     "mounts": overlay.mounts,
     "contents": looking,
     "registry": registry,
+    "small": small_commands,
+    "batch": batches,
 }
 
 

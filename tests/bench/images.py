@@ -24,10 +24,13 @@ def many_images(rounds: int) -> Iterator[Result]:
             asked = json.load(file)[500]
         for words, goal in (
             (["images", "-q"], None),
-            (["images"], None),
-            (["images", "--json"], None),
+            (["images"], 1.0),
+            (["images", "--json"], 1.0),
             (["images-by-digest", "-q", asked["digest"]], None),
             (["image", asked["names"][0]], 0.67),
+            (["exists", "-i", asked["names"][0]], 1.0),
+            (["exists", "-i", asked["id"]], 1.0),
+            (["add-names", "--name", "another", asked["id"]], 1.0),
             (["delete-image", "--test", asked["id"]], 1.0),
         ):
             attempts = {tool.name: _asking(tool, disk, words) for tool in (DURABLE, PEER_TOOL)}

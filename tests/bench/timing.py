@@ -17,7 +17,8 @@ import cstore
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CSTORE = (sys.executable, "-m", "cstore")
+_PROGRAM = os.path.join(os.path.dirname(sys.executable), "cstore")
+CSTORE = (_PROGRAM,) if os.path.exists(_PROGRAM) else (sys.executable, "-m", "cstore")
 PEER = ("containers-storage",)
 
 

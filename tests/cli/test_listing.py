@@ -226,3 +226,16 @@ def test_many_rows_look_like_a_few(width: int) -> None:
         return out.file.getvalue().splitlines()
 
     assert printed(at_once=True) == printed(at_once=False)
+
+
+@pytest.mark.parametrize(("columns", "titles"), [("20", "NAMES ID"), ("0", "NAMES ID"), ("40", "NAMES ID LAYERS")])
+def test_a_narrow_terminal_gets_names_and_ids(
+    shop: CommandLine, monkeypatch: pytest.MonkeyPatch, columns: str, titles: str
+) -> None:
+    """Columns that have no room are left out, the first ones stay; no width is too small to show anything."""
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shop("images").ok().lines]
+
+    assert lines[0].split() == titles.split()
+    assert any(LABELED[:12] in line for line in lines)

@@ -13,7 +13,7 @@ import pytest
 from cstore import __version__
 from cstore.cli.clicked import root
 from cstore.cli.reading import read
-from cstore.cli.root import BORROWED, SECTIONS, Entry, entries, targets
+from cstore.cli.root import BORROWED, BORROWED_OPTIONS, SECTIONS, Entry, entries, targets
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
@@ -271,6 +271,14 @@ def test_commands_of_other_programs_are_answered_with_ones_there_are(bare_cli: C
     named = re.findall(r"cstore ([a-z-]+)", BORROWED[name])
     assert named or re.search(r"(podman|buildah) [a-z]+ [A-Z]+", BORROWED[name])
     assert set(named) <= set(targets())
+
+
+@pytest.mark.parametrize("option", BORROWED_OPTIONS)
+def test_options_of_other_programs_are_answered(bare_cli: CommandLine, option: str) -> None:
+    """With what to use instead, where a command has none of that name."""
+    told = bare_cli("images", option, "json")
+
+    assert (told.code, BORROWED_OPTIONS[option] in told.err) == (2, True)
 
 
 def test_help_leads_with_what_most_people_need(bare_cli: CommandLine) -> None:

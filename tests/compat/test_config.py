@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.config.peer_view import peer_view
+from cstore.config.generations import peer_view
 from cstore.config.rootless import Identity
 from cstore.config.sources import load_config
 from cstore.kernel.mountinfo import read_mounts

@@ -14,7 +14,7 @@ import time
 
 from tests.disk import fresh_disk
 from tests.faults import kills
-from tests.faults.commands import COMMANDS
+from tests.faults.commands import ALL
 from tests.faults.lab import Laboratory
 
 
@@ -35,7 +35,7 @@ def main() -> int:
         with fresh_disk() as disk:
             os.mkdir(work := os.path.join(disk, driver))
             lab = Laboratory(work, driver)
-            for command in given.commands or COMMANDS:
+            for command in given.commands or ALL:
                 cases = lab.cases(command)
                 chosen = choice.sample(cases, min(given.sample, len(cases))) if given.sample else cases
                 for case in chosen:

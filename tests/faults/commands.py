@@ -41,6 +41,17 @@ COMMANDS: dict[str, list[str]] = {
     "mount": ["mount", "con"],
 }
 """What is tried, by the words of the command line."""
+MORE: dict[str, list[str]] = {
+    "rm": ["rm", "--yes", "--force", "img"],
+    "keep": ["rm", "--yes", "--keep", "5", "going"],
+    "prune": ["prune", "--yes", "--unused"],
+    "tag": ["tag", "img", "other"],
+    "untag": ["untag", "img"],
+    "delete-item": ["delete-image-data", "img", "item"],
+    "delete-container-item": ["delete-container-data", "con", "item"],
+}
+"""What is not in the sample that every run of the tests takes."""
+ALL = {**COMMANDS, **MORE}
 
 
 def prepare(store: Store, inputs: str) -> None:

@@ -155,14 +155,16 @@ def _take(disk: Disk, call: str, rest: str) -> None:
         if call == "symlinkat":
             del names[0]  # where it leads
         paths = [os.path.join(base or "/", name) for base, name in zip([*at, *[""] * len(names)], names, strict=False)]
-        _named(disk, call, paths)
+        _named(disk, call, paths, rest)
 
 
-def _named(disk: Disk, call: str, paths: list[str]) -> None:
+def _named(disk: Disk, call: str, paths: list[str], rest: str) -> None:
     if not paths[-1].startswith(disk.graph):
         return
     if call.startswith("rename"):
         disk.renamed(*paths[:2])
+        if "RENAME_EXCHANGE" in rest:
+            disk.added(paths[0])
     elif call.startswith("unlink"):
         for group in (disk.dirty, disk.entries, disk.published):
             group.discard(paths[0])

@@ -32,7 +32,7 @@ from cstore.cli import main as command_line
 from cstore.errors import CstoreError
 from tests.crash.killer import alone
 from tests.disk import fresh_disk
-from tests.faults.commands import COMMANDS
+from tests.faults import commands
 from tests.faults.lab import Laboratory, difference, said_badly, strays_out
 from tests.mounts import detach_all
 
@@ -96,7 +96,7 @@ PREPARED: dict[str, tuple[list[str], Callable[[str, str], None]]] = {
 }
 """Commands that need something to do first: their words, and what does it to a graph root of a driver."""
 
-ALL = (*(command for command in COMMANDS if command != "mount"), *PREPARED)
+ALL = (*(command for command in commands.ALL if command != "mount"), *PREPARED)
 """What is killed. A mount leaves a count, which a killed mount may have made larger: it is neither old nor new."""
 
 
@@ -137,7 +137,7 @@ class Killing(Laboratory):
         return ", ".join(done), wrong + self._end(command)
 
     def _line(self, command: str) -> list[str]:
-        words = PREPARED[command][0] if command in PREPARED else COMMANDS[command]
+        words = PREPARED[command][0] if command in PREPARED else commands.ALL[command]
         return self.words(words)
 
     def _start(self, command: str) -> None:

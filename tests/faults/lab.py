@@ -20,7 +20,7 @@ from cstore.check import CheckOptions, check_store
 from cstore.config import Overrides, load_config
 from cstore.errors import CstoreError
 from cstore.store import open_store
-from tests.faults.commands import COMMANDS, prepare
+from tests.faults.commands import ALL, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ class Laboratory:
         return [*roots, *(word.format(inputs=self._inputs) for word in words)]
 
     def _words(self, command: str) -> list[str]:
-        return [sys.executable, "-m", "cstore", *self.words(COMMANDS[command])]
+        return [sys.executable, "-m", "cstore", *self.words(ALL[command])]
 
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

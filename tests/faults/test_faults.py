@@ -60,9 +60,9 @@ def test_a_sample_of_faults(laboratory: Laboratory, command: str) -> None:
 )
 def test_each_step_that_makes_something_visible(laboratory: Laboratory, command: str, call: str, fault: str) -> None:
     """All steps between which there once was something half: names that block, records without trees, lost digests."""
-    numbers = {case.number for case in laboratory.cases(command) if case.call == call}
-    assert numbers
-    cases = [Case(laboratory.driver, command, call, number, fault) for number in sorted(numbers)]
+    steps = {(case.call, case.number) for case in laboratory.cases(command) if case.call in {call, f"{call}at"}}
+    assert steps
+    cases = [Case(laboratory.driver, command, *step, fault) for step in sorted(steps)]
 
     wrong = {str(case): said for case in cases if (said := laboratory.trial(case))}
 

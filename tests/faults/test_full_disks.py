@@ -96,9 +96,10 @@ def write_some(fd: int, size: int) -> bool:
 
 @pytest.mark.parametrize("left", [0, 192 << 10])
 def test_everything_can_be_removed_one_after_the_other(disk: str, run: Runner, left: int) -> None:
-    """Unmounted, then the container, the image with its layers, a layer; and then the store is sound and takes more."""
+    """A data item, a mount, the container, the image with its layers, a layer: the store is sound, and takes more."""
     fill(disk, left)
 
+    run("delete-image-data", "img", "item").ok()
     run("unmount", "con").ok()
     assert not any(point.startswith(disk + "/") and point.endswith("/merged") for point in mounted())
     run("delete-container", "con").ok()

@@ -30,7 +30,7 @@ def laboratory(request: pytest.FixtureRequest) -> Iterator[Killing]:
         laboratory.close()
 
 
-COMMANDS = ("import-layer", "load", "delete-image", "set-names", "create-container", "copy", "gc", "repair")
+COMMANDS = ("import-layer", "load", "delete-image", "set-names", "create-container", "copy", "keep", "gc", "repair")
 
 
 def test_a_sample_of_kills(laboratory: Killing) -> None:

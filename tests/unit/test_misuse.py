@@ -212,6 +212,14 @@ def test_empty_streams_are_not_what_a_digest_says(store: cstore.Store) -> None:
                 call(wrong)
 
 
+@pytest.mark.parametrize("kind", [LayerStore, ImageStore])
+def test_docker_s_stores_are_made_of_a_store(kind: type[LayerStore | ImageStore]) -> None:
+    """And of nothing else."""
+    wrong: Any = "/var/lib/docker"
+    with pytest.raises(TypeError, match="store must be Store, not str"):
+        kind(wrong)
+
+
 def test_a_configuration_names_what_is_wrong() -> None:
     """Also where nothing is opened."""
     wrong: Any = 5

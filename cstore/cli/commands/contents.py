@@ -59,7 +59,7 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
 
 def _listed(contents: Contents, path: bytes, *, follow: bool) -> File:
     """What a path leads to; as with ls(1), a link that leads nowhere is itself."""
-    from cstore.contents.files import FileUnknown
+    from cstore.contents import FileUnknown
 
     try:
         return contents.get(path, follow=follow)

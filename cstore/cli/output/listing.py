@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from rich.console import Console
     from rich.table import Table
 
     from cstore.insight import Cell, Listing
@@ -81,6 +82,9 @@ def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), 
     if not columns and listing.kind == "image" and not whole and out.width >= _NARROW and width_of(table) > out.width:
         rows = [{column: cell for column, cell in row.items() if column != "layers"} for row in rows]
         table = _table([*rows[0]], _summary(rows))
+    while not columns and not whole and len(rows[0]) > 2 and out.width < _NARROW and not _fits(table, out):
+        rows = [{column: row[column] for column in [*row][:-1]} for row in rows]
+        table = _table([*rows[0]], _summary(rows))
     if whole:
         out.width = max(width_of(table), out.width)  # the terminal breaks the lines, and nothing is left out
     if len(rows) > _MANY:
@@ -89,6 +93,23 @@ def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), 
         if print_rows(out, table, [[*row.values()] for row in rows]):
             return
     out.print(_table([*rows[0]], rows))
+
+
+def _fits(table: Table, out: Console) -> bool:
+    """Whether a terminal has room for a table whose columns that give way have become as narrow as they get."""
+    from rich.measure import Measurement
+
+    options = out.options.update(width=1 << 16)
+    widths = (
+        [Measurement.get(out, options, cell) for cell in (column.header, *column.cells)] for column in table.columns
+    )
+    return (
+        sum(
+            max(each.minimum if not column.no_wrap else each.maximum for each in cells) + 2
+            for column, cells in zip(table.columns, widths, strict=True)
+        )
+        <= out.width + 2
+    )
 
 
 def _row(listing: Listing, record: Any, columns: Sequence[str], *, whole: bool) -> Row:

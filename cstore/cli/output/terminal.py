@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_NARROWEST = 20
+"""Columns that every terminal is taken to have, whatever COLUMNS says."""
+
+
 def for_people() -> bool:
     """Whether standard output shall show tables and colour."""
     return sys.stdout.isatty() or colour_wish() is True
@@ -50,6 +54,8 @@ def console(*, stderr: bool = False) -> Console:
                 yield part if part.control else Segment(visible_lines(part.text), part.style)
 
     wish = colour_wish()
-    return SafeConsole(
+    made = SafeConsole(
         stderr=stderr, no_color=wish is False, force_terminal=wish, highlight=False, markup=False, emoji=False
     )
+    made.width = max(made.width, _NARROWEST)  # where nothing readable fits, the terminal breaks the lines
+    return made

@@ -291,8 +291,6 @@ class Keeper:
                 raise SystemFailure("make the directory", directory, error) from None
             self._case = Case(name, directory, now(), self._by)
             self._case.write(sync=self._context.sync)
-            if self._context.sync:
-                sync_directory(self._context.layout.quarantine)
         return self._case
 
 

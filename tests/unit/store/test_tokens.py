@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cstore.config import Overrides, load_config
 from cstore.fs.lockfile import TOKEN_SIZE
 from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
@@ -107,3 +109,22 @@ def test_mount_counts_that_a_repair_sets_are_told(store: Store, tmp_path: Path) 
     assert [step.what for step in done.done] == ["count as mounted what is mounted, and nothing else"]
     assert reader.look()
     assert reader.seen != b'[{"id":"layer","path":"/elsewhere","count":1}]'
+
+
+@pytest.mark.parametrize("damage", ["a row twice", "no list"])
+def test_records_that_a_repair_writes_again_are_told(store: Store, tmp_path: Path, damage: str) -> None:
+    """As those of any other writer are."""
+    from cstore.check.repair import RepairOptions, repair_store
+
+    store.layers.create(NewLayer(id="a" * 64))
+    lock, records = "graph/vfs-layers/layers.lock", tmp_path / "graph/vfs-layers/layers.json"
+    row = records.read_bytes()[1:-1]
+    records.write_bytes(b"[" + row + b"," + row + b"]" if damage == "a row twice" else b"{")
+    reader = LongLivedReader(tmp_path, lock, RECORDS[lock])
+    assert reader.look()
+
+    done = repair_store(store.context, RepairOptions(workers=1))
+
+    assert done.done
+    assert reader.look()
+    assert reader.seen == records.read_bytes()

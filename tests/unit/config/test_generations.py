@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.config.generations import peer_view
 from cstore.config.options import PullOptions, StoreConfig
-from cstore.config.peer_view import peer_view
 from cstore.config.sources import load_file
 from tests.unit.config.settings_files import ROOT
 
