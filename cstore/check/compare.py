@@ -40,13 +40,8 @@ _ACL = b"system.posix_acl_access"
 _ACLS = b"system.posix_acl_"
 _ACL_VERSION = b"\2\0\0\0"
 _TYPES = {
-    stat.S_IFREG: "0",
-    stat.S_IFLNK: "2",
-    stat.S_IFCHR: "3",
-    stat.S_IFBLK: "4",
-    stat.S_IFDIR: "5",
-    stat.S_IFIFO: "6",
-}
+    stat.S_IFREG: "0", stat.S_IFLNK: "2", stat.S_IFCHR: "3", stat.S_IFBLK: "4", stat.S_IFDIR: "5", stat.S_IFIFO: "6",
+}  # fmt: skip
 """As in archives; the peer shows the number of the character."""
 _CONTENT_MODIFIED = ", layer content modified"
 _BLOCK = 1 << 20

@@ -32,6 +32,10 @@ class Readable(Protocol):
         """Return at most `size` bytes; none at the end."""
 
 
+class _Writable(Protocol):
+    def write(self, data: bytes | memoryview, /) -> int | None: ...
+
+
 class _FillsBuffers(Protocol):
     def readinto(self, buffer: memoryview, /) -> int | None: ...
 
@@ -192,11 +196,12 @@ class _Extending:
         self._data += data
 
 
-class _Raw:
-    """Writes to an unbuffered file, which may take less than it is given."""
+class _Written:
+    """Writes to an object, which may take less than it is given, as unbuffered files do, and says how much."""
 
-    def __init__(self, file: io.RawIOBase, name: str) -> None:
+    def __init__(self, file: _Writable, name: str) -> None:
         self._file, self._name = file, name
+        self._tells = isinstance(file, io.RawIOBase)
 
     def write(self, data: bytes | memoryview, /) -> None:
         """Write all of `data`.
@@ -207,9 +212,21 @@ class _Raw:
         rest = memoryview(data).cast("B")
         try:
             while rest:
-                rest = rest[_waited(self._file.write(rest), self._name) :]
+                taken = self._file.write(rest)
+                if not self._tells and not isinstance(taken, int):
+                    return  # it took all
+                rest = rest[_some(_waited(taken, self._name), self._name) :]
         except OSError as error:
             raise SystemFailure("write", self._name, error) from error
+
+
+def _some(count: object, name: str) -> int:
+    """How much was taken, which is something: else the rest would be offered for ever."""
+    if not isinstance(count, int) or count <= 0:
+        raise InvalidOption(
+            f"{name}: write returned {count!r}", hint="return how many bytes were taken, or None for all"
+        )
+    return count
 
 
 @contextmanager
@@ -237,10 +254,8 @@ def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) 
         yield _Extending(target)
     elif isinstance(target, io.TextIOBase):
         raise _no_bytes(name, "takes", "")
-    elif isinstance(target, io.RawIOBase):
-        yield _Raw(target, name)
     elif hasattr(target, "write"):
-        yield cast("Sink", target)
+        yield _Written(cast("_Writable", target), name)
     else:
         raise InvalidOption(
             f"{name} cannot be written to an object of type {type(target).__name__}",

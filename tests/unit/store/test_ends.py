@@ -157,6 +157,38 @@ class ShortWrites(io.RawIOBase):
         return min(len(data), 70_000)
 
 
+class _Sparing:
+    """Takes half of what it is given, and says so, though it is no file."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        some = bytes(data)[: (len(data) + 1) // 2]
+        self.taken += some
+        return len(some)
+
+
+class _Refusing:
+    """Takes nothing."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        del data
+        return 0
+
+
+def test_what_an_object_did_not_take_is_offered_again(store: Store) -> None:
+    """Else the archive would lack it, without a word; and one that never takes anything is told so."""
+    layer = store.layers.put(NewLayer(), ARCHIVE).id
+    sink = _Sparing()
+
+    store.layers.diff(layer, sink)
+
+    assert bytes(sink.taken) == ARCHIVE
+    with pytest.raises(InvalidOption, match="write returned 0"):
+        store.layers.diff(layer, _Refusing())
+
+
 def test_a_layer_is_written_to_any_sink(store: Store, tmp_path: Path) -> None:
     """A path, a descriptor, memory, a file, a raw file that takes a part."""
     layer = store.layers.put(NewLayer(), ARCHIVE).id
