@@ -125,7 +125,11 @@ class FaultProxy:
             is_used = False
 
             def serve(self) -> None:
-                seen = Seen(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+                seen = Seen(
+                    self.command,
+                    self.path,
+                    {name.lower(): ", ".join(self.headers.get_all(name) or ()) for name in self.headers},
+                )
                 proxy.seen.append(seen)
                 if not self.is_used:
                     self.is_used = True

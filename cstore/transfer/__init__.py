@@ -90,6 +90,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "clone_all": "cloning",
+    "store_at": "copying",
     "COMPRESSIONS": "saving",
     "DOCKER_ARCHIVE": "saving",
     "OCI_DIRECTORY": "saving",
@@ -116,7 +118,6 @@ _HOMES = {
     "SyncRequest": "syncing",
     "Synced": "syncing",
     "check_save": "saving",
-    "clone_all": "cloning",
     "copy": "copying",
     "first_of": "registry_ends",
     "import_image": "importing",
@@ -129,7 +130,6 @@ _HOMES = {
     "save_directory": "saving",
     "sink_of": "copying",
     "size_of_save": "saving",
-    "store_at": "copying",
     "sync": "syncing",
     "tags_of": "registry_ends",
 }

@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from cstore.archive.streams import ReadInto
     from cstore.store import Store
     from cstore.transfer.contract import CopyRequest, ImageSource, Tell
     from cstore.transfer.layer_intake import Need
 
 _LARGEST_MESSAGE = 1 << 16
 _LARGEST_BUFFER, _SMALLEST_BUFFER = 1 << 20, 1 << 14
+_STEP = 128 << 10
+"""Bytes after which it is said how far a blob is."""
 _FILE, _AT, _WHOLE, _THERE, _FAILED, _TOLD = range(6)
 """What the fetching process says of a blob: here is its file; so many bytes are in it; it is whole and right; its layer
 has come otherwise; it cannot be had; and what a caller may want to know."""
@@ -73,6 +76,7 @@ class Fetching:
         self._needs = {need.digest: need for need in needs}
         self._blobs = {need.digest: _Blob() for need in needs}
         self._work = _Work(store, source, needs, request)
+        self._source = source
         self._tell = tell
         self._pid = -1
         self._socket: socket.socket | None = None
@@ -114,10 +118,14 @@ class Fetching:
             raise blob.failure
 
     @contextmanager
-    def opened(self, described: Descriptor) -> Iterator[_Following]:
+    def opened(self, described: Descriptor) -> Iterator[ReadInto]:
         """Give a reader of a blob; when it has been used for a layer, nobody need keep it."""
+        blob = self._blobs.get(described.digest)
+        if blob is None:  # its layer was there when the work began, and has been deleted since
+            with self._source.open(described) as reader:
+                yield reader
+            return
         self.settle(described.digest)
-        blob = self._blobs[described.digest]
         if blob.fd < 0:
             raise ImageArchiveError(described.digest, "its layer was there, and has been deleted", hint="try again")
         yield _Following(self, described.digest, blob)
@@ -136,10 +144,21 @@ class Fetching:
         waiting = [self._socket.fileno(), *([wake] if wake >= 0 else [])]
         if wake in select.select(waiting, [], [])[0]:
             raise ImageArchiveError("a blob", "it is not wanted any more")
-        data, descriptors, _, _ = socket.recv_fds(self._socket, _LARGEST_MESSAGE, 1)
-        if not data:
-            raise SystemFailure("run", "the process that fetches", OSError(0, "it ended without a word"))
-        self._note(pickle.loads(data), descriptors)  # noqa: S301  - written by our own child
+        if not self._received(self._socket):
+            raise SystemFailure("run", "the process that fetches", OSError("it ended without a word"))
+
+    def drain(self) -> None:
+        """Note what has been said so far, so that the other side need not wait for us."""
+        while self._socket is not None and select.select([self._socket], [], [], 0)[0]:
+            if not self._received(self._socket):
+                return
+
+    def _received(self, said: socket.socket) -> bool:
+        """Note one thing that was said; False at the end."""
+        data, descriptors, _, _ = socket.recv_fds(said, _LARGEST_MESSAGE, 1)
+        if data:
+            self._note(pickle.loads(data), descriptors)  # noqa: S301  - written by our own child
+        return bool(data)
 
     def _note(self, said: tuple[int, str, Any], descriptors: Sequence[int]) -> None:
         what, digest, value = said
@@ -181,6 +200,8 @@ class _Following:
         Raises:
             CstoreError: no more can be had, or what has come is another blob.
         """
+        if not self._blob.whole:
+            self._fetching.drain()
         while self._at == self._blob.at and not self._blob.whole:
             if self._blob.failure is not None:
                 raise self._blob.failure
@@ -264,7 +285,7 @@ class _Work:
     def _fill(self, need: Need, fd: int, buffer: memoryview) -> None:
         """Fetch the rest of a blob, hashed with what is there of it, and see that it is the right one."""
         begun, hashed = _kept(need, fd, buffer)
-        at = begun
+        at = said = begun
         self._say(_FILE, need.digest, begun, fd)
         if begun != need.size:
             with self._source.open(Descriptor("", need.digest, need.size), begun) as opened:
@@ -275,7 +296,11 @@ class _Work:
                         break
                     _write(fd, buffer[:count], at - count, need.digest)
                     hashed.update(buffer[:count])
-                    self._say(_AT, need.digest, at)
+                    if at - said >= _STEP:
+                        self._say(_AT, need.digest, at)
+                        said = at
+        if said < at and (need.size < 0 or at <= need.size):
+            self._say(_AT, need.digest, at)
         try:
             check_size(need.digest, need.size, at)
             if digest_from(hashed) != need.digest:

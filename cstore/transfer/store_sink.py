@@ -81,7 +81,7 @@ class StoreSink:
         first = plans[0]
         fetch = tuple(digest for digest, _, _ in plan.fetch)
         digest = digest_of(first.index or first.manifest) if first.manifest else ""
-        if not request.dry_run:
+        if not request.dry_run and not digest:
             digest = self._store.images.get(first.config.id).digest
         about = first.config.id, digest, first.names
         return CopiedImage(
@@ -138,7 +138,11 @@ class StoreSink:
         if not (plan.fetch and isinstance(source, RemoteSource) and isinstance(members, SourceMembers)):
             if isinstance(members, SourceMembers):
                 members.tell_of(tell)
-            return load_members(self._store, members, wanted, plans=plans).warnings
+                return load_members(self._store, members, wanted, plans=plans).warnings
+            oddities = load_members(self._store, members, wanted, plans=plans).warnings
+            for digest, size, _ in plan.fetch:
+                tell(BlobDone(digest, size))
+            return oddities
         from cstore.transfer.fetching import Fetching as Fetch
 
         missing = [need for need in needs if not need.present]

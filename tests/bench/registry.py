@@ -10,7 +10,6 @@ import argparse
 import os
 import tempfile
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING
 
 from tests.bench.load import NAME, archives, on_new_disk, stored
@@ -49,18 +48,21 @@ def pulls(name: str, shown: str, rounds: int) -> Iterator[Result]:
     yield interleaved(shown, PULL_GOAL, fresh, rounds)
 
 
-def pushes(host: str, archive: str, rounds: int) -> Iterator[Result]:
-    """Push from an overlay store to a repository that nobody has used."""
-    number = count()
+def pushes(archive: str, folder: str, rounds: int) -> Iterator[Result]:
+    """Push from an overlay store to a registry that has nothing yet: skopeo remembers what one has."""
     with fresh_disk() as disk:
         timed([*_COPY, f"docker-archive:{archive}", stored(disk)])
 
+        def pushed(command: Callable[[str], list[str]]) -> float:
+            with tempfile.TemporaryDirectory(dir=folder) as root, running_registry(root) as registry:
+                return timed(command(f"docker://{registry.host}/pushed:1"))
+
         def by_cstore(tool: Tool) -> float:
-            goal = f"docker://{host}/push/{next(number)}:1"
-            return timed([*tool.on(disk, "overlay"), "push", "-q", "--tls-verify=false", NAME, goal])
+            words = [*tool.on(disk, "overlay"), "push", "-q", "--tls-verify=false", NAME]
+            return pushed(lambda goal: [*words, goal])
 
         def by_skopeo() -> float:
-            return timed([*_COPY, "--dest-tls-verify=false", stored(disk), f"docker://{host}/push/{next(number)}:1"])
+            return pushed(lambda goal: [*_COPY, "--dest-tls-verify=false", stored(disk), goal])
 
         wanted: dict[str, Callable[[], float]] = {
             NO_SYNC.name: partial(by_cstore, NO_SYNC),
@@ -83,10 +85,7 @@ def results(rounds: int, rate: int = 0) -> Iterator[Result]:
                 with FaultProxy(registry.host) as proxy:
                     proxy.rate = rate
                     yield from pulls(f"{proxy.host}/bench:1", f"pull, {rate} B/s", rounds)
-        # To another registry: skopeo remembers what the first one has.
-        os.mkdir(os.path.join(folder, "other"))
-        with running_registry(os.path.join(folder, "other")) as other:
-            yield from pushes(other.host, paths["docker-archive"], rounds)
+        yield from pushes(paths["docker-archive"], folder, rounds)
 
 
 def registry(rounds: int) -> Iterator[Result]:

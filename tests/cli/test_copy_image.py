@@ -207,7 +207,7 @@ def test_a_whole_store_goes_to_another_driver_and_place(
         (["--compression", "xz", "x", "y"], "'xz' is not one of", 2),
         (["--jobs", "0", "x", "y"], "--jobs is a number", 2),
         (["--limit-rate", "fast", "x", "y"], "--limit-rate is a size", 2),
-        (["--tls-verify", "maybe", "x", "y"], "neither true nor false", 2),
+        (["--tls-verify", "maybe", "x", "y"], "must be true or false", 2),
         (["x", "docker-root:/var/lib/docker:x"], "only reads", 2),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.cli.output import progress
 from tests.builders import listing
 from tests.registries import running_registry
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 PLAIN = "--tls-verify=false"
+
+
+@pytest.fixture(autouse=True)
+def _as_usual() -> Iterator[None]:
+    """Progress is shown as usual again afterwards."""
+    yield
+    progress.style = "auto"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,7 @@ def test_one_that_cannot_be_had_stops_no_other(cli: CommandLine, image: Pushed, 
 
     assert told.code == 1
     assert len(told.lines) == 1
-    assert "it is not there" in told.err
+    assert "nosuch" in told.err
     assert cli("images", "-q").ok().lines == told.lines
 
 

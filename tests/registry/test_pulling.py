@@ -283,3 +283,26 @@ def test_between_two_repositories_blobs_are_mounted(image: Pushed, proxy: FaultP
     assert got.digest == image.digest
     assert proxy.taken == 0
     assert digest_of(image.raw) == got.digest
+
+
+def test_no_bad_answer_leaves_anything(pull: Pull, store: Store, image: Pushed, proxy: FaultProxy) -> None:
+    """Whatever a registry says in the place of a manifest or a layer: an error in one line, and an empty store."""
+    bad = (
+        faults.status(403),
+        faults.status(204),
+        faults.longer(10),
+        faults.in_chunks(b"more"),
+        faults.endless,
+        faults.vast(32 << 20),
+        faults.with_headers(content_encoding="gzip"),
+    )
+    for what in ("GET .*/manifests/", BLOBS):
+        for fault in bad:
+            proxy.forget()
+            proxy.fail(what, fault, times=9)
+            with pytest.raises(errors.CstoreError) as told:
+                pull()
+            assert "\n" not in str(told.value)
+            assert nothing_in(store)
+    proxy.forget()
+    assert pull().digest == image.digest

@@ -60,11 +60,14 @@ def _pull(
     place = parse_place(text_)
     if place.transport not in {STORE, REGISTRY} or (place.transport == STORE and not place.bare):
         with report.telling() as tell:
-            report.copied(copy(place, Place(STORE), request, tell, store=store), dry_run=request.dry_run)
+            done = copy(place, Place(STORE), request, tell, store=store)
+        report.copied(done, dry_run=request.dry_run)
         return
     candidates = named_images(text_, access.settings())
     every = [[one] for one in tags_of(candidates, access)] if all_tags else [candidates]
     for meant in every:
-        with first_of(meant, access) as source, report.telling() as tell:
+        with first_of(meant, access) as source:
             name = str(source.reference.with_(tag="") if source.reference.digest else source.reference)
-            report.copied(StoreSink(store, name).take(source, request, tell), dry_run=request.dry_run)
+            with report.telling() as tell:
+                done = StoreSink(store, name).take(source, request, tell)
+            report.copied(done, dry_run=request.dry_run)

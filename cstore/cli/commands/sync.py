@@ -45,6 +45,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
 
     Exit status: 1 if an image could not be synced or deleted.
     """
+    from cstore.cli.output import progress
     from cstore.cli.output.transfers import told
     from cstore.transfer import STORE, SyncRequest, parse_place
     from cstore.transfer import sync as sync_images
@@ -61,7 +62,8 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
         writes = there.transport == STORE and not request.copy.dry_run
         store = session.open(Intent.WRITE if writes else Intent.CONTENT)
     documents = []
-    with told(quiet=quiet) as tell:
+    # There is a line for each image on standard output, which bars would be in the way of.
+    with told(quiet=quiet or progress.style == "auto") as tell:
         for one in sync_images(here, there, request, tell, store=store, access=access):
             session.failed = session.failed or one.error is not None
             documents.append(_document(one))
