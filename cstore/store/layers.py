@@ -52,10 +52,9 @@ class Layers:
 
     def heads(self) -> Sequence[tuple[str, Sequence[str]]]:
         """ID and names of all layers that are whole, in the order of `list`. Takes a fraction of its time."""
-        own = self._reader.layers
-        unfinished = {layer.id for layer in incomplete(own)}
+        unfinished = {layer.id for layer in incomplete(self._reader.layers)}
         extra = [head for store in self._reader.additional for head in store.layers.heads()]
-        return [*(head for head in own.heads() if head[0] not in unfinished), *extra]
+        return [*(head for head in self._reader.layers.heads() if head[0] not in unfinished), *extra]
 
     def find(self, word: str) -> Layer | None:
         """The layer that answers to `word`, or None."""
@@ -143,7 +142,7 @@ class Layers:
     def publish(self, prepared: Sequence[PreparedLayer], *, keep_going: bool = True) -> Sequence[Layer | CstoreError]:
         """Make layers of what `prepare` gave, with the syncs of one; see `creation_together.publish_layers`.
 
-        Raises CstoreError, of any kind that `put` may raise, unless `keep_going` returns it in the layer's place.
+        Raises CstoreError.
         """
         from cstore.store import creation_together
 
