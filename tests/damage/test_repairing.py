@@ -262,7 +262,7 @@ def test_a_hostile_journal(where: str, fresh: Maker, tmp_path: Path) -> None:
     undone = undo(specimen.open().context, case)
 
     (sentence,) = undone.left
-    assert sentence.endswith(("it was not in this store", "/door is a symbolic link, and should be a directory"))
+    assert sentence.endswith(("it was not in this store", "/door is a symbolic link but should be a directory"))
     assert os.listdir(outside) == []
     assert not os.path.lexists(target)
 

@@ -188,7 +188,7 @@ def entries(draw: st.DrawFn) -> Entry:
 
 
 @MANY
-@given(st.lists(entries(), max_size=12), st.booleans(), st.sampled_from(WhiteoutForm))
+@given(st.lists(entries(), max_size=12), st.booleans(), st.sampled_from([*WhiteoutForm]))
 def test_any_entries(place: str, row: list[Entry], has_lower: bool, form: WhiteoutForm) -> None:
     """Any entries, in any order, are unpacked and come out byte for byte, or one of them cannot be created."""
     try:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from cstore.drivers.overlay.inspect import runs_through
 from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
-from cstore.drivers.overlay.making import sync_home
+from cstore.drivers.overlay.making import sync_home, sync_layer
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
@@ -74,6 +74,8 @@ class OverlayMender:
         link = own or next((name for each in places for name in links_to(each)), "")
         if link:
             write_file(os.path.join(os.path.dirname(tree), "link"), link.encode(), mode=_LINK_MODE, sync=self._sync)
+        if self._sync:
+            sync_layer(os.path.dirname(tree))
 
     def wrong_links(self, layer: str) -> list[str]:
         """See `Mender.wrong_links`."""
