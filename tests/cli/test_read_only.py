@@ -19,6 +19,7 @@ from tests.cli.test_docker import ONE, digest
 from tests.damage.specimen import copy, look, make
 from tests.mounts import detach_all, mounts_below
 from tests.unit.docker.dataroots import DataRoot
+from tests.unit.transfer.archives import as_tar, docker_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +57,8 @@ READING = """
     compare layer-a layer-c | inspect layer-a localhost/d:1 box | report --quick
     report | blame layer-c:/ | blame --waste | blame --waste localhost/d:1
     status | status --json | config | version | doctor | doctor --json | completion bash
+    pull --dry-run ARCHIVED | copy-image --dry-run ARCHIVED moved:1 | copy-image --dry-run localhost/d:1 ELSEWHERE
+    push --dry-run localhost/d:1 ELSEWHERE | sync --dry-run containers-storage: ELSEWHERE
 """
 """Command lines that read."""
 
@@ -67,12 +70,26 @@ CHANGING = """
     set-names add-names remove-names set-metadata set-layer-data set-image-data set-container-data
     delete-layer-data delete-image-data delete-container-data
     load docker-import register release repair check gc dedup delete wipe shutdown unshare rm prune
-    tag untag batch
+    tag untag batch browse
+    pull push copy-image sync relocate login logout tags
 """
-"""Commands that change a store, or can. copy mounts the layers it works on, and a directory is made for whoever asks
-where it is: scripts written for the peer count on both."""
+"""Commands that change a store, or can, or that deal with registries. copy mounts the layers it works on, and a directory
+is made for whoever asks where it is: scripts written for the peer count on both."""
 
-EITHER = {"delete-image", "lineage", "repair", "check", "gc", "dedup", "rm", "prune"}
+EITHER = {
+    "delete-image",
+    "lineage",
+    "repair",
+    "check",
+    "gc",
+    "dedup",
+    "rm",
+    "prune",
+    "pull",
+    "push",
+    "copy-image",
+    "sync",
+}
 """Commands that are on both lists, since an option or an argument tells which it shall be."""
 
 DRY = {"--dry-run", "--test"}
@@ -176,7 +193,10 @@ def test_reading_changes_nothing(
         "DIGEST": library.images.get("localhost/d:1").digest,
         "CONFIGURED": digest(CONFIG).removeprefix("sha256:"),
         "BOX": library.containers.get("box").layer,
+        "ARCHIVED": f"docker-archive:{tmp_path / 'image.tar'}",
+        "ELSEWHERE": f"dir:{tmp_path / 'elsewhere'}",
     }
+    (tmp_path / "image.tar").write_bytes(as_tar(docker_archive()))
     case(store)
     options = ("--graph", store.graph, "--run", store.run, "--storage-driver", driver)
     before, mounts = look(store.root, docker.path), mounts_below(store.root)
