@@ -73,8 +73,8 @@ CHANGING = """
     tag untag batch browse
     pull push copy-image sync relocate login logout tags
 """
-"""Commands that change a store, or can, or that deal with registries. copy mounts the layers it works on, and a directory
-is made for whoever asks where it is: scripts written for the peer count on both."""
+"""Commands that change a store, or can, or that deal with registries. copy mounts the layers it works on, and a
+directory is made for whoever asks where it is: scripts written for the peer count on both."""
 
 EITHER = {
     "delete-image",
