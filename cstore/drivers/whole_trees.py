@@ -16,7 +16,7 @@ from cstore.drivers.views import Views
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
-from cstore.ids import check_part
+from cstore.ids import check_part, flaw_of_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -286,8 +286,9 @@ class WholeTrees:
         return not id_map
 
     def unmount(self, layer: str) -> None:
-        """See `Driver.unmount`: there is nothing to undo but a view."""
-        self._views.take_away(check_part(layer))
+        """See `Driver.unmount`: there is nothing to undo but a view, and what cannot be a layer's ID has none."""
+        if not flaw_of_part(layer):
+            self._views.take_away(layer)
 
     def is_mounted(self, layer: str, path: str) -> bool:
         """See `Driver.is_mounted`."""

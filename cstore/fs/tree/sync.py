@@ -16,6 +16,7 @@ SMALL = 4 << 20
 """Bytes."""
 _IN_ORDER = frozenset({"extfs", "xfs"})
 """File systems with one journal for all metadata, which is on the disk in the order of what was done."""
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def sync_tree(root: int, entries: int, size: int) -> None:
@@ -36,22 +37,24 @@ def _sync_each(root: int) -> bool:
     """Sync everything in a tree, its directories after what is in them; says whether that could be done."""
     from cstore.kernel.files import start_writing
 
-    opened: list[int] = []
+    files: list[int] = []
+    folders = [os.dup(root)]
     try:
-        for _, _, names, folder in os.fwalk(".", topdown=False, dir_fd=root):
-            for name in names:
-                if stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
-                    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                    opened.append(os.open(name, flags, dir_fd=folder))
-                    start_writing(opened[-1])  # of all files, before one of them is waited for
-            opened.append(os.dup(folder))
-            if len(opened) > 2 * FEW:  # directories that have no entry of their own
+        for folder in folders:  # those that are found are looked into as well
+            for name in os.listdir(folder):
+                kind = stat.S_IFMT(os.lstat(name, dir_fd=folder).st_mode)
+                if kind == stat.S_IFREG:
+                    files.append(os.open(name, _FLAGS, dir_fd=folder))
+                    start_writing(files[-1])  # of all files, before one of them is waited for
+                elif kind == stat.S_IFDIR:
+                    folders.append(os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=folder))
+            if len(files) + len(folders) > 2 * FEW:  # directories that have no entry of their own
                 return False
-        for each in opened:
+        for each in (*files, *reversed(folders)):
             os.fsync(each)
     except PermissionError:  # a file of our own that nobody may read
         return False
     finally:
-        for each in opened:
+        for each in (*files, *folders):
             os.close(each)
     return True
