@@ -151,13 +151,13 @@ def _administer(program: str, *words: str) -> None:
 
 
 def _program(account: pwd.struct_passwd, environment: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """How this user runs cstore: the installed program, or its code with an interpreter that they may use."""
+    """How this user runs cstore: its code with an interpreter that they may use, or the installed program."""
     installed = os.path.join(os.path.dirname(sys.executable), "cstore")
     libraries = {"PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}", "PYTHONDONTWRITEBYTECODE": "1"}
     choices: list[tuple[tuple[str, ...], dict[str, str]]] = [
-        ((installed,), {}),
         ((sys.executable, "-m", "cstore"), {"PYTHONPATH": ROOT}),
         (("/usr/bin/python3", "-m", "cstore"), libraries),
+        ((installed,), {}),
     ]
     for program, more in choices:
         try:
