@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.cli import reference
+from tests.mounts import detach_all
 from tests.world import empty_world, furnish
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def world(furnished: World, tmp_path: Path) -> Iterator[World]:
     """A world of the test's own, whose store is gone afterwards."""
     copy = furnished.copy(str(tmp_path / "world"))
     yield copy
+    detach_all(copy.place)
     shutil.rmtree(copy.place)
 
 
