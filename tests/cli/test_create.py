@@ -82,11 +82,11 @@ def test_create_layer_refuses(cli: CommandLine, words: list[str], said: str) -> 
 
 def test_sub_id_ranges_come_before_explicit_ones(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges of a user are laid end to end from 0; triples that were given follow."""
-    from cstore.config import subids
+    from cstore import config
     from cstore.idmap import IDMap, IDRange
 
     granted = IDMap((IDRange(0, 500, 10),), (IDRange(0, 700, 20),))
-    monkeypatch.setattr(subids, "sub_id_map", lambda user, group: {("u", ""): granted}[user, group])
+    monkeypatch.setattr(config, "sub_id_map", lambda user, group: {("u", ""): granted}[user, group])
 
     shown = cli("create-layer", "-j", "--subuidmap", "u", "--uidmap", "10:9:1").ok().json
 

@@ -98,7 +98,7 @@ def test_host_ids_of_additional_ranges_are_not_given_twice(store: Store) -> None
 def test_too_few_ids_are_refused(store: Store) -> None:
     """With how many there are, and the line that would add the rest."""
     record(store, "one", both((0, FIRST, 900), (900, FIRST + 5000, 69000)))
-    with pytest.raises(NoFreeIDs, match="101 UIDs are needed, and 100 are") as caught:
+    with pytest.raises(NoFreeIDs, match="the map needs 101 UIDs, but only 100") as caught:
         choose(store, AutoMap(size=101))
     assert f"the line containers:{FIRST + 74000}:1 to {subids.USER_FILE}" in caught.value.hint
 
