@@ -34,9 +34,9 @@ def moving_options(function: F) -> F:
     for option in reversed(
         (
             switch("--dry-run", help="Copy nothing; show what would be copied."),
-            text("--jobs", metavar="N", help="Move N blobs side by side (default: 3)."),
-            text("--limit-rate", metavar="SIZE", help="Move at most SIZE bytes a second, such as 2m."),
-            text("--memory", metavar="SIZE", help="Memory for blobs that are being moved (default: 64m)."),
+            text("--jobs", metavar="N", help="Move N blobs at once (default: 3)."),
+            text("--limit-rate", metavar="SIZE", help="Move at most SIZE bytes per second, for example 2m."),
+            text("--memory", metavar="SIZE", help="Memory for blobs in flight (default: 64m)."),
             switch("-q", "--quiet", help="Show no progress."),
         )
     ):

@@ -198,7 +198,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("pull", "pull:pull", "Pull images from registries."),
             Entry("push", "push:push", "Push an image to a registry."),
-            Entry("sync", "sync:sync", "Bring many images to another place."),
+            Entry("sync", "sync:sync", "Mirror many images to another place."),
             Entry("relocate", "relocate:relocate", "Show what still names the old place of a store."),
             Entry("load", "load:load", "Load images from an archive."),
             Entry("save", "save:save", "Write images to an archive."),

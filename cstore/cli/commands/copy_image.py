@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 def copy_image(session: Session, /, source: str, destination: str, quiet: bool, **wanted: Any) -> None:
     """Copy an image between stores, registries, layouts, directories and archives.
 
-    SOURCE and DESTINATION are written as skopeo writes them: containers-storage:[DRIVER@GRAPH+RUN]NAME, docker://NAME,
-    oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME], dir:PATH, docker-root:PATH[:NAME] (a source
-    only), or NAME for an image of the store. Every byte is verified against its digest; blobs that the destination has
-    are not read. A destination is complete or as it was before. The config of an image is never changed, so its ID
-    stays the same. Prints the image's ID, or the digest of an index.
+    SOURCE and DESTINATION use skopeo's syntax: containers-storage:[DRIVER@GRAPH+RUN]NAME, docker://NAME,
+    oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME], dir:PATH, docker-root:PATH[:NAME] (as a source
+    only), or NAME for an image of the store. Verifies every byte against its digest, and reads no blob that the
+    destination has. The destination gets the whole image, or stays as it was. The image's config, and so its ID,
+    never changes. Prints the image's ID, or the digest of an index.
 
-    Between stores, an image keeps its digest, manifest and data items, whatever their drivers. With --all and no NAME,
-    every image of a store is copied with its names; what the other store has is not copied again, so a run that was
-    stopped goes on where it was.
+    Between stores, an image keeps its digest, manifest and data items, whatever the drivers. With --all and no NAME,
+    copies every image of a store with its names, but not what the other store has, so an interrupted run continues
+    where it stopped.
     """
     from cstore.transfer import STORE, copy, parse_place
 

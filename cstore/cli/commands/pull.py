@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 def pull(session: Session, /, names: tuple[str, ...], quiet: bool, **wanted: Any) -> None:
     """Pull images from registries.
 
-    NAME is an image as Podman takes it: a short name is completed by registries.conf, docker:// may stand before a
-    name, and the other transports of copy-image are understood. Layers that the store has are not fetched. Every layer
-    is verified and unpacked while others are fetched. A pull that was interrupted goes on where it stopped: what has
-    come is kept for a week, or until cstore gc --partial. If several processes pull an image, its layers are fetched
-    once. Without a policy file, the digests are the only proof of what an image is. Prints the ID of each image.
+    NAME is an image as Podman accepts it: registries.conf completes a short name, docker:// may precede it, and the
+    other transports of copy-image work too. Fetches only layers that the store lacks, and verifies and unpacks layers
+    while it fetches others. An interrupted pull continues where it stopped: what it fetched is kept for a week, or
+    until `cstore gc --partial`. Several processes that pull the same image fetch its layers once. Without a policy
+    file, the digests are the only proof of what an image is. Prints the ID of each image.
 
-    Exit status: 1 if an image could not be pulled; the others are pulled all the same.
+    Exit status: 1 if an image could not be pulled; the remaining images are still pulled.
     """
     request = moving(request_of(wanted), wanted)
     access = access_of(wanted)

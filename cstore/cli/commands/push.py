@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 def push(session: Session, /, image: str, destination: str, quiet: bool, **wanted: Any) -> None:
     """Push an image to a registry.
 
-    IMAGE is a name or an ID in the store. Without DESTINATION, it goes where its name says. DESTINATION is a name, with
-    or without docker://, or another place that copy-image understands. Blobs that the registry has are not sent; if it
-    has the compressed layers that the image came with, the image keeps its digest. Other layers are compressed, and the
-    same layer always gives the same bytes. Prints the digest of the manifest.
+    IMAGE is a name or an ID in the store; DESTINATION, by default the image's own name, is a name with or without
+    docker://, or another place that copy-image accepts. Sends only blobs that the registry lacks. If the registry has
+    the compressed layers that the image came with, the image keeps its digest; other layers are compressed, and a
+    layer always compresses to the same bytes. Prints the digest of the manifest.
     """
     from cstore.store import result_at
     from cstore.transfer import STORE, Place, opened_source, sink_of

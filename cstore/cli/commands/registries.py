@@ -26,18 +26,17 @@ VERSION = 1
 @text("-u", "--username", metavar="USER", help="User name.")
 @text("-p", "--password", metavar="PASSWORD", help="Password; other users can see it: prefer --password-stdin.")
 @switch("--password-stdin", help="Read the password from standard input.")
-@switch("--get-login", help="Print the user that is logged in, and do nothing else.")
-@switch("-v", "--verbose", help="Say where the credentials are kept.")
+@switch("--get-login", help="Print the user who is logged in, and do nothing else.")
+@switch("-v", "--verbose", help="Print where the credentials are stored.")
 @registry_options
 @json_option
 def login(session: Session, /, registry: str, **wanted: Any) -> None:
     """Log in to a registry.
 
-    REGISTRY is HOST or HOST:PORT, or HOST/PATH for credentials that are only for repositories below PATH; without it,
-    it is the first registry that registries.conf searches for short names. The registry is asked whether it accepts
-    user and password; then they are kept in the file that Podman, Buildah and skopeo use as well, or by the credential
-    helper that is configured. What is not given is asked for, on a terminal. Without --username, credentials that are
-    kept already are tried first.
+    REGISTRY is HOST or HOST:PORT, or HOST/PATH for credentials that apply only below PATH; the default is the first
+    registry that registries.conf searches for short names. Asks the registry whether it accepts user and password, then
+    stores them in the file that Podman, Buildah and skopeo also use, or with the configured credential helper. On a
+    terminal, prompts for whatever is missing. Without --username, tries stored credentials first.
     """
     from cstore.cli.registries import registry_access
     from cstore.registry import check_login, keep_credentials, registry_key
@@ -144,8 +143,8 @@ def _not_logged_in(key: str) -> CstoreError:
 def logout(session: Session, registry: str, authfile: str, **wanted: bool) -> None:
     """Log out of a registry.
 
-    Removes its credentials from the file that login writes, or from the credential helper. Without REGISTRY, it is the
-    first registry that registries.conf searches for short names.
+    Removes the registry's credentials from the file that login writes, or from the credential helper. The default
+    REGISTRY is the first one that registries.conf searches for short names.
     """
     from cstore.registry import find_with_source, forget_all, forget_credentials, load_settings, registry_key
 
@@ -177,8 +176,7 @@ def logout(session: Session, registry: str, authfile: str, **wanted: bool) -> No
 def tags(session: Session, /, name: str, **wanted: Any) -> None:
     """List the tags of a repository.
 
-    NAME is a repository with its registry, or a short name, which is looked up as for pull; docker:// may stand in
-    front.
+    NAME is a repository with its registry, or a short name, which is looked up as for pull; docker:// may precede it.
     """
     from cstore.cli.registries import named_images, registry_access
     from cstore.registry import RegistryError, open_repository

@@ -15,9 +15,9 @@ from cstore.cli.session import Session  # noqa: TC001  - as in every module of c
 def relocate(session: Session, old: str) -> None:
     """Show what still names the old place of a store.
 
-    OLD is the graph root of a store whose images have been copied elsewhere, as copy-image --all does. Lists the
-    configuration files that name it, the containers that are still there, what is mounted below it, and what Podman
-    keeps in it beside images. Nothing is changed. Prints kind, place and what was found, separated by tabs.
+    OLD is the graph root of a store whose images were copied elsewhere, for example with copy-image --all. Lists the
+    configuration files that name it, its remaining containers, mounts below it, and what Podman keeps there besides
+    images. Changes nothing. Prints kind, place and what was found, separated by tabs.
 
     Exit status: 1 if something still names it.
     """

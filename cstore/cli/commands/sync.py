@@ -30,20 +30,21 @@ if TYPE_CHECKING:
 @trust_options
 @json_option
 def sync(session: Session, /, source: str, destination: str, quiet: bool, **wanted: Any) -> None:
-    """Bring many images to another place.
+    """Mirror many images to another place.
 
-    SOURCE is docker://HOST for every repository of a registry, docker://HOST/PATH/ for those below a path,
-    docker://HOST/PATH[:TAG] for the tags of one, containers-storage: for every image of the store, oci:PATH or
-    dir:PATH; * in PATH, TAG and in the name of an image stands for any text. DESTINATION is docker://HOST[/PREFIX],
-    containers-storage:, oci:PATH or dir:PATH. Between registries nothing goes through the store. What is equal is
-    skipped; what fails is reported, and the rest goes on. Images for all platforms are synced, but to a store the one
-    for this machine. With --scoped, a store that is synced to a registry and back has the same images and names.
+    SOURCE is docker://HOST for all repositories of a registry, docker://HOST/PATH/ for those below a path,
+    docker://HOST/PATH[:TAG] for the tags of one, containers-storage: for all images of the store, oci:PATH or
+    dir:PATH; * matches any text in PATH, TAG and the name of an image. DESTINATION is docker://HOST[/PREFIX],
+    containers-storage:, oci:PATH or dir:PATH. Between registries, nothing passes through the store. Skips what is
+    equal, reports what fails, and continues. Copies images for all platforms, but only those for this machine into a
+    store. With --scoped, a store that goes to a registry and back has the same images and names.
 
-    --delete deletes nothing if SOURCE has no image or cannot be listed. A tag whose image another tag needs is kept.
+    --delete deletes nothing if SOURCE has no image or cannot be listed, and keeps a tag whose image another tag
+    needs.
 
     Prints a line for each image: copied, equal, failed, deleted or kept, and where.
 
-    Exit status: 1 if an image could not be synced or deleted.
+    Exit status: 1 if an image could not be copied or deleted.
     """
     from cstore.cli.output import progress
     from cstore.cli.output.transfers import told
