@@ -7,8 +7,8 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice` and `NamedTuple` of what `enum` and
-`typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
+This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice`, `Generic` and `NamedTuple` of what
+`enum` and `typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from enum import Enum as Choice
     from enum import IntEnum as IntChoice
     from inspect import Signature
-    from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
+    from typing import Any, ClassVar, Generic, NamedTuple, Self, dataclass_transform
 else:
 
     class _Choices(type):
@@ -103,12 +103,19 @@ else:
     class NamedTuple(metaclass=_Named):
         """A tuple whose items have names, written as those of `typing.NamedTuple` are."""
 
+    class Generic:
+        """The base of what works with things of one type. What is between brackets is for type checkers only."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            """Return the class itself."""
+            return cls
+
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
         return lambda kind: kind
 
 
-__all__ = ["Choice", "IntChoice", "NamedTuple", "Value"]
+__all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value"]
 
 
 class _Signature:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
@@ -105,7 +105,8 @@ if TYPE_CHECKING:
 
 
 def open_mender(driver: Driver, place: DriverPlace) -> Mender:
-    """Make the mender for the layers of a driver."""
+    """Make the mender for the layers of a driver: its package's own, or one for nothing but trees."""
     from cstore.drivers.registry import package_of
 
-    return package_of(driver.name).open_mender(driver, place)
+    own: Callable[[Driver, DriverPlace], Mender] | None = getattr(package_of(driver.name), "open_mender", None)
+    return own(driver, place) if own else OfWholeTrees(driver)

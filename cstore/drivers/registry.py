@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
-    from cstore.drivers.inspection import Inspector
-    from cstore.drivers.mending import Mender
 else:
     Protocol = object
 
@@ -48,7 +46,6 @@ class DriverFacts(Value):
         only_by_name: whether a store of its own is used only by who asks for this driver.
         takes_directories: whether a layer may be made by renaming a directory into its place.
         names_directories: whether a layer has directories by which Docker and Podman name it (`LowerDir` and so on).
-        checks_options_alone: whether the options can be checked (`check_options`) without opening the driver.
         stages_in_directories: whether all that it stages, or is removing, is in the places of `drivers/staging.py`.
         mounts_show_trees: whether what a mount shows is the tree itself, so that nothing holds on to it.
         unknown_limit: what Docker's engine says of an option for a writable layer that the driver does not have.
@@ -60,7 +57,6 @@ class DriverFacts(Value):
     only_by_name: bool = False
     takes_directories: bool = False
     names_directories: bool = False
-    checks_options_alone: bool = False
     stages_in_directories: bool = False
     mounts_show_trees: bool = False
     unknown_limit: str = "Unknown option {}"
@@ -74,28 +70,22 @@ DRIVERS: dict[str, tuple[str, ...]] = {
 }
 """Every driver cstore has, in order of preference, and other names under which a store of it may have its home.
 
-A driver is a package here of the same name, and one line in this table. The package's own module has `FACTS` and the
-functions `open_driver(place)`, `open_inspector(driver, place)` and `open_mender(driver, place)`, and imports the rest
-when it is asked for.
+A driver is a package here of the same name, and one line in this table. The package's own module has `FACTS` and
+`open_driver(place)`, and imports the rest when it is asked for. It may have more, which is looked for by its name:
+
+- `check_options(options)`: refuses what the driver would refuse, for who reads records without opening it.
+- `open_inspector(driver, place)`, `open_mender(driver, place)`: what looks for damage beside the contents of layers,
+  and what heals it, if the driver keeps more than trees.
 """
 
 
 class DriverPackage(Protocol):
-    """What a driver's package is expected to have; `check_options` only if its facts say so."""
+    """What a driver's package is expected to have."""
 
     FACTS: DriverFacts
 
-    def check_options(self, options: Sequence[str]) -> None:
-        """Refuse options that the driver would refuse."""
-
     def open_driver(self, place: DriverPlace) -> Driver:
         """Make the driver object. Writes nothing."""
-
-    def open_inspector(self, driver: Driver, place: DriverPlace) -> Inspector:
-        """Make what looks for damage in what the driver keeps beside contents."""
-
-    def open_mender(self, driver: Driver, place: DriverPlace) -> Mender:
-        """Make what heals that."""
 
 
 def package_of(name: str) -> DriverPackage:
@@ -181,11 +171,12 @@ def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
         DriverError: the driver does not take an option.
     """
     package = package_of(name)
-    if not package.FACTS.checks_options_alone:
+    check: Callable[[Sequence[str]], object] | None = getattr(package, "check_options", None)
+    if check is None:
         driver = package.open_driver(place)
         return lambda: driver
     if place.options:
-        package.check_options(place.options)
+        check(place.options)
     return lambda: package.open_driver(place)
 
 

@@ -16,23 +16,17 @@ import os
 import stat
 
 from cstore.errors import ForeignThing
+from cstore.values import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
-    from typing import Generic, TypeVar
+    from typing import TypeVar
 
     _T = TypeVar("_T")
 else:
     _T = None
-
-    class Generic:
-        """What is between brackets is for type checkers only."""
-
-        def __class_getitem__(cls, kind: object) -> type:
-            """Return the class itself."""
-            return cls
 
 
 SMALL = 1 << 20

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cstore.values import Choice, Value
+from cstore.values import Choice, Generic, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from typing import Any, Generic, TypeVar
+    from typing import Any, TypeVar
 
     from cstore.errors import UnknownItem
     from cstore.idmap import IDMap, IDRange
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     """One kind of record."""
 else:
     R = None
-
-    class Generic:
-        """The base of what works with one kind of record. Only type checkers tell these kinds apart."""
-
-        def __class_getitem__(cls, kind: object) -> type:
-            """Return the class itself."""
-            return cls
 
 
 __all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Kind", "Layer", "Location", "R", "Record"]

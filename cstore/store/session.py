@@ -268,18 +268,3 @@ def _make_root(path: str) -> None:
         make_directories(path, sync=True)
     except OSError as error:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
-
-
-def is_made(layout: Layout) -> bool:
-    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
-    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
-
-
-def _may_be_there(path: str) -> bool:
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # whoever goes on will hear why
-    return True

@@ -7,21 +7,16 @@ import zlib
 from array import array
 from bisect import bisect_left
 
+from cstore.values import Generic
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Generic, TypeVar
+    from typing import TypeVar
 
     _T = TypeVar("_T")
 else:
     _T = None
-
-    class Generic:
-        """What is between brackets is for type checkers only."""
-
-        def __class_getitem__(cls, kind: object) -> type:
-            """Return the class itself."""
-            return cls
 
 
 _FRESH = 1 << 16

@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.drivers.contract import Driver
     from cstore.drivers.inspection import Inspector
-    from cstore.drivers.mending import Mender
     from cstore.drivers.registry import DriverPlace
 
 FACTS = DriverFacts(
@@ -36,11 +35,3 @@ def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
 
     del place
     return BtrfsInspector(driver)
-
-
-def open_mender(driver: Driver, place: DriverPlace) -> Mender:
-    """Make what heals that."""
-    from cstore.drivers.mending import OfWholeTrees
-
-    del place
-    return OfWholeTrees(driver)

@@ -38,7 +38,6 @@ FACTS = DriverFacts(
     ),
     takes_directories=True,
     names_directories=True,
-    checks_options_alone=True,
     stages_in_directories=True,
 )
 

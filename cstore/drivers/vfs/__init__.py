@@ -13,15 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cstore.drivers.contract import Driver
-    from cstore.drivers.inspection import Inspector
-    from cstore.drivers.mending import Mender
     from cstore.drivers.registry import DriverPlace
 
 FACTS = DriverFacts(
     keys={"ignore_chown_errors": Kind.FLAG_WORD, "sync": Kind.TEXT},
     options=frozenset({"imagestore", "ignore_chown_errors", "sync"}),
     only_by_name=True,
-    checks_options_alone=True,
     mounts_show_trees=True,
     unknown_limit="Storage opt {} not supported",
     stages_in_directories=True,
@@ -44,19 +41,3 @@ def open_driver(place: DriverPlace) -> Driver:
     from cstore.drivers.vfs.driver import VfsDriver
 
     return VfsDriver(place)
-
-
-def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    """Make what looks for damage beside the contents of layers."""
-    from cstore.drivers.inspection import WholeTrees
-
-    del place
-    return WholeTrees(driver)
-
-
-def open_mender(driver: Driver, place: DriverPlace) -> Mender:
-    """Make what heals that."""
-    from cstore.drivers.mending import OfWholeTrees
-
-    del place
-    return OfWholeTrees(driver)

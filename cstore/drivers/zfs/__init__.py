@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.drivers.contract import Driver
     from cstore.drivers.inspection import Inspector
-    from cstore.drivers.mending import Mender
     from cstore.drivers.registry import DriverPlace
 
 FACTS = DriverFacts(
@@ -40,11 +39,3 @@ def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
 
     del place
     return ZfsInspector(driver)
-
-
-def open_mender(driver: Driver, place: DriverPlace) -> Mender:
-    """Make what heals that."""
-    from cstore.drivers.mending import OfWholeTrees
-
-    del place
-    return OfWholeTrees(driver)

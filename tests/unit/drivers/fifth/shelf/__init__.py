@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from cstore.config.driver_options import options_for
 from cstore.config.keys import Kind
-from cstore.drivers.inspection import WholeTrees as Inspecting
-from cstore.drivers.mending import OfWholeTrees
 from cstore.drivers.registry import DriverFacts
 from cstore.drivers.whole_trees import TreeHome, WholeTrees, make_root
 from cstore.errors import DriverError
@@ -19,8 +17,6 @@ from cstore.fs.tree import copy_tree, remove_tree
 
 if TYPE_CHECKING:
     from cstore.drivers.contract import Driver
-    from cstore.drivers.inspection import Inspector
-    from cstore.drivers.mending import Mender
     from cstore.drivers.registry import DriverPlace
     from cstore.drivers.whole_trees import Owners
 
@@ -56,13 +52,3 @@ class _ShelfDriver(WholeTrees):
 
 def open_driver(place: DriverPlace) -> Driver:
     return _ShelfDriver(place)
-
-
-def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    del place
-    return Inspecting(driver)
-
-
-def open_mender(driver: Driver, place: DriverPlace) -> Mender:
-    del place
-    return OfWholeTrees(driver)
