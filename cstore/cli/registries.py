@@ -93,17 +93,14 @@ def named_images(name: str, settings: Settings) -> list[ImageName]:
 
 def _chosen(candidates: Sequence[ImageName]) -> ImageName:
     """Ask a person which one is meant."""
+    from cstore.cli.output.asking import answer
     from cstore.cli.output.text import visible
     from cstore.errors import UsageMistake
 
-    sys.stdout.flush()
-    for number, candidate in enumerate(candidates, 1):
-        sys.stderr.write(f"{number}. {visible(str(candidate))}\n")
-    sys.stderr.write("Which image? ")
-    sys.stderr.flush()
-    answer = sys.stdin.readline().strip()
-    if answer.isascii() and answer.isdecimal() and 1 <= int(answer) <= len(candidates):
-        return candidates[int(answer) - 1]
+    listed = "".join(f"{number}. {visible(str(candidate))}\n" for number, candidate in enumerate(candidates, 1))
+    number = answer(f"{listed}Which image? ")
+    if number.isascii() and number.isdecimal() and 1 <= int(number) <= len(candidates):
+        return candidates[int(number) - 1]
     raise UsageMistake("no image was chosen", hint="write the name in full")
 
 
@@ -128,10 +125,9 @@ def password_from_input() -> str:
 
 def asked_user(default: str) -> str:
     """Ask a person for a user name."""
-    sys.stdout.flush()
-    sys.stderr.write(f"Username ({default}): " if default else "Username: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() or default
+    from cstore.cli.output.asking import answer
+
+    return answer(f"Username ({default}): " if default else "Username: ") or default
 
 
 def asked_password() -> str:

@@ -103,7 +103,7 @@ class Criteria(Value, kw_only=True):
 
     def path_test(self) -> Callable[[bytes], object]:
         """A function that says whether name and path are as wanted."""
-        name = _pattern(b"*" if self.name is None else self.name).match
+        name = self.name_test()
         if self.path is None:
             return (lambda _: True) if self.name is None else lambda path: name(path.rpartition(b"/")[2])
         whole = _pattern(self.path).match

@@ -96,6 +96,6 @@ def _mounts(old: str) -> Iterator[Mention]:
     except OSError:
         return
     for mount in table:
-        point = os.fsdecode(mount.mount_point)
+        point = mount.mount_point
         if point.startswith(f"{old}/"):
             yield Mention("mount", point, "it is mounted", f"umount {point}")

@@ -61,7 +61,7 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
         styled.tree(views.branches(views.layer_rows(store)))
 
-    listed = View(lambda: structured.layers(store.layers.list()), lines, table if tree else None)
+    listed = View(lambda: structured.Listed(store.layers.list()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree
     session.show(in_columns(listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
 
@@ -82,7 +82,7 @@ def _some(
             return (layer.id for layer in found)
         return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
 
-    listed = View(lambda: structured.layers(found), lines)
+    listed = View(lambda: structured.Listed(found), lines)
     plainly = quick or query is None
     session.show(in_columns(listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly))
 

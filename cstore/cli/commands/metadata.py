@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 @json_option
 def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
     """Print the metadata of items."""
-    from cstore.gojson import mapping
-
     store = session.open(Intent.RECORDS)
     found: dict[str, str] = {}
     for item in items:
@@ -31,7 +29,12 @@ def metadata(session: Session, items: tuple[str, ...], quiet: bool) -> None:
         for item in items:
             yield found.get(item, "") if quiet else f"{item}: {found.get(item, '')}"
 
-    session.show(View(lambda: mapping(found), lines))
+    def document() -> object:
+        from cstore.gojson import mapping
+
+        return mapping(found)
+
+    session.show(View(document, lines))
 
 
 @command("set-metadata", example="cstore set-metadata --metadata 'built nightly' base")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word
+from cstore.cli.output.structured import VERSION
 from cstore.cli.registries import registry_options
 from cstore.errors import CstoreError, UsageMistake
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
     from cstore.cli.session import Session
     from cstore.registry import Access, Credentials, Settings
-
-VERSION = 1
 
 
 @command(

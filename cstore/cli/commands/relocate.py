@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, word
-from cstore.cli.session import Session  # noqa: TC001  - as in every module of commands
+from cstore.cli.output.structured import VERSION
+from cstore.cli.session import Session, View
 
 
 @command(
@@ -30,13 +31,11 @@ def relocate(session: Session, old: str) -> None:
         raise NoStore(old)
     found = list(mentions(old, session.config))
     session.failed = bool(found)
-    if session.json:
-        from cstore.cli.output.structured import VERSION
-
-        session.document(
-            {"version": VERSION, "old": os.path.realpath(old), "found": [each.as_dict() for each in found]}
+    session.show(
+        View(
+            lambda: {"version": VERSION, "old": os.path.realpath(old), "found": [each.as_dict() for each in found]},
+            lambda: (f"{each.kind}\t{each.where}\t{each.what}" for each in found),
         )
-        return
-    session.lines(f"{each.kind}\t{each.where}\t{each.what}" for each in found)
+    )
     if session.styled:
         session.warn(dict.fromkeys(f"{each.where}: {each.remedy}" for each in found))

@@ -172,13 +172,11 @@ class _Asking:
         if self._yes:
             sys.stdout.flush()
             return True
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        from cstore.cli.output.asking import agreed, can_ask
+
+        if not can_ask():
             raise NotAgreed(len(plan.steps))
-        sys.stdout.flush()
-        question = "Apply this step?" if len(plan.steps) == 1 else f"Apply these {len(plan.steps)} steps?"
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        return agreed("Apply this step?" if len(plan.steps) == 1 else f"Apply these {len(plan.steps)} steps?")
 
     def told(self, step: Step, failure: CstoreError | None) -> None:
         """Say that a step is done, or why it is not."""

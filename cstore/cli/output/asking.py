@@ -14,12 +14,17 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def answer(question: str) -> str:
+    """Ask a person, and return what they typed."""
+    sys.stdout.flush()
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
 def agreed(question: str) -> bool:
     """Ask a person; anything but a yes is a no."""
-    sys.stdout.flush()
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return answer(f"{question} [y/N] ").lower() in {"y", "yes"}
 
 
 def may_delete(kind: str, items: Sequence[str], *, yes: bool) -> bool:

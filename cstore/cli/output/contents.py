@@ -140,10 +140,6 @@ def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
 
 def show_table(titles: Mapping[str, bool], rows: Iterable[tuple[str, ...]]) -> None:
     """Show rows to a person; `titles` are those of the columns, and whether each is of numbers."""
-    from cstore.cli.output.styled import cell_of, titled_table
-    from cstore.cli.output.terminal import console
+    from cstore.cli.output.styled import show_rows
 
-    table = titled_table(*titles, right={title for title, numbers in titles.items() if numbers})
-    for row in rows:
-        table.add_row(*(cell_of(title, text) for title, text in zip(titles, row, strict=True)))
-    console().print(table)
+    show_rows([*titles], rows, (title for title, numbers in titles.items() if numbers))

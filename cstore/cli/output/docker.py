@@ -291,12 +291,7 @@ def _short(digest: str) -> str:
     return short_id(digest.removeprefix("sha256:"))
 
 
-def _table(titles: Sequence[str], rows: Rows, right: frozenset[str] | set[str] = frozenset()) -> None:
-    from cstore.cli.output.styled import cell_of, titled_table
-    from cstore.cli.output.terminal import console
+def _table(titles: Sequence[str], rows: Rows, right: Iterable[str] = ()) -> None:
+    from cstore.cli.output.styled import show_rows
 
-    table = titled_table(*titles, right=set(right))
-    styles = ("cyan", *[""] * (len(titles) - 1))
-    for row in rows:
-        table.add_row(*(cell_of(*each) for each in zip(titles, row, styles, strict=True)))
-    console().print(table)
+    show_rows(titles, rows, right, first="cyan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
 from cstore.cli.output.text import short_id, visible
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ def _sentence(holder: Holder, identifier: str, *, with_command: bool = True) -> 
 def document(found: list[Holding]) -> dict[str, Any]:
     """All items, each with the tree of its holders."""
     return {
-        "version": 1,
+        "version": VERSION,
         "items": [
             {
                 "kind": each.kind,

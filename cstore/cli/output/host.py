@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,7 @@ def document(report: HostReport) -> dict[str, Any]:
         "inodes_free": report.inodes_free,
         "inodes_total": report.inodes_total,
     }
-    return {"version": 1, "facts": facts, "file_system": room}
+    return {"version": VERSION, "facts": facts, "file_system": room}
 
 
 def metrics(report: HostReport) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
 from cstore.cli.output.text import short_id, visible
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ def _names(known: Known | Identity) -> str:
 def document(found: dict[str, list[Identity]]) -> dict[str, Any]:
     """The answers for each text."""
     answers = [{"text": text, "found": list(map(_document, each))} for text, each in found.items()]
-    return {"version": 1, "answers": answers}
+    return {"version": VERSION, "answers": answers}
 
 
 def _document(each: Identity) -> dict[str, Any]:

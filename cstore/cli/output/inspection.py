@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -11,7 +13,6 @@ if TYPE_CHECKING:
     from cstore.insight import Inspection, User
     from cstore.transfer import SeenImage
 
-VERSION = 1
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """What a record says that does not know the time."""
 

@@ -14,6 +14,7 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
 REFRESH = 0.1
 """Seconds between two pictures."""
@@ -67,15 +68,20 @@ class _Lines:
 
         self._said = monotonic()
         if style == "json":
-            from cstore.gojson import encode
-
-            told = {"work": self._label.lower(), "done": self._done, "total": self._total}
-            say(encode({"progress": told}).decode().rstrip("\n"), json=True)
+            say_event({"work": self._label.lower(), "done": self._done, "total": self._total})
         else:
             from cstore.cli.output.text import human_size
 
             whole = f" of {human_size(self._total)}" if self._total is not None else ""
             say(f"{self._label.lower()}: {human_size(self._done)}{whole}")
+
+
+def say_event(told: dict[str, Any]) -> None:
+    """Say how far work is, as JSON on standard error."""
+    from cstore.cli.output.streams import say
+    from cstore.gojson import encode
+
+    say(encode({"progress": told}).decode().rstrip("\n"), json=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
 from cstore.cli.output.text import human_size, short_id, visible
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ def lines(plan: Plan) -> Iterator[str]:
 def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
     """The same, with what is in the way."""
     return {
-        "version": 1,
+        "version": VERSION,
         "dry_run": dry_run,
         "items": [_item(each) for each in plan.going],
         "freed": plan.freed,

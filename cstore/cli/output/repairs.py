@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.findings import subject_of
 from cstore.cli.output.structured import VERSION
 
 TYPE_CHECKING = False
@@ -81,13 +82,8 @@ def _place(step: Step) -> str:
     """What one of many alike steps is about."""
     if len(step.parts) == 1 and step.parts[0].startswith("/"):
         return step.parts[0]
-    return f"{_short(step)}: {', '.join(step.parts)}" if step.parts else _short(step)
-
-
-def _short(one: Hopeless | Step) -> str:
-    from cstore.cli.output.text import short_id
-
-    return one.subject.path if one.subject.kind == "store" else f"{one.subject.kind} {short_id(one.subject.id)}"
+    subject = subject_of(step)
+    return f"{subject}: {', '.join(step.parts)}" if step.parts else subject
 
 
 def _given_up(members: list[Hopeless]) -> Group:
@@ -99,7 +95,7 @@ def _given_up(members: list[Hopeless]) -> Group:
     if count == 1:
         return Group(("-",), f"{_subject(first)} cannot be healed", (), notes)
     noun = "paths" if first.subject.kind == "store" else f"{first.subject.kind}s"
-    return Group(("-",), f"{count} {noun} cannot be healed", tuple(map(_short, members)), notes)
+    return Group(("-",), f"{count} {noun} cannot be healed", tuple(map(subject_of, members)), notes)
 
 
 _MANY = {

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from cstore import Change, Layer
+    from cstore import Change
     from cstore.store import Leftover
 
 
@@ -40,10 +40,6 @@ class Listed(Value):
 
     records: Iterable[Any]
 
-    def whole(self) -> list[Any] | None:
-        """The list itself, for whoever needs all of it."""
-        return [record.document() for record in self.records] or None
-
 
 def write_document(value: object, *, indented: bool = False) -> None:
     """Write one document and a newline to standard output, on one line or `indented` for people."""
@@ -53,10 +49,8 @@ def write_document(value: object, *, indented: bool = False) -> None:
         _write_streamed(value)
         return
     if isinstance(value, Listed):
-        if not indented:
-            _write_listed(value)
-            return
-        value = value.whole()
+        _write_listed(value)
+        return
     data = encode(value).rstrip(b"\n")
     if indented:
         import json
@@ -110,11 +104,6 @@ def changes(found: Iterable[Change]) -> list[dict[str, Any]] | None:
     return nothing_is_null(
         [{"Path": change.path.decode(errors="surrogateescape"), "Kind": int(change.kind)} for change in found]
     )
-
-
-def layers(records: Iterable[Layer]) -> Listed:
-    """All layers."""
-    return Listed(records)
 
 
 def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> dict[str, Any]:

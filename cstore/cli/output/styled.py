@@ -211,6 +211,17 @@ def titled_table(*titles: str, right: set[str]) -> Table:
     return table
 
 
+def show_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), first: str = "") -> None:
+    """Show a table of texts: those below the titles in `right` are numbers, the first column has the style `first`."""
+    from cstore.cli.output.terminal import console
+
+    table = titled_table(*titles, right=set(right))
+    styles = (first, *[""] * (len(titles) - 1))
+    for row in rows:
+        table.add_row(*(cell_of(*each) for each in zip(titles, row, styles, strict=True)))
+    console().print(table)
+
+
 _FITTED = frozenset({"Names", "Name", "Image", "Used by", "Path"})
 """The columns that give way where a table is too wide."""
 _TOLD = frozenset({"Made by", "What"})

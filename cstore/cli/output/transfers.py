@@ -70,8 +70,6 @@ class _Documents:
 
     def hear(self, event: Event) -> None:
         """Say an event, unless it is one of many of the same kind."""
-        from cstore.cli.output.streams import say
-        from cstore.gojson import encode
         from cstore.transfer import BlobProgress
 
         if isinstance(event, BlobProgress):
@@ -79,7 +77,7 @@ class _Documents:
             if now - before < progress.EVERY["json"] and event.done != event.size:
                 return
             self._said[event.digest] = now
-        say(encode({"progress": _document(event)}).decode().rstrip("\n"), json=True)
+        progress.say_event(_document(event))
 
 
 def _document(event: Event) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.cli.output.structured import VERSION
 from cstore.cli.output.text import human_size, short_id, visible
 
 TYPE_CHECKING = False
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
     from cstore.insight import FileSystem, Line, Summary, Usage
 
-VERSION = 1
 NOT_READ = (
     "sizes are those that the records give: directories, data of containers, staging, quarantine and what no record "
     "owns were not read (cstore df -v reads them)"
