@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.registries import Registry
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MACHINE_ENVIRONMENT: Mapping[str, str] = dict(os.environ)
 """The environment before it was scrubbed: the package managers that build corpora want their own settings."""
@@ -155,6 +157,15 @@ def _no_views_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         detach_views(str(tmp_path_factory.getbasetemp()))
 
 
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that speaks plain HTTP and lets everybody in, for all tests of a file."""
+    from tests.registries import running_registry
+
+    with running_registry(str(tmp_path_factory.mktemp("registry"))) as running:
+        yield running
+
+
 @pytest.fixture
 def usual_umask() -> Iterator[None]:
     """Give the test umask 022, whatever the run was started with: it compares modes that the umask decides on."""
@@ -194,6 +205,20 @@ class StoreRoots:
     def records(self) -> str:
         """The file of stable layer records."""
         return os.path.join(self.graph, f"{self.driver}-layers", "layers.json")
+
+
+@dataclass(frozen=True)
+class OverlayRoots(StoreRoots):
+    """Roots of an overlay store."""
+
+    @property
+    def options(self) -> list[str]:
+        """The global options that name this store."""
+        return ["--graph", self.graph, "--run", self.run, "--storage-driver", "overlay"]
+
+    def tree(self, layer: str) -> str:
+        """The directory of what a layer changes."""
+        return os.path.join(self.graph, "overlay", layer, "diff")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from tests.registries import QuietServer
+
 if TYPE_CHECKING:
     from tests.registries import Authority
 
@@ -74,7 +76,7 @@ class FaultProxy:
         self.moved: dict[str, str] = {}
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
         if authority is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(authority.path("server.crt"), authority.path("server.key"))
@@ -148,13 +150,6 @@ class FaultProxy:
                 """Say nothing."""
 
         return Handler
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Clients go away: tests make them."""
 
 
 @dataclass

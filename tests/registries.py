@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import http.client
 import http.server
 import io
@@ -29,6 +28,8 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from tests.builders import digest as digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,11 +131,6 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-def digest_of(data: bytes) -> str:
-    """The digest of some bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def layer_of(files: dict[str, bytes]) -> bytes:
@@ -305,7 +301,7 @@ class TokenService:
         self.public: set[str] = set()
         self.refresh = "identity-of-alice"
         self._folder, self._authority = folder, authority
-        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/token"
 
     @property
@@ -400,7 +396,9 @@ def _plain_signature(der: bytes) -> bytes:
     return b"".join(numbers)
 
 
-class _QuietServer(http.server.ThreadingHTTPServer):
+class QuietServer(http.server.ThreadingHTTPServer):
+    """A server in threads that says nothing of clients that went away."""
+
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from cstore.cli.output import progress
 from tests.builders import listing
-from tests.registries import running_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +29,6 @@ def _as_usual() -> Iterator[None]:
     """Progress is shown as usual again afterwards."""
     yield
     progress.style = "auto"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry."""
-    with running_registry(str(tmp_path_factory.mktemp("registry"))) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import make_tar, regular
 from tests.compat.test_load_save import podman, program_tar, tool, write
-from tests.compat.test_overlay_peer import OverlayRoots
+from tests.conftest import OverlayRoots
 from tests.dockerd import docker_daemon
 from tests.mounts import detach_all
 from tests.unit.transfer.archives import as_tar, docker_archive, v1_archive

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.builders import compress, differences, directory, make_tar, regular, symlink, tree_manifest
-from tests.compat.test_overlay_peer import BASE, TOP, OverlayRoots
-from tests.conftest import find_peer
-from tests.mounts import detach_all
+from tests.compat.test_overlay_peer import BASE, TOP
+from tests.conftest import OverlayRoots, find_peer
 from tests.unit.transfer.archives import (
     as_directory,
     as_json,
@@ -26,7 +24,7 @@ from tests.unit.transfer.archives import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Runner, RunnerMaker
@@ -40,29 +38,9 @@ _IMPLIED = (b"implied", b"implied/on", b"implied/on/the", b"etc", b"gone", b"gon
 
 
 @pytest.fixture
-def short() -> Iterator[str]:
-    """A directory with a short name: Podman takes no long ones. Mounts in it go with the test."""
-    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
-        yield folder
-        detach_all(folder)
-
-
-@pytest.fixture
-def roots(short: str) -> OverlayRoots:
-    """A store for cstore."""
-    return OverlayRoots(f"{short}/graph", f"{short}/run")
-
-
-@pytest.fixture
 def theirs(short: str) -> OverlayRoots:
     """A store for the others."""
     return OverlayRoots(f"{short}/peer-graph", f"{short}/peer-run")
-
-
-@pytest.fixture
-def ours(run_on: RunnerMaker, roots: OverlayRoots) -> Runner:
-    """Our tool on our store."""
-    return run_on(roots)
 
 
 def tool(*words: str, check: bool = True) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +25,7 @@ from tests.builders import (
     whiteout,
 )
 from tests.compat.test_real_layers import modern
-from tests.conftest import StoreRoots, find_peer
+from tests.conftest import OverlayRoots, StoreRoots, find_peer
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
@@ -72,20 +72,6 @@ TOP = make_tar(
 
 _MADE_NOW = (b"implied", b"implied/on", b"implied/on/the", b"etc", b"gone", b"gone-too", b"dir/old")
 """Directories that are not in the second archive, and whiteouts: their time is that of the import."""
-
-
-@dataclass(frozen=True)
-class OverlayRoots(StoreRoots):
-    """Roots of an overlay store."""
-
-    @property
-    def options(self) -> list[str]:
-        """The global options that name this store."""
-        return ["--graph", self.graph, "--run", self.run, "--storage-driver", "overlay"]
-
-    def tree(self, layer: str) -> str:
-        """The directory of what a layer changes."""
-        return os.path.join(self.graph, "overlay", layer, "diff")
 
 
 @pytest.fixture

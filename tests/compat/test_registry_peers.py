@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders import differences, tree_manifest
 from tests.compat.test_load_save import LAYERS, NAME, on, podman, skopeo
-from tests.compat.test_overlay_peer import OverlayRoots
-from tests.mounts import detach_all
-from tests.registries import running_registry
+from tests.conftest import OverlayRoots
 from tests.unit.transfer.archives import as_directory, oci_layout, platforms_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.conftest import Runner, RunnerMaker
+    from tests.conftest import Runner
     from tests.registries import Registry
 
 pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("needs_root")]
 PLAIN = "--tls-verify=false"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry for all tests here."""
-    with running_registry(str(tmp_path_factory.mktemp("registry"))) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +28,6 @@ def name(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
     layout = as_directory(oci_layout(LAYERS), str(tmp_path_factory.mktemp("layout")))
     skopeo("copy", "--dest-tls-verify=false", f"oci:{layout}:{NAME}", f"docker://{registry.host}/app:1")
     return f"{registry.host}/app:1"
-
-
-@pytest.fixture
-def short() -> Iterator[str]:
-    """A directory with a short name: Podman takes no long ones. Mounts in it go with the test."""
-    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
-        yield folder
-        detach_all(folder)
-
-
-@pytest.fixture
-def roots(short: str) -> OverlayRoots:
-    """A store for cstore."""
-    return OverlayRoots(f"{short}/graph", f"{short}/run")
-
-
-@pytest.fixture
-def ours(run_on: RunnerMaker, roots: OverlayRoots) -> Runner:
-    """Our tool on our store."""
-    return run_on(roots)
 
 
 def records(roots: OverlayRoots) -> dict[str, object]:

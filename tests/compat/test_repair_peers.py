@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.compat.test_load_save import LAYERS, NAME, on, podman, skopeo, write
-from tests.compat.test_load_save import ours as ours  # noqa: PLC0414  - a fixture, which pytest finds by its name here
-from tests.compat.test_load_save import roots as roots  # noqa: PLC0414  - as above
-from tests.compat.test_load_save import short as short  # noqa: PLC0414  - as above
 from tests.unit.transfer.archives import as_tar, docker_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.compat.test_overlay_peer import OverlayRoots
-    from tests.conftest import Runner
+    from tests.conftest import OverlayRoots, Runner
 
 pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("needs_root")]
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore import open_store
 from cstore.registry import Access, Clock, Repository, Retrying, Settings, load_settings, open_repository
+from cstore.transfer import RegistryAccess
 from tests.fault_proxy import FaultProxy
 from tests.registries import Authority, Registry, TokenService, layer_of, make_authority, running_registry
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cstore import Store
     from tests.registries import Pushed
 
 BIG = 700_001
@@ -29,13 +32,6 @@ class Patient(Clock):
 
     def sleep(self, seconds: float) -> None:
         self._waits.append(seconds)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that speaks plain HTTP and lets everybody in."""
-    with running_registry(str(tmp_path_factory.mktemp("registry"))) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +112,15 @@ def opened(access: Access, settings: Settings) -> Iterator[Callable[..., Reposit
     yield make
     for repository in made:
         repository.close()
+
+
+@pytest.fixture
+def whole(access: Access, settings: Settings) -> RegistryAccess:
+    """To the registry, with nothing configured."""
+    return RegistryAccess(access, configuration=settings)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store without anything in it."""
+    return open_store(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"), driver="vfs")

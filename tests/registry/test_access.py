@@ -17,8 +17,9 @@ from cstore.registry.proxies import read_proxies
 from cstore.registry.registries_conf import Mirror, RegistriesConfig, RegistryTable
 from cstore.registry.tls import find_trust
 from tests import fault_proxy as faults
+from tests.builders import digest as digest_of
 from tests.fault_proxy import FaultProxy
-from tests.registries import PASSWORD, USER, basic, digest_of, running_registry
+from tests.registries import PASSWORD, USER, basic, running_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,7 +21,8 @@ from cstore.registry.errors import (
     RegistryUnreachable,
 )
 from tests import fault_proxy as faults
-from tests.registries import digest_of, layer_of
+from tests.builders import digest as digest_of
+from tests.registries import layer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +91,17 @@ def test_a_blob_is_asked_for_again_after(proxy: FaultProxy, image: Pushed, opene
         assert reader.read() == data
 
     assert reader.fetched == len(data)
+
+
+def test_an_answer_that_comes_late_is_waited_for(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
+    """And not asked for again."""
+    digest, data = big(image)
+    proxy.fail(BLOBS, faults.delayed(0.2))
+
+    with opened(f"{proxy.host}/app:1").blob(digest, len(data)) as reader:
+        assert reader.read() == data
+
+    assert len(proxy.requests(BLOBS)) == 1
 
 
 @pytest.mark.parametrize("fault", [faults.silent, faults.stalled(300_000)], ids=["silent", "stalled"])

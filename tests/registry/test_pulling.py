@@ -16,17 +16,17 @@ import pytest
 from cstore import errors, open_store
 from cstore.registry.errors import PolicyRefuses, RegistryError
 from cstore.transfer import BlobPresent, BlobProgress, CopyRequest, Planned, copy
-from cstore.transfer.registry_ends import RegistryAccess
 from tests import fault_proxy as faults
-from tests.registries import digest_of, image_of, layer_of
+from tests.builders import digest as digest_of
+from tests.registries import image_of, layer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from cstore import Store
-    from cstore.registry import Access, Settings
     from cstore.transfer import CopiedImage
+    from cstore.transfer.registry_ends import RegistryAccess
     from tests.fault_proxy import FaultProxy
     from tests.registries import Pushed, Registry
 
@@ -34,18 +34,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("needs_root")
 BLOBS = "GET .*/blobs/"
-
-
-@pytest.fixture
-def whole(access: Access, settings: Settings) -> RegistryAccess:
-    """To the registry, with nothing configured."""
-    return RegistryAccess(access, configuration=settings)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A store without anything in it."""
-    return open_store(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"), driver="vfs")
 
 
 @pytest.fixture

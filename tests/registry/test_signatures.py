@@ -20,7 +20,8 @@ from cstore.registry.errors import PolicyRefuses, RegistryError
 from cstore.registry.registries_conf import RegistriesConfig, RegistryTable
 from cstore.transfer.manifests import Descriptor
 from cstore.transfer.registry_ends import RegistryAccess, RegistrySource
-from tests.registries import digest_of, openssl
+from tests.builders import digest as digest_of
+from tests.registries import openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,6 @@ import pytest
 from cstore import open_store
 from cstore.errors import CstoreError, UsageMistake
 from cstore.transfer import CopyRequest, copy
-from cstore.transfer.registry_ends import RegistryAccess
 from cstore.transfer.syncing import SyncRequest, sync
 from tests import fault_proxy as faults
 from tests.registries import MANIFEST, layer_of
@@ -19,25 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cstore import Store
-    from cstore.registry import Access, Settings
+    from cstore.transfer.registry_ends import RegistryAccess
     from tests.fault_proxy import FaultProxy
     from tests.registries import Registry
 
     Run = Callable[..., dict[str, str]]
 
 pytestmark = pytest.mark.usefixtures("needs_root")
-
-
-@pytest.fixture
-def whole(access: Access, settings: Settings) -> RegistryAccess:
-    """To the registry, with nothing configured."""
-    return RegistryAccess(access, configuration=settings)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A store without anything in it."""
-    return open_store(graph_root=str(tmp_path / "graph"), run_root=str(tmp_path / "run"), driver="vfs")
 
 
 @pytest.fixture
