@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from time import sleep
 
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
@@ -38,6 +39,8 @@ GUARD = "staging.lock"
 """A file in a place that others may remove while nobody holds its lock: the Go tools do so with partial pulls."""
 _LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
 _TRIES = 100
+_AT_ONCE = 10
+"""How often it is tried without a pause."""
 
 
 class SweepResult(Value):
@@ -81,7 +84,9 @@ class StagingRoot:
             SystemFailure: no space, or no permission.
         """
         try:
-            for _ in range(_TRIES):
+            for attempt in range(_TRIES):
+                if attempt > _AT_ONCE:  # somebody removes it again and again: give them time to come to an end
+                    sleep(attempt / 1000)
                 if not self._made():
                     continue
                 within.require_directory(*os.path.split(self.path), missing=True)
