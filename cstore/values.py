@@ -7,8 +7,8 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice`, `Generic` and `NamedTuple` of what
-`enum` and `typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
+This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice`, `Generic`, `NamedTuple` and `cast` of
+what `enum` and `typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from enum import Enum as Choice
     from enum import IntEnum as IntChoice
     from inspect import Signature
-    from typing import Any, ClassVar, Generic, NamedTuple, Self, dataclass_transform
+    from typing import Any, ClassVar, Generic, NamedTuple, Self, cast, dataclass_transform
 else:
 
     class _Choices(type):
@@ -110,12 +110,16 @@ else:
             """Return the class itself."""
             return cls
 
+    def cast(_: object, value: object) -> object:
+        """Do what `typing.cast` does at run time."""
+        return value
+
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
         return lambda kind: kind
 
 
-__all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value"]
+__all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value", "cast"]
 
 
 class _Signature:

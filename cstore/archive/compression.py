@@ -10,20 +10,16 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
-from cstore.values import IntChoice
+from cstore.values import IntChoice, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol, cast
+    from typing import Protocol
 
     from cstore.archive.streams import ReadInto
 else:
     Protocol = object
-
-    def cast(_: object, value: object) -> object:
-        """Do what `typing.cast` does at run time, whose import takes too long."""
-        return value
 
 
 INPUT_SIZE = 1 << 18

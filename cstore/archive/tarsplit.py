@@ -14,19 +14,14 @@ from functools import cache
 
 from cstore.errors import ArchiveError, SystemFailure, TarSplitDamaged
 from cstore.fs import within
-from cstore.values import NamedTuple
+from cstore.values import NamedTuple, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterator
     from types import TracebackType
-    from typing import Any, Self, cast
-else:
-
-    def cast(_: object, value: object) -> object:
-        """Do what `typing.cast` does at run time, whose import takes too long."""
-        return value
+    from typing import Any, Self
 
 
 LARGEST_SEGMENT = 1 << 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.check.findings import Finding, of_image
 from cstore.errors import CstoreError, UnsafeID
+from cstore.oci.media_types import CONFIGS
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 from cstore.store.lookup import layout_of_image
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from cstore.check.census import Census
     from cstore.records.model import Image
 
-_CONFIG_TYPES = frozenset(
-    {"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json", ""}
-)
+_CONFIG_TYPES = CONFIGS | {""}
 """Configs that name layers. Whatever else a manifest calls its config (an artifact's) is nobody's business here."""
 
 

@@ -1,11 +1,19 @@
-"""A driver's home that is mounted on itself, as the programs of this family do with it (drivers 7.2, 12.1)."""
+"""Mounts of a driver taken away, and its home that the programs of this family mount on itself (drivers 7.2, 12.1)."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 
+from cstore.fs import within
 from cstore.kernel import mount, mountinfo
+
+
+def detach(point: str) -> None:
+    """Take away all that is mounted on a place, even while it is in use. Raises OSError."""
+    while mountinfo.is_mountpoint(point):
+        with within.path_past_links(point) as way:
+            mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
 
 
 def release_home(home: str) -> None:

@@ -78,13 +78,11 @@ class Views:
         """
         if not os.path.lexists(os.path.join(self._home, layer)):
             return
-        from cstore.kernel.mount import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
-        from cstore.kernel.mountinfo import is_mountpoint
+        from cstore.drivers.binding import detach
 
         target = self.path(layer)
         try:
-            while is_mountpoint(target):
-                unmount(target, MNT_DETACH | UMOUNT_NOFOLLOW)
+            detach(target)
         except OSError as error:
             if error.errno not in {errno.EINVAL, errno.ENOENT}:
                 raise SystemFailure("unmount", target, error) from error

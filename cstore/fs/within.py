@@ -133,11 +133,13 @@ def holder(path: str) -> AbstractContextManager[tuple[int | None, str]]:
     Raises:
         OSError: as `open_folder`.
     """
-    folder, name = os.path.split(path.rstrip("/"))
-    if not _parts_below_top(folder)[1]:
-        return _While((None, path), None)
-    fd = open_folder(folder)
+    fd, name = _held(path)
     return _While((fd, name), fd)
+
+
+def _held(path: str) -> tuple[int | None, str]:
+    folder, name = os.path.split(path.rstrip("/"))
+    return (open_folder(folder), name) if _parts_below_top(folder)[1] else (None, path)
 
 
 def open_path(path: str, flags: int, mode: int = 0o600) -> int:
@@ -152,11 +154,8 @@ def path_past_links(path: str) -> AbstractContextManager[str]:
     Raises:
         OSError: as `open_folder`.
     """
-    folder, name = os.path.split(path.rstrip("/"))
-    if not _parts_below_top(folder)[1]:
-        return _While(path, None)
-    fd = open_folder(folder)
-    return _While(f"/proc/self/fd/{fd}/{name}", fd)
+    fd, name = _held(path)
+    return _While(path if fd is None else f"/proc/self/fd/{fd}/{name}", fd)
 
 
 def mkdir(path: str, mode: int = 0o700) -> None:
@@ -212,7 +211,7 @@ def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o6
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
-        fd = _open(name, flags | _FILE, mode, folder)
+        fd = open_quietly(name, flags | _FILE, mode, folder)
     try:
         _require(path, os.fstat(fd), stat.S_IFREG, limit)
     except BaseException:
@@ -221,7 +220,7 @@ def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o6
     return fd
 
 
-def _open(name: str, flags: int, mode: int, folder: int) -> int:
+def open_quietly(name: str, flags: int, mode: int, folder: int | None) -> int:
     """Open a file, to read without a trace in its access time where that is allowed: to its owner, and to root."""
     if flags & os.O_ACCMODE == os.O_RDONLY:
         try:
@@ -306,9 +305,8 @@ def list_directory(top: str, relative: str) -> list[str]:
         ForeignThing: it, or something on the way, is something else.
         OSError: as open(2).
     """
-    require_directory(top, relative)
-    with parent_of(top, relative) as (folder, name):
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    real, above = _parts_below_top(top)
+    fd = _descend(real, os.open(real or ".", _FOLDER), [*above, *relative.split("/")], os.O_RDONLY)
     try:
         return os.listdir(fd)
     finally:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from cstore import gojson
 from cstore.digests import digest_of
+from cstore.oci.media_types import DOCKER_CONFIG, DOCKER_MANIFEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 """It says gzip although digest and size are those of the uncompressed tar: so do the others, and digests must agree."""
 
@@ -24,8 +23,8 @@ def made_up_manifest(config: bytes, layers: Iterable[tuple[str, int]]) -> bytes:
     """
     document = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": _descriptor(CONFIG_TYPE, len(config), digest_of(config)),
+        "mediaType": DOCKER_MANIFEST,
+        "config": _descriptor(DOCKER_CONFIG, len(config), digest_of(config)),
         "layers": [_descriptor(LAYER_TYPE, size, diff_id) for diff_id, size in layers],
     }
     return gojson.encode(document)

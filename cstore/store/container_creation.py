@@ -22,7 +22,7 @@ from cstore.store import container_journal as journal
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.creation import check_new_id
 from cstore.store.lookup import find_layer, get_image
-from cstore.store.maps import default_map, map_fields, map_on_disk
+from cstore.store.maps import default_map, map_fields, map_on_disk, wanted_map
 from cstore.store.places import Shelf, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, make_roots, writing
@@ -155,7 +155,7 @@ def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
 @contextmanager
 def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
     """Keep others from choosing ID ranges until ours are recorded."""
-    if request.auto_map is None and not _given_map(request, default_map(context)):
+    if request.auto_map is None and not wanted_map(request, default_map(context)):
         yield
         return
     from cstore.store.userns import choosing
@@ -166,18 +166,10 @@ def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
 
 def _choose_map(context: Context, request: NewContainer, image: Image | None) -> IDMap:
     if request.auto_map is None:
-        return _given_map(request, default_map(context))
+        return wanted_map(request, default_map(context))
     from cstore.store.userns import choose_map
 
     return choose_map(context, request.auto_map, image)
-
-
-def _given_map(request: NewContainer, default: IDMap) -> IDMap:
-    given = request.id_map or IDENTITY
-    return IDMap(
-        uids=() if request.host_uids else given.uids or default.uids,
-        gids=() if request.host_gids else given.gids or default.gids,
-    )
 
 
 # ── the layer ──

@@ -108,7 +108,7 @@ class Context:
         """What is to be known of the driver, as data."""
         from cstore.drivers.registry import package_of
 
-        return package_of(self.driver.name).FACTS
+        return package_of(self.layout.driver).FACTS
 
 
 def context_of(store: Context | Store) -> Context:
@@ -211,7 +211,7 @@ def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfi
             continue
         if reasons:
             chosen = chosen.with_(warnings=(*chosen.warnings, f"{reasons[0].message}; a new store uses {name} instead"))
-        return chosen, layout, make_driver
+        return chosen, layout, lambda found=driver: found
     raise reasons[0]
 
 

@@ -20,8 +20,9 @@ from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
+from cstore.store.attaching import attach
 from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
-from cstore.store.filling import Filling, archive_fields, contents_of, fill
+from cstore.store.filling import Filling, fill
 from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
 from cstore.store.misfits import check_reachable, explained
@@ -212,7 +213,7 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
 
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
-    plan = plan_layer(Reader(context), wanted, context, chosen_id="")
+    plan = _plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
     make_roots(context.layout)
     sweep(context)
@@ -256,7 +257,7 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
     return get_layer(Reader(context), layer.id)
 
 
-def plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> LayerPlan:
+def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> LayerPlan:
     """Hold a request against the records; raises what `create_layer` does."""
     parent = get_layer(tables, request.parent) if request.parent else None
     template = find_own_layer(tables, request.template) if request.template else None
@@ -314,11 +315,7 @@ def _publish(
 ) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
     with writing(context, Shelf.LAYERS) as writer:
-        plan = plan_layer(writer, request, context, chosen_id=still_free(writer, request, before.id))
-        if not plan.agrees_with(before):
-            raise LayerUnknown(request.template or request.parent)
-        record = record_of(request, plan)
-        writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), location_of(context, request))
+        record, plan = add_incomplete(writer, request, before)
         try:
             writer.save(Shelf.LAYERS)
             whole = attach(writer, record, request, plan, staged, filling)
@@ -333,14 +330,27 @@ def _publish(
         return whole
 
 
-def still_free(writer: Writer, request: NewLayer, planned: str) -> str:
+def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tuple[Layer, LayerPlan]:
+    """Add the record of a layer, flagged as one that is being made, if it can still be had as it was planned `before`.
+
+    Returns the record without the flag, and the plan that holds now; raises what `create_layer` does.
+    """
+    plan = _plan_layer(writer, request, writer.context, chosen_id=_still_free(writer, request, before.id))
+    if not plan.agrees_with(before):
+        raise LayerUnknown(request.template or request.parent)
+    record = _record_of(request, plan)
+    writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), _location_of(writer.context, request))
+    return record, plan
+
+
+def _still_free(writer: Writer, request: NewLayer, planned: str) -> str:
     """Keep the planned ID unless somebody took it meanwhile; only a random one may change."""
     if not request.id and writer.layers.get(planned) is None:
         return planned
     return check_new_id(writer, request.id)
 
 
-def record_of(request: NewLayer, plan: LayerPlan) -> Layer:
+def _record_of(request: NewLayer, plan: LayerPlan) -> Layer:
     """The record of a layer before anything is known of its contents."""
     return Layer(
         id=plan.id,
@@ -356,45 +366,8 @@ def record_of(request: NewLayer, plan: LayerPlan) -> Layer:
     )
 
 
-def location_of(context: Context, request: NewLayer) -> Location:
+def _location_of(context: Context, request: NewLayer) -> Location:
     """The file for the record of a new layer."""
     if request.volatile:
         return volatile_location(context.layout, Shelf.LAYERS)
     return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE
-
-
-def attach(
-    writer: Writer, record: Layer, request: NewLayer, plan: LayerPlan, staged: StagedTree, filling: Filling | None
-) -> Layer:
-    """Bring tree, tar-split and data to their places; return the record that describes them."""
-    from cstore.records.bigdata import write_item
-
-    layout, sync = writer.layout, writer.context.sync
-    writer.driver.adopt(staged, record.id, record.parent or None)
-    for key, value in request.data.items():
-        write_item(layout.layer_data(record.id), key, value, sync=sync)
-    record = record.with_(data_names=tuple(request.data))
-    if filling is not None:
-        filling.publish(layout.tar_split(record.id), sync=sync)
-        return record.with_(**archive_fields(filling.applied))
-    if request.far:
-        from cstore.store.far_layers import far_fields
-
-        return record.with_(**far_fields(request.far))
-    return record if plan.template is None else _like(writer, record, plan.template)
-
-
-def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
-    """Take over from the template what describes its contents (semantics 5)."""
-    from cstore.fs.atomic import write_file
-
-    source = writer.layout.tar_split(template.id)
-    try:
-        with open(source, "rb") as stream:
-            parts = iter(lambda: stream.read(1 << 20), b"")
-            write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise SystemFailure("read", source, error) from None
-    return record.with_(metadata=template.metadata, **contents_of(template))

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, LayerUnknown
+from cstore.errors import CstoreError
 from cstore.fs.atomic import sync_filesystem
-from cstore.store.creation import attach, location_of, plan_layer, record_of, stage_layer, still_free
+from cstore.store.attaching import attach
+from cstore.store.creation import add_incomplete, stage_layer
 from cstore.store.expecting import check_archive
 from cstore.store.filling import Filling, fill
 from cstore.store.misfits import explained
@@ -119,19 +120,10 @@ def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going:
 
 def _recorded(writer: Writer, each: PreparedLayer) -> Layer | CstoreError:
     """Add the record of a layer, flagged as one that is being made; or say why it cannot be had."""
-    request, before = each.made.request, each.made.plan
     try:
-        chosen = still_free(writer, request, before.id)
-        plan = plan_layer(writer, request, writer.context, chosen_id=chosen)
-        if not plan.agrees_with(before):
-            return LayerUnknown(request.template or request.parent)
-        record = record_of(request, plan)
-        writer.layers.add(
-            record.with_(flags={**record.flags, "incomplete": True}), location_of(writer.context, request)
-        )
+        return add_incomplete(writer, each.made.request, each.made.plan)[0]
     except CstoreError as error:
         return error
-    return record
 
 
 def _finished(writer: Writer, each: PreparedLayer, record: Layer | CstoreError) -> Layer | CstoreError:

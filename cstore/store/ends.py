@@ -10,19 +10,16 @@ from contextlib import contextmanager
 from cstore.archive.streams import FileSink
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
+from cstore.values import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Protocol, TypeAlias, cast
+    from typing import Protocol, TypeAlias
 
     from cstore.archive.streams import ReadInto, Sink
 else:
     Protocol = object
-
-    def cast(_: object, value: object) -> object:
-        """Do what `typing.cast` does at run time, whose import takes too long."""
-        return value
 
 
 class Readable(Protocol):

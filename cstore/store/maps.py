@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cstore.drivers.contract import Driver
     from cstore.records.model import Layer
+    from cstore.store.container_creation import NewContainer
     from cstore.store.context import Context
     from cstore.store.creation import NewLayer
     from cstore.store.lookup import Tables
@@ -29,13 +30,18 @@ def layer_map(context: Context, request: NewLayer, parent: Layer | None) -> IDMa
         InvalidIDMap: the kernel would not take the given one.
     """
     inherited = default_map(context) if parent is None else parent.id_map
+    check_possible(request.id_map or IDENTITY)
+    chosen = wanted_map(request, inherited)
+    return chosen if request.owners_on_disk else map_on_disk(context.driver, chosen)
+
+
+def wanted_map(request: NewLayer | NewContainer, inherited: IDMap) -> IDMap:
+    """The maps that a request asks for, each kind by itself: the given one, none for a host flag, or the inherited."""
     given = request.id_map or IDENTITY
-    check_possible(given)
-    chosen = IDMap(
+    return IDMap(
         uids=() if request.host_uids else given.uids or inherited.uids,
         gids=() if request.host_gids else given.gids or inherited.gids,
     )
-    return chosen if request.owners_on_disk else map_on_disk(context.driver, chosen)
 
 
 def default_map(context: Context) -> IDMap:

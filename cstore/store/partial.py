@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from cstore.digests import check_digest
-from cstore.errors import CstoreError, ForeignThing, InvalidDigest, LockTimeout, SystemFailure
+from cstore.errors import CstoreError, InvalidDigest, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import LockFile
 from cstore.fs.patience import Patience
@@ -99,7 +99,7 @@ class PartialBlobs:
             if blob.age < older_than:
                 continue
             lock = LockFile(self._context.layout.digest_lock(blob.digest))
-            with suppress(LockTimeout, ForeignThing, CstoreError):
+            with suppress(CstoreError):
                 if dry_run:
                     with lock.shared(Patience(timeout=0)):
                         gone.append(blob)

@@ -135,7 +135,7 @@ def _index_with(entry: dict[str, Any], before: list[dict[str, Any]]) -> bytes:
     name = (entry.get("annotations") or {}).get(NAME_KEYS[1])
     kept = [one for one in before if (one.get("annotations") or {}).get(NAME_KEYS[1]) != name or name is None]
     kept = [one for one in kept if one != entry]
-    document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"}
+    document = {"schemaVersion": 2, "mediaType": media.OCI_INDEX}
     return gojson.encode({**document, "manifests": [*kept, entry]})
 
 

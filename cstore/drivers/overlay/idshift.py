@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
+from cstore.drivers.overlay.leftovers import MAPPED
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure
 from cstore.fs import within
@@ -66,8 +67,8 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
         DriverError: the kernel or a file system cannot do it.
         ForeignThing: something else is in the place of `mapped`.
     """
-    within.require_directory(own, "mapped", missing=True)
-    folder = os.path.join(own, "mapped")
+    within.require_directory(own, MAPPED, missing=True)
+    folder = os.path.join(own, MAPPED)
     # Root's own home could not be walked through without root in the map: then each directory is shown for itself.
     top_of, rest_of = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
     tops = dict.fromkeys(map(top_of, lowers))

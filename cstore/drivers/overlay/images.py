@@ -10,10 +10,11 @@ import errno
 import os
 
 from cstore.archive.composefs import contents_of, require_own_contents
+from cstore.drivers.binding import detach
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
-from cstore.kernel import fsmount, mount, mountinfo
+from cstore.kernel import fsmount, mount
 from cstore.layout import is_blob
 
 TYPE_CHECKING = False
@@ -124,9 +125,7 @@ def release_images(layer: str) -> None:
     for name in within.list_directory(layer, "composefs-layers"):
         point = os.path.join(layer, "composefs-layers", name)
         try:
-            while mountinfo.is_mountpoint(point):
-                with within.path_past_links(point) as way:
-                    mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+            detach(point)
         except OSError as error:
             raise SystemFailure("unmount", point, error) from None
 

@@ -318,10 +318,10 @@ class Mounter:
             from cstore.drivers.overlay.program import unmount_program
 
             unmount_program(target)
+        from cstore.drivers.binding import detach
+
         try:
-            while mountinfo.is_mountpoint(target):
-                with within.path_past_links(target) as way:
-                    mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+            detach(target)
         except OSError as error:
             if error.errno not in _NOT_MOUNTED:
                 raise SystemFailure("unmount", target, error) from error
