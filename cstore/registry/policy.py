@@ -11,7 +11,7 @@ import os
 from cstore.errors import ConfigError
 from cstore.registry.errors import PolicyRefuses, cleaned
 from cstore.registry.signatures import KIND as SIGSTORE
-from cstore.registry.signatures import problem_with, read_required, why_unsigned
+from cstore.registry.signatures import once_each, problem_with, read_required, why_unsigned
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -111,7 +111,7 @@ def read_policy(path: str) -> Policy:
     try:
         with open(path, "rb") as file:
             data = file.read(_LARGEST)
-        document = json.loads(data, object_pairs_hook=_once_each)
+        document = json.loads(data, object_pairs_hook=once_each)
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     except (ValueError, RecursionError) as error:
@@ -129,13 +129,6 @@ def read_policy(path: str) -> Policy:
             for transport, scopes in transports.items()
         },
     )
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate key")
-    return found
 
 
 def _requirements(found: object, path: str, key: str) -> list[dict[str, Any]]:

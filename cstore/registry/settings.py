@@ -76,7 +76,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
     return Settings(
         registries=read_registries(_registries_files(variables, own, system)),
         proxies=read_proxies(variables),
-        auth_files=tuple(_auth_files(environment, identity, auth_file)),
+        auth_files=tuple(_auth_files(environment, identity, home, auth_file)),
         certificates=tuple(
             os.path.join(one, "certs.d")
             for one in (own, system, os.path.join(os.path.dirname(system), "docker"))
@@ -133,12 +133,11 @@ def _drop_ins(folder: str) -> Iterator[str]:
     yield from (os.path.join(folder, name) for name in names if name.endswith(".conf"))
 
 
-def _auth_files(environment: Environment, identity: Identity, given: str) -> Iterator[AuthFile]:
+def _auth_files(environment: Environment, identity: Identity, home: str, given: str) -> Iterator[AuthFile]:
     """The files with credentials; one that is named takes the place of the first, as with skopeo."""
     variables, runtime = environment.variables, environment.runtime_dir
     folder = os.path.join(runtime, "containers") if runtime else f"/run/containers/{identity.uid}"
     yield AuthFile(given or variables.get("REGISTRY_AUTH_FILE") or os.path.join(folder, "auth.json"))
-    home = _home(environment, identity)
     if own := _own_directory(home, environment.config_home or ""):
         yield AuthFile(os.path.join(own, "auth.json"))
     docker = variables.get("DOCKER_CONFIG") or (os.path.join(home, ".docker") if home else "")

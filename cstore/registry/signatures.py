@@ -173,7 +173,7 @@ def _why_not(
 def _critical(payload: bytes) -> tuple[str, str] | None:
     """Digest and name in a signed document; None if it is another kind of document."""
     try:
-        document = json.loads(payload, object_pairs_hook=_once_each)
+        document = json.loads(payload, object_pairs_hook=once_each)
         critical = document["critical"]
         found = critical["image"]["docker-manifest-digest"], critical["identity"]["docker-reference"]
         alone = critical.keys() == {"type", "image", "identity"} and document.keys() <= {"critical", "optional"}
@@ -183,7 +183,8 @@ def _critical(payload: bytes) -> tuple[str, str] | None:
     return found if sound and all(isinstance(one, str) for one in found) else None
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON, in which each key may be there once; raises ValueError."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("duplicate key")
@@ -194,13 +195,13 @@ def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
     """Whether the name in a signature is one that may stand for the image that was asked for."""
     kind = identity["type"]
     try:
-        of = _parsed(signed)
+        of = parse_name(signed)
         if kind == "matchRepository":
             return of.repository == name.repository
         if kind == "exactRepository":
-            return of.repository == _parsed(identity["dockerRepository"]).repository
+            return of.repository == parse_name(identity["dockerRepository"]).repository
         if kind == "exactReference":
-            return _is_exact(signed) and str(of) == str(_parsed(identity["dockerReference"]))
+            return _is_exact(signed) and str(of) == str(parse_name(identity["dockerReference"]))
         if kind == "remapIdentity":
             name = _remapped(name, identity["prefix"], identity["signedPrefix"])
     except InvalidName:
@@ -209,10 +210,6 @@ def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
         return of.repository == name.repository
     wanted = name if kind == "matchExact" and not name.tag else name.with_(digest="")
     return _is_exact(signed) and str(of) == str(wanted)
-
-
-def _parsed(text: str) -> ImageName:
-    return parse_name(text)
 
 
 def _is_exact(text: str) -> bool:
@@ -225,7 +222,7 @@ def _remapped(name: ImageName, prefix: str, signed: str) -> ImageName:
     repository = name.repository
     if repository != prefix and not repository.startswith(f"{prefix}/"):
         return name
-    moved = _parsed(signed + repository[len(prefix) :])
+    moved = parse_name(signed + repository[len(prefix) :])
     return moved.with_(tag=name.tag, digest=name.digest)
 
 

@@ -55,10 +55,6 @@ class PartialBlobs:
         """
         return os.path.join(self._directory, check_digest(digest).replace(":", "-", 1))
 
-    def size(self, digest: str) -> int:
-        """Bytes that are there of a blob."""
-        return next((blob.size for blob in self.list() if blob.digest == digest), 0)
-
     def open(self, digest: str) -> int:
         """Open a blob to go on with it. Only with the lock of its digest.
 

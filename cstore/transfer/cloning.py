@@ -11,6 +11,7 @@ from cstore.archive.compression import Compression
 from cstore.errors import CstoreError, IDTaken, ImageInvalid, LayerNotVerified, TopLayerDiffers
 from cstore.store import NewImage, NewLayer
 from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, CopyRequest, Planned
+from cstore.transfer.layer_intake import exact_layer
 from cstore.transfer.room import require_room
 
 TYPE_CHECKING = False
@@ -87,8 +88,8 @@ def _is_there(store: Store, layer: Layer) -> bool:
     Raises:
         IDTaken: it has other contents under that ID.
     """
-    found = store.layers.find(layer.id)
-    if found is None or found.id != layer.id:
+    found = exact_layer(store, layer.id)
+    if found is None:
         return False
     if found.diff_digest != layer.diff_digest:
         raise IDTaken("layer", layer.id)

@@ -158,13 +158,11 @@ def members_at(path: str) -> Iterator[Members]:
 
 def _unpacked(fd: int, path: str) -> IO[bytes]:
     from cstore.transfer.scratch import scratch_file
-    from cstore.transfer.verifying import drained, uncompressed
+    from cstore.transfer.verifying import pour, uncompressed
 
     file = scratch_file()
     try:
-        sink = FileSink(file.fileno(), "a temporary file")
-        for piece in drained(uncompressed(FileReader(fd, path))):
-            sink.write(piece)
+        pour(uncompressed(FileReader(fd, path)), FileSink(file.fileno(), "a temporary file"))
         os.lseek(file.fileno(), 0, os.SEEK_SET)
     except BaseException:
         file.close()
@@ -189,13 +187,12 @@ def sink_of(
     Raises:
         UsageMistake, InvalidName, InvalidOption: nothing can go there.
     """
-    from cstore.transfer import sinks
-    from cstore.transfer.store_sink import StoreSink
-
     place = parse_place(text) if isinstance(text, str) else text
     if place.transport == places.STORE:
         if place.reference.startswith("@"):
             raise UsageMistake("an image's ID is computed, and cannot be chosen", hint="name the image")
+        from cstore.transfer.store_sink import StoreSink
+
         return StoreSink(store_at(place, store), place.reference, home=LOCAL if place.bare else DOCKER)
     if place.transport == places.REGISTRY:
         from cstore.transfer.registry_ends import RegistrySink
@@ -203,6 +200,8 @@ def sink_of(
         return RegistrySink(place.reference, access)
     if place.transport == places.DOCKER_ROOT:
         raise UsageMistake("cstore only reads Docker's data", hint="docker load takes an archive: docker-archive:PATH")
+    from cstore.transfer import sinks
+
     sync = sync if sync is not None else store is None or store.config.sync
     if place.transport == places.DIRECTORY:
         return sinks.DirectorySink(place.path, sync=sync)

@@ -26,6 +26,7 @@ from cstore.kernel.process import spawn
 from cstore.kernel.threads import start_thread
 from cstore.store.partial import PartialBlobs
 from cstore.transfer.contract import BlobDone, BlobPresent, BlobProgress
+from cstore.transfer.layer_intake import exact_layer
 from cstore.transfer.manifests import Descriptor
 from cstore.transfer.oci_layout import check_size, digest_differs
 from cstore.transfer.rate import Limited, Rate
@@ -279,8 +280,7 @@ class _Work:
 
     def _is_there(self, need: Need) -> bool:
         """Whether the store has every layer that a blob is needed for."""
-        found = [self._store.layers.find(layer) for layer in need.ids]
-        return all(one is not None and one.id == wanted for one, wanted in zip(found, need.ids, strict=True))
+        return all(exact_layer(self._store, layer) is not None for layer in need.ids)
 
     def _fill(self, need: Need, fd: int, buffer: memoryview) -> None:
         """Fetch the rest of a blob, hashed with what is there of it, and see that it is the right one."""

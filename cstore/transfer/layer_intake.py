@@ -57,12 +57,17 @@ class Need(Value):
     ids: tuple[str, ...]
 
 
+def exact_layer(store: Store, identifier: str) -> Layer | None:
+    """The layer that has an ID, and not one that only has it for a name or begins so."""
+    found = store.layers.find(identifier)
+    return found if found is not None and found.id == identifier else None
+
+
 def needs_of(store: Store, plans: Sequence[ImagePlan]) -> list[Need]:
     """Find out which layers images need, each blob once, bottom up, and which of them the store has."""
     found: dict[str, Need] = {}
     for use in (use for plan in plans for use in _uses(plan)):
-        layer = store.layers.find(use.id)
-        present = layer is not None and layer.id == use.id
+        present = exact_layer(store, use.id) is not None
         digest = use.layer.digest or use.layer.diff_id
         before = found.get(digest, Need(digest, use.layer.size, True, ()))
         found[digest] = before.with_(present=before.present and present, ids=(*before.ids, use.id))
@@ -200,14 +205,10 @@ class LayerIntake:
         Raises:
             IDTaken: what has its ID has other contents.
         """
-        found = self._exactly(use.id)
+        found = exact_layer(self._store, use.id)
         if found is not None and found.diff_digest != use.layer.diff_id:
             raise IDTaken("layer", use.id)
         return found
-
-    def _exactly(self, layer: str) -> Layer | None:
-        found = self._store.layers.find(layer)
-        return found if found is not None and found.id == layer else None
 
     # ── progress ──
 
@@ -236,7 +237,7 @@ class LayerIntake:
         (use,) = uses.values()
         if use.layer.member != name:
             return False
-        if use.below and self._exactly(use.below) is None:
+        if use.below and exact_layer(self._store, use.below) is None:
             return False
         self._take(use, body)
         return True

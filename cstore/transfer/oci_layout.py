@@ -63,7 +63,7 @@ def read_plans(
     """
     _check_layout(members, warnings)
     reading = _Reading(members, choice, naming, complete=complete)
-    plans = merge(reading.top(_index(members)))
+    plans = merge(reading.top(read_index(members)))
     warnings += reading.passed_over
     return plans
 
@@ -73,7 +73,7 @@ def names_of_configs(members: Members, naming: Naming) -> dict[str, tuple[str, .
     found: dict[str, tuple[str, ...]] = {}
     with suppress(CstoreError):
         reading = _Reading(members, Choice(Platform()), naming, complete=True)
-        for entry in _index(members).manifests:
+        for entry in read_index(members).manifests:
             name = reading.name_of(entry)
             if not name:
                 continue
@@ -82,8 +82,22 @@ def names_of_configs(members: Members, naming: Naming) -> dict[str, tuple[str, .
     return found
 
 
-def _index(members: Members) -> Index:
-    index = parse_document(get_part(members, INDEX, "the format").read(LARGEST), INDEX)
+def read_index(members: Members) -> Index:
+    """Read the index of a layout.
+
+    Raises:
+        ImageArchiveError: there is none.
+    """
+    return parse_index(get_part(members, INDEX, "the format").read(LARGEST))
+
+
+def parse_index(raw: bytes) -> Index:
+    """Read the bytes of a layout's index.
+
+    Raises:
+        ImageArchiveError: they are none.
+    """
+    index = parse_document(raw, INDEX)
     if not isinstance(index, Index):
         raise ImageArchiveError(INDEX, "expected an index, found a manifest")
     return index

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from cstore import gojson
-from cstore.archive.streams import BUFFER_SIZE, FileSink, HashingSink, compressed, fill
+from cstore.archive.streams import FileSink, HashingSink, compressed
 from cstore.digests import digest_of
 from cstore.transfer import media
 from cstore.transfer.manifests import Descriptor, make_manifest
@@ -14,6 +14,7 @@ from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.packing import add_bytes
 from cstore.transfer.scratch import scratch_file
+from cstore.transfer.verifying import pour
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -84,10 +85,7 @@ def _write(writer: LayerWriter, blob: _Blob, sink: Sink) -> None:
     if blob.fd < 0:
         writer.write(blob.layer, sink)
         return
-    reader = PartReader(blob.fd, Part("a temporary file", blob.size, offset=blob.offset))
-    buffer = memoryview(bytearray(BUFFER_SIZE))
-    while count := fill(reader, buffer):
-        sink.write(buffer[:count])
+    pour(PartReader(blob.fd, Part("a temporary file", blob.size, offset=blob.offset)), sink)
 
 
 def _manifest(image: StoredImage, blobs: dict[str, _Blob], compression: Compression) -> bytes:

@@ -7,14 +7,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from cstore.archive.streams import FileSink
 from cstore.errors import CstoreError
 from cstore.oci.names import parse_name
-from cstore.registry import Access, load_settings, open_repository, parse_reference, read_policy
+from cstore.registry import Access, load_settings, read_policy
 from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import StoreSource
-from cstore.transfer.verifying import drained
+from cstore.transfer.verifying import pour
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -77,6 +77,8 @@ class RegistrySource:
         """
         self._access = access or RegistryAccess()
         self._settings = self._access.settings()
+        from cstore.registry import parse_reference
+
         self.reference = parse_reference(name) if isinstance(name, str) else name
         self._policy = self._access.required(self.reference, self._settings)
         self.name = str(self.reference)
@@ -85,6 +87,8 @@ class RegistrySource:
         self._manifests: dict[str, bytes] = {}
 
     def _opened(self) -> Repository:
+        from cstore.registry import open_repository
+
         return open_repository(self.reference, access=self._access.access, settings=self._settings)
 
     def __enter__(self) -> Self:
@@ -152,6 +156,8 @@ def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageNam
     Raises:
         RegistryError: none of them is there.
     """
+    from cstore.registry import open_repository
+
     failure: CstoreError | None = None
     for name in names:
         with open_repository(name, access=access.access, settings=access.settings()) as repository:
@@ -178,6 +184,8 @@ class RegistrySink(BlobSink):
             RegistryBlocked: the configuration forbids it.
         """
         access = access or RegistryAccess()
+        from cstore.registry import open_repository, parse_reference
+
         self._name = parse_reference(name) if isinstance(name, str) else name
         self.shown = f"docker://{self._name}"
         self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
@@ -217,9 +225,7 @@ class RegistrySink(BlobSink):
         with ExitStack() as stack:
             if not isinstance(source, PartReader):
                 spool = stack.enter_context(scratch_file())
-                sink = FileSink(spool.fileno(), "a temporary file")
-                for piece in drained(source):
-                    sink.write(piece)
+                pour(source, FileSink(spool.fileno(), "a temporary file"))
                 source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
             self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
         self._there.add(blob.digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import DoesNotFit
+from cstore.fs.writable import nearest_directory
 
 
 def require_room(what: str, root: str, needed: int) -> int:
@@ -13,11 +14,8 @@ def require_room(what: str, root: str, needed: int) -> int:
     Raises:
         DoesNotFit: they cannot.
     """
-    path = root
-    while path != "/" and not os.path.isdir(path):
-        path = os.path.dirname(path)
     try:
-        found = os.statvfs(path)
+        found = os.statvfs(nearest_directory(root))
     except OSError:
         return -1
     free = found.f_bavail * found.f_frsize

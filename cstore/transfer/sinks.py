@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from cstore import gojson
-from cstore.archive.streams import BUFFER_SIZE, FileSink, fill
+from cstore.archive.streams import FileSink
 from cstore.errors import ImageArchiveError, InvalidOption, SystemFailure
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.oci.names import parse_name
@@ -18,15 +18,15 @@ from cstore.transfer import media
 from cstore.transfer.blob_sink import COMPRESSED, PLAIN, BlobSink
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.docker_writer import write_docker
-from cstore.transfer.manifests import Index, Manifest, parse_document
+from cstore.transfer.manifests import Manifest, parse_document
 from cstore.transfer.members import Part, PartReader
-from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
+from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name, parse_index
 from cstore.transfer.packing import DirectoryPackage, TarPackage, add_bytes, new_directory
 from cstore.transfer.plan import read_config
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import full_name, in_directory
 from cstore.transfer.stored import LayerWriter, StoredImage
-from cstore.transfer.verifying import drained
+from cstore.transfer.verifying import drained, pour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class LayoutSink(BlobSink):
         """See `BlobSink.put`."""
         package, name = self._into(), blob_name(blob.digest)
         if not self._added:
-            package.add(name, blob.size, partial(_pour, source))
+            package.add(name, blob.size, partial(pour, source))
             return
         path = os.path.join(self._path, name)
         try:
@@ -119,8 +119,7 @@ class LayoutSink(BlobSink):
             return []
         except OSError as error:
             raise SystemFailure("read", os.path.join(self._path, INDEX), error) from error
-        if not isinstance(parse_document(raw, INDEX), Index):
-            raise ImageArchiveError(INDEX, "expected an index, found a manifest")
+        parse_index(raw)
         entries: list[dict[str, Any]] = json.loads(raw)["manifests"]
         return entries
 
@@ -169,7 +168,7 @@ class DirectorySink(BlobSink):
 
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`."""
-        self._into().add(in_directory(blob.digest), blob.size, partial(_pour, source))
+        self._into().add(in_directory(blob.digest), blob.size, partial(pour, source))
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
         """See `BlobSink.put_manifest`."""
@@ -232,7 +231,7 @@ class _Spooling(BlobSink):
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`."""
         at = os.lseek(self._spool.fileno(), 0, os.SEEK_END)
-        _pour(source, FileSink(self._spool.fileno(), "a temporary file"))
+        pour(source, FileSink(self._spool.fileno(), "a temporary file"))
         self._blobs[blob.digest] = (at, os.lseek(self._spool.fileno(), 0, os.SEEK_CUR) - at)
         if blob.media_type in _DOCUMENTS:
             self._documents.add(blob.digest)
@@ -263,7 +262,7 @@ class _Spooling(BlobSink):
 
     def _give(self, digest: str, sink: Sink) -> None:
         at, size = self._blobs[digest]
-        _pour(PartReader(self._spool.fileno(), Part("a temporary file", size, offset=at)), sink)
+        pour(PartReader(self._spool.fileno(), Part("a temporary file", size, offset=at)), sink)
 
     def _read(self, digest: str) -> bytes:
         at, size = self._blobs[digest]
@@ -321,10 +320,3 @@ class _Spooled(LayerWriter):
 
 def _nothing(shown: str) -> tuple[bytes, Descriptor]:
     raise ImageArchiveError(shown, "no image has been put into it")
-
-
-def _pour(source: ReadInto, sink: Sink) -> None:
-    """Write all that a reader gives."""
-    buffer = memoryview(bytearray(BUFFER_SIZE))
-    while count := fill(source, buffer):
-        sink.write(buffer[:count])

@@ -15,7 +15,7 @@ from cstore.transfer import media
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.manifests import LARGEST, Descriptor, Index, Manifest, make_manifest, parse_document
 from cstore.transfer.members import get_part
-from cstore.transfer.oci_layout import INDEX, NAME_KEYS, blob_name, check_size, digest_differs
+from cstore.transfer.oci_layout import NAME_KEYS, blob_name, check_size, digest_differs, read_index
 from cstore.transfer.stored import take_apart
 from cstore.transfer.verifying import drained
 
@@ -124,25 +124,13 @@ class LayoutSource:
             yield reader
 
 
-def layout_index(members: Members) -> Index:
-    """Read the index of a layout.
-
-    Raises:
-        ImageArchiveError: there is none.
-    """
-    index = parse_document(get_part(members, INDEX, "the format").read(LARGEST), INDEX)
-    if not isinstance(index, Index):
-        raise ImageArchiveError(INDEX, "expected an index, found a manifest")
-    return index
-
-
 def references_of(entry: Descriptor) -> tuple[str, ...]:
     """What a layout calls an image."""
     return tuple(entry.annotations[key] for key in NAME_KEYS if entry.annotations.get(key))
 
 
 def _chosen(members: Members, reference: str) -> Descriptor:
-    entries = layout_index(members).manifests
+    entries = read_index(members).manifests
     found = [entry for entry in entries if not reference or reference in references_of(entry)]
     if reference and not found:
         wanted = full_name(reference)

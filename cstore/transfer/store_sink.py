@@ -113,9 +113,11 @@ class StoreSink:
             DoesNotFit: it cannot.
         """
         missing = {need.digest: need for need in needs if not need.present}
-        remote = isinstance(source, RemoteSource)
-        kept = {digest: PartialBlobs(self._store.context).size(digest) if remote else 0 for digest in missing}
-        fetch = tuple((digest, need.size, max(0, min(kept[digest], need.size))) for digest, need in missing.items())
+        blobs = PartialBlobs(self._store.context).list() if isinstance(source, RemoteSource) and missing else ()
+        kept = {blob.digest: blob.size for blob in blobs}
+        fetch = tuple(
+            (digest, need.size, max(0, min(kept.get(digest, 0), need.size))) for digest, need in missing.items()
+        )
         needed, root = sum(max(size, 0) for _, size, _ in fetch), self._store.config.graph_root
         free = require_room(source.shown, root, needed)
         present = tuple(dict.fromkeys(need.digest for need in needs if need.digest not in missing))

@@ -217,10 +217,11 @@ class _Sync:
                         yield _Item(name, self._from.with_(reference=text), name.path)
 
     def _of_layout(self) -> Iterator[_Item]:
-        from cstore.transfer.sources import layout_index, references_of
+        from cstore.transfer.oci_layout import read_index
+        from cstore.transfer.sources import references_of
 
         with members_at(self._from.path) as members:
-            entries = layout_index(members).manifests
+            entries = read_index(members).manifests
         for reference in dict.fromkeys(text for entry in entries for text in references_of(entry)[:1]):
             with suppress(CstoreError):
                 name = parse_name(reference, home=LOCAL)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.apply import Applied
     from cstore.archive.compression import Decoder
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
     from cstore.transfer.plan import LayerPlan
 
 
@@ -30,6 +30,12 @@ def drained(source: ReadInto) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(BUFFER_SIZE))
     while count := source.readinto(buffer):
         yield buffer[:count]
+
+
+def pour(source: ReadInto, sink: Sink) -> None:
+    """Write all that a reader gives."""
+    for piece in drained(source):
+        sink.write(piece)
 
 
 class Delivery:

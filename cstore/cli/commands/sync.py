@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, word
-from cstore.cli.commands.copy_image import request_of
+from cstore.cli.commands.copy_image import request_of, store_for
 from cstore.cli.moving import access_of, moving, moving_options, trust_options
-from cstore.cli.session import Intent, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cstore.cli.session import Session
     from cstore.transfer import Synced
 
 
@@ -48,7 +48,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     """
     from cstore.cli.output import progress
     from cstore.cli.output.transfers import told
-    from cstore.transfer import STORE, SyncRequest, parse_place
+    from cstore.transfer import SyncRequest, parse_place
     from cstore.transfer import sync as sync_images
 
     request = SyncRequest(
@@ -58,10 +58,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
         listed=_lines(wanted["list"]),
     )
     access, here, there = access_of(wanted), parse_place(source), parse_place(destination)
-    store = None
-    if STORE in {here.transport, there.transport}:
-        writes = there.transport == STORE and not request.copy.dry_run
-        store = session.open(Intent.WRITE if writes else Intent.CONTENT)
+    store = store_for(session, here, there, dry_run=request.copy.dry_run)
     documents = []
     # There is a line for each image on standard output, which bars would be in the way of.
     with told(quiet=quiet or progress.style == "auto") as tell:
