@@ -79,7 +79,7 @@ def collect(
         SystemFailure: the first thing that could not be removed; all others are gone.
     """
     from cstore.store.quarantine import keeping
-    from cstore.store.quarantine.finishing import Promised
+    from cstore.store.quarantine.finishing import Promised, unfinished_moves
 
     if not is_made(context.layout):
         return []
@@ -88,8 +88,9 @@ def collect(
     old = _purged(context, quarantine_age, dry_run=dry_run)
     half = [*_half_kept(context, dry_run=dry_run), *_half_fetched(context, dry_run=dry_run, of_any_age=partial)]
     if dry_run:
-        found = _found_twice(context)
-        return [*_staged(context), *(each for each in found if foreign or each.kind != _FOREIGN), *half, *old]
+        awaited = unfinished_moves(context)
+        found = [each for each in _found_twice(context) if foreign or each.kind != _FOREIGN or each.path in awaited]
+        return [*_staged(context), *found, *half, *old]
     staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
     with ExitStack() as stack:
         promised = Promised(context, stack)
@@ -97,7 +98,9 @@ def collect(
         writer = stack.enter_context(writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True))
         promised.forget_records(writer)
         swept = [each for layer, each in unfinished if layer not in writer.layers]  # by any writer, before it begins
-        found = list(_unrecorded(context, writer) if foreign else leftovers(context, writer))
+        found = [
+            each for each in _unrecorded(context, writer) if foreign or each.kind != _FOREIGN or each.path in promised
+        ]
         failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper, promised))]
     if failures:
         raise failures[0]
@@ -311,11 +314,16 @@ def _leftover(path: str, kind: str) -> Iterator[Leftover]:
 
     try:
         status = os.lstat(path)
+        size = usage(path).bytes if stat.S_ISDIR(status.st_mode) else status.st_blocks * 512
     except FileNotFoundError:
         return
     except OSError as error:
         raise SystemFailure("examine", path, error) from None
-    yield Leftover(path, kind, usage(path).bytes if stat.S_ISDIR(status.st_mode) else status.st_blocks * 512)
+    except SystemFailure:
+        if os.path.lexists(path):
+            raise
+        return
+    yield Leftover(path, kind, size)
 
 
 def remove(

@@ -84,8 +84,9 @@ def entries(
     """Go over everything in the tree: its name in the directory that the trail is in then, and its status.
 
     The root comes first; its name is "". What cannot be read is told to `failed`, with its path, and passed over;
-    without `failed` it ends the walk. A directory is given when the trail is in it; with `failed`, one on which another
-    file system is mounted is not. Directories in `seen`, by device and inode, are passed over; others go into it.
+    without `failed` it ends the walk, unless somebody removed it just now. A directory is given when the trail is in
+    it; with `failed`, one on which another file system is mounted is not. Directories in `seen`, by device and inode,
+    are passed over; others go into it.
 
     Raises:
         OSError: a directory cannot be read; the file name is that in the trail's directory.
@@ -120,9 +121,10 @@ def entries(
 
 
 def _pass_over(trail: Trail, name: str, error: OSError, failed: Failed | None) -> None:
-    if failed is None:
+    if failed is not None:
+        failed(trail.where(name), error)
+    elif not isinstance(error, FileNotFoundError):
         raise error
-    failed(trail.where(name), error)
 
 
 def _enter(trail: Trail, name: str, failed: Failed | None) -> bool | None:

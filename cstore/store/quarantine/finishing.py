@@ -32,14 +32,14 @@ class Promised:
         self._found: dict[str, tuple[Case, Kept]] = {}
         self._cases: list[Case] = []
         self._locked = False
-        if not _unfinished(context):
+        if not unfinished_moves(context):
             return
         try:
             stack.enter_context(quarantine_lock(context, Patience(timeout=0)))
         except LockTimeout:
-            self._found = _unfinished(context)
+            self._found = unfinished_moves(context)
             return
-        self._locked, self._found = True, _unfinished(context)
+        self._locked, self._found = True, unfinished_moves(context)
         self._cases = list({case.id: case for case, _ in self._found.values()}.values())
 
     def forget_records(self, writer: Writer) -> None:
@@ -53,6 +53,10 @@ class Promised:
                 layer = each.record(each.before)
                 if each.shelf is Shelf.LAYERS and writer.layers.get(layer.id) == layer:
                     _forget(writer, layer.id)
+
+    def __contains__(self, path: str) -> bool:
+        """Whether it was promised."""
+        return path in self._found
 
     def keep(self, path: str) -> bool:
         """Move something into the case that it was promised to; False if it was not promised to any."""
@@ -72,8 +76,8 @@ def _forget(writer: Writer, layer: str) -> None:
     writer.save(Shelf.LAYERS)
 
 
-def _unfinished(context: Context) -> dict[str, tuple[Case, Kept]]:
-    """The things that are where they were, though an entry says that they are in a case."""
+def unfinished_moves(context: Context) -> dict[str, tuple[Case, Kept]]:
+    """Find the things that are where they were, by their paths, though an entry says that they are in a case."""
     try:
         found = cases(context)
     except CstoreError:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.check import check_store, keep_aside
 from cstore.errors import ConfigError, RecordsDamaged
 from cstore.kernel.locks import try_lock
 from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
 from cstore.store.quarantine import cases, undo
+from cstore.store.quarantine.keeping import Keeper
 from tests.builders import typical_tar
 from tests.unit.store.conftest import kept
 
@@ -149,6 +151,37 @@ def test_a_data_item_that_no_record_names_is_a_leftover(store: Store, graph: str
     assert store.gc() == dry
     assert {path for path in kept(graph) if "userdata" not in path} == set(before)
     assert all(os.path.isdir(os.path.join(folder, "userdata", "config")) for folder in folders)
+
+
+class Killed(BaseException):
+    """The end of a process, as far as this one can have it."""
+
+
+@pytest.mark.parametrize("image", ["f" * 64, "my-image"])
+def test_what_was_to_be_kept_when_rm_was_killed_is_kept(
+    image: str, store: Store, graph: str, put: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record has gone, the data not yet: gc moves them into the case, whatever name they have."""
+
+    def killed(_keeper: Keeper, _kept: object) -> None:
+        raise Killed
+
+    put(typical_tar(), id="my-layer")
+    store.images.create(NewImage(id=image, layer="my-layer", data={"item": b"precious"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "fulfil", killed)
+        with pytest.raises(Killed):
+            keep_aside(store, [("image", image)], "cstore rm --keep 5")
+    assert store.images.list() == []
+
+    went = {item.path for item in store.gc(dry_run=True)}
+    assert went == {os.path.join(graph, "vfs-images", image), *(item for item in went if "my-layer" in item)}
+    assert {item.path for item in store.gc()} == went
+    assert not any(map(os.path.lexists, went))
+
+    undo(store.context, cases(store.context)[0].id)
+    assert store.images.get_data(image, "item") == b"precious"
+    assert check_store(store.context).clean
 
 
 def test_what_has_a_name_that_no_tool_gives_is_left_alone(store: Store, graph: str, put: Import) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from cstore.errors import SystemFailure
 from cstore.fs.tree import Usage, newest_change, usage
+from cstore.fs.tree.measure import entries
+from cstore.fs.tree.trail import Trail
 from cstore.kernel.mount import MNT_DETACH, MS_BIND, mount, unmount
 
 if TYPE_CHECKING:
@@ -52,6 +54,22 @@ def test_failures_are_named(tmp_path: Path, as_ordinary: Callable[[Callable[[], 
         assert caught.value.path == str(tmp_path / "a" / "closed")
 
     as_ordinary(act)
+
+
+def test_what_goes_while_it_is_measured_counts_no_more(tmp_path: Path) -> None:
+    """Others are at work: a directory that was listed may be gone before the walk is there."""
+    for name in ("one", "two", "three"):
+        (tmp_path / name / "inside").mkdir(parents=True)
+
+    with Trail(str(tmp_path), os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)) as trail:
+        walk = entries(trail)
+        met = [next(walk)[0], next(walk)[0]]
+        for rest in {"one", "two", "three"} - set(met):
+            (tmp_path / rest / "inside").rmdir()
+            (tmp_path / rest).rmdir()
+        met += [name for name, _ in walk]
+
+    assert met == ["", met[1], "inside"]
 
 
 def test_mounts_are_left_out(tmpfs: TmpfsMaker) -> None:
