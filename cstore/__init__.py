@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from cstore.archive.compression import Compression
     from cstore.config import Overrides, StoreConfig, load_config
     from cstore.errors import CstoreError
-    from cstore.fs.patience import Patience
+    from cstore.fs.lock_policy import LockPolicy
     from cstore.idmap import IDMap, IDRange
     from cstore.library import Quarantine, Store, open_store
     from cstore.records.model import Container, IDMapEntry, Image, Layer
     from cstore.store.container_creation import NewContainer
     from cstore.store.containers import Containers
-    from cstore.store.copying import Spot
+    from cstore.store.copying import LayerPath
     from cstore.store.creation import NewLayer, StagedLayer
     from cstore.store.image_creation import NewImage
     from cstore.store.images import Images
@@ -46,14 +46,14 @@ __all__ = [
     "Image",
     "Images",
     "Layer",
+    "LayerPath",
     "Layers",
+    "LockPolicy",
     "NewContainer",
     "NewImage",
     "NewLayer",
     "Overrides",
-    "Patience",
     "Quarantine",
-    "Spot",
     "StagedLayer",
     "Store",
     "StoreConfig",
@@ -83,9 +83,9 @@ _HOMES = {
     "NewImage": "cstore.store.image_creation",
     "NewLayer": "cstore.store.creation",
     "Overrides": "cstore.config",
-    "Patience": "cstore.fs.patience",
+    "LockPolicy": "cstore.fs.lock_policy",
     "Quarantine": "cstore.library",
-    "Spot": "cstore.store.copying",
+    "LayerPath": "cstore.store.copying",
     "StagedLayer": "cstore.store.creation",
     "Store": "cstore.library",
     "StoreConfig": "cstore.config",

@@ -27,8 +27,8 @@ _SEVERAL = ("tuple", "Sequence", "Iterable", "list", "frozenset")
 _REQUESTS = frozenset(
     {
         "AutoMap", "CheckOptions", "Child", "Criteria", "IDMap", "IDRange", "ImportRequest", "LoadRequest",
-        "NewContainer", "NewImage", "NewLayer", "Overrides", "Patience", "RepairOptions", "Rules", "SaveRequest",
-        "Spot", "StoreConfig",
+        "NewContainer", "NewImage", "NewLayer", "Overrides", "LockPolicy", "RepairOptions", "Rules", "SaveRequest",
+        "LayerPath", "StoreConfig",
     }
 )  # fmt: skip
 """Values that a caller makes, so that their fields are looked at, too."""

@@ -32,8 +32,8 @@ CstoreError
     └── ForeignThing, ProgramMissing, ProgramRefused
 
 An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
-`peer`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing of
-cstore.
+`go_text`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing
+of cstore.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
 
 
 class CstoreError(Exception):
-    """The root of the family: a sentence, the way out, and the peer's words for it.
+    """The root of the family: a sentence, the way out, and the Go tool's words for it.
 
     Every error can be pickled and copied, with its sentence, hint and parts: worker processes pass them on.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "", peer: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", go_text: str = "") -> None:
         super().__init__(message)
         self.hint = hint
-        self.peer = peer or message
+        self.go_text = go_text or message
 
     def __str__(self) -> str:
         return self.message
@@ -86,7 +86,7 @@ class CstoreError(Exception):
 
     def parts(self) -> dict[str, Any]:
         """The error's own fields, ready for JSON."""
-        common = {"message", "hint", "peer"}
+        common = {"message", "hint", "go_text"}
         return {name: value for name, value in vars(self).items() if name not in common and not name.startswith("_")}
 
 
@@ -104,7 +104,9 @@ class UnknownItem(CstoreError):
 
     def __init__(self, item: str) -> None:
         self.item = item
-        super().__init__(f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", peer=self.peer_text)
+        super().__init__(
+            f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", go_text=self.peer_text
+        )
 
     def only_in(self, path: str, noun: str) -> ReadOnlyStore:
         """The error for what is known, but in an additional store, where it cannot be changed."""
@@ -113,7 +115,7 @@ class UnknownItem(CstoreError):
             f"called a write method on a read-only store: the {noun} {self.item!r} belongs to the additional store "
             f"{path}, which is only read"
         )
-        error.hint, error.peer = "change it there", self.peer
+        error.hint, error.go_text = "change it there", self.go_text
         return error
 
 
@@ -130,7 +132,7 @@ class ImageUnknown(UnknownItem):
 
     def __init__(self, item: str) -> None:
         super().__init__(item)
-        self.peer = f'locating image with ID "{item}": {self.peer_text}'
+        self.go_text = f'locating image with ID "{item}": {self.peer_text}'
 
 
 class ContainerUnknown(UnknownItem):
@@ -153,7 +155,7 @@ class ParentUnknown(LayerUnknown):
         self.layer, self.parent = layer, parent
         self.message = f"parent of layer not known: layer {layer} has the parent {parent!r}, which has no record"
         self.hint = "run cstore check, then cstore repair --dry-run"
-        self.peer = "parent of layer not known"
+        self.go_text = "parent of layer not known"
 
 
 class ImageWithoutLayers(LayerUnknown):
@@ -173,7 +175,7 @@ class NotAnImage(ImageUnknown):
 
     def __init__(self, item: str) -> None:
         super().__init__(item)
-        self.peer = self.peer_text
+        self.go_text = self.peer_text
 
 
 class NotAContainer(ContainerUnknown):
@@ -209,7 +211,7 @@ class AmbiguousImageID(ImageUnknown):
         self.message = (
             f"{term!r} is ambiguous: {len(images)} image IDs begin with it, such as {images[0]} and {images[1]}"
         )
-        self.hint, self.peer = "give more digits of the ID", "ambiguous digest string"
+        self.hint, self.go_text = "give more digits of the ID", "ambiguous digest string"
 
 
 class AmbiguousItem(UnknownItem):
@@ -250,7 +252,7 @@ class ParentImageUnknown(ImageUnknown):
         super().__init__(parent)
         self.parent, self.child = parent, child
         self.message = f"image {child} has no parent" if not parent else f"image not known: {parent!r}"
-        self.peer = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
+        self.go_text = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
 
 
 class DataItemUnknown(UnknownItem):
@@ -261,7 +263,7 @@ class DataItemUnknown(UnknownItem):
         super().__init__(key)
         self.message = f"{noun} {owner} has no data item {key!r}"
         self.hint = f"see cstore list-{noun}-data {owner}"
-        self.peer = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
+        self.go_text = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
 
 
 class CaseUnknown(UnknownItem):
@@ -283,7 +285,7 @@ _NAME_TAKEN = {
     "container": 'the container name "{}" is already in use by {}. '
     "You have to remove that container to be able to reuse that name: ",
 }
-"""What the peer says of some kinds first."""
+"""What the Go tool says of some kinds first."""
 
 
 class IDTaken(Taken):
@@ -294,7 +296,7 @@ class IDTaken(Taken):
         super().__init__(
             f"that ID is already in use: {noun} {item}",
             hint="omit --id to get a new ID",
-            peer=f"{_ID_TAKEN.get(noun, '').format(item)}that ID is already in use",
+            go_text=f"{_ID_TAKEN.get(noun, '').format(item)}that ID is already in use",
         )
 
 
@@ -306,7 +308,7 @@ class NameTaken(Taken):
         super().__init__(
             f"that name is already in use: {name!r} is {noun} {holder}",
             hint=f"move it with cstore remove-names -n {name} {holder}",
-            peer=f"{_NAME_TAKEN.get(noun, '').format(name, holder)}that name is already in use",
+            go_text=f"{_NAME_TAKEN.get(noun, '').format(name, holder)}that name is already in use",
         )
 
 
@@ -315,7 +317,7 @@ class WritableLayerTaken(NameTaken):
 
     def __init__(self, name: str, holder: str) -> None:
         super().__init__("layer", name, holder)
-        self.peer = "mount already exists with name"
+        self.go_text = "mount already exists with name"
 
 
 class TopLayerDiffers(Taken):
@@ -326,7 +328,8 @@ class TopLayerDiffers(Taken):
         super().__init__(
             f"image {image} exists with another top layer: {layer or 'none'}",
             hint=f"delete it first: cstore delete-image {image}",
-            peer=f'image with ID "{image}" already exists, but uses a different top layer: that ID is already in use',
+            go_text=f'image with ID "{image}" already exists, but uses a different top layer: '
+            "that ID is already in use",
         )
 
 
@@ -346,7 +349,7 @@ class LayerHasChildren(InUse):
         super().__init__(
             f"layer has children: {layer} is the parent of {children[0]}{others}",
             hint=f"delete {children[0]} first",
-            peer=f"used by layer {children[0]}: layer has children",
+            go_text=f"used by layer {children[0]}: layer has children",
         )
 
 
@@ -358,7 +361,7 @@ class LayerUsedByImage(InUse):
         super().__init__(
             f"layer is in use by an image: {layer} belongs to image {image}",
             hint=f"delete the image first: cstore delete-image {image}",
-            peer=f"layer {layer} used by image {image}: layer is in use by an image",
+            go_text=f"layer {layer} used by image {image}: layer is in use by an image",
         )
 
 
@@ -370,7 +373,7 @@ class LayerUsedByContainer(InUse):
         super().__init__(
             f"layer is in use by a container: {layer} belongs to container {container}",
             hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
-            peer=f"layer {layer} used by container {container}: layer is in use by a container",
+            go_text=f"layer {layer} used by container {container}: layer is in use by a container",
         )
 
 
@@ -382,7 +385,7 @@ class ImageUsedByContainer(InUse):
         super().__init__(
             f"image is in use by a container: {image} is used by container {container}",
             hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
-            peer=f"image used by {container}: image is in use by a container",
+            go_text=f"image used by {container}: image is in use by a container",
         )
 
 
@@ -413,7 +416,7 @@ class ContainerOccupied(InUse):
         super().__init__(
             f"container {container} is in use: {occupant}",
             hint=f"stop it first: {remedy}" if remedy else f"end process {pid} first",
-            peer=f"container {container} is in use: layer is in use by a container",
+            go_text=f"container {container} is in use: layer is in use by a container",
         )
 
 
@@ -425,7 +428,7 @@ class ParentIsContainer(InUse):
         super().__init__(
             f"layer {parent} is the writable layer of container {container}; it cannot have children",
             hint="choose a layer that no container owns",
-            peer="would-be parent layer is a container",
+            go_text="would-be parent layer is a container",
         )
 
 
@@ -445,7 +448,7 @@ class LayersMounted(InUse):
         super().__init__(
             f"a layer is mounted: {layers[0]}{f' and {len(layers) - 1} more' if len(layers) > 1 else ''}",
             hint=f"cstore unmount {layers[0]}, or shutdown --force",
-            peer="a layer is mounted: layer is in use by a container",
+            go_text="a layer is mounted: layer is in use by a container",
         )
 
 
@@ -473,12 +476,12 @@ class InvalidName(Refused):
 
 
 class InvalidDigest(Refused):
-    """Text that is not a digest. `reason` is the peer's text as well."""
+    """Text that is not a digest. `reason` is the Go tool's text as well."""
 
     def __init__(self, digest: str, reason: str) -> None:
         self.digest, self.reason = digest, reason
         super().__init__(
-            f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", peer=reason
+            f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", go_text=reason
         )
 
 
@@ -497,16 +500,16 @@ class InvalidDataName(Refused):
         self.key = key
         super().__init__(
             f"{key!r} cannot name a data item of {'an' if noun == 'image' else 'a'} {noun}: {reason}",
-            peer=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
+            go_text=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
         )
 
 
 class InvalidIDMap(Refused):
     """An ID map that cannot be read or does not hold together."""
 
-    def __init__(self, text: str, reason: str, *, hint: str = "write container:host:size", peer: str = "") -> None:
+    def __init__(self, text: str, reason: str, *, hint: str = "write container:host:size", go_text: str = "") -> None:
         self.text, self.reason = text, reason
-        super().__init__(f"ID map {text!r}: {reason}", hint=hint, peer=peer)
+        super().__init__(f"ID map {text!r}: {reason}", hint=hint, go_text=go_text)
 
 
 class IDNotMapped(InvalidIDMap):
@@ -518,8 +521,8 @@ class IDNotMapped(InvalidIDMap):
     def __init__(self, text: str, noun: str, number: int, side: str, *, path: str = "") -> None:
         reason = f"no range contains {side} {noun} {number}"
         other = "host" if side == "container" else "container"
-        peer = f"{side} ID {number} cannot be mapped to a {other} ID"
-        super().__init__(text, reason, hint=f"add a range that covers {number}", peer=peer)
+        go_text = f"{side} ID {number} cannot be mapped to a {other} ID"
+        super().__init__(text, reason, hint=f"add a range that covers {number}", go_text=go_text)
         self.noun, self.number, self.side, self.path = noun, number, side, path
         if path:
             self.message = f"{path} needs {side} {noun} {number}, which no range of ID map {text!r} contains"
@@ -542,10 +545,10 @@ class UsageMistake(InvalidOption):
 class InvalidDuration(UsageMistake):
     """A duration that is none."""
 
-    def __init__(self, text: str, reason: str = "", *, peer: str = "") -> None:
+    def __init__(self, text: str, reason: str = "", *, go_text: str = "") -> None:
         self.text = text
         why = f": {reason}" if reason else ""
-        super().__init__(f"{text!r} is not a duration{why}", hint="write it as 90s, 1h30m or 24h", peer=peer)
+        super().__init__(f"{text!r} is not a duration{why}", hint="write it as 90s, 1h30m or 24h", go_text=go_text)
 
 
 class LayerNotMounted(Refused):
@@ -553,7 +556,7 @@ class LayerNotMounted(Refused):
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
-        super().__init__(f"layer is not mounted: {layer}", hint=f"cstore mount {layer}", peer="layer is not mounted")
+        super().__init__(f"layer is not mounted: {layer}", hint=f"cstore mount {layer}", go_text="layer is not mounted")
 
 
 class NoFreeIDs(Refused):
@@ -564,7 +567,7 @@ class NoFreeIDs(Refused):
         super().__init__(
             f"the map needs {wanted} {noun}, but only {free} subordinate IDs are free",
             hint=f"add a range to /etc/sub{noun[:-1].lower()}, request a smaller map, or delete containers",
-            peer="not enough unused IDs in user namespace",
+            go_text="not enough unused IDs in user namespace",
         )
 
 
@@ -586,7 +589,7 @@ class ReadOnlyStore(Refused):
         self.action, self.path = action, path
         super().__init__(
             f"called a write method on a read-only store: cannot {action} at {path}",
-            peer=f'not allowed to {action} at "{path}": called a write method on a read-only store',
+            go_text=f'not allowed to {action} at "{path}": called a write method on a read-only store',
         )
 
 
@@ -598,7 +601,7 @@ class DoesNotFit(Refused):
         super().__init__(
             f"{what} needs {needed} bytes at least, and {path} has {free} free",
             hint="cstore df shows what takes up the space, cstore prune frees some",
-            peer="no space left on device",
+            go_text="no space left on device",
         )
 
 
@@ -621,7 +624,7 @@ class LayerNotRetained(Refused):
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
-        super().__init__(f"this reference to layer {layer} is not held", peer="layer not retained")
+        super().__init__(f"this reference to layer {layer} is not held", go_text="layer not retained")
 
 
 class ChainTooDeep(Refused):
@@ -632,7 +635,7 @@ class ChainTooDeep(Refused):
         super().__init__(
             f"layer {parent} is already {limit} layers deep, the longest chain allowed",
             hint="raise the limit with --max-depth; Docker accepts 125",
-            peer="max depth exceeded",
+            go_text="max depth exceeded",
         )
 
 
@@ -643,7 +646,7 @@ class NotAnAncestor(Refused):
         self.ancestor, self.layer = ancestor, layer
         super().__init__(
             f"layer {ancestor} is not an ancestor of layer {layer}",
-            peer=f"layer ID '{ancestor}' is not a parent of the specified layer: cannot provide diff to non-parent",
+            go_text=f"layer ID '{ancestor}' is not a parent of the specified layer: cannot provide diff to non-parent",
         )
 
 
@@ -653,7 +656,7 @@ class WrongSystem(Refused):
     def __init__(self, system: str) -> None:
         self.system = system
         super().__init__(
-            f"the image is for {system}, which this system cannot run", peer="operating system is not supported"
+            f"the image is for {system}, which this system cannot run", go_text="operating system is not supported"
         )
 
 
@@ -673,7 +676,7 @@ class RecordsDamaged(Damage):
         super().__init__(
             f"the record file {path} is damaged{place}: {reason}",
             hint="nothing was changed; run cstore check, then cstore repair --dry-run",
-            peer=f'loading "{path}": {reason}',
+            go_text=f'loading "{path}": {reason}',
         )
 
 
@@ -707,7 +710,7 @@ class LayerMissing(Damage):
         super().__init__(
             f"layer {layer} is missing",
             hint="see cstore check",
-            peer=f'locating layer with ID "{layer}": layer not known',
+            go_text=f'locating layer with ID "{layer}": layer not known',
         )
 
 
@@ -727,7 +730,7 @@ class ContentDamaged(Damage):
         super().__init__(
             f"layer {layer} has changed since it was imported: {name!r} {reason}",
             hint="the original archive cannot be rebuilt; run cstore check",
-            peer=f'file integrity checksum failed for "{name}"',
+            go_text=f'file integrity checksum failed for "{name}"',
         )
 
 
@@ -749,7 +752,7 @@ class LayerNotVerified(Damage):
         super().__init__(
             f"layer {layer} no longer matches the archive it was imported from, {digest}",
             hint="import the image again, or run cstore repair --from SOURCE",
-            peer=f"could not verify layer data for: {digest}. This may be because internal files in the layer store "
+            go_text=f"could not verify layer data for: {digest}. This may be because internal files in the layer store "
             "were modified. Re-pulling or rebuilding this image may resolve the issue",
         )
 
@@ -757,10 +760,12 @@ class LayerNotVerified(Damage):
 class ImageDamaged(Damage):
     """The config of an image in the store is missing, or not the one that its ID names."""
 
-    def __init__(self, image: str, reason: str, *, peer: str = "") -> None:
+    def __init__(self, image: str, reason: str, *, go_text: str = "") -> None:
         self.image, self.reason = image, reason
         super().__init__(
-            f"image {image} is damaged: {reason}", hint="import it again", peer=peer or f"failed to get digest {image}"
+            f"image {image} is damaged: {reason}",
+            hint="import it again",
+            go_text=go_text or f"failed to get digest {image}",
         )
 
 
@@ -779,7 +784,7 @@ class NotChecked(CstoreError):
 
     def __init__(self, cause: CstoreError) -> None:
         self.cause = cause.kind
-        super().__init__(f"the store could not be checked: {cause.message}", hint=cause.hint, peer=cause.peer)
+        super().__init__(f"the store could not be checked: {cause.message}", hint=cause.hint, go_text=cause.go_text)
 
 
 # ── the bytes that came in are not a usable layer ─────────────────────────────────────────────────────────────────────
@@ -792,9 +797,9 @@ class ArchiveError(CstoreError):
 class ArchiveMalformed(ArchiveError):
     """Not a tar stream, or a broken one. `offset` counts uncompressed bytes."""
 
-    def __init__(self, reason: str, offset: int = 0, *, peer: str = "archive/tar: invalid tar header") -> None:
+    def __init__(self, reason: str, offset: int = 0, *, go_text: str = "archive/tar: invalid tar header") -> None:
         self.reason, self.offset = reason, offset
-        super().__init__(f"the archive is not a valid tar at byte {offset}: {reason}", peer=peer)
+        super().__init__(f"the archive is not a valid tar at byte {offset}: {reason}", go_text=go_text)
 
 
 class ArchiveTruncated(ArchiveError):
@@ -805,7 +810,7 @@ class ArchiveTruncated(ArchiveError):
         super().__init__(
             f"unexpected EOF: the archive ends at byte {offset}, {where}",
             hint="fetch the archive again",
-            peer="unexpected EOF",
+            go_text="unexpected EOF",
         )
 
 
@@ -814,7 +819,9 @@ class ArchiveForeign(ArchiveError):
 
     def __init__(self, found: str, hint: str = "") -> None:
         self.found = found
-        super().__init__(f"the archive is not a tar: it is {found}", hint=hint, peer="archive/tar: invalid tar header")
+        super().__init__(
+            f"the archive is not a tar: it is {found}", hint=hint, go_text="archive/tar: invalid tar header"
+        )
 
 
 class ArchiveUnexpected(ArchiveError):
@@ -858,15 +865,15 @@ class CompressionFailed(ArchiveError):
 
     def __init__(self, compression: str, reason: str, *, hint: str = "fetch it again") -> None:
         self.compression, self.reason = compression, reason
-        super().__init__(f"cannot read the {compression} stream: {reason}", hint=hint, peer="unexpected EOF")
+        super().__init__(f"cannot read the {compression} stream: {reason}", hint=hint, go_text="unexpected EOF")
 
 
 class ImageInvalid(ArchiveError):
     """An image whose config or manifest makes no sense."""
 
-    def __init__(self, reason: str, *, peer: str = "") -> None:
+    def __init__(self, reason: str, *, go_text: str = "") -> None:
         self.reason = reason
-        super().__init__(f"the image is not valid: {reason}", peer=peer)
+        super().__init__(f"the image is not valid: {reason}", go_text=go_text)
 
 
 class SourceUnusable(ArchiveError):
@@ -880,9 +887,9 @@ class SourceUnusable(ArchiveError):
 class ImageArchiveError(ArchiveError):
     """An archive of images is not what it says. `member` is the part of it that is at fault."""
 
-    def __init__(self, member: str, reason: str, *, hint: str = "", peer: str = "") -> None:
+    def __init__(self, member: str, reason: str, *, hint: str = "", go_text: str = "") -> None:
         self.member, self.reason = member, reason
-        super().__init__(f"{member}: {reason}", hint=hint, peer=peer or reason)
+        super().__init__(f"{member}: {reason}", hint=hint, go_text=go_text or reason)
 
 
 class NoImage(ImageArchiveError):
@@ -908,9 +915,9 @@ class ConfigError(CstoreError):
 class DriverError(CstoreError):
     """A storage driver cannot do what was asked here."""
 
-    def __init__(self, driver: str, reason: str, *, hint: str = "", peer: str = "") -> None:
+    def __init__(self, driver: str, reason: str, *, hint: str = "", go_text: str = "") -> None:
         self.driver, self.reason = driver, reason
-        super().__init__(f"storage driver {driver}: {reason}", hint=hint, peer=peer or reason)
+        super().__init__(f"storage driver {driver}: {reason}", hint=hint, go_text=go_text or reason)
 
 
 class DriverUnknown(DriverError):
@@ -918,7 +925,7 @@ class DriverUnknown(DriverError):
 
     def __init__(self, driver: str, known: Iterable[str]) -> None:
         super().__init__(
-            driver, "there is no such driver", hint=f"choose one of: {', '.join(known)}", peer="driver not supported"
+            driver, "there is no such driver", hint=f"choose one of: {', '.join(known)}", go_text="driver not supported"
         )
 
 
@@ -944,7 +951,7 @@ class SystemFailure(CstoreError):
     def __init__(self, action: str, path: str, error: OSError, *, hint: str = "") -> None:
         self.action, self.path, self.errno = action, path, error.errno or 0
         reason = os.strerror(error.errno) if error.errno else str(error)
-        super().__init__(f"cannot {action} {path}: {reason}", hint=hint, peer=f"{action} {path}: {reason.lower()}")
+        super().__init__(f"cannot {action} {path}: {reason}", hint=hint, go_text=f"{action} {path}: {reason.lower()}")
 
 
 class ForeignThing(SystemFailure):
@@ -953,7 +960,7 @@ class ForeignThing(SystemFailure):
     def __init__(self, path: str, found: str, wanted: str) -> None:
         super().__init__("use", path, OSError(22, ""))
         self.found, self.wanted = found, wanted
-        self.message = self.peer = f"{path} is {found} but should be {wanted}"
+        self.message = self.go_text = f"{path} is {found} but should be {wanted}"
         self.hint = "cstore repair moves it into quarantine"
         self.args = (self.message,)
 

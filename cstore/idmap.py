@@ -111,17 +111,17 @@ def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
     """Read `container:host:size[:container:host:size…]`; an empty text gives no ranges.
 
     Raises:
-        InvalidIDMap: not triples of numbers from 0 to 2**32 - 1. `noun` is "uid" or "gid", for the peer's text.
+        InvalidIDMap: not triples of numbers from 0 to 2**32 - 1. `noun` is "uid" or "gid", for the Go tool's text.
     """
     if not text:
         return ()
     words = text.split(":")
     malformed = f'initializing ID mappings: {noun} setting is malformed expected ["uint32:uint32:uint32"]: ["{text}"]'
     if len(words) % 3:
-        raise InvalidIDMap(text, "it does not consist of triples", peer=malformed)
+        raise InvalidIDMap(text, "it does not consist of triples", go_text=malformed)
     for word in words:
         if not (word.isascii() and word.isdecimal() and int(word) <= LARGEST_ID):
-            raise InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", peer=malformed)
+            raise InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", go_text=malformed)
     numbers = [int(word) for word in words]
     return tuple(IDRange(*numbers[place : place + 3]) for place in range(0, len(numbers), 3))
 
@@ -157,7 +157,7 @@ def check_possible(id_map: IDMap) -> None:
                 ", ".join(guilty),
                 "it overlaps another range of the map",
                 hint="give ranges that have no ID in common, inside or outside",
-                peer=f"the specified UID and/or GID mapping{'s' * several} {', '.join(guilty)} "
+                go_text=f"the specified UID and/or GID mapping{'s' * several} {', '.join(guilty)} "
                 f"conflict{'s' * (not several)} with other mappings: invalid mappings specified",
             )
 

@@ -41,7 +41,7 @@ def flaw_of_part(text: str) -> str:
 
 
 def check_part(text: str) -> str:
-    """Return an ID from the records if it can be one part of a path. The peer accepts, and records, anything.
+    """Return an ID from the records if it can be one part of a path. The Go tool accepts, and records, anything.
 
     Raises:
         UnsafeID: it cannot.
@@ -83,7 +83,7 @@ def belongs_to_the_driver(name: str) -> bool:
 def flaw_of_id(text: str) -> str:
     """Say why `text` cannot be an ID, or return "" if it can.
 
-    The peer accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
+    The Go tool accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
     """
     flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS | _OF_THE_DRIVERS)
     if flaw:
@@ -112,7 +112,7 @@ def check_id(text: str) -> str:
 def new_id(taken: Callable[[str], bool]) -> str:
     """Make a random ID: 64 hex digits that `taken` does not know.
 
-    The first twelve digits never read as a decimal number, as with the peer: a short form must not look like one.
+    The first twelve digits never read as a decimal number, as with the Go tool: a short form must not look like one.
     """
     while True:
         candidate = os.urandom(32).hex()

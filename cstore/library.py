@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from cstore.check import CheckOptions, Report
     from cstore.check.repair import Repaired, RepairOptions
     from cstore.config import StoreConfig
-    from cstore.fs.patience import Patience
+    from cstore.fs.lock_policy import LockPolicy
     from cstore.store.context import Context
-    from cstore.store.copying import Spot
+    from cstore.store.copying import LayerPath
     from cstore.store.quarantine import Case, Undone
 
 
@@ -27,7 +27,7 @@ def open_store(
     graph_root: str = "",
     run_root: str = "",
     driver: str = "",
-    patience: Patience | None = None,
+    lock_policy: LockPolicy | None = None,
     degraded: bool = False,
 ) -> Store:
     """Open a store. Nothing is written, made or locked until an operation changes something.
@@ -37,7 +37,7 @@ def open_store(
         graph_root: where the store is, instead of where `config`, or those files, say.
         run_root: where what a reboot may take is, likewise.
         driver: the driver, likewise.
-        patience: how long to wait for locks, and whom to tell; by default the configured time.
+        lock_policy: how long to wait for locks, and whom to tell; by default the configured time.
         degraded: whether reading gives what can be known of damaged records, and notes the rest in `Store.flaws`.
             Otherwise whatever needs a damaged record raises RecordsDamaged. Nothing is ever changed by damaged records.
 
@@ -51,17 +51,17 @@ def open_store(
     from cstore.store.layers import Layers
 
     given = {"graph_root": graph_root, "run_root": run_root, "driver": driver, "degraded": degraded}
-    check_call(open_store, (config,), {**given, "patience": patience})
+    check_call(open_store, (config,), {**given, "lock_policy": lock_policy})
     check_classes(_Store, Store, Layers, Images, Containers, Quarantine)
     context = open_context(
-        config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
+        config, graph_root=graph_root, run_root=run_root, driver=driver, lock_policy=lock_policy, degraded=degraded
     )
     return Store(context)
 
 
 def open_trusting(config: StoreConfig, *, degraded: bool = False) -> Store:
     """Do the same for the command line, whose calls type checkers have seen: it starts sooner without a guard."""
-    context = open_context(config, graph_root="", run_root="", driver="", patience=None, degraded=degraded)
+    context = open_context(config, graph_root="", run_root="", driver="", lock_policy=None, degraded=degraded)
     return Store(context)
 
 
@@ -95,8 +95,8 @@ class Store(_Store):
 
     def copy(
         self,
-        sources: Sequence[Spot],
-        target: Spot,
+        sources: Sequence[LayerPath],
+        target: LayerPath,
         owner: tuple[int, int] | None = None,
         progress: Callable[[int], None] | None = None,
         *,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from cstore.archive.compression import Compression
     from cstore.archive.streams import ReadInto
-    from cstore.archive.unpacking.attic import AtticReport
     from cstore.archive.unpacking.dispatch import Dispatcher
+    from cstore.archive.unpacking.displaced import DisplacedReport
     from cstore.archive.unpacking.intake import Intake
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.owners import Owners
@@ -78,7 +78,7 @@ class Applied(Value, kw_only=True):
         content_size: sum of the sizes in all headers, in bytes.
         entries: how many there were.
         repeated: the plain name of an entry whose name came twice, or gave way to another; b"" if there is none. Such
-            archives come out again as they went in, but the peer takes none of them.
+            archives come out again as they went in, but the Go tool takes none of them.
     """
 
     compression: Compression
@@ -139,7 +139,7 @@ def _unpack(
     options: ApplyOptions,
     owners: Owners,
     progress: Callable[[int], None] | None,
-) -> tuple[Applied, AtticReport]:
+) -> tuple[Applied, DisplacedReport]:
     """Start everything, go through the archive, and end everything, whatever happens."""
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer, SplitFile

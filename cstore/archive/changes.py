@@ -24,7 +24,7 @@ _SECOND = 1_000_000_000
 
 
 class ChangeKind(IntChoice):
-    """What happened to a path. The values are those of the peer's JSON."""
+    """What happened to a path. The values are those of the Go tool's JSON."""
 
     MODIFY = 0
     ADD = 1

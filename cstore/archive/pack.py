@@ -1,6 +1,6 @@
 """Turning a tree into a tar (archive 8): a whole one, or what it changes against another.
 
-The archive is the one the peer would make of the same tree, except that it never lacks an entry: what cannot be read
+The archive is the one the Go tool would make of the same tree, except that it never lacks an entry: what cannot be read
 ends the stream with an error.
 """
 
@@ -234,7 +234,7 @@ class _Packing:
             raise
 
     def _add_whiteout(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
-        """Write a removal. One device serves many of them, and the peer's headers tell which was the first."""
+        """Write a removal. One device serves many of them, and the Go tool's headers tell which was the first."""
         try:
             entry = self._entry(path, writer.REGULAR, status)
         except InvalidIDMap:  # the kernel made it, as whoever mounted the layer
@@ -318,5 +318,5 @@ class _Packing:
 
 
 def _device(number: int) -> tuple[int, int]:
-    """Split a device number as the peer does (archive 8.2)."""
+    """Split a device number as the Go tool does (archive 8.2)."""
     return number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00

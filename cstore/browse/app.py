@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.widgets import Footer, Input, Static, Tab, Tabs
 
 from cstore.browse.rows import COLUMNS, KINDS, NUMBERS, ORDERS, WIDTHS, rows_of
-from cstore.browse.screens import Page, Patient, Preview, Table, Window
+from cstore.browse.screens import Page, Preview, RepairView, Table, Window
 from cstore.insight import holders, plan_removal, remove, summary
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ s       sort by name, size or age     r   read the store again
 Among files: enter opens, backspace goes up, / finds names beneath."""
 
 
-class Browser(Patient):
+class Browser(RepairView):
     """The program: shows the lists first."""
 
     CSS = """

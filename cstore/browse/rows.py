@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cstore.insight import Listing, parse_query
 from cstore.store import Item
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,7 +77,7 @@ def _row(listing: Listing, record: Any, texts: Texts) -> Row:
         texts.plain("; ".join(filter(None, (_used(users), ", ".join(state), digest)))),
     )
     sought = " ".join((record.id, *record.names, *users, *state, digest, str(cells.get("image", "")))).lower()
-    item = Item(Shelf(listing.kind), record.id)
+    item = Item(ItemKind(listing.kind), record.id)
     return Row(item, tuple(_text(column, cell, texts) for column, cell in cells.items()), details, sought)
 
 

@@ -27,7 +27,7 @@ T = TypeVar("T")
 CLOSE: list[BindingType] = [Binding("escape,q", "dismiss(None)", "close")]
 
 
-class Patient(App[None]):
+class RepairView(App[None]):
     """Does what takes long aside, so that keys are answered meanwhile; `texts` says how things are worded."""
 
     def __init__(self, texts: Texts) -> None:
@@ -57,10 +57,10 @@ class Page(Screen[None]):
     """A screen of its own, in such a program."""
 
     @property
-    def browser(self) -> Patient:
+    def browser(self) -> RepairView:
         """The program."""
         app = self.app
-        if not isinstance(app, Patient):
+        if not isinstance(app, RepairView):
             raise TypeError(f"{type(app).__name__} cannot show this screen")
         return app
 

@@ -19,18 +19,18 @@ import time
 from contextlib import ExitStack, contextmanager
 
 from cstore.arguments import checked
-from cstore.check.census import Census
 from cstore.check.elsewhere import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
 from cstore.check.layer_jobs import layer_jobs, not_read
 from cstore.check.options import CheckOptions
 from cstore.check.report import Report, in_order
 from cstore.check.side_by_side import examine_all
+from cstore.check.snapshot import StoreSnapshot
 from cstore.check.survey import Scope, survey
 from cstore.fs.lockfile import LockFile
 from cstore.store.context import context_of
 from cstore.store.neighbours import passed_over
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check_store(
     Raises:
         LayerUnknown, ImageUnknown: `options` names something that is not there.
         SystemFailure: something may not be read by us; nothing can be said about the store then.
-        LockTimeout: a writer was busy for longer than the store's patience.
+        LockTimeout: a writer was busy for longer than the store's lock policy.
     """
     return _Check(context_of(store), options).run()
 
@@ -74,24 +74,24 @@ class _Check:
 
     def run(self) -> Report:
         """Look, then make sure."""
-        census = Census(self._context)
-        scope = Scope(census, self._options)
-        found = survey(census, scope, self._options)
-        self._jobs = self._jobs_of(census, scope)
+        snapshot = StoreSnapshot(self._context)
+        scope = Scope(snapshot, self._options)
+        found = survey(snapshot, scope, self._options)
+        self._jobs = self._jobs_of(snapshot, scope)
         self._read(self._jobs)
         if found or any(self._problems.values()):
-            found, census = self._confirm({finding.key for finding in found})
+            found, snapshot = self._confirm({finding.key for finding in found})
         self._remember()
         if self._options.layer_mountable:
             from cstore.check.mountable import unmountable
 
-            found += unmountable(census, scope.wants, self._notes)
-        return self._report(census, scope, [*found, *self._of_contents(census)])
+            found += unmountable(snapshot, scope.wants, self._notes)
+        return self._report(snapshot, scope, [*found, *self._of_contents(snapshot)])
 
-    def _jobs_of(self, census: Census, scope: Scope) -> dict[str, LayerJob]:
+    def _jobs_of(self, snapshot: StoreSnapshot, scope: Scope) -> dict[str, LayerJob]:
         if not self._options.layer_digests:
             return {}
-        return layer_jobs(census, scope.wants, compare=self._options.layer_contents and not self._options.quick)
+        return layer_jobs(snapshot, scope.wants, compare=self._options.layer_contents and not self._options.quick)
 
     # ── contents ──
 
@@ -118,14 +118,14 @@ class _Check:
 
     # ── making sure ──
 
-    def _confirm(self, keys: set[tuple[str, str, str, str]]) -> tuple[list[Finding], Census]:
+    def _confirm(self, keys: set[tuple[str, str, str, str]]) -> tuple[list[Finding], StoreSnapshot]:
         """Look for everything once more under the locks; what is not there any more was work in progress."""
         for _ in range(_MOST_LOOKS):
             with shared_locks(self._context):
-                census = Census(self._context)
-                scope = Scope(census, self._options)
-                found = survey(census, scope, self._options)
-                now = self._jobs_of(census, scope)
+                snapshot = StoreSnapshot(self._context)
+                scope = Scope(snapshot, self._options)
+                found = survey(snapshot, scope, self._options)
+                now = self._jobs_of(snapshot, scope)
             changed = self._changed(now)
             if not changed:
                 break
@@ -134,7 +134,7 @@ class _Check:
         for layer in self._changed(now):
             self._notes.append(f"layer {layer} was changed by others all the time, and could not be checked")
             self._problems[layer] = []
-        return [finding for finding in found if finding.key in keys], census
+        return [finding for finding in found if finding.key in keys], snapshot
 
     def _changed(self, now: Mapping[str, LayerJob]) -> dict[str, LayerJob]:
         """The layers with problems that are not as they were when they were read; forget those that are gone."""
@@ -148,18 +148,18 @@ class _Check:
 
     # ── the result ──
 
-    def _of_contents(self, census: Census) -> Iterator[Finding]:
+    def _of_contents(self, snapshot: StoreSnapshot) -> Iterator[Finding]:
         for layer, problems in self._problems.items():
-            _, read_only = census.all_layers.get(layer, (None, False))
+            _, read_only = snapshot.all_layers.get(layer, (None, False))
             who = f"{'read-only ' if read_only else ''}layer {layer}: "
-            for kind, part, sentence, evidence, peer in problems:
-                lines = "\n".join(who + line for line in peer.split("\n")) if peer else ""
+            for kind, part, sentence, evidence, go_text in problems:
+                lines = "\n".join(who + line for line in go_text.split("\n")) if go_text else ""
                 proof = {"part": part, **evidence}
                 yield Finding(kind, Subject("layer", layer), sentence, proof, lines, read_only=read_only)
 
-    def _report(self, census: Census, scope: Scope, findings: list[Finding]) -> Report:
-        images, read_only = census.all_images, set()
-        read_only |= {("layer", layer.id) for layer, foreign in census.all_layers.values() if foreign}
+    def _report(self, snapshot: StoreSnapshot, scope: Scope, findings: list[Finding]) -> Report:
+        images, read_only = snapshot.all_images, set()
+        read_only |= {("layer", layer.id) for layer, foreign in snapshot.all_layers.values() if foreign}
         read_only |= {("image", image.id) for image, foreign in images.values() if foreign}
         others = passed_over(self._context.layout) if scope.everything else ()
         chains = {}
@@ -167,16 +167,16 @@ class _Check:
             if not scope.wants("image", image.id):
                 continue
             tops = filter(None, (image.layer, *image.mapped_layers))
-            chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in census.chain(top)))
-        findings = [placed(census, finding) for finding in findings if finding.kind in KINDS]
+            chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in snapshot.chain(top)))
+        findings = [placed(snapshot, finding) for finding in findings if finding.kind in KINDS]
         return Report(
             findings=in_order(findings),
             examined=tuple(self._problems),
             unexamined=self._unexamined,
-            notes=(*self._notes, *not_read(census, scope.wants), *notes(findings), *others),
+            notes=(*self._notes, *not_read(snapshot, scope.wants), *notes(findings), *others),
             layers_of_images=chains,
             images_of_containers={
-                each.id: each.image for each in census.containers if each.image and scope.wants("container", each.id)
+                each.id: each.image for each in snapshot.containers if each.image and scope.wants("container", each.id)
             },
             read_only=frozenset(read_only),
         )
@@ -187,13 +187,13 @@ def shared_locks(context: Context) -> Iterator[None]:
     """Hold all locks of the records, shared, in the order that everybody keeps. Leaves no trace.
 
     Raises:
-        LockTimeout: a writer was busy for longer than the store's patience.
+        LockTimeout: a writer was busy for longer than the store's lock policy.
     """
-    paths = [path for shelf in Shelf for path in context.places[shelf].locks]
+    paths = [path for item_kind in ItemKind for path in context.places[item_kind].locks]
     with ExitStack() as stack:
         for path in [*paths, context.layout.mountpoints_lock]:
             if _is_regular(path):
-                stack.enter_context(LockFile(path).shared(context.patience))
+                stack.enter_context(LockFile(path).shared(context.lock_policy))
         yield
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 Problem = tuple[str, str, str, dict[str, object], str]
-"""Kind, part, sentence, evidence, the peer's lines without what stands before them: of types that marshal(3) writes."""
+"""Kind, part, sentence, evidence, the Go tool's lines without their beginnings: of types that marshal(3) writes."""
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _FUSE_OPAQUE = b".wh..opq"
@@ -42,7 +42,7 @@ _ACL_VERSION = b"\2\0\0\0"
 _TYPES = {
     stat.S_IFREG: "0", stat.S_IFLNK: "2", stat.S_IFCHR: "3", stat.S_IFBLK: "4", stat.S_IFDIR: "5", stat.S_IFIFO: "6",
 }  # fmt: skip
-"""As in archives; the peer shows the number of the character."""
+"""As in archives; the Go tool shows the number of the character."""
 _CONTENT_MODIFIED = ", layer content modified"
 _BLOCK = 1 << 20
 
@@ -151,23 +151,23 @@ class Comparison:
 
     def _attributes(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
         differs: dict[str, list[object]] = {}
-        peer: list[str] = []
+        go_text: list[str] = []
         status, exempt = self._meant(place, path, status)
         format_ = stat.S_IFMT(status.st_mode)
         if node.format and format_ != node.format:
             wanted, found = _TYPES.get(node.format, "?"), _TYPES.get(format_, "?")
             differs["type"] = [wanted, found]
-            peer.append(f"filetype:{ord(wanted)}￫{ord(found)}")
+            go_text.append(f"filetype:{ord(wanted)}￫{ord(found)}")
         else:
-            self._compare_looks(path, node, status, differs, peer, exempt=exempt)
+            self._compare_looks(path, node, status, differs, go_text, exempt=exempt)
             self._compare_rest(place, path, node, status, differs)
         if not differs:
             return
         kind = "file-time" if set(differs) == {"time"} else "file-attributes"
         if "size" in differs:
             kind = "file-changed"
-        text = f"{_slashed(path, directory=node.format == stat.S_IFDIR)}({','.join(peer)}){_CONTENT_MODIFIED}"
-        lines = "" if not peer else text if format_ == stat.S_IFDIR else f"+{text}\n{text}"
+        text = f"{_slashed(path, directory=node.format == stat.S_IFDIR)}({','.join(go_text)}){_CONTENT_MODIFIED}"
+        lines = "" if not go_text else text if format_ == stat.S_IFDIR else f"+{text}\n{text}"
         words = ", ".join(f"{name} {_word(now)} instead of {_word(was)}" for name, (was, now) in differs.items())
         problem = _problem(kind, path, f"{_shown(path)} has {words}", {"differs": differs}, lines)
         if self._one_owner and differs.keys() <= {"uid", "gid"}:
@@ -196,7 +196,7 @@ class Comparison:
         node: Node,
         status: os.stat_result,
         differs: dict[str, list[object]],
-        peer: list[str],
+        go_text: list[str],
         *,
         exempt: bool,
     ) -> None:
@@ -211,20 +211,20 @@ class Comparison:
             for place, (name, now) in enumerate((("uid", status.st_uid), ("gid", status.st_gid))):
                 if all(owner[place] != now for owner in owners) and not self._is_out_of_reach(owners, place):
                     differs[name] = [owners[-1][place], now]
-                    peer.append(f"{name}:{owners[-1][place]}￫{now}")
+                    go_text.append(f"{name}:{owners[-1][place]}￫{now}")
         if node.size >= 0 and status.st_size != node.size:
             differs["size"] = [node.size, status.st_size]
-            peer.append(f"size:{node.size}￫{status.st_size}")
+            go_text.append(f"size:{node.size}￫{status.st_size}")
         if not exempt and not stat.S_ISLNK(status.st_mode) and not _modes_fit(node, mode):
             differs["mode"] = [f"{looks[0]:04o}", f"{mode:04o}"]
-            peer.append(f"mode:{looks[0]:04o}￫{mode:04o}")
+            go_text.append(f"mode:{looks[0]:04o}￫{mode:04o}")
         unknown = path in self._tree.touched or (self._tree.vague and stat.S_ISDIR(status.st_mode))
         unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
         unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a link in another layer
         if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
             self._changed.add(path)
             differs["time"] = [looks[3], mtime]
-            peer.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
+            go_text.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
 
     def _owner(self, looks: Looks) -> tuple[int, int]:
         """Where the archive's owner should be on this host; -1 if the map does not say."""
@@ -323,9 +323,9 @@ class Comparison:
         unmakeable = self._tolerance.unmakeable(self._tree.nodes, self._seen, self._changed)
         for path, node in self._tree.nodes.items():
             if path not in self._seen and node.format not in unmakeable:
-                peer = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
+                go_text = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
-                yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, peer)
+                yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, go_text)
         for path in () if self._shown is None else self._shown.lacking(self._seen):
             sentence = f"the mark that {_shown(path)} was removed is missing"
             yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
@@ -376,8 +376,8 @@ def _checksum(descriptor: int) -> int:
     return checksum or 0
 
 
-def _problem(kind: str, path: bytes, sentence: str, evidence: dict[str, object], peer: str) -> Problem:
-    return kind, _text(path), sentence, {"path": _text(path), **evidence}, peer
+def _problem(kind: str, path: bytes, sentence: str, evidence: dict[str, object], go_text: str) -> Problem:
+    return kind, _text(path), sentence, {"path": _text(path), **evidence}, go_text
 
 
 def _text(raw: bytes) -> str:

@@ -135,7 +135,7 @@ class _Examination:
     def _broken(self, error: CstoreError) -> Problem:
         reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"
         evidence: dict[str, object] = {"path": self._job.tar_split, "reason": reason}
-        return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.peer
+        return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.go_text
 
     def _judge(self, stream: LayerStream) -> Iterator[Problem]:
         job, found = self._job, stream.digest
@@ -146,8 +146,8 @@ class _Examination:
             yield "layer-digest", "", sentence, evidence, "layer content incorrect digest"
         if job.size >= 0 and stream.size != job.size:
             evidence = {"found": stream.size, "recorded": job.size}
-            peer = f"read {stream.size} bytes instead of {job.size} bytes: layer content incorrect size"
-            yield "layer-size", "", f"its archive has {stream.size} bytes instead of {job.size}", evidence, peer
+            go_text = f"read {stream.size} bytes instead of {job.size} bytes: layer content incorrect size"
+            yield "layer-size", "", f"its archive has {stream.size} bytes instead of {job.size}", evidence, go_text
 
     def _differences(self, own: ExpectedTree) -> Iterator[Problem]:
         job = self._job
@@ -195,7 +195,7 @@ def _unreadable(error: SystemFailure) -> Problem:
     """Say that something cannot be read; that we may not read it is no fault of the layer's."""
     if error.errno in _NOT_OURS:
         raise error
-    return "layer-unreadable", "", error.message, {"errno": error.errno}, error.peer
+    return "layer-unreadable", "", error.message, {"errno": error.errno}, error.go_text
 
 
 def _forget(data: bytes) -> None:
@@ -210,5 +210,5 @@ def _of_file(job: LayerJob, problem: FileProblem) -> Problem:
     else:
         said = f'file integrity checksum failed for "{name}"'
     kind = {"missing": "file-missing", "unreadable": "layer-unreadable"}.get(problem.problem, "file-changed")
-    peer = f"consume any trailer after the EOF marker: {said}\n{said}"
-    return kind, part, problem.reason, {"path": part, **problem.evidence}, peer
+    go_text = f"consume any trailer after the EOF marker: {said}\n{said}"
+    return kind, part, problem.reason, {"path": part, **problem.evidence}, go_text

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
     from cstore.drivers.inspection import Flaw
 
 _WORDS = {
@@ -23,32 +23,32 @@ _WORDS = {
 }
 
 
-def driver_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
+def driver_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
     """Everything that is wrong with directories of layers, of those that are `wanted`."""
-    for layer, read_only in census.all_layers.values():
+    for layer, read_only in snapshot.all_layers.values():
         if not wanted("layer", layer.id) or flaw_of_part(layer.id) or layer.incomplete:
             continue
-        if not census.has_tree(layer.id):
-            if layer.id not in census.needed_elsewhere:
-                yield _without_tree(census, layer.id, read_only=read_only)
+        if not snapshot.has_tree(layer.id):
+            if layer.id not in snapshot.needed_elsewhere:
+                yield _without_tree(snapshot, layer.id, read_only=read_only)
             continue
-        ancestors = census.chain(layer.id)[1:]
+        ancestors = snapshot.chain(layer.id)[1:]
         if any(flaw_of_part(ancestor) for ancestor in ancestors):
             continue
-        for flaw in census.inspector.flaws(layer.id, ancestors):
-            yield _of_flaw(census.context.driver.name, flaw, read_only=read_only)
-    for flaw in census.inspector.strays():
+        for flaw in snapshot.inspector.flaws(layer.id, ancestors):
+            yield _of_flaw(snapshot.context.driver.name, flaw, read_only=read_only)
+    for flaw in snapshot.inspector.strays():
         sentence = f"the short link leads to {flaw.found!r} and belongs to no layer"
         yield of_store("overlay-stray-link", flaw.path, sentence, found=flaw.found)
 
 
-def _without_tree(census: Census, layer: str, *, read_only: bool) -> Finding:
-    path = census.context.driver.path_of(layer)
+def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Finding:
+    path = snapshot.context.driver.path_of(layer)
     if read_only:  # the driver looks for it in its own home at last
-        path = os.path.join(census.layout_of(layer).driver_home, os.path.relpath(path, census.layout.driver_home))
-    peer = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
+        path = os.path.join(snapshot.layout_of(layer).driver_home, os.path.relpath(path, snapshot.layout.driver_home))
+    go_text = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
     sentence = f"it has a record and no directory {path}"
-    return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, peer=peer)
+    return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, go_text=go_text)
 
 
 def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:

@@ -25,13 +25,13 @@ def parse_duration(text: str) -> float:
     while place < len(body) or not body:
         match = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)").match(body, place)
         if match is None:
-            raise InvalidDuration(text, peer=f"time: invalid duration {quoted}")
+            raise InvalidDuration(text, go_text=f"time: invalid duration {quoted}")
         number, unit = match.groups()
         if not unit:
-            raise InvalidDuration(text, "it has no unit", peer=f"time: missing unit in duration {quoted}")
+            raise InvalidDuration(text, "it has no unit", go_text=f"time: missing unit in duration {quoted}")
         if unit not in _UNITS:
-            peer = f'time: unknown unit "{unit}" in duration {quoted}'
-            raise InvalidDuration(text, f"there is no unit {unit!r}", peer=peer)
+            go_text = f'time: unknown unit "{unit}" in duration {quoted}'
+            raise InvalidDuration(text, f"there is no unit {unit!r}", go_text=go_text)
         seconds += float(number) * _UNITS[unit]
         place = match.end()
     return -seconds if text.startswith("-") else seconds

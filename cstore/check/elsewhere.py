@@ -9,16 +9,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cstore.check.census import Census
     from cstore.check.findings import Finding
+    from cstore.check.snapshot import StoreSnapshot
 
 
 _MISSING = frozenset({"parent-missing", "image-layer-missing", "container-image-missing"})
 
 
-def placed(census: Census, finding: Finding) -> Finding:
+def placed(snapshot: StoreSnapshot, finding: Finding) -> Finding:
     """A finding with the additional store that it is about, and the command that repairs that store."""
-    layout = census.store_of(finding.subject.kind, finding.subject.name) if finding.read_only else None
+    layout = snapshot.store_of(finding.subject.kind, finding.subject.name) if finding.read_only else None
     if layout is None:
         return finding
     store = layout.graph_root

@@ -80,7 +80,7 @@ class Node:
 def _looks(entry: Entry) -> Looks:
     mtime = entry.mtime
     if entry.type != SYMLINK and not 0 <= mtime <= _LATEST:
-        mtime = 0  # what the peer's clock cannot show
+        mtime = 0  # what the Go tool's clock cannot show
     return entry.mode & 0o7777, entry.uid, entry.gid, mtime // NANOSECONDS
 
 

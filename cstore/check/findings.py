@@ -206,7 +206,7 @@ class Finding(Value):
         sentence: the same in words, complete without the subject before it.
         evidence: what was found and what should be there, by name; of types that JSON has. Paths in layers are text,
             with bytes that are not UTF-8 as surrogates.
-        peer: the lines of the Go tools for it, separated by newlines, without a blank in front; "" if they do not
+        go_text: the lines of the Go tools for it, separated by newlines, without a blank in front; "" if they do not
             notice.
         read_only: the subject belongs to an additional store, which is never changed.
         store: the root of that store.
@@ -217,7 +217,7 @@ class Finding(Value):
     subject: Subject
     sentence: str
     evidence: Mapping[str, Any] = {}
-    peer: str = ""
+    go_text: str = ""
     read_only: bool = False
     store: str = ""
     advice: Remedy = Remedy("")
@@ -246,7 +246,7 @@ class Finding(Value):
             "sentence": self.sentence,
             "evidence": dict(self.evidence),
             "remedy": self.remedy.as_dict(),
-            "peer": self.peer,
+            "peer": self.go_text,
             "read_only": self.read_only,
             **({"store": self.store} if self.store else {}),
         }
@@ -274,5 +274,5 @@ def of_store(kind: str, path: str, sentence: str, **more: Any) -> Finding:
 
 def _about(kind: str, subject: Subject, sentence: str, more: dict[str, Any]) -> Finding:
     """Divide what a finding itself has from what is evidence."""
-    own = {name: more.pop(name) for name in ("peer", "read_only", "advice") if name in more}
+    own = {name: more.pop(name) for name in ("go_text", "read_only", "advice") if name in more}
     return Finding(kind, subject, sentence, more, **own)

@@ -205,11 +205,11 @@ def _locks(context: Context) -> Iterator[Fact]:
 
 
 def _mounts(context: Context) -> Iterator[Fact]:
-    from cstore.check.census import Census
     from cstore.check.mounts import mount_findings
+    from cstore.check.snapshot import StoreSnapshot
 
     try:
-        found = list(mount_findings(Census(context)))
+        found = list(mount_findings(StoreSnapshot(context)))
     except CstoreError as error:
         yield Fact("mounts", Level.WARNING, error.message, error.hint or "see cstore check")
         return

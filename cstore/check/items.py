@@ -12,34 +12,34 @@ from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 from cstore.store.item_journal import item_directory, path_of_new
 from cstore.store.lookup import layout_of_image
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
     from cstore.layout import Layout
     from cstore.records.model import Container, Image, Layer
 
 _BLOCK = 1 << 20
 
 
-def item_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
+def item_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
     """Everything that is wrong with data items of the items that are `wanted`, by kind and ID."""
-    for layer, read_only in census.all_layers.values():
+    for layer, read_only in snapshot.all_layers.values():
         if layer.data_names and wanted("layer", layer.id):
             owner = _Owner("layer", layer.id, {}, {}, read_only=read_only)
-            yield from _look(owner, layer, census.layout_of(layer.id))
-    for image, read_only in census.all_images.values():
+            yield from _look(owner, layer, snapshot.layout_of(layer.id))
+    for image, read_only in snapshot.all_images.values():
         if wanted("image", image.id):
             owner = _Owner("image", image.id, image.data_sizes, image.data_digests, read_only=read_only)
-            layout = layout_of_image(census, census.layout, image.id)
+            layout = layout_of_image(snapshot, snapshot.layout, image.id)
             yield from _look(owner, image, layout)
-    for container in census.containers:
+    for container in snapshot.containers:
         if wanted("container", container.id):
             owner = _Owner("container", container.id, container.data_sizes, container.data_digests, read_only=False)
-            yield from _look(owner, container, census.layout)
+            yield from _look(owner, container, snapshot.layout)
 
 
 class _Owner:
@@ -51,29 +51,29 @@ class _Owner:
         self.noun, self.id, self.read_only = noun, identifier, read_only
         self.sizes, self.digests = sizes, digests
 
-    def finding(self, problem: str, key: str, sentence: str, peer: str, **evidence: object) -> Finding:
+    def finding(self, problem: str, key: str, sentence: str, go_text: str, **evidence: object) -> Finding:
         """Something wrong with one item."""
         who = f"{'read-only ' if self.read_only else ''}{self.noun} {self.id}"
-        line = f"{who}: data item {_go_quoted(key)}: {peer}" if peer else ""
+        line = f"{who}: data item {_go_quoted(key)}: {go_text}" if go_text else ""
         found = {"part": key, "key": key, **evidence}
         kind, subject = f"{self.noun}-data-{problem}", Subject(self.noun, self.id)
         return Finding(kind, subject, f"its data item {key!r} {sentence}", found, line, read_only=self.read_only)
 
 
 def _look(owner: _Owner, record: Layer | Image | Container, layout: Layout) -> Iterator[Finding]:
-    shelf = Shelf(owner.noun)
+    item_kind = ItemKind(owner.noun)
     try:
-        directory = item_directory(layout, shelf, owner.id)
+        directory = item_directory(layout, item_kind, owner.id)
     except UnsafeID:
         return  # a finding of its own
     for key in dict.fromkeys(record.data_names):
         try:
-            path = path_of_new(layout, shelf, record, key)
+            path = path_of_new(layout, item_kind, record, key)
             descriptor = bigdata.open_item(directory, key, noun=owner.noun, path=path)
         except DataItemUnknown:
             yield owner.finding("missing", key, "is missing", f"{owner.noun} data item is missing")
         except CstoreError as error:
-            yield owner.finding("unreadable", key, f"cannot be read: {error.message}", error.peer)
+            yield owner.finding("unreadable", key, f"cannot be read: {error.message}", error.go_text)
         else:
             try:
                 yield from _compare(owner, key, descriptor)

@@ -8,15 +8,15 @@ from cstore.check.findings import Finding, Subject, of_layer, of_store
 from cstore.check.references import lost_records
 from cstore.errors import RecordsDamaged
 from cstore.fs import within
-from cstore.store.evidence import transient_containers
 from cstore.store.garbage import collect, foreign
-from cstore.store.places import Shelf
+from cstore.store.lost_records import transient_containers
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
 
 _HEX = frozenset("0123456789abcdef")
 _WORDS = {
@@ -27,50 +27,54 @@ _WORDS = {
 }
 
 
-def leftover_findings(census: Census) -> Iterator[Finding]:
+def leftover_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Everything that lies in the store and has no record."""
-    yield from lost_records(census)
-    if census.suspect:
-        yield from _lost_items(census)
+    yield from lost_records(snapshot)
+    if snapshot.suspect:
+        yield from _lost_items(snapshot)
         return
     try:
-        found = [*collect(census.context, dry_run=True), *foreign(census.context)]
+        found = [*collect(snapshot.context, dry_run=True), *foreign(snapshot.context)]
     except RecordsDamaged as error:  # a file that only transient containers use
         yield of_store("records-damaged", error.path, error.message, reason=error.reason, offset=error.offset)
         return
-    driver = census.context.driver
+    driver = snapshot.context.driver
     trees = {driver.path_of(layer): layer for layer in driver.layers()}
     for leftover in found:
         layer = os.path.basename(leftover.path)
         if leftover.kind == "layer" or (leftover.kind, trees.get(leftover.path)) == ("foreign", layer):
-            peer = f"layer {layer}: layer in lower level storage driver not accounted for"
+            go_text = f"layer {layer}: layer in lower level storage driver not accounted for"
             sentence = f"its directory {leftover.path} has no record"
-            yield of_layer("layer-unaccounted", layer, sentence, path=leftover.path, bytes=leftover.bytes, peer=peer)
+            yield of_layer(
+                "layer-unaccounted", layer, sentence, path=leftover.path, bytes=leftover.bytes, go_text=go_text
+            )
         elif leftover.kind in _WORDS:
             sentence = _WORDS[leftover.kind]
             yield of_store(f"leftover-{leftover.kind}", leftover.path, sentence, bytes=leftover.bytes)
 
 
-def _lost_items(census: Census) -> Iterator[Finding]:
+def _lost_items(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Data of images and containers whose record may have been in a damaged file."""
-    layout = census.layout
+    layout = snapshot.layout
     transient: set[str] = set()
     try:
         transient = transient_containers(layout)
     except RecordsDamaged as error:
         yield of_store("records-damaged", error.path, error.message, reason=error.reason, offset=error.offset)
     kinds = (
-        (Shelf.IMAGES, layout.images, set(census.images.ids())),
-        (Shelf.CONTAINERS, layout.containers, set(census.containers.ids()) | transient),
+        (ItemKind.IMAGES, layout.images, set(snapshot.images.ids())),
+        (ItemKind.CONTAINERS, layout.containers, set(snapshot.containers.ids()) | transient),
     )
-    for shelf, directory, known in kinds:
-        if shelf not in census.suspect:
+    for item_kind, directory, known in kinds:
+        if item_kind not in snapshot.suspect:
             continue
         for name in _directories(directory):
             if name not in known and len(name) == 64 and _HEX.issuperset(name):
                 path = os.path.join(directory, name)
                 sentence = "it has data and no record; the record file is damaged"
-                yield Finding(f"{shelf.value}-record-lost", Subject(shelf.value, name), sentence, {"path": path})
+                yield Finding(
+                    f"{item_kind.value}-record-lost", Subject(item_kind.value, name), sentence, {"path": path}
+                )
 
 
 def _directories(directory: str) -> list[str]:

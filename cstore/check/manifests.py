@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
     from cstore.records.model import Image
 
 _CONFIG_TYPES = CONFIGS | {""}
 """Configs that name layers. Whatever else a manifest calls its config (an artifact's) is nobody's business here."""
 
 
-def manifest_findings(census: Census, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
+def manifest_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
     """Everything that is wrong with images as a whole, of those that are `wanted`."""
-    for image, read_only in census.all_images.values():
+    for image, read_only in snapshot.all_images.values():
         if wanted("image", image.id):
-            yield from _Look(census, image, read_only=read_only).run()
+            yield from _Look(snapshot, image, read_only=read_only).run()
 
 
 class _Look:
     """A look at one image."""
 
-    def __init__(self, census: Census, image: Image, *, read_only: bool) -> None:
-        self._census, self._image, self._read_only = census, image, read_only
+    def __init__(self, snapshot: StoreSnapshot, image: Image, *, read_only: bool) -> None:
+        self._snapshot, self._image, self._read_only = snapshot, image, read_only
 
     def _finding(self, kind: str, sentence: str, **evidence: object) -> Finding:
         return of_image(kind, self._image.id, sentence, read_only=self._read_only, **evidence)
@@ -54,7 +54,9 @@ class _Look:
 
     def _read(self, key: str) -> bytes | None:
         try:
-            directory = layout_of_image(self._census, self._census.layout, self._image.id).image_data(self._image.id)
+            directory = layout_of_image(self._snapshot, self._snapshot.layout, self._image.id).image_data(
+                self._image.id
+            )
             return bigdata.read_item(directory, key, noun="image")
         except (UnsafeID, CstoreError):
             return None
@@ -101,7 +103,7 @@ class _Look:
 
     def _diff_ids(self, top: str) -> list[str] | None:
         """The digests of the layers of a chain, bottom first; None if one has no record."""
-        records = [self._census.all_layers.get(layer) for layer in self._census.chain(top)]
+        records = [self._snapshot.all_layers.get(layer) for layer in self._snapshot.chain(top)]
         if not all(records):
             return None
         return [found[0].diff_digest for found in reversed(records) if found]

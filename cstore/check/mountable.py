@@ -14,28 +14,28 @@ from cstore.store.reading import Reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
 
 
-def unmountable(census: Census, wanted: Callable[[str, str], bool], notes: list[str]) -> list[Finding]:
+def unmountable(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], notes: list[str]) -> list[Finding]:
     """The layers that cannot be mounted to be read. A process that may mount nothing only adds to the `notes`."""
     if not has_capability(CAP_SYS_ADMIN):
         notes.append("no layer was mounted to try it: this process may not mount anything; run it with cstore unshare")
         return []
     found = []
-    for layer, read_only in census.all_layers.values():
-        if layer.incomplete or not wanted("layer", layer.id) or not census.context.driver.exists(layer.id):
+    for layer, read_only in snapshot.all_layers.values():
+        if layer.incomplete or not wanted("layer", layer.id) or not snapshot.context.driver.exists(layer.id):
             continue  # what has no directory is a finding of its own
-        flaw = _flaw(census, layer.id)
-        if flaw and layer_by_id(Reader(census.context), layer.id) is not None:
+        flaw = _flaw(snapshot, layer.id)
+        if flaw and layer_by_id(Reader(snapshot.context), layer.id) is not None:
             sentence, evidence = f"it cannot be mounted: {flaw}", {"part": "mount", "reason": flaw}
             found.append(of_layer("layer-unreadable", layer.id, sentence, read_only=read_only, **evidence))
     return found
 
 
-def _flaw(census: Census, layer: str) -> str:
+def _flaw(snapshot: StoreSnapshot, layer: str) -> str:
     try:
-        with census.context.driver.tree_of(layer) as path, os.scandir(path) as entries:
+        with snapshot.context.driver.tree_of(layer) as path, os.scandir(path) as entries:
             next(entries, None)
     except CstoreError as error:
         return error.message

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
 
 _OTHERS_WRITE = 0o022
 _OWNER_ALL = 0o700
@@ -26,17 +26,17 @@ class Place(Value):
     exact: bool = True
 
 
-def place_findings(census: Census) -> Iterator[Finding]:
+def place_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Everything that is wrong with directories and lock files."""
-    owner = _owner_of(census.layout.graph_root)
-    for place in _places(census):
+    owner = _owner_of(snapshot.layout.graph_root)
+    for place in _places(snapshot):
         yield from _directory(place, owner)
-    for lock, neighbour in _locks(census):
+    for lock, neighbour in _locks(snapshot):
         yield from _lock(lock, neighbour)
 
 
-def _places(census: Census) -> list[Place]:
-    layout = census.layout
+def _places(snapshot: StoreSnapshot) -> list[Place]:
+    layout = snapshot.layout
     found = [Place(layout.graph_root, exact=False), Place(layout.run_root, exact=False)]
     found += [Place(path) for path in (layout.driver_home, layout.layers, layout.containers)]
     found.append(Place(os.path.join(layout.graph_root, f"{layout.driver}-images")))
@@ -45,11 +45,11 @@ def _places(census: Census) -> list[Place]:
     return found
 
 
-def _locks(census: Census) -> list[tuple[str, str]]:
+def _locks(snapshot: StoreSnapshot) -> list[tuple[str, str]]:
     """Every lock file, and the file whose changes it guards: where that is, the lock was."""
-    layout = census.layout
+    layout = snapshot.layout
     found = [(layout.storage_lock, ""), (layout.userns_lock, "")]
-    for place in census.context.places.values():
+    for place in snapshot.context.places.values():
         files = list(place.files.values())
         found += [(lock, _beside(lock, files)) for lock in place.locks]
     return [*found, (layout.mountpoints_lock, layout.mountpoints)]

@@ -10,26 +10,26 @@ from cstore.check.findings import REPAIR_FROM, Finding, Remedy, of_container, of
 from cstore.ids import flaw_of_part
 from cstore.records.model import ZERO_TIME
 from cstore.store.lookup import referenced, tree_names
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.recovery import unfinished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
     from cstore.records.model import Image, Layer
 
 
-def reference_findings(census: Census, max_age: float) -> Iterator[Finding]:
+def reference_findings(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
     """Everything that is wrong between items. `max_age`: seconds that a layer may be of no use to anybody."""
-    yield from _parents(census)
-    yield from _unfinished(census)
-    for image, read_only in census.all_images.values():
-        yield from _layers_of_image(census, image, read_only=read_only)
-    yield from _containers(census)
-    if not census.suspect:
-        yield from _unreferenced(census, max_age)
+    yield from _parents(snapshot)
+    yield from _unfinished(snapshot)
+    for image, read_only in snapshot.all_images.values():
+        yield from _layers_of_image(snapshot, image, read_only=read_only)
+    yield from _containers(snapshot)
+    if not snapshot.suspect:
+        yield from _unreferenced(snapshot, max_age)
 
 
 _ELSEWHERE = Remedy(
@@ -37,58 +37,58 @@ _ELSEWHERE = Remedy(
 )
 
 
-def _advice(census: Census, layer: str) -> dict[str, Remedy]:
+def _advice(snapshot: StoreSnapshot, layer: str) -> dict[str, Remedy]:
     """What helps where a layer is missing of which nothing is here."""
-    return {} if census.has_tree(layer) else {"advice": _ELSEWHERE}
+    return {} if snapshot.has_tree(layer) else {"advice": _ELSEWHERE}
 
 
-def _has_data(census: Census, image: str) -> bool:
-    return bool(flaw_of_part(image)) or os.path.lexists(census.layout.image_data(image))
+def _has_data(snapshot: StoreSnapshot, image: str) -> bool:
+    return bool(flaw_of_part(image)) or os.path.lexists(snapshot.layout.image_data(image))
 
 
-def _parents(census: Census) -> Iterator[Finding]:
+def _parents(snapshot: StoreSnapshot) -> Iterator[Finding]:
     # Only now, when all stores are known: the parent of a layer may be in an additional one.
-    for layer, read_only in census.all_layers.values():
+    for layer, read_only in snapshot.all_layers.values():
         if not layer.parent:
             continue
-        if layer.parent not in census.all_layers:
+        if layer.parent not in snapshot.all_layers:
             yield of_layer(
                 "parent-missing",
                 layer.id,
                 f"its parent {layer.parent} has no record",
                 part=layer.parent,
                 parent=layer.parent,
-                tree=census.has_tree(layer.parent),
+                tree=snapshot.has_tree(layer.parent),
                 read_only=read_only,
-                **_advice(census, layer.parent),
-                peer=f"layer {layer.parent}: layer is missing",
+                **_advice(snapshot, layer.parent),
+                go_text=f"layer {layer.parent}: layer is missing",
             )
-        elif (cycle := _cycle(census, layer)) is not None:
+        elif (cycle := _cycle(snapshot, layer)) is not None:
             sentence = f"it is its own ancestor: {' → '.join(cycle)}"
             yield of_layer("layer-cycle", layer.id, sentence, cycle=cycle, read_only=read_only)
 
 
-def _cycle(census: Census, layer: Layer) -> list[str] | None:
+def _cycle(snapshot: StoreSnapshot, layer: Layer) -> list[str] | None:
     """The way from a layer back to itself, if there is one."""
-    chain = census.chain(layer.id)
-    last, _ = census.all_layers.get(chain[-1], (None, False))
+    chain = snapshot.chain(layer.id)
+    last, _ = snapshot.all_layers.get(chain[-1], (None, False))
     return [*chain, layer.id] if last is not None and last.parent == layer.id else None
 
 
-def _unfinished(census: Census) -> Iterator[Finding]:
-    going = set(unfinished(census)) - census.needed_elsewhere
-    for layer in census.layers:
+def _unfinished(snapshot: StoreSnapshot) -> Iterator[Finding]:
+    going = set(unfinished(snapshot)) - snapshot.needed_elsewhere
+    for layer in snapshot.layers:
         if layer.incomplete and layer.id not in going:
             sentence = "it is marked incomplete, but something uses it; the Go tools would remove it"
-            yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=census.has_tree(layer.id))
+            yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=snapshot.has_tree(layer.id))
         elif layer.incomplete:
             yield of_layer("layer-unfinished", layer.id, "it was never completed; the next change removes it")
 
 
-def _layers_of_image(census: Census, image: Image, *, read_only: bool) -> Iterator[Finding]:
+def _layers_of_image(snapshot: StoreSnapshot, image: Image, *, read_only: bool) -> Iterator[Finding]:
     missing: dict[str, None] = {}
     for top in filter(None, (image.layer, *image.mapped_layers)):
-        missing.update(dict.fromkeys(layer for layer in census.chain(top) if layer not in census.all_layers))
+        missing.update(dict.fromkeys(layer for layer in snapshot.chain(top) if layer not in snapshot.all_layers))
     for layer in missing:
         yield of_image(
             "image-layer-missing",
@@ -96,48 +96,48 @@ def _layers_of_image(census: Census, image: Image, *, read_only: bool) -> Iterat
             f"its layer {layer} has no record",
             part=layer,
             layer=layer,
-            tree=census.has_tree(layer),
+            tree=snapshot.has_tree(layer),
             read_only=read_only,
-            **_advice(census, layer),
-            peer=f"{'read-only ' if read_only else ''}image {image.id}: layer {layer}: image layer is missing",
+            **_advice(snapshot, layer),
+            go_text=f"{'read-only ' if read_only else ''}image {image.id}: layer {layer}: image layer is missing",
         )
 
 
-def _containers(census: Census) -> Iterator[Finding]:
-    for container in census.containers:
+def _containers(snapshot: StoreSnapshot) -> Iterator[Finding]:
+    for container in snapshot.containers:
         layer = container.layer
-        if layer not in census.all_layers:
-            tree = bool(layer) and census.has_tree(layer)
+        if layer not in snapshot.all_layers:
+            tree = bool(layer) and snapshot.has_tree(layer)
             sentence = f"its own layer {layer} has no record" if layer else "its record names no layer"
             yield of_container("container-layer-missing", container.id, sentence, layer=layer, tree=tree)
         image = container.image
-        if image and image not in census.all_images:
-            peer = f"image {image}: image missing"
+        if image and image not in snapshot.all_images:
+            go_text = f"image {image}: image missing"
             yield of_container(
                 "container-image-missing",
                 container.id,
                 f"its image {image} has no record",
                 image=image,
-                peer=peer,
-                **({} if _has_data(census, image) else {"advice": _ELSEWHERE}),
+                go_text=go_text,
+                **({} if _has_data(snapshot, image) else {"advice": _ELSEWHERE}),
             )
 
 
-def _unreferenced(census: Census, max_age: float) -> Iterator[Finding]:
-    used = set(census.needed_elsewhere)
-    tops = {top for image, _ in census.all_images.values() for top in (image.layer, *image.mapped_layers)}
-    tops |= {container.layer for container in census.containers} | census.needed_elsewhere
+def _unreferenced(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
+    used = set(snapshot.needed_elsewhere)
+    tops = {top for image, _ in snapshot.all_images.values() for top in (image.layer, *image.mapped_layers)}
+    tops |= {container.layer for container in snapshot.containers} | snapshot.needed_elsewhere
     for top in tops:
-        used.update(census.chain(top))
+        used.update(snapshot.chain(top))
     now = time.time()
-    for layer in census.layers:
+    for layer in snapshot.layers:
         if layer.id in used or layer.incomplete:
             continue
         age = now - _seconds(layer.created)
         if age >= max_age:
-            peer = f"layer {layer.id}: layer not referenced by any images or containers"
+            go_text = f"layer {layer.id}: layer not referenced by any images or containers"
             sentence = "no image and no container uses it"
-            yield of_layer("layer-unreferenced", layer.id, sentence, created=layer.created, peer=peer)
+            yield of_layer("layer-unreferenced", layer.id, sentence, created=layer.created, go_text=go_text)
 
 
 def _seconds(created: str) -> float:
@@ -150,14 +150,16 @@ def _seconds(created: str) -> float:
         return 0.0
 
 
-def lost_records(census: Census) -> Iterator[Finding]:
+def lost_records(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Layers without a record that something refers to, or whose record was in a file that is damaged."""
-    known = {*census.all_layers, *census.transient, *tree_names(census.layers)}
-    needed = referenced(census) | census.needed_elsewhere
-    suspect = Shelf.LAYERS in census.suspect
-    for layer in sorted(census.trees - known):
+    known = {*snapshot.all_layers, *snapshot.transient, *tree_names(snapshot.layers)}
+    needed = referenced(snapshot) | snapshot.needed_elsewhere
+    suspect = ItemKind.LAYERS in snapshot.suspect
+    for layer in sorted(snapshot.trees - known):
         if layer in needed or suspect:
             why = "the record file is damaged" if suspect else "other records name it"
-            peer = f"layer {layer}: layer in lower level storage driver not accounted for"
-            path = census.context.driver.path_of(layer)
-            yield of_layer("layer-record-lost", layer, f"it has a directory and no record; {why}", path=path, peer=peer)
+            go_text = f"layer {layer}: layer in lower level storage driver not accounted for"
+            path = snapshot.context.driver.path_of(layer)
+            yield of_layer(
+                "layer-record-lost", layer, f"it has a directory and no record; {why}", path=path, go_text=go_text
+            )

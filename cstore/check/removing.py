@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from cstore.arguments import checked
 from cstore.check.repair.put_aside import container_aside, image_aside, layer_aside
+from cstore.check.repair.repair_context import RepairContext
 from cstore.check.repair.sources import Sources
-from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ImageUsedByContainer, RecordsDamaged, UnknownItem
 from cstore.store.context import context_of
 from cstore.store.neighbours import require_image_store
@@ -55,13 +55,13 @@ def remove_damaged(store: Store | Context, report: Report, *, containers: bool) 
     for finding in report.findings:
         if finding.kind.startswith(_SUSPECT) and not finding.read_only:
             raise RecordsDamaged(finding.subject.path, str(finding.evidence.get("reason", finding.sentence)))
-    with keeping(context, "cstore check --repair") as keeper:
-        removal = _Removal(Workshop(context, keeper, Sources(context, ())), report)
+    with keeping(context, "cstore check --repair") as quarantine:
+        removal = _Removal(RepairContext(context, quarantine, Sources(context, ())), report)
         if containers:
             removal.take("container", container_aside)
         removal.take("image", removal.image_aside)
         removal.take_layers()
-        return Removed(tuple(removal.done), tuple(removal.failed), keeper.case.id if keeper.case else "")
+        return Removed(tuple(removal.done), tuple(removal.failed), quarantine.case.id if quarantine.case else "")
 
 
 @checked
@@ -79,26 +79,26 @@ def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str, CstoreError]] = []
     why = "it was deleted with --keep"
-    with keeping(context, by) as keeper:
-        shop = Workshop(context, keeper, Sources(context, ()))
+    with keeping(context, by) as quarantine:
+        repair = RepairContext(context, quarantine, Sources(context, ()))
         for kind, identifier in items:
             try:
                 if kind == "layer":
-                    layer_aside(identifier, shop, why)
+                    layer_aside(identifier, repair, why)
                 else:
-                    (image_aside if kind == "image" else container_aside)(identifier, shop, why, unused=True)
+                    (image_aside if kind == "image" else container_aside)(identifier, repair, why, unused=True)
             except CstoreError as error:
                 failed.append((kind, identifier, error))
             else:
                 done.append((kind, identifier))
-        return Removed(tuple(done), tuple(failed), keeper.case.id if keeper.case else "")
+        return Removed(tuple(done), tuple(failed), quarantine.case.id if quarantine.case else "")
 
 
 class _Removal:
     """One run."""
 
-    def __init__(self, shop: Workshop, report: Report) -> None:
-        self._shop, self._report = shop, report
+    def __init__(self, repair: RepairContext, report: Report) -> None:
+        self._shop, self._report = repair, report
         self.done: list[tuple[str, str]] = []
         self.failed: list[tuple[str, str, CstoreError]] = []
         layers = _damaged(report.findings, "layer")
@@ -108,7 +108,7 @@ class _Removal:
         used = {container for container, image in report.images_of_containers.items() if image in images}
         self._of = {"layer": layers, "image": images, "container": _damaged(report.findings, "container") | used}
 
-    def take(self, kind: str, act: Callable[[str, Workshop], None]) -> None:
+    def take(self, kind: str, act: Callable[[str, RepairContext], None]) -> None:
         """Take out all damaged items of a kind, one after the other, whatever becomes of those before."""
         for identifier in sorted(self._of[kind]):
             self._try(kind, identifier, act)
@@ -122,14 +122,14 @@ class _Removal:
             if ("layer", layer) not in self.done:
                 self._try("layer", layer, layer_aside)
 
-    def image_aside(self, image: str, shop: Workshop) -> None:
+    def image_aside(self, image: str, repair: RepairContext) -> None:
         """Take an image out, unless a container is made from it."""
-        user = next((each.id for each in Reader(shop.context).containers if each.image == image), "")
+        user = next((each.id for each in Reader(repair.context).containers if each.image == image), "")
         if user:
             raise ImageUsedByContainer(image, user)
-        image_aside(image, shop)
+        image_aside(image, repair)
 
-    def _try(self, kind: str, identifier: str, act: Callable[[str, Workshop], None]) -> None:
+    def _try(self, kind: str, identifier: str, act: Callable[[str, RepairContext], None]) -> None:
         try:
             act(identifier, self._shop)
         except UnknownItem:
@@ -145,7 +145,7 @@ def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
     return {
         finding.subject.id
         for finding in findings
-        if finding.subject.kind == kind and finding.peer and not finding.read_only and finding.severity.counts
+        if finding.subject.kind == kind and finding.go_text and not finding.read_only and finding.severity.counts
     }
 
 

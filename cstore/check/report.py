@@ -17,7 +17,7 @@ GROUPS = (
     ("ROImages", "image", True),
     ("Containers", "container", False),
 )
-"""The peer's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
+"""The Go tool's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
 _ORDER = {"layer": 0, "image": 1, "container": 2, "store": 3}
 EXPECTED = frozenset({"image-without-data"})
 """What create-image makes, here as in the Go tool. It hinders Podman, so it is not cosmetic, but the store is sound."""
@@ -27,7 +27,7 @@ class Report(Value):
     """What a check has found.
 
     Attributes:
-        findings: in the order of the peer's groups, then by ID or path, the worst first.
+        findings: in the order of the Go tool's groups, then by ID or path, the worst first.
         examined: layers whose contents were read.
         unexamined: layers for which there was no time.
         notes: what the check itself could not do, in sentences.
@@ -60,9 +60,9 @@ class Report(Value):
         return [item for item in self.findings if (item.subject.kind, item.subject.name) == (kind, identifier)]
 
     def groups(self) -> Iterator[tuple[str, dict[str, list[str]]]]:
-        """The peer's groups: key, and the lines by ID. An image repeats those of its layers, a container its image's.
+        """The Go tool's groups: key, and the lines by ID. An image repeats its layers' lines, a container its image's.
 
-        Lines of findings that the peer does not make are made the same way as its own.
+        Lines of findings that the Go tool does not make are made the same way as its own.
         """
         layers = {**self._lines("layer", read_only=False), **self._lines("layer", read_only=True)}
         own = {**self._lines("image", read_only=False), **self._lines("image", read_only=True)}
@@ -87,7 +87,7 @@ class Report(Value):
 
     @property
     def others(self) -> dict[str, list[str]]:
-        """The lines about the store itself, by path, which no group of the peer has a place for."""
+        """The lines about the store itself, by path, which no group of the Go tool has a place for."""
         found: dict[str, list[str]] = {}
         for finding in self.serious:
             if finding.subject.kind == "store":
@@ -96,9 +96,9 @@ class Report(Value):
 
 
 def lines_of(finding: Finding) -> list[str]:
-    """What the peer says about a finding, or what it would."""
+    """What the Go tool says about a finding, or what it would."""
     who = f"{'read-only ' if finding.read_only else ''}{finding.subject.kind} {finding.subject.name}: "
-    return finding.peer.split("\n") if finding.peer else [who + finding.sentence]
+    return finding.go_text.split("\n") if finding.go_text else [who + finding.sentence]
 
 
 def _with_copies(

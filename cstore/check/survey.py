@@ -19,9 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.check.census import Census
     from cstore.check.findings import Finding
     from cstore.check.options import CheckOptions
+    from cstore.check.snapshot import StoreSnapshot
 
 _OF_ALL = "records-"
 """Kinds that begin so concern every subset: what is not known of damaged records may belong to it."""
@@ -30,7 +30,7 @@ _OF_ALL = "records-"
 class Scope:
     """What was asked for: everything, or some layers and images with all that they need."""
 
-    def __init__(self, census: Census, options: CheckOptions) -> None:
+    def __init__(self, snapshot: StoreSnapshot, options: CheckOptions) -> None:
         """Look the words up.
 
         Raises:
@@ -39,17 +39,17 @@ class Scope:
         self.everything = not (options.layers or options.images)
         self._wanted: set[tuple[str, str]] = set()
         for word in options.layers:
-            layer = find_layer(census, word) or census.layers.get(word)
+            layer = find_layer(snapshot, word) or snapshot.layers.get(word)
             if layer is None:
                 raise LayerUnknown(word)
             self._wanted.add(("layer", layer.id))
         for word in options.images:
-            image = find_image(census, word)
+            image = find_image(snapshot, word)
             if image is None:
                 raise ImageUnknown(word)
             self._wanted.add(("image", image.id))
             for top in filter(None, (image.layer, *image.mapped_layers)):
-                self._wanted.update(("layer", layer) for layer in census.chain(top))
+                self._wanted.update(("layer", layer) for layer in snapshot.chain(top))
 
     def wants(self, kind: str, identifier: str) -> bool:
         """Whether an item was asked for."""
@@ -60,29 +60,29 @@ class Scope:
         return finding.kind.startswith(_OF_ALL) or self.wants(finding.subject.kind, finding.subject.name)
 
 
-def survey(census: Census, scope: Scope, options: CheckOptions) -> list[Finding]:
+def survey(snapshot: StoreSnapshot, scope: Scope, options: CheckOptions) -> list[Finding]:
     """Find everything that can be found without reading the contents of layers. Each finding comes once.
 
     Raises:
         SystemFailure: something may not be read by us.
     """
     found: dict[tuple[str, str, str, str], Finding] = {}
-    for finding in _all(census, scope, options):
+    for finding in _all(snapshot, scope, options):
         if scope.heeds(finding):
             found.setdefault(finding.key, finding)
     return list(found.values())
 
 
-def _all(census: Census, scope: Scope, options: CheckOptions) -> Iterator[Finding]:
-    yield from record_findings(census)
-    yield from reference_findings(census, options.max_age)
-    yield from driver_findings(census, scope.wants)
-    yield from tar_split_findings(census, scope.wants)
-    yield from item_findings(census, lambda kind, item: options.data_of(kind) and scope.wants(kind, item))
+def _all(snapshot: StoreSnapshot, scope: Scope, options: CheckOptions) -> Iterator[Finding]:
+    yield from record_findings(snapshot)
+    yield from reference_findings(snapshot, options.max_age)
+    yield from driver_findings(snapshot, scope.wants)
+    yield from tar_split_findings(snapshot, scope.wants)
+    yield from item_findings(snapshot, lambda kind, item: options.data_of(kind) and scope.wants(kind, item))
     if options.image_data:
-        yield from manifest_findings(census, scope.wants)
+        yield from manifest_findings(snapshot, scope.wants)
     if scope.everything:
-        yield from mount_findings(census)
-        yield from leftover_findings(census)
-        yield from place_findings(census)
-        yield from thing_findings(census)
+        yield from mount_findings(snapshot)
+        yield from leftover_findings(snapshot)
+        yield from place_findings(snapshot)
+        yield from thing_findings(snapshot)

@@ -14,61 +14,61 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
 
 _JOURNAL = ".replacing.json"
 _PARTS = ("merged", "empty", "mapped", "work/work")
 """Directories of a layer of overlay; other findings tell of `diff` and `work`."""
 
 
-def thing_findings(census: Census) -> Iterator[Finding]:
+def thing_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Everything of another type than it must be; none of it is opened. Other findings tell of records and locks."""
-    for top, name in _folders(census):
+    for top, name in _folders(snapshot):
         yield from _folder(top, name)
-    for top, name in _files(census):
+    for top, name in _files(snapshot):
         yield from _file(top, name)
 
 
-def _folders(census: Census) -> Iterator[tuple[str, str]]:
-    layout, homes = census.layout, _homes(census)
+def _folders(snapshot: StoreSnapshot) -> Iterator[tuple[str, str]]:
+    layout, homes = snapshot.layout, _homes(snapshot)
     yield os.path.split(layout.quarantine)
-    yield from ((layout.quarantine, name) for name in _cases(census))
+    yield from ((layout.quarantine, name) for name in _cases(snapshot))
     yield from (os.path.split(place) for place in (layout.reserve, layout.intents, layout.partial))
     for root in filter(None, (layout.graph_root, layout.image_store)):
         yield from ((root, name) for name in (OWN, f"{OWN}/{os.path.basename(layout.driver_home)}"))
     for home in homes:
         yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
     yield layout.layers, "tmp"
-    for layer in census.layers.ids():
+    for layer in snapshot.layers.ids():
         if not flaw_of_id(layer):
             yield layout.layers, layer
             yield from ((home, layer) for home in homes)
             yield from ((home, f"{folder}/{layer}") for home in homes for folder in ("dir", "subvolumes"))
             yield from ((home, f"{layer}/{part}") for home in homes for part in _PARTS)
-    for top, items in ((layout.images, census.images.ids()), (layout.containers, census.containers.ids())):
+    for top, items in ((layout.images, snapshot.images.ids()), (layout.containers, snapshot.containers.ids())):
         run = os.path.join(layout.run_root, os.path.basename(top))
         for item in items:
             if not flaw_of_id(item):
                 yield from ((place, name) for place in (top, run) for name in (item, f"{item}/userdata"))
 
 
-def _files(census: Census) -> Iterator[tuple[str, str]]:
-    layout = census.layout
+def _files(snapshot: StoreSnapshot) -> Iterator[tuple[str, str]]:
+    layout = snapshot.layout
     yield layout.driver_home, ".has-mount-program"
     yield os.path.split(layout.container_journal)
     yield layout.graph_root, f"{os.path.basename(layout.quarantine)}/lock"
     yield from ((layout.layers, name) for name in within.names_in(layout.layers) if name.endswith(_JOURNAL))
-    for top, folder in (*((home, "tempdirs") for home in _homes(census)), (layout.layers, "tmp")):
+    for top, folder in (*((home, "tempdirs") for home in _homes(snapshot)), (layout.layers, "tmp")):
         yield from ((top, f"{folder}/{name}") for name in within.names_in(top, folder) if name.startswith("lock-"))
-    yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(census))
+    yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(snapshot))
 
 
-def _cases(census: Census) -> list[str]:
-    return [name for name in within.names_in(*os.path.split(census.layout.quarantine)) if name != "lock"]
+def _cases(snapshot: StoreSnapshot) -> list[str]:
+    return [name for name in within.names_in(*os.path.split(snapshot.layout.quarantine)) if name != "lock"]
 
 
-def _homes(census: Census) -> list[str]:
-    layout = census.layout
+def _homes(snapshot: StoreSnapshot) -> list[str]:
+    layout = snapshot.layout
     name = os.path.basename(layout.driver_home)
     return [layout.driver_home, *([os.path.join(layout.image_store, name)] if layout.image_store else [])]
 

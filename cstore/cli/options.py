@@ -106,5 +106,5 @@ def _contradiction(kind: str, noun: str) -> Exception:
     return InvalidOption(
         f"--host{kind} maps nothing, and --{kind} or --sub{kind} maps something",
         hint="give only one of them",
-        peer=f"host {noun} map specified along with {noun.upper()} mapping",
+        go_text=f"host {noun} map specified along with {noun.upper()} mapping",
     )

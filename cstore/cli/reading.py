@@ -76,7 +76,7 @@ def _spellings(word: str) -> list[tuple[str, str | None]]:
     value = _unquoted(tail) if equals else None
     if head.startswith("--") or len(name) == 1:
         return [(head, value)]
-    if name == "help":  # the peer's old spelling
+    if name == "help":  # the Go tool's old spelling
         return [("--help", value)]
     return [(f"-{letter}", None) for letter in name]
 

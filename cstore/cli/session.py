@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from cstore import CstoreError, Layer, Patience, Store, StoreConfig
+    from cstore import CstoreError, Layer, LockPolicy, Store, StoreConfig
     from cstore.config import Overrides
     from cstore.store import PreparedLayer
 
@@ -126,7 +126,7 @@ class Session:
             if self.debug:
                 self._log_store(self._store)
         if sys.stderr.isatty():
-            self._store.context.patience = self._patience()
+            self._store.context.lock_policy = self._lock_policy()
         return self._store
 
     def _enter_namespace(self) -> bool:
@@ -150,10 +150,10 @@ class Session:
             return False
         return True
 
-    def _patience(self) -> Patience:
-        from cstore import Patience
+    def _lock_policy(self) -> LockPolicy:
+        from cstore import LockPolicy
 
-        return Patience(timeout=self.config.lock_timeout, notice=_say_waiting)
+        return LockPolicy(timeout=self.config.lock_timeout, notice=_say_waiting)
 
     def _log_store(self, store: Store) -> None:
         from logging import getLogger

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cstore.config.editing import check_options, full_key, value_of, with_value, without
     from cstore.config.environment import read_environment
     from cstore.config.files import DROP_INS, MAIN, user_directory
-    from cstore.config.generations import FORMATS, peer_view
+    from cstore.config.generations import FORMATS, go_view
     from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since, starting_text
     from cstore.config.origins import Origin, origins_of
@@ -39,6 +39,7 @@ __all__ = [
     "default_of",
     "drivers_with_records",
     "full_key",
+    "go_view",
     "ignores_owners",
     "keys",
     "kind_of",
@@ -47,7 +48,6 @@ __all__ = [
     "meaning_of",
     "origins_of",
     "parse_size",
-    "peer_view",
     "read_environment",
     "rootless_identity",
     "since",
@@ -76,7 +76,7 @@ _HOMES = {
     "meaning_of": "meanings",
     "origins_of": "origins",
     "parse_size": "driver_options",
-    "peer_view": "generations",
+    "go_view": "generations",
     "read_environment": "environment",
     "since": "meanings",
     "starting_text": "meanings",

@@ -132,7 +132,7 @@ def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str,
             raise InvalidOption(
                 f"the driver option {key!r} begins with no driver's name",
                 hint=f"known are {', '.join(sorted({*DRIVERS, *_FOREIGN}))}; see cstore-storage.conf(5)",
-                peer=f"{driver}: unknown option {key}",
+                go_text=f"{driver}: unknown option {key}",
             )
 
 
@@ -236,7 +236,7 @@ def split_option(text: str) -> tuple[str, str]:
         raise InvalidOption(
             f"the driver option {text!r} has no '='",
             hint="write it as key=value",
-            peer=f"unable to parse key/value option: {text}",
+            go_text=f"unable to parse key/value option: {text}",
         )
     return key.strip().lower(), value.strip()
 

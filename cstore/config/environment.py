@@ -48,7 +48,7 @@ class Environment(Value):
 
 
 def mark_entered(uid: int, gid: int) -> None:
-    """Let this process, and those that it starts, know whose user namespace they are in, in the words of the peers."""
+    """Let this process, and those that it starts, know whose user namespace they are in, as the Go tools do."""
     os.environ.update(
         _CONTAINERS_USERNS_CONFIGURED="done", _CONTAINERS_ROOTLESS_UID=str(uid), _CONTAINERS_ROOTLESS_GID=str(gid)
     )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 FORMATS = ("1.63", "1.60")
 
 
-def peer_view(config: StoreConfig, generation: str = FORMATS[0]) -> dict[str, object]:
+def go_view(config: StoreConfig, generation: str = FORMATS[0]) -> dict[str, object]:
     """The object that `config` prints as one JSON line, its keys in order; empty ones are left out, but for a few.
 
     Up to 1.60 the path for rootless users is always there, and driver options are those of the driver alone.

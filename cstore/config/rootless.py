@@ -199,7 +199,7 @@ def _serves_users(driver: str) -> bool:
 
 
 def existing_drivers(graph_root: str) -> list[str]:
-    """The drivers that have records under a graph root: first those with images, which is where the peer looks."""
+    """The drivers that have records under a graph root: first those with images, which is where the Go tool looks."""
     try:
         names = sorted(os.listdir(graph_root))
     except OSError:

@@ -86,12 +86,12 @@ def _in_force(
         environment = environment.with_(config_file=overrides.config_file)
     identity = identity or rootless_identity(environ)
     choice = _Choice(environment, identity, places, overrides, planned)
-    settings, standing = choice.settle()
+    settings, expected_layer = choice.settle()
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
     if identity.per_user:
         _require_stores(settings)
     _check_options(config)
-    config = config.with_(notes=tuple(choice.notes), write_warnings=standing, passed_over=choice.passed_over)
+    config = config.with_(notes=tuple(choice.notes), write_warnings=expected_layer, passed_over=choice.passed_over)
     return _finished(config, [*settings.remarks, *choice.odd, *remarks], strict=strict)
 
 
@@ -179,12 +179,12 @@ class _Choice:
             return older, ()
         key = keys.DRIVER if new[0] == old[0] else keys.GRAPH_ROOT
         where = settings.place(key) if os.path.isabs(settings.file(key)) else "the main configuration file"
-        standing = (
+        expected_layer = (
             f"there are two stores: {names[0]}, which the newest tools use, and {names[1]}, which tools up to 1.60 "
             f"(Podman 5) use; this is {names[0]}. Set {key.rpartition('.')[2]} in {where} to the one that all tools "
             f"shall use, or name one with {'--storage-driver' if key == keys.DRIVER else '--graph'}"
         )
-        return settings, (standing,)
+        return settings, (expected_layer,)
 
     def _store(self, settings: FileSettings) -> tuple[str, str]:
         """Which store the settings lead to: its graph root and its driver, "" for the one that has a store there."""

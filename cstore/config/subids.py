@@ -96,7 +96,7 @@ def _nothing(noun: str, kind: str, owner: str, path: str) -> InvalidIDMap:
         owner,
         f"{path} sets no IDs aside for {noun} {owner!r}",
         hint=f"add a line such as {owner}:100000:65536 to {path}",
-        peer=f'no {kind} ranges found for {noun} "{owner}" in {path}',
+        go_text=f'no {kind} ranges found for {noun} "{owner}" in {path}',
     )
 
 

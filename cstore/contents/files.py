@@ -37,7 +37,7 @@ class FileUnknown(UnknownItem):
     def __init__(self, path: str, reason: str = "there is no such file or directory") -> None:
         super().__init__(path)
         self.reason = reason
-        self.message, self.hint, self.peer = f"{path}: {reason}", "", reason
+        self.message, self.hint, self.go_text = f"{path}: {reason}", "", reason
 
 
 class File(NamedTuple):

@@ -20,7 +20,7 @@ from cstore.contents.files import open_item
 from cstore.contents.reading import digest
 from cstore.errors import CstoreError
 from cstore.store import Item
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
         if not image.layer or image.id in seen:
             continue
         seen.add(image.id)
-        item = Item(Shelf.IMAGES, image.id)
+        item = Item(ItemKind.IMAGES, image.id)
         try:
             contents = open_item(store, item)
         except CstoreError as error:

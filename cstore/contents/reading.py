@@ -15,7 +15,7 @@ from cstore.contents.files import open_item
 from cstore.errors import ContentDamaged, CstoreError, SystemFailure, TarSplitDamaged, UnsafeID
 from cstore.store import Item
 from cstore.store.lookup import find_layer
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.tarsplit import FileEntry
     from cstore.contents.files import Contents, File
-    from cstore.store import Spot, Store
+    from cstore.store import LayerPath, Store
 
 _PIECE = 1 << 20
 
@@ -61,7 +61,7 @@ def verify(contents: Contents, top: File) -> None:
                 deque(_verified(contents, file, layer, expected), maxlen=0)
 
 
-def verify_source(store: Store, source: Spot) -> list[str]:
+def verify_source(store: Store, source: LayerPath) -> list[str]:
     """Hold what is to be copied out of a layer against the archives that its layers came from.
 
     Returns:
@@ -74,7 +74,7 @@ def verify_source(store: Store, source: Spot) -> list[str]:
     if layer is None:
         return []
     try:
-        with open_item(store, Item(Shelf.LAYERS, layer.id)) as contents:
+        with open_item(store, Item(ItemKind.LAYERS, layer.id)) as contents:
             verify(contents, contents.get(os.fsencode(source.path) or b"/"))
             return contents.problems
     except ContentDamaged as error:

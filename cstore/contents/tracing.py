@@ -12,7 +12,7 @@ from cstore.contents.files import Contents, FileUnknown, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.lookup import layer_by_id
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
@@ -127,7 +127,7 @@ def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator
     for image in store.images.list():
         if not image.layer:
             continue
-        item = Item(Shelf.IMAGES, image.id)
+        item = Item(ItemKind.IMAGES, image.id)
         try:
             with open_item(store, item) as contents:
                 events = blame(store, contents, path)
@@ -158,9 +158,9 @@ class History:
         return self._steps.get(layer, {})
 
     def _image_of(self, item: Item) -> Image | None:
-        if item.shelf is Shelf.IMAGES:
+        if item.item_kind is ItemKind.IMAGES:
             return self._store.images.find(item.id)
-        if item.shelf is Shelf.CONTAINERS:
+        if item.item_kind is ItemKind.CONTAINERS:
             return self._store.images.find(self._store.containers.get(item.id).image)
         images = self._store.images.list()
         return next((image for image in images if item.id in (*self._chain(image), *image.mapped_layers)), None)

@@ -12,7 +12,7 @@ from cstore.contents.chain import add_new
 from cstore.contents.files import Contents, alike, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
     for image in store.images.list():
         if not image.layer:
             continue
-        item = Item(Shelf.IMAGES, image.id)
+        item = Item(ItemKind.IMAGES, image.id)
         try:
             with open_item(store, item) as contents:
                 found = waste_of(contents)

@@ -95,7 +95,7 @@ class ImageStore:
         try:
             return self._layers.look(config.rootfs.chain_id).records
         except ChainUnknown as error:
-            error.peer = f"failed to get layer {config.rootfs.chain_id}: {error.peer}"
+            error.go_text = f"failed to get layer {config.rootfs.chain_id}: {error.go_text}"
             raise
 
     def get(self, image: str) -> ImageConfig:
@@ -117,8 +117,8 @@ class ImageStore:
         except ImageInvalid as error:
             raise ImageDamaged(identifier, error.reason) from None
         if config.id != identifier:
-            peer = f"failed to verify: {_PREFIX}{identifier}"
-            raise ImageDamaged(identifier, "its config has another digest", peer=peer)
+            go_text = f"failed to verify: {_PREFIX}{identifier}"
+            raise ImageDamaged(identifier, "its config has another digest", go_text=go_text)
         return config
 
     def delete(self, image: str) -> list[Freed]:
@@ -130,7 +130,7 @@ class ImageStore:
             ImageUnknown: there is no such image.
             ImageUsedByContainer: a container came from it.
         """
-        identifier = self._id(image, peer="unrecognized image ID {}")
+        identifier = self._id(image, go_text="unrecognized image ID {}")
         children = self.children(identifier)
         freed = self._remove(self._records()[identifier])
         for child in children:
@@ -146,9 +146,9 @@ class ImageStore:
         if user is not None:
             raise ImageUsedByContainer(record.id, user.id, removal_command(self._store.context, user))
         self._store.delete(record.id)
-        for twin in record.mapped_layers:
+        for mapped_layer in record.mapped_layers:
             try:
-                self._store.layers.delete(twin)
+                self._store.layers.delete(mapped_layer)
             except (InUse, LayerUnknown, ReadOnlyStore):
                 continue
         return self._layers.cascade(top)
@@ -353,11 +353,11 @@ class ImageStore:
         """The images that have a config under their ID; others were made by hand and are not Docker's matter."""
         return {image.id: image for image in self._store.images.list() if _PREFIX + image.id in image.data_names}
 
-    def _id(self, image: str, *, peer: str = "failed to get digest {}: no such file or directory") -> str:
+    def _id(self, image: str, *, go_text: str = "failed to get digest {}: no such file or directory") -> str:
         identifier = image.removeprefix(_PREFIX)
         if identifier not in self._records():
             error = ImageUnknown(image)
-            error.peer = peer.format(_PREFIX + identifier)
+            error.go_text = go_text.format(_PREFIX + identifier)
             if self._store.images.find(identifier) is not None:
                 error.hint = "the image is there, but it has no config under its ID, which Docker's images have"
             raise error

@@ -136,7 +136,7 @@ class LayerStore:
                 raise ArchiveMalformed("it changed while it was read")
             if applied.repeated:
                 error = ArchiveHostile(show_name(applied.repeated), "it comes twice")
-                error.peer = "duplicates of file paths not supported"
+                error.go_text = "duplicates of file paths not supported"
                 raise error
             return applied
 

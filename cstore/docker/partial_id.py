@@ -40,5 +40,5 @@ def resolve(term: str, images: Iterable[str]) -> str:
 
 def _unknown(term: str) -> ImageUnknown:
     error = ImageUnknown(term)
-    error.peer = f"No such image: {term}"
+    error.go_text = f"No such image: {term}"
     return error

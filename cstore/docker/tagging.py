@@ -23,8 +23,8 @@ def full_tag(text: str) -> ImageName:
     if name.digest:
         raise _refused(text, "it names a digest", "refusing to create a tag with a digest reference")
     if name.repository == _AMBIGUOUS:
-        peer = "refusing to create an ambiguous tag using digest algorithm as name"
-        raise _refused(text, "it could be taken for a digest", peer)
+        go_text = "refusing to create an ambiguous tag using digest algorithm as name"
+        raise _refused(text, "it could be taken for a digest", go_text)
     return name
 
 
@@ -43,13 +43,13 @@ def add_tag(store: Store, image: str, name: ImageName, *, force: bool = True) ->
     holder = next((other for other in store.images.list() if str(name) in other.names), None)
     if holder is not None and holder.id != image and not force:
         error = NameTaken("image", str(name), holder.id)
-        error.peer = f"tag {name} is already set to image sha256:{holder.id}, use the force option to replace it"
+        error.go_text = f"tag {name} is already set to image sha256:{holder.id}, use the force option to replace it"
         raise error
     if holder is None or holder.id != image:
         store.add_names(image, [str(name)])
 
 
-def _refused(text: str, reason: str, peer: str) -> InvalidName:
+def _refused(text: str, reason: str, go_text: str) -> InvalidName:
     error = InvalidName(text, reason)
-    error.peer = peer
+    error.go_text = go_text
     return error

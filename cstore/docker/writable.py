@@ -97,7 +97,7 @@ class WritableLayers:
                 raise InvalidOption(
                     f"there is no storage option {key!r} for a writable layer",
                     hint="the only one is size",
-                    peer=self._store.context.driver_facts.unknown_limit.format(key),
+                    go_text=self._store.context.driver_facts.unknown_limit.format(key),
                 )
         return {key.lower(): value for key, value in said.items()}
 

@@ -20,7 +20,7 @@ def limit_in(driver: str, options: Mapping[str, str]) -> int | None:
     size = None
     for key, value in options.items():
         if key.lower() != "size":
-            raise DriverError(driver, f"it has no storage option {key!r}", peer=f"unknown option {key}")
+            raise DriverError(driver, f"it has no storage option {key!r}", go_text=f"unknown option {key}")
         try:
             size = parse_size(value)
         except ValueError as error:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def directory_lost(driver: str, layer: str, searched: Sequence[str], peer: str) -> DriverError:
+def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: str) -> DriverError:
     """Make it.
 
     Args:
@@ -17,9 +17,9 @@ def directory_lost(driver: str, layer: str, searched: Sequence[str], peer: str) 
         layer: the layer's ID.
         searched: where its directory was looked for: the store's own place first. With more than one, the record may
             be an additional store's, from which nobody deletes anything.
-        peer: what the Go tools say.
+        go_text: what the Go tools say.
     """
     hint = "its contents are lost; cstore delete-layer removes the record"
     if len(searched) > 1:
         hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
-    return DriverError(driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, peer=peer)
+    return DriverError(driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, go_text=go_text)

@@ -74,8 +74,8 @@ A driver is a package here of the same name, and one line in this table. The pac
 `open_driver(place)`, and imports the rest when it is asked for. It may have more, which is looked for by its name:
 
 - `check_options(options)`: refuses what the driver would refuse, for who reads records without opening it.
-- `open_inspector(driver, place)`, `open_mender(driver, place)`: what looks for damage beside the contents of layers,
-  and what heals it, if the driver keeps more than trees.
+- `open_inspector(driver, place)`, `open_driver_repair(driver, place)`: what looks for damage beside the contents of
+  layers, and what heals it, if the driver keeps more than trees.
 """
 
 
@@ -136,7 +136,7 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
             prior[0],
             f"{graph_root} holds data of several drivers: {names}",
             hint="choose one with --storage-driver",
-            peer=f"{graph_root} contains several valid graphdrivers: {names}; "
+            go_text=f"{graph_root} contains several valid graphdrivers: {names}; "
             "Please cleanup or explicitly choose storage driver (-s <DRIVER>)",
         )
     if prior:

@@ -385,7 +385,7 @@ def make_root(tree: str, owner: tuple[int, int]) -> None:
 def no_mount_options(driver: str) -> DriverError:
     """Make the error for mount options of a driver that does not mount."""
     text = f"{driver} driver does not support mount options"
-    return DriverError(driver, "it does not support mount options", hint="leave them out", peer=text)
+    return DriverError(driver, "it does not support mount options", hint="leave them out", go_text=text)
 
 
 def remapper(old: IDMap, new: IDMap) -> Owners:

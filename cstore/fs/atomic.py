@@ -167,9 +167,9 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, s
 
 
 def temporary_name(base: str, number: int) -> str:
-    """Name a temporary file for `base` as the peer does: the number replaces the last `*`, or stands at the end.
+    """Name a temporary file for `base` as the Go tool does: the number replaces the last `*`, or stands at the end.
 
-    A base so long that no number fits loses its tail; the peer cannot write such a file at all.
+    A base so long that no number fits loses its tail; the Go tool cannot write such a file at all.
     """
     digits = str(number)
     room = _LONGEST_NAME - len(TEMPORARY_PREFIX) - len(digits)

@@ -1,11 +1,11 @@
-"""Lock files shared with the peer: who may change a part of the store, and a token that says when somebody did.
+"""Lock files shared with the Go tool: who may change a part of the store, and a token that says when somebody did.
 
 A lock file is never truncated, replaced or unlinked. Its first 64 bytes are the *token*: whoever changed what the lock
 protects has put a fresh one there first, so "the token is the one I saw" means "nothing has changed" (store-format 9).
 
-    with LockFile(path).shared(patience) as held:        many readers at once; a missing lock file stays missing
+    with LockFile(path).shared(lock policy) as held:        many readers at once; a missing lock file stays missing
         token = held.token()
-    with LockFile(path).exclusive(patience) as held:     one writer, nobody else
+    with LockFile(path).exclusive(lock policy) as held:     one writer, nobody else
         held.mark()                                      the token first, then the change
 
 The lock belongs to the open file. A forked worker inherits that, and the lock stays held until the worker has closed
@@ -25,14 +25,14 @@ from contextlib import contextmanager, suppress
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs import within
-from cstore.fs.patience import FOREVER
+from cstore.fs.lock_policy import FOREVER
 from cstore.kernel import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.fs.patience import Patience
+    from cstore.fs.lock_policy import LockPolicy
 
 TOKEN_SIZE = 64
 _NEVER = float("inf")
@@ -89,7 +89,7 @@ class LockFile:
         self.path = path
 
     @contextmanager
-    def shared(self, patience: Patience = FOREVER) -> Iterator[HeldLock]:
+    def shared(self, lock_policy: LockPolicy = FOREVER) -> Iterator[HeldLock]:
         """Hold the lock together with other readers.
 
         If there is no lock file, nobody has written yet: nothing is locked and, as reading never writes, nothing is
@@ -99,7 +99,7 @@ class LockFile:
             LockTimeout: a writer held it too long.
             SystemFailure: the file cannot be opened or locked.
         """
-        fd = self._acquire(patience, exclusive=False)
+        fd = self._acquire(lock_policy, exclusive=False)
         try:
             yield HeldLock(self.path, fd)
         finally:
@@ -107,20 +107,20 @@ class LockFile:
                 _let_go(fd)
 
     @contextmanager
-    def exclusive(self, patience: Patience = FOREVER) -> Iterator[HeldLock]:
+    def exclusive(self, lock_policy: LockPolicy = FOREVER) -> Iterator[HeldLock]:
         """Hold the lock alone. The file (0644) and missing directories above it (0700) are made.
 
         Raises:
             LockTimeout: somebody held it too long.
             SystemFailure: the file cannot be made, opened for writing or locked.
         """
-        fd = self._acquire(patience, exclusive=True)
+        fd = self._acquire(lock_policy, exclusive=True)
         try:
             yield HeldLock(self.path, fd)
         finally:
             _let_go(fd)
 
-    def _acquire(self, patience: Patience, *, exclusive: bool) -> int:
+    def _acquire(self, lock_policy: LockPolicy, *, exclusive: bool) -> int:
         started = time.monotonic()
         while True:
             fd = self._open_to_write() if exclusive else self._open_to_read()
@@ -129,7 +129,7 @@ class LockFile:
             kept = False
             try:
                 if not _try(fd, self.path, exclusive=exclusive):
-                    _Wait(self.path, fd, exclusive=exclusive).run(patience, started)
+                    _Wait(self.path, fd, exclusive=exclusive).run(lock_policy, started)
                 kept = _still_at(self.path, fd)
             finally:
                 if not kept:
@@ -164,14 +164,14 @@ class _Wait:
         self._path, self._fd, self._exclusive = path, fd, exclusive
         self._error: OSError | None = None
 
-    def run(self, patience: Patience, started: float) -> None:
-        """Return when the lock is ours; `started` is the monotonic time from which the patience counts."""
-        if patience.timeout is None and patience.notice is None:
+    def run(self, lock_policy: LockPolicy, started: float) -> None:
+        """Return when the lock is ours; `started` is the monotonic time from which the lock policy counts."""
+        if lock_policy.timeout is None and lock_policy.notice is None:
             self._queue(self._fd)
-        elif patience.timeout is not None and patience.timeout <= 0:
+        elif lock_policy.timeout is not None and lock_policy.timeout <= 0:
             raise LockTimeout(self._path, 0, holder_of(self._path, exclusive=self._exclusive))
         else:
-            self._watch(patience, started)
+            self._watch(lock_policy, started)
         if self._error:
             raise SystemFailure("lock", self._path, self._error) from None
 
@@ -181,7 +181,7 @@ class _Wait:
         except OSError as error:
             self._error = error
 
-    def _watch(self, patience: Patience, started: float) -> None:
+    def _watch(self, lock_policy: LockPolicy, started: float) -> None:
         """Let a process stand in the kernel's queue, as the Go tools do, and look at the clock meanwhile.
 
         Asking again and again instead would lose every race against those who wait in the queue. A thread that is no
@@ -192,12 +192,14 @@ class _Wait:
         except OSError as error:
             raise SystemFailure("wait for", self._path, error) from None
         try:
-            deadline = _NEVER if patience.timeout is None else started + patience.timeout
-            notice_at = started + patience.notice_after if patience.notice else _NEVER
-            if notice_at < deadline and not waiter.is_done_by(notice_at) and patience.notice:
-                patience.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
+            deadline = _NEVER if lock_policy.timeout is None else started + lock_policy.timeout
+            notice_at = started + lock_policy.notice_after if lock_policy.notice else _NEVER
+            if notice_at < deadline and not waiter.is_done_by(notice_at) and lock_policy.notice:
+                lock_policy.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
             if not waiter.is_done_by(deadline):
-                raise LockTimeout(self._path, patience.timeout or 0, holder_of(self._path, exclusive=self._exclusive))
+                raise LockTimeout(
+                    self._path, lock_policy.timeout or 0, holder_of(self._path, exclusive=self._exclusive)
+                )
         finally:
             code = waiter.end()
         if code:

@@ -3,15 +3,15 @@
     ROOT/                        0700  made when first needed, then kept, or removed whenever it is empty
     ├── lock-1234567890          0600  locked for as long as the owner lives
     ├── temp-dir-1234567890/     0700  the owner's things; names inside begin with a number
-    └── stuck-987654321/               what could not be removed: out of the peers' sight, tried again by every sweep
+    └── stuck-987654321/               what could not be removed: out of the Go tools' sight, tried again by every sweep
 
-The peers (from 1.59 on) keep what they delete in the same places, and sweep them whenever they load layers: a number
+The Go tools (from 1.59 on) keep what they delete in the same places, and sweep them whenever they load layers: a number
 whose lock is free has lost its owner (store-format 10.1). Hence the order of every step here: the lock file first, then
 its lock, then a look whether it is still the file of that name (a sweeper may have had it in hand), and only then the
 directory.
 
-A peer that meets a `temp-dir-*` which it cannot remove fails to load the layers at all. So nothing is ever left under
-that name: what resists is renamed to `stuck-*`, which no peer looks at.
+A Go tool that meets a `temp-dir-*` which it cannot remove fails to load the layers at all. So nothing is ever left
+under that name: what resists is renamed to `stuck-*`, which no Go tool looks at.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SweepResult(Value):
 class StagingRoot:
     """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
 
-    Without `keep` it is there only while something is in it: old peers take it for one of the things beside it.
+    Without `keep` it is there only while something is in it: old Go tools take it for one of the things beside it.
     `levels` says how many directories are removed then, from `path` upward. With `guarded`, others remove the place
     while nobody holds the lock of GUARD in it. `beneath` is the directory below which things are renamed into it,
     whatever is mounted in between; "" if nothing is.

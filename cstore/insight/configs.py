@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.store import bigdata
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ def image_config(context: Context, image: Image) -> ConfigSummary | None:
     name = f"sha256:{image.id}"
     if name not in image.data_names:
         name = _named_in_manifest(context, image)
-    return summary(parse_config(bigdata.get_data(context, Shelf.IMAGES, image.id, name))) if name else None
+    return summary(parse_config(bigdata.get_data(context, ItemKind.IMAGES, image.id, name))) if name else None
 
 
 def _named_in_manifest(context: Context, image: Image) -> str:
@@ -67,7 +67,7 @@ def _named_in_manifest(context: Context, image: Image) -> str:
     import json
 
     try:
-        manifest = json.loads(bigdata.get_data(context, Shelf.IMAGES, image.id, "manifest"))
+        manifest = json.loads(bigdata.get_data(context, ItemKind.IMAGES, image.id, "manifest"))
         name = str(manifest["config"]["digest"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""

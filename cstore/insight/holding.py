@@ -10,11 +10,11 @@ from cstore.errors import RecordsDamaged
 from cstore.ids import flaw_of_part
 from cstore.records.layers import children
 from cstore.store.context import context_of
-from cstore.store.evidence import hidden_containers
+from cstore.store.lost_records import hidden_containers
 from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
 from cstore.store.neighbours import command_in
 from cstore.store.occupants import name_of, occupants, out_of_sight
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
@@ -109,11 +109,11 @@ class _Search:
         """All that holds an item."""
         found: list[Holder] = []
         names: tuple[str, ...] = ()
-        if item.shelf is Shelf.CONTAINERS:
+        if item.item_kind is ItemKind.CONTAINERS:
             container = next((each for each in self._containers if each.id == item.id), None)
             if container is not None:
                 names, found = container.names, list(self._of_container(container))
-        elif item.shelf is Shelf.IMAGES:
+        elif item.item_kind is ItemKind.IMAGES:
             image = next((one for table in self._image_tables if (one := table.get(item.id))), None)
             if image is not None:
                 names, found = image.names, list(self._of_image(image))
@@ -130,8 +130,8 @@ class _Search:
 
     def _of_stores(self, item: Item) -> Iterator[Holder]:
         for extra in self._tables.additional:
-            table = extra.layers if item.shelf is Shelf.LAYERS else extra.images
-            if extra.images_only or item.shelf is Shelf.CONTAINERS or item.id not in table:
+            table = extra.layers if item.item_kind is ItemKind.LAYERS else extra.images
+            if extra.images_only or item.item_kind is ItemKind.CONTAINERS or item.id not in table:
                 continue
             root = extra.layout.graph_root
             command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shlex.quote(item.id)}")

@@ -11,9 +11,9 @@ from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure, UnsafeID
 from cstore.insight.parts import Parts
 from cstore.kernel.mountinfo import read_mounts
 from cstore.store.context import context_of
-from cstore.store.evidence import hidden_containers
+from cstore.store.lost_records import hidden_containers
 from cstore.store.naming import candidates
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
@@ -177,7 +177,7 @@ class _Search:
         from cstore.insight.holding import flattened, holders
         from cstore.store.lookup import Item
 
-        found = flattened(holders(self._context, Item(Shelf.LAYERS, identifier), processes=False).holders)
+        found = flattened(holders(self._context, Item(ItemKind.LAYERS, identifier), processes=False).holders)
         known = (Known(each.kind, each.id, each.names) for _, each in found if each.kind in {"image", "container"})
         return tuple(dict.fromkeys(known))
 

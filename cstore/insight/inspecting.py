@@ -9,12 +9,12 @@ from cstore.errors import CstoreError
 from cstore.ids import flaw_of_part
 from cstore.insight.needs import Needs
 from cstore.records.images import valid_digests, with_digest
-from cstore.store import anatomy, bigdata, container_files, content
+from cstore.store import bigdata, container_files, content, layer_tar
 from cstore.store.context import context_of
 from cstore.store.image_measuring import image_size, recorded_size
 from cstore.store.lookup import children_of_layer, known_exactly, layer_by_id, layout_of_image, layout_of_layer
 from cstore.store.mounting import mount_points
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
@@ -124,17 +124,17 @@ class _Look:
 
     def inspection(self) -> Inspection:
         """Look at everything."""
-        record: Any = known_exactly(self._tables, self._item.id, self._item.shelf)
+        record: Any = known_exactly(self._tables, self._item.id, self._item.item_kind)
         if record is None:
             from cstore.errors import NotAnItem
 
             raise NotAnItem(self._item.id)
         image = container = None
-        if self._item.shelf is Shelf.IMAGES:
+        if self._item.item_kind is ItemKind.IMAGES:
             image = record = with_digest(record)
-        elif self._item.shelf is Shelf.CONTAINERS:
+        elif self._item.item_kind is ItemKind.CONTAINERS:
             container = record
-        top = record.id if self._item.shelf is Shelf.LAYERS else record.layer
+        top = record.id if self._item.item_kind is ItemKind.LAYERS else record.layer
         return Inspection(
             kind=self._item.kind,
             record=record,
@@ -166,35 +166,35 @@ class _Look:
         return tuple(found.values())
 
     def _recorded(self, record: Any, chain: Sequence[Layer]) -> int | None:
-        if self._item.shelf is Shelf.IMAGES:
+        if self._item.item_kind is ItemKind.IMAGES:
             whole = self._needs.chain(record.layer, *record.mapped_layers)
             known = [self._needs.layers.get(layer) or self._needs.elsewhere[layer] for layer in whole]
             return None if self._problems else added_up([recorded_size(layer) for layer in known], record.data_sizes)
         if not chain:
             return None
         own = recorded_size(chain[0])
-        return own if self._item.shelf is Shelf.LAYERS else added_up([own], record.data_sizes)
+        return own if self._item.item_kind is ItemKind.LAYERS else added_up([own], record.data_sizes)
 
     def _measured(self, record: Any) -> int | None:
         """The size of an item from its trees; None if that is not wanted, or cannot be done."""
         if not self._measures:
             return None
         measures = {
-            Shelf.IMAGES: image_size,
-            Shelf.CONTAINERS: container_files.size,
-            Shelf.LAYERS: content.diff_size,
+            ItemKind.IMAGES: image_size,
+            ItemKind.CONTAINERS: container_files.size,
+            ItemKind.LAYERS: content.diff_size,
         }
         try:
-            return measures[self._item.shelf](self._context, record.id)
+            return measures[self._item.item_kind](self._context, record.id)
         except CstoreError as error:
             self._problems.append(error.message)
             return None
 
     def _users(self, record: Any) -> list[User]:
-        if self._item.shelf is Shelf.CONTAINERS:
+        if self._item.item_kind is ItemKind.CONTAINERS:
             return []
         found: list[User] = []
-        is_layer = self._item.shelf is Shelf.LAYERS
+        is_layer = self._item.item_kind is ItemKind.LAYERS
         top = record.id if is_layer else record.layer
         for image in images_everywhere(self._tables, self._needs).values():
             above = self._needs.chain(image.layer, *image.mapped_layers)
@@ -208,7 +208,7 @@ class _Look:
         return found + [User("layer", child, self._needs.layers[child].names) for child in children]
 
     def _data(self, record: Any) -> tuple[DataItem, ...]:
-        if self._item.shelf is Shelf.LAYERS:
+        if self._item.item_kind is ItemKind.LAYERS:
             return tuple(DataItem(name, self._data_size(record.id, name), "") for name in record.data_names)
         sizes, digests = record.data_sizes, record.data_digests
         return tuple(DataItem(name, sizes.get(name), digests.get(name, "")) for name in record.data_names)
@@ -216,15 +216,15 @@ class _Look:
     def _data_size(self, layer: str, name: str) -> int | None:
         """The size of a layer's data item, which its record does not tell."""
         try:
-            with bigdata.open_data(self._context, Shelf.LAYERS, layer, name) as file:
+            with bigdata.open_data(self._context, ItemKind.LAYERS, layer, name) as file:
                 return os.fstat(file.fileno()).st_size
         except CstoreError as error:
             self._problems.append(error.message)
             return None
 
     def _mounts(self, record: Any) -> dict[str, int]:
-        layers = [record.id if self._item.shelf is Shelf.LAYERS else record.layer]
-        layers += record.mapped_layers if self._item.shelf is Shelf.IMAGES else ()
+        layers = [record.id if self._item.item_kind is ItemKind.LAYERS else record.layer]
+        layers += record.mapped_layers if self._item.item_kind is ItemKind.IMAGES else ()
         places, counts = mount_points(self._context), self._tables.mounts()
         mounted = {layer: places[layer] for layer in layers if layer in places}
         return {path: counted.count if (counted := counts.get(layer)) else 0 for layer, path in mounted.items()}
@@ -234,11 +234,11 @@ class _Look:
         layout, found = self._context.layout, dict[str, str]()
         if flaw_of_part(record.id):
             return {}
-        if self._item.shelf is Shelf.IMAGES:
+        if self._item.item_kind is ItemKind.IMAGES:
             home = layout_of_image(self._tables, layout, record.id)
             found = {"data": home.image_data(record.id), "directory": layout.image_directory(record.id)}
             found["run-directory"] = layout.image_run_directory(record.id)
-        elif self._item.shelf is Shelf.CONTAINERS:
+        elif self._item.item_kind is ItemKind.CONTAINERS:
             found = {"data": layout.container_data(record.id), "directory": layout.container_directory(record.id)}
             found["run-directory"] = layout.container_run_directory(record.id)
         else:
@@ -246,19 +246,19 @@ class _Look:
             found = {"tree": self._context.driver.path_of(record.id), "data": home.layer_data(record.id)}
             found["tar-split"] = home.tar_split(record.id)
         found = {purpose: path for purpose, path in found.items() if os.path.lexists(path)}
-        return found | (self._of_the_driver(record.id) if self._item.shelf is Shelf.LAYERS else {})
+        return found | (self._of_the_driver(record.id) if self._item.item_kind is ItemKind.LAYERS else {})
 
     def _of_the_driver(self, layer: str) -> dict[str, str]:
         try:
-            return anatomy.directories(self._context, layer)
+            return layer_tar.directories(self._context, layer)
         except (CstoreError, OSError) as error:
             self._problems.append(getattr(error, "message", str(error)))
             return {}
 
     def _read_only(self, record: Any) -> bool:
-        if self._item.shelf is Shelf.CONTAINERS:
+        if self._item.item_kind is ItemKind.CONTAINERS:
             return False
-        own = self._needs.images if self._item.shelf is Shelf.IMAGES else self._tables.layers
+        own = self._needs.images if self._item.item_kind is ItemKind.IMAGES else self._tables.layers
         return record.id not in own
 
     def _image_names(self, container: Container) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from cstore.records.images import valid_digests
 from cstore.store import naming
 from cstore.store.image_measuring import outlines, recorded_size
 from cstore.store.mounting import mount_points
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
@@ -314,7 +314,7 @@ def _by_time(*, later: bool) -> Filter:
 
     def make(listing: Listing, value: str) -> Test:
         item = naming.resolve(listing.tables, value, listing.kind)
-        table: Mapping[str, Any] = listing.images if item.shelf is Shelf.IMAGES else listing.needs.containers
+        table: Mapping[str, Any] = listing.images if item.item_kind is ItemKind.IMAGES else listing.needs.containers
         limit = moment(table[item.id].created) if item.id in table else None
 
         def passes(record: Any) -> bool:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from cstore.errors import RecordsDamaged
-from cstore.store.evidence import hidden_containers
+from cstore.store.lost_records import hidden_containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

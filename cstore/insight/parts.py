@@ -28,7 +28,7 @@ from cstore.errors import RecordsDamaged
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.ids import belongs_to_records, belongs_to_the_driver
 from cstore.store.context import driver_place
-from cstore.store.evidence import TAR_SPLIT, hidden_containers, transient_layers
+from cstore.store.lost_records import TAR_SPLIT, hidden_containers, transient_layers
 from cstore.values import Value
 
 TYPE_CHECKING = False

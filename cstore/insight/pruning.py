@@ -22,7 +22,7 @@ from cstore.insight.removing import Plan, Removal, everything, measured, mounted
 from cstore.oci.names import repository_of
 from cstore.store.context import context_of
 from cstore.store.lookup import Item
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ def plan_prune(store: Store | Context, rules: Rules, *, now: float | None = None
 
 def _removal(context: Context, tables: Snapshot, needs: Needs, images: Sequence[Image]) -> Removal:
     removal = Removal(context, tables, needs)
-    removal.take([Item(Shelf.IMAGES, image.id) for image in images], force=False)
+    removal.take([Item(ItemKind.IMAGES, image.id) for image in images], force=False)
     return removal
 
 

@@ -30,7 +30,7 @@ from cstore.insight.needs import Needs
 from cstore.store.context import context_of
 from cstore.store.makers import removal_command
 from cstore.store.occupants import refuse_occupied
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader, Snapshot
 from cstore.values import Value
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from cstore.store.lookup import Item
     from cstore.store.store import Store
 
-_ORDER = (Shelf.CONTAINERS, Shelf.IMAGES, Shelf.LAYERS)
+_ORDER = (ItemKind.CONTAINERS, ItemKind.IMAGES, ItemKind.LAYERS)
 
 
 class Going(Value):
@@ -203,18 +203,18 @@ class Removal:
 
     def take(self, items: Iterable[Item], *, force: bool) -> None:
         """Let items go, those first that hold others; with `force`, the containers of images first of all."""
-        wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.shelf))
-        named = {item.id for item in wanted if item.shelf is Shelf.CONTAINERS}
+        wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.item_kind))
+        named = {item.id for item in wanted if item.item_kind is ItemKind.CONTAINERS}
         for item in wanted if force else ():
-            if item.shelf is Shelf.IMAGES:
+            if item.item_kind is ItemKind.IMAGES:
                 for container in self._containers_of.get(item.id, ()):
                     self.take_container(container, goes_with=item.id, force=container in named)
         for item in wanted:
-            if item.shelf is Shelf.CONTAINERS:
+            if item.item_kind is ItemKind.CONTAINERS:
                 self.take_container(item.id, force=force)
-            elif item.shelf is Shelf.IMAGES:
+            elif item.item_kind is ItemKind.IMAGES:
                 self.take_image(item.id, force=force)
-        self.take_layers([item.id for item in wanted if item.shelf is Shelf.LAYERS])
+        self.take_layers([item.id for item in wanted if item.item_kind is ItemKind.LAYERS])
 
     def take_container(self, identifier: str, goes_with: str = "", *, force: bool = False) -> None:
         """Let a container go, with its layer; with `force`, whoever lives in it."""
@@ -252,10 +252,10 @@ class Removal:
         del self._images[identifier]
         self.going["image", identifier] = Going("image", identifier, image.names)
         mapped = [layer for layer in image.mapped_layers if layer in self.needs.layers and not self._gone(layer)]
-        twins = [layer for layer in mapped if self._free(layer)]
-        for layer in twins:
+        mapped_layers = [layer for layer in mapped if self._free(layer)]
+        for layer in mapped_layers:
             self._take(layer, identifier)
-        layer = image.layer if len(twins) == len(mapped) else ""
+        layer = image.layer if len(mapped_layers) == len(mapped) else ""
         while layer in self.needs.layers and not self._gone(layer) and self._free(layer):
             self._take(layer, identifier)
             layer = self.needs.layers[layer].parent

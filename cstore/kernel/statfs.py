@@ -22,7 +22,7 @@ _UNKNOWN_TYPE = 0
 
 
 def filesystem_name(path: str) -> str:
-    """The file system that holds `path`, as the peer names it (drivers 4.1); `<unknown>` for others.
+    """The file system that holds `path`, as the Go tool names it (drivers 4.1); `<unknown>` for others.
 
     Raises:
         OSError: as statfs(2).

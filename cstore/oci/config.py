@@ -174,7 +174,7 @@ class ImageConfig(Value):
         if with_layer > len(self.rootfs.diff_ids):
             raise ImageInvalid(
                 f"its history tells of {with_layer} layers, and it has {len(self.rootfs.diff_ids)}",
-                peer="too many non-empty layers in History section",
+                go_text="too many non-empty layers in History section",
             )
 
     def check_diff_ids(self) -> None:
@@ -208,7 +208,7 @@ def parse_config(raw: bytes) -> ImageConfig:
         raise ImageInvalid("its config is not a JSON object")
     rootfs = _field(document, "rootfs")
     if rootfs is None:
-        raise ImageInvalid("its config has no rootfs", peer="invalid image JSON, no RootFS key")
+        raise ImageInvalid("its config has no rootfs", go_text="invalid image JSON, no RootFS key")
     return ImageConfig(
         raw=raw,
         document=document,
@@ -265,7 +265,7 @@ def _list(document: Mapping[str, Any], key: str) -> list[Any]:
 def _time(document: Mapping[str, Any]) -> str:
     found = _text(document, "created")
     if found and not _TIME.fullmatch(found):
-        raise ImageInvalid(f"it was created at {found!r}, which is no time", peer=f'parsing time "{found}"')
+        raise ImageInvalid(f"it was created at {found!r}, which is no time", go_text=f'parsing time "{found}"')
     return found
 
 

@@ -59,7 +59,7 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
         raise _invalid(text, f"{tag!r} is no tag")
     if _HEX_ID.fullmatch(named):
         reason = f"invalid repository name ({named}), cannot specify 64-byte hexadecimal strings"
-        raise _invalid(text, "64 hex digits are an ID", peer=reason)
+        raise _invalid(text, "64 hex digits are an ID", go_text=reason)
     domain, path = _with_domain(repository, home)
     _check(text, domain, path)
     return ImageName(domain, path, tag or ("" if digest else "latest"), digest)
@@ -92,12 +92,12 @@ def _check(text: str, domain: str, path: str) -> None:
         raise _invalid(text, f"{domain!r} is no domain")
     if path.lower() != path and PATH.fullmatch(path.lower()):
         reason = f"invalid reference format: repository name ({path}) must be lowercase"
-        raise _invalid(text, f"{path!r} is not in lower case", peer=reason)
+        raise _invalid(text, f"{path!r} is not in lower case", go_text=reason)
     if not PATH.fullmatch(path):
         raise _invalid(text, "it is not of the form [DOMAIN/]PATH[:TAG]")
     if len(domain) + len(path) + 1 > _LONGEST:
         reason = "repository name must not be more than 255 characters"
-        raise _invalid(text, "it has more than 255 characters", peer=reason)
+        raise _invalid(text, "it has more than 255 characters", go_text=reason)
 
 
 def _check_digest(text: str, digest: str) -> None:
@@ -107,7 +107,7 @@ def _check_digest(text: str, digest: str) -> None:
         raise _invalid(text, error.reason) from None
 
 
-def _invalid(text: str, reason: str, *, peer: str = "invalid reference format") -> InvalidName:
+def _invalid(text: str, reason: str, *, go_text: str = "invalid reference format") -> InvalidName:
     error = InvalidName(text, reason)
-    error.peer = peer
+    error.go_text = go_text
     return error

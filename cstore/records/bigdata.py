@@ -28,8 +28,8 @@ def file_name(key: str, noun: str = "layer") -> str:
     """Name the file that holds the item `key` (store-format 6.1).
 
     A key is its own name if everything in it, its last character excepted, is one of `.`, `0`-`9`, `a`-`z`; that the
-    last one may be anything is a slip of the peer which old data rests on. Other keys are kept as `=` and their Base64.
-    A slash at the end is lost.
+    last one may be anything is a slip of the Go tool which old data rests on. Other keys are kept as `=` and their
+    Base64. A slash at the end is lost.
 
     Raises:
         InvalidDataName: no such item can exist: the key is empty, not Unicode, or leads to no file in the directory.
@@ -74,8 +74,8 @@ def _flaw_of(name: str, noun: str) -> str:
 def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> int:
     """Open an item for reading and return its descriptor, which the caller closes.
 
-    The owner's list of names is not asked: a file that is there is readable, as with the peer. `path` is where the item
-    is if it does not have its name yet.
+    The owner's list of names is not asked: a file that is there is readable, as with the Go tool. `path` is where the
+    item is if it does not have its name yet.
 
     Raises:
         InvalidDataName: there can be no such item.

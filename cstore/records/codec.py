@@ -148,7 +148,7 @@ def same(one: Record, other: Record) -> bool:
 
 
 def now() -> str:
-    """Return the time as the peer writes it: RFC 3339 in UTC, up to nine digits of a second, no trailing zeros."""
+    """Return the time as the Go tool writes it: RFC 3339 in UTC, up to nine digits of a second, no trailing zeros."""
     seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
     digits = f".{fraction:09d}".rstrip("0").rstrip(".")
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{digits}Z"

@@ -62,7 +62,7 @@ def with_names(image: Image, names: tuple[str, ...]) -> Image:
 
 
 def flaw(image: Image) -> str:
-    """Say what is wrong with an image's digests, or return "": the peer does not load a file with such an image."""
+    """Say what is wrong with an image's digests, or return "": the Go tool does not load a file with such an image."""
     try:
         for digest in _recorded_digests(image):
             check_digest(digest)

@@ -25,10 +25,10 @@ __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
 
 class NameConflict(Value):
-    """A name that two records of a kind have: the later one, `keeper`, is the one that answers to it."""
+    """A name that two records of a kind have: the later one, `owner`, is the one that answers to it."""
 
     name: str
-    keeper: str
+    owner: str
     loser: str
 
 
@@ -98,7 +98,7 @@ class Table(Generic[R]):
             if section.identity is None and not section.flaws and is_damage(section.path, self):
                 section.flaws.append(RecordsDamaged(section.path, "it is missing, but what it described exists"))
 
-    def entrust(self) -> bool:
+    def promote(self) -> bool:
         """Make a table that was read degraded one to write by, if there is no difference: it is whole, and current.
 
         From then on it raises what is wrong with a record. Call it with the lock held.

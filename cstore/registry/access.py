@@ -1,4 +1,4 @@
-"""What a caller may say about how a registry is spoken to: credentials, trust, patience and time."""
+"""What a caller may say about how a registry is spoken to: credentials, trust, lock policy and time."""
 
 from __future__ import annotations
 

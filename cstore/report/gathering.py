@@ -238,14 +238,14 @@ def _images(
 ) -> Iterator[ImageFacts]:
     from cstore.contents.tracing import History
     from cstore.store import Item
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
 
     made: dict[str, list[str]] = {}
     for container in needs.containers.values():
         made.setdefault(container.image, []).append(container.names[0] if container.names else container.id)
     measured = {block.id: block.size for block in bundle.blocks if block.kind == "layer"}
     for image in needs.images.values():
-        history = History(store, Item(Shelf.IMAGES, image.id))
+        history = History(store, Item(ItemKind.IMAGES, image.id))
         hidden = waste.get(image.id, {})
         slices = []
         for layer in reversed(needs.chain(image.layer)):
@@ -291,13 +291,13 @@ def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[st
     from cstore.contents.waste import DELETED, waste_of
     from cstore.errors import CstoreError
     from cstore.store import Item
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
 
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for image in needs.images.values():
         if not image.layer or (image.layer in needs.layers and not needs.layers[image.layer].parent):
             continue  # of one layer, nothing is hidden
-        item = Item(Shelf.IMAGES, image.id)
+        item = Item(ItemKind.IMAGES, image.id)
         layers = found.setdefault(image.id, {})
         try:
             with open_item(store, item) as contents:

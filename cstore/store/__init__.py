@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.store import rootless
     from cstore.store.container_creation import NewContainer
-    from cstore.store.copying import Spot
+    from cstore.store.copying import LayerPath
     from cstore.store.creation import NewLayer, StagedLayer
     from cstore.store.creation_together import PreparedLayer
     from cstore.store.dedup import Sharing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import CONTAINER_FIRST, MOUNT_FIRST, Item
     from cstore.store.naming import ItemPath, podman_name
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
     from cstore.store.result_files import result_at
     from cstore.store.rootless import refuse_unseen
     from cstore.store.settings_file import read_settings_text, write_settings_text
@@ -28,15 +28,15 @@ __all__ = [
     "CONTAINER_FIRST",
     "MOUNT_FIRST",
     "Item",
+    "ItemKind",
     "ItemPath",
+    "LayerPath",
     "Leftover",
     "NewContainer",
     "NewImage",
     "NewLayer",
     "PreparedLayer",
     "Sharing",
-    "Shelf",
-    "Spot",
     "StagedLayer",
     "Store",
     "open_store",
@@ -59,8 +59,8 @@ _HOMES = {
     "NewLayer": "creation",
     "PreparedLayer": "creation_together",
     "Sharing": "dedup",
-    "Shelf": "places",
-    "Spot": "copying",
+    "ItemKind": "places",
+    "LayerPath": "copying",
     "StagedLayer": "creation",
     "Store": "store",
     "open_store": "store",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from cstore.errors import SystemFailure
-from cstore.store.filling import archive_fields, contents_of
+from cstore.store.applied_layer import archive_fields, contents_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.drivers.contract import StagedTree
     from cstore.records.model import Layer
+    from cstore.store.applied_layer import AppliedLayer
     from cstore.store.creation import LayerPlan, NewLayer
-    from cstore.store.filling import Filling
     from cstore.store.session import Writer
 
 
 def attach(
-    writer: Writer, record: Layer, request: NewLayer, plan: LayerPlan, staged: StagedTree, filling: Filling | None
+    writer: Writer,
+    record: Layer,
+    request: NewLayer,
+    plan: LayerPlan,
+    staged: StagedTree,
+    applied_layer: AppliedLayer | None,
 ) -> Layer:
     """Bring tree, tar-split and data to their places; return the record that describes them."""
     from cstore.records.bigdata import write_item
@@ -25,9 +30,9 @@ def attach(
     for key, value in request.data.items():
         write_item(layout.layer_data(record.id), key, value, sync=sync)
     record = record.with_(data_names=tuple(request.data))
-    if filling is not None:
-        filling.publish(layout.tar_split(record.id), sync=sync)
-        return record.with_(**archive_fields(filling.applied))
+    if applied_layer is not None:
+        applied_layer.publish(layout.tar_split(record.id), sync=sync)
+        return record.with_(**archive_fields(applied_layer.applied))
     if request.far:
         from cstore.store.far_layers import far_fields
 

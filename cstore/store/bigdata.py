@@ -26,7 +26,7 @@ from cstore.store.lookup import (
     layout_of_image,
     layout_of_layer,
 )
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.store.session import writing
 from cstore.values import Value
@@ -53,63 +53,63 @@ class _Owner(Value):
     layout: Layout
 
 
-def data_names(context: Context, shelf: Shelf, word: str) -> tuple[str, ...]:
+def data_names(context: Context, item_kind: ItemKind, word: str) -> tuple[str, ...]:
     """List the data items of a layer, image or container, in the order in which they were first set.
 
     Raises:
         UnknownItem: nothing of that kind answers to `word` (the kind's own class).
     """
-    return _owner(context, shelf, word).record.data_names
+    return _owner(context, item_kind, word).record.data_names
 
 
-def get_data(context: Context, shelf: Shelf, word: str, key: str) -> bytes:
+def get_data(context: Context, item_kind: ItemKind, word: str, key: str) -> bytes:
     """Return a data item.
 
     Raises:
         UnknownItem: nothing of that kind answers to `word` (the kind's own class).
         DataItemUnknown: it has no such item.
     """
-    return _read(_owner(context, shelf, word), shelf, key)
+    return _read(_owner(context, item_kind, word), item_kind, key)
 
 
-def open_data(context: Context, shelf: Shelf, word: str, key: str) -> BufferedReader:
+def open_data(context: Context, item_kind: ItemKind, word: str, key: str) -> BufferedReader:
     """Open a data item for reading.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
     """
-    return _open(_owner(context, shelf, word), shelf, key)
+    return _open(_owner(context, item_kind, word), item_kind, key)
 
 
-def data_size(context: Context, shelf: Shelf, word: str, key: str) -> int:
+def data_size(context: Context, item_kind: ItemKind, word: str, key: str) -> int:
     """Return how many bytes a data item has: what the record says, or else the file.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
     """
-    owner = _owner(context, shelf, word)
+    owner = _owner(context, item_kind, word)
     recorded = None if isinstance(owner.record, Layer) else owner.record.data_sizes.get(key)
     if recorded is not None:
         return recorded
-    with _open(owner, shelf, key) as file:
+    with _open(owner, item_kind, key) as file:
         return os.fstat(file.fileno()).st_size
 
 
-def data_digest(context: Context, shelf: Shelf, word: str, key: str) -> str:
+def data_digest(context: Context, item_kind: ItemKind, word: str, key: str) -> str:
     """Return the digest of a data item: what the record says, or else SHA-256 of the file.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
     """
-    owner = _owner(context, shelf, word)
+    owner = _owner(context, item_kind, word)
     recorded = "" if isinstance(owner.record, Layer) else owner.record.data_digests.get(key, "")
     if recorded:
         return recorded
-    with _open(owner, shelf, key) as file:
+    with _open(owner, item_kind, key) as file:
         return digest_from(_hashed(file))
 
 
-def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, digest: str = "") -> None:
+def set_data(context: Context, item_kind: ItemKind, word: str, key: str, data: Source, digest: str = "") -> None:
     """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
 
     What is no `bytes` is read to its end before anything is locked; nobody shall wait for a pipe.
@@ -122,23 +122,23 @@ def set_data(context: Context, shelf: Shelf, word: str, key: str, data: Source, 
         InvalidDataName: no file name can be made from `key`.
         InvalidDigest: `digest` is none.
     """
-    file_name(key, shelf.value)
-    _get_own(Reader(context), shelf, word)  # before much is read for nothing, or a store is made for nothing
-    with _gathered(context, data) as item, writing(context, shelf) as writer:
-        record = _get_own(writer, shelf, word)
+    file_name(key, item_kind.value)
+    _get_own(Reader(context), item_kind, word)  # before much is read for nothing, or a store is made for nothing
+    with _gathered(context, data) as item, writing(context, item_kind) as writer:
+        record = _get_own(writer, item_kind, word)
         changed = with_item(record, key, item.size, digest or item.digest)
-        directory = item_directory(context.layout, shelf, record.id)
+        directory = item_directory(context.layout, item_kind, record.id)
         if changed == record:
-            _write(directory, key, item.pieces(), shelf, sync=context.sync)
+            _write(directory, key, item.pieces(), item_kind, sync=context.sync)
             return
         top, own = os.path.split(directory)
-        if within.is_directory(top, f"{own}/{file_name(key, shelf.value)}"):
-            raise InvalidDataName(shelf.value, key, "a directory has that name")
-        begin(writer, shelf, changed, key, item.pieces())
-        _save(writer, shelf, changed)
+        if within.is_directory(top, f"{own}/{file_name(key, item_kind.value)}"):
+            raise InvalidDataName(item_kind.value, key, "a directory has that name")
+        begin(writer, item_kind, changed, key, item.pieces())
+        _save(writer, item_kind, changed)
 
 
-def delete_data(context: Context, shelf: Shelf, word: str, key: str) -> None:
+def delete_data(context: Context, item_kind: ItemKind, word: str, key: str) -> None:
     """Delete a data item: file and record together, see item_journal.py.
 
     Raises:
@@ -147,30 +147,30 @@ def delete_data(context: Context, shelf: Shelf, word: str, key: str) -> None:
         DataItemUnknown: it has no such data item.
         DataItemNeeded: without this one, an image would be damaged.
     """
-    _get_own(Reader(context), shelf, word)
-    with writing(context, shelf, freeing=True) as writer:
-        record = _get_own(writer, shelf, word)
-        changed = _without_item(record, key, shelf)
-        begin_removal(writer, shelf, record.id, key)
-        _save(writer, shelf, changed)
+    _get_own(Reader(context), item_kind, word)
+    with writing(context, item_kind, freeing=True) as writer:
+        record = _get_own(writer, item_kind, word)
+        changed = _without_item(record, key, item_kind)
+        begin_removal(writer, item_kind, record.id, key)
+        _save(writer, item_kind, changed)
 
 
-def _save(writer: Writer, shelf: Shelf, changed: Any) -> None:
+def _save(writer: Writer, item_kind: ItemKind, changed: Any) -> None:
     """Make a record the one on the disk, and with it what the item's journal tells of."""
     try:
-        writer.table(shelf).replace(changed)
-        writer.save(shelf)
+        writer.table(item_kind).replace(changed)
+        writer.save(item_kind)
     except BaseException:
         with suppress(CstoreError):  # the first error is the one to tell
-            conclude(writer, shelf)
+            conclude(writer, item_kind)
         raise
-    conclude(writer, shelf)
+    conclude(writer, item_kind)
 
 
-def _without_item(record: Any, key: str, shelf: Shelf) -> Any:
+def _without_item(record: Any, key: str, item_kind: ItemKind) -> Any:
     """Return the record that does not list an item."""
     if key not in record.data_names:
-        raise DataItemUnknown(shelf.value, record.id, key)
+        raise DataItemUnknown(item_kind.value, record.id, key)
     names = tuple(name for name in record.data_names if name != key)
     if isinstance(record, Layer):
         return record.with_(data_names=names)
@@ -254,7 +254,7 @@ def with_item(record: R, key: str, size: int, digest: str) -> R:
     return changed
 
 
-def store_items(writer: Writer, shelf: Shelf, owner: str, data: Mapping[str, bytes]) -> None:
+def store_items(writer: Writer, item_kind: ItemKind, owner: str, data: Mapping[str, bytes]) -> None:
     """Put the data of an item in place that has no record yet. What lies there already belongs to nobody, and goes.
 
     On failure nothing is left; on success it is for the caller to save the record, or to call `clear_items`.
@@ -263,30 +263,30 @@ def store_items(writer: Writer, shelf: Shelf, owner: str, data: Mapping[str, byt
         InvalidDataName: no file name can be made from a key.
         SystemFailure: a file could not be written.
     """
-    directory = item_directory(writer.layout, shelf, owner)
+    directory = item_directory(writer.layout, item_kind, owner)
     for key in data:
-        file_name(key, shelf.value)
-    clear_items(writer, shelf, owner)
+        file_name(key, item_kind.value)
+    clear_items(writer, item_kind, owner)
     if data:
-        writer.establish(shelf)
+        writer.establish(item_kind)
     try:
         for key, value in data.items():
-            write_item(directory, key, value, noun=shelf.value, sync=writer.context.sync)
+            write_item(directory, key, value, noun=item_kind.value, sync=writer.context.sync)
     except BaseException:
-        clear_items(writer, shelf, owner)
+        clear_items(writer, item_kind, owner)
         raise
 
 
-def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
+def clear_items(writer: Writer, item_kind: ItemKind, owner: str) -> None:
     """Take out of sight what lies where the data of an item without a record would be.
 
     An image's own directory stays: its image may be in an additional store, and the directory is here all the same.
     """
     from cstore.store.removal import discard
 
-    directory = item_directory(writer.layout, shelf, owner)
+    directory = item_directory(writer.layout, item_kind, owner)
     top, item = os.path.split(directory)
-    if shelf is not Shelf.IMAGES or not within.is_directory(top, f"{item}/{CALLERS_DIRECTORY}"):
+    if item_kind is not ItemKind.IMAGES or not within.is_directory(top, f"{item}/{CALLERS_DIRECTORY}"):
         discard(writer, directory)
         return
     for name in within.listdir(directory):
@@ -297,14 +297,14 @@ def clear_items(writer: Writer, shelf: Shelf, owner: str) -> None:
 # ── owners ──
 
 
-def _owner(context: Context, shelf: Shelf, word: str) -> _Owner:
+def _owner(context: Context, item_kind: ItemKind, word: str) -> _Owner:
     """Find who has the data, in the store itself or in an additional one."""
     tables, layout = Reader(context), context.layout
     record: Layer | Image | Container
-    if shelf is Shelf.LAYERS:
+    if item_kind is ItemKind.LAYERS:
         record = get_layer(tables, word)
         layout = layout_of_layer(tables, layout, record.id)
-    elif shelf is Shelf.IMAGES:
+    elif item_kind is ItemKind.IMAGES:
         record = get_image(tables, word)
         layout = layout_of_image(tables, layout, record.id)
     else:
@@ -312,28 +312,30 @@ def _owner(context: Context, shelf: Shelf, word: str) -> _Owner:
     return _Owner(record, layout)
 
 
-def _get_own(tables: Tables, shelf: Shelf, word: str) -> Any:
+def _get_own(tables: Tables, item_kind: ItemKind, word: str) -> Any:
     """Find who may be given data."""
-    finders = {Shelf.LAYERS: get_own_layer, Shelf.IMAGES: get_own_image, Shelf.CONTAINERS: get_container}
-    return finders[shelf](tables, word)
+    finders = {ItemKind.LAYERS: get_own_layer, ItemKind.IMAGES: get_own_image, ItemKind.CONTAINERS: get_container}
+    return finders[item_kind](tables, word)
 
 
-def _read(owner: _Owner, shelf: Shelf, key: str) -> bytes:
-    with _open(owner, shelf, key) as file:
+def _read(owner: _Owner, item_kind: ItemKind, key: str) -> bytes:
+    with _open(owner, item_kind, key) as file:
         try:
             return file.read()
         except OSError as error:
-            path = os.path.join(item_directory(owner.layout, shelf, owner.record.id), file_name(key, shelf.value))
+            path = os.path.join(
+                item_directory(owner.layout, item_kind, owner.record.id), file_name(key, item_kind.value)
+            )
             raise SystemFailure("read the data item", path, error) from None
 
 
-def _open(owner: _Owner, shelf: Shelf, key: str) -> BufferedReader:
-    noun = shelf.value
+def _open(owner: _Owner, item_kind: ItemKind, key: str) -> BufferedReader:
+    noun = item_kind.value
     if not key:
         raise DataItemUnknown(noun, owner.record.id, key)
     try:
-        directory = item_directory(owner.layout, shelf, owner.record.id)
-        path = path_of_new(owner.layout, shelf, owner.record, key)
+        directory = item_directory(owner.layout, item_kind, owner.record.id)
+        path = path_of_new(owner.layout, item_kind, owner.record, key)
         return open(open_item(directory, key, noun=noun, path=path), "rb")
     except InvalidDataName:
         raise DataItemUnknown(noun, owner.record.id, key) from None
@@ -347,10 +349,10 @@ def _hashed(file: BufferedReader) -> HASH:
     return found
 
 
-def _write(directory: str, key: str, data: Iterable[bytes], shelf: Shelf, *, sync: bool) -> None:
+def _write(directory: str, key: str, data: Iterable[bytes], item_kind: ItemKind, *, sync: bool) -> None:
     """Write the item; a directory that was made for it and stayed empty goes again."""
     try:
-        write_item(directory, key, data, noun=shelf.value, sync=sync)
+        write_item(directory, key, data, noun=item_kind.value, sync=sync)
     except BaseException:
         with suppress(OSError):
             within.rmdir(directory)

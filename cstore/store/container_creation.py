@@ -23,7 +23,7 @@ from cstore.store.bigdata import store_items, with_items
 from cstore.store.creation import check_new_id
 from cstore.store.lookup import find_layer, get_image
 from cstore.store.maps import default_map, map_fields, map_on_disk, wanted_map
-from cstore.store.places import Shelf, volatile_location
+from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, make_roots, writing
 from cstore.values import Value
@@ -129,7 +129,7 @@ def _labeled(context: Context, request: NewContainer) -> NewContainer:
         raise InvalidOption(
             "a process label and a mount label belong together, and one of them is missing",
             hint="give both, or neither",
-            peer="ProcessLabel and Mountlabel must either not be specified or both specified",
+            go_text="ProcessLabel and Mountlabel must either not be specified or both specified",
         )
     if request.process_label:
         return request
@@ -180,7 +180,7 @@ def _find_base(context: Context, request: NewContainer, image: Image | None, id_
     shown = map_on_disk(context.driver, id_map)
     if image is None or not image.layer:
         return _Base(None, shown)
-    from cstore.store.twins import base_layer
+    from cstore.store.mapped_layers import base_layer
 
     layer, must_change = base_layer(context, image, id_map, request.mount_label)
     return _Base(layer, shown if must_change else layer.id_map)
@@ -202,8 +202,10 @@ def _create(context: Context, request: NewContainer, image: Image | None, id_map
     try:
         if staged.copied and context.sync:
             sync_filesystem(staged.tree)  # without a lock: nobody shall wait for our disk
-        shelves = (Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS) if image else (Shelf.LAYERS, Shelf.CONTAINERS)
-        with writing(context, *shelves) as writer:
+        item_kinds = (
+            (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS) if image else (ItemKind.LAYERS, ItemKind.CONTAINERS)
+        )
+        with writing(context, *item_kinds) as writer:
             names = _check_new(writer, request)
             _check_still_there(writer, request, image, base)
             container, layer = _records(writer, request, image, id_map, base)
@@ -262,20 +264,20 @@ def _publish(
     """
     volatile = container.flags.get("Volatile") is True
     of_layer, of_container = (
-        volatile_location(writer.layout, shelf) if volatile else Location.STABLE
-        for shelf in (Shelf.LAYERS, Shelf.CONTAINERS)
+        volatile_location(writer.layout, item_kind) if volatile else Location.STABLE
+        for item_kind in (ItemKind.LAYERS, ItemKind.CONTAINERS)
     )
     container = with_items(container, request.data)
     journal.begin(writer, journal.Pair(container=container.id, layer=layer.id))
     try:
         writer.layers.add(layer.with_(flags={"incomplete": True}), of_layer)
-        writer.save(Shelf.LAYERS)
+        writer.save(ItemKind.LAYERS)
         writer.driver.adopt(staged, layer.id, layer.parent or None)
-        store_items(writer, Shelf.CONTAINERS, container.id, request.data)
+        store_items(writer, ItemKind.CONTAINERS, container.id, request.data)
         writer.layers.replace(layer)
-        writer.save(Shelf.LAYERS)
+        writer.save(ItemKind.LAYERS)
         writer.containers.add(container, of_container)
-        writer.save(Shelf.CONTAINERS)
+        writer.save(ItemKind.CONTAINERS)
     except BaseException:
         with suppress(CstoreError):  # the first error is the one to tell; the journal tells the next writer the rest
             _withdraw(writer, container.id, layer.id)
@@ -290,7 +292,7 @@ def _withdraw(writer: Writer, container: str, layer: str) -> None:
 
     if container in writer.containers:
         writer.containers.remove(container)
-    writer.save(Shelf.CONTAINERS)
+    writer.save(ItemKind.CONTAINERS)
     withdraw(writer, layer)
     discard_container_data(writer, container)
     journal.end(writer)

@@ -158,7 +158,7 @@ def size(context: Context, word: str) -> int:
     layer = tables.layers.get(container.layer)
     if layer is None or layer.incomplete:
         missing = LayerUnknown(container.layer)
-        missing.peer = f'locating layer with ID "{container.layer}": {missing.peer}'
+        missing.go_text = f'locating layer with ID "{container.layer}": {missing.go_text}'
         raise missing
     kept = (layout.container_directory(container.id), layout.container_run_directory(container.id))
     return diff_size(context, layer.id) + sum(container.data_sizes.values()) + sum(map(_bytes_in, kept))

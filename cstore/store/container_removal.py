@@ -7,7 +7,7 @@ from contextlib import suppress
 from cstore.errors import CstoreError, NotAContainer
 from cstore.store import container_journal as journal
 from cstore.store.occupants import refuse_occupied
-from cstore.store.places import Shelf, is_made
+from cstore.store.places import ItemKind, is_made
 from cstore.store.removal import discard_container_data, is_whole, remove_layer
 from cstore.store.session import writing
 
@@ -29,7 +29,7 @@ def delete_container(context: Context, word: str, *, force: bool = False) -> Non
     """
     if not is_made(context.layout):
         raise NotAContainer(word)
-    with writing(context, Shelf.LAYERS, Shelf.CONTAINERS, freeing=True) as writer:
+    with writing(context, ItemKind.LAYERS, ItemKind.CONTAINERS, freeing=True) as writer:
         container = writer.containers.resolve(word)
         if container is None:
             raise NotAContainer(word)
@@ -67,7 +67,7 @@ def _restore(writer: Writer, container: Container, location: Location) -> None:
     if container.id not in writer.containers:
         writer.containers.add(container, location)
     with suppress(CstoreError):  # the first error is the one to tell
-        writer.save(Shelf.CONTAINERS)
+        writer.save(ItemKind.CONTAINERS)
         journal.end(writer)
 
 
@@ -75,4 +75,4 @@ def _forget(writer: Writer, container: Container) -> None:
     """Save the records without the container's."""
     if container.id in writer.containers:
         writer.containers.remove(container.id)
-    writer.save(Shelf.CONTAINERS)
+    writer.save(ItemKind.CONTAINERS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.store.lookup import get_container
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Containers:
         """The data items of a container, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.data_names(self._context, Shelf.CONTAINERS, word)
+        return bigdata.data_names(self._context, ItemKind.CONTAINERS, word)
 
     def get_data(self, word: str, key: str) -> bytes:
         """A data item of a container; see `bigdata.get_data`.
@@ -87,7 +87,7 @@ class Containers:
         """
         from cstore.store import bigdata
 
-        return bigdata.get_data(self._context, Shelf.CONTAINERS, word, key)
+        return bigdata.get_data(self._context, ItemKind.CONTAINERS, word, key)
 
     def data_size(self, word: str, key: str) -> int:
         """The size of a data item, in bytes; see `bigdata.data_size`.
@@ -96,7 +96,7 @@ class Containers:
         """
         from cstore.store import bigdata
 
-        return bigdata.data_size(self._context, Shelf.CONTAINERS, word, key)
+        return bigdata.data_size(self._context, ItemKind.CONTAINERS, word, key)
 
     def data_digest(self, word: str, key: str) -> str:
         """The digest of a data item; see `bigdata.data_digest`.
@@ -105,7 +105,7 @@ class Containers:
         """
         from cstore.store import bigdata
 
-        return bigdata.data_digest(self._context, Shelf.CONTAINERS, word, key)
+        return bigdata.data_digest(self._context, ItemKind.CONTAINERS, word, key)
 
     def open_data(self, word: str, key: str) -> BufferedReader:
         """Open a data item of a container for reading; see `bigdata.open_data`.
@@ -114,7 +114,7 @@ class Containers:
         """
         from cstore.store import bigdata
 
-        return bigdata.open_data(self._context, Shelf.CONTAINERS, word, key)
+        return bigdata.open_data(self._context, ItemKind.CONTAINERS, word, key)
 
     def set_data(self, word: str, key: str, data: Source) -> None:
         """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
@@ -123,7 +123,7 @@ class Containers:
         """
         from cstore.store import bigdata
 
-        bigdata.set_data(self._context, Shelf.CONTAINERS, word, key, data)
+        bigdata.set_data(self._context, ItemKind.CONTAINERS, word, key, data)
 
     def delete_data(self, word: str, key: str) -> None:
         """Delete a data item of a container; see `bigdata.delete_data`.
@@ -132,7 +132,7 @@ class Containers:
         """
         from cstore.store import bigdata
 
-        bigdata.delete_data(self._context, Shelf.CONTAINERS, word, key)
+        bigdata.delete_data(self._context, ItemKind.CONTAINERS, word, key)
 
     # ── directories, space, owners ──
 

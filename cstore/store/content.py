@@ -11,7 +11,7 @@ from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.mounting import mount_point
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
@@ -50,8 +50,8 @@ def replace_diff(context: Context, word: str, source: int) -> int:
 def _apply(
     context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
-    from cstore.store.filling import archive_fields, fill
-    from cstore.store.misfits import explained
+    from cstore.store.applied_layer import archive_fields, fill
+    from cstore.store.id_advice import explained
     from cstore.store.recovery import sweep
     from cstore.store.replacing import replace_contents
     from cstore.store.session import make_roots, writing
@@ -66,21 +66,23 @@ def _apply(
         if not keep:
             _empty(staged.tree)
         with explained(layer.id_map):
-            filling = fill(context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest))
+            applied_layer = fill(
+                context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest)
+            )
         try:
-            with writing(context, Shelf.LAYERS) as writer:
+            with writing(context, ItemKind.LAYERS) as writer:
                 current = writer.layers.get(layer.id)
                 if current is None:
                     raise LayerUnknown(word)
                 if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
                     raise LayerChanged(layer.id)
-                record = current.with_(**archive_fields(filling.applied))
-                replace_contents(writer, record, staged, filling, in_use=keep)
+                record = current.with_(**archive_fields(applied_layer.applied))
+                replace_contents(writer, record, staged, applied_layer, in_use=keep)
         finally:
-            filling.staging.remove()
+            applied_layer.staging.remove()
     finally:
         staged.staging.remove()
-    return filling.applied.content_size
+    return applied_layer.applied.content_size
 
 
 def _empty(tree: str) -> None:

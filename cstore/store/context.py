@@ -1,4 +1,4 @@
-"""What every operation of one open store shares: its paths, its driver, its settings and its patience.
+"""What every operation of one open store shares: its paths, its driver, its settings and its lock policy.
 
 Opening a store finds out which driver it has, which stores lie beside it, and what there is to say of that. It writes
 nothing.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from cstore.config import StoreConfig
     from cstore.drivers.contract import Driver
     from cstore.drivers.registry import DriverFacts, DriverPlace
-    from cstore.fs.patience import Patience
+    from cstore.fs.lock_policy import LockPolicy
     from cstore.records.table import Table
     from cstore.store.extra_stores import ExtraStore
-    from cstore.store.places import Place, Shelf
+    from cstore.store.places import ItemKind, Place
     from cstore.store.store import Store
 
 
@@ -51,7 +51,7 @@ class Context:
         config: StoreConfig,
         layout: Layout,
         make_driver: Callable[[], Driver],
-        patience: Patience | None,
+        lock_policy: LockPolicy | None,
         sync: bool,
         additional: tuple[Additional, ...] = (),
     ) -> None:
@@ -59,29 +59,29 @@ class Context:
         self.layout = layout
         self._make_driver = make_driver
         self._driver: Driver | None = None
-        self._patience = patience
+        self._lock_policy = lock_policy
         self.sync = sync
         self.additional = additional
         self.degraded = False
         within.declare_tops(layout.tops)
         for each in additional:
             within.declare_tops(each.layout.tops)
-        self.places: dict[Shelf, Place] = places(layout)
-        self.tables: dict[Shelf, Table[Any]] = {}
+        self.places: dict[ItemKind, Place] = places(layout)
+        self.tables: dict[ItemKind, Table[Any]] = {}
         self.extras: list[ExtraStore] = []
 
     @property
-    def patience(self) -> Patience:
+    def lock_policy(self) -> LockPolicy:
         """How long to wait for a lock, and whom to tell; as configured, if nothing else was said."""
-        if self._patience is None:
-            from cstore.fs.patience import Patience
+        if self._lock_policy is None:
+            from cstore.fs.lock_policy import LockPolicy
 
-            self._patience = Patience(timeout=self.config.lock_timeout)
-        return self._patience
+            self._lock_policy = LockPolicy(timeout=self.config.lock_timeout)
+        return self._lock_policy
 
-    @patience.setter
-    def patience(self, patience: Patience) -> None:
-        self._patience = patience
+    @lock_policy.setter
+    def lock_policy(self, lock_policy: LockPolicy) -> None:
+        self._lock_policy = lock_policy
 
     @property
     def driver(self) -> Driver:
@@ -94,7 +94,7 @@ class Context:
         """The same store for a caller who syncs what is done for several items in one call."""
         config, layout = self.config.with_(sync=False), self.layout
         _, _, make_driver = _prepare_driver(config, layout.home_name or layout.driver)
-        return Context(config, layout, make_driver, self._patience, sync=False, additional=self.additional)
+        return Context(config, layout, make_driver, self._lock_policy, sync=False, additional=self.additional)
 
     @property
     def ignore_chown_errors(self) -> bool:
@@ -146,7 +146,7 @@ def open_context(
     graph_root: str,
     run_root: str,
     driver: str,
-    patience: Patience | None,
+    lock_policy: LockPolicy | None,
     degraded: bool,
 ) -> Context:
     """Find out what a store is made of; see `library.open_store`."""
@@ -166,7 +166,7 @@ def open_context(
         from cstore.store.neighbours import notices
 
         config = config.with_(warnings=(*config.warnings, *notices(layout, named, used)))
-    context = Context(config, layout, make_driver, patience, config.sync, additional)
+    context = Context(config, layout, make_driver, lock_policy, config.sync, additional)
     context.degraded = degraded
     return context
 

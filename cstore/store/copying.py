@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 _LOOK = os.O_PATH | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_PARENT, _NEW_DIRECTORY = 0o700, 0o755
-"""The modes of directories that are made for a file, and for a tree, as with the peer."""
+"""The modes of directories that are made for a file, and for a tree, as with the Go tool."""
 _ROOT = (0, 0)
 """Who owns what is made for want of it."""
 
 
-class Spot(Value):
+class LayerPath(Value):
     """A path in a layer, or with `layer` "" on the host."""
 
     path: str
@@ -80,8 +80,8 @@ class _Making(Value):
 
 def copy(
     context: Context,
-    sources: Sequence[Spot],
-    target: Spot,
+    sources: Sequence[LayerPath],
+    target: LayerPath,
     owner: tuple[int, int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
@@ -126,17 +126,17 @@ def _directory_of(path: str) -> str:
 
 
 @contextmanager
-def _opened(context: Context, spot: Spot, *, writing: bool) -> Iterator[_Side]:
-    if not spot.layer:
+def _opened(context: Context, layer_path: LayerPath, *, writing: bool) -> Iterator[_Side]:
+    if not layer_path.layer:
         with opened("/", _FOLDER) as root_fd:
             yield _Side(root_fd, "", IDENTITY)
         return
-    with _tree(context, spot.layer, writing=writing) as (path, id_map), opened(path, _FOLDER) as root_fd:
-        yield _Side(root_fd, f"{spot.layer}:", id_map)
+    with _tree(context, layer_path.layer, writing=writing) as (path, id_map), opened(path, _FOLDER) as root_fd:
+        yield _Side(root_fd, f"{layer_path.layer}:", id_map)
 
 
 @contextmanager
-def _source_side(context: Context, source: Spot, target: Spot, into: _Side) -> Iterator[_Side]:
+def _source_side(context: Context, source: LayerPath, target: LayerPath, into: _Side) -> Iterator[_Side]:
     """The side of a source: that of the target if both are in one layer, which is mounted once only."""
     if source.layer == target.layer:
         yield into
@@ -151,7 +151,7 @@ def _source_side(context: Context, source: Spot, target: Spot, into: _Side) -> I
             yield side
 
 
-def _shown(context: Context, source: Spot) -> _Side | None:
+def _shown(context: Context, source: LayerPath) -> _Side | None:
     """The side of a source that is read by name; None if it is mounted, or is a directory anyhow.
 
     What a container with other owners than its layer shows takes a mount.
@@ -183,7 +183,7 @@ def _tree(context: Context, word: str, *, writing: bool) -> Iterator[tuple[str, 
     try:
         layer = get_layer(tables, word)
     except LayerUnknown as error:
-        error.peer = f'error finding layer "{word}": {error.peer}'
+        error.go_text = f'error finding layer "{word}": {error.go_text}'
         raise
     if not writing and layer.id not in tables.layers:
         with context.driver.tree_of(layer.id) as path:
@@ -204,7 +204,7 @@ class _Found(NamedTuple):
     copy: int | Callable[[Plan, int, str], None]
 
 
-def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
+def _copy(source: LayerPath, out_of: _Side, target: LayerPath, making: _Making) -> None:
     from_name, to_name = out_of.name + source.path, making.into.name + target.path
     owner = making.owner_from(out_of.id_map)
     fds: list[int] = []
@@ -223,13 +223,13 @@ def _copy(source: Spot, out_of: _Side, target: Spot, making: _Making) -> None:
         if target.layer or not _copied_through(found, from_name, target, owner):
             _copy_file(found, from_name, target, making.into, owner)
     except CstoreError as error:
-        error.peer = f'error copying "{from_name}" to "{to_name}": {error.peer}'
+        error.go_text = f'error copying "{from_name}" to "{to_name}": {error.go_text}'
         raise
     finally:
         list(map(os.close, set(fds)))
 
 
-def _find_shown(source: Spot, side: _Side, name: str) -> Opener | _Found:
+def _find_shown(source: LayerPath, side: _Side, name: str) -> Opener | _Found:
     """Find a source that is read by name: what copies a file, or what walks through a directory."""
     from cstore.archive.copy_out import ShownSource, ShownTree
 
@@ -247,7 +247,7 @@ def _find_shown(source: Spot, side: _Side, name: str) -> Opener | _Found:
     return _Found(fd, lambda plan, at, new: ShownSource(plan, side.shown, path).make(path, at, new))
 
 
-def _open_source(source: Spot, side: _Side, name: str) -> int:
+def _open_source(source: LayerPath, side: _Side, name: str) -> int:
     """Open a source: for reading, or only to look at it if it is a pipe or a device, which reading would change."""
     try:
         fd = open_in_root(side.root_fd, _inside(source), _LOOK)
@@ -266,20 +266,20 @@ def _open_source(source: Spot, side: _Side, name: str) -> int:
         raise SystemFailure("read", name, error) from None
 
 
-def _inside(spot: Spot) -> bytes:
+def _inside(layer_path: LayerPath) -> bytes:
     """The path as it is resolved from the root of its side; one on the host may be relative."""
-    path = spot.path if spot.layer else os.path.join(os.getcwd(), spot.path)
+    path = layer_path.path if layer_path.layer else os.path.join(os.getcwd(), layer_path.path)
     return os.fsencode(path) or b"/"
 
 
-def _copy_tree(found: int | Opener, name: str, target: Spot, making: _Making, owner: Owner) -> None:
+def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import merge_tree
 
     if not target.layer and not os.path.isabs(target.path):
         raise InvalidOption(
             f"the target {target.path!r} of a directory is not an absolute path",
             hint=f"write {os.path.abspath(target.path)}",
-            peer=f"path: {target.path} should be absolute",
+            go_text=f"path: {target.path} should be absolute",
         )
     where = making.into.name + target.path
     target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
@@ -294,7 +294,7 @@ def _copy_tree(found: int | Opener, name: str, target: Spot, making: _Making, ow
         os.close(target_fd)
 
 
-def _named_in(source: Spot, target: Spot, into: _Side) -> Spot:
+def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
     """Where a file goes: into a directory that is there under its own name, else to the target itself."""
     name = os.path.basename(source.path.rstrip("/"))
     try:
@@ -304,7 +304,7 @@ def _named_in(source: Spot, target: Spot, into: _Side) -> Spot:
     return target if name in {"", ".", ".."} else target.with_(path=os.path.join(target.path or "/", name))
 
 
-def _copied_through(found: _Found, name: str, target: Spot, owner: Owner) -> bool:
+def _copied_through(found: _Found, name: str, target: LayerPath, owner: Owner) -> bool:
     from cstore.store.host_files import place_through
 
     if os.path.isdir(target.path):
@@ -312,7 +312,7 @@ def _copied_through(found: _Found, name: str, target: Spot, owner: Owner) -> boo
     return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner)
 
 
-def _copy_file(found: _Found, name: str, target: Spot, into: _Side, owner: Owner) -> None:
+def _copy_file(found: _Found, name: str, target: LayerPath, into: _Side, owner: Owner) -> None:
     from cstore.fs.tree.merge import place_file
 
     where = into.name + target.path

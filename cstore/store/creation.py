@@ -20,13 +20,13 @@ from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
+from cstore.store.applied_layer import AppliedLayer, fill
 from cstore.store.attaching import attach
 from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
-from cstore.store.filling import Filling, fill
+from cstore.store.id_advice import check_reachable, explained
 from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, tree_names
 from cstore.store.maps import layer_map, map_fields
-from cstore.store.misfits import check_reachable, explained
-from cstore.store.places import Shelf, volatile_location
+from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, writing
 from cstore.values import Value
@@ -174,27 +174,27 @@ def _create(
 ) -> Layer:
     made = stage_layer(context, request)
     plan, staged = made.plan, made.staged
-    filling: Filling | None = None
+    applied_layer: AppliedLayer | None = None
     try:
         if source is not None:
             with explained(plan.id_map):
-                filling = fill(context, staged, source, plan.id_map, progress)
-            check_archive(request, filling.applied)
+                applied_layer = fill(context, staged, source, plan.id_map, progress)
+            check_archive(request, applied_layer.applied)
             if accept is not None:
-                filling = filling.with_(applied=accept(filling.applied))
+                applied_layer = applied_layer.with_(applied=accept(applied_layer.applied))
             parent = plan.parent.id if plan.parent else ""
-            known = same_layer(Reader(context), parent, plan.id_map, filling.applied) if request.reuse else None
+            known = same_layer(Reader(context), parent, plan.id_map, applied_layer.applied) if request.reuse else None
             if known is not None:
                 return _with_names(context, known, request.names)
             if request.by_contents:
-                request = request.with_(id=id_by_contents(parent, filling.applied))
+                request = request.with_(id=id_by_contents(parent, applied_layer.applied))
         elif staged.copied and context.sync:
             sync_filesystem(staged.tree)  # here and not in adopt(): nobody shall wait for our disk
-        return _publish(context, request, plan, staged, filling)
+        return _publish(context, request, plan, staged, applied_layer)
     finally:
         staged.staging.remove()
-        if filling is not None:
-            filling.staging.remove()
+        if applied_layer is not None:
+            applied_layer.staging.remove()
 
 
 def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
@@ -311,16 +311,16 @@ def _tree_options(request: NewLayer, plan: LayerPlan) -> TreeOptions:
 
 
 def _publish(
-    context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, filling: Filling | None
+    context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
-    with writing(context, Shelf.LAYERS) as writer:
+    with writing(context, ItemKind.LAYERS) as writer:
         record, plan = add_incomplete(writer, request, before)
         try:
-            writer.save(Shelf.LAYERS)
-            whole = attach(writer, record, request, plan, staged, filling)
+            writer.save(ItemKind.LAYERS)
+            whole = attach(writer, record, request, plan, staged, applied_layer)
             writer.layers.replace(whole)
-            writer.save(Shelf.LAYERS)
+            writer.save(ItemKind.LAYERS)
         except BaseException:
             with suppress(CstoreError):  # the first error is the one to tell; what stays is flagged for the next writer
                 from cstore.store.removal import withdraw
@@ -369,5 +369,5 @@ def _record_of(request: NewLayer, plan: LayerPlan) -> Layer:
 def _location_of(context: Context, request: NewLayer) -> Location:
     """The file for the record of a new layer."""
     if request.volatile:
-        return volatile_location(context.layout, Shelf.LAYERS)
+        return volatile_location(context.layout, ItemKind.LAYERS)
     return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE

@@ -13,12 +13,12 @@ from contextlib import suppress
 
 from cstore.errors import CstoreError
 from cstore.fs.atomic import sync_filesystem
+from cstore.store.applied_layer import AppliedLayer, fill
 from cstore.store.attaching import attach
 from cstore.store.creation import add_incomplete, stage_layer
 from cstore.store.expecting import check_archive
-from cstore.store.filling import Filling, fill
-from cstore.store.misfits import explained
-from cstore.store.places import Shelf
+from cstore.store.id_advice import explained
+from cstore.store.places import ItemKind
 from cstore.store.session import writing
 from cstore.values import Value
 
@@ -39,12 +39,12 @@ class PreparedLayer(Value):
     """A layer that lacks nothing but to be published; nobody else sees it. Clean it, or publish it."""
 
     made: StagedLayer
-    filling: Filling
+    applied_layer: AppliedLayer
 
     def clean(self) -> None:
         """Remove what was read, unless it has become a layer. Twice is no error."""
         self.made.clean()
-        self.filling.staging.remove()
+        self.applied_layer.staging.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -60,13 +60,13 @@ def prepare_layer(
     made = stage_layer(context, request)
     try:
         with explained(made.plan.id_map):
-            filling = fill(context, made.staged, source, made.plan.id_map, progress, sync=False)
+            applied_layer = fill(context, made.staged, source, made.plan.id_map, progress, sync=False)
     except BaseException:
         made.clean()
         raise
-    prepared = PreparedLayer(made, filling)
+    prepared = PreparedLayer(made, applied_layer)
     try:
-        check_archive(request, filling.applied)
+        check_archive(request, applied_layer.applied)
     except BaseException:
         prepared.clean()
         raise
@@ -86,7 +86,9 @@ def publish_layers(
     """
     try:
         if context.sync:
-            stagings = (staging for each in prepared for staging in (each.made.staged.staging, each.filling.staging))
+            stagings = (
+                staging for each in prepared for staging in (each.made.staged.staging, each.applied_layer.staging)
+            )
             _sync(os.path.dirname(staging.path) for staging in stagings)
         return _publish(context, prepared, keep_going=keep_going)
     finally:
@@ -95,14 +97,14 @@ def publish_layers(
 
 
 def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going: bool) -> list[Layer | CstoreError]:
-    with writing(context.unsynced(), Shelf.LAYERS) as writer:
+    with writing(context.unsynced(), ItemKind.LAYERS) as writer:
         results: list[Layer | CstoreError] = []
         try:
             for each in prepared:
                 results.append(_recorded(writer, each))
                 if isinstance(results[-1], CstoreError) and not keep_going:
                     break
-            writer.save(Shelf.LAYERS, sync=context.sync)
+            writer.save(ItemKind.LAYERS, sync=context.sync)
             for number, each in enumerate(prepared[: len(results)]):
                 results[number] = _finished(writer, each, results[number])
                 if isinstance(results[number], CstoreError) and not keep_going:
@@ -111,7 +113,7 @@ def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going:
                     break
             if context.sync:
                 _sync([*_homes(writer.layout), writer.layout.layers])
-            writer.save(Shelf.LAYERS, sync=context.sync)
+            writer.save(ItemKind.LAYERS, sync=context.sync)
         except BaseException:
             _withdraw(writer, results)
             raise
@@ -131,7 +133,7 @@ def _finished(writer: Writer, each: PreparedLayer, record: Layer | CstoreError) 
     if isinstance(record, CstoreError):
         return record
     try:
-        whole = attach(writer, record, each.made.request, each.made.plan, each.made.staged, each.filling)
+        whole = attach(writer, record, each.made.request, each.made.plan, each.made.staged, each.applied_layer)
         writer.layers.replace(whole)
     except CstoreError as error:
         _withdraw(writer, [record])

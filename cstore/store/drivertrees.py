@@ -6,7 +6,7 @@ from cstore.drivers.contract import TreeOptions
 from cstore.errors import IDTaken, LayerRecorded, LayerUnknown
 from cstore.idmap import IDENTITY
 from cstore.ids import check_id, new_id
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.removal import check_unused
 from cstore.store.session import make_roots, writing
 
@@ -34,7 +34,7 @@ def create_tree(context: Context, request: NewLayer) -> str:
     )
     staged = driver.stage(parent, options)
     try:
-        with writing(context, Shelf.LAYERS) as writer:
+        with writing(context, ItemKind.LAYERS) as writer:
             if driver.exists(layer) or writer.layers.get(layer) is not None:
                 raise IDTaken("layer", layer)
             driver.adopt(staged, layer, parent)
@@ -67,7 +67,7 @@ def delete_tree(context: Context, layer: str) -> None:
     """
     if layer not in context.driver.layers():
         raise LayerUnknown(check_id(layer))
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer:
+    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True) as writer:
         if writer.layers.get(layer) is not None:
             raise LayerRecorded(layer)
         check_unused(writer, layer)

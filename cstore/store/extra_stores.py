@@ -6,7 +6,7 @@ lie on read-only media. With a separate image store, the images of the graph roo
 
 from __future__ import annotations
 
-from cstore.store.places import Shelf, kind_of, places
+from cstore.store.places import ItemKind, kind_of, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,30 +34,30 @@ class ExtraStore:
         self._degraded = degraded
         self._places = places(place.layout)
         if place.images_only:
-            del self._places[Shelf.LAYERS]
-        self._tables: dict[Shelf, Table[Any]] = {}
+            del self._places[ItemKind.LAYERS]
+        self._tables: dict[ItemKind, Table[Any]] = {}
 
     @property
     def layers(self) -> Table[Layer]:
         """The layer records; unfinished ones are nobody's to finish here, and are used as they are."""
-        return self._table(Shelf.LAYERS)
+        return self._table(ItemKind.LAYERS)
 
     @property
     def images(self) -> Table[Image]:
         """The image records."""
-        return self._table(Shelf.IMAGES)
+        return self._table(ItemKind.IMAGES)
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
         """What could not be read of the tables that were asked for."""
         return [flaw for table in self._tables.values() for flaw in table.flaws]
 
-    def _table(self, shelf: Shelf) -> Table[Any]:
+    def _table(self, item_kind: ItemKind) -> Table[Any]:
         from cstore.records.table import Table
 
-        table = self._tables.get(shelf)
+        table = self._tables.get(item_kind)
         if table is None or not table.is_current():
-            files = self._places[shelf].files if shelf in self._places else {}
-            table = Table.load(kind_of(shelf), files, degraded=self._degraded)
-            self._tables[shelf] = table
+            files = self._places[item_kind].files if item_kind in self._places else {}
+            table = Table.load(kind_of(item_kind), files, degraded=self._degraded)
+            self._tables[item_kind] = table
         return table

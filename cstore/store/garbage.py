@@ -31,11 +31,11 @@ from cstore.fs.lockfile import LockFile
 from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
 from cstore.store.context import driver_place
-from cstore.store.evidence import TAR_SPLIT, transient_containers, transient_layers
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
+from cstore.store.lost_records import TAR_SPLIT, transient_containers, transient_layers
 from cstore.store.ownership import leave_to_its_user
-from cstore.store.places import Shelf, is_made
+from cstore.store.places import ItemKind, is_made
 from cstore.store.session import Trusted, Writer, writing
 from cstore.values import Value
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from cstore.drivers.inspection import Inspector
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
-    from cstore.store.quarantine import Keeper
+    from cstore.store.quarantine import QuarantineWriter
     from cstore.store.quarantine.finishing import Promised
 
 _ITEM_DIRECTORY = re.compile(r"[0-9a-f]{64}")
@@ -94,14 +94,16 @@ def collect(
     staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
     with ExitStack() as stack:
         promised = Promised(context, stack)
-        keeper = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
-        writer = stack.enter_context(writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, freeing=True))
+        quarantine = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
+        writer = stack.enter_context(
+            writing(context, ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS, freeing=True)
+        )
         promised.forget_records(writer)
         swept = [each for layer, each in unfinished if layer not in writer.layers]  # by any writer, before it begins
         found = [
             each for each in _unrecorded(context, writer) if foreign or each.kind != _FOREIGN or each.path in promised
         ]
-        failures = [failure for leftover in found if (failure := remove(writer, leftover, keeper, promised))]
+        failures = [failure for leftover in found if (failure := remove(writer, leftover, quarantine, promised))]
     if failures:
         raise failures[0]
     return [*staged, *swept, *found, *half, *old]
@@ -228,8 +230,8 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     containers = set(tables.containers.ids()) | transient_containers(layout)
     yield from _item_directories(layout.images, images)
     yield from _item_directories(layout.containers, containers)
-    for shelf in Shelf:
-        yield from _loose_items(context, tables, shelf)
+    for item_kind in ItemKind:
+        yield from _loose_items(context, tables, item_kind)
 
 
 def _is_ours(layer: str, inspector: Inspector) -> bool:
@@ -277,21 +279,21 @@ def _item_directories(directory: str, known: set[str]) -> Iterator[Leftover]:
             yield from _leftover(path, "data" if _ITEM_DIRECTORY.fullmatch(name) else _FOREIGN)
 
 
-def _loose_items(context: Context, tables: Tables, shelf: Shelf) -> Iterator[Leftover]:
+def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Iterator[Leftover]:
     """Find what lies in the data directories of recorded items and that the record does not name.
 
     That is what a process left that died between writing an item and recording it. Directories are an engine's own.
     """
     from cstore.records.bigdata import file_name
 
-    aside = aside_of(context.layout, shelf)  # which the next writer of that item concludes
-    for record in table_of(tables, shelf):
+    aside = aside_of(context.layout, item_kind)  # which the next writer of that item concludes
+    for record in table_of(tables, item_kind):
         named: set[str] = set()
         for key in record.data_names:
             with suppress(InvalidDataName):
-                named.add(file_name(key, shelf.value))
+                named.add(file_name(key, item_kind.value))
         with suppress(UnsafeID):
-            directory = item_directory(context.layout, shelf, record.id)
+            directory = item_directory(context.layout, item_kind, record.id)
             for name in _names(*os.path.split(directory)):
                 path = os.path.join(directory, name)
                 if name not in named and path != aside and not os.path.isdir(path):
@@ -327,7 +329,10 @@ def _leftover(path: str, kind: str) -> Iterator[Leftover]:
 
 
 def remove(
-    writer: Writer, leftover: Leftover, keeper: Keeper | None = None, promised: Promised | None = None
+    writer: Writer,
+    leftover: Leftover,
+    quarantine: QuarantineWriter | None = None,
+    promised: Promised | None = None,
 ) -> CstoreError | None:
     """Remove a leftover under the locks of all kinds; return what went wrong.
 
@@ -342,12 +347,12 @@ def remove(
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
         elif leftover.kind == "link":
             within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
-        elif leftover.kind == _FOREIGN and keeper is not None:
-            keeper.keep(leftover.path, "no tool gives that name")
+        elif leftover.kind == _FOREIGN and quarantine is not None:
+            quarantine.keep(leftover.path, "no tool gives that name")
         elif leftover.kind != _FOREIGN:
             with ExitStack() as stack:
                 if os.path.dirname(leftover.path) == writer.layout.run_layers:  # a mount may be writing its count there
-                    stack.enter_context(LockFile(writer.layout.mountpoints_lock).exclusive(writer.context.patience))
+                    stack.enter_context(LockFile(writer.layout.mountpoints_lock).exclusive(writer.context.lock_policy))
                 discard(writer, leftover.path)
     except CstoreError as error:
         return error

@@ -17,7 +17,7 @@ from cstore.records.images import digests, with_digest
 from cstore.records.model import Image
 from cstore.store.bigdata import clear_items, store_items, with_items
 from cstore.store.lookup import get_layer
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.store.session import writing
 from cstore.values import Value
@@ -67,7 +67,7 @@ def create_image(context: Context, request: NewImage) -> Image:
     """
     _check(request)
     _plan(Reader(context), request)  # a mistake leaves no trace, not even a store
-    with writing(context, Shelf.IMAGES) as writer:
+    with writing(context, ItemKind.IMAGES) as writer:
         return _publish(writer, _plan(writer, request))
 
 
@@ -90,7 +90,7 @@ def _check(request: NewImage) -> None:
 
 
 def check_time(text: str) -> str:
-    """Return `text` if it is a time as records spell it. One that is not makes the whole file unreadable for the peer.
+    """Return `text` if it is a time as records spell it. One that is not makes the file unreadable for the Go tool.
 
     Raises:
         InvalidTime: it is none.
@@ -168,12 +168,12 @@ def _data_of(extra: ExtraStore, image: Image) -> dict[str, bytes]:
 def _publish(writer: Writer, plan: _Plan) -> Image:
     """Put the data in place and then save the record, or raise and leave nothing."""
     image = with_digest(plan.image).with_(names=plan.names)
-    store_items(writer, Shelf.IMAGES, image.id, plan.data)
+    store_items(writer, ItemKind.IMAGES, image.id, plan.data)
     try:
         writer.images.add(image)
         if plan.moved:
             image = writer.images.assign_names(image.id, plan.moved)
-        writer.save(Shelf.IMAGES)
+        writer.save(ItemKind.IMAGES)
     except BaseException:
         with suppress(CstoreError):  # the first error is the one to tell; a record that stays shall keep its data
             _withdraw(writer, plan, image.id)
@@ -188,12 +188,12 @@ def _withdraw(writer: Writer, plan: _Plan, image: str) -> None:
     """
     from cstore.store.reading import load_table
 
-    if image in load_table(writer.context, Shelf.IMAGES, degraded=False):
+    if image in load_table(writer.context, ItemKind.IMAGES, degraded=False):
         if plan.moved:
             return
         writer.images.remove(image)
-        writer.save(Shelf.IMAGES)
-    clear_items(writer, Shelf.IMAGES, image)
+        writer.save(ItemKind.IMAGES)
+    clear_items(writer, ItemKind.IMAGES, image)
 
 
 def pull_up(writer: Writer, image: str, rename: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Image | None:

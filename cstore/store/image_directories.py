@@ -9,7 +9,7 @@ from cstore.fs import within
 from cstore.fs.writable import on_read_only_media
 from cstore.records.section import make_directory
 from cstore.store.lookup import find_image, get_image
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.store.session import writing
 
@@ -48,7 +48,7 @@ def _made(context: Context, image: str, path: str) -> str:
     if on_read_only_media(context.layout.images):  # no lock can be taken, and nobody can remove the image
         make_directory(path, sync=context.sync)
     else:
-        with writing(context, Shelf.IMAGES) as writer:
+        with writing(context, ItemKind.IMAGES) as writer:
             if find_image(writer, image) is None:
                 raise ImageUnknown(image)
             make_directory(path, sync=context.sync)

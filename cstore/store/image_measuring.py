@@ -55,7 +55,7 @@ def _size(context: Context, tables: Tables, layer: Layer) -> int:
             layer.id, layer.parent or None, layer.id_map, IDENTITY if parent is None else parent.id_map
         )
     except CstoreError as error:
-        error.peer = f'size/digest of layer with ID "{layer.id}" could not be calculated: {error.peer}'
+        error.go_text = f'size/digest of layer with ID "{layer.id}" could not be calculated: {error.go_text}'
         raise
 
 

@@ -8,11 +8,11 @@ from cstore.drivers.contract import MountOptions
 from cstore.errors import ImageUnknown, ImageWithoutLayers, InvalidOption, LayerUnknown, Unsupported
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_image, layer_by_id
+from cstore.store.mapped_layers import base_layer
 from cstore.store.mounting import count_down, count_up
 from cstore.store.places import is_made
 from cstore.store.reading import Reader
 from cstore.store.session import mounting
-from cstore.store.twins import base_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ def mount_image(
     from cstore.store.rootless import alone
 
     if any("rw" in option.split(",") for option in options):
-        raise InvalidOption("images are mounted read-only", hint="leave rw out", peer=' "rw" option not supported')
+        raise InvalidOption("images are mounted read-only", hint="leave rw out", go_text=' "rw" option not supported')
     image = _with_layers(get_image(Reader(context), word))
     layer, mapped = base_layer(context, image, IDENTITY, label)
     if mapped:
         raise Unsupported(
             f"the owners in image {image.id} are mapped, and its store is only read, so there can be no other copy",
             hint="copy the image into this store",
-            peer="cannot create an image with canonical UID/GID mappings in a read-only store",
+            go_text="cannot create an image with canonical UID/GID mappings in a read-only store",
         )
     asked = MountOptions(
         label=label or layer.mount_label, options=options, read_only=True, lasting=meanwhile or not alone()

@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
-from cstore.store.evidence import hidden_containers
 from cstore.store.intents import Intent
 from cstore.store.lookup import WAYS, children_of_layer, nowhere
-from cstore.store.places import Shelf, is_made
+from cstore.store.lost_records import hidden_containers
+from cstore.store.places import ItemKind, is_made
 from cstore.store.reading import Reader
 from cstore.store.removal import discard, remove_layers
 from cstore.store.session import Trusted, writing
@@ -50,15 +50,15 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         tables = Trusted(context)
         images = [tables.images, *map(_load, _graph_root_images(context))]
         return _doomed(tables, images, _found(tables, images, word)[1])
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer, _older_images(writer) as older:
-        shelves = [_Shelf(writer.images, writer.layout, lambda: writer.save(Shelf.IMAGES)), *older]
-        images = [shelf.table for shelf in shelves]
+    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True) as writer, _older_images(writer) as older:
+        item_kinds = [_KindOfItem(writer.images, writer.layout, lambda: writer.save(ItemKind.IMAGES)), *older]
+        images = [item_kind.table for item_kind in item_kinds]
         place, image = _found(writer, images, word)
         doomed = _doomed(writer, images, image)
         intent = Intent(context)
         try:
             intent.note(layers=list(doomed), data=image.id)
-            _remove_record(writer, shelves[place], image.id)
+            _remove_record(writer, item_kinds[place], image.id)
             remove_layers(writer, doomed)
         except BaseException:
             intent.leave()  # the next writer sees how far this came
@@ -67,7 +67,7 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         return doomed
 
 
-class _Shelf(Value):
+class _KindOfItem(Value):
     """Image records that may be changed, where their data are, and how they are saved."""
 
     table: Table[Image]
@@ -76,17 +76,17 @@ class _Shelf(Value):
 
 
 @contextmanager
-def _older_images(writer: Writer) -> Iterator[list[_Shelf]]:
+def _older_images(writer: Writer) -> Iterator[list[_KindOfItem]]:
     """With a separate image store: the images that the graph root has from the time before, under their own lock."""
     from cstore.fs.lockfile import LockFile
 
     with ExitStack() as stack:
-        shelves = []
+        item_kinds = []
         for layout in _graph_root_images(writer.context):
-            lock = stack.enter_context(LockFile(layout.images_lock).exclusive(writer.context.patience))
+            lock = stack.enter_context(LockFile(layout.images_lock).exclusive(writer.context.lock_policy))
             table = _load(layout)
-            shelves.append(_Shelf(table, layout, partial(_save, table, lock, sync=writer.context.sync)))
-        yield shelves
+            item_kinds.append(_KindOfItem(table, layout, partial(_save, table, lock, sync=writer.context.sync)))
+        yield item_kinds
 
 
 def _save(table: Table[Image], lock: HeldLock, *, sync: bool) -> None:
@@ -136,9 +136,9 @@ def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[
         needed = layer in own_layers or layer in others or layer not in tables.layers
         return not needed and going.keys() >= set(children_of_layer(tables, layer))
 
-    twins = [twin for twin in image.mapped_layers if may_go(twin)]
-    going |= dict.fromkeys(twins)
-    layer = image.layer if len(twins) == len(_known(tables, image.mapped_layers)) else ""
+    mapped_layers = [mapped_layer for mapped_layer in image.mapped_layers if may_go(mapped_layer)]
+    going |= dict.fromkeys(mapped_layers)
+    layer = image.layer if len(mapped_layers) == len(_known(tables, image.mapped_layers)) else ""
     while layer and layer not in going and may_go(layer):
         going[layer] = None
         record = tables.layers.get(layer)
@@ -156,10 +156,10 @@ def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
     return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
 
 
-def _remove_record(writer: Writer, shelf: _Shelf, image: str) -> None:
+def _remove_record(writer: Writer, item_kind: _KindOfItem, image: str) -> None:
     """Save the records without the image, and take its data out of sight."""
-    shelf.table.remove(image)
-    shelf.save()
+    item_kind.table.remove(image)
+    item_kind.save()
     with suppress(UnsafeID):
-        for path in (shelf.layout.image_data(image), shelf.layout.image_run_data(image)):
+        for path in (item_kind.layout.image_data(image), item_kind.layout.image_run_data(image)):
             discard(writer, path)

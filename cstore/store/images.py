@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.records.images import valid_digests, with_digest
 from cstore.store.lookup import find_image, get_image, get_layer
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Images:
         """The data items of an image, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.data_names(self._context, Shelf.IMAGES, word)
+        return bigdata.data_names(self._context, ItemKind.IMAGES, word)
 
     def get_data(self, word: str, key: str) -> bytes:
         """A data item of an image; see `bigdata.get_data`.
@@ -170,7 +170,7 @@ class Images:
         """
         from cstore.store import bigdata
 
-        return bigdata.get_data(self._context, Shelf.IMAGES, word, key)
+        return bigdata.get_data(self._context, ItemKind.IMAGES, word, key)
 
     def data_size(self, word: str, key: str) -> int:
         """The size of a data item in bytes; see `bigdata.data_size`.
@@ -179,7 +179,7 @@ class Images:
         """
         from cstore.store import bigdata
 
-        return bigdata.data_size(self._context, Shelf.IMAGES, word, key)
+        return bigdata.data_size(self._context, ItemKind.IMAGES, word, key)
 
     def data_digest(self, word: str, key: str) -> str:
         """The digest of a data item; see `bigdata.data_digest`.
@@ -188,7 +188,7 @@ class Images:
         """
         from cstore.store import bigdata
 
-        return bigdata.data_digest(self._context, Shelf.IMAGES, word, key)
+        return bigdata.data_digest(self._context, ItemKind.IMAGES, word, key)
 
     def open_data(self, word: str, key: str) -> BufferedReader:
         """Open a data item of an image for reading; see `bigdata.open_data`.
@@ -197,7 +197,7 @@ class Images:
         """
         from cstore.store import bigdata
 
-        return bigdata.open_data(self._context, Shelf.IMAGES, word, key)
+        return bigdata.open_data(self._context, ItemKind.IMAGES, word, key)
 
     def set_data(self, word: str, key: str, data: Source, digest: str = "") -> None:
         """Set a data item of an image, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
@@ -206,7 +206,7 @@ class Images:
         """
         from cstore.store import bigdata
 
-        bigdata.set_data(self._context, Shelf.IMAGES, word, key, data, digest)
+        bigdata.set_data(self._context, ItemKind.IMAGES, word, key, data, digest)
 
     def delete_data(self, word: str, key: str) -> None:
         """Delete a data item of an image; see `bigdata.delete_data`.
@@ -215,4 +215,4 @@ class Images:
         """
         from cstore.store import bigdata
 
-        bigdata.delete_data(self._context, Shelf.IMAGES, word, key)
+        bigdata.delete_data(self._context, ItemKind.IMAGES, word, key)

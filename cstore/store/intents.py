@@ -28,7 +28,7 @@ from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.kernel.locks import conflicting_process, take
 from cstore.records.section import make_directory
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.traces import trace
 from cstore.values import Value
 
@@ -94,7 +94,7 @@ class Intent:
 
         if self._fd >= 0:
             self.leave()
-            with suppress(CstoreError), writing(self._context, Shelf.LAYERS, Shelf.IMAGES, freeing=True):
+            with suppress(CstoreError), writing(self._context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True):
                 pass  # whoever writes next concludes it, and that is us
 
     def done(self) -> None:
@@ -117,7 +117,7 @@ def begin(context: Context) -> Intent:
     from cstore.store.session import writing
 
     if are_left(context.layout):
-        with writing(context, Shelf.LAYERS, Shelf.IMAGES):
+        with writing(context, ItemKind.LAYERS, ItemKind.IMAGES):
             pass
     return Intent(context)
 
@@ -258,7 +258,7 @@ def _give_names(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
         names = step.get("names")
         if image is not None and isinstance(names, list):
             writer.images.assign_names(image.id, unique_names((*map(str, names), *image.names)))
-    writer.save(Shelf.IMAGES)
+    writer.save(ItemKind.IMAGES)
 
 
 def _drop_image(writer: Writer, image: str) -> None:
@@ -266,7 +266,7 @@ def _drop_image(writer: Writer, image: str) -> None:
     if record is None or record.names or any(container.image == image for container in writer.containers):
         return
     writer.images.remove(image)
-    writer.save(Shelf.IMAGES)
+    writer.save(ItemKind.IMAGES)
 
 
 def _drop_unneeded(writer: Writer, layers: Sequence[str]) -> None:

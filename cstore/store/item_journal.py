@@ -23,7 +23,7 @@ from cstore.fs.atomic import TEMPORARY_PREFIX, sync_directory, write_file
 from cstore.records.bigdata import file_name
 from cstore.records.model import Layer
 from cstore.records.section import make_directory
-from cstore.store.places import Shelf, item_journal
+from cstore.store.places import ItemKind, item_journal
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -57,13 +57,19 @@ class _Entry(Value):
         return (record.data_sizes.get(self.key), record.data_digests.get(self.key)) == (self.size, self.digest)
 
 
-def item_directory(layout: Layout, shelf: Shelf, owner: str) -> str:
+def item_directory(layout: Layout, item_kind: ItemKind, owner: str) -> str:
     """Where the data items of an item are."""
-    paths = {Shelf.LAYERS: layout.layer_data, Shelf.IMAGES: layout.image_data, Shelf.CONTAINERS: layout.container_data}
-    return paths[shelf](owner)
+    paths = {
+        ItemKind.LAYERS: layout.layer_data,
+        ItemKind.IMAGES: layout.image_data,
+        ItemKind.CONTAINERS: layout.container_data,
+    }
+    return paths[item_kind](owner)
 
 
-def begin(writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key: str, data: Iterable[bytes]) -> None:
+def begin(
+    writer: Writer, item_kind: ItemKind, changed: Layer | Image | Container, key: str, data: Iterable[bytes]
+) -> None:
     """Put the bytes of an item aside, and note that `changed` is going to be the record that tells of them.
 
     Raises:
@@ -73,23 +79,23 @@ def begin(writer: Writer, shelf: Shelf, changed: Layer | Image | Container, key:
     from cstore.gojson import encode
 
     layout, sync = writer.layout, writer.context.sync
-    directory = item_directory(layout, shelf, changed.id)
+    directory = item_directory(layout, item_kind, changed.id)
     make_directory(directory, sync=sync)
     within.require_directory(*os.path.split(directory))
     sizes, digests = ({}, {}) if isinstance(changed, Layer) else (changed.data_sizes, changed.data_digests)
     entry = _Entry(changed.id, key, sizes.get(key, 0), digests.get(key, ""))
-    make_directory(os.path.dirname(item_journal(layout, shelf)), sync=sync)
+    make_directory(os.path.dirname(item_journal(layout, item_kind)), sync=sync)
     try:
         write_file(_aside(directory, key), data, sync=sync)
-        write_file(item_journal(layout, shelf), encode(entry.as_dict()), sync=sync)
+        write_file(item_journal(layout, item_kind), encode(entry.as_dict()), sync=sync)
     except BaseException:
         with suppress(CstoreError):
-            conclude(writer, shelf)
+            conclude(writer, item_kind)
         _forget(directory, key)
         raise
 
 
-def begin_removal(writer: Writer, shelf: Shelf, owner: str, key: str) -> None:
+def begin_removal(writer: Writer, item_kind: ItemKind, owner: str, key: str) -> None:
     """Note that the record of `owner` is going to list an item no longer.
 
     Raises:
@@ -98,36 +104,38 @@ def begin_removal(writer: Writer, shelf: Shelf, owner: str, key: str) -> None:
     from cstore.gojson import encode
 
     write_file(
-        item_journal(writer.layout, shelf), encode(_Entry(owner, key, _GOES, "").as_dict()), sync=writer.context.sync
+        item_journal(writer.layout, item_kind),
+        encode(_Entry(owner, key, _GOES, "").as_dict()),
+        sync=writer.context.sync,
     )
 
 
-def conclude(writer: Writer, shelf: Shelf) -> bool:
+def conclude(writer: Writer, item_kind: ItemKind) -> bool:
     """Finish what was begun, or take it back: as the record on the disk says. What resists is for the next writer.
 
     Gives whether there was anything to conclude.
     """
-    journal = item_journal(writer.layout, shelf)
+    journal = item_journal(writer.layout, item_kind)
     if not os.path.lexists(journal):
         return False
     entry = _read(journal)
     if entry is not None:
-        _settle(writer, shelf, entry)
+        _settle(writer, item_kind, entry)
     with suppress(OSError):
         within.unlink(journal)
     return entry is not None
 
 
-def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
+def _settle(writer: Writer, item_kind: ItemKind, entry: _Entry) -> None:
     from cstore.store.reading import load_table
 
-    directory = item_directory(writer.layout, shelf, entry.owner)
+    directory = item_directory(writer.layout, item_kind, entry.owner)
     within.require_directory(*os.path.split(directory), missing=True)
-    record = load_table(writer.context, shelf, degraded=False).get(entry.owner)
+    record = load_table(writer.context, item_kind, degraded=False).get(entry.owner)
     if record is None or not entry.told_by(record):
         _forget(directory, entry.key)
         return
-    target = os.path.join(directory, file_name(entry.key, shelf.value))
+    target = os.path.join(directory, file_name(entry.key, item_kind.value))
     try:
         if entry.size == _GOES:
             within.unlink(target)
@@ -141,20 +149,20 @@ def _settle(writer: Writer, shelf: Shelf, entry: _Entry) -> None:
         sync_directory(directory)
 
 
-def path_of_new(layout: Layout, shelf: Shelf, record: Layer | Image | Container, key: str) -> str:
+def path_of_new(layout: Layout, item_kind: ItemKind, record: Layer | Image | Container, key: str) -> str:
     """Where an item is that its record tells of, and that does not have its name yet; "" if it has."""
-    entry = _read(item_journal(layout, shelf))
+    entry = _read(item_journal(layout, item_kind))
     if entry is None or (entry.owner, entry.key) != (record.id, key) or not entry.told_by(record):
         return ""
-    path = _aside(item_directory(layout, shelf, record.id), key)
+    path = _aside(item_directory(layout, item_kind, record.id), key)
     return path if os.path.lexists(path) else ""
 
 
-def aside_of(layout: Layout, shelf: Shelf) -> str:
+def aside_of(layout: Layout, item_kind: ItemKind) -> str:
     """Where an item is put aside until the next writer concludes what was begun; "" if nothing was."""
-    entry = _read(item_journal(layout, shelf))
+    entry = _read(item_journal(layout, item_kind))
     with suppress(UnsafeID):  # a journal is a file, and may say anything
-        return "" if entry is None else _aside(item_directory(layout, shelf, entry.owner), entry.key)
+        return "" if entry is None else _aside(item_directory(layout, item_kind, entry.owner), entry.key)
     return ""
 
 

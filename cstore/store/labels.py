@@ -65,7 +65,7 @@ def _parsed(option: str) -> tuple[str, str]:
     raise InvalidOption(
         f"{option!r} is not a label option",
         hint="give disable, or user, role, type, level or filetype with a colon and a value",
-        peer=f'bad label option "{option}", valid options are disable, user, role, level, type, filetype',
+        go_text=f'bad label option "{option}", valid options are disable, user, role, level, type, filetype',
     )
 
 

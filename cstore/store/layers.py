@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cstore.records.layers import incomplete
 from cstore.store.lookup import find_layer, get_layer
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -292,24 +292,24 @@ class Layers:
         return content.diff_size(self._context, word, reference)
 
     def write_tree(self, word: str, sink: Target) -> None:
-        """Write all that a layer shows as a tar; see `anatomy.write_tree`.
+        """Write all that a layer shows as a tar; see `layer_tar.write_tree`.
 
         Raises LayerUnknown.
         """
-        from cstore.store import anatomy
+        from cstore.store import layer_tar
 
         with self._opened(sink) as opened:
-            anatomy.write_tree(self._context, word, opened)
+            layer_tar.write_tree(self._context, word, opened)
 
     def write_changes(self, word: str, sink: Target, reference: str = "") -> None:
-        """Write as a tar, made from the trees, what a layer changes; see `anatomy.write_changes`.
+        """Write as a tar, made from the trees, what a layer changes; see `layer_tar.write_changes`.
 
         Raises LayerUnknown.
         """
-        from cstore.store import anatomy
+        from cstore.store import layer_tar
 
         with self._opened(sink) as opened:
-            anatomy.write_changes(self._context, word, opened, reference)
+            layer_tar.write_changes(self._context, word, opened, reference)
 
     def _opened(self, sink: Target) -> AbstractContextManager[Sink]:
         from cstore.store.ends import opened_sink
@@ -317,22 +317,22 @@ class Layers:
         return opened_sink(sink, sync=self._context.sync)
 
     def archive_size(self, word: str) -> int:
-        """Bytes in the files of the archive that a layer was imported from; see `anatomy.archive_size`.
+        """Bytes in the files of the archive that a layer was imported from; see `layer_tar.archive_size`.
 
         Raises LayerUnknown, TarSplitDamaged.
         """
-        from cstore.store import anatomy
+        from cstore.store import layer_tar
 
-        return anatomy.archive_size(self._context, word)
+        return layer_tar.archive_size(self._context, word)
 
     def directories(self, word: str) -> Mapping[str, str]:
-        """The directories that make up a layer; see `anatomy.directories`.
+        """The directories that make up a layer; see `layer_tar.directories`.
 
         Raises LayerUnknown.
         """
-        from cstore.store import anatomy
+        from cstore.store import layer_tar
 
-        return anatomy.directories(self._context, word)
+        return layer_tar.directories(self._context, word)
 
     # ── data items, mounts, owners ──
 
@@ -340,7 +340,7 @@ class Layers:
         """The data items of a layer, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.data_names(self._context, Shelf.LAYERS, word)
+        return bigdata.data_names(self._context, ItemKind.LAYERS, word)
 
     def get_data(self, word: str, key: str) -> bytes:
         """A data item of a layer; see `bigdata.get_data`.
@@ -349,7 +349,7 @@ class Layers:
         """
         from cstore.store import bigdata
 
-        return bigdata.get_data(self._context, Shelf.LAYERS, word, key)
+        return bigdata.get_data(self._context, ItemKind.LAYERS, word, key)
 
     def open_data(self, word: str, key: str) -> BufferedReader:
         """Open a data item of a layer for reading; see `bigdata.open_data`.
@@ -358,7 +358,7 @@ class Layers:
         """
         from cstore.store import bigdata
 
-        return bigdata.open_data(self._context, Shelf.LAYERS, word, key)
+        return bigdata.open_data(self._context, ItemKind.LAYERS, word, key)
 
     def set_data(self, word: str, key: str, data: Source) -> None:
         """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
@@ -367,7 +367,7 @@ class Layers:
         """
         from cstore.store import bigdata
 
-        bigdata.set_data(self._context, Shelf.LAYERS, word, key, data)
+        bigdata.set_data(self._context, ItemKind.LAYERS, word, key, data)
 
     def delete_data(self, word: str, key: str) -> None:
         """Delete a data item of a layer; see `bigdata.delete_data`.
@@ -376,7 +376,7 @@ class Layers:
         """
         from cstore.store import bigdata
 
-        bigdata.delete_data(self._context, Shelf.LAYERS, word, key)
+        bigdata.delete_data(self._context, ItemKind.LAYERS, word, key)
 
     def mount_point(self, layer: str) -> str:
         """Where the layer of this ID is mounted, or ""."""

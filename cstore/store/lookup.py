@@ -9,7 +9,7 @@ from __future__ import annotations
 from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ParentUnknown, ReadOnlyStore, UnknownItem
 from cstore.records.layers import children
 from cstore.records.table import Table
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
         additional: list[ExtraStore]
 
 
-LAYER_FIRST = (Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS)
+LAYER_FIRST = (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS)
 """The order of `exists`, names and metadata (semantics 4)."""
 
-CONTAINER_FIRST = (Shelf.CONTAINERS, Shelf.IMAGES, Shelf.LAYERS)
+CONTAINER_FIRST = (ItemKind.CONTAINERS, ItemKind.IMAGES, ItemKind.LAYERS)
 """The order of `delete` (cli 2.1)."""
 
-MOUNT_FIRST = (Shelf.CONTAINERS, Shelf.LAYERS, Shelf.IMAGES)
+MOUNT_FIRST = (ItemKind.CONTAINERS, ItemKind.LAYERS, ItemKind.IMAGES)
 """The order of `unmount`, which means a container's layer before a layer, and a layer before an image."""
 
 WAYS: tuple[Way, ...] = (Table.exact, Table.by_prefix)
@@ -54,20 +54,20 @@ WAYS: tuple[Way, ...] = (Table.exact, Table.by_prefix)
 class Item(Value):
     """An item and its kind."""
 
-    shelf: Shelf
+    item_kind: ItemKind
     id: str
 
     @property
     def kind(self) -> str:
         """`layer`, `image` or `container`."""
-        return self.shelf.value
+        return self.item_kind.value
 
 
-def table_of(tables: Tables, shelf: Shelf) -> Table[Any]:
+def table_of(tables: Tables, item_kind: ItemKind) -> Table[Any]:
     """The table of one kind."""
-    if shelf is Shelf.LAYERS:
+    if item_kind is ItemKind.LAYERS:
         return tables.layers
-    return tables.images if shelf is Shelf.IMAGES else tables.containers
+    return tables.images if item_kind is ItemKind.IMAGES else tables.containers
 
 
 def find_own_layer(tables: Tables, word: str) -> Layer | None:
@@ -219,14 +219,14 @@ def get_container(tables: Tables, word: str) -> Container:
     return container
 
 
-def find_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+def find_item(tables: Tables, word: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
     """Find an item of any kind, the first kind in `order` that knows `word`."""
     return _item(_first(tables, word, order, _READABLE))
 
 
-def known_exactly(tables: Tables, word: str, shelf: Shelf) -> Any:
+def known_exactly(tables: Tables, word: str, item_kind: ItemKind) -> Any:
     """The record of one kind that a word is the whole ID or the name of, or of a container the layer; or None."""
-    return _READABLE[shelf](tables, word, Table.exact)
+    return _READABLE[item_kind](tables, word, Table.exact)
 
 
 def find_record(tables: Tables, word: str) -> Record | None:
@@ -235,28 +235,28 @@ def find_record(tables: Tables, word: str) -> Record | None:
     return None if found is None else found[1]
 
 
-def find_own_item(tables: Tables, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+def find_own_item(tables: Tables, word: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
     """Find an item of any kind that may be changed, the first kind in `order` that knows `word`."""
     return _item(_first(tables, word, order, _CHANGEABLE))
 
 
 def find_renamable(tables: Tables, word: str) -> Item | None:
     """Find what may get other names: an item of the store itself, or an image of an additional store."""
-    return _item(_first(tables, word, LAYER_FIRST, {**_CHANGEABLE, Shelf.IMAGES: _image}))
+    return _item(_first(tables, word, LAYER_FIRST, {**_CHANGEABLE, ItemKind.IMAGES: _image}))
 
 
 def _first(
-    tables: Tables, word: str, order: tuple[Shelf, ...], finders: dict[Shelf, Finder]
-) -> tuple[Shelf, Any] | None:
+    tables: Tables, word: str, order: tuple[ItemKind, ...], finders: dict[ItemKind, Finder]
+) -> tuple[ItemKind, Any] | None:
     for way in WAYS:
-        for shelf in order:
-            record = finders[shelf](tables, word, way)
+        for item_kind in order:
+            record = finders[item_kind](tables, word, way)
             if record is not None:
-                return shelf, record
+                return item_kind, record
     return None
 
 
-def _item(found: tuple[Shelf, Any] | None) -> Item | None:
+def _item(found: tuple[ItemKind, Any] | None) -> Item | None:
     return None if found is None else Item(found[0], found[1].id)
 
 
@@ -265,12 +265,12 @@ def _container(tables: Tables, word: str, way: Way) -> Container | None:
     return container
 
 
-_READABLE: dict[Shelf, Finder] = {
-    Shelf.LAYERS: _layer,
-    Shelf.IMAGES: _image,
-    Shelf.CONTAINERS: _container,
+_READABLE: dict[ItemKind, Finder] = {
+    ItemKind.LAYERS: _layer,
+    ItemKind.IMAGES: _image,
+    ItemKind.CONTAINERS: _container,
 }
-_CHANGEABLE = {**_READABLE, Shelf.LAYERS: _own_layer, Shelf.IMAGES: _own_image}
+_CHANGEABLE = {**_READABLE, ItemKind.LAYERS: _own_layer, ItemKind.IMAGES: _own_image}
 
 
 def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
@@ -280,11 +280,11 @@ def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
         LayerUnknown: neither is there.
         ReadOnlyStore: the layer belongs to an additional store.
     """
-    found = _first(tables, word, (Shelf.CONTAINERS, Shelf.LAYERS), _READABLE)
+    found = _first(tables, word, (ItemKind.CONTAINERS, ItemKind.LAYERS), _READABLE)
     if found is None:
         raise LayerUnknown(word)
-    shelf, record = found
-    if shelf is Shelf.LAYERS:
+    item_kind, record = found
+    if item_kind is ItemKind.LAYERS:
         layer: Layer = record
         if layer.id not in tables.layers:
             raise ReadOnlyStore("mount layers", layout_of_layer(tables, own, layer.id).graph_root)
@@ -333,13 +333,13 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
 
 def users_of(tables: Tables, layer: str) -> list[Item]:
     """What would miss a layer, by its ID: layers that build on it, images, and the container whose own it is."""
-    above = [Item(Shelf.LAYERS, each) for each in children_of_layer(tables, layer)]
-    images = [Item(Shelf.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
-    return [*above, *images, *(Item(Shelf.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]
+    above = [Item(ItemKind.LAYERS, each) for each in children_of_layer(tables, layer)]
+    images = [Item(ItemKind.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
+    return [*above, *images, *(Item(ItemKind.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]
 
 
 def tree_names(layers: Table[Layer]) -> set[str]:
-    """The directories of layers that the peer's vfs driver does not call by the whole ID: it takes their last part."""
+    """The directories of layers that the Go tool's vfs driver calls by the last part of their IDs."""
     return {identifier.rstrip("/").rpartition("/")[2] for identifier in layers.ids() if "/" in identifier}
 
 

@@ -53,7 +53,7 @@ def map_on_disk(driver: Driver, wanted: IDMap) -> IDMap:
     """The map that a layer gets for containers with the map `wanted`.
 
     Where the driver can show other owners at the mount, layers keep the owners that their archives name, and no map.
-    Maps with holes are not shown so, though they could be: peers up to containers/storage 1.43 would not mount that.
+    Maps with holes are not shown so, though they could be: Go tools up to containers/storage 1.43 would not mount that.
     """
     return IDENTITY if not wanted or (wanted.is_contiguous and driver.can_shift(wanted)) else wanted
 

@@ -116,7 +116,7 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
             context.driver.name,
             f"layer {layer.id} has other owners than its container's ID map says, and they cannot be shifted here",
             hint="create the container anew, with a copy of the image's top layer for its map",
-            peer=f"cannot mount layer {layer.id}: shifting not enabled",
+            go_text=f"cannot mount layer {layer.id}: shifting not enabled",
         )
     recorded = () if found is None else found.mount_options
     return MountOptions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cstore.errors import InvalidOption, LayerUnknown, NotAnItem
 from cstore.ids import several, unique_names
 from cstore.store.lookup import find_own_item, find_record, find_renamable, nowhere
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.store.session import Trusted, writing
 
@@ -118,13 +118,13 @@ def _edit(context: Context, word: str, change: Callable[[Any], Any]) -> None:
     item = find_own_item(tables, word)
     if item is None:
         raise nowhere(tables, word, NotAnItem(word))
-    with writing(context, item.shelf) as writer:
-        table = writer.table(item.shelf)
+    with writing(context, item.item_kind) as writer:
+        table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:
             raise NotAnItem(word)
         table.replace(change(record))
-        writer.save(item.shelf)
+        writer.save(item.item_kind)
 
 
 def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
@@ -132,14 +132,14 @@ def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tup
     item = find_renamable(tables, word)
     if item is None:
         raise nowhere(tables, word, LayerUnknown(word))
-    with writing(context, item.shelf) as writer:
-        table = writer.table(item.shelf)
+    with writing(context, item.item_kind) as writer:
+        table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:
             return _change_pulled_up(writer, item, word, change)
         names = change(record.names)
         table.assign_names(item.id, names)
-        writer.save(item.shelf)
+        writer.save(item.item_kind)
         return names
 
 
@@ -148,7 +148,7 @@ def _change_pulled_up(
 ) -> tuple[str, ...]:
     from cstore.store.image_creation import pull_up
 
-    image = pull_up(writer, item.id, change) if item.shelf is Shelf.IMAGES else None
+    image = pull_up(writer, item.id, change) if item.item_kind is ItemKind.IMAGES else None
     if image is None:
         raise LayerUnknown(word)
     return image.names

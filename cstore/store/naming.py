@@ -28,7 +28,7 @@ from cstore.errors import (
 from cstore.records.images import valid_digests
 from cstore.records.layers import incomplete
 from cstore.store.lookup import MOUNT_FIRST, Item, known_exactly, layer_by_id, table_of
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 _DIGESTS = ("sha256:", "sha384:", "sha512:")
 _HEX = frozenset("0123456789abcdef")
-_UNKNOWN: dict[Shelf | None, type[UnknownItem]] = {
+_UNKNOWN: dict[ItemKind | None, type[UnknownItem]] = {
     None: NotAnItem,
-    Shelf.LAYERS: LayerUnknown,
-    Shelf.IMAGES: ImageUnknown,
-    Shelf.CONTAINERS: ContainerUnknown,
+    ItemKind.LAYERS: LayerUnknown,
+    ItemKind.IMAGES: ImageUnknown,
+    ItemKind.CONTAINERS: ContainerUnknown,
 }
 
 
@@ -69,16 +69,18 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
         AmbiguousItem: several items do.
         InvalidOption: there is no such kind.
     """
-    shelf = _shelf(kind)
-    found = candidates(tables, text, shelf)
+    item_kind = _item_kind(kind)
+    found = candidates(tables, text, item_kind)
     if by_layer and len(found) > 1 and len({_layer_id(tables, item) for item in found}) == 1:
-        found = sorted(found, key=lambda item: (Shelf.IMAGES, Shelf.CONTAINERS, Shelf.LAYERS).index(item.shelf))[:1]
+        found = sorted(
+            found, key=lambda item: (ItemKind.IMAGES, ItemKind.CONTAINERS, ItemKind.LAYERS).index(item.item_kind)
+        )[:1]
     if len(found) == 1:
         return found[0]
     if found:
         raise AmbiguousItem(text, [_described(tables, item) for item in found])
-    error = _UNKNOWN[shelf](text)
-    error.hint = error.hint if shelf else "see cstore images, cstore containers or cstore layers"
+    error = _UNKNOWN[item_kind](text)
+    error.hint = error.hint if item_kind else "see cstore images, cstore containers or cstore layers"
     raise error
 
 
@@ -127,90 +129,92 @@ def layer_of(tables: Tables, item: Item) -> Layer:
 
 
 def _layer_id(tables: Tables, item: Item) -> str:
-    if item.shelf is Shelf.LAYERS:
+    if item.item_kind is ItemKind.LAYERS:
         return item.id
-    record = known_exactly(tables, item.id, item.shelf)
+    record = known_exactly(tables, item.id, item.item_kind)
     return "" if record is None else str(record.layer)
 
 
-def _shelf(kind: str) -> Shelf | None:
+def _item_kind(kind: str) -> ItemKind | None:
     try:
-        return Shelf(kind) if kind else None
+        return ItemKind(kind) if kind else None
     except ValueError:
         raise InvalidOption(f"{kind!r} is no kind of item", hint="write layer, image or container") from None
 
 
 def _described(tables: Tables, item: Item) -> dict[str, object]:
-    record = known_exactly(tables, item.id, item.shelf)
+    record = known_exactly(tables, item.id, item.item_kind)
     return {"kind": item.kind, "id": item.id, "names": list(record.names) if record is not None else []}
 
 
 # ── the ways ──
 
 
-def candidates(tables: Tables, text: str, shelf: Shelf | None = None) -> list[Item]:
+def candidates(tables: Tables, text: str, item_kind: ItemKind | None = None) -> list[Item]:
     """All items, of one kind or of any, that the first fitting way of naming finds."""
     if not text:
         return []
-    shelves = MOUNT_FIRST if shelf is None else (shelf,)
+    item_kinds = MOUNT_FIRST if item_kind is None else (item_kind,)
     for way in (_whole, _containers_layer, _by_digest, _short, _begun):
-        found = list(dict.fromkeys(way(tables, text, shelves)))
+        found = list(dict.fromkeys(way(tables, text, item_kinds)))
         if found:
             return found
     return []
 
 
-def _whole(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
-    for shelf in shelves:
-        if shelf is Shelf.CONTAINERS:  # by its layer's ID, which counts for less, `known_exactly` finds it, too
+def _whole(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
+    for item_kind in item_kinds:
+        if item_kind is ItemKind.CONTAINERS:  # by its layer's ID, which counts for less, `known_exactly` finds it, too
             record = tables.containers.get(text) or tables.containers.named(text)
         else:
-            record = known_exactly(tables, text, shelf)
+            record = known_exactly(tables, text, item_kind)
         if record is not None:
-            yield Item(shelf, record.id)
+            yield Item(item_kind, record.id)
 
 
-def _containers_layer(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
-    if Shelf.CONTAINERS in shelves:
-        yield from (Item(Shelf.CONTAINERS, one.id) for one in tables.containers.mentioning(text) if one.layer == text)
+def _containers_layer(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
+    if ItemKind.CONTAINERS in item_kinds:
+        yield from (
+            Item(ItemKind.CONTAINERS, one.id) for one in tables.containers.mentioning(text) if one.layer == text
+        )
 
 
-def _by_digest(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+def _by_digest(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
     name, at, digest = text.rpartition("@")
     if not digest.startswith(_DIGESTS):
         return
     from cstore.oci.names import repository_of
 
-    if Shelf.IMAGES in shelves:
+    if ItemKind.IMAGES in item_kinds:
         repositories = {repository_of(full) for full in _completed(name)} if at else set()
         for image in _images(tables, digest.partition(":")[2]):
             if _has_digest(image, digest) and (not at or repositories & set(map(repository_of, image.names))):
-                yield Item(Shelf.IMAGES, image.id)
-    if Shelf.LAYERS in shelves and not at:
+                yield Item(ItemKind.IMAGES, image.id)
+    if ItemKind.LAYERS in item_kinds and not at:
         for layer in _layers(tables, digest):
             if digest in {layer.diff_digest, layer.compressed_digest, layer.toc_digest}:
-                yield Item(Shelf.LAYERS, layer.id)
+                yield Item(ItemKind.LAYERS, layer.id)
 
 
 def _has_digest(image: Image, digest: str) -> bool:
     return digest == f"sha256:{image.id}" or digest in valid_digests(image)
 
 
-def _short(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
     """As Podman: this host's own image first, then Docker's, then any whose name ends so."""
-    if Shelf.IMAGES not in shelves:
+    if ItemKind.IMAGES not in item_kinds:
         return
     full = _completed(text)
     for name in (_tagged(text), *full) if full else ():
-        image = known_exactly(tables, name, Shelf.IMAGES)
+        image = known_exactly(tables, name, ItemKind.IMAGES)
         if image is not None:
-            yield Item(Shelf.IMAGES, image.id)
+            yield Item(ItemKind.IMAGES, image.id)
             return
     if len(full) > 1:  # it names no host
         ending = f"/{_tagged(text)}"
-        for identifier, names in _heads(tables, Shelf.IMAGES):
+        for identifier, names in _heads(tables, ItemKind.IMAGES):
             if any(name.endswith(ending) for name in names):
-                yield Item(Shelf.IMAGES, identifier)
+                yield Item(ItemKind.IMAGES, identifier)
 
 
 def _completed(text: str) -> list[str]:
@@ -238,35 +242,35 @@ def _tagged(text: str) -> str:
     return text if ":" in text.rpartition("/")[2] or "@" in text else f"{text}:latest"
 
 
-def _begun(tables: Tables, text: str, shelves: Sequence[Shelf]) -> Iterator[Item]:
+def _begun(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
     if text.startswith(_DIGESTS):
         digits = text.partition(":")[2]
-        if Shelf.IMAGES in shelves and digits and _HEX.issuperset(digits):
+        if ItemKind.IMAGES in item_kinds and digits and _HEX.issuperset(digits):
             for image in _images(tables, digits):
                 if any(digest.startswith(text) for digest in (f"sha256:{image.id}", *valid_digests(image))):
-                    yield Item(Shelf.IMAGES, image.id)
-        if Shelf.LAYERS in shelves and digits:
+                    yield Item(ItemKind.IMAGES, image.id)
+        if ItemKind.LAYERS in item_kinds and digits:
             for layer in _layers(tables, text):
                 if layer.diff_digest.startswith(text) or layer.compressed_digest.startswith(text):
-                    yield Item(Shelf.LAYERS, layer.id)
+                    yield Item(ItemKind.LAYERS, layer.id)
         return
-    for shelf in shelves:
-        for identifier, _ in _heads(tables, shelf):
+    for item_kind in item_kinds:
+        for identifier, _ in _heads(tables, item_kind):
             if identifier.startswith(text) and " " not in identifier:
-                yield Item(shelf, identifier)
+                yield Item(item_kind, identifier)
 
 
 # ── records of the store itself, and of additional ones ──
 
 
-def _heads(tables: Tables, shelf: Shelf) -> Iterator[tuple[str, Sequence[str]]]:
+def _heads(tables: Tables, item_kind: ItemKind) -> Iterator[tuple[str, Sequence[str]]]:
     """IDs and names, without layers that are being made or removed."""
-    unfinished = {layer.id for layer in incomplete(tables.layers)} if shelf is Shelf.LAYERS else ()
-    yield from (head for head in table_of(tables, shelf).heads() if head[0] not in unfinished)
-    if shelf is not Shelf.CONTAINERS:
+    unfinished = {layer.id for layer in incomplete(tables.layers)} if item_kind is ItemKind.LAYERS else ()
+    yield from (head for head in table_of(tables, item_kind).heads() if head[0] not in unfinished)
+    if item_kind is not ItemKind.CONTAINERS:
         for extra in tables.additional:
-            own = table_of(tables, shelf)
-            heads = extra.layers.heads() if shelf is Shelf.LAYERS else extra.images.heads()
+            own = table_of(tables, item_kind)
+            heads = extra.layers.heads() if item_kind is ItemKind.LAYERS else extra.images.heads()
             yield from (head for head in heads if head[0] not in own)
 
 

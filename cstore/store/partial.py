@@ -15,8 +15,8 @@ from contextlib import suppress
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, InvalidDigest, SystemFailure
 from cstore.fs import within
+from cstore.fs.lock_policy import LockPolicy
 from cstore.fs.lockfile import LockFile
-from cstore.fs.patience import Patience
 from cstore.records.section import make_directory
 from cstore.values import Value
 
@@ -97,10 +97,10 @@ class PartialBlobs:
             lock = LockFile(self._context.layout.digest_lock(blob.digest))
             with suppress(CstoreError):
                 if dry_run:
-                    with lock.shared(Patience(timeout=0)):
+                    with lock.shared(LockPolicy(timeout=0)):
                         gone.append(blob)
                     continue
-                with lock.exclusive(Patience(timeout=0)):
+                with lock.exclusive(LockPolicy(timeout=0)):
                     os.unlink(blob.path)
                     gone.append(blob)
         return gone

@@ -18,7 +18,7 @@ REPLACING = ".replacing."
 """What follows the ID of a layer in the names of what is there while its contents are replaced."""
 
 
-class Shelf(Choice):
+class ItemKind(Choice):
     """The three kinds of item, in the order in which their locks are taken."""
 
     LAYERS = "layer"
@@ -26,13 +26,13 @@ class Shelf(Choice):
     CONTAINERS = "container"
 
 
-def kind_of(shelf: Shelf) -> Any:
+def kind_of(item_kind: ItemKind) -> Any:
     """What a table must know about a kind of record."""
-    if shelf is Shelf.LAYERS:
+    if item_kind is ItemKind.LAYERS:
         from cstore.records.layers import LAYERS
 
         return LAYERS
-    if shelf is Shelf.IMAGES:
+    if item_kind is ItemKind.IMAGES:
         from cstore.records.images import IMAGES
 
         return IMAGES
@@ -48,31 +48,35 @@ class Place(Value):
     locks: tuple[str, ...]
 
 
-def places(layout: Layout) -> dict[Shelf, Place]:
+def places(layout: Layout) -> dict[ItemKind, Place]:
     """Map every kind to its place."""
     return {
-        Shelf.LAYERS: _layers(layout),
-        Shelf.IMAGES: Place({Location.STABLE: layout.stable_images}, (layout.images_lock,)),
-        Shelf.CONTAINERS: Place(
+        ItemKind.LAYERS: _layers(layout),
+        ItemKind.IMAGES: Place({Location.STABLE: layout.stable_images}, (layout.images_lock,)),
+        ItemKind.CONTAINERS: Place(
             {Location.STABLE: layout.stable_containers, Location.VOLATILE: layout.volatile_containers},
             (layout.containers_lock,),
         ),
     }
 
 
-def item_journal(layout: Layout, shelf: Shelf) -> str:
+def item_journal(layout: Layout, item_kind: ItemKind) -> str:
     """The file that is there while a data item of a kind is being changed; see `store.item_journal`."""
-    directories = {Shelf.LAYERS: layout.layers, Shelf.IMAGES: layout.images, Shelf.CONTAINERS: layout.containers}
-    return os.path.join(directories[shelf], "item.json")
+    directories = {
+        ItemKind.LAYERS: layout.layers,
+        ItemKind.IMAGES: layout.images,
+        ItemKind.CONTAINERS: layout.containers,
+    }
+    return os.path.join(directories[item_kind], "item.json")
 
 
-def volatile_location(layout: Layout, shelf: Shelf) -> Location:
+def volatile_location(layout: Layout, item_kind: ItemKind) -> Location:
     """Where a new volatile record of a kind goes: to the volatile file if there is one, else to the stable one.
 
     The Go tools know the volatile file from 1.45 on. An older one would not see what is recorded there, and would take
     the image from under a container; where the file is, none that old can be at work. A transient store has it always.
     """
-    path = layout.volatile_layers if shelf is Shelf.LAYERS else layout.volatile_containers
+    path = layout.volatile_layers if item_kind is ItemKind.LAYERS else layout.volatile_containers
     return Location.VOLATILE if layout.transient or os.path.isfile(path) else Location.STABLE
 
 

@@ -10,7 +10,7 @@ import errno
 
 from cstore.errors import RecordsDamaged, SystemFailure
 from cstore.records.table import Location, Table
-from cstore.store.places import Shelf, kind_of
+from cstore.store.places import ItemKind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,17 +45,17 @@ class Reader:
     @property
     def layers(self) -> Table[Layer]:
         """The layer records."""
-        return self._table(Shelf.LAYERS)
+        return self._table(ItemKind.LAYERS)
 
     @property
     def images(self) -> Table[Image]:
         """The image records."""
-        return self._table(Shelf.IMAGES)
+        return self._table(ItemKind.IMAGES)
 
     @property
     def containers(self) -> Table[model.Container]:
         """The container records."""
-        return self._table(Shelf.CONTAINERS)
+        return self._table(ItemKind.CONTAINERS)
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
@@ -76,32 +76,32 @@ class Reader:
                 raise
             return MountTable(path)
 
-    def _table(self, shelf: Shelf) -> Table[Any]:
-        table = self._tables.get(shelf)
+    def _table(self, item_kind: ItemKind) -> Table[Any]:
+        table = self._tables.get(item_kind)
         if table is None or not table.is_current():
-            table = load_table(self._context, shelf, degraded=self._context.degraded)
-            self._tables[shelf] = table
+            table = load_table(self._context, item_kind, degraded=self._context.degraded)
+            self._tables[item_kind] = table
         return table
 
 
-def load_table(context: Context, shelf: Shelf, *, degraded: bool) -> Table[Any]:
+def load_table(context: Context, item_kind: ItemKind, *, degraded: bool) -> Table[Any]:
     """Read one kind's records, consistently and without a lock."""
 
     def absence_is_damage(path: str, known: Container[str]) -> bool:
-        if path == context.places[shelf].files.get(Location.VOLATILE):
+        if path == context.places[item_kind].files.get(Location.VOLATILE):
             return False
-        from cstore.store import evidence
+        from cstore.store import lost_records
 
-        return evidence.absence_is_damage(context, shelf, path, known)
+        return lost_records.absence_is_damage(context, item_kind, path, known)
 
     def empty_is_damage(path: str) -> bool:
-        from cstore.store import evidence
+        from cstore.store import lost_records
 
-        return evidence.empty_is_damage(context, shelf, path)
+        return lost_records.empty_is_damage(context, item_kind, path)
 
     return Table.load(
-        kind_of(shelf),
-        context.places[shelf].files,
+        kind_of(item_kind),
+        context.places[item_kind].files,
         empty_is_damage=empty_is_damage,
         absence_is_damage=absence_is_damage,
         degraded=degraded,
@@ -121,45 +121,45 @@ class Snapshot:
 
         self.context = context
         self.additional = [ExtraStore(place) for place in context.additional]
-        self._tables: dict[Shelf, Table[Any]] = _read_together(context)
+        self._tables: dict[ItemKind, Table[Any]] = _read_together(context)
         for extra in self.additional:
             extra.layers.verify()
             extra.images.verify()
-        self.suspect = {shelf for shelf, table in self._tables.items() if table.flaws}
+        self.suspect = {item_kind for item_kind, table in self._tables.items() if table.flaws}
 
     @property
     def layers(self) -> Table[Layer]:
         """The layer records."""
-        return self._tables[Shelf.LAYERS]
+        return self._tables[ItemKind.LAYERS]
 
     @property
     def images(self) -> Table[Image]:
         """The image records."""
-        return self._tables[Shelf.IMAGES]
+        return self._tables[ItemKind.IMAGES]
 
     @property
     def containers(self) -> Table[model.Container]:
         """The container records."""
-        return self._tables[Shelf.CONTAINERS]
+        return self._tables[ItemKind.CONTAINERS]
 
     @property
-    def flaws(self) -> Iterator[tuple[Shelf, RecordsDamaged, bool]]:
+    def flaws(self) -> Iterator[tuple[ItemKind, RecordsDamaged, bool]]:
         """What is wrong with record files: kind, flaw, and whether it is an additional store's."""
-        for shelf, table in self._tables.items():
-            yield from ((shelf, flaw, False) for flaw in table.flaws)
+        for item_kind, table in self._tables.items():
+            yield from ((item_kind, flaw, False) for flaw in table.flaws)
         for extra in self.additional:
-            for shelf, table in ((Shelf.LAYERS, extra.layers), (Shelf.IMAGES, extra.images)):
-                yield from ((shelf, flaw, True) for flaw in table.flaws)
+            for item_kind, table in ((ItemKind.LAYERS, extra.layers), (ItemKind.IMAGES, extra.images)):
+                yield from ((item_kind, flaw, True) for flaw in table.flaws)
 
 
-def _read_together(context: Context) -> dict[Shelf, Table[Any]]:
+def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
     """Read all kinds such that they belong together.
 
     Raises:
         SystemFailure: they cannot be read, or do not stop changing.
     """
     for _ in range(_ATTEMPTS):
-        tables = {shelf: load_table(context, shelf, degraded=True) for shelf in Shelf}
+        tables = {item_kind: load_table(context, item_kind, degraded=True) for item_kind in ItemKind}
         for table in tables.values():
             table.verify()
         # Something that is no file is never current; what else may have changed shows when all is read again.

@@ -9,7 +9,7 @@ from cstore.errors import CstoreError, RecordsDamaged
 from cstore.records.layers import incomplete
 from cstore.store.context import driver_place
 from cstore.store.lookup import referenced
-from cstore.store.places import REPLACING, Shelf, item_journal
+from cstore.store.places import REPLACING, ItemKind, item_journal
 from cstore.traces import trace
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def recover(writer: Writer) -> None:
     if flagged:
         _drop_unfinished(writer, flagged)
     if writer.layers.repair_names():
-        writer.save(Shelf.LAYERS)
+        writer.save(ItemKind.LAYERS)
 
 
 def _holds_anything(directory: str, word: str) -> bool:
@@ -64,17 +64,17 @@ def _holds_anything(directory: str, word: str) -> bool:
         return True
 
 
-def finish_items(writer: Writer, shelves: Sequence[Shelf]) -> None:
+def finish_items(writer: Writer, item_kinds: Sequence[ItemKind]) -> None:
     """Finish or take back data items that a dead process was setting, of the kinds whose locks are held."""
-    begun = [shelf for shelf in shelves if os.path.lexists(item_journal(writer.layout, shelf))]
+    begun = [item_kind for item_kind in item_kinds if os.path.lexists(item_journal(writer.layout, item_kind))]
     if not begun:
         return
     from cstore.store.item_journal import conclude
 
-    for shelf in begun:
+    for item_kind in begun:
         with suppress(CstoreError):  # it shall not keep all from everything
-            if conclude(writer, shelf):
-                trace("settled a data item of one of the %ss, which a dead process was setting", shelf.value)
+            if conclude(writer, item_kind):
+                trace("settled a data item of one of the %ss, which a dead process was setting", item_kind.value)
 
 
 def unfinished(tables: Tables) -> list[str]:
@@ -97,7 +97,7 @@ def unfinished(tables: Tables) -> list[str]:
 def _drop_unfinished(writer: Writer, flagged: list[str]) -> None:
     """Remove layers that were never finished or whose removal was not, children before parents.
 
-    Something that is still referenced stays, whatever its flag says: the peer would take it from under its users. All
+    Something that is still referenced stays, whatever its flag says: the Go tool would take it from its users. All
     stay if nobody can tell what is referenced. What resists (it is mounted, say) is left to the next writer, so that
     its trouble does not keep everybody from everything.
     """
@@ -112,7 +112,7 @@ def _drop_unfinished(writer: Writer, flagged: list[str]) -> None:
             flagged.remove(layer)
             progress |= _drop(writer, layer)
         needed = referenced(writer)
-    writer.save(Shelf.LAYERS)
+    writer.save(ItemKind.LAYERS)
 
 
 def _drop(writer: Writer, layer: str) -> bool:

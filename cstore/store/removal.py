@@ -33,7 +33,7 @@ from cstore.store.lookup import (
     image_of_layer,
     nowhere,
 )
-from cstore.store.places import Shelf, is_made
+from cstore.store.places import ItemKind, is_made
 from cstore.store.reading import Reader
 from cstore.store.reserve import given_up
 from cstore.store.session import Trusted, Writer, writing
@@ -57,7 +57,7 @@ def delete_layer(context: Context, word: str) -> None:
     """
     if not is_made(context.layout):
         raise nowhere(Reader(context), word, NotALayer(word))
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, freeing=True) as writer:
+    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:
             raise nowhere(writer, word, NotALayer(word))
@@ -91,7 +91,7 @@ def _forget_mapped(writer: Writer, layer: str) -> None:
         if layer in image.mapped_layers:
             kept = tuple(other for other in image.mapped_layers if other != layer)
             writer.images.replace(image.with_(mapped_layers=kept))
-    writer.save(Shelf.IMAGES)
+    writer.save(ItemKind.IMAGES)
 
 
 def delete_item(context: Context, word: str) -> None:
@@ -109,15 +109,15 @@ def delete_item(context: Context, word: str) -> None:
     item = find_own_item(tables, word, CONTAINER_FIRST)
     if item is None:
         raise nowhere(tables, word, LayerUnknown(word))
-    shelves = {
-        Shelf.LAYERS: (Shelf.LAYERS,),
-        Shelf.IMAGES: (Shelf.IMAGES,),
-        Shelf.CONTAINERS: (Shelf.LAYERS, Shelf.CONTAINERS),
-    }[item.shelf]
-    with writing(context, *shelves, freeing=True) as writer:
-        if find_own_item(writer, item.id, (item.shelf,)) is None:
+    item_kinds = {
+        ItemKind.LAYERS: (ItemKind.LAYERS,),
+        ItemKind.IMAGES: (ItemKind.IMAGES,),
+        ItemKind.CONTAINERS: (ItemKind.LAYERS, ItemKind.CONTAINERS),
+    }[item.item_kind]
+    with writing(context, *item_kinds, freeing=True) as writer:
+        if find_own_item(writer, item.id, (item.item_kind,)) is None:
             raise LayerUnknown(word)
-        _REMOVERS[item.shelf](writer, item)
+        _REMOVERS[item.item_kind](writer, item)
 
 
 def _remove_container(writer: Writer, item: Item) -> None:
@@ -135,7 +135,7 @@ def _remove_container(writer: Writer, item: Item) -> None:
 
 def _remove_image(writer: Writer, item: Item) -> None:
     writer.images.remove(item.id)
-    writer.save(Shelf.IMAGES)
+    writer.save(ItemKind.IMAGES)
     discard_image_data(writer, item.id)
 
 
@@ -144,9 +144,9 @@ def _remove_layer_item(writer: Writer, item: Item) -> None:
 
 
 _REMOVERS = {
-    Shelf.LAYERS: _remove_layer_item,
-    Shelf.IMAGES: _remove_image,
-    Shelf.CONTAINERS: _remove_container,
+    ItemKind.LAYERS: _remove_layer_item,
+    ItemKind.IMAGES: _remove_image,
+    ItemKind.CONTAINERS: _remove_container,
 }
 
 
@@ -169,13 +169,13 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     try:
         for record in records:
             writer.layers.replace(record.with_(flags={**record.flags, "incomplete": True}))
-        writer.save(Shelf.LAYERS)
+        writer.save(ItemKind.LAYERS)
         _unmount(writer, layers)
     except BaseException:
         for record in records:
             writer.layers.replace(record)
         with suppress(CstoreError):  # the first error is the one to tell; what stays flagged is for the next writer
-            writer.save(Shelf.LAYERS)
+            writer.save(ItemKind.LAYERS)
         raise
     gone, failure = _take_trees(writer, layers)
     for spared in records[len(gone) :]:  # nothing has happened to it, so nobody shall finish it off
@@ -184,7 +184,7 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
         trace("removed layer %s", layer)
         _take_rest(writer, layer)
     with suppress(SystemFailure):
-        writer.save(Shelf.LAYERS)
+        writer.save(ItemKind.LAYERS)
     if failure is not None:
         raise failure
 
@@ -197,7 +197,7 @@ def is_whole(writer: Writer, layer: str) -> bool:
     from cstore.store.reading import load_table
 
     try:
-        record = load_table(writer.context, Shelf.LAYERS, degraded=False).get(layer)
+        record = load_table(writer.context, ItemKind.LAYERS, degraded=False).get(layer)
     except CstoreError:
         return True
     return record is not None and not record.incomplete
@@ -240,7 +240,7 @@ def withdraw(writer: Writer, layer: str) -> None:
         writer.layers.remove(layer)
     try:
         with given_up(writer.layout):
-            writer.save(Shelf.LAYERS)
+            writer.save(ItemKind.LAYERS)
     except SystemFailure:
         if is_whole(writer, layer) or not _is_recorded(writer, layer):
             raise  # what was renamed and not synced may be whole after a power cut
@@ -251,7 +251,7 @@ def withdraw(writer: Writer, layer: str) -> None:
 def _is_recorded(writer: Writer, layer: str) -> bool:
     from cstore.store.reading import load_table
 
-    return layer in load_table(writer.context, Shelf.LAYERS, degraded=False)
+    return layer in load_table(writer.context, ItemKind.LAYERS, degraded=False)
 
 
 def take_out(writer: Writer, layer: str) -> None:

@@ -23,15 +23,15 @@ from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.codec import encode, from_row
 from cstore.records.model import Layer
 from cstore.records.scanner import load
-from cstore.store.filling import contents_of
-from cstore.store.places import REPLACING, Shelf
+from cstore.store.applied_layer import contents_of
+from cstore.store.places import REPLACING, ItemKind
 from cstore.traces import trace
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.drivers.contract import StagedTree
-    from cstore.store.filling import Filling
+    from cstore.store.applied_layer import AppliedLayer
     from cstore.store.session import Writer
 
 _JOURNAL = f"{REPLACING}json"
@@ -63,14 +63,14 @@ def known_by(tree: str) -> tuple[int, int]:
 
 
 def replace_contents(
-    writer: Writer, record: Layer, staged: StagedTree, filling: Filling, *, in_use: bool = False
+    writer: Writer, record: Layer, staged: StagedTree, applied_layer: AppliedLayer, *, in_use: bool = False
 ) -> None:
-    """Make `staged`, `filling` and `record` the layer's tree, tar-split and record. Saves the records.
+    """Make `staged`, `applied_layer` and `record` the layer's tree, tar-split and record. Saves the records.
 
     With `in_use`, a tree that is mounted is changed where it is; the journal cannot conclude that after a crash.
     """
     base = os.path.join(writer.layout.layers, record.id)
-    filling.publish(base + _TAR_SPLIT, sync=writer.context.sync)
+    applied_layer.publish(base + _TAR_SPLIT, sync=writer.context.sync)
     journal = _Journal(record, *known_by(staged.tree))
     write_file(base + _JOURNAL, _written(journal), sync=writer.context.sync)
     try:
@@ -148,7 +148,7 @@ def _conclude(writer: Writer, journal: _Journal) -> None:
     current = writer.layers.get(layer)
     if current is not None:
         writer.layers.replace(current.with_(**contents_of(journal.record)))
-    writer.save(Shelf.LAYERS)
+    writer.save(ItemKind.LAYERS)
     _drop(base)
     if writer.context.sync:
         sync_directory(writer.layout.layers)

@@ -2,7 +2,7 @@
 
 Root inside has the IDs that /etc/subuid and /etc/subgid set aside for the user, from 1 on. Mounts that a process makes
 in there are seen by itself and by those that it starts, and end with them; a program that needs one is therefore
-started inside, by `run` (the command `unshare`), and finds cstore and its peers in the same namespace.
+started inside, by `run` (the command `unshare`), and finds cstore and its Go tools in the same namespace.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def refuse_unseen(layer: str, path: str) -> None:
         raise Unsupported(
             "it would be mounted for this command alone, and only until that ends",
             hint=f"mount it in a namespace that lasts: cstore unshare sh -c 'ls \"$(cstore mount {layer})\"'",
-            peer="cannot mount in rootless mode outside of a user namespace that lasts",
+            go_text="cannot mount in rootless mode outside of a user namespace that lasts",
         )
 
 

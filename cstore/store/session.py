@@ -1,6 +1,6 @@
 """Changing the records: which locks, in which order, and what a writer may trust. Readers take none, see reading.py.
 
-Writers take the peer's locks, exclusively, in the peer's order (store-format 9.4):
+Writers take the Go tool's locks, exclusively, in the Go tool's order (store-format 9.4):
 
     storage.lock → layers.lock (graph root, then image store) → images.lock → containers.lock → mountpoints.lock
 
@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.reading import load_table
 from cstore.store.reserve import given_up, kept_back
 
@@ -42,7 +42,7 @@ class Trusted:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.additional: list[ExtraStore] = []
-        self._tables: dict[Shelf, Table[Any]] = {}
+        self._tables: dict[ItemKind, Table[Any]] = {}
         if context.additional:
             from cstore.store.extra_stores import ExtraStore
 
@@ -51,30 +51,32 @@ class Trusted:
     @property
     def layers(self) -> Table[Layer]:
         """The layer records."""
-        return self.table(Shelf.LAYERS)
+        return self.table(ItemKind.LAYERS)
 
     @property
     def images(self) -> Table[Image]:
         """The image records."""
-        return self.table(Shelf.IMAGES)
+        return self.table(ItemKind.IMAGES)
 
     @property
     def containers(self) -> Table[Container]:
         """The container records."""
-        return self.table(Shelf.CONTAINERS)
+        return self.table(ItemKind.CONTAINERS)
 
-    def table(self, shelf: Shelf) -> Table[Any]:
+    def table(self, item_kind: ItemKind) -> Table[Any]:
         """The records of one kind.
 
         Raises:
             RecordsDamaged: a record file is not what it should be. No writer goes on from there.
         """
-        if shelf not in self._tables:
-            table = self.context.tables.pop(shelf, None)  # what was read to look before acting need not be read again
-            if table is None or not table.entrust():
-                table = load_table(self.context, shelf, degraded=False)
-            self._tables[shelf] = table
-        return self._tables[shelf]
+        if item_kind not in self._tables:
+            table = self.context.tables.pop(
+                item_kind, None
+            )  # what was read to look before acting need not be read again
+            if table is None or not table.promote():
+                table = load_table(self.context, item_kind, degraded=False)
+            self._tables[item_kind] = table
+        return self._tables[item_kind]
 
 
 class Writer(Trusted):
@@ -84,7 +86,7 @@ class Writer(Trusted):
     `afterwards` collects is done once the locks are free.
     """
 
-    def __init__(self, context: Context, held: dict[Shelf, list[HeldLock]]) -> None:
+    def __init__(self, context: Context, held: dict[ItemKind, list[HeldLock]]) -> None:
         super().__init__(context)
         self.graph: HeldLock | None = None
         self._held = held
@@ -100,33 +102,33 @@ class Writer(Trusted):
         """The driver of the store."""
         return self.context.driver
 
-    def save(self, *shelves: Shelf, sync: bool | None = None) -> None:
+    def save(self, *item_kinds: ItemKind, sync: bool | None = None) -> None:
         """Publish the changed record files, each kind after a fresh token in its lock files.
 
         They are on the disk then, if the store syncs; or if `sync` says so.
         """
-        for shelf in shelves:
-            table = self._tables[shelf]
+        for item_kind in item_kinds:
+            table = self._tables[item_kind]
             if not table.changed:
                 continue
-            self.mark(shelf)
+            self.mark(item_kind)
             table.save(sync=self.context.sync if sync is None else sync)
 
-    def establish(self, shelf: Shelf) -> None:
+    def establish(self, item_kind: ItemKind) -> None:
         """Make a kind's record file if there is none, before data of its first item are written.
 
         A crash between the data and the record then leaves data and an empty list. Data and no list at all would look
         like a lost record file, from which no writer goes on.
         """
-        table = self.table(shelf)
+        table = self.table(item_kind)
         if not table.is_established():
-            for lock in self._held[shelf]:
+            for lock in self._held[item_kind]:
                 lock.mark()
             table.establish(sync=self.context.sync)
 
-    def mark(self, shelf: Shelf) -> None:
+    def mark(self, item_kind: ItemKind) -> None:
         """Put a fresh token in the lock files of one kind, whose record files are about to be replaced."""
-        for lock in self._held[shelf]:
+        for lock in self._held[item_kind]:
             lock.mark()
 
     def mark_graph(self) -> None:
@@ -144,7 +146,7 @@ class Writer(Trusted):
         from cstore.records.mounts import MountTable
 
         layout = self.layout
-        with LockFile(layout.mountpoints_lock).exclusive(self.context.patience) as lock:
+        with LockFile(layout.mountpoints_lock).exclusive(self.context.lock_policy) as lock:
             table = MountTable.load(layout.mountpoints, layout.roots)
             before = list(table)
             yield table
@@ -165,16 +167,16 @@ class Writer(Trusted):
 
 @contextmanager
 def writing(
-    context: Context, *shelves: Shelf, graph: bool = False, recovering: bool = True, freeing: bool = False
+    context: Context, *item_kinds: ItemKind, graph: bool = False, recovering: bool = True, freeing: bool = False
 ) -> Iterator[Writer]:
-    """Hold the exclusive locks of `shelves`, with `graph` the graph lock too, and give a view to change records.
+    """Hold the exclusive locks of `item_kinds`, with `graph` the graph lock too, and give a view to change records.
 
     What makes room, `freeing`, may use the space that is kept back for it.
 
     What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
     Raises:
-        LockTimeout: somebody else held a lock for longer than the store's patience.
+        LockTimeout: somebody else held a lock for longer than the store's lock policy.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
     from cstore.store.recovery import finish_items, recover, sweep
@@ -182,22 +184,22 @@ def writing(
     make_roots(context.layout)
     sweep(context)
     reserve = given_up(context.layout) if freeing else kept_back(context.layout)
-    held: dict[Shelf, list[HeldLock]] = {}
+    held: dict[ItemKind, list[HeldLock]] = {}
     writer = Writer(context, held)
     left = recovering and _intents_are_left(context.layout)
     if left:
-        shelves, graph = (*shelves, Shelf.LAYERS, Shelf.IMAGES), True
+        item_kinds, graph = (*item_kinds, ItemKind.LAYERS, ItemKind.IMAGES), True
     with reserve, _finished(writer), ExitStack() as stack:
         if graph:
-            writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.patience))
-        for shelf in Shelf:
-            if shelf in shelves:
-                locks = [LockFile(path) for path in context.places[shelf].locks]
-                held[shelf] = [stack.enter_context(lock.exclusive(context.patience)) for lock in locks]
-        if recovering and Shelf.LAYERS in shelves:
+            writer.graph = stack.enter_context(LockFile(context.layout.storage_lock).exclusive(context.lock_policy))
+        for item_kind in ItemKind:
+            if item_kind in item_kinds:
+                locks = [LockFile(path) for path in context.places[item_kind].locks]
+                held[item_kind] = [stack.enter_context(lock.exclusive(context.lock_policy)) for lock in locks]
+        if recovering and ItemKind.LAYERS in item_kinds:
             recover(writer)
         if recovering:
-            finish_items(writer, shelves)
+            finish_items(writer, item_kinds)
         if left:
             from cstore.store import intents
 
@@ -231,18 +233,18 @@ def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
     locks that are there are shared then; mounts and their counts are in the run root.
 
     Raises:
-        LockTimeout: somebody else held a lock for longer than the store's patience.
+        LockTimeout: somebody else held a lock for longer than the store's lock policy.
         RecordsDamaged: when a table is asked for that cannot be trusted.
         SystemFailure: the run root cannot be made.
     """
     if not on_read_only_media(context.layout.graph_root):
-        with writing(context, Shelf.LAYERS, graph=True, freeing=freeing) as writer:
+        with writing(context, ItemKind.LAYERS, graph=True, freeing=freeing) as writer:
             yield writer
         return
     _make_root(context.layout.run_root)
     with ExitStack() as stack:
-        for path in context.places[Shelf.LAYERS].locks:
-            stack.enter_context(LockFile(path).shared(context.patience))
+        for path in context.places[ItemKind.LAYERS].locks:
+            stack.enter_context(LockFile(path).shared(context.lock_policy))
         yield Writer(context, {})
 
 

@@ -27,7 +27,7 @@ def put_directory(context: Context, word: str, directory: str) -> Layer:
     """Let a layer hold what `directory` holds, and nothing else of its own; a layer that is not there is made.
 
     Raises:
-        Unsupported: the configuration or the driver does not allow it, as with the peer.
+        Unsupported: the configuration or the driver does not allow it, as with the Go tool.
         InvalidID: there is no such layer, and none can have that ID.
         LayerChanged: somebody else applied something to the layer meanwhile; it is left as it is then.
         SystemFailure: the directory cannot be read; the layer is as it was.
@@ -52,14 +52,14 @@ def _check_allowed(context: Context) -> None:
         raise Unsupported(
             "layers made from a directory are not enabled",
             hint='set enable_partial_images = "true" among the pull_options in storage.conf',
-            peer="partial images are disabled",
+            go_text="partial images are disabled",
         )
     name = context.driver.name
     if not context.driver_facts.takes_directories:
         raise Unsupported(
             f"the storage driver {name} cannot take a directory for a layer",
             hint="pack it with tar, and use import-layer or applydiff",
-            peer=f"graph driver {name} does not support partial pull",
+            go_text=f"graph driver {name} does not support partial pull",
         )
 
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from cstore.config import StoreConfig
     from cstore.errors import RecordsDamaged
+    from cstore.fs.lock_policy import LockPolicy
     from cstore.fs.lockfile import HeldLock
-    from cstore.fs.patience import Patience
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store.containers import Containers
     from cstore.store.context import Context
-    from cstore.store.copying import Spot
+    from cstore.store.copying import LayerPath
     from cstore.store.dedup import Sharing
     from cstore.store.garbage import Leftover
     from cstore.store.images import Images
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cstore.store.layers import Layers
     from cstore.store.naming import ItemPath
     from cstore.store.partial import PartialBlob
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
 
 
 def open_store(
@@ -37,7 +37,7 @@ def open_store(
     graph_root: str = "",
     run_root: str = "",
     driver: str = "",
-    patience: Patience | None = None,
+    lock_policy: LockPolicy | None = None,
     degraded: bool = False,
 ) -> Store:
     """Open a store; see `library.open_store`, which programs use."""
@@ -49,7 +49,7 @@ def open_store(
     check_classes(Store, Layers, Images, Containers)
     return Store(
         open_context(
-            config, graph_root=graph_root, run_root=run_root, driver=driver, patience=patience, degraded=degraded
+            config, graph_root=graph_root, run_root=run_root, driver=driver, lock_policy=lock_policy, degraded=degraded
         )
     )
 
@@ -134,7 +134,7 @@ class Store:
 
     # ── items of any kind ──
 
-    def find(self, word: str, order: tuple[Shelf, ...] = LAYER_FIRST) -> Item | None:
+    def find(self, word: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
         """The layer, image or container that answers to `word`, or None.
 
         One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
@@ -244,8 +244,8 @@ class Store:
 
     def copy(
         self,
-        sources: Sequence[Spot],
-        target: Spot,
+        sources: Sequence[LayerPath],
+        target: LayerPath,
         owner: tuple[int, int] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -270,12 +270,12 @@ class Store:
 
         Raises:
             InvalidDigest: it is none.
-            LockTimeout: somebody held it for longer than the store's patience.
+            LockTimeout: somebody held it for longer than the store's lock policy.
         """
         from cstore.digests import check_digest
         from cstore.fs.lockfile import LockFile
 
-        return LockFile(self._context.layout.digest_lock(check_digest(digest))).exclusive(self._context.patience)
+        return LockFile(self._context.layout.digest_lock(check_digest(digest))).exclusive(self._context.lock_policy)
 
     # ── mounts ──
 

@@ -58,13 +58,13 @@ def choosing(context: Context) -> Iterator[None]:
     It comes before the locks of all records.
 
     Raises:
-        LockTimeout: somebody else held it for longer than the store's patience.
+        LockTimeout: somebody else held it for longer than the store's lock policy.
     """
     from cstore.fs.lockfile import LockFile
     from cstore.store.session import make_roots
 
     make_roots(context.layout)
-    with LockFile(context.layout.userns_lock).exclusive(context.patience):
+    with LockFile(context.layout.userns_lock).exclusive(context.lock_policy):
         yield
 
 
@@ -104,7 +104,7 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
         raise InvalidOption(
             f"the image needs a user namespace of {size} IDs, and {most} are the most an automatic one may have",
             hint="raise auto-userns-max-size in storage.conf, or ask for a size",
-            peer=f"the container needs a user namespace with size {size} that is bigger than the maximum value "
+            go_text=f"the container needs a user namespace with size {size} that is bigger than the maximum value "
             f"allowed with userns=auto {most}",
         )
     return size
@@ -124,7 +124,7 @@ def _chain(tables: Tables, top: str) -> Iterator[Layer]:
         layer = find_layer(tables, top)
         if layer is None:
             error = LayerUnknown(top)
-            error.peer = f'cannot find layer "{top}"'
+            error.go_text = f'cannot find layer "{top}"'
             raise error
         yield layer
         top = layer.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cstore.errors import CstoreError
 from cstore.store.garbage import leftovers, remove
 from cstore.store.occupants import refuse_occupied
-from cstore.store.places import Shelf, is_made
+from cstore.store.places import ItemKind, is_made
 from cstore.store.removal import discard_container_data, discard_image_data, take_out
 from cstore.store.session import writing
 
@@ -29,22 +29,22 @@ def wipe(context: Context) -> None:
     """
     if not is_made(context.layout):
         return
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES, Shelf.CONTAINERS, graph=True, freeing=True) as writer:
-        for shelf in Shelf:
-            writer.table(shelf).verify()
+    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS, graph=True, freeing=True) as writer:
+        for item_kind in ItemKind:
+            writer.table(item_kind).verify()
         for container in writer.containers:
             refuse_occupied(context, container)
-        _wipe_items(writer, Shelf.CONTAINERS, discard_container_data)
-        _wipe_items(writer, Shelf.IMAGES, discard_image_data)
+        _wipe_items(writer, ItemKind.CONTAINERS, discard_container_data)
+        _wipe_items(writer, ItemKind.IMAGES, discard_image_data)
         _wipe_layers(writer)
 
 
-def _wipe_items(writer: Writer, shelf: Shelf, discard_data: Callable[[Writer, str], None]) -> None:
-    table = writer.table(shelf)
+def _wipe_items(writer: Writer, item_kind: ItemKind, discard_data: Callable[[Writer, str], None]) -> None:
+    table = writer.table(item_kind)
     gone = list(table.ids())
     for item in gone:
         table.remove(item)
-    writer.save(shelf)
+    writer.save(item_kind)
     for item in gone:
         discard_data(writer, item)
 
@@ -58,14 +58,14 @@ def _wipe_layers(writer: Writer) -> None:
             mounts.drop(entry.id)
     for layer in layers:
         writer.layers.replace(layer.with_(flags={**layer.flags, "incomplete": True}))
-    writer.save(Shelf.LAYERS)
+    writer.save(ItemKind.LAYERS)
     first: CstoreError | None = None
     for layer in reversed(layers):
         try:
             take_out(writer, layer.id)
         except CstoreError as error:
             first = first or error
-    writer.save(Shelf.LAYERS)
+    writer.save(ItemKind.LAYERS)
     for leftover in leftovers(writer.context, writer):  # else the links of layers that are gone would stay for ever
         failure = remove(writer, leftover)
         first = first or failure

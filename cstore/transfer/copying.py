@@ -231,4 +231,4 @@ def store_at(place: Place, store: Store | None = None) -> Store:
         driver_options=place.options,
         sync=None if store is None else store.config.sync,
     )
-    return open_store(load_config(said), patience=None if store is None else store.context.patience)
+    return open_store(load_config(said), lock_policy=None if store is None else store.context.lock_policy)

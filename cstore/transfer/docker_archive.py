@@ -36,8 +36,8 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
     raw = get_part(members, MANIFEST, "the format").read(_LARGEST_MANIFEST)
     items = load_json(raw, MANIFEST)
     if items is None:
-        peer = "invalid manifest, manifest cannot be null (but can be [])"
-        raise ImageArchiveError(MANIFEST, "expected a list of images, found null", peer=peer)
+        go_text = "invalid manifest, manifest cannot be null (but can be [])"
+        raise ImageArchiveError(MANIFEST, "expected a list of images, found null", go_text=go_text)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         hint = "skopeo copy makes an OCI layout of a dir: directory" if isinstance(items, dict) else ""
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
@@ -103,7 +103,7 @@ def _names(item: Mapping[str, Any], where: str, naming: Naming) -> tuple[str, ..
                 where,
                 f"{text!r} under 'RepoTags' has no tag",
                 hint="--tag gives the image another name",
-                peer=f'invalid tag "{text}"',
+                go_text=f'invalid tag "{text}"',
             )
         names.append(naming.read(text, f"{where}: 'RepoTags'"))
     return tuple(filter(None, names))

@@ -133,7 +133,7 @@ def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan
         found = [(place, full) for place, plan in enumerate(plans) for full in plan.names if full in spelled]
         if not found:
             raise ImageArchiveError(
-                shown, f"it has no image of the name {name!r}", hint=_offer(plans), peer=f'Tag "{name}" not found'
+                shown, f"it has no image of the name {name!r}", hint=_offer(plans), go_text=f'Tag "{name}" not found'
             )
         for place, full in found:
             kept.setdefault(place, []).append(full)
@@ -148,7 +148,7 @@ def _offer(plans: Iterable[ImagePlan]) -> str:
 def _judge(plan: ImagePlan, warnings: list[str]) -> None:
     if len(plan.layers) > LONGEST_CHAIN:
         reason = f"it has {len(plan.layers)} layers, more than the {LONGEST_CHAIN} that can be stacked"
-        raise ImageArchiveError(plan.member, reason, peer="max depth exceeded")
+        raise ImageArchiveError(plan.member, reason, go_text="max depth exceeded")
     system = plan.config.platform.os
     if system and system.lower() != "linux":
         warnings.append(f"{plan.member}: the image is for {system}, and will not run here")

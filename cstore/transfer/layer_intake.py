@@ -180,7 +180,7 @@ class LayerIntake:
         except ImageArchiveError:
             raise
         except ArchiveError as error:
-            raise ImageArchiveError(layer.member, error.message, hint=error.hint, peer=error.peer) from error
+            raise ImageArchiveError(layer.member, error.message, hint=error.hint, go_text=error.go_text) from error
         self._verified.add((layer.member, layer.diff_id))
 
     def _made(self, use: _Use, delivery: Delivery) -> bool:

@@ -73,7 +73,7 @@ def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manif
         raise NoImage(
             member,
             f"it is no image but an artifact of type {kind_of_artifact!r}",
-            peer=f'unsupported image-specific operation on artifact with type "{config.media_type}"',
+            go_text=f'unsupported image-specific operation on artifact with type "{config.media_type}"',
         )
     layers = _descriptors(document, "layers", member)
     for place, layer in enumerate(layers):
@@ -153,7 +153,7 @@ def _kind(document: Mapping[str, Any], member: str) -> str:
     if (is_index and is_manifest) or "fsLayers" in document or "history" in document:
         found = sorted({"config", "fsLayers", "history", "layers", "manifests"} & document.keys())
         reason = f"it could be of two kinds, for it has {', '.join(found)}"
-        raise ImageArchiveError(member, reason, peer="rejecting ambiguous manifest, unexpected fields")
+        raise ImageArchiveError(member, reason, go_text="rejecting ambiguous manifest, unexpected fields")
     said = document.get("mediaType")
     if said is None:
         if not is_index and not is_manifest:

@@ -132,7 +132,7 @@ class Part(Value):
 
         if self.size > limit:
             reason = f"it has {self.size} bytes, and may have {limit}"
-            raise ImageArchiveError(self.name, reason, peer=f"exceeded maximum allowed size of {limit} bytes")
+            raise ImageArchiveError(self.name, reason, go_text=f"exceeded maximum allowed size of {limit} bytes")
         data = bytearray(self.size)
         with self.opened() as reader, memoryview(data) as view:
             fill(reader, view)

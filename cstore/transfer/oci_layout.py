@@ -302,7 +302,7 @@ def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) 
             shown,
             f"it has no image for {show_platform(choice.platform)}",
             hint=f"choose one with --platform: {offered}",
-            peer=f"no image found in image index for architecture {choice.platform.architecture}",
+            go_text=f"no image found in image index for architecture {choice.platform.architecture}",
         )
     return ordered
 
@@ -329,10 +329,10 @@ def check_size(member: str, expected: int, found: int) -> None:
         ImageArchiveError: it has another one.
     """
     if expected not in {-1, found}:
-        raise ImageArchiveError(member, f"expected {expected} bytes, and it has {found}", peer="blob size mismatch")
+        raise ImageArchiveError(member, f"expected {expected} bytes, and it has {found}", go_text="blob size mismatch")
 
 
 def digest_differs(member: str, expected: str, found: str, what: str = "digest") -> ImageArchiveError:
     """Say that a member is not the one that was named."""
-    peer = f"Digest did not match, expected {expected}, got {found}"
-    return ImageArchiveError(member, f"expected {what} {expected}, and it has {found}", peer=peer)
+    go_text = f"Digest did not match, expected {expected}, got {found}"
+    return ImageArchiveError(member, f"expected {what} {expected}, and it has {found}", go_text=go_text)

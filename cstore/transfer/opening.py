@@ -79,7 +79,7 @@ def naming(shown: str) -> Iterator[None]:
     except ImageArchiveError:
         raise
     except ArchiveError as error:
-        raise ImageArchiveError(shown, error.message, hint=error.hint, peer=error.peer) from error
+        raise ImageArchiveError(shown, error.message, hint=error.hint, go_text=error.go_text) from error
 
 
 class _Telling:

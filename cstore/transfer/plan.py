@@ -52,7 +52,7 @@ class Naming(Value):
             if self.forgiving or self.wanted:  # what is not wanted need not have a name
                 return ""
             hint = "--tag gives the image another name"
-            raise ImageArchiveError(where, error.message, hint=hint, peer=error.peer) from None
+            raise ImageArchiveError(where, error.message, hint=hint, go_text=error.go_text) from None
 
 
 class LayerPlan(Value):
@@ -110,7 +110,7 @@ def read_config(raw: bytes, member: str) -> ImageConfig:
         config.check_diff_ids()
         config.check_history()
     except ImageInvalid as error:
-        raise ImageArchiveError(member, error.message, peer=error.peer) from None
+        raise ImageArchiveError(member, error.message, go_text=error.go_text) from None
     return config
 
 
@@ -130,5 +130,5 @@ def layer_count_differs(member: str, in_manifest: int, in_config: int) -> ImageA
     return ImageArchiveError(
         member,
         f"it names {in_manifest} layers, and its config has {in_config}",
-        peer=f"invalid manifest, layers length mismatch: expected {in_manifest}, got {in_config}",
+        go_text=f"invalid manifest, layers length mismatch: expected {in_manifest}, got {in_config}",
     )

@@ -34,7 +34,7 @@ class RegistryAccess(Value):
     """How registries are spoken to (see `registry.Access`), and whose images are accepted.
 
     Attributes:
-        access: credentials, trust, patience.
+        access: credentials, trust, lock policy.
         policy: the signature policy; "" takes that of the machine.
         configuration: what is configured; None for what the files and the environment of this machine say.
     """

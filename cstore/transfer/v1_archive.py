@@ -74,7 +74,7 @@ class _Reading:
         while wanted and wanted not in self._plans:
             where = f"{wanted}/json"
             if any(wanted == known for known, _, _ in chain) or len(chain) == _LONGEST_CHAIN:
-                raise ImageArchiveError(where, "its parents have no end", peer="max depth exceeded")
+                raise ImageArchiveError(where, "its parents have no end", go_text="max depth exceeded")
             raw = get_part(self._members, where, "an image").read(LARGEST)
             document = dict(_objects(load_json(raw, where), where))
             chain.append((wanted, document, raw))
@@ -100,7 +100,7 @@ class _Reading:
 def _check_id(found: object, where: str) -> str:
     if not isinstance(found, str) or not _OLD_ID.fullmatch(found):
         raise ImageArchiveError(
-            where, f"expected the ID of an image, found {found!r}", peer=f"invalid target ID: {found}"
+            where, f"expected the ID of an image, found {found!r}", go_text=f"invalid target ID: {found}"
         )
     return found
 

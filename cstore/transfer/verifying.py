@@ -77,7 +77,7 @@ class Delivery:
                 layer.member,
                 f"its entry {show_name(applied.repeated)!r} comes twice, and no other program would take it",
                 hint="cstore import-layer takes such archives",
-                peer="duplicates of file paths not supported",
+                go_text="duplicates of file paths not supported",
             )
         if layer.compression not in {None, applied.compression}:
             self.oddity = f"{layer.member} is not compressed as its media type says, but: {applied.compression.label}"

@@ -27,7 +27,7 @@ UNUSED = "e" * 64
 
 
 @pytest.fixture
-def shop(cli: CommandLine, tmp_path: Path) -> CommandLine:
+def repair(cli: CommandLine, tmp_path: Path) -> CommandLine:
     """A small layer and a large one above; images app of both, base of the first, one without a name; two containers.
 
     Image `app` has labels; layer e… belongs to nobody.
@@ -75,11 +75,11 @@ ALL_IMAGES = ["base", LABELED, "nameless"]
     ],
     ids=" ".join,
 )
-def test_images_are_filtered_by_podmans_keys(shop: CommandLine, filters: list[str], found: list[str]) -> None:
+def test_images_are_filtered_by_podmans_keys(repair: CommandLine, filters: list[str], found: list[str]) -> None:
     """Values of one key are alternatives, labels aside; different keys must all fit."""
     words = [word for text in filters for word in ("--filter", text)]
 
-    assert shop("images", "--quiet", *words).ok().lines == found
+    assert repair("images", "--quiet", *words).ok().lines == found
 
 
 @pytest.mark.parametrize(
@@ -98,41 +98,41 @@ def test_images_are_filtered_by_podmans_keys(shop: CommandLine, filters: list[st
         ("layers", "used=false", [UNUSED]),
     ],
 )  # fmt: skip
-def test_containers_and_layers_are_filtered(shop: CommandLine, command: str, text: str, found: list[str]) -> None:
+def test_containers_and_layers_are_filtered(repair: CommandLine, command: str, text: str, found: list[str]) -> None:
     """An ancestor is the container's image, or one that this was built on; a layer is used if an item needs it."""
-    own = shop("container", "-j", "c1").ok().json[0]["layer"]
+    own = repair("container", "-j", "c1").ok().json[0]["layer"]
     expected = [own if each == "c1's" else each for each in found]
 
-    assert shop(command, "--quiet", "--filter", text).ok().lines == expected
+    assert repair(command, "--quiet", "--filter", text).ok().lines == expected
 
 
-def test_lists_are_sorted(shop: CommandLine) -> None:
+def test_lists_are_sorted(repair: CommandLine) -> None:
     """By several columns, upward or downward; what has no value comes last either way."""
-    assert shop("images", "-q", "--sort", "-size").ok().lines == [LABELED, "base", "nameless"]
-    assert shop("images", "-q", "--sort", "size").ok().lines == ["nameless", "base", LABELED]
-    assert shop("images", "-q", "--sort", "name").ok().lines == ["base", LABELED, "nameless"]
-    assert shop("images", "-q", "--sort", "-names").ok().lines == [LABELED, "base", "nameless"]
-    assert shop("images", "-q", "--sort", "-used-by,-created").ok().lines == [LABELED, "base", "nameless"]
-    assert shop("containers", "-q", "--sort", "-created").ok().lines == ["c2", "c1"]
-    sizes = shop("layers", "--sort", "-size", "--columns", "size").ok().lines
+    assert repair("images", "-q", "--sort", "-size").ok().lines == [LABELED, "base", "nameless"]
+    assert repair("images", "-q", "--sort", "size").ok().lines == ["nameless", "base", LABELED]
+    assert repair("images", "-q", "--sort", "name").ok().lines == ["base", LABELED, "nameless"]
+    assert repair("images", "-q", "--sort", "-names").ok().lines == [LABELED, "base", "nameless"]
+    assert repair("images", "-q", "--sort", "-used-by,-created").ok().lines == [LABELED, "base", "nameless"]
+    assert repair("containers", "-q", "--sort", "-created").ok().lines == ["c2", "c1"]
+    sizes = repair("layers", "--sort", "-size", "--columns", "size").ok().lines
     assert sizes == [str(len(LARGE)), str(len(SMALL)), "-", "-", "-"]
 
 
-def test_columns_are_lines_in_a_pipe(shop: CommandLine) -> None:
+def test_columns_are_lines_in_a_pipe(repair: CommandLine) -> None:
     """With tabs between them, times as recorded; `unique` is what goes with the image alone."""
-    told = shop("images", "--columns", "name,id,size,unique,layers,used-by", "--sort", "id").ok().lines
+    told = repair("images", "--columns", "name,id,size,unique,layers,used-by", "--sort", "id").ok().lines
     by_id = {line.split("\t")[1]: line.split("\t") for line in told}
 
     assert by_id["base"] == ["docker.io/library/base:1.0", "base", str(len(SMALL)), "0", "1", "web-1"]
     whole, own = len(SMALL) + len(LARGE) + len(CONFIG), len(LARGE) + len(CONFIG)
     assert by_id[LABELED][2:] == [str(whole), str(own), "2", "db"]
-    (created,) = shop("images", "--columns", "created", "--filter", "id=base").ok().lines
+    (created,) = repair("images", "--columns", "created", "--filter", "id=base").ok().lines
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", created)
 
 
-def test_columns_are_keys_in_json(shop: CommandLine) -> None:
+def test_columns_are_keys_in_json(repair: CommandLine) -> None:
     """An object for each item; texts stay lists."""
-    told = shop("images", "--json", "--columns", "names,size,used-by", "--filter", "reference=base").ok().json
+    told = repair("images", "--json", "--columns", "names,size,used-by", "--filter", "reference=base").ok().json
 
     assert told == [{"names": ["docker.io/library/base:1.0"], "size": len(SMALL), "used_by": ["web-1"]}]
 
@@ -144,12 +144,14 @@ def test_a_name_cannot_break_a_line(cli: CommandLine) -> None:
     assert cli("layers", "--columns", "names,id").ok().lines == ["a\\tb\\nc\tl1"]
 
 
-def test_filtered_lists_keep_their_shape(shop: CommandLine) -> None:
+def test_filtered_lists_keep_their_shape(repair: CommandLine) -> None:
     """Plain lines and JSON are those of the whole list, with fewer items in them."""
-    assert shop("images", "--filter", "id=base").ok().lines == ["base", "\tname: docker.io/library/base:1.0"]
-    whole: list[Any] = shop("images", "--json").ok().json
-    assert shop("images", "--json", "--filter", "id=base").ok().json == [each for each in whole if each["id"] == "base"]
-    assert shop("images", "--json", "--filter", "id=zzz").ok().json is None
+    assert repair("images", "--filter", "id=base").ok().lines == ["base", "\tname: docker.io/library/base:1.0"]
+    whole: list[Any] = repair("images", "--json").ok().json
+    assert repair("images", "--json", "--filter", "id=base").ok().json == [
+        each for each in whole if each["id"] == "base"
+    ]
+    assert repair("images", "--json", "--filter", "id=zzz").ok().json is None
 
 
 @pytest.mark.parametrize(
@@ -167,29 +169,29 @@ def test_filtered_lists_keep_their_shape(shop: CommandLine) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_makes_no_sense_is_a_usage_mistake(shop: CommandLine, words: list[str], named: str) -> None:
+def test_what_makes_no_sense_is_a_usage_mistake(repair: CommandLine, words: list[str], named: str) -> None:
     """Exit 2, nothing on standard output, and what there is to choose from."""
-    told = shop(*words)
+    told = repair(*words)
 
     assert (told.code, told.out) == (2, "")
     assert named in told.err
 
 
-def test_a_filter_by_an_unknown_image_is_an_error(shop: CommandLine) -> None:
+def test_a_filter_by_an_unknown_image_is_an_error(repair: CommandLine) -> None:
     """It is named."""
-    told = shop("images", "--filter", "before=nothing")
+    told = repair("images", "--filter", "before=nothing")
 
     assert (told.code, told.out) == (1, "")
     assert "nothing" in told.err
 
 
-def test_a_table_shows_ids_in_full_on_request(shop: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_shows_ids_in_full_on_request(repair: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 80 columns, unique sizes and users fit; --no-trunc leaves nothing out, however wide it is."""
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
     monkeypatch.setenv("COLUMNS", "80")
 
     def table(*words: str) -> list[str]:
-        return re.sub(r"\x1b\[[0-9;]*m", "", shop(*words).ok().out).splitlines()
+        return re.sub(r"\x1b\[[0-9;]*m", "", repair(*words).ok().out).splitlines()
 
     short = table("images")
     assert short[0].split() == ["NAMES", "ID", "SIZE", "UNIQUE", "CREATED", "USED", "BY"]
@@ -230,12 +232,12 @@ def test_many_rows_look_like_a_few(width: int) -> None:
 
 @pytest.mark.parametrize(("columns", "titles"), [("20", "NAMES ID"), ("0", "NAMES ID"), ("40", "NAMES ID LAYERS")])
 def test_a_narrow_terminal_gets_names_and_ids(
-    shop: CommandLine, monkeypatch: pytest.MonkeyPatch, columns: str, titles: str
+    repair: CommandLine, monkeypatch: pytest.MonkeyPatch, columns: str, titles: str
 ) -> None:
     """Columns that have no room are left out, the first ones stay; no width is too small to show anything."""
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
     monkeypatch.setenv("COLUMNS", columns)
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shop("images").ok().lines]
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in repair("images").ok().lines]
 
     assert lines[0].split() == titles.split()
     assert any(LABELED[:12] in line for line in lines)

@@ -155,8 +155,8 @@ def _pack(root: str, archive: str, options: list[str] | None = None) -> None:
 def _attempt(command: list[str], leftover: str = "") -> None:
     """Run a program that needs the network, three times at most, then skip with its last words."""
     said = ""
-    for patience in (0, 5, 20):
-        time.sleep(patience)
+    for lock_policy in (0, 5, 20):
+        time.sleep(lock_policy)
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(MACHINE_ENVIRONMENT))
         if done.returncode == 0:
             return

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.config.generations import peer_view
+from cstore.config.generations import go_view
 from cstore.config.rootless import Identity
 from cstore.config.sources import load_config
 from cstore.kernel.mountinfo import read_mounts
@@ -76,7 +76,7 @@ def summary(config: StoreConfig) -> dict[str, str]:
 
 def older_options(config: StoreConfig) -> list[str]:
     """The driver options as tools of that age make them: what the store is told today has another form."""
-    options = peer_view(config, "1.60").get("driver-options", [])
+    options = go_view(config, "1.60").get("driver-options", [])
     assert isinstance(options, list)
     return options
 

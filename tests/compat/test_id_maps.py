@@ -93,8 +93,8 @@ def test_maps_are_recorded_and_shown_as_by_the_peer(
     fill(peer)
 
     assert maps(mine) == maps(theirs)
-    twins = [len(records(roots, "images")[0].get("mapped-layers") or []) for roots in stores]
-    assert twins == ([2, 2] if mine.driver == "vfs" else [1, 1])
+    mapped_layers = [len(records(roots, "images")[0].get("mapped-layers") or []) for roots in stores]
+    assert mapped_layers == ([2, 2] if mine.driver == "vfs" else [1, 1])
     wanted = owners(peer, theirs)
     assert wanted["both"][1][:2] == (100005, 200006)
     assert owners(ours, mine) == owners(peer, mine) == wanted

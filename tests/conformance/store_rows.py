@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cstore import NewContainer, NewImage, NewLayer, Patience, errors, open_store
+from cstore import LockPolicy, NewContainer, NewImage, NewLayer, errors, open_store
 from cstore.check import CheckOptions
 from cstore.check.repair import RepairOptions
 from cstore.config import user_runtime_directory
@@ -204,7 +204,7 @@ def leftovers_are_collected(lab: Lab) -> None:
 
 @rows(STORAGE, "GetDigestLock", "Locker", "GetLockfile", "GetROLockfile")
 def one_importer_of_a_blob_works_and_one_waits(lab: Lab) -> None:
-    """And finds it then; whoever has no patience gives up."""
+    """And finds it then; whoever has no lock policy gives up."""
     digest = "sha256:" + "1" * 64
     made: list[str] = []
 
@@ -220,7 +220,7 @@ def one_importer_of_a_blob_works_and_one_waits(lab: Lab) -> None:
     for each in threads:
         each.join()
     assert len(set(made)) == 1
-    hasty = open_store(lab.store.config, patience=Patience(timeout=0))
+    hasty = open_store(lab.store.config, lock_policy=LockPolicy(timeout=0))
     with lab.store.digest_lock(digest), pytest.raises(errors.LockTimeout), hasty.digest_lock(digest):
         pass
 

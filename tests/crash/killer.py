@@ -54,9 +54,9 @@ class Killer:
         return f"killed after {moment:.3f} s" + ("" if alive else " (it was done)")
 
 
-def alone(group: int, patience: float = 5.0) -> bool:
+def alone(group: int, lock_policy: float = 5.0) -> bool:
     """Whether a process group empties by itself in time; what is left of it is killed."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + lock_policy
     while time.monotonic() < end:
         try:
             os.killpg(group, 0)

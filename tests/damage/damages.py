@@ -200,7 +200,7 @@ def _relink(specimen: Specimen, target: str) -> None:
         os.symlink(target, path)
 
 
-def _of_file(kind: str, shelf: str) -> tuple[Damage, ...]:
+def _of_file(kind: str, item_kind: str) -> tuple[Damage, ...]:
     """What happens to a record file."""
     return (
         Damage(
@@ -212,12 +212,12 @@ def _of_file(kind: str, shelf: str) -> tuple[Damage, ...]:
         Damage(
             f"{kind}.json is cut",
             lambda it: os.truncate(it.records(kind), os.path.getsize(it.records(kind)) - 20),
-            (("records-damaged", "records"), (f"{shelf}-record-lost", "records")),
+            (("records-damaged", "records"), (f"{item_kind}-record-lost", "records")),
         ),
         Damage(
             f"{kind}.json is full of NUL",
             lambda it: _write(it.records(kind), bytes(os.path.getsize(it.records(kind)))),
-            (("records-damaged", "records"), (f"{shelf}-record-lost", "records")),
+            (("records-damaged", "records"), (f"{item_kind}-record-lost", "records")),
         ),
         Damage(
             f"{kind}.json is no list",

@@ -89,7 +89,7 @@ def _adopted(repaired: Repaired) -> bool:
 
 def _reason(repaired: Repaired) -> str:
     for plan in reversed(repaired.plans):
-        for one in plan.hopeless:
+        for one in plan.unrepairable:
             return one.reason
     return "; ".join(sorted({error.message for _, error in repaired.failed}))
 
@@ -107,5 +107,5 @@ def _differences(specimen: Specimen, sound: Specimen) -> str:
 
 def _possessions(specimen: Specimen) -> dict[tuple[str, str], tuple[str, ...]]:
     store = specimen.open()
-    shelves = {"layer": store.layers.list(), "image": store.images.list(), "container": store.containers.list()}
-    return {(kind, item.id): tuple(sorted(item.names)) for kind, items in shelves.items() for item in items}
+    item_kinds = {"layer": store.layers.list(), "image": store.images.list(), "container": store.containers.list()}
+    return {(kind, item.id): tuple(sorted(item.names)) for kind, items in item_kinds.items() for item in items}

@@ -43,12 +43,12 @@ class Specimen:
     driver: str
     root: str
     stores: tuple[str, ...] = ()
-    patience: float = 20
+    lock_policy: float = 20
     more: Mapping[str, Any] = field(default_factory=dict)
 
-    def patient(self, seconds: float) -> Specimen:
+    def repair_view(self, seconds: float) -> Specimen:
         """The same store, for somebody who waits that long for a lock."""
-        return replace(self, patience=seconds)
+        return replace(self, lock_policy=seconds)
 
     @property
     def graph(self) -> str:
@@ -67,7 +67,7 @@ class Specimen:
             run_root=self.run,
             driver=self.driver,
             driver_options=tuple(f"{self.driver}.imagestore={path}" for path in self.stores),
-            lock_timeout=self.patience,
+            lock_timeout=self.lock_policy,
             sync=False,
             **self.more,
         )

@@ -224,8 +224,8 @@ def test_left_without_a_source(driver: str, damage: Damage, laboratory: Laborato
 
     result = repair(specimen, search_time=A_SHORT_SEARCH)
 
-    assert result.plans[-1].hopeless != ()
-    assert all(one.reason for one in result.plans[-1].hopeless)
+    assert result.plans[-1].unrepairable != ()
+    assert all(one.reason for one in result.plans[-1].unrepairable)
     assert {one.kind for one in _serious(specimen)} >= {damage.kinds[0][0]}
     assert differences(before, facts(specimen)) == set()
     assert records(specimen) == told
@@ -233,7 +233,7 @@ def test_left_without_a_source(driver: str, damage: Damage, laboratory: Laborato
 
 
 @pytest.mark.parametrize("name", HOPELESS)
-def test_hopeless(name: str, laboratory: Laboratory) -> None:
+def test_unrepairable(name: str, laboratory: Laboratory) -> None:
     """Nothing heals it, from whatever source; it is told, and nothing is touched."""
     driver = "vfs"
     (damage,) = (damage for damage in DAMAGES if damage.name == name)
@@ -242,7 +242,7 @@ def test_hopeless(name: str, laboratory: Laboratory) -> None:
 
     result = repair(specimen, sources=(laboratory.original(driver).graph,))
 
-    assert [one.reason for one in result.plans[-1].hopeless] != []
+    assert [one.reason for one in result.plans[-1].unrepairable] != []
     assert not result.healed
     assert (differences(before, facts(specimen)), records(specimen)) == (set(), told)
 
@@ -336,7 +336,7 @@ def test_a_damaged_store_as_source(laboratory: Laboratory, tmp_path: Path) -> No
 
     result = repair(specimen, sources=(source.graph,))
 
-    assert result.plans[-1].hopeless != ()
+    assert result.plans[-1].unrepairable != ()
     assert (differences(before, facts(specimen)), records(specimen)) == (set(), told)
 
 

@@ -235,7 +235,7 @@ def test_work_in_progress(fresh: Callable[[str], Specimen]) -> None:
 
 def test_a_writer_that_does_not_end(fresh: Callable[[str], Specimen]) -> None:
     """What cannot be confirmed is not reported; who is in the way is named instead."""
-    specimen = fresh("vfs").patient(0.2)
+    specimen = fresh("vfs").repair_view(0.2)
     with _busy(specimen, 60) as writer:
         with pytest.raises(LockTimeout) as caught:
             specimen.check()

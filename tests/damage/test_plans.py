@@ -81,13 +81,13 @@ def test_what_files_leave_behind_belongs_to_their_step(fresh: Maker) -> None:
 def test_the_journal_grows_at_its_end(fresh: Maker) -> None:
     """A hundred entries are a hundred lines more, and what was written before stays where it is."""
     context = fresh("vfs").open().context
-    with keeping(context, "a test") as keeper:
+    with keeping(context, "a test") as quarantine:
         sizes = []
         for number in range(100):
             path = os.path.join(context.layout.graph_root, f"thing-{number}")
             with open(path, "wb"):
                 pass
-            keeper.keep(path, "it is in the way")
+            quarantine.keep(path, "it is in the way")
             (case,) = cases(context)
             with open(os.path.join(case.directory, "case.json"), "rb") as file:
                 sizes.append((os.fstat(file.fileno()).st_ino, len(file.read().splitlines())))

@@ -142,11 +142,11 @@ def test_killed_and_undone(name: str, fresh: Maker, originals: Maker, tmp_path: 
 
 
 def test_two_at_once(fresh: Maker) -> None:
-    """The second says that it waits for the first, and gives up when its patience ends; nothing has happened."""
+    """The second says that it waits for the first, and gives up when its lock policy ends; nothing has happened."""
     specimen = fresh("vfs")
     do("layers.json is emptied", specimen)
     with keeping(specimen.open().context, "somebody"), pytest.raises(LockTimeout) as caught:
-        repair(specimen.patient(0.2))
+        repair(specimen.repair_view(0.2))
 
     assert "cstore-quarantine" in caught.value.message
     assert os.path.getsize(specimen.records()) == 0
@@ -222,7 +222,7 @@ def _case_of(specimen: Specimen) -> tuple[str, str]:
     "journal",
     [
         b"", b'{"version":1,"entri', b"[]", b'{"version":7}', bytes(30), b"[" * 9000,
-        b'{"version":1,"entries":[{"shelf":1}]}', b'{"version":2,"created":"","by":""}\n{"shelf":1}\n',
+        b'{"version":1,"entries":[{"kind":1}]}', b'{"version":2,"created":"","by":""}\n{"kind":1}\n',
         b'{"version":2,"created":"","by":""}\n{"entry":7,"successor":"x"}\n',
     ],
 )  # fmt: skip
@@ -326,7 +326,7 @@ def test_a_layer_with_other_owners(
     ranges = parse_ranges("0:100000:1000")
     specimen.open().containers.create(NewContainer(id="7" * 64, image=IMAGE, id_map=IDMap(ranges, ranges)))
     before, files = records(specimen), facts(specimen)
-    (twin,) = before["images"][IMAGE]["mapped-layers"]
+    (mapped_layer,) = before["images"][IMAGE]["mapped-layers"]
     assert serious(specimen) == []
     for kind in lost:
         with open(specimen.records(kind), "wb"):
@@ -337,7 +337,7 @@ def test_a_layer_with_other_owners(
     after = records(specimen)
     assert serious(specimen) == []
     assert differences(files, facts(specimen)) == set()
-    assert after["images"][IMAGE]["mapped-layers"] == [twin]
+    assert after["images"][IMAGE]["mapped-layers"] == [mapped_layer]
     for layer in before["layers"]:
         told = [{key: row.get(key) for key in ("parent", "uidmap", "gidmap", "diff-digest")} for row in (
             before["layers"][layer], after["layers"][layer]
@@ -372,8 +372,8 @@ def test_what_a_twin_lies_on(fresh: Maker, monkeypatch: pytest.MonkeyPatch) -> N
     specimen = fresh("overlay")
     ranges = parse_ranges("0:100000:1000")
     specimen.open().containers.create(NewContainer(id="7" * 64, image=IMAGE, id_map=IDMap(ranges, ranges)))
-    (twin,) = records(specimen)["images"][IMAGE]["mapped-layers"]
-    lower = specimen.home(twin, "lower")
+    (mapped_layer,) = records(specimen)["images"][IMAGE]["mapped-layers"]
+    lower = specimen.home(mapped_layer, "lower")
     with open(lower, encoding="utf-8") as file:
         before = file.read()
     os.unlink(lower)

@@ -21,7 +21,7 @@ from cstore.config import Overrides, load_config
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import DriverError, Unsupported
 from cstore.idmap import IDMap, IDRange
-from cstore.store import NewImage, NewLayer, Spot, Store, open_store
+from cstore.store import LayerPath, NewImage, NewLayer, Store, open_store
 from tests.builders import directory, listing, make_tar, regular
 from tests.mounts import detach_all
 
@@ -149,8 +149,8 @@ def test_a_far_side_that_is_not_mounted_is_named(store: Store, far: Path, tmp_pa
         lambda: store.layers.changes("child"),
         lambda: store.layers.diff("it", BytesIO()),
         lambda: store.layers.diff("child", BytesIO()),
-        lambda: store.copy([Spot(path="/", layer="it")], Spot(path=out)),
-        lambda: store.copy([Spot(path="/", layer="child")], Spot(path=out)),
+        lambda: store.copy([LayerPath(path="/", layer="it")], LayerPath(path=out)),
+        lambda: store.copy([LayerPath(path="/", layer="child")], LayerPath(path=out)),
         lambda: store.layers.create(NewLayer(parent="it")),
     ]
     for act in acts:
@@ -173,7 +173,7 @@ def test_paths_that_will_not_do_are_told_by_who_uses_them(open_it: Callable[...,
 
     with pytest.raises(DriverError, match=r"relative is no absolute path; .*missing is no directory") as caught:
         store.layers.from_additional_store(TOC, REFERENCE, NewLayer())
-    assert caught.value.peer == f'additional layer ("{TOC}", "{REFERENCE}") not found: unknown layer'
+    assert caught.value.go_text == f'additional layer ("{TOC}", "{REFERENCE}") not found: unknown layer'
     assert store.layers.ids() == ["other"]
 
 

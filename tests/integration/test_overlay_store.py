@@ -18,7 +18,7 @@ from cstore.config import Overrides, load_config
 from cstore.errors import ArchiveError, LayersMounted
 from cstore.kernel import mount
 from cstore.store import NewLayer, Store, open_store
-from cstore.store.copying import Spot
+from cstore.store.copying import LayerPath
 from tests.builders import directory, listing, make_tar, regular, typical_tar, whiteout
 from tests.mounts import detach_all, mounts_below
 
@@ -200,7 +200,7 @@ def test_a_whiteout_of_nothing_is_in_nobodys_way(store: Store, reopen: Callable[
     store.unmount("top")
 
     assert b"/d/here" in [change.path for change in store.layers.changes("top", "base")]
-    store.copy([Spot("/d", "top")], Spot(str(tmp_path / "copied")))
+    store.copy([LayerPath("/d", "top")], LayerPath(str(tmp_path / "copied")))
 
     assert os.listdir(tmp_path / "copied") == ["here"]
 

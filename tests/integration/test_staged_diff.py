@@ -103,8 +103,8 @@ def test_it_must_be_allowed_and_possible(config: Path, tree: Path) -> None:
     """By the configuration, and by the driver; in the peer's words."""
     with pytest.raises(Unsupported) as caught:
         opened(config, "vfs").layers.put_directory("new", str(tree))
-    assert caught.value.peer == "graph driver vfs does not support partial pull"
+    assert caught.value.go_text == "graph driver vfs does not support partial pull"
     config.write_text('[storage]\ndriver = "overlay"\n')
     with pytest.raises(Unsupported) as caught:
         opened(config).layers.put_directory("new", str(tree))
-    assert caught.value.peer == "partial images are disabled"
+    assert caught.value.go_text == "partial images are disabled"

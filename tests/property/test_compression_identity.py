@@ -66,4 +66,4 @@ def test_junk(kind: Compression, junk: bytes, keep: int) -> None:
     try:
         decode(kind, compressed[:keep] + junk, 100, 1000)
     except ArchiveError as error:
-        assert error.peer == "unexpected EOF"  # noqa: PT017  - not every junk is an error: zeros after the end are none
+        assert error.go_text == "unexpected EOF"  # noqa: PT017  - not every junk is an error: zeros after the end are none

@@ -54,13 +54,13 @@ class Drawing:
 
     def expected(self, image: str) -> set[str]:
         """What goes with an image: by what others need, not by walking down as cstore does."""
-        top, twins = self.images[image]
+        top, mapped_layers = self.images[image]
         chain = self.below(top)
         others = [layer for name, (other, more) in self.images.items() if name != image for layer in (other, *more)]
-        strangers = self.parents.keys() - chain - set(twins)
+        strangers = self.parents.keys() - chain - set(mapped_layers)
         needed = self.below(*others, *self.own, *strangers)
-        going = set(twins) - needed
-        return going | (chain - needed) if going == set(twins) else going
+        going = set(mapped_layers) - needed
+        return going | (chain - needed) if going == set(mapped_layers) else going
 
     def write(self, graph: str) -> None:
         """Write the record files."""

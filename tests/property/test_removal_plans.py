@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cstore.config import Overrides, load_config
 from cstore.insight import plan_removal, remove, usage
 from cstore.store import Item, open_store
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from tests.property.test_image_removal import Drawing
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_what_is_foretold_goes_and_frees_what_was_said(drawing: Filled) -> None:
         assert all(line.unique >= 0 and line.shared >= 0 for line in found.lines if line.size >= 0)
         before, bytes_before = items_of(store), contents(graph)
 
-        wanted = [Item(Shelf(kind), name) for kind, name in drawing.wanted]
+        wanted = [Item(ItemKind(kind), name) for kind, name in drawing.wanted]
         plan = plan_removal(store.context, wanted, force=drawing.force)
         assert items_of(store) == before
         assert contents(graph) == bytes_before

@@ -19,11 +19,11 @@ from cstore import (
     Container,
     Image,
     Layer,
+    LockPolicy,
     NewContainer,
     NewImage,
     NewLayer,
     Overrides,
-    Patience,
     errors,
     load_config,
     open_store,
@@ -158,10 +158,10 @@ def test_a_store_tells_the_version_of_its_library(store: cstore.Store) -> None:
 
 
 def test_a_digest_is_locked_for_one_importer_at_a_time(tmp_path: Path) -> None:
-    """Others wait, or give up when their patience ends; another digest is another lock."""
+    """Others wait, or give up when their lock policy ends; another digest is another lock."""
     graph, run = str(tmp_path / "graph"), str(tmp_path / "run")
     first, second = (
-        open_store(graph_root=graph, run_root=run, driver="vfs", patience=Patience(timeout=0)) for _ in range(2)
+        open_store(graph_root=graph, run_root=run, driver="vfs", lock_policy=LockPolicy(timeout=0)) for _ in range(2)
     )
     one, two = ("sha256:" + digit * 64 for digit in "12")
     with first.digest_lock(one):

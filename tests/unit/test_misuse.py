@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import cstore
-from cstore import NewContainer, NewImage, NewLayer, Patience, StoreConfig, arguments, errors, load_config, open_store
+from cstore import LockPolicy, NewContainer, NewImage, NewLayer, StoreConfig, arguments, errors, load_config, open_store
 from cstore.check import CheckOptions
 from cstore.check.repair import RepairOptions
 from cstore.docker import ImageStore, LayerStore
@@ -95,7 +95,7 @@ REQUESTS: dict[type[Any], Callable[[cstore.Store, Any], object]] = {
     SaveRequest: lambda store, request: importlib.import_module("cstore.transfer").save(store, request, io.BytesIO()),
     Rules: lambda store, request: importlib.import_module("cstore.insight").plan_prune(store, request),
     StoreConfig: lambda _, request: open_store(request),
-    Patience: lambda store, request: open_store(store.config, patience=request),
+    LockPolicy: lambda store, request: open_store(store.config, lock_policy=request),
 }
 
 

@@ -159,7 +159,7 @@ class TarReader:
                 long_link = body.partition(b"\0")[0]
             else:
                 # Delivered by itself, and its records mean nothing to others. What stood before it is forgotten: the
-                # peer does so, and the names in both tar-splits must agree. A volume label means as little.
+                # Go tool does so, and the names in both tar-splits must agree. A volume label means as little.
                 if entry.type == PAX_GLOBAL:
                     parse_records(body, offset)
                 entry.type = PAX_GLOBAL
@@ -229,7 +229,7 @@ class TarReader:
     def _special_body(self, offset: int) -> bytes:
         if self.left > LARGEST_SPECIAL:
             raise ArchiveMalformed(
-                f"an extended header of {self.left} bytes", offset, peer="archive/tar: header field too long"
+                f"an extended header of {self.left} bytes", offset, go_text="archive/tar: header field too long"
             )
         return self._read_kept(self.left, of_body=True)
 

@@ -46,7 +46,7 @@ def read_gnu_map(entry: Entry, block: bytes, next_block: Callable[[], bytes], of
         while extended:
             blocks += 1
             if blocks * BLOCK > LARGEST_SPECIAL:
-                raise ArchiveMalformed("the map of a sparse file is too long", offset, peer=_TOO_LONG)
+                raise ArchiveMalformed("the map of a sparse file is too long", offset, go_text=_TOO_LONG)
             more = next_block()
             _add_pairs(pairs, more[:_BLOCK_EXTENDED])
             extended = more[_BLOCK_EXTENDED]
@@ -151,6 +151,6 @@ def check_map(parts: SparseMap, size: int, stored: int, offset: int) -> None:
         raise ArchiveMalformed("a sparse file has a negative size", offset)
     total = sum(length for _, length in parts)
     if total != stored:
-        peer = "references non-existent data" if total > stored else "contains unreferenced data"
+        go_text = "references non-existent data" if total > stored else "contains unreferenced data"
         reason = f"a sparse file's map covers {total} bytes, and its body has {stored}"
-        raise ArchiveMalformed(reason, offset, peer=f"archive/tar: sparse file {peer}")
+        raise ArchiveMalformed(reason, offset, go_text=f"archive/tar: sparse file {go_text}")

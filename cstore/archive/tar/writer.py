@@ -1,7 +1,7 @@
-"""Headers as the peer's tar library writes them, byte for byte (archive 8.2 to 8.4).
+"""Headers as the Go tool's tar library writes them, byte for byte (archive 8.2 to 8.4).
 
-A diff that was not rebuilt from tar-split has the same digest as the peer's only if every header agrees. USTAR is used
-wherever it can hold an entry; else a PAX header precedes it with just the values that do not fit.
+A diff that was not rebuilt from tar-split has the same digest as the Go tool's only if every header agrees. USTAR is
+used wherever it can hold an entry; else a PAX header precedes it with just the values that do not fit.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _extended_header(entry: Entry) -> bytes:
         raise Unsupported(
             f"{entry.name!r} cannot be written to a tar: its name and extended attributes take {len(body)} bytes",
             hint="readers accept at most 1 MiB; remove some of its extended attributes",
-            peer="archive/tar: header field too long",
+            go_text="archive/tar: header field too long",
         )
     directory, slash, base = entry.name.rpartition(b"/")
     name = b"%b%bPaxHeaders.0/%b" % (directory, slash, base)
@@ -188,7 +188,7 @@ def pax_record(key: bytes, value: bytes) -> bytes:
     if b"=" in key:
         raise Unsupported(
             f"a tar cannot hold the extended attribute {key.removeprefix(b'SCHILY.xattr.')!r}: its name has a '='",
-            peer=f'archive/tar: cannot encode header: invalid PAX record: "{key.decode(errors="replace")}"',
+            go_text=f'archive/tar: cannot encode header: invalid PAX record: "{key.decode(errors="replace")}"',
         )
     size = len(key) + len(value) + 3
     total = size + len(str(size))

@@ -6,7 +6,7 @@ path that it has not walked itself. `cstore.archive.apply` puts the two sides to
 
     reading side     intake → windows → (tar reader) → dispatch → worker            amend: the tar-split, at the end
     orders           what passes between them
-    filling side     filler → entries, removal, implied → ground, paths, attic, seen, times
+    filling side     filler → entries, removal, implied → ground, paths, displaced, seen, times
     what is beneath  below; beneath, which copies files up from there
 
 Must not know what a layer is, or where trees and tar-splits belong.

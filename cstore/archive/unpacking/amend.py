@@ -13,7 +13,7 @@ from fastcrc import crc64
 
 from cstore.archive.names import clean_name
 from cstore.archive.tarsplit import LARGEST_SEGMENT, Packer, Segment, SplitFile, read_lines
-from cstore.archive.unpacking.attic import NOTHING_KEPT
+from cstore.archive.unpacking.displaced import NOTHING_KEPT
 from cstore.errors import SystemFailure, TarSplitDamaged
 from cstore.fs.scoped import open_beneath
 from cstore.fs.tree import remove_tree
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.archive.tarsplit import FileEntry
-    from cstore.archive.unpacking.attic import AtticReport
+    from cstore.archive.unpacking.displaced import DisplacedReport
 
 
-def amend(tar_split: str, tree: str, report: AtticReport, *, sync: bool) -> None:
-    """Write the tar-split anew and remove the attic from the tree.
+def amend(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
+    """Write the tar-split anew and remove the displaced from the tree.
 
     Raises:
-        SystemFailure: it cannot be written, or the attic not be read or removed.
+        SystemFailure: it cannot be written, or the displaced not be read or removed.
     """
     if report:
         _write_anew(tar_split, tree, report, sync=sync)
     if report.name:
-        _remove_attic(tree, report.name)
+        _remove_displaced(tree, report.name)
 
 
-def _write_anew(tar_split: str, tree: str, report: AtticReport, *, sync: bool) -> None:
+def _write_anew(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
     amended = f"{tar_split}.amended"
-    attic = os.open(os.path.join(tree, os.fsdecode(report.name)), os.O_PATH | os.O_CLOEXEC) if report.name else -1
+    displaced = os.open(os.path.join(tree, os.fsdecode(report.name)), os.O_PATH | os.O_CLOEXEC) if report.name else -1
     try:
         with SplitFile(amended, sync=sync) as file:
             packer = Packer(file.write)
@@ -49,17 +49,17 @@ def _write_anew(tar_split: str, tree: str, report: AtticReport, *, sync: bool) -
                 if isinstance(line, Segment):
                     packer.segment(line.payload)
                 else:
-                    _write_entry(packer, line, judge, attic)
+                    _write_entry(packer, line, judge, displaced)
             packer.flush()
         os.rename(amended, tar_split)
     except OSError as error:
         raise SystemFailure("write", amended, error) from error
     finally:
-        if attic >= 0:
-            os.close(attic)
+        if displaced >= 0:
+            os.close(displaced)
 
 
-def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, attic: int) -> None:
+def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, displaced: int) -> None:
     kept = judge.whereabouts(line)
     if kept is None:
         if line.checksum is None:
@@ -67,14 +67,14 @@ def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, attic: int) -> 
         else:
             packer.file(line.name, line.size, line.checksum)
     elif line.checksum is not None:
-        for piece in _read_verified(attic, kept, line):
+        for piece in _read_verified(displaced, kept, line):
             packer.segment(piece)
 
 
 class _Judge:
     """Knows for each line whether its file is where its name says."""
 
-    def __init__(self, report: AtticReport) -> None:
+    def __init__(self, report: DisplacedReport) -> None:
         self._carried, self._items = report.carried, report.items
         self._dropped = report.dropped
         self._displaced: dict[bytes, list[tuple[int, int]]] = {}
@@ -85,7 +85,7 @@ class _Judge:
         """Find a line's file.
 
         Returns:
-            None if it is where the line says; else its path in the attic, or b"" if there is no file to find.
+            None if it is where the line says; else its path in the displaced, or b"" if there is no file to find.
         """
         place = bisect_left(self._carried, line.position)
         if place < len(self._carried) and self._carried[place] == line.position:
@@ -108,9 +108,9 @@ class _Judge:
                     yield when, b"%d%b" % (item, name[end:])
 
 
-def _read_verified(attic: int, path: bytes, line: FileEntry) -> Iterator[bytes]:
+def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[bytes]:
     """Read a displaced file, and make sure that it is the one that was unpacked."""
-    fd = open_beneath(attic, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    fd = open_beneath(displaced, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     checksum, size = crc64.go_iso(b""), 0
     try:
         while piece := os.read(fd, LARGEST_SEGMENT):
@@ -123,8 +123,8 @@ def _read_verified(attic: int, path: bytes, line: FileEntry) -> Iterator[bytes]:
         raise TarSplitDamaged(os.fsdecode(line.name), "a displaced file has changed while the archive was unpacked")
 
 
-def _remove_attic(tree: str, name: bytes) -> None:
-    """Remove the attic without a trace in the root's times."""
+def _remove_displaced(tree: str, name: bytes) -> None:
+    """Remove the displaced without a trace in the root's times."""
     try:
         root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.windows import RingWindows
 
 _LATEST = (1 << 63) - 1
-"""Nanoseconds until the year 2262, where the peer's times end."""
+"""Nanoseconds until the year 2262, where the Go tool's times end."""
 
 _MODE_BITS = 0o7777
 _NO_BASES = {b"", b"."}
@@ -280,7 +280,7 @@ class Dispatcher:
 
 
 def _times(entry: Entry) -> tuple[int, int]:
-    """Access and modification time; what the peer's clock cannot show is 1970."""
+    """Access and modification time; what the Go tool's clock cannot show is 1970."""
     mtime = entry.mtime
     if not 0 <= mtime <= _LATEST:
         mtime = 0

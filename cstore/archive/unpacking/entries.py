@@ -58,7 +58,7 @@ class Entries:
         if self._tracks:
             self._paths.seen.add(join_name(folder.path, order[2]))
         if folder.path != order[1]:
-            self._ground.attic.drop(order[8])
+            self._ground.displaced.drop(order[8])
 
     # ── files ──
 
@@ -101,9 +101,9 @@ class Entries:
     def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
         """See to a file whose name leads through links; `has_line`: its line has contents, which must be found."""
         if has_line:
-            self._ground.attic.carry(folder.fd, order[2], order[8])
+            self._ground.displaced.carry(folder.fd, order[2], order[8])
         else:
-            self._ground.attic.drop(order[8])
+            self._ground.displaced.drop(order[8])
 
     def _create(self, folder: Folder, order: Order) -> int:
         base, mode = order[2], order[3]
@@ -187,7 +187,7 @@ class Entries:
         _, _, _, mode, uid, gid, times, xattrs, position = order
         fd = self._paths.root.fd
         if self.root_listed:
-            self._ground.attic.supersede(b"", position)
+            self._ground.displaced.supersede(b"", position)
         elif self._paths.is_foreign(b""):
             strip_attributes(fd)
         self.root_listed = True
@@ -252,7 +252,7 @@ class Entries:
         if self._terms.form.opaque_xattr and is_whiteout_device(found):
             self._refuse_target(order, "was removed by this layer")
         if self._is_link_to(found, folder, base):
-            self._ground.attic.drop(order[8])
+            self._ground.displaced.drop(order[8])
         else:
             ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
             self._make(folder, order, lambda: os.link(target_base, base, follow_symlinks=False, **ends))

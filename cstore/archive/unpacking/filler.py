@@ -90,7 +90,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     ground = Ground(root_fd, terms, paths)
     likeness = Likeness(terms, paths, ground, below)
     entries = Entries(terms, paths, ground, ring, CopyUp(paths, below))
-    removal = Removal(terms, paths, ground.attic, below)
+    removal = Removal(terms, paths, ground.displaced, below)
     handlers = _handlers(entries, removal, outgoing)
     order: Order = (codes.FINISH,)
     try:
@@ -101,14 +101,14 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
         entries.times.set_found(paths)
         likeness.give(root_listed=entries.root_listed)
         removal.settle()
-        entries.times.set_listed(paths, displaced=bool(ground.attic.report))
+        entries.times.set_listed(paths, displaced=bool(ground.displaced.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:
         return _judge(error, entries.unfinished or order)
     except OverflowError as error:
         return _refuse(order, str(error))
-    return DONE, ground.attic.report.pack()
+    return DONE, ground.displaced.report.pack()
 
 
 def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callable[[Order], None]]:

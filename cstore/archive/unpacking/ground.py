@@ -8,7 +8,7 @@ import os
 import stat
 
 from cstore.archive.names import join_name, show_name
-from cstore.archive.unpacking.attic import Attic
+from cstore.archive.unpacking.displaced import Displaced
 from cstore.archive.unpacking.owners import subordinate_hint
 from cstore.archive.unpacking.paths import ACCESS_ACL
 from cstore.errors import EntryFailed
@@ -29,11 +29,11 @@ class Ground:
     """Finds places and makes room.
 
     Attributes:
-        attic: what had to give way.
+        displaced: what had to give way.
     """
 
     def __init__(self, root_fd: int, terms: Terms, paths: Paths) -> None:
-        self.attic = Attic(root_fd)
+        self.displaced = Displaced(root_fd)
         self._terms = terms
         self._paths = paths
 
@@ -64,15 +64,15 @@ class Ground:
         ours = self._is_ours(path)
         if stat.S_ISDIR(status.st_mode):
             # It may hold unpacked files even if it was not unpacked itself.
-            self.attic.displace(folder.fd, base, path, position)
+            self.displaced.displace(folder.fd, base, path, position)
             self._paths.forget(path)
             return False
         if ours and stat.S_ISREG(status.st_mode) and status.st_size:
-            self.attic.displace(folder.fd, base, path, position)
+            self.displaced.displace(folder.fd, base, path, position)
             return self._terms.hides
         os.unlink(base, dir_fd=folder.fd)
         if ours:
-            self.attic.supersede(path, position)
+            self.displaced.supersede(path, position)
         if stat.S_ISLNK(status.st_mode):
             self._paths.forget_links()
         return self._terms.hides
@@ -84,7 +84,7 @@ class Ground:
             return False
         path = join_name(folder.path, base)
         if self._is_ours(path) and not first_listing:
-            self.attic.supersede(path, position)
+            self.displaced.supersede(path, position)
         return True
 
     def _is_ours(self, path: bytes) -> bool:

@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.archive.unpacking.attic import Attic
     from cstore.archive.unpacking.below import Below
+    from cstore.archive.unpacking.displaced import Displaced
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
 
@@ -36,10 +36,10 @@ class Removal:
     mark that has nothing to hide shows in listings as a broken device.
     """
 
-    def __init__(self, terms: Terms, paths: Paths, attic: Attic, below: Below) -> None:
+    def __init__(self, terms: Terms, paths: Paths, displaced: Displaced, below: Below) -> None:
         self._terms = terms
         self._paths = paths
-        self._attic = attic
+        self._displaced = displaced
         self._below = below
         self._seen = paths.seen
         self._files = terms.form is WhiteoutForm.FILES
@@ -166,7 +166,7 @@ class Removal:
     def _remove_contents(self, fd: int, path: bytes) -> None:
         for name in os.listdir(fd):
             base = os.fsencode(name)
-            if path or base != self._attic.report.name:
+            if path or base != self._displaced.report.name:
                 self._remove(fd, base, join_name(path, base))
 
     def _remove_directory(self, fd: int, base: bytes, path: bytes) -> bool:

@@ -10,7 +10,7 @@ import warnings
 
 from cstore import errors
 from cstore.archive.unpacking import orders as codes
-from cstore.archive.unpacking.attic import AtticReport
+from cstore.archive.unpacking.displaced import DisplacedReport
 from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, HELD_SIGNALS, REFUSED, SYSTEM, fill_tree
 
 TYPE_CHECKING = False
@@ -78,7 +78,7 @@ class Worker:
         except OSError as error:
             raise errors.SystemFailure("unpack into", self._tree, error) from error
 
-    def finish(self) -> AtticReport:
+    def finish(self) -> DisplacedReport:
         """Wait until all orders are carried out.
 
         Raises:
@@ -88,7 +88,7 @@ class Worker:
         kind, value = self._outcome()
         if kind != DONE:
             self.fail()
-        return AtticReport.unpack(value)
+        return DisplacedReport.unpack(value)
 
     def fail(self) -> NoReturn:
         """Raise what ended the process. Call it only if it has ended by itself."""

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.check.repair.plan import Hopeless, Plan, Step
+    from cstore.check.repair.plan import Plan, Step, Unrepairable
     from cstore.check.repair.repairing import Repaired, RepairOptions, repair_store
 
-__all__ = ["Hopeless", "Plan", "RepairOptions", "Repaired", "Step", "repair_store"]
+__all__ = ["Plan", "RepairOptions", "Repaired", "Step", "Unrepairable", "repair_store"]
 
-_HOMES = {"Hopeless": "plan", "Plan": "plan", "Step": "plan"}
+_HOMES = {"Unrepairable": "plan", "Plan": "plan", "Step": "plan"}
 
 
 def __getattr__(name: str) -> object:

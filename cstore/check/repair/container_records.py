@@ -11,7 +11,7 @@ from cstore.errors import CstoreError
 from cstore.records import bigdata
 from cstore.records.model import Container
 from cstore.records.table import Location
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def layers_of_lost(survivors: Survivors) -> dict[str, str]:
     candidates = writable_layers(survivors)
     found: dict[str, str] = {}
     for container in survivors.lost_containers:
-        hint = survivors.hint(Shelf.CONTAINERS, container).get("layer")
+        hint = survivors.hint(ItemKind.CONTAINERS, container).get("layer")
         named = [hint] if hint else [layer for layer in survivors.ids_in_files_of(container) if layer in candidates]
         if named and named[0] not in found:
             found[named[0]] = container
@@ -46,12 +46,12 @@ def layers_of_lost(survivors: Survivors) -> dict[str, str]:
 
 def writable_layers(survivors: Survivors) -> list[str]:
     """The layers that may have been a container's own: not imported, used by nothing, with nothing on top."""
-    census = survivors.census
-    used = {layer.parent for layer in census.layers} | set(survivors.standings)
-    used |= {top for image in census.images for top in (image.layer, *image.mapped_layers)}
-    used |= {container.layer for container in census.containers} | census.needed_elsewhere
-    used |= {parent for layer in survivors.lost_layers if (parent := survivors.mender.parent_of(layer))}
-    recorded = [layer.id for layer in census.layers if not layer.diff_digest and not layer.names]
+    snapshot = survivors.snapshot
+    used = {layer.parent for layer in snapshot.layers} | set(survivors.expected_layers)
+    used |= {top for image in snapshot.images for top in (image.layer, *image.mapped_layers)}
+    used |= {container.layer for container in snapshot.containers} | snapshot.needed_elsewhere
+    used |= {parent for layer in survivors.lost_layers if (parent := survivors.driver_repair.parent_of(layer))}
+    recorded = [layer.id for layer in snapshot.layers if not layer.diff_digest and not layer.names]
     free = (layer for layer in (*recorded, *survivors.lost_layers) if layer not in used)
     return [layer for layer in free if not survivors.has_tar_split(layer)]
 
@@ -81,7 +81,7 @@ class ContainerRecords:
         return found
 
     def _record(self, container: str, layer: str, images: Mapping[str, str]) -> Rebuilt:
-        hint = self._survivors.hint(Shelf.CONTAINERS, container)
+        hint = self._survivors.hint(ItemKind.CONTAINERS, container)
         data = self._data(container)
         below = self._layers[layer]
         fields = {
@@ -115,6 +115,6 @@ class ContainerRecords:
         for settings in self._survivors.settings_of(container):
             if container in settings.values():
                 name = next((settings[key] for key in _NAME_KEYS if isinstance(settings.get(key), str)), "")
-                if name and name != container and self._survivors.census.containers.named(name) is None:
+                if name and name != container and self._survivors.snapshot.containers.named(name) is None:
                     return (name,)
         return ()

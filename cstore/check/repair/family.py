@@ -32,23 +32,23 @@ def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Conta
     the driver's own files; the ID, which may be computed from the parent's; a config that names the layer's digest; the
     container whose own layer it is; the trees.
     """
-    standing = survivors.standings.get(layer)
-    if standing is not None:
-        return standing.parent
+    expected_layer = survivors.expected_layers.get(layer)
+    if expected_layer is not None:
+        return expected_layer.parent
     template = survivors.template_of(layer)
     if template and template != layer:
-        record, _ = survivors.census.all_layers.get(template, (None, False))
+        record, _ = survivors.snapshot.all_layers.get(template, (None, False))
         return record.parent if record else find_parent(survivors, template, containers)
-    told = survivors.mender.parent_of(layer)
+    told = survivors.driver_repair.parent_of(layer)
     if told is not None:
         return told
-    others = [other for other in (*survivors.census.all_layers, *survivors.lost_layers) if other != layer]
+    others = [other for other in (*survivors.snapshot.all_layers, *survivors.lost_layers) if other != layer]
     found = _by_name(survivors, layer, others)
     if found is None:
         found = _by_digest(survivors, layer, others)
     container = containers.get(layer)
     if found is None and container is not None:
-        image, _ = survivors.census.all_images.get(container.image, (None, False))
+        image, _ = survivors.snapshot.all_images.get(container.image, (None, False))
         found = _base_of(container, image) if image else None
     if found is None:
         imported = [other for other in others if survivors.has_tar_split(other)]
@@ -95,9 +95,9 @@ def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str
 
     A layer without a tar-split changed nothing, or nobody knows what; then only an equal tree will do.
     """
-    if not survivors.census.inspector.whole:
+    if not survivors.snapshot.inspector.whole:
         return None
-    touched, removed = _archive(survivors.census.layout.tar_split(layer))
+    touched, removed = _archive(survivors.snapshot.layout.tar_split(layer))
     tree = _listing(survivors, layer)
     rest = {path: facts for path, facts in tree.items() if path not in touched}
     if touched and not rest:
@@ -150,7 +150,7 @@ def _note(path: bytes, touched: set[bytes], removed: set[bytes]) -> None:
 
 def _listing(survivors: Survivors, layer: str) -> _Tree:
     try:
-        root = os.fsencode(survivors.census.inspector.own_roots(layer)[0])
+        root = os.fsencode(survivors.snapshot.inspector.own_roots(layer)[0])
     except (CstoreError, LookupError):
         return {}
     found: _Tree = {}

@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
     from cstore.archive.apply import Applied
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.check.repair.sources import StoredImage, StoredLayer
-    from cstore.check.repair.workshop import Workshop
 
 
-def layers_from_store(patient: Patient, finding: Finding, layer: str) -> Iterator[Step]:
+def layers_from_store(repair_view: RepairView, finding: Finding, layer: str) -> Iterator[Step]:
     """A layer, and what is missing of its ancestors, lowest first; nothing if the sources have not all of them."""
-    for stored in _chain(patient, layer):
+    for stored in _chain(repair_view, layer):
         subject, what = Subject("layer", stored.record.id), f"restore layer {stored.record.id}"
         evidence = f"the store {stored.given} has a layer of that ID"
         yield Step(Action.ADD_LAYER, subject, what, finding.sentence, evidence, partial(_put, stored))
 
 
-def can_be_made(patient: Patient, layer: str) -> bool:
+def can_be_made(repair_view: RepairView, layer: str) -> bool:
     """Whether a layer that is missing will be made again: from a store that has it, or from its archive."""
-    if _chain(patient, layer):
+    if _chain(repair_view, layer):
         return True
-    standing = patient.survivors.standings.get(layer)
-    return standing is not None and patient.sources.has_layer(standing.diff_id)
+    expected_layer = repair_view.survivors.expected_layers.get(layer)
+    return expected_layer is not None and repair_view.sources.has_layer(expected_layer.diff_id)
 
 
-def _chain(patient: Patient, layer: str) -> Sequence[StoredLayer]:
+def _chain(repair_view: RepairView, layer: str) -> Sequence[StoredLayer]:
     found: dict[str, StoredLayer] = {}
-    while layer and layer not in patient.census.all_layers:
-        stored = patient.sources.stored_layer(layer)
+    while layer and layer not in repair_view.snapshot.all_layers:
+        stored = repair_view.sources.stored_layer(layer)
         if stored is None or layer in found:
             return ()
         found[layer] = stored
@@ -55,7 +55,7 @@ def _chain(patient: Patient, layer: str) -> Sequence[StoredLayer]:
     return tuple(reversed(found.values()))
 
 
-def _put(stored: StoredLayer, shop: Workshop) -> None:
+def _put(stored: StoredLayer, repair: RepairContext) -> None:
     record = stored.record
 
     def accept(applied: Applied) -> Applied:
@@ -63,7 +63,7 @@ def _put(stored: StoredLayer, shop: Workshop) -> None:
             raise ContentDamaged(record.id, "the archive", f"has the digest {applied.diff_digest}")
         return applied
 
-    tables = Reader(shop.context)
+    tables = Reader(repair.context)
     if record.id in tables.layers:
         return
     request = NewLayer(
@@ -75,18 +75,18 @@ def _put(stored: StoredLayer, shop: Workshop) -> None:
         id_map=record.id_map or None,
         data={key: stored.store.layers.get_data(record.id, key) for key in record.data_names},
     )
-    with shop.sources.spooled(stored.store, record.id) as fd:
-        put_layer(shop.context, request, fd, accept=accept)
+    with repair.sources.spooled(stored.store, record.id) as fd:
+        put_layer(repair.context, request, fd, accept=accept)
 
 
-def image_from_store(patient: Patient, finding: Finding, image: str) -> Iterator[Step]:
+def image_from_store(repair_view: RepairView, finding: Finding, image: str) -> Iterator[Step]:
     """An image with the layers that are missing; nothing if the sources have not all of it."""
-    stored = patient.sources.stored_image(image)
+    stored = repair_view.sources.stored_image(image)
     if stored is None:
         return
     top = stored.record.layer
-    layers = list(layers_from_store(patient, finding, top))
-    if top and top not in patient.census.all_layers and not layers:
+    layers = list(layers_from_store(repair_view, finding, top))
+    if top and top not in repair_view.snapshot.all_layers and not layers:
         return
     yield from layers
     evidence = f"the store {stored.given} has an image of that ID"
@@ -94,8 +94,8 @@ def image_from_store(patient: Patient, finding: Finding, image: str) -> Iterator
     yield Step(Action.ADD_IMAGE, subject, what, finding.sentence, evidence, partial(_make_image, stored))
 
 
-def _make_image(stored: StoredImage, shop: Workshop) -> None:
-    record, tables = stored.record, Reader(shop.context)
+def _make_image(stored: StoredImage, repair: RepairContext) -> None:
+    record, tables = stored.record, Reader(repair.context)
     if record.id in tables.images:
         return
     data = {key: stored.store.images.get_data(record.id, key) for key in record.data_names}
@@ -103,7 +103,7 @@ def _make_image(stored: StoredImage, shop: Workshop) -> None:
         if key in data and digest.startswith("sha256:") and f"sha256:{hashlib.sha256(data[key]).hexdigest()}" != digest:
             raise SourceUnusable(stored.given, f"data item {key!r} of its image {record.id} has another digest")
     create_image(
-        shop.context,
+        repair.context,
         NewImage(
             id=record.id,
             names=tuple(name for name in record.names if tables.images.named(name) is None),

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from cstore.archive.composefs import contents_of
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_of
-from cstore.check.census import Census
 from cstore.check.compare import is_content
 from cstore.check.expected import ExpectedTree, Node, stacked
 from cstore.check.repair.heal_images import is_image_layer, plan_in_place
 from cstore.check.repair.owners import owners_shifted_to, read_headers
-from cstore.check.repair.plan import Action, Hopeless, Step, counted
+from cstore.check.repair.plan import Action, Step, Unrepairable, counted
 from cstore.check.repair.remake import plan_remake
+from cstore.check.snapshot import StoreSnapshot
 from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.fs.scoped import open_beneath
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
 
@@ -39,27 +39,27 @@ _DEVICES = frozenset({"3", "4"})
 """The types of devices in archives, as findings have them."""
 
 
-def attributes(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step | Hopeless]:
+def attributes(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator[Step | Unrepairable]:
     """Mode, owner, time or attributes of a layer's files: as their headers say, all in one step."""
     differing = [{name.partition(" ")[0] for name in finding.evidence.get("differs", {})} for finding in findings]
-    if is_blob(patient.census.inspector.own_roots(findings[0].subject.id)[0]):
-        yield from anew(patient, findings[0])
+    if is_blob(repair_view.snapshot.inspector.own_roots(findings[0].subject.id)[0]):
+        yield from anew(repair_view, findings[0])
         return
     other = next((one for one, names in zip(findings, differing, strict=True) if not names <= _FIXABLE), None)
     if other is not None:
-        yield from anew(patient, other)
+        yield from anew(repair_view, other)
         return
     first = findings[0]
     layer = first.subject.id
-    doubt = _doubt(patient, layer)
+    doubt = _doubt(repair_view, layer)
     if doubt:
-        yield Hopeless(first.subject, _all_of(findings), doubt, first.remedy.sentence)
+        yield Unrepairable(first.subject, _all_of(findings), doubt, first.remedy.sentence)
         return
-    record = patient.census.layers.get(layer)
+    record = repair_view.snapshot.layers.get(layer)
     owners = any({"uid", "gid"} & names for names in differing)
-    if record is not None and not record.uid_map and owners and owners_shifted_to(patient.survivors, layer):
+    if record is not None and not record.uid_map and owners and owners_shifted_to(repair_view.survivors, layer):
         reason = "every file's owner is shifted, and no data is damaged: run inside cstore unshare"
-        yield Hopeless(first.subject, _all_of(findings), reason, first.remedy.sentence)
+        yield Unrepairable(first.subject, _all_of(findings), reason, first.remedy.sentence)
         return
     paths = _paths(findings)
     names = dict.fromkeys(name for finding in findings for name in finding.evidence.get("differs", {}))
@@ -79,56 +79,58 @@ def _all_of(findings: Sequence[Finding]) -> str:
     return findings[0].sentence + (f"; {more} more of its files are like that" if more else "")
 
 
-def anew(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Anything else: the whole layer again, if its archive can be had."""
     layer = finding.subject.id
-    record = patient.census.layers.get(layer)
-    container = next((one.id for one in patient.census.containers if one.layer == layer), "")
-    if container and patient.census.has_tree(layer):
+    record = repair_view.snapshot.layers.get(layer)
+    container = next((one.id for one in repair_view.snapshot.containers if one.layer == layer), "")
+    if container and repair_view.snapshot.has_tree(layer):
         reason = f"it is the own layer of container {container}, and what is in it is that container's work"
-        yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        yield Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
         return
-    if misplaced := _misplaced(patient, layer):
-        yield Hopeless(finding.subject, finding.sentence, misplaced, finding.remedy.sentence)
+    if misplaced := _misplaced(repair_view, layer):
+        yield Unrepairable(finding.subject, finding.sentence, misplaced, finding.remedy.sentence)
         return
     if finding.evidence.get("type") in _DEVICES and in_user_namespace():
         reason = "it is a device, which only the host's root can create; a rebuilt layer would lack it too"
-        yield Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        yield Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
         return
     expected = record.diff_digest if record else ""
-    standing = patient.survivors.standings.get(layer)
-    if layer not in patient.remakes:
-        patient.remakes[layer] = _remade(patient, finding, expected or (standing.diff_id if standing else ""))
-    planned = patient.remakes[layer]
+    expected_layer = repair_view.survivors.expected_layers.get(layer)
+    if layer not in repair_view.remakes:
+        repair_view.remakes[layer] = _remade(
+            repair_view, finding, expected or (expected_layer.diff_id if expected_layer else "")
+        )
+    planned = repair_view.remakes[layer]
     if isinstance(planned, Step):
         yield planned
     else:
-        yield Hopeless(finding.subject, finding.sentence, planned, finding.remedy.sentence)
+        yield Unrepairable(finding.subject, finding.sentence, planned, finding.remedy.sentence)
 
 
-def _remade(patient: Patient, finding: Finding, expected: str) -> Step | str:
+def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
     """A composefs layer healed as such if all that it lacks can be had, any other layer made anew; or why neither."""
-    if not is_image_layer(patient, finding):
-        return plan_remake(patient, finding, expected)
-    planned = plan_in_place(patient, finding) or plan_remake(patient, finding, expected)
+    if not is_image_layer(repair_view, finding):
+        return plan_remake(repair_view, finding, expected)
+    planned = plan_in_place(repair_view, finding) or plan_remake(repair_view, finding, expected)
     if isinstance(planned, Step) and planned.action is Action.REMAKE_LAYER:
         plain = "as a plain layer, because no source has what the composefs layer lacks"
         return planned.with_(what=f"{planned.what} ({plain})")
     return planned
 
 
-def unexpected(patient: Patient, findings: Sequence[Finding]) -> Iterator[Step | Hopeless]:
+def unexpected(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator[Step | Unrepairable]:
     """Files that nobody imported: out of the way, all in one step; what is in a directory goes with it."""
     first = findings[0]
     layer = first.subject.id
-    doubt = _doubt(patient, layer)
+    doubt = _doubt(repair_view, layer)
     if doubt:
-        yield Hopeless(first.subject, _all_of(findings), doubt, first.remedy.sentence)
+        yield Unrepairable(first.subject, _all_of(findings), doubt, first.remedy.sentence)
         return
     strange = set(_paths(findings))
     paths = tuple(path for path in sorted(strange) if not _is_below(path, strange))
     what = f"move {counted(paths)} of layer {layer} into quarantine"
-    root = patient.census.inspector.own_roots(layer)[0]
+    root = repair_view.snapshot.inspector.own_roots(layer)[0]
     root = contents_of(root) if is_blob(root) else root
     act = partial(_aside, layer, root, paths)
     evidence = "the layer's archive does not have " + ("it" if len(paths) == 1 else "them")
@@ -142,48 +144,48 @@ def _is_below(path: str, others: set[str]) -> bool:
     return False
 
 
-def _doubt(patient: Patient, layer: str) -> str:
+def _doubt(repair_view: RepairView, layer: str) -> str:
     """Say why a layer's tar-split is no witness of what belongs into it; "" if it is one.
 
     It is if the archive that it gives is the recorded one. Where a directory holds all that is beneath, too, the same
     must be true of all ancestors: what a wrong tar-split does not have may well be sound.
     """
-    if any(container.layer == layer for container in patient.census.containers):
+    if any(container.layer == layer for container in repair_view.snapshot.containers):
         return "it is a container's own layer, and what is in it is that container's work"
-    if misplaced := _misplaced(patient, layer):
+    if misplaced := _misplaced(repair_view, layer):
         return misplaced
-    chain = patient.census.chain(layer) if patient.census.inspector.whole else [layer]
+    chain = repair_view.snapshot.chain(layer) if repair_view.snapshot.inspector.whole else [layer]
     for each in chain:
-        record, read_only = patient.census.all_layers.get(each, (None, False))
+        record, read_only = repair_view.snapshot.all_layers.get(each, (None, False))
         if read_only:
             continue
-        facts = patient.survivors.facts(each)
+        facts = repair_view.survivors.facts(each)
         if record is None or facts is None or facts.digest != record.diff_digest:
             which = "the original archive" if each == layer else f"the archive of layer {each}, below it,"
             return f"{which} cannot be rebuilt, so the correct value is unknown"
     return ""
 
 
-def _misplaced(patient: Patient, layer: str) -> str:
+def _misplaced(repair_view: RepairView, layer: str) -> str:
     """Say that a record names another parent than the store tells of; "" if none does.
 
     Where a directory holds all that is beneath, too, what is sound would seem to be damaged then.
     """
-    if not patient.census.inspector.whole:
+    if not repair_view.snapshot.inspector.whole:
         return ""
-    for each in patient.census.chain(layer):
-        record, _ = patient.census.all_layers.get(each, (None, False))
-        told, _ = patient.census.all_layers.get(patient.true_parent(each) or "", (None, False))
-        named, _ = patient.census.all_layers.get(record.parent if record else "", (None, False))
+    for each in repair_view.snapshot.chain(layer):
+        record, _ = repair_view.snapshot.all_layers.get(each, (None, False))
+        told, _ = repair_view.snapshot.all_layers.get(repair_view.true_parent(each) or "", (None, False))
+        named, _ = repair_view.snapshot.all_layers.get(record.parent if record else "", (None, False))
         if record and told and told.id != record.parent and (not named or named.diff_digest != told.diff_digest):
             who = record.parent or "nothing"
             return f"the record of layer {each} names {who} as its parent, and all else tells of {told.id}"
     return ""
 
 
-def _aside(layer: str, root: str, paths: Sequence[str], shop: Workshop) -> None:
+def _aside(layer: str, root: str, paths: Sequence[str], repair: RepairContext) -> None:
     """Take files out, unless a link on the way leads elsewhere by now; their directories get their times again."""
-    with shop.locked() as writer:
+    with repair.locked() as writer:
         record = writer.layers.get(layer)
         if record is None:
             return
@@ -191,30 +193,30 @@ def _aside(layer: str, root: str, paths: Sequence[str], shop: Workshop) -> None:
             full = os.path.join(root, path)
             real = os.path.normpath(os.path.join(os.path.realpath(root), os.path.dirname(path)))
             if os.path.realpath(os.path.dirname(full)) == real:
-                shop.keeper.keep(full, "the layer's archive does not have it")
+                repair.quarantine.keep(full, "the layer's archive does not have it")
         folders = {os.path.dirname(os.fsencode(path)) for path in paths}
-        _set_all(shop, record, sorted(folders - {b""}, reverse=True))
+        _set_all(repair, record, sorted(folders - {b""}, reverse=True))
 
 
-def _restore(layer: str, paths: Sequence[bytes], shop: Workshop) -> None:
+def _restore(layer: str, paths: Sequence[bytes], repair: RepairContext) -> None:
     """Set what the headers say of files.
 
     Raises:
         SystemFailure: the system refused.
     """
-    with shop.locked() as writer:
+    with repair.locked() as writer:
         record = writer.layers.get(layer)
         if record is not None:
-            _set_all(shop, record, paths)
+            _set_all(repair, record, paths)
 
 
-def _set_all(shop: Workshop, record: Layer, paths: Sequence[bytes]) -> None:
+def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> None:
     """Read the headers once, and set what they say. The kernel tells of each link on the way; none is followed."""
     if not paths:
         return
-    census = Census(shop.context)
-    nodes = _expected(census, record).nodes
-    root = census.inspector.own_roots(record.id)[0]
+    snapshot = StoreSnapshot(repair.context)
+    nodes = _expected(snapshot, record).nodes
+    root = snapshot.inspector.own_roots(record.id)[0]
     if is_blob(root):
         return  # times of directories of contents mean nothing
     for path in paths:
@@ -229,12 +231,14 @@ def _set_all(shop: Workshop, record: Layer, paths: Sequence[bytes]) -> None:
             raise SystemFailure("set the attributes of", os.path.join(root, os.fsdecode(path)), error) from None
 
 
-def _expected(census: Census, record: Layer) -> ExpectedTree:
-    own = read_headers(census.layout.tar_split(record.id))
-    if not census.inspector.whole:
+def _expected(snapshot: StoreSnapshot, record: Layer) -> ExpectedTree:
+    own = read_headers(snapshot.layout.tar_split(record.id))
+    if not snapshot.inspector.whole:
         return own
-    chain = census.chain(record.id)[:0:-1]
-    below = [read_headers(path) for layer in chain if os.path.exists(path := census.layout_of(layer).tar_split(layer))]
+    chain = snapshot.chain(record.id)[:0:-1]
+    below = [
+        read_headers(path) for layer in chain if os.path.exists(path := snapshot.layout_of(layer).tar_split(layer))
+    ]
     return stacked([*below, own])
 
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cstore.check.census import Census
 from cstore.check.repair.from_stores import can_be_made
-from cstore.check.repair.plan import Action, Hopeless, Step
+from cstore.check.repair.plan import Action, Step, Unrepairable
+from cstore.check.repair.repair_context import set_mode, set_owner
 from cstore.check.repair.survivors import Survivors
-from cstore.check.repair.workshop import set_mode, set_owner
+from cstore.check.snapshot import StoreSnapshot
 from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs import within
@@ -26,47 +26,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
 
 
 _WHY = "it was wrong, or missing"
 _PARTS = ("lower", "work")
-"""What `Mender.mend_parts` makes again."""
+"""What `DriverRepair.mend_parts` makes again."""
 
 
-def links(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def links(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A layer's short link, or the file that names it: made again; children go on to find it."""
-    del patient
+    del repair_view
     act = partial(_mend_links, finding.subject.id)
     what = f"restore the short link of layer {finding.subject.id}"
     evidence = "the link that still points to it, or a new one"
     yield Step(Action.MAKE_LINKS, finding.subject, what, finding.sentence, evidence, act)
 
 
-def _mend_links(layer: str, shop: Workshop) -> None:
-    with shop.locked():
-        _make_links(layer, shop)
+def _mend_links(layer: str, repair: RepairContext) -> None:
+    with repair.locked():
+        _make_links(layer, repair)
 
 
-def _make_links(layer: str, shop: Workshop) -> None:
-    for path in shop.mender.wrong_links(layer):
-        shop.keeper.keep(path, _WHY)
-    for path in shop.mender.mend_links(layer):
+def _make_links(layer: str, repair: RepairContext) -> None:
+    for path in repair.driver_repair.wrong_links(layer):
+        repair.quarantine.keep(path, _WHY)
+    for path in repair.driver_repair.mend_links(layer):
         if os.path.isdir(path) and not os.path.islink(path):
-            shop.keeper.made_folder(path, _WHY)  # that of all short links
+            repair.quarantine.made_folder(path, _WHY)  # that of all short links
         else:
-            shop.keeper.succeed(path, _WHY)
+            repair.quarantine.succeed(path, _WHY)
 
 
-def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def parts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """The list of a layer's ancestors, and its work directory: made again from the records."""
     layer = finding.subject.id
-    ancestors = patient.survivors.driver_chain(layer)[1:]
-    missing = [ancestor for ancestor in ancestors if not patient.census.has_tree(ancestor)]
-    lost = next((ancestor for ancestor in missing if not can_be_made(patient, ancestor)), "")
+    ancestors = repair_view.survivors.driver_chain(layer)[1:]
+    missing = [ancestor for ancestor in ancestors if not repair_view.snapshot.has_tree(ancestor)]
+    lost = next((ancestor for ancestor in missing if not can_be_made(repair_view, ancestor)), "")
     if lost:
-        yield Hopeless(finding.subject, finding.sentence, f"its ancestor {lost} has no directory")
+        yield Unrepairable(finding.subject, finding.sentence, f"its ancestor {lost} has no directory")
         return
     action = Action.MAKE_PARTS_ABOVE if missing else Action.MAKE_PARTS
     path = str(finding.evidence["path"])
@@ -76,73 +76,73 @@ def parts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
     yield Step(action, finding.subject, what, finding.sentence, evidence, act, (path,))
 
 
-def _mend_parts(layer: str, path: str, shop: Workshop) -> None:
+def _mend_parts(layer: str, path: str, repair: RepairContext) -> None:
     """Look again under the lock; make what the part refers to, and only then the part.
 
     Raises:
         DriverError: an ancestor is not there. Nothing was changed.
     """
-    with shop.locked() as writer:
-        census = Census(shop.context)
+    with repair.locked() as writer:
+        snapshot = StoreSnapshot(repair.context)
         if layer not in writer.layers:
             return
-        flaws = census.inspector.flaws(layer, census.chain(layer)[1:])
+        flaws = snapshot.inspector.flaws(layer, snapshot.chain(layer)[1:])
         wrong = [flaw.path for flaw in flaws if flaw.part in _PARTS]
         if path not in wrong:
             return
-        ancestors = Survivors(census).driver_chain(layer)[1:]
-        lost = [each for each in ancestors if not census.has_tree(each)]
+        ancestors = Survivors(snapshot).driver_chain(layer)[1:]
+        lost = [each for each in ancestors if not snapshot.has_tree(each)]
         if lost:
             raise LayerUnknown(lost[0])
         for each in (layer, *(ancestor for ancestor in ancestors if ancestor in writer.layers)):
-            _make_links(each, shop)
+            _make_links(each, repair)
         for each in wrong:
-            shop.keeper.keep(each, _WHY)
-        for each in shop.mender.mend_parts(layer, ancestors):
-            shop.keeper.succeed(each, _WHY)
+            repair.quarantine.keep(each, _WHY)
+        for each in repair.driver_repair.mend_parts(layer, ancestors):
+            repair.quarantine.succeed(each, _WHY)
 
 
-def stray_link(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def stray_link(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A short link of nobody: out of the way. One of a layer whose directory is gone may be needed again."""
     path = finding.subject.path
-    if any(part in patient.census.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
+    if any(part in repair_view.snapshot.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
         return
     act = partial(_aside, path)
     what = f"move {path} into quarantine"
     yield Step(Action.TAKE_OUT, finding.subject, what, finding.sentence, "no layer has that link", act)
 
 
-def _aside(path: str, shop: Workshop) -> None:
-    with shop.locked():
-        if any(flaw.path == path for flaw in Census(shop.context).inspector.strays()):
-            shop.keeper.keep(path, "it belonged to no layer")
+def _aside(path: str, repair: RepairContext) -> None:
+    with repair.locked():
+        if any(flaw.path == path for flaw in StoreSnapshot(repair.context).inspector.strays()):
+            repair.quarantine.keep(path, "it belonged to no layer")
 
 
-def subvolume(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def subvolume(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """An ordinary directory where a subvolume belongs: the same files in a subvolume."""
-    del patient
+    del repair_view
     layer = finding.subject.id
     what = f"convert the directory of layer {layer} to a subvolume"
     act = partial(_make_subvolume, layer)
     yield Step(Action.MAKE_SUBVOLUME, finding.subject, what, finding.sentence, "its own files", act)
 
 
-def _make_subvolume(layer: str, shop: Workshop) -> None:
+def _make_subvolume(layer: str, repair: RepairContext) -> None:
     """Copy the files, sharing their blocks, and exchange the directories. Nobody changes the layer under the lock.
 
     Raises:
         LayersMounted: somebody uses the layer, and would go on with the directory that goes.
     """
-    with shop.locked() as writer:
+    with repair.locked() as writer:
         record = writer.layers.get(layer)
-        if record is None or not Census(shop.context).inspector.flaws(layer, ()):
+        if record is None or not StoreSnapshot(repair.context).inspector.flaws(layer, ()):
             return
         with writer.mounts() as mounts:
             if mounts.get(layer) is not None:
                 raise LayersMounted([layer])
         staged = writer.driver.stage_again(layer, record.parent or None)
         try:
-            if shop.context.sync:
+            if repair.context.sync:
                 sync_filesystem(staged.tree)  # nothing has the files but the directory that is going to be deleted
             old = writer.driver.replace(staged, layer)
         except BaseException:
@@ -154,21 +154,21 @@ def _make_subvolume(layer: str, shop: Workshop) -> None:
 # ── mounts ──
 
 
-def mounts(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def mounts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Mount counts: what the kernel says is true."""
-    del patient
+    del repair_view
     what = "count as mounted what is mounted, and nothing else"
     subject = finding.subject.with_(kind="store", id="", path="mount counts")
     yield Step(Action.COUNT_MOUNTS, subject, what, finding.sentence, "the system's list of mounts", _recount)
 
 
-def _recount(shop: Workshop) -> None:
-    context = shop.context
+def _recount(repair: RepairContext) -> None:
+    context = repair.context
     path = context.layout.mountpoints
-    with shop.locked() as writer, LockFile(context.layout.mountpoints_lock).exclusive(context.patience) as lock:
+    with repair.locked() as writer, LockFile(context.layout.mountpoints_lock).exclusive(context.lock_policy) as lock:
         table = _sound_table(path)
-        census = Census(context)
-        real = census.inspector.mounts([mount.mount_point for mount in read_mounts()])
+        snapshot = StoreSnapshot(context)
+        real = snapshot.inspector.mounts([mount.mount_point for mount in read_mounts()])
         for entry in list(table):
             if not writer.driver.is_mounted(entry.id, entry.path):
                 table.drop(entry.id)
@@ -200,65 +200,65 @@ def _remove(path: str) -> None:
 # ── places ──
 
 
-def lock(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def lock(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A lock file that is missing, or something else: made again."""
-    del patient
+    del repair_view
     path = finding.subject.path
     what = f"create the lock file {path}"
     yield Step(Action.MAKE_LOCK, finding.subject, what, finding.sentence, "", partial(_make_lock, path))
 
 
-def _make_lock(path: str, shop: Workshop) -> None:
+def _make_lock(path: str, repair: RepairContext) -> None:
     """Locks protect everything, so none is held here; whoever opens the file next finds it empty, which is allowed."""
     with suppress(OSError):
         if stat.S_ISREG(os.lstat(path).st_mode):
             return  # somebody has made it meanwhile, and may hold it
-    shop.keeper.keep(path, "it was no lock file")
-    with LockFile(path).exclusive(shop.context.patience):
+    repair.quarantine.keep(path, "it was no lock file")
+    with LockFile(path).exclusive(repair.context.lock_policy):
         pass
 
 
-def thing(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def thing(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Something of another type than it must be: out of the way; what belongs there is made again after that."""
-    del patient
+    del repair_view
     path = finding.subject.path
     act = partial(_put_thing_aside, path)
     what = f"move {path} into quarantine"
     yield Step(Action.PUT_ASIDE, finding.subject, what, finding.sentence, "it is never followed", act)
 
 
-def _put_thing_aside(path: str, shop: Workshop) -> None:
-    with shop.locked():
-        if any(found.subject.path == path for found in thing_findings(Census(shop.context))):
-            shop.keeper.keep(path, "it was no file or directory of the store")
+def _put_thing_aside(path: str, repair: RepairContext) -> None:
+    with repair.locked():
+        if any(found.subject.path == path for found in thing_findings(StoreSnapshot(repair.context))):
+            repair.quarantine.keep(path, "it was no file or directory of the store")
 
 
-def mode(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def mode(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A directory of the store that has another mode than it should."""
-    del patient
+    del repair_view
     path, expected = finding.subject.path, str(finding.evidence["expected"])
     act = partial(_set_mode, path, int(expected, 8))
     yield Step(Action.SET_MODE, finding.subject, f"set the mode of {path} to {expected}", finding.sentence, "", act)
 
 
-def _set_mode(path: str, wanted: int, shop: Workshop) -> None:
-    del shop
+def _set_mode(path: str, wanted: int, repair: RepairContext) -> None:
+    del repair
     set_mode(path, wanted)
 
 
-def owner(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def owner(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A directory of the store that belongs to somebody else."""
-    del patient
+    del repair_view
     path, expected = finding.subject.path, int(finding.evidence["expected"])
     act, what = partial(_set_owner, path, expected), f"give {path} to user {expected}"
     yield Step(Action.SET_OWNER, finding.subject, what, finding.sentence, "the store is theirs", act)
 
 
-def _set_owner(path: str, wanted: int, shop: Workshop) -> None:
+def _set_owner(path: str, wanted: int, repair: RepairContext) -> None:
     try:
-        group = os.stat(shop.context.layout.graph_root).st_gid
+        group = os.stat(repair.context.layout.graph_root).st_gid
     except OSError as error:
-        raise SystemFailure("look at", shop.context.layout.graph_root, error) from None
+        raise SystemFailure("look at", repair.context.layout.graph_root, error) from None
     set_owner(path, wanted, group)
 
 

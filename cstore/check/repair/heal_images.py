@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.composefs import contents_of
-from cstore.check.census import Census
 from cstore.check.contents import examine
 from cstore.check.image_contents import contents_named, image_flaw
 from cstore.check.layer_jobs import layer_job
 from cstore.check.repair.plan import Action, Step, counted
+from cstore.check.snapshot import StoreSnapshot
 from cstore.errors import ContentDamaged, CstoreError, LayerUnknown, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import write_file
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.check.repair.sources import StoredLayer
-    from cstore.check.repair.workshop import Workshop
     from cstore.records.model import Layer
 
 _WHY = "it was damaged"
@@ -52,13 +52,13 @@ class Wanted(NamedTuple):
     contents: Mapping[str, str]
 
 
-def is_image_layer(patient: Patient, finding: Finding) -> bool:
+def is_image_layer(repair_view: RepairView, finding: Finding) -> bool:
     """Whether a finding is about a layer that is, or was, a composefs layer."""
     layer = finding.subject.id
-    if finding.evidence.get("path") == _image_of(patient, layer):
+    if finding.evidence.get("path") == _image_of(repair_view, layer):
         return True
     try:
-        return is_blob(patient.census.inspector.own_roots(layer)[0])
+        return is_blob(repair_view.snapshot.inspector.own_roots(layer)[0])
     except CstoreError:
         return False
 
@@ -67,18 +67,18 @@ def _is_file(path: str) -> bool:
     return within.is_file(*os.path.split(path))
 
 
-def _image_of(patient: Patient, layer: str) -> str:
-    return os.path.join(patient.context.driver.path_of(layer), COMPOSEFS_IMAGE)
+def _image_of(repair_view: RepairView, layer: str) -> str:
+    return os.path.join(repair_view.context.driver.path_of(layer), COMPOSEFS_IMAGE)
 
 
-def plan_in_place(patient: Patient, finding: Finding) -> Step | None:
+def plan_in_place(repair_view: RepairView, finding: Finding) -> Step | None:
     """Plan to put back what a composefs layer lacks; None if something of it cannot be had."""
     layer = finding.subject.id
-    record = patient.census.layers.get(layer)
+    record = repair_view.snapshot.layers.get(layer)
     if record is None or not (record.diff_digest or record.toc_digest) or finding.kind in _NOT_HEALED:
         return None
     try:
-        wanted = _wanted(patient, record, finding)
+        wanted = _wanted(repair_view, record, finding)
     except CstoreError:
         return None
     if wanted is None:
@@ -92,21 +92,21 @@ def plan_in_place(patient: Patient, finding: Finding) -> Step | None:
     )
 
 
-def _wanted(patient: Patient, record: Layer, finding: Finding) -> Wanted | None:
+def _wanted(repair_view: RepairView, record: Layer, finding: Finding) -> Wanted | None:
     """What is lacking beside the layer's own image; where nothing is, or that is damaged, beside a sound one."""
-    own = _image_of(patient, record.id)
+    own = _image_of(repair_view, record.id)
     keeps = finding.kind not in _OF_IMAGE and _is_file(own) and not image_flaw(own)
-    contents = _lacking(patient, record, own, own) if keeps else None
+    contents = _lacking(repair_view, record, own, own) if keeps else None
     if contents:
         return Wanted("", contents)
-    for image in filter(None, map(_sound_image, patient.sources.like(record))):
-        contents = _lacking(patient, record, own, image)
+    for image in filter(None, map(_sound_image, repair_view.sources.like(record))):
+        contents = _lacking(repair_view, record, own, image)
         if contents is not None:
             return Wanted(image, contents)
     return None
 
 
-def _lacking(patient: Patient, record: Layer, own: str, image: str) -> dict[str, str] | None:
+def _lacking(repair_view: RepairView, record: Layer, own: str, image: str) -> dict[str, str] | None:
     """The contents that an image names and the layer with the image `own` lacks, each with a file that has it or "".
 
     None if one of them cannot be had.
@@ -114,8 +114,8 @@ def _lacking(patient: Patient, record: Layer, own: str, image: str) -> dict[str,
     folder, found = contents_of(own), {}
     for name in contents_named(image):
         if not _is_sound(folder, name):
-            place = _sound_copy(patient, record.id, name, contents_of(image) if image != own else "")
-            if place is None and not patient.sources.has_content(_digest(name), record.diff_digest):
+            place = _sound_copy(repair_view, record.id, name, contents_of(image) if image != own else "")
+            if place is None and not repair_view.sources.has_content(_digest(name), record.diff_digest):
                 return None
             found[name] = place or ""
     return found
@@ -129,16 +129,16 @@ def _sound_image(stored: StoredLayer) -> str:
     """The image of a layer of another store, if it and the contents beside it are what its tar-split tells; else ""."""
     context = stored.store.context
     image = os.path.join(context.driver.path_of(stored.record.id), COMPOSEFS_IMAGE)
-    job = layer_job(Census(context), stored.record, compare=True) if _is_file(image) else None
+    job = layer_job(StoreSnapshot(context), stored.record, compare=True) if _is_file(image) else None
     sound = job is not None and all(problem[0] == "file-unexpected" for problem in examine(job))
     return image if sound else ""
 
 
-def _sound_copy(patient: Patient, layer: str, name: str, beside: str) -> str | None:
+def _sound_copy(repair_view: RepairView, layer: str, name: str, beside: str) -> str | None:
     """A file with a content: beside an image of another store, or in another layer of this one."""
     folders = [beside] if beside else []
-    for other in patient.census.all_layers:
-        path = patient.context.driver.path_of(other)
+    for other in repair_view.snapshot.all_layers:
+        path = repair_view.context.driver.path_of(other)
         if other != layer and _is_file(os.path.join(path, COMPOSEFS_IMAGE)):
             folders.append(os.path.join(path, "diff"))
     for folder in folders:
@@ -153,13 +153,13 @@ def _is_sound(folder: str, name: str) -> bool:
     return not os.path.islink(os.path.dirname(path)) and digest_of(path) == name.replace("/", "")
 
 
-def _restore(record: Layer, wanted: Wanted, shop: Workshop) -> None:
+def _restore(record: Layer, wanted: Wanted, repair: RepairContext) -> None:
     """Put back what is still lacking: contents first, and the image that names them last.
 
     Raises:
         ContentDamaged: what is to be put back is not what it was any more.
     """
-    with shop.locked() as writer:
+    with repair.locked() as writer:
         current = writer.layers.get(record.id)
         if current is None or current.diff_digest != record.diff_digest:
             raise LayerUnknown(record.id)
@@ -168,27 +168,27 @@ def _restore(record: Layer, wanted: Wanted, shop: Workshop) -> None:
             folder = contents_of(image)
             if not _is_sound(folder, name):
                 path = os.path.join(folder, name)
-                with shop.sources.content(place, _digest(name), record.diff_digest) as data:
-                    _put(shop, record.id, path, name.replace("/", ""), data, mode=0)
+                with repair.sources.content(place, _digest(name), record.diff_digest) as data:
+                    _put(repair, record.id, path, name.replace("/", ""), data, mode=0)
         if wanted.image:
             digest = digest_of(wanted.image)
-            with shop.sources.content(wanted.image, f"sha256:{digest}", "") as data:
-                _put(shop, record.id, image, digest, data, mode=0o644)
+            with repair.sources.content(wanted.image, f"sha256:{digest}", "") as data:
+                _put(repair, record.id, image, digest, data, mode=0o644)
 
 
-def _put(shop: Workshop, layer: str, path: str, digest: str, data: Iterator[bytes], *, mode: int) -> None:
+def _put(repair: RepairContext, layer: str, path: str, digest: str, data: Iterator[bytes], *, mode: int) -> None:
     """Write a file in the place of what is there, which goes into quarantine. Call it with the locks held."""
     folder = os.path.dirname(path)
-    require_way(shop.context.layout, folder)
+    require_way(repair.context.layout, folder)
     if not within.is_directory(*os.path.split(folder)):
-        shop.keeper.keep(folder, _WHY)
+        repair.quarantine.keep(folder, _WHY)
         try:
             within.mkdir(folder, 0o755 if mode == 0 else 0o700)
-            shop.keeper.made_folder(folder, "it was missing")
+            repair.quarantine.made_folder(folder, "it was missing")
         except OSError as error:
             raise SystemFailure("make the directory", folder, error) from None
-    shop.keeper.keep_old(path, _WHY, digest)
-    write_file(path, _checked(data, layer, path, digest), mode=mode, sync=shop.context.sync)
+    repair.quarantine.keep_old(path, _WHY, digest)
+    write_file(path, _checked(data, layer, path, digest), mode=mode, sync=repair.context.sync)
 
 
 def _checked(data: Iterator[bytes], layer: str, path: str, digest: str) -> Iterator[bytes]:

@@ -7,85 +7,89 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.image_files import ImageFiles, has_layers, is_config
-from cstore.check.repair.plan import Action, Hopeless, Step
+from cstore.check.repair.plan import Action, Step, Unrepairable
 from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
 from cstore.oci.schema2 import made_up_manifest
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.records.model import Container, Image
 
 
-def _hopeless(finding: Finding, reason: str) -> Hopeless:
-    return Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+def _unrepairable(finding: Finding, reason: str) -> Unrepairable:
+    return Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
 
 
-def image_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """An item of an image that is lost or changed: the bytes of the recorded digest, from wherever they are."""
     image, key = finding.subject.id, str(finding.evidence["key"])
-    record = patient.census.images.get(image)
-    files = patient.survivors.image_files.get(image)
+    record = repair_view.snapshot.images.get(image)
+    files = repair_view.survivors.image_files.get(image)
     digest = record.data_digests.get(key, "") if record else ""
     named = key.removeprefix(f"{MANIFEST}-") if key.startswith((f"{MANIFEST}-sha256:", "sha256:")) else ""
     present = files.read(key) if files else None
     if present is not None and named == digest_of(present) and digest != named:
         yield from _correct(finding, image, key)
         return
-    data, evidence = _bytes_of(patient, files, digest or named)
+    data, evidence = _bytes_of(repair_view, files, digest or named)
     if named and digest_of(data or b"") != named:
         data = None  # the record is wrong, and has no say against the key
     if data is None:
         lost = digest or named
-        yield _hopeless(finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded")
+        yield _unrepairable(
+            finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded"
+        )
         return
     what = f"restore data item {key!r} of image {image}"
     act = _writer_of(record, files, key, data)
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
-def _bytes_of(patient: Patient, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
+def _bytes_of(repair_view: RepairView, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
     """Find bytes by digest: under another key of the image, in another image, in a source."""
     if not digest:
         return None, ""
     others = [files] if files else []
-    others += [other for other in patient.survivors.image_files.values() if other is not files]
+    others += [other for other in repair_view.survivors.image_files.values() if other is not files]
     for other in others:
         for key in other.keys:
             data = other.read(key)
             if data is not None and digest_of(data) == digest:
                 return data, f"item {key!r} of image {other.id} has the recorded digest"
-    data = patient.sources.blob(digest)
+    data = repair_view.sources.blob(digest)
     if data is not None:
         return data, "a source has it"
-    made = _made_up(patient, files)
+    made = _made_up(repair_view, files)
     if made is not None and digest_of(made) == digest:
         return made, "it is what skopeo and Podman make up for such an image"
     return None, ""
 
 
-def _made_up(patient: Patient, files: ImageFiles | None) -> bytes | None:
+def _made_up(repair_view: RepairView, files: ImageFiles | None) -> bytes | None:
     """Write the manifest of an image that came without one, if its config and layers are all there."""
     if files is None or files.config is None:
         return None
     sizes = []
     for layer, diff_id in zip(layer_ids(files.diff_ids), files.diff_ids, strict=True):
-        record, _ = patient.census.all_layers.get(layer, (None, False))
+        record, _ = repair_view.snapshot.all_layers.get(layer, (None, False))
         if record is None:
             return None
         sizes.append((diff_id, record.diff_size))
     return made_up_manifest(files.config.raw, sizes)
 
 
-def _writer_of(record: Image | None, files: ImageFiles | None, key: str, data: bytes) -> Callable[[Workshop], None]:
+def _writer_of(
+    record: Image | None, files: ImageFiles | None, key: str, data: bytes
+) -> Callable[[RepairContext], None]:
     """Say how an item is written, unless somebody has written it since the plan was made."""
     image = record.id if record else ""
     recorded = record.data_digests.get(key, "") if record else ""
@@ -93,18 +97,18 @@ def _writer_of(record: Image | None, files: ImageFiles | None, key: str, data: b
     return partial(_write_image_item, image, key, data, (recorded, present))
 
 
-def _write_image_item(image: str, key: str, data: bytes, seen: tuple[str, bytes | None], shop: Workshop) -> None:
-    with shop.locked() as writer:
+def _write_image_item(image: str, key: str, data: bytes, seen: tuple[str, bytes | None], repair: RepairContext) -> None:
+    with repair.locked() as writer:
         record = writer.images.get(image)
         directory = writer.layout.image_data(image)
         if record is None or seen != (record.data_digests.get(key, ""), ImageFiles(directory, image).read(key)):
             return
-        shop.item(directory, key, data, "image")
+        repair.item(directory, key, data, "image")
         after = _with_item(record, key, data)
         if after != record:
-            shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, after, "an item was lost")
+            repair.quarantine.changed(ItemKind.IMAGES, writer.images.location(image), record, after, "an item was lost")
             writer.images.replace(after)
-            writer.save(Shelf.IMAGES)
+            writer.save(ItemKind.IMAGES)
 
 
 def _with_item(record: Any, key: str, data: bytes) -> Any:
@@ -124,78 +128,78 @@ def _correct(finding: Finding, image: str, key: str) -> Iterator[Step]:
     yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
-def _correct_image(image: str, key: str, shop: Workshop) -> None:
+def _correct_image(image: str, key: str, repair: RepairContext) -> None:
     def change(record: Image) -> Any:
-        data = bigdata.read_item(shop.context.layout.image_data(image), key, noun="image")
+        data = bigdata.read_item(repair.context.layout.image_data(image), key, noun="image")
         return _with_item(record, key, data)
 
-    shop.change(Shelf.IMAGES, image, "size or digest of an item were wrong", change)
+    repair.change(ItemKind.IMAGES, image, "size or digest of an item were wrong", change)
 
 
-def manifest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def manifest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """An image whose manifest is missing or makes no sense: the copy that is kept under its digest."""
     image = finding.subject.id
-    files = patient.survivors.image_files.get(image)
-    record = patient.census.images.get(image)
+    files = repair_view.survivors.image_files.get(image)
+    record = repair_view.snapshot.images.get(image)
     sound = files.manifest if files else {}
-    data, evidence = _true_manifest(patient, record, files)
+    data, evidence = _true_manifest(repair_view, record, files)
     if data is None and files is not None and sound:
         data = next((raw for raw in files.manifests.values() if has_layers(raw)), None)
         evidence = "it is another manifest of the image"
     if data is None:
-        yield _hopeless(finding, "no copy of it is left")
+        yield _unrepairable(finding, "no copy of it is left")
         return
     what = f"rebuild the manifest of image {image}"
     act = _writer_of(record, files, MANIFEST, data)
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
 
 
-def _true_manifest(patient: Patient, record: Image | None, files: ImageFiles | None) -> tuple[bytes | None, str]:
+def _true_manifest(repair_view: RepairView, record: Image | None, files: ImageFiles | None) -> tuple[bytes | None, str]:
     """Find a manifest that has a digest that the record tells, and makes sense."""
     for digest in (record.data_digests.get(MANIFEST, ""), record.digest) if record else ():
-        data, evidence = _bytes_of(patient, files, digest)
+        data, evidence = _bytes_of(repair_view, files, digest)
         if data is not None and has_layers(data):
             return data, evidence
     return None, ""
 
 
-def config(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def config(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """An image without the config that its manifest names."""
     image, digest = finding.subject.id, str(finding.evidence["part"])
-    files = patient.survivors.image_files.get(image)
-    data, evidence = _bytes_of(patient, files, digest)
+    files = repair_view.survivors.image_files.get(image)
+    data, evidence = _bytes_of(repair_view, files, digest)
     if data is not None and not is_config(data):
         data = None  # it is what the manifest names, and the manifest is wrong
-    record = patient.census.images.get(image)
+    record = repair_view.snapshot.images.get(image)
     if data is None and record and files and record.digest != digest_of(files.read(MANIFEST) or b""):
-        manifest, evidence = _true_manifest(patient, record, files)
+        manifest, evidence = _true_manifest(repair_view, record, files)
         if manifest is not None:
             what, act = f"rebuild the manifest of image {image}", _writer_of(record, files, MANIFEST, manifest)
             yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
             return
     if data is None:
-        yield _hopeless(finding, "no copy of it is left")
+        yield _unrepairable(finding, "no copy of it is left")
         return
     what = f"rebuild the config {digest} of image {image}"
     act = _writer_of(record, files, digest, data)
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (digest,))
 
 
-def layer_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def layer_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A data item of a layer: nothing but a source has it."""
     layer, key = finding.subject.id, str(finding.evidence["key"])
-    record = patient.census.layers.get(layer)
-    data = patient.sources.layer_item(layer, record.diff_digest, key) if record else None
+    record = repair_view.snapshot.layers.get(layer)
+    data = repair_view.sources.layer_item(layer, record.diff_digest, key) if record else None
     if data is None:
-        yield _hopeless(finding, "no digest of it is recorded, and no source has the layer with it")
+        yield _unrepairable(finding, "no digest of it is recorded, and no source has the layer with it")
         return
     what = f"restore data item {key!r} of layer {layer}"
     act, evidence = partial(_write_layer_item, layer, key, data), "a source has the layer of this ID"
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
-def _write_layer_item(layer: str, key: str, data: bytes, shop: Workshop) -> None:
-    with shop.locked() as writer:
+def _write_layer_item(layer: str, key: str, data: bytes, repair: RepairContext) -> None:
+    with repair.locked() as writer:
         record = writer.layers.get(layer)
         directory = writer.layout.layer_data(layer)
         if record is None or key not in record.data_names:
@@ -203,28 +207,28 @@ def _write_layer_item(layer: str, key: str, data: bytes, shop: Workshop) -> None
         with suppress(CstoreError):
             bigdata.read_item(directory, key)
             return  # somebody has written it meanwhile
-        shop.item(directory, key, data, "layer")
+        repair.item(directory, key, data, "layer")
 
 
-def container_item(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def container_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """An item of a container whose record says something else: the bytes that are there are all there are."""
     container, key = finding.subject.id, str(finding.evidence["key"])
     if finding.kind in {"container-data-missing", "container-data-unreadable"}:
-        yield _hopeless(finding, "there is no other copy of it")
+        yield _unrepairable(finding, "there is no other copy of it")
         return
-    del patient
+    del repair_view
     what = f"record the size and digest that item {key!r} has"
     evidence = "the item is the only copy; the journal keeps the old record"
     act = partial(_correct_container, container, key)
     yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 
-def _correct_container(container: str, key: str, shop: Workshop) -> None:
+def _correct_container(container: str, key: str, repair: RepairContext) -> None:
     def change(record: Container) -> Any:
-        data = bigdata.read_item(shop.context.layout.container_data(container), key, noun="container")
+        data = bigdata.read_item(repair.context.layout.container_data(container), key, noun="container")
         return _with_item(record, key, data)
 
-    shop.change(Shelf.CONTAINERS, container, "size or digest of an item were wrong", change)
+    repair.change(ItemKind.CONTAINERS, container, "size or digest of an item were wrong", change)
 
 
 HEALERS = {

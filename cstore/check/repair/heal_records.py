@@ -13,73 +13,73 @@ from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
-from cstore.check.repair.plan import Action, Hopeless, Step, how_to_name
+from cstore.check.repair.plan import Action, Step, Unrepairable, how_to_name
 from cstore.check.repair.rows import sound_records
 from cstore.oci.chain import next_layer_id
 from cstore.records.codec import encode
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.records.model import Container, Image, Layer
 
-_SHELVES = {shelf.value: shelf for shelf in Shelf}
+_SHELVES = {item_kind.value: item_kind for item_kind in ItemKind}
 
 
-def _step(finding: Finding, action: Action, what: str, evidence: str, act: Callable[[Workshop], None]) -> Step:
+def _step(finding: Finding, action: Action, what: str, evidence: str, act: Callable[[RepairContext], None]) -> Step:
     return Step(action, finding.subject, what, finding.sentence, evidence, act)
 
 
-def _give_up(finding: Finding, reason: str) -> Hopeless:
-    return Hopeless(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+def _give_up(finding: Finding, reason: str) -> Unrepairable:
+    return Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
 
 
-def lost_record(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A layer, image or container with data and without a record: the record is made again."""
     wanted = finding.evidence.get("layer") or finding.evidence.get("parent") or finding.evidence.get("image")
     identifier = wanted or finding.subject.id
-    rebuilding = patient.rebuilding
-    for shelf, made in rebuilding.made.items():
+    rebuilding = repair_view.rebuilding
+    for item_kind, made in rebuilding.made.items():
         for one in made:
             if one.record.id == identifier:
-                what = f"rebuild the record of {shelf.value} {identifier}"
-                act = partial(_add, shelf, one)
-                subject = finding.subject.with_(kind=shelf.value, id=identifier, path="")
-                advice = how_to_name(identifier) if shelf is Shelf.IMAGES and not one.record.names else ""
+                what = f"rebuild the record of {item_kind.value} {identifier}"
+                act = partial(_add, item_kind, one)
+                subject = finding.subject.with_(kind=item_kind.value, id=identifier, path="")
+                advice = how_to_name(identifier) if item_kind is ItemKind.IMAGES and not one.record.names else ""
                 yield Step(Action.ADD_RECORD, subject, what, finding.sentence, one.evidence, act, advice=advice)
                 return
     reasons = {lost: reason for rows in rebuilding.lost.values() for lost, reason in rows}
     yield _give_up(finding, reasons.get(identifier, "nothing of it is left in the store"))
 
 
-def _add(shelf: Shelf, made: Any, workshop: Workshop) -> None:
+def _add(item_kind: ItemKind, made: Any, repair_context: RepairContext) -> None:
     """Add a record, if what it describes is still there."""
-    with workshop.locked() as writer:
-        record, layout = made.record, workshop.context.layout
-        if shelf is Shelf.LAYERS:
+    with repair_context.locked() as writer:
+        record, layout = made.record, repair_context.context.layout
+        if item_kind is ItemKind.LAYERS:
             there = writer.driver.exists(record.id)
         else:
-            place = layout.image_data if shelf is Shelf.IMAGES else layout.container_data
+            place = layout.image_data if item_kind is ItemKind.IMAGES else layout.container_data
             there = os.path.isdir(place(record.id))
         if there:
-            workshop.add(writer, shelf, record, made.location, "it had lost its record")
+            repair_context.add(writer, item_kind, record, made.location, "it had lost its record")
 
 
-def container_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A container whose layer has no record: the record again, or the one layer that can be the container's own."""
     layer = str(finding.evidence["layer"])
-    if any(one.record.id == layer for one in patient.rebuilding.made[Shelf.LAYERS]):
-        yield from lost_record(patient, finding)
+    if any(one.record.id == layer for one in repair_view.rebuilding.made[ItemKind.LAYERS]):
+        yield from lost_record(repair_view, finding)
         return
-    container = patient.census.containers.get(finding.subject.id)
-    image, _ = patient.census.all_images.get(container.image if container else "", (None, False))
+    container = repair_view.snapshot.containers.get(finding.subject.id)
+    image, _ = repair_view.snapshot.all_images.get(container.image if container else "", (None, False))
     top = image.layer if image else ""
-    free = [found for found in writable_layers(patient.survivors) if patient.census.all_layers.get(found)]
-    fitting = [found for found in free if patient.census.all_layers[found][0].parent == top]
+    free = [found for found in writable_layers(repair_view.survivors) if repair_view.snapshot.all_layers.get(found)]
+    fitting = [found for found in free if repair_view.snapshot.all_layers[found][0].parent == top]
     if len(fitting) != 1:
         yield _give_up(finding, "its files are gone, or several layers could be its own")
         return
@@ -88,25 +88,25 @@ def container_layer(patient: Patient, finding: Finding) -> Iterator[Step | Hopel
     def set_layer(found: Container) -> Container:
         return found.with_(layer=own) if found.layer == layer else found
 
-    act = partial(_change, Shelf.CONTAINERS, finding.subject.id, set_layer)
+    act = partial(_change, ItemKind.CONTAINERS, finding.subject.id, set_layer)
     yield _step(
         finding, Action.SET_LAYER, f"name {own} as its layer", "it is the only writable layer that nobody has", act,
     )  # fmt: skip
 
 
-def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def container_image(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A container whose image has no record: the image's record again, or the image that its layer stands on."""
     image = str(finding.evidence["image"])
-    if any(one.record.id == image for one in patient.rebuilding.made[Shelf.IMAGES]):
-        yield from lost_record(patient, finding)
+    if any(one.record.id == image for one in repair_view.rebuilding.made[ItemKind.IMAGES]):
+        yield from lost_record(repair_view, finding)
         return
-    from_store = list(image_from_store(patient, finding, image))
+    from_store = list(image_from_store(repair_view, finding, image))
     if from_store:
         yield from from_store
         return
-    container = patient.census.containers.get(finding.subject.id)
-    layer = patient.census.layers.get(container.layer) if container else None
-    tops = {found.layer: found.id for found in patient.census.images if found.layer}
+    container = repair_view.snapshot.containers.get(finding.subject.id)
+    layer = repair_view.snapshot.layers.get(container.layer) if container else None
+    tops = {found.layer: found.id for found in repair_view.snapshot.images if found.layer}
     other = tops.get(layer.parent, "") if layer else ""
     if not other:
         yield _give_up(finding, "the image is gone; the container has all its files, and works without it")
@@ -115,36 +115,36 @@ def container_image(patient: Patient, finding: Finding) -> Iterator[Step | Hopel
     def name_other(found: Container) -> Container:
         return found.with_(image=other) if found.image == image else found
 
-    act = partial(_change, Shelf.CONTAINERS, finding.subject.id, name_other)
+    act = partial(_change, ItemKind.CONTAINERS, finding.subject.id, name_other)
     yield _step(
         finding, Action.SET_IMAGE, f"name {other} as its image", "the layer beneath its own is that image's", act,
     )  # fmt: skip
 
 
-def _change(shelf: Shelf, identifier: str, change: Callable[[Any], Any], workshop: Workshop) -> None:
-    workshop.change(shelf, identifier, "it contradicted what is in the store", change)
+def _change(item_kind: ItemKind, identifier: str, change: Callable[[Any], Any], repair_context: RepairContext) -> None:
+    repair_context.change(item_kind, identifier, "it contradicted what is in the store", change)
 
 
-def duplicate_id(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def duplicate_id(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Several records of one ID: the one that everybody sees stays."""
-    del patient
-    shelf = _SHELVES[finding.subject.kind]
-    act = partial(_drop_doubles, shelf, finding.subject.id)
+    del repair_view
+    item_kind = _SHELVES[finding.subject.kind]
+    act = partial(_drop_doubles, item_kind, finding.subject.id)
     yield _step(
         finding, Action.DROP_DUPLICATES, "keep the record that counts, and take out the others",
         "every program reads this one", act,
     )  # fmt: skip
 
 
-def _drop_doubles(shelf: Shelf, identifier: str, workshop: Workshop) -> None:
-    with workshop.locked() as writer:
-        table = writer.table(shelf)
+def _drop_doubles(item_kind: ItemKind, identifier: str, repair_context: RepairContext) -> None:
+    with repair_context.locked() as writer:
+        table = writer.table(item_kind)
         record = table.get(identifier)
         if record is None:
             return
         place = table.location(identifier)
-        files = workshop.context.places[shelf].files
-        rows = {location: sound_records(path, KINDS[shelf]) for location, path in files.items()}
+        files = repair_context.context.places[item_kind].files
+        rows = {location: sound_records(path, KINDS[item_kind]) for location, path in files.items()}
         doubles = [found for each in rows.values() for found, _ in each if found.id == identifier]
         names = dict.fromkeys(name for found in (record, *doubles) for name in found.names)
         free = tuple(name for name in names if (holder := table.named(name)) is None or holder.id == identifier)
@@ -155,72 +155,76 @@ def _drop_doubles(shelf: Shelf, identifier: str, workshop: Workshop) -> None:
             if location is place:
                 position = next(number for number, (one, _) in enumerate(found) if one.id == identifier)
                 raw.insert(position, encode(record.with_(names=free)))
-            writer.mark(shelf)
-            workshop.rewrite(shelf, location, raw, f"it held several records of {shelf.value} {identifier}")
+            writer.mark(item_kind)
+            repair_context.rewrite(
+                item_kind, location, raw, f"it held several records of {item_kind.value} {identifier}"
+            )
 
 
-def duplicate_name(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def duplicate_name(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A name that several have: the later keeps it, as for every program."""
-    del patient
-    shelf = _SHELVES[finding.subject.kind]
-    act = partial(_settle_names, shelf)
+    del repair_view
+    item_kind = _SHELVES[finding.subject.kind]
+    act = partial(_settle_names, item_kind)
     yield _step(
         finding, Action.SETTLE_NAMES, "let the later one keep the name",
         "it is the one that answers to it already", act,
     )  # fmt: skip
 
 
-def _settle_names(shelf: Shelf, workshop: Workshop) -> None:
-    with workshop.locked() as writer:
-        table = writer.table(shelf)
+def _settle_names(item_kind: ItemKind, repair_context: RepairContext) -> None:
+    with repair_context.locked() as writer:
+        table = writer.table(item_kind)
         for conflict in table.names_in_conflict():
             before = table.get(conflict.loser)
             if before is None:
                 continue
             after = before.with_(names=tuple(name for name in before.names if name != conflict.name))
-            workshop.keeper.changed(shelf, table.location(before.id), before, after, "another has the name")
+            repair_context.quarantine.changed(
+                item_kind, table.location(before.id), before, after, "another has the name"
+            )
         table.repair_names()
-        writer.save(shelf)
+        writer.save(item_kind)
 
 
-def wrong_parent(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def wrong_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A parent that has no record, or a ring: the parent that the store itself tells of."""
     layer = finding.subject.id
     parent = finding.evidence.get("parent")
-    if parent and any(one.record.id == parent for one in patient.rebuilding.made[Shelf.LAYERS]):
-        yield from lost_record(patient, finding)
+    if parent and any(one.record.id == parent for one in repair_view.rebuilding.made[ItemKind.LAYERS]):
+        yield from lost_record(repair_view, finding)
         return
-    told = patient.true_parent(layer)
-    if told is None or told == parent or (told and told not in patient.census.all_layers):
+    told = repair_view.true_parent(layer)
+    if told is None or told == parent or (told and told not in repair_view.snapshot.all_layers):
         yield _give_up(finding, "its parent is gone" if told else "nothing in the store tells what its parent was")
         return
-    yield _parent_again(patient, finding, layer, told)
+    yield _parent_again(repair_view, finding, layer, told)
 
 
-def _parent_again(patient: Patient, finding: Finding, layer: str, told: str) -> Step:
-    record = patient.census.layers.get(layer)
+def _parent_again(repair_view: RepairView, finding: Finding, layer: str, told: str) -> Step:
+    record = repair_view.snapshot.layers.get(layer)
 
     def set_parent(found: Layer) -> Layer:
         return found.with_(parent=told) if record and found.parent == record.parent else found
 
-    act = partial(_change, Shelf.LAYERS, layer, set_parent)
+    act = partial(_change, ItemKind.LAYERS, layer, set_parent)
     what = f"name {told or 'nothing'} as the parent of layer {layer}"
     evidence = "config, driver or ID tell so"
     return Step(Action.SET_PARENT, Subject("layer", layer), what, finding.sentence, evidence, act)
 
 
-def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A mark "incomplete" on a layer that something uses: taken off, if the layer is whole."""
     layer = finding.subject.id
-    record = patient.census.layers.get(layer)
+    record = repair_view.snapshot.layers.get(layer)
     if record is None or not finding.evidence.get("tree"):
         yield _give_up(finding, "it has no directory")
         return
-    fields = patient.contents(layer)
-    facts = patient.survivors.facts(layer)
+    fields = repair_view.contents(layer)
+    facts = repair_view.survivors.facts(layer)
     expected = record.diff_digest or fields.get("diff_digest", "")
     if expected and (facts is None or facts.digest != expected):
-        yield from anew(patient, finding)  # the mark comes off when it is whole
+        yield from anew(repair_view, finding)  # the mark comes off when it is whole
         return
 
     def unmark(found: Layer) -> Layer:
@@ -231,93 +235,95 @@ def unfinished_in_use(patient: Patient, finding: Finding) -> Iterator[Step | Hop
         return found.with_(flags=flags, **missing)
 
     evidence = "its files give back its archive" if expected else "it is a writable layer with a directory"
-    act = partial(_change, Shelf.LAYERS, layer, unmark)
+    act = partial(_change, ItemKind.LAYERS, layer, unmark)
     yield _step(finding, Action.MARK_COMPLETE, "clear the mark of an unfinished layer", evidence, act)
 
 
-def wrong_digest(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A recorded digest or size that is not the archive's, though every file has its checksum: one of them is right.
 
     Whichever has a witness is: a config that names the digest, or the layer's ID, if it was made of it. If it is the
     recorded one, the tar-split is of another archive, and the layer has to be made anew.
     """
     layer = finding.subject.id
-    facts, record = patient.survivors.facts(layer), patient.census.layers.get(layer)
+    facts, record = repair_view.survivors.facts(layer), repair_view.snapshot.layers.get(layer)
     if facts is None or record is None:
-        yield from anew(patient, finding)
+        yield from anew(repair_view, finding)
         return
-    found, recorded = (_witness(patient, layer, record.parent, digest) for digest in (facts.digest, record.diff_digest))
+    found, recorded = (
+        _witness(repair_view, layer, record.parent, digest) for digest in (facts.digest, record.diff_digest)
+    )
     if record.diff_digest == facts.digest:
         found, recorded = "its archive has the recorded digest", ""
     if recorded or not facts.digest:
-        yield from anew(patient, finding)
+        yield from anew(repair_view, finding)
         return
     if not found:
         yield _give_up(finding, "nothing tells whether the record or the tar-split is right")
         return
-    fields = patient.contents(layer)
+    fields = repair_view.contents(layer)
 
     def correct(old: Layer) -> Layer:
         if (old.created, old.diff_digest, old.diff_size) != (record.created, record.diff_digest, record.diff_size):
             return old
         return old.with_(**{key: value for key, value in fields.items() if value})
 
-    act = partial(_change, Shelf.LAYERS, layer, correct)
+    act = partial(_change, ItemKind.LAYERS, layer, correct)
     yield _step(finding, Action.SET_DIGEST, f"record {facts.digest} and {facts.size} bytes", found, act)
 
 
-def _witness(patient: Patient, layer: str, parent: str, digest: str) -> str:
+def _witness(repair_view: RepairView, layer: str, parent: str, digest: str) -> str:
     """Say what tells that a layer has this digest; "" if nothing does."""
     if not digest:
         return ""
     if next_layer_id(parent, digest) == layer:
         return "the layer's ID is made of this digest"
-    return "the config of an image names this digest" if patient.survivors.names_digest(digest) else ""
+    return "the config of an image names this digest" if repair_view.survivors.names_digest(digest) else ""
 
 
-def image_layers(patient: Patient, finding: Finding) -> Iterator[Step | Hopeless]:
+def image_layers(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """An image whose config names other layers than its record: the layer that fits the config."""
     image = finding.subject.id
-    files = patient.survivors.image_files.get(image)
-    layers = {identifier: layer for identifier, (layer, _) in patient.census.all_layers.items()}
+    files = repair_view.survivors.image_files.get(image)
+    layers = {identifier: layer for identifier, (layer, _) in repair_view.snapshot.all_layers.items()}
     top = top_layer(files.diff_ids, layers) if files else ""
     if not top:
-        steps = list(_parents_again(patient, finding))
+        steps = list(_parents_again(repair_view, finding))
         yield from steps
         if not steps:
             yield _give_up(finding, "no layer in the store fits the config")
         return
 
-    record = patient.census.images.get(image)
+    record = repair_view.snapshot.images.get(image)
 
     def set_layer(found: Image) -> Image:
         if record is None or found.layer != record.layer:
             return found
-        twins = tuple(one for one in found.mapped_layers if one != finding.evidence["part"])
-        return found.with_(layer=top, mapped_layers=twins)
+        mapped_layers = tuple(one for one in found.mapped_layers if one != finding.evidence["part"])
+        return found.with_(layer=top, mapped_layers=mapped_layers)
 
-    act = partial(_change, Shelf.IMAGES, image, set_layer)
+    act = partial(_change, ItemKind.IMAGES, image, set_layer)
     yield _step(
         finding, Action.SET_LAYER, f"name {top} as its top layer",
         "its layers have the digests that the config names", act,
     )  # fmt: skip
 
 
-def _parents_again(patient: Patient, finding: Finding) -> Iterator[Step]:
+def _parents_again(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
     """The parents that the store tells of, where records name others, if the layers are those of the config then."""
-    layer, known = str(finding.evidence["layer"]), patient.census.all_layers
+    layer, known = str(finding.evidence["layer"]), repair_view.snapshot.all_layers
     wrong: list[tuple[str, str]] = []
     chain: dict[str, str] = {}
     while layer in known and layer not in chain:
         record, read_only = known[layer]
-        chain[layer], parent = record.diff_digest, patient.true_parent(layer)
+        chain[layer], parent = record.diff_digest, repair_view.true_parent(layer)
         if parent is None or parent == record.parent or read_only:
             parent = record.parent
         else:
             wrong.append((layer, parent))
         layer = parent
     if not layer and fit(list(finding.evidence["config"]), list(chain.values())[::-1]):
-        yield from (_parent_again(patient, finding, *one) for one in wrong)
+        yield from (_parent_again(repair_view, finding, *one) for one in wrong)
 
 
 HEALERS = {

@@ -15,14 +15,14 @@ from cstore.records import lenient
 from cstore.records.model import Container, Image, Layer
 from cstore.records.shapes import COLUMNS
 from cstore.records.snapshot import read_file
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.check.census import Census
+    from cstore.check.snapshot import StoreSnapshot
 
-KINDS: dict[Shelf, type[Any]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, Shelf.CONTAINERS: Container}
+KINDS: dict[ItemKind, type[Any]] = {ItemKind.LAYERS: Layer, ItemKind.IMAGES: Image, ItemKind.CONTAINERS: Container}
 
 _BEGINNING = b'{"id":'
 """How every writer begins a record."""
@@ -31,35 +31,35 @@ Hints = dict[str, dict[str, Any]]
 """Fields of records, by field name, by ID."""
 
 
-def gather_hints(census: Census, shelf: Shelf) -> Hints:
+def gather_hints(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
     """Read whatever of this kind's records can be read. What the record files say wins over what copies say."""
     found: Hints = {}
-    for path in _files(census, shelf):
+    for path in _files(snapshot, item_kind):
         try:
             data, _ = read_file(path)
         except CstoreError:
             continue
-        for identifier, fields in _rows(KINDS[shelf], data):
+        for identifier, fields in _rows(KINDS[item_kind], data):
             found[identifier] = {**found.get(identifier, {}), **fields}
     return found
 
 
-def rows_in_files(census: Census, shelf: Shelf) -> Hints:
+def rows_in_files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
     """Read what can be read of the rows in the record files themselves, copies left out: of what was recorded last."""
     found: Hints = {}
-    for path in census.context.places[shelf].files.values():
+    for path in snapshot.context.places[item_kind].files.values():
         try:
             data, _ = read_file(path)
         except CstoreError:
             continue
-        found.update(_rows(KINDS[shelf], data))
+        found.update(_rows(KINDS[item_kind], data))
     return found
 
 
-def _files(census: Census, shelf: Shelf) -> Iterator[str]:
+def _files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Iterator[str]:
     """Copies first, oldest first, and then the files themselves."""
-    own = [path for path in census.context.places[shelf].files.values() if os.path.exists(path)]
-    for path in census.context.places[shelf].files.values():
+    own = [path for path in snapshot.context.places[item_kind].files.values() if os.path.exists(path)]
+    for path in snapshot.context.places[item_kind].files.values():
         folder, name = os.path.split(path)
         try:
             copies = [entry for entry in os.listdir(folder) if entry.startswith(TEMPORARY_PREFIX + name)]

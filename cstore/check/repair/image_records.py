@@ -10,7 +10,7 @@ from cstore.digests import digest_of
 from cstore.records.codec import now
 from cstore.records.model import Image
 from cstore.records.table import Location
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class ImageRecords:
         found = []
         for image in self._survivors.lost_images:
             files = self._survivors.image_files.get(image) or ImageFiles("", image)
-            hint = self._survivors.hint(Shelf.IMAGES, image)
+            hint = self._survivors.hint(ItemKind.IMAGES, image)
             if files.config is None and not hint and not self._top_by_containers(image):
                 self.lost.append((image, "no config and no container of it is left that says what it is made of"))
                 continue
@@ -52,7 +52,7 @@ class ImageRecords:
         names = self.names_of(files.id, hint)
         fields = {
             "created": (files.config.created if files.config else "") or now(),
-            **(hint or {"names_history": names[::-1], "metadata": "{}", "mapped_layers": self._twins_of(top)}),
+            **(hint or {"names_history": names[::-1], "metadata": "{}", "mapped_layers": self._mapped_layers_of(top)}),
             "digest": files.digest or hint.get("digest", ""),
             "layer": top,
             "data_names": tuple(data),
@@ -66,7 +66,7 @@ class ImageRecords:
 
     def _top_by_containers(self, image: str) -> str:
         """The layer beneath the own layers of all containers of an image; "" if they do not agree, or there is none."""
-        owns = [container.layer for container in self._survivors.census.containers if container.image == image]
+        owns = [container.layer for container in self._survivors.snapshot.containers if container.image == image]
         below = {self._layers[layer].parent for layer in owns if layer in self._layers}
         return below.pop() if len(below) == 1 else ""
 
@@ -74,23 +74,25 @@ class ImageRecords:
         """Find an image's names: those given, those left in its record, those that containers were made by."""
         given = [name for key, names in self._names.items() if key and image.startswith(key) for name in names]
         noted = given or list(hint.get("names", ())) or self._noted_by_containers(image)
-        free = (name for name in noted if self._census_holder(name) in {"", image})
+        free = (name for name in noted if self._snapshot_holder(name) in {"", image})
         return tuple(dict.fromkeys(free))
 
-    def _twins_of(self, top: str) -> tuple[str, ...]:
+    def _mapped_layers_of(self, top: str) -> tuple[str, ...]:
         """The layers that are the top one with other owners: of the same parent and archive, and nobody's otherwise."""
         original = self._layers.get(top)
         if original is None or not original.diff_digest:
             return ()
         facts = (original.parent, original.diff_digest)
-        others = self._survivors.census.all_images.values()
+        others = self._survivors.snapshot.all_images.values()
         taken = {layer for image, _ in others for layer in (image.layer, *image.mapped_layers)}
-        twins = (layer for layer in self._layers.values() if (layer.parent, layer.diff_digest) == facts)
-        nobodys = (twin for twin in twins if not twin.names and twin.id not in taken)
-        return tuple(twin.id for twin in nobodys if twin.id != top and twin.uid_map)
+        mapped_layers = (layer for layer in self._layers.values() if (layer.parent, layer.diff_digest) == facts)
+        nobodys = (
+            mapped_layer for mapped_layer in mapped_layers if not mapped_layer.names and mapped_layer.id not in taken
+        )
+        return tuple(mapped_layer.id for mapped_layer in nobodys if mapped_layer.id != top and mapped_layer.uid_map)
 
-    def _census_holder(self, name: str) -> str:
-        found = self._survivors.census.images.named(name)
+    def _snapshot_holder(self, name: str) -> str:
+        found = self._survivors.snapshot.images.named(name)
         return "" if found is None else found.id
 
     def _noted_by_containers(self, image: str) -> list[str]:
@@ -98,7 +100,7 @@ class ImageRecords:
         import json
 
         noted: list[str] = []
-        for container in self._survivors.census.containers:
+        for container in self._survivors.snapshot.containers:
             try:
                 metadata = json.loads(container.metadata or "{}")
             except (ValueError, RecursionError):

@@ -13,7 +13,7 @@ from cstore.errors import CstoreError
 from cstore.idmap import IDENTITY, IDMap, parse_ranges
 from cstore.records.model import Container, Layer, to_entries
 from cstore.records.table import Location
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LayerRecords:
 
     def __init__(self, survivors: Survivors, containers: Mapping[str, Container | None]) -> None:
         self._survivors = survivors
-        self._census = survivors.census
+        self._snapshot = survivors.snapshot
         self._containers = containers
         self._told: dict[str, str] = {}
         self.lost: list[tuple[str, str]] = []
@@ -85,27 +85,27 @@ class LayerRecords:
 
     def _has_unknown_parent(self, layer: str) -> bool:
         """Whether a wrong parent would make sound files of a layer look like strays."""
-        return self._census.inspector.whole and self._survivors.has_tar_split(layer)
+        return self._snapshot.inspector.whole and self._survivors.has_tar_split(layer)
 
     def _named(self) -> set[str]:
         """Every layer that a record or a config names."""
-        census = self._census
-        tops = {layer for image in census.images for layer in (image.layer, *image.mapped_layers)}
-        parents = {layer.parent for layer in census.layers}
-        return tops | parents | set(self._survivors.standings) | set(self._containers)
+        snapshot = self._snapshot
+        tops = {layer for image in snapshot.images for layer in (image.layer, *image.mapped_layers)}
+        parents = {layer.parent for layer in snapshot.layers}
+        return tops | parents | set(self._survivors.expected_layers) | set(self._containers)
 
     def _was_whole(self, layer: str) -> bool:
-        hint = self._survivors.hint(Shelf.LAYERS, layer)
+        hint = self._survivors.hint(ItemKind.LAYERS, layer)
         unfinished = hint.get("flags", {}).get("incomplete") is True
         return not unfinished and (bool(hint) or self._survivors.has_tar_split(layer))
 
     def _told_by_configs(self, parents: Mapping[str, str | None]) -> dict[str, str]:
         """Go down from each image's top layer, and see which DiffIDs its config gives to the layers on the way."""
-        census = self._census
-        known: dict[str, str | None] = {name: layer.parent for name, (layer, _) in census.all_layers.items()}
+        snapshot = self._snapshot
+        known: dict[str, str | None] = {name: layer.parent for name, (layer, _) in snapshot.all_layers.items()}
         known |= parents
         told: dict[str, str] = {}
-        for image, _ in census.all_images.values():
+        for image, _ in snapshot.all_images.values():
             files = self._survivors.image_files.get(image.id)
             chain: list[str] = []
             layer: str | None = image.layer
@@ -120,16 +120,16 @@ class LayerRecords:
 
     def _parent(self, layer: str) -> str | None:
         """Find a layer's parent: by the remains of its record, or by whatever else tells."""
-        hint = self._survivors.hint(Shelf.LAYERS, layer)
+        hint = self._survivors.hint(ItemKind.LAYERS, layer)
         return str(hint.get("parent", "")) if hint else find_parent(self._survivors, layer, self._containers)
 
     def _record(self, layer: str, parent: str | None) -> Rebuilt:
         survivors = self._survivors
-        hint = survivors.hint(Shelf.LAYERS, layer)
-        standing = survivors.standings.get(layer)
+        hint = survivors.hint(ItemKind.LAYERS, layer)
+        expected_layer = survivors.expected_layers.get(layer)
         witnesses = [
             "the remains of its record" if hint else "",
-            f"the config of image {standing.image}" if standing else "",
+            f"the config of image {expected_layer.image}" if expected_layer else "",
             "its tar-split" if survivors.facts(layer) else "",
             "the files of the driver",
         ]
@@ -139,33 +139,33 @@ class LayerRecords:
             **self.contents_of(layer),
             **self._mapping(layer),
             **{key: value for key, value in hint.items() if key not in {"parent", "flags"}},
-            "data_names": tuple(keys_in(self._census.layout.layer_data(layer), "layer")),
+            "data_names": tuple(keys_in(self._snapshot.layout.layer_data(layer), "layer")),
             "flags": {key: value for key, value in hint.get("flags", {}).items() if key != "incomplete"},
         }
         return Rebuilt(Layer(id=layer, **fields), self._location(layer), ", ".join(filter(None, witnesses)))
 
     def contents_of(self, layer: str) -> dict[str, Any]:
         """Say in record fields what a layer's archive was. A config's DiffID stands in where files have changed."""
-        standing = self._survivors.standings.get(layer)
-        named = standing.diff_id if standing else self._told.get(layer, "")
+        expected_layer = self._survivors.expected_layers.get(layer)
+        named = expected_layer.diff_id if expected_layer else self._told.get(layer, "")
         facts = self._survivors.facts(layer)
         if facts is None:
             return {"diff_digest": named} if named else {}
         digest = facts.digest or named
         fields = {"diff_digest": digest, "diff_size": facts.size, "uids": facts.uids, "gids": facts.gids}
-        blob = standing.blob if standing else self._survivors.blob_of(digest)
+        blob = expected_layer.blob if expected_layer else self._survivors.blob_of(digest)
         return {**fields, **_delivery(blob)} if blob else fields
 
     def _mapping(self, layer: str) -> dict[str, Any]:
         """Say how its owners were mapped: as its container's are; or as those of its files, against its archive's."""
         container = self._containers.get(layer) or self._container_above(layer)
         if container is not None:
-            can_shift = self._census.context.driver.can_shift(container.id_map)
+            can_shift = self._snapshot.context.driver.can_shift(container.id_map)
             return {} if can_shift else _entries(container.id_map)
         first = owners_shifted_to(self._survivors, layer)
         if first is None:
             return {}
-        maps = (one.id_map for one in self._census.containers if one.id_map != IDENTITY)
+        maps = (one.id_map for one in self._snapshot.containers if one.id_map != IDENTITY)
         known = next((each for each in maps if _first_of(each) == first), None)
         uids, gids = (parse_ranges(f"0:{start}:65536") for start in first)
         return _entries(known or IDMap(uids, gids))
@@ -174,21 +174,23 @@ class LayerRecords:
         """A container whose own layer stands on this one, if this one is a twin: it was made for such containers."""
         if not self._survivors.template_of(layer):
             return None
-        mender = self._survivors.mender
-        above = (container for own, container in self._containers.items() if mender.parent_of(own) == layer)
+        driver_repair = self._survivors.driver_repair
+        above = (container for own, container in self._containers.items() if driver_repair.parent_of(own) == layer)
         return next(above, None)
 
     def _created(self, layer: str) -> str:
         """The time of the file that was written last when the layer was made."""
         try:
-            seconds = os.stat(self._census.layout.tar_split(layer)).st_mtime
+            seconds = os.stat(self._snapshot.layout.tar_split(layer)).st_mtime
         except OSError:
-            seconds = self._survivors.mender.age_of(layer) or _changed(self._census.context.driver.path_of(layer))
+            seconds = self._survivors.driver_repair.age_of(layer) or _changed(
+                self._snapshot.context.driver.path_of(layer)
+            )
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
     def _location(self, layer: str) -> Location:
-        layout = self._census.layout
-        path = self._census.context.driver.path_of(layer)
+        layout = self._snapshot.layout
+        path = self._snapshot.context.driver.path_of(layer)
         in_image_store = layout.image_store and path.startswith(layout.image_store.rstrip("/") + "/")
         return Location.IMAGE_STORE if in_image_store else Location.STABLE
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.dialects.layout import Archive
     from cstore.archive.dialects.table import Dialect
-    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.repair_view import RepairView
 
 _SIBLINGS = 16
 """Layers whose headers are looked at for who wrote them."""
@@ -28,59 +28,59 @@ _HEADERS = 64
 _BLOCK = 512
 
 
-def find_archive(patient: Patient, layer: str, expected: str) -> Archive | None:
+def find_archive(repair_view: RepairView, layer: str, expected: str) -> Archive | None:
     """Look for the archive of a layer whose DiffID is `expected`, for as long as the repair was told to."""
     key = layer, expected
-    if key not in patient.searched:
-        patient.searched[key] = None
+    if key not in repair_view.searched:
+        repair_view.searched[key] = None
         with suppress(OSError, CstoreError):
-            patient.searched[key] = _search(patient, layer, expected)
-    return patient.searched[key]
+            repair_view.searched[key] = _search(repair_view, layer, expected)
+    return repair_view.searched[key]
 
 
-def _search(patient: Patient, layer: str, expected: str) -> Archive | None:
+def _search(repair_view: RepairView, layer: str, expected: str) -> Archive | None:
     from cstore.archive.dialects import Search, Wanted
     from cstore.archive.dialects.scan import Scan
 
-    census = patient.census
-    record = census.layers.get(layer)
-    roots = census.inspector.own_roots(layer)
-    if record is None or patient.search_time <= 0 or len(roots) != 1 or is_blob(roots[0]):
+    snapshot = repair_view.snapshot
+    record = snapshot.layers.get(layer)
+    roots = snapshot.inspector.own_roots(layer)
+    if record is None or repair_view.search_time <= 0 or len(roots) != 1 or is_blob(roots[0]):
         return None
     changes = None
-    if census.inspector.whole and record.parent:
-        parent = census.layers.get(record.parent)
+    if snapshot.inspector.whole and record.parent:
+        parent = snapshot.layers.get(record.parent)
         below_map = IDENTITY if parent is None else parent.id_map
-        changes = census.context.driver.changes(layer, record.parent, record.id_map, below_map)
+        changes = snapshot.context.driver.changes(layer, record.parent, record.id_map, below_map)
     below: list[str] = []
-    for ancestor in census.chain(layer)[1:]:
+    for ancestor in snapshot.chain(layer)[1:]:
         with suppress(OSError, CstoreError):
-            below += census.inspector.own_roots(ancestor)
+            below += snapshot.inspector.own_roots(ancestor)
     wanted = Wanted(expected, record.diff_size if record.diff_size > 0 else -1)
-    ranked = _ranked(patient, layer)
+    ranked = _ranked(repair_view, layer)
     if changes is None:
-        return Search(Scan(roots[0], below, record.id_map), wanted, patient.search_time, ranked).run()
+        return Search(Scan(roots[0], below, record.id_map), wanted, repair_view.search_time, ranked).run()
     for emptied in (True, False):
         scan = Scan(roots[0], below, record.id_map, changes, emptied=emptied)
-        found = Search(scan, wanted, patient.search_time / 2, ranked).run()
+        found = Search(scan, wanted, repair_view.search_time / 2, ranked).run()
         if found is not None:
             return found
     return None
 
 
-def _ranked(patient: Patient, layer: str) -> Sequence[Dialect]:
+def _ranked(repair_view: RepairView, layer: str) -> Sequence[Dialect]:
     """All dialects, those first that are most like the headers of the store's other layers."""
     from cstore.archive.dialects.table import DIALECTS
 
-    headers = list(_headers_of_siblings(patient, layer))
+    headers = list(_headers_of_siblings(repair_view, layer))
     return sorted(DIALECTS, key=lambda dialect: -sum(_likeness(dialect, header) for header in headers))
 
 
-def _headers_of_siblings(patient: Patient, layer: str) -> Iterator[bytes]:
-    others = (other for other in patient.census.all_layers if other != layer)
+def _headers_of_siblings(repair_view: RepairView, layer: str) -> Iterator[bytes]:
+    others = (other for other in repair_view.snapshot.all_layers if other != layer)
     for other in islice(others, _SIBLINGS):
         with suppress(OSError, CstoreError):
-            lines = read_lines(patient.census.layout_of(other).tar_split(other))
+            lines = read_lines(repair_view.snapshot.layout_of(other).tar_split(other))
             payloads = (line.payload for line in lines if isinstance(line, Segment))
             for payload in islice(payloads, _HEADERS):
                 if len(payload) >= _BLOCK and payload[257:262] == b"ustar":

@@ -35,8 +35,8 @@ def owners_shifted_to(survivors: Survivors, layer: str) -> tuple[int, int] | Non
     One file whose owner has changed is damage; all of them are a map.
     """
     try:
-        nodes = read_headers(survivors.census.layout.tar_split(layer)).nodes
-        roots = [os.fsencode(root) for root in survivors.census.inspector.own_roots(layer)]
+        nodes = read_headers(survivors.snapshot.layout.tar_split(layer)).nodes
+        roots = [os.fsencode(root) for root in survivors.snapshot.inspector.own_roots(layer)]
     except (CstoreError, LookupError):
         return None
     shifts: set[tuple[int, int]] = set()

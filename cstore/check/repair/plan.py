@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cstore.check.findings import Subject
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
 
 MOST_SHOWN = 3
 """Paths of a step that are named in its sentence; the others are counted."""
@@ -91,7 +91,7 @@ class Step(Value):
     what: str
     why: str
     evidence: str
-    act: Callable[[Workshop], None]
+    act: Callable[[RepairContext], None]
     parts: tuple[str, ...] = ()
     advice: str = ""
 
@@ -119,7 +119,7 @@ class Step(Value):
         }
 
 
-class Hopeless(Value):
+class Unrepairable(Value):
     """Something that cannot be healed: what it is about, what is wrong with it, why nothing can be done, what helps.
 
     `last_seen`: once the rest is healed, nothing tells of it any more, so no later check finds it again.
@@ -145,7 +145,7 @@ class Plan(Value):
     """
 
     steps: tuple[Step, ...]
-    hopeless: tuple[Hopeless, ...]
+    unrepairable: tuple[Unrepairable, ...]
     unused: tuple[str, ...] = ()
     complete: bool = True
 
@@ -153,7 +153,7 @@ class Plan(Value):
         """The plan as JSON."""
         return {
             "steps": [step.document() for step in self.steps],
-            "unhealable": [one.document() for one in self.hopeless],
+            "unhealable": [one.document() for one in self.unrepairable],
             "unused_sources": list(self.unused),
             "complete": self.complete,
         }

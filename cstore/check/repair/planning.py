@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from cstore.check.repair import heal_contents, heal_driver, heal_items, heal_records, missing_layers
 from cstore.check.repair.heal_record_files import heal_record_files
-from cstore.check.repair.plan import Action, Hopeless, Phase, Plan, Step
+from cstore.check.repair.plan import Action, Phase, Plan, Step, Unrepairable
 from cstore.check.repair.put_aside import put_aside
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
+    from cstore.check.repair.repair_view import RepairView
 
-    Healer = Callable[[Patient, Finding], Iterator[Step | Hopeless]]
-    GroupHealer = Callable[[Patient, Sequence[Finding]], Iterator[Step | Hopeless]]
+    Healer = Callable[[RepairView, Finding], Iterator[Step | Unrepairable]]
+    GroupHealer = Callable[[RepairView, Sequence[Finding]], Iterator[Step | Unrepairable]]
 
 HEALERS: dict[str, Healer] = {
     **heal_records.HEALERS,
@@ -37,13 +37,15 @@ _FIRST = frozenset(
 _ANEW = frozenset({Action.REMAKE_LAYER, Action.ADD_LAYER})
 
 
-def make_plan(patient: Patient, findings: Sequence[Finding]) -> Plan:
+def make_plan(repair_view: RepairView, findings: Sequence[Finding]) -> Plan:
     """Plan what to do about findings, and say of which nothing can be done."""
     own = [finding for finding in findings if not finding.read_only]
-    damaged = [finding for finding in own if finding.kind in _FILES and finding.evidence.get("shelf")]
+    damaged = [finding for finding in own if finding.kind in _FILES and finding.evidence.get("item_kind")]
     if damaged:
-        whys = {(Shelf(finding.evidence["shelf"]), finding.subject.path): finding.sentence for finding in damaged}
-        outcomes = [*heal_record_files(patient.survivors, whys, patient.names)]
+        whys = {
+            (ItemKind(finding.evidence["item_kind"]), finding.subject.path): finding.sentence for finding in damaged
+        }
+        outcomes = [*heal_record_files(repair_view.survivors, whys, repair_view.names)]
         own = [finding for finding in own if finding.kind in _FIRST]
     else:
         foreign = (finding for finding in findings if finding.read_only)
@@ -54,37 +56,39 @@ def make_plan(patient: Patient, findings: Sequence[Finding]) -> Plan:
             groups.setdefault((together, finding.subject.id), []).append(finding)
         else:
             healer = HEALERS.get(finding.kind)
-            outcomes += _judged(patient, finding, list(healer(patient, finding)) if healer else [])
+            outcomes += _judged(repair_view, finding, list(healer(repair_view, finding)) if healer else [])
     for (together, _), members in groups.items():
-        outcomes += _judged(patient, members[0], list(together(patient, members)))
-    return _ordered(patient, outcomes).with_(unused=patient.sources.unused(), complete=not damaged)
+        outcomes += _judged(repair_view, members[0], list(together(repair_view, members)))
+    return _ordered(repair_view, outcomes).with_(unused=repair_view.sources.unused(), complete=not damaged)
 
 
-def _judged(patient: Patient, finding: Finding, found: list[Step | Hopeless]) -> Iterable[Step | Hopeless]:
+def _judged(
+    repair_view: RepairView, finding: Finding, found: list[Step | Unrepairable]
+) -> Iterable[Step | Unrepairable]:
     """What is planned for a finding, or that it is taken out, or that nothing can be done."""
-    if patient.remove and (not found or any(isinstance(one, Hopeless) for one in found)):
-        aside = list(put_aside(patient, finding))
+    if repair_view.remove and (not found or any(isinstance(one, Unrepairable) for one in found)):
+        aside = list(put_aside(repair_view, finding))
         return aside or found
     if not found and finding.severity.is_serious:
-        return [Hopeless(finding.subject, finding.sentence, "a person must decide", finding.remedy.sentence)]
+        return [Unrepairable(finding.subject, finding.sentence, "a person must decide", finding.remedy.sentence)]
     return found
 
 
-def _of_another_store(finding: Finding) -> Hopeless:
+def _of_another_store(finding: Finding) -> Unrepairable:
     """Damage in an additional store: nobody changes that from here."""
     reason = f"it is in the additional store {finding.store}, which is read-only here"
-    return Hopeless(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
+    return Unrepairable(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
 
 
-def _ordered(patient: Patient, outcomes: Iterable[Step | Hopeless]) -> Plan:
+def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -> Plan:
     """Put steps in order, each once; a layer that is made anew needs no other care."""
     steps: dict[object, Step] = {}
-    hopeless: dict[tuple[str, str, str], Hopeless] = {}
+    unrepairable: dict[tuple[str, str, str], Unrepairable] = {}
     for one in outcomes:
         if isinstance(one, Step):
             steps.setdefault(one.key, one)
         else:
-            hopeless.setdefault((one.subject.kind, one.subject.name, one.reason), one)
+            unrepairable.setdefault((one.subject.kind, one.subject.name, one.reason), one)
     anew = {step.subject.id for step in steps.values() if step.action in _ANEW}
     kept = [
         step
@@ -93,10 +97,10 @@ def _ordered(patient: Patient, outcomes: Iterable[Step | Hopeless]) -> Plan:
     ]
     if any(step.phase == Phase.DRIVER for step in kept):
         kept = [step for step in kept if step.phase != Phase.ASIDE]  # what seems to be nobody's may be somebody's then
-    kept.sort(key=lambda step: (step.phase, _depth(patient, step)))
-    return Plan(tuple(kept), tuple(hopeless.values()))
+    kept.sort(key=lambda step: (step.phase, _depth(repair_view, step)))
+    return Plan(tuple(kept), tuple(unrepairable.values()))
 
 
-def _depth(patient: Patient, step: Step) -> int:
+def _depth(repair_view: RepairView, step: Step) -> int:
     """How many layers are beneath: parents are healed before children."""
-    return len(patient.census.chain(step.subject.id)) if step.subject.kind == "layer" else 0
+    return len(repair_view.snapshot.chain(step.subject.id)) if step.subject.kind == "layer" else 0

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from cstore.check.repair.plan import Action, Step
 from cstore.errors import CstoreError, ImageUsedByContainer, UnsafeID
 from cstore.store.occupants import refuse_occupied
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.store.quarantine import Kept
     from cstore.store.session import Writer
 
@@ -37,9 +37,9 @@ _NOT_WORTH_IT = frozenset(
 taking it out would mend; gc and delete are there for that."""
 
 
-def put_aside(patient: Patient, finding: Finding) -> Iterator[Step]:
+def put_aside(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
     """Plan to take out what a finding is about."""
-    del patient
+    del repair_view
     if finding.kind in _NOT_WORTH_IT or finding.read_only:
         return
     subject = finding.subject
@@ -57,23 +57,23 @@ def put_aside(patient: Patient, finding: Finding) -> Iterator[Step]:
         yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "it cannot be healed", act)
 
 
-def _path_aside(path: str, shop: Workshop) -> None:
-    shop.aside(path, "nothing owned it")
+def _path_aside(path: str, repair: RepairContext) -> None:
+    repair.aside(path, "nothing owned it")
 
 
-def layer_aside(layer: str, shop: Workshop, why: str = _WHY) -> None:
+def layer_aside(layer: str, repair: RepairContext, why: str = _WHY) -> None:
     """Take a layer out, unless something needs it.
 
     Raises:
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something does; it goes first, or stays.
     """
-    with shop.locked() as writer:
-        promised = _promise_layer(layer, shop, writer, why)
-        writer.save(Shelf.LAYERS)
-        _fulfil(shop, promised)
+    with repair.locked() as writer:
+        promised = _promise_layer(layer, repair, writer, why)
+        writer.save(ItemKind.LAYERS)
+        _fulfil(repair, promised)
 
 
-def _promise_layer(layer: str, shop: Workshop, writer: Writer, why: str) -> list[Kept]:
+def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) -> list[Kept]:
     """Note what belongs to a layer that nothing needs, and take its record out of the table, which is not saved yet.
 
     Raises:
@@ -89,86 +89,86 @@ def _promise_layer(layer: str, shop: Workshop, writer: Writer, why: str) -> list
             mounts.drop(layer)
     paths: list[str] = []
     with suppress(UnsafeID):  # of an ID that is none, nothing in the store is rightly its own
-        paths = [*_belongings(shop, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
-    promised = [shop.keeper.promise(path, why) for path in paths]
+        paths = [*_belongings(repair, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
+    promised = [repair.quarantine.promise(path, why) for path in paths]
     if record is not None:
-        shop.keeper.changed(Shelf.LAYERS, writer.layers.location(layer), record, None, why)
+        repair.quarantine.changed(ItemKind.LAYERS, writer.layers.location(layer), record, None, why)
         writer.layers.remove(layer)
     return [kept for kept in promised if kept is not None]
 
 
-def _fulfil(shop: Workshop, promised: Iterable[Kept]) -> None:
+def _fulfil(repair: RepairContext, promised: Iterable[Kept]) -> None:
     for kept in promised:
-        shop.keeper.fulfil(kept)
+        repair.quarantine.fulfil(kept)
 
 
-def _belongings(shop: Workshop, layer: str) -> list[str]:
+def _belongings(repair: RepairContext, layer: str) -> list[str]:
     try:
-        return shop.mender.belongings(layer)
+        return repair.driver_repair.belongings(layer)
     except CstoreError:
         return []
 
 
-def image_aside(image: str, shop: Workshop, why: str = _WHY, *, unused: bool = False) -> None:
+def image_aside(image: str, repair: RepairContext, why: str = _WHY, *, unused: bool = False) -> None:
     """Take an image out, and the layers that it alone had. A container keeps its image's layers.
 
     Raises:
         ImageUsedByContainer: with `unused`, if a container came from it.
     """
-    with shop.locked() as writer:
+    with repair.locked() as writer:
         record = writer.images.get(image)
         if record is None:
             return
         user = next((each.id for each in writer.containers if each.image == image), "")
         if unused and user:
             raise ImageUsedByContainer(image, user)
-        shop.keeper.changed(Shelf.IMAGES, writer.images.location(image), record, None, why)
+        repair.quarantine.changed(ItemKind.IMAGES, writer.images.location(image), record, None, why)
         writer.images.remove(image)
         promised = []
         with suppress(UnsafeID):
-            promised.append(shop.keeper.promise(writer.layout.image_data(image), why))
+            promised.append(repair.quarantine.promise(writer.layout.image_data(image), why))
         for layer in (*record.mapped_layers, record.layer):
-            promised += _promise_ancestors(layer, shop, writer, why)
-        writer.save(Shelf.IMAGES, Shelf.LAYERS)
-        _fulfil(shop, filter(None, promised))
+            promised += _promise_ancestors(layer, repair, writer, why)
+        writer.save(ItemKind.IMAGES, ItemKind.LAYERS)
+        _fulfil(repair, filter(None, promised))
 
 
-def _promise_ancestors(layer: str, shop: Workshop, writer: Writer, why: str) -> Iterator[Kept]:
+def _promise_ancestors(layer: str, repair: RepairContext, writer: Writer, why: str) -> Iterator[Kept]:
     """Do that for a layer and its ancestors as far up as nobody else needs them."""
     while layer:
         record = writer.layers.get(layer)
         try:
-            yield from _promise_layer(layer, shop, writer, why)
+            yield from _promise_layer(layer, repair, writer, why)
         except CstoreError:
             return
         layer = record.parent if record else ""
 
 
-def container_aside(container: str, shop: Workshop, why: str = _WHY, *, unused: bool = False) -> None:
+def container_aside(container: str, repair: RepairContext, why: str = _WHY, *, unused: bool = False) -> None:
     """Take a container out, with its own layer and all that the engine keeps for it.
 
     Raises:
         ContainerOccupied: with `unused`, if somebody lives in it.
     """
-    with shop.locked() as writer:
+    with repair.locked() as writer:
         record = writer.containers.get(container)
         if record is None:
             return
         if unused:
-            refuse_occupied(shop.context, record)
-        shop.keeper.changed(Shelf.CONTAINERS, writer.containers.location(container), record, None, why)
+            refuse_occupied(repair.context, record)
+        repair.quarantine.changed(ItemKind.CONTAINERS, writer.containers.location(container), record, None, why)
         writer.containers.remove(container)
         promised = []
         with suppress(UnsafeID):
-            promised.append(shop.keeper.promise(writer.layout.container_data(container), why))
+            promised.append(repair.quarantine.promise(writer.layout.container_data(container), why))
         try:
-            promised += _promise_layer(record.layer, shop, writer, why) if record.layer else []
+            promised += _promise_layer(record.layer, repair, writer, why) if record.layer else []
         finally:  # what needs the layer is no reason for the container to stay
-            writer.save(Shelf.CONTAINERS, Shelf.LAYERS)
-            _fulfil(shop, filter(None, promised))
+            writer.save(ItemKind.CONTAINERS, ItemKind.LAYERS)
+            _fulfil(repair, filter(None, promised))
 
 
-_TAKERS: dict[str, Callable[[str, Workshop], None]] = {
+_TAKERS: dict[str, Callable[[str, RepairContext], None]] = {
     "layer": layer_aside,
     "image": image_aside,
     "container": container_aside,

@@ -23,8 +23,8 @@ from cstore.errors import ContentDamaged, CstoreError, LayersMounted, LayerUnkno
 from cstore.fs import within
 from cstore.fs.scoped import open_beneath
 from cstore.idmap import IDENTITY
-from cstore.store.filling import archive_fields, fill
-from cstore.store.places import Shelf
+from cstore.store.applied_layer import archive_fields, fill
+from cstore.store.places import ItemKind
 from cstore.store.quarantine.keeping import digest_of
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from cstore.archive.dialects.layout import Archive
     from cstore.archive.streams import Sink
     from cstore.check.findings import Finding
-    from cstore.check.repair.patient import Patient
-    from cstore.check.repair.workshop import Workshop
+    from cstore.check.repair.repair_context import RepairContext
+    from cstore.check.repair.repair_view import RepairView
     from cstore.records.model import Layer
+    from cstore.store.applied_layer import AppliedLayer
     from cstore.store.context import Context
-    from cstore.store.filling import Filling
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1 << 20
@@ -48,29 +48,29 @@ Donors = dict[bytes, str]
 """Names in an archive → the file with their contents."""
 
 
-def plan_remake(patient: Patient, finding: Finding, expected: str) -> Step | str:
+def plan_remake(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
     """Plan to make a layer anew whose DiffID is `expected`; or say why that cannot be done."""
     layer = finding.subject.id
     what = f"rebuild layer {layer}, and move the damaged one into quarantine"
     if not expected:
         return "no digest is recorded by which its archive could be known"
-    if patient.sources.has_layer(expected):
+    if repair_view.sources.has_layer(expected):
         evidence = f"a source has the archive {expected}"
         act = partial(remake, layer, expected, None)
         return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
-    facts = patient.survivors.facts(layer)
-    record = patient.census.layers.get(layer)
+    facts = repair_view.survivors.facts(layer)
+    record = repair_view.snapshot.layers.get(layer)
     if facts is None or facts.digest not in {"", expected} or (record and facts.size != record.diff_size >= 0):
-        if packed_digest(patient.context, layer) == expected:
+        if packed_digest(repair_view.context, layer) == expected:
             evidence = "packing its files gives the recorded digest"
             act = partial(remake, layer, expected, None)
-        elif (archive := find_archive(patient, layer, expected)) is not None:
+        elif (archive := find_archive(repair_view, layer, expected)) is not None:
             evidence = f"its files, written as {archive.dialect.name} does, have the recorded digest"
             act = partial(remake, layer, expected, archive)
         else:
             return f"{_NOT_SHOWN}; it takes the archive {expected}"
         return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
-    donors = find_donors(patient, layer, {problem.name for problem in facts.problems})
+    donors = find_donors(repair_view, layer, {problem.name for problem in facts.problems})
     lacking = [problem for problem in facts.problems if problem.name not in donors]
     if lacking:
         names = ", ".join(repr(os.fsdecode(problem.name)) for problem in lacking[:3])
@@ -105,18 +105,18 @@ def _pack(context: Context, layer: str, sink: Sink) -> None:
     context.driver.write_diff(layer, record.parent or None, sink, record.id_map, base_map)
 
 
-def find_donors(patient: Patient, layer: str, names: Collection[bytes]) -> Donors:
+def find_donors(repair_view: RepairView, layer: str, names: Collection[bytes]) -> Donors:
     """Look in all other layers for files of these names with the very contents that the layer's tar-split tells."""
     wanted: dict[bytes, FileEntry] = {}
-    for line in read_lines(patient.census.layout.tar_split(layer)):
+    for line in read_lines(repair_view.snapshot.layout.tar_split(layer)):
         if isinstance(line, FileEntry) and line.name in names:
             wanted[line.name] = line
     found: Donors = {}
-    for other in patient.census.all_layers:
+    for other in repair_view.snapshot.all_layers:
         if other == layer or len(found) == len(wanted):
             continue
         with suppress(CstoreError, OSError):
-            root = patient.census.inspector.own_roots(other)[0]
+            root = repair_view.snapshot.inspector.own_roots(other)[0]
             for name, entry in wanted.items():
                 if name not in found and _holds(root, entry):
                     found[name] = os.path.join(root, os.fsdecode(clean_name(name)))
@@ -189,7 +189,7 @@ def _find(entry: FileEntry, roots: Sequence[str]) -> int:
     raise ContentDamaged("", os.fsdecode(entry.name), "is missing")
 
 
-def remake(layer: str, expected: str, donors: Donors | Archive | None, shop: Workshop) -> None:
+def remake(layer: str, expected: str, donors: Donors | Archive | None, repair: RepairContext) -> None:
     """Make a layer anew whose DiffID is `expected`, and exchange it for the one that is there.
 
     The archive comes from a source; else it is put together from the tar-split, the layer's files and those of
@@ -202,7 +202,7 @@ def remake(layer: str, expected: str, donors: Donors | Archive | None, shop: Wor
     """
     from cstore.store.reading import Reader
 
-    context = shop.context
+    context = repair.context
     record = Reader(context).layers.get(layer)
     if record is None:
         raise LayerUnknown(layer)
@@ -210,21 +210,23 @@ def remake(layer: str, expected: str, donors: Donors | Archive | None, shop: Wor
     options = TreeOptions(id_map=record.id_map, parent_map=IDENTITY if parent is None else parent.id_map)
     staged = context.driver.stage(record.parent or None, options)
     try:
-        filling = _filled(shop, record, expected, staged, donors)
+        applied_layer = _filled(repair, record, expected, staged, donors)
         try:
-            if filling.applied.diff_digest != expected:
-                found = filling.applied.diff_digest
+            if applied_layer.applied.diff_digest != expected:
+                found = applied_layer.applied.diff_digest
                 raise ContentDamaged(layer, "the archive", f"has the digest {found} instead of {expected}")
-            _exchange(shop, record, staged, filling)
+            _exchange(repair, record, staged, applied_layer)
         finally:
-            filling.staging.remove()
+            applied_layer.staging.remove()
     finally:
         staged.staging.remove()
 
 
-def _filled(shop: Workshop, record: Layer, expected: str, staged: Any, donors: Donors | Archive | None) -> Filling:
-    context = shop.context
-    with shop.sources.layer(expected) as fd:
+def _filled(
+    repair: RepairContext, record: Layer, expected: str, staged: Any, donors: Donors | Archive | None
+) -> AppliedLayer:
+    context = repair.context
+    with repair.sources.layer(expected) as fd:
         if fd is not None:
             return fill(context, staged, fd, record.id_map, None)
     if not isinstance(donors, dict):
@@ -245,10 +247,10 @@ def _is_still(current: Layer, record: Layer) -> bool:
     return (current.parent, current.created, current.diff_digest) == (record.parent, record.created, record.diff_digest)
 
 
-def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> None:
+def _exchange(repair: RepairContext, record: Layer, staged: Any, applied_layer: AppliedLayer) -> None:
     why = "it was damaged and has been rebuilt"
-    mender = shop.mender
-    with shop.locked() as writer:
+    driver_repair = repair.driver_repair
+    with repair.locked() as writer:
         current = writer.layers.get(record.id)
         if current is None or not _is_still(current, record):
             raise LayerUnknown(record.id)
@@ -258,18 +260,22 @@ def _exchange(shop: Workshop, record: Layer, staged: Any, filling: Filling) -> N
             if entry is not None and not shown and writer.driver.is_mounted(record.id, entry.path):
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
-        mender.take_identity(staged.tree, record.id)
+        driver_repair.take_identity(staged.tree, record.id)
         if os.path.isdir(target):
-            shop.keeper.exchange(target, mender.whole_of(staged.tree), why)
+            repair.quarantine.exchange(target, driver_repair.whole_of(staged.tree), why)
         else:
-            shop.keeper.keep(target, why)
+            repair.quarantine.keep(target, why)
             writer.driver.adopt(staged, record.id, record.parent or None)
         tar_split = writer.layout.tar_split(record.id)
-        shop.keeper.keep_old(tar_split, why, digest_of(filling.tar_split))
-        filling.publish(tar_split, sync=shop.context.sync)
-        missing = {key: value for key, value in archive_fields(filling.applied).items() if not getattr(current, key)}
+        repair.quarantine.keep_old(tar_split, why, digest_of(applied_layer.tar_split))
+        applied_layer.publish(tar_split, sync=repair.context.sync)
+        missing = {
+            key: value for key, value in archive_fields(applied_layer.applied).items() if not getattr(current, key)
+        }
         kept = {key: value for key, value in missing.items() if not key.startswith("compress")}
         if kept:
-            shop.keeper.changed(Shelf.LAYERS, writer.layers.location(record.id), current, current.with_(**kept), why)
+            repair.quarantine.changed(
+                ItemKind.LAYERS, writer.layers.location(record.id), current, current.with_(**kept), why
+            )
             writer.layers.replace(current.with_(**kept))
-            writer.save(Shelf.LAYERS)
+            writer.save(ItemKind.LAYERS)

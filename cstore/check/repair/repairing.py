@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from cstore.arguments import checked
 from cstore.check.checking import check_store
 from cstore.check.options import CheckOptions
-from cstore.check.repair.patient import Patient
 from cstore.check.repair.planning import make_plan
+from cstore.check.repair.repair_context import RepairContext
+from cstore.check.repair.repair_view import RepairView
 from cstore.check.repair.sources import Sources
-from cstore.check.repair.workshop import Workshop
 from cstore.errors import CstoreError, ReadOnlyStore, SystemFailure
 from cstore.fs.writable import is_writable
 from cstore.store.context import context_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.dialects.layout import Archive
     from cstore.check.findings import Finding
-    from cstore.check.repair.plan import Hopeless, Plan, Step
+    from cstore.check.repair.plan import Plan, Step, Unrepairable
     from cstore.check.report import Report
     from cstore.registry import Access
     from cstore.store import Store
@@ -85,10 +85,10 @@ class Repaired(Value):
         return [item for item in self.left.findings if item.severity.is_serious]
 
     @property
-    def lost(self) -> list[Hopeless]:
+    def lost(self) -> list[Unrepairable]:
         """What could not be healed, and what nothing in the healed store tells of any more."""
         made = {(step.subject.kind, step.subject.id) for step in self.done}
-        seen = [one for plan in self.plans for one in plan.hopeless if one.last_seen]
+        seen = [one for plan in self.plans for one in plan.unrepairable if one.last_seen]
         return [one for one in seen if (one.subject.kind, one.subject.id) not in made]
 
     @property
@@ -149,8 +149,8 @@ class _Repair:
             report = self._check()
             self._plan(report)
             return self._result(report, "")
-        with keeping(self._context, self._options.by) as keeper:
-            shop = Workshop(self._context, keeper, self._sources)
+        with keeping(self._context, self._options.by) as quarantine:
+            repair = RepairContext(self._context, quarantine, self._sources)
             tried: set[object] = set()
             report = self._check()
             for _ in range(_MOST_ROUNDS):
@@ -159,16 +159,16 @@ class _Repair:
                 if not new or not self._agreed(plan.with_(steps=tuple(new))):
                     break
                 tried.update(step.key for step in new)
-                self._carry_out(new, shop)
+                self._carry_out(new, repair)
                 report = self._check()
-            return self._result(report, keeper.case.id if keeper.case else "")
+            return self._result(report, quarantine.case.id if quarantine.case else "")
 
     def _check(self) -> Report:
         return check_store(self._context, CheckOptions(workers=self._options.workers, progress=self._options.progress))
 
     def _plan(self, report: Report) -> Plan:
         options = self._options
-        patient = Patient(
+        repair_view = RepairView(
             self._context,
             self._sources,
             options.names,
@@ -177,19 +177,19 @@ class _Repair:
             searched=self._searched,
         )
         told = self._told
-        plan = make_plan(patient, [each for each in report.findings if told is None or each.key in told])
+        plan = make_plan(repair_view, [each for each in report.findings if told is None or each.key in told])
         self._plans.append(plan)
         return plan
 
     def _agreed(self, plan: Plan) -> bool:
         return self._options.agree is None or self._options.agree(plan)
 
-    def _carry_out(self, steps: Sequence[Step], shop: Workshop) -> None:
+    def _carry_out(self, steps: Sequence[Step], repair: RepairContext) -> None:
         """Do one step after the other, whatever becomes of those before it."""
         for step in steps:
             failure: CstoreError | None = None
             try:
-                step.act(shop)
+                step.act(repair)
             except (CstoreError, OSError) as error:
                 failure = error if isinstance(error, CstoreError) else SystemFailure("heal", step.subject.name, error)
                 self._failed.append((step, failure))

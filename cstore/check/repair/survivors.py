@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, Any
 from cstore.check.repair.facts import ArchiveFacts, archive_facts
 from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
-from cstore.drivers.mending import open_mender
+from cstore.drivers.repairing import open_driver_repair
 from cstore.errors import CstoreError, ForeignThing
 from cstore.fs import within
 from cstore.ids import flaw_of_id
 from cstore.oci.chain import layer_ids, next_layer_id
 from cstore.store.context import driver_place
-from cstore.store.evidence import transient_containers, transient_layers
 from cstore.store.lookup import tree_names
-from cstore.store.places import Shelf
+from cstore.store.lost_records import transient_containers, transient_layers
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cstore.check.census import Census
-    from cstore.drivers.mending import Mender
+    from cstore.check.snapshot import StoreSnapshot
+    from cstore.drivers.repairing import DriverRepair
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _LARGEST_TEXT = 4 << 20
 
 
-class Standing(Value):
+class ExpectedLayer(Value):
     """Where an image's config puts a layer: on which parent, with which DiffID; and how its blob was delivered."""
 
     image: str
@@ -46,39 +46,39 @@ class Standing(Value):
 class Survivors:
     """What is left of one store."""
 
-    def __init__(self, census: Census) -> None:
-        self.census = census
+    def __init__(self, snapshot: StoreSnapshot) -> None:
+        self.snapshot = snapshot
         self._facts: dict[str, ArchiveFacts | None] = {}
-        self._hints: dict[Shelf, Hints] = {}
+        self._hints: dict[ItemKind, Hints] = {}
 
     @cached_property
-    def mender(self) -> Mender:
+    def driver_repair(self) -> DriverRepair:
         """Who knows what the driver keeps."""
-        return open_mender(self.census.context.driver, driver_place(self.census.context))
+        return open_driver_repair(self.snapshot.context.driver, driver_place(self.snapshot.context))
 
-    def hint(self, shelf: Shelf, identifier: str) -> dict[str, Any]:
+    def hint(self, item_kind: ItemKind, identifier: str) -> dict[str, Any]:
         """What can still be read of a record; nothing, mostly."""
-        if shelf not in self._hints:
-            self._hints[shelf] = gather_hints(self.census, shelf)
-        return self._hints[shelf].get(identifier, {})
+        if item_kind not in self._hints:
+            self._hints[item_kind] = gather_hints(self.snapshot, item_kind)
+        return self._hints[item_kind].get(identifier, {})
 
     # ── layers ──
 
     @cached_property
     def lost_layers(self) -> list[str]:
         """Trees of the store's own that no record describes, sorted."""
-        elsewhere = transient_layers(self.census.layout) | tree_names(self.census.layers)
-        known = set(self.census.layers.ids()) | elsewhere
-        return sorted(layer for layer in self.census.trees if layer not in known and not flaw_of_id(layer))
+        elsewhere = transient_layers(self.snapshot.layout) | tree_names(self.snapshot.layers)
+        known = set(self.snapshot.layers.ids()) | elsewhere
+        return sorted(layer for layer in self.snapshot.trees if layer not in known and not flaw_of_id(layer))
 
     def facts(self, layer: str) -> ArchiveFacts | None:
         """What the tar-split and the files of a layer say; None without a tar-split that can be read."""
         if layer not in self._facts:
             self._facts[layer] = None
-            path = self.census.layout.tar_split(layer)
+            path = self.snapshot.layout.tar_split(layer)
             if os.path.exists(path):
                 try:
-                    roots = self.census.context.driver.content_roots(layer)
+                    roots = self.snapshot.context.driver.content_roots(layer)
                 except CstoreError:
                     roots = self._own_roots(layer)  # the ancestors cannot be found
                 self._facts[layer] = archive_facts(path, roots) if roots else None
@@ -86,7 +86,7 @@ class Survivors:
 
     def _own_roots(self, layer: str) -> Sequence[str]:
         try:
-            return self.census.inspector.own_roots(layer)
+            return self.snapshot.inspector.own_roots(layer)
         except CstoreError:
             return ()
 
@@ -96,11 +96,11 @@ class Survivors:
         The image says so. Without it: a driver that lays layers upon each other lays the twin upon that one, whose
         archive it shares, though it is not the child of that one.
         """
-        for image, _ in self.census.all_images.values():
+        for image, _ in self.snapshot.all_images.values():
             if layer in image.mapped_layers:
                 return image.layer
-        below = self.mender.parent_of(layer)
-        if not below or layer in self.standings or not (self.has_tar_split(layer) and self.has_tar_split(below)):
+        below = self.driver_repair.parent_of(layer)
+        if not below or layer in self.expected_layers or not (self.has_tar_split(layer) and self.has_tar_split(below)):
             return ""
         digest = self.digest_of(layer)
         shared = bool(digest) and digest == self.digest_of(below)
@@ -114,14 +114,14 @@ class Survivors:
             if each in found:
                 break
             found[each] = None
-            template = "" if self.census.inspector.whole else self.template_of(each)
-            record, _ = self.census.all_layers.get(each, (None, False))
+            template = "" if self.snapshot.inspector.whole else self.template_of(each)
+            record, _ = self.snapshot.all_layers.get(each, (None, False))
             pending = [template or ("" if record is None else record.parent)]
         return list(found)
 
     def digest_of(self, layer: str) -> str:
         """The DiffID of a layer: as recorded, else as its files give it; "" if nobody knows."""
-        record, _ = self.census.all_layers.get(layer, (None, False))
+        record, _ = self.snapshot.all_layers.get(layer, (None, False))
         if record is not None and record.diff_digest:
             return record.diff_digest
         facts = self.facts(layer)
@@ -133,23 +133,23 @@ class Survivors:
 
     def has_tar_split(self, layer: str) -> bool:
         """Whether a layer was imported."""
-        return os.path.isfile(self.census.layout.tar_split(layer))
+        return os.path.isfile(self.snapshot.layout.tar_split(layer))
 
     @cached_property
-    def standings(self) -> dict[str, Standing]:
+    def expected_layers(self) -> dict[str, ExpectedLayer]:
         """What the configs of all images say of layers, by the layers' usual IDs."""
-        found: dict[str, Standing] = {}
+        found: dict[str, ExpectedLayer] = {}
         for files in self.image_files.values():
             parent = ""
             blobs = files.blobs or ({},) * len(files.diff_ids)
             for layer, diff_id, blob in zip(layer_ids(files.diff_ids), files.diff_ids, blobs, strict=True):
-                found.setdefault(layer, Standing(files.id, parent, diff_id, blob))
+                found.setdefault(layer, ExpectedLayer(files.id, parent, diff_id, blob))
                 parent = layer
         return found
 
     def blob_of(self, diff_digest: str) -> Mapping[str, Any]:
         """How a layer of this DiffID was delivered, as some manifest says; nothing if none does."""
-        return next((place.blob for place in self.standings.values() if place.diff_id == diff_digest), {})
+        return next((place.blob for place in self.expected_layers.values() if place.diff_id == diff_digest), {})
 
     # ── images ──
 
@@ -157,7 +157,7 @@ class Survivors:
     def image_files(self) -> dict[str, ImageFiles]:
         """The data directories of images, recorded or not, by ID."""
         found = {}
-        for directory, name in _directories(self.census.layout.images):
+        for directory, name in _directories(self.snapshot.layout.images):
             if not flaw_of_id(name):
                 files = ImageFiles(directory, name)
                 if files.keys:
@@ -167,32 +167,32 @@ class Survivors:
     @cached_property
     def lost_images(self) -> list[str]:
         """Images without a record that have data, or a row in a damaged record file."""
-        known = set(self.census.images.ids())
-        return [image for image in (*self.image_files, *self._in_rows(Shelf.IMAGES)) if image not in known]
+        known = set(self.snapshot.images.ids())
+        return [image for image in (*self.image_files, *self._in_rows(ItemKind.IMAGES)) if image not in known]
 
     # ── containers ──
 
     @cached_property
     def container_directories(self) -> dict[str, str]:
         """The directories of containers, recorded or not, by ID."""
-        found = _directories(self.census.layout.containers)
+        found = _directories(self.snapshot.layout.containers)
         return {name: directory for directory, name in found if not flaw_of_id(name)}
 
     @cached_property
     def lost_containers(self) -> list[str]:
         """Containers without a record that have a directory that is not empty, or a row in a damaged record file."""
-        known = set(self.census.containers.ids()) | transient_containers(self.census.layout)
+        known = set(self.snapshot.containers.ids()) | transient_containers(self.snapshot.layout)
         filled = [name for name, path in self.container_directories.items() if next(_files(path), None)]
-        rows = [name for name in self._in_rows(Shelf.CONTAINERS) if name not in filled]
+        rows = [name for name in self._in_rows(ItemKind.CONTAINERS) if name not in filled]
         return [name for name in (*filled, *rows) if name not in known]
 
-    def _in_rows(self, shelf: Shelf) -> list[str]:
+    def _in_rows(self, item_kind: ItemKind) -> list[str]:
         """The IDs in rows of damaged record files that tell a name or a layer, though the item may have no file."""
-        if shelf not in self.census.suspect:
+        if item_kind not in self.snapshot.suspect:
             return []
-        rows = rows_in_files(self.census, shelf)
+        rows = rows_in_files(self.snapshot, item_kind)
         named = [n for n, row in rows.items() if (row.get("layer") or row.get("names")) and not flaw_of_id(n)]
-        return [name for name in named if shelf is not Shelf.IMAGES or name not in self.image_files]
+        return [name for name in named if item_kind is not ItemKind.IMAGES or name not in self.image_files]
 
     def ids_in_files_of(self, container: str) -> list[str]:
         """All IDs that the engine wrote into a container's files, most frequent first."""

@@ -77,14 +77,14 @@ def config(
 
 
 def _print(session: Session, file: str, generation: str) -> None:
-    from cstore.config import FORMATS, load_file, peer_view
+    from cstore.config import FORMATS, go_view, load_file
 
     if file:
         loaded = load_file(file)
         session.warn(loaded.warnings)
     else:
         loaded = session.config
-    session.document(peer_view(loaded, generation or FORMATS[0]))
+    session.document(go_view(loaded, generation or FORMATS[0]))
 
 
 def _sources(session: Session) -> None:

@@ -146,7 +146,7 @@ def _size(store: Store, container: Container) -> int | str:
     try:
         return store.containers.size(container.id)
     except CstoreError as error:
-        return error.peer
+        return error.go_text
 
 
 @command("container-parent-owners", example="cstore container-parent-owners web")

@@ -7,7 +7,7 @@ from cstore.cli.session import Intent, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.store import Spot, Store
+    from cstore.store import LayerPath, Store
 
 
 @command(
@@ -44,23 +44,23 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
     conclude(session, unverified)
 
 
-def _spot(store: Store, text: str) -> Spot:
+def _spot(store: Store, text: str) -> LayerPath:
     """Read a word as the Go tool does; if that names no layer, as cstore's own commands do."""
     from cstore.errors import AmbiguousItem, UnknownItem
-    from cstore.store import Spot
+    from cstore.store import LayerPath
 
     word, colon, path = text.partition(":")
     if text.startswith(("/", "./", "../")) or not colon:  # no tool gives a layer such a name
-        return Spot(path=text)
+        return LayerPath(path=text)
     if store.layers.find(word) is not None:
-        return Spot(path=path, layer=word)
+        return LayerPath(path=path, layer=word)
     try:
         found = store.resolve_path(text, by_layer=True)
     except AmbiguousItem:
         raise
     except UnknownItem:
-        return Spot(path=path, layer=word)
-    return Spot(path=found.path, layer=store.layer_of(found.item).id)
+        return LayerPath(path=path, layer=word)
+    return LayerPath(path=found.path, layer=store.layer_of(found.item).id)
 
 
 def _owner(text: str) -> tuple[int, int] | None:
@@ -80,5 +80,5 @@ def _number(text: str, noun: str) -> int:
     raise InvalidOption(
         f"--chown needs numbers, and {text!r} is no {noun}",
         hint="write --chown UID or --chown UID:GID",
-        peer=f'bad {noun}: strconv.ParseUint: parsing "{text}": invalid syntax',
+        go_text=f'bad {noun}: strconv.ParseUint: parsing "{text}": invalid syntax',
     )

@@ -61,7 +61,7 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
             gone = _said("image", store.images.find(name)) if session.styled else ""
             layers = store.images.delete(name, commit=not test)
         except CstoreError as error:
-            results[name] = {"error": error.peer}
+            results[name] = {"error": error.go_text}
             session.report(error, name)
             continue
         results[name] = {"deleted-layers": list(layers)} if layers else {}
@@ -98,7 +98,7 @@ def _each(
         try:
             remove(item)
         except CstoreError as error:
-            results[item] = error.peer
+            results[item] = error.go_text
             session.report(error, item)
         else:
             session.lines([f"deleted {gone}"] if gone else ())

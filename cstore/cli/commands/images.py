@@ -137,4 +137,4 @@ def _size(store: Store, image: Image) -> int | str:
     try:
         return store.images.size(image.id)
     except CstoreError as error:
-        return error.peer
+        return error.go_text

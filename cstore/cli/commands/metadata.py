@@ -50,7 +50,7 @@ def set_metadata(session: Session, item: str, metadata: str, metadata_file: str)
 
     if not (metadata or metadata_file):
         raise InvalidOption(
-            "there is no new metadata", hint="give --metadata or --metadata-file", peer="no new metadata provided"
+            "there is no new metadata", hint="give --metadata or --metadata-file", go_text="no new metadata provided"
         )
     if metadata_file:
         metadata = read_whole(metadata_file).decode(errors="replace")

@@ -32,7 +32,7 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
         try:
             path = _mount(store, item, label, read_only=read_only)
         except CstoreError as error:
-            problem = error.peer
+            problem = error.go_text
             session.report(error, item)
         session.show(_view({"id": item, "mountpoint": path, "error": problem}, path), into=results)
     session.whole(results)
@@ -78,7 +78,7 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
         try:
             said = () if _unmount(store, item, force=force) else (f"{item} mountpoint unmounted",)
         except CstoreError as error:
-            problem = error.peer
+            problem = error.go_text
             session.report(error, item)
         session.show(_view({"id": item, "error": problem}, *said), into=results)
     session.whole(results)
@@ -86,10 +86,10 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
 
 def _unmount(store: Store, item: str, *, force: bool) -> bool:
     """Unmount a container, a layer or an image, or what is at a mount point. Returns whether nothing is to be said."""
-    from cstore.store import MOUNT_FIRST, Shelf
+    from cstore.store import MOUNT_FIRST, ItemKind
 
     found = store.find(item, MOUNT_FIRST)
-    if found is not None and found.shelf is Shelf.IMAGES:
+    if found is not None and found.item_kind is ItemKind.IMAGES:
         store.images.unmount(item, force=force)
         return True
     return store.unmount(item, force=force)
@@ -110,7 +110,7 @@ def mounted(session: Session, items: tuple[str, ...]) -> None:
         try:
             is_mounted = store.mounted(item)
         except CstoreError as error:
-            problem = error.peer
+            problem = error.go_text
             session.report(error, item)
         said = (f"{item} mounted",) if is_mounted else ()
         session.show(_view({"id": item, "error": problem, "mounted": is_mounted}, *said), into=results)

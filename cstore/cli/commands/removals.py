@@ -118,10 +118,10 @@ def _explain(session: Session, store: Store, refusal: Refusal) -> None:
     from cstore.cli.output import holders as output
     from cstore.cli.output.streams import say
     from cstore.insight import holders
-    from cstore.store import Item, Shelf
+    from cstore.store import Item, ItemKind
 
     if not session.json:
-        for line in output.lines(holders(store.context, Item(Shelf(refusal.kind), refusal.id))):
+        for line in output.lines(holders(store.context, Item(ItemKind(refusal.kind), refusal.id))):
             say(f"  {line}")
 
 

@@ -142,9 +142,9 @@ def _conclude(session: Session, result: Repaired, options: RepairOptions, *, gro
     from cstore.cli.output import repairs
 
     last = result.plans[-1].with_(steps=())
-    seen_now = () if options.remove else tuple(one for one in last.hopeless if one not in result.lost)
-    last = last.with_(hopeless=(*result.lost, *seen_now))
-    if last.hopeless or last.unused:
+    seen_now = () if options.remove else tuple(one for one in last.unrepairable if one not in result.lost)
+    last = last.with_(unrepairable=(*result.lost, *seen_now))
+    if last.unrepairable or last.unused:
         _show(session, last, grouped=grouped)
     session.lines(repairs.summary(result))
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.check import Finding, Removed, Report, Severity
-    from cstore.check.repair import Hopeless, Step
+    from cstore.check.repair import Step, Unrepairable
     from cstore.cli.output.grouped import Group
 
 TITLES = {
@@ -114,7 +114,7 @@ def styled(report: Report) -> None:
 _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover": "yellow", "cosmetic": "dim"}
 
 
-def subject_of(one: Finding | Hopeless | Step) -> str:
+def subject_of(one: Finding | Unrepairable | Step) -> str:
     """What a finding or a step is about, for people."""
     subject = one.subject
     return subject.path if subject.kind == "store" else f"{subject.kind} {short_id(subject.id)}"

@@ -1,4 +1,4 @@
-"""Plain lines, as the peer prints them: what scripts read."""
+"""Plain lines, as the Go tool prints them: what scripts read."""
 
 from __future__ import annotations
 

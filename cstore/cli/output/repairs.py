@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from cstore.check.repair import Hopeless, Plan, Repaired, Step
+    from cstore.check.repair import Plan, Repaired, Step, Unrepairable
     from cstore.cli.output.grouped import Group
     from cstore.store.quarantine import Case
 
@@ -24,7 +24,7 @@ def plan(planned: Plan) -> Iterator[str]:
             yield f"\tevidence: {step.evidence}"
         if step.advice:
             yield f"\tadvice: {step.advice}"
-    for one in planned.hopeless:
+    for one in planned.unrepairable:
         yield f"cannot be healed: {_subject(one)}"
         yield f"\tbecause: {one.why}"
         yield f"\treason: {one.reason}"
@@ -41,7 +41,7 @@ _LATER = "the repair of what the damaged record files describe: a second plan, c
 _NOT_IT = "it contains no digest that the repair needs"
 
 
-def _subject(one: Hopeless | Step) -> str:
+def _subject(one: Unrepairable | Step) -> str:
     return one.subject.path if one.subject.kind == "store" else f"{one.subject.kind} {one.subject.id}"
 
 
@@ -54,8 +54,8 @@ def grouped(planned: Plan) -> list[Group]:
     numbered = enumerate(planned.steps, 1)
     runs = groupby(numbered, key=lambda each: (each[1].action, each[1].advice and each[0]))  # advice is about one
     groups = [_together(list(run)) for _, run in runs]
-    alike: dict[tuple[str, str, str], list[Hopeless]] = {}
-    for one in planned.hopeless:
+    alike: dict[tuple[str, str, str], list[Unrepairable]] = {}
+    for one in planned.unrepairable:
         alike.setdefault((one.subject.kind, one.reason, one.remedy), []).append(one)
     groups += [_given_up(members) for members in alike.values()]
     if planned.unused:
@@ -86,7 +86,7 @@ def _place(step: Step) -> str:
     return f"{subject}: {', '.join(step.parts)}" if step.parts else subject
 
 
-def _given_up(members: list[Hopeless]) -> Group:
+def _given_up(members: list[Unrepairable]) -> Group:
     """What cannot be healed for the same reason."""
     from cstore.cli.output.grouped import Group
 
@@ -195,7 +195,7 @@ def case_document(case: Case) -> dict[str, Any]:
     entries = [
         {"path": entry.path, "why": entry.why, "there": entry.name in there}
         if isinstance(entry, Kept)
-        else {"record": entry.shelf.value, "before": entry.before, "after": entry.after, "why": entry.why}
+        else {"record": entry.item_kind.value, "before": entry.before, "after": entry.after, "why": entry.why}
         for entry in case.entries
     ]
     facts = {
@@ -220,7 +220,7 @@ def case_lines(case: Case) -> Iterator[str]:
     if case.flaw:
         yield f"\tflaw: {case.flaw}"
     for entry in case.entries:
-        what = entry.path if isinstance(entry, Kept) else f"a record of {entry.shelf.value}s"
+        what = entry.path if isinstance(entry, Kept) else f"a record of {entry.item_kind.value}s"
         yield f"\t{what}: {entry.why}"
 
 

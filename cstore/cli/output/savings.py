@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def lines(found: Sharing, *, dry_run: bool, verbose: bool) -> Iterator[str]:
-    """Give the peer's line; it counts what earlier runs shared, too. With `verbose`, what is new follows."""
+    """Give the Go tool's line; it counts what earlier runs shared, too. With `verbose`, what is new follows."""
     if dry_run:
         yield f"Deduplication would save {found.saved} bytes in {found.files} files"
         return
@@ -21,7 +21,7 @@ def lines(found: Sharing, *, dry_run: bool, verbose: bool) -> Iterator[str]:
 
 
 def document(found: Sharing, *, dry_run: bool, verbose: bool) -> dict[str, Any]:
-    """Give the peer's object; what else is known is there only when it was asked for."""
+    """Give the Go tool's object; what else is known is there only when it was asked for."""
     told: dict[str, Any] = {"Deduped": 0 if dry_run else found.shared}
     if dry_run or verbose:
         told |= {"DryRun": dry_run, "Saved": found.saved, "Files": found.files, "Failures": list(found.failures)}

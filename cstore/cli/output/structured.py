@@ -1,4 +1,4 @@
-"""JSON documents: what programs read. Keys, their order and what is left out are the peer's (cli spec, 2.3)."""
+"""JSON documents: what programs read. Keys, their order and what is left out are the Go tool's (cli spec, 2.3)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _write_listed(value: Listed) -> None:
 
 
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:
-    """A list that the peer writes as null when it is empty."""
+    """A list that the Go tool writes as null when it is empty."""
     return list(values) or None
 
 

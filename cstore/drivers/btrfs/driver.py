@@ -101,7 +101,7 @@ def _read_options(options: Sequence[str]) -> tuple[int, int]:
         if name == "mountopt":
             raise no_mount_options(NAME)
         if name not in sizes:
-            raise DriverError(NAME, f"it has no option {key!r}", peer=f'unknown option {key} ("{key}={value}")')
+            raise DriverError(NAME, f"it has no option {key!r}", go_text=f'unknown option {key} ("{key}={value}")')
         try:
             sizes[name] = parse_size(value)
         except ValueError as error:
@@ -126,7 +126,8 @@ def _check_disk(home: str) -> None:
             NAME,
             f"{root} is on {_spoken(found)}, and this driver needs btrfs",
             hint="choose another driver with --storage-driver, or a directory on btrfs with --graph",
-            peer=f'"{home}" is not on a btrfs filesystem: prerequisites for driver not satisfied (wrong filesystem?)',
+            go_text=f'"{home}" is not on a btrfs filesystem: prerequisites for driver not satisfied '
+            "(wrong filesystem?)",
         )
 
 

@@ -40,13 +40,13 @@ class Quotas:
         if size is None:
             return 0
         if not size:
-            raise DriverError(NAME, "a layer cannot be limited to 0 bytes", peer="btrfs: invalid storage size: 0B")
+            raise DriverError(NAME, "a layer cannot be limited to 0 bytes", go_text="btrfs: invalid storage size: 0B")
         if size < self._least:
             raise DriverError(
                 NAME,
                 f"a layer cannot be limited to {size} bytes: min_space is {self._least}",
                 hint="ask for more, or lower min_space in storage.conf",
-                peer=f"btrfs: storage size cannot be less than {self._least}",
+                go_text=f"btrfs: storage size cannot be less than {self._least}",
             )
         return size
 

@@ -76,7 +76,7 @@ def _snapshot(source: str, tree: str, layer: str) -> None:
                 NAME,
                 f"layer {layer} is an ordinary directory, not a subvolume, so no snapshot can be made of it",
                 hint=f"cstore repair turns {source} into a subvolume",
-                peer="failed to create btrfs snapshot: invalid argument",
+                go_text="failed to create btrfs snapshot: invalid argument",
             ) from None
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from cstore.drivers.contract import Driver
     from cstore.drivers.inspection import Inspector
-    from cstore.drivers.mending import Mender
     from cstore.drivers.registry import DriverPlace
+    from cstore.drivers.repairing import DriverRepair
 
 FACTS = DriverFacts(
     keys={
@@ -68,9 +68,9 @@ def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
     return OverlayInspector(place)
 
 
-def open_mender(driver: Driver, place: DriverPlace) -> Mender:
+def open_driver_repair(driver: Driver, place: DriverPlace) -> DriverRepair:
     """Make what heals that."""
-    from cstore.drivers.overlay.mending import OverlayMender
+    from cstore.drivers.overlay.repair import OverlayDriverRepair
 
     del driver
-    return OverlayMender(place)
+    return OverlayDriverRepair(place)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cstore.drivers.overlay.mount import Stack
-    from cstore.drivers.overlay.words import Words
+    from cstore.drivers.overlay.mount_options import Words
 
 
 def mount_classically(stack: Stack, words: Words, target: str) -> None:

@@ -1,8 +1,8 @@
 """What a layer changes, read from its own directory without mounting anything (archive 7.2, 8.3).
 
 The directory holds what was added or modified, and marks for what was removed. What lies beneath decides between added
-and modified, and whether a mark means anything. Order and rules are those of the peer, except that a name is looked for
-as the kernel would: a file, a whiteout or an opaque directory hides everything deeper.
+and modified, and whether a mark means anything. Order and rules are those of the Go tool, except that a name is looked
+for as the kernel would: a file, a whiteout or an opaque directory hides everything deeper.
 """
 
 from __future__ import annotations

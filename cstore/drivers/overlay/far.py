@@ -53,7 +53,7 @@ def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
         NAME,
         f"no additional layer store has the layer {digest}: {told}",
         hint="see additionallayerstores in storage.conf, and mount what is not mounted",
-        peer=f'additional layer ("{digest}", "{reference}") not found: unknown layer',
+        go_text=f'additional layer ("{digest}", "{reference}") not found: unknown layer',
     )
 
 

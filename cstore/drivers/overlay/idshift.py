@@ -61,7 +61,7 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
     """Show the directories `lowers` with the owners of `id_map`, for as long as the context lasts.
 
     A mount of overlay made meanwhile keeps what it needs. `own` is the directory of the layer that is mounted; the
-    shifted mounts hang in its `mapped`, as the peer's do.
+    shifted mounts hang in its `mapped`, as the Go tool's do.
 
     Raises:
         DriverError: the kernel or a file system cannot do it.
@@ -113,7 +113,7 @@ def _show(home: str, point: str, namespace: int) -> str:
             NAME,
             f"the layers in {home} cannot be shown with other owners: {reason}",
             hint="this needs Linux 5.19 and a file system that supports ID-mapped mounts",
-            peer=f'create mapped mount for "{home}" on "{point}": {reason}',
+            go_text=f'create mapped mount for "{home}" on "{point}": {reason}',
         ) from None
     return point
 

@@ -86,9 +86,9 @@ class OverlayInspector:
         if len(names) > DEEPEST:
             found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; of {DEEPEST} all is read")
         with ExitStack() as stack:
-            shelves = [each for home in self._homes if (each := _Shelf.opened(stack, home)) is not None]
+            item_kinds = [each for home in self._homes if (each := _KindOfItem.opened(stack, home)) is not None]
             for name in names[:DEEPEST]:
-                part = next((part for shelf in shelves if (part := shelf.ordinary(name)) is not None), None)
+                part = next((part for item_kind in item_kinds if (part := item_kind.ordinary(name)) is not None), None)
                 found.append(self._beneath(name, ancestors) if part is None else part)
         return found
 
@@ -223,7 +223,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_LINK = 64
 
 
-class _Shelf(NamedTuple):
+class _KindOfItem(NamedTuple):
     """A home and its short links, open: a chain has up to hundreds of layers, and nearly all are alike."""
 
     home: str
@@ -231,7 +231,7 @@ class _Shelf(NamedTuple):
     links: int
 
     @classmethod
-    def opened(cls, stack: ExitStack, home: str) -> _Shelf | None:
+    def opened(cls, stack: ExitStack, home: str) -> _KindOfItem | None:
         """Open a home for as long as the stack lasts; None if it, or the directory of its links, is no directory."""
         try:
             layers = stack.enter_context(_opened(home, _FOLDER & ~os.O_NOFOLLOW))

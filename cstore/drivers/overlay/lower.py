@@ -238,7 +238,7 @@ class Homes:
                 NAME,
                 f"layer {place.layer} has {len(names)} ancestors; the kernel mounts {DEEPEST} at most",
                 hint="squash some of the layers into one",
-                peer="max depth exceeded",
+                go_text="max depth exceeded",
             )
         return [self._ancestor(place, name) for name in names]
 
@@ -249,7 +249,7 @@ class Homes:
                 NAME,
                 f"layer {place.layer} lies on the short link {name}, and no layer has that link",
                 hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
-                peer=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
+                go_text=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
             )
         return found
 
@@ -312,7 +312,7 @@ def _make_folder(home: str) -> None:
         within.mkdir(folder, 0o755)
         fd = within.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            os.fchmod(fd, 0o755)  # the peer has it so, and the home above it is closed
+            os.fchmod(fd, 0o755)  # the Go tool has it so, and the home above it is closed
         finally:
             os.close(fd)
 

@@ -150,7 +150,7 @@ def _lower_of(parent: Place) -> str:
             NAME,
             f"layer {parent.layer} has {len(names) - 1} ancestors; no layer can be made on top of it",
             hint="squash some of the layers into one",
-            peer="max depth exceeded",
+            go_text="max depth exceeded",
         )
     return ":".join(f"l/{name}" for name in names)
 

@@ -14,8 +14,8 @@ import errno
 import os
 from contextlib import ExitStack
 
+from cstore.drivers.overlay.mount_options import Words, sort_words
 from cstore.drivers.overlay.options import NAME
-from cstore.drivers.overlay.words import Words, sort_words
 from cstore.errors import DriverError
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
@@ -191,5 +191,5 @@ def refusal(stack: Stack, target: str, error: OSError) -> DriverError:
         NAME,
         f"layer {stack.layer} cannot be mounted on {target}: {reason}",
         hint=hint,
-        peer=f"creating overlay mount to {target}: {reason.lower()}",
+        go_text=f"creating overlay mount to {target}: {reason.lower()}",
     )

@@ -86,7 +86,7 @@ class Mounter:
             self._host.require()
 
     def leave_word(self) -> None:
-        """Tell the peers who writes the layers here."""
+        """Tell the Go tools who writes the layers here."""
         leave_word(self._home, program=bool(self.program))
 
     # ── what over what ──

@@ -53,7 +53,7 @@ def read_options(options: Sequence[str]) -> Options:
         for name, value, key in options_for(NAME, options):
             reader = _READERS.get(name)
             if reader is None:
-                raise DriverError(NAME, f"it has no option {key!r}", peer=f"overlay: unknown option {key}")
+                raise DriverError(NAME, f"it has no option {key!r}", go_text=f"overlay: unknown option {key}")
             reader(result, name, value)
     return result
 
@@ -87,14 +87,14 @@ def _stores(result: Options, _: str, value: str) -> None:
                 NAME,
                 f"the additional image store {path!r} is a relative path",
                 hint="write it in full",
-                peer=f'overlay: image path "{path}" is not absolute.  Can not be relative',
+                go_text=f'overlay: image path "{path}" is not absolute.  Can not be relative',
             )
         if not os.path.isdir(path):
             raise DriverError(
                 NAME,
                 f"the additional image store {path} is not a directory",
                 hint="mount its disk, correct its path, or remove it from additionalimagestores",
-                peer=f"overlay: can't stat imageStore dir {path}",
+                go_text=f"overlay: can't stat imageStore dir {path}",
             )
         result.stores.append(path)
 
@@ -105,7 +105,7 @@ def _program(result: Options, _: str, value: str) -> None:
             NAME,
             f"there is no mount program {value}",
             hint="install it, or take mount_program out of the configuration",
-            peer=f'overlay: can\'t stat program "{value}"',
+            go_text=f'overlay: can\'t stat program "{value}"',
         )
     result.program = value
 

@@ -1,6 +1,6 @@
 """What the kernel and the file system can do for overlay, found out once and kept in the run root (drivers 7.3).
 
-    RUN/overlay/<feature>-true, <feature>-false      what one program found out, the peers read too
+    RUN/overlay/<feature>-true, <feature>-false      what one program found out, the Go tools read too
 
 What follows from documented rules is not tried out: whether the kernel keeps renamed directories or split metadata in
 attributes of its own depends on module parameters and mount options alone. Nothing is written by who only reads.
@@ -180,7 +180,7 @@ class Host:
                 NAME,
                 f"a store on {backing} cannot be mounted by the kernel",
                 hint="put the graph root on another file system, or set mount_program to fuse-overlayfs",
-                peer=f"'overlay' is not supported over {backing}, a mount_program is required: "
+                go_text=f"'overlay' is not supported over {backing}, a mount_program is required: "
                 "backing file system is unsupported for this graph driver",
             )
 
@@ -237,7 +237,7 @@ def _try_out(folder: str, backing: str) -> None:
 
 
 def _unusable(reason: str, hint: str) -> DriverUnusable:
-    return DriverUnusable(NAME, reason, hint=hint, peer=f"kernel does not support overlay fs: {reason}")
+    return DriverUnusable(NAME, reason, hint=hint, go_text=f"kernel does not support overlay fs: {reason}")
 
 
 def _kernel() -> tuple[int, int]:

@@ -126,5 +126,5 @@ def _failed(program: str, stack: Stack, target: str, reason: str) -> DriverError
         NAME,
         f"layer {stack.layer} cannot be mounted on {target}: the mount program {program} failed: {reason}",
         hint="run it by hand, or take mount_program out of the configuration to mount with the kernel",
-        peer=f"using mount program {program}: {reason}",
+        go_text=f"using mount program {program}: {reason}",
     )

@@ -42,7 +42,7 @@ def refuse_quotas(asked: Iterable[str]) -> None:
             NAME,
             f"the storage option {name!r} needs project quotas, which cstore does not set",
             hint="leave it out",
-            peer="--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            go_text="--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
         )
 
 
@@ -57,7 +57,7 @@ def check_mask(options: TreeOptions, program: str) -> None:
             NAME,
             "force_mask is set, and only a mount program shows the modes that a writable layer shall have",
             hint="set mount_program to fuse-overlayfs, or take force_mask out of the configuration",
-            peer="overlay: force_mask option for writeable layers is only supported with a mount_program",
+            go_text="overlay: force_mask option for writeable layers is only supported with a mount_program",
         )
     if options.parent_map != options.id_map:
         raise DriverError(

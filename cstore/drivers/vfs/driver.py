@@ -72,7 +72,7 @@ class VfsDriver(WholeTrees):
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
         if options.storage_options:
-            raise DriverError(NAME, "it has no storage options", peer="--storage-opt is not supported for vfs")
+            raise DriverError(NAME, "it has no storage options", go_text="--storage-opt is not supported for vfs")
         return super().stage(parent, options)
 
 
@@ -95,7 +95,7 @@ def read_options(options: Sequence[str]) -> list[str]:
         if name in {"ignore_chown_errors", "sync"}:
             _check(name, value)
         elif name != "imagestore":
-            raise DriverError("vfs", f"it has no option {key!r}", peer=f"vfs driver does not support {key} options")
+            raise DriverError("vfs", f"it has no option {key!r}", go_text=f"vfs driver does not support {key} options")
     return [_existing(path) for path in additional_image_stores(options, NAME)]
 
 

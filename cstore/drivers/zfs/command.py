@@ -24,7 +24,7 @@ class CommandFailed(DriverError):
         self.command, self.said = " ".join(words), said
         reason = said.strip() or "it failed without a word"
         super().__init__(
-            NAME, f"{self.command}: {reason}", hint="run it by hand to see more", peer=f'"{self.command}" => {said}'
+            NAME, f"{self.command}: {reason}", hint="run it by hand to see more", go_text=f'"{self.command}" => {said}'
         )
 
     @property
@@ -183,5 +183,5 @@ def _not_installed(program: str) -> DriverUnusable:
         NAME,
         f"the command {program} is not installed",
         hint="install the ZFS tools, or choose another driver with --storage-driver",
-        peer=f"the '{program}' command is not available: prerequisites for driver not satisfied (wrong filesystem?)",
+        go_text=f"the '{program}' command is not available: prerequisites for driver not satisfied (wrong filesystem?)",
     )

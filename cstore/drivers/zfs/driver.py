@@ -82,7 +82,7 @@ class ZfsDriver:
             NAME,
             f"layer {layer} has no dataset below {self._places.parent}",
             hint="its contents are lost; cstore delete-layer removes the record",
-            peer=f"cannot open '{self._places.parent}/{layer}': dataset does not exist",
+            go_text=f"cannot open '{self._places.parent}/{layer}': dataset does not exist",
         )
 
     # ── making ──

@@ -34,7 +34,7 @@ def read_options(options: Sequence[str]) -> Options:
         elif name == "mountopt":
             mount_options = value
         else:
-            raise DriverError(NAME, f"it has no option {key!r}", peer=f"unknown option {key}")
+            raise DriverError(NAME, f"it has no option {key!r}", go_text=f"unknown option {key}")
     return Options(dataset, tuple(filter(None, mount_options.split(","))))
 
 

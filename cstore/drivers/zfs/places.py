@@ -82,6 +82,6 @@ def find_dataset(home: str) -> str:
             NAME,
             f"{root} is not on ZFS, and no dataset is named",
             hint="name one with --storage-opt zfs.fsname=POOL/DATASET, or choose another driver with --storage-driver",
-            peer=f"no zfs dataset found for rootdir '{root}'",
+            go_text=f"no zfs dataset found for rootdir '{root}'",
         )
     return found

@@ -32,7 +32,7 @@ class Usage(Value):
 
 
 def usage(path: str) -> Usage:
-    """Measure the directory `path` as the peer does (drivers 10), but without what is mounted inside.
+    """Measure the directory `path` as the Go tool does (drivers 10), but without what is mounted inside.
 
     Raises:
         SystemFailure: a directory cannot be read.

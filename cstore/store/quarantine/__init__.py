@@ -15,15 +15,15 @@ Owns: the journal, and moving things there and back. Must not know: what is wron
 from __future__ import annotations
 
 from cstore.store.quarantine.case import Case, Kept, Recorded, broken_off, cases, find_case
-from cstore.store.quarantine.keeping import Keeper, keeping
+from cstore.store.quarantine.keeping import QuarantineWriter, keeping
 from cstore.store.quarantine.purging import KEEPING, purge, tidy
 from cstore.store.quarantine.undoing import Undone, undo
 
 __all__ = [
     "KEEPING",
     "Case",
-    "Keeper",
     "Kept",
+    "QuarantineWriter",
     "Recorded",
     "Undone",
     "broken_off",

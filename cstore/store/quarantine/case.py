@@ -15,7 +15,7 @@ from cstore.records.model import Container, Image, Layer
 from cstore.records.scanner import load
 from cstore.records.snapshot import read_file
 from cstore.records.table import Location
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ _VERSION = 2
 which cstore 0.1 wrote, everything is one document."""
 _RAW = "hex:"
 """What a path begins with in the journal that is written as its bytes; any other begins with a slash."""
+_KIND = "shelf"
+"""How the journal calls the kind of an item, as its first version did."""
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
-_KINDS: dict[Shelf, type[Record]] = {Shelf.LAYERS: Layer, Shelf.IMAGES: Image, Shelf.CONTAINERS: Container}
+_KINDS: dict[ItemKind, type[Record]] = {ItemKind.LAYERS: Layer, ItemKind.IMAGES: Image, ItemKind.CONTAINERS: Container}
 
 
 class Kept(Value):
@@ -50,7 +52,7 @@ class Kept(Value):
 class Recorded(Value):
     """A record that was removed, made or changed: JSON as in the record file, "" for none. `location` is its file."""
 
-    shelf: Shelf
+    item_kind: ItemKind
     location: str
     before: str
     after: str
@@ -62,7 +64,7 @@ class Recorded(Value):
         Raises:
             ValueError: it is no record.
         """
-        return decode_one(_KINDS[self.shelf], text.encode())
+        return decode_one(_KINDS[self.item_kind], text.encode())
 
 
 class Case(Value):
@@ -233,8 +235,8 @@ def line_of_successor(number: int, successor: str) -> bytes:
 def _written(entry: Kept | Recorded) -> dict[str, str]:
     fields: dict[str, Any] = entry.as_dict()
     if isinstance(entry, Recorded):
-        fields["shelf"] = entry.shelf.value
-    elif not entry.path.isprintable():  # JSON has no way to write a name that is no text
+        return {_KIND: fields.pop("item_kind").value, **fields}
+    if not entry.path.isprintable():  # JSON has no way to write a name that is no text
         fields["path"] = _RAW + os.fsencode(entry.path).hex()
     return fields
 
@@ -242,10 +244,10 @@ def _written(entry: Kept | Recorded) -> dict[str, str]:
 def _read(fields: dict[str, str]) -> Kept | Recorded:
     if not all(isinstance(value, str) for value in fields.values()):
         raise ValueError("an entry's field is not text")
-    if "shelf" in fields:
+    if _KIND in fields:
         Location(fields["location"])
-        rest = {name: value for name, value in fields.items() if name != "shelf"}
-        return Recorded(shelf=Shelf(fields["shelf"]), **rest)
+        rest = {name: value for name, value in fields.items() if name != _KIND}
+        return Recorded(item_kind=ItemKind(fields[_KIND]), **rest)
     kept = Kept(**fields)
     if kept.path.startswith(_RAW):
         kept = kept.with_(path=os.fsdecode(bytes.fromhex(kept.path.removeprefix(_RAW))))

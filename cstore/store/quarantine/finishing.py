@@ -10,8 +10,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cstore.errors import CstoreError, LockTimeout
-from cstore.fs.patience import Patience
-from cstore.store.places import Shelf
+from cstore.fs.lock_policy import LockPolicy
+from cstore.store.places import ItemKind
 from cstore.store.quarantine.case import Case, Kept, Recorded, cases
 from cstore.store.quarantine.keeping import move_aside, quarantine_lock
 from cstore.store.removal import check_unused
@@ -35,7 +35,7 @@ class Promised:
         if not unfinished_moves(context):
             return
         try:
-            stack.enter_context(quarantine_lock(context, Patience(timeout=0)))
+            stack.enter_context(quarantine_lock(context, LockPolicy(timeout=0)))
         except LockTimeout:
             self._found = unfinished_moves(context)
             return
@@ -46,12 +46,12 @@ class Promised:
         """Remove the layers that were to go with an image or container, if that is gone and nothing needs them."""
         for case in self._cases:
             removed = [each for each in case.entries if isinstance(each, Recorded) and not each.after]
-            owners = [each for each in removed if each.shelf is not Shelf.LAYERS]
-            if not owners or any(each.record(each.before).id in writer.table(each.shelf) for each in owners):
+            owners = [each for each in removed if each.item_kind is not ItemKind.LAYERS]
+            if not owners or any(each.record(each.before).id in writer.table(each.item_kind) for each in owners):
                 continue
             for each in removed:
                 layer = each.record(each.before)
-                if each.shelf is Shelf.LAYERS and writer.layers.get(layer.id) == layer:
+                if each.item_kind is ItemKind.LAYERS and writer.layers.get(layer.id) == layer:
                     _forget(writer, layer.id)
 
     def __contains__(self, path: str) -> bool:
@@ -73,7 +73,7 @@ def _forget(writer: Writer, layer: str) -> None:
     except CstoreError:
         return  # somebody needs it by now
     writer.layers.remove(layer)
-    writer.save(Shelf.LAYERS)
+    writer.save(ItemKind.LAYERS)
 
 
 def unfinished_moves(context: Context) -> dict[str, tuple[Case, Kept]]:

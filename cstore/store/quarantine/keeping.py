@@ -22,11 +22,11 @@ from cstore.store.way import require_way
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cstore.fs.patience import Patience
+    from cstore.fs.lock_policy import LockPolicy
     from cstore.records.model import Record
     from cstore.records.table import Location
     from cstore.store.context import Context
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
 
 _LONGEST = 200
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
@@ -38,34 +38,34 @@ FOLDER = "folder "
 
 
 @contextmanager
-def quarantine_lock(context: Context, patience: Patience | None = None) -> Iterator[None]:
+def quarantine_lock(context: Context, lock_policy: LockPolicy | None = None) -> Iterator[None]:
     """Keep others from taking out, bringing back or throwing away at the same time. Comes before all other locks.
 
     Raises:
-        LockTimeout: somebody else held it for longer than the store's patience.
+        LockTimeout: somebody else held it for longer than the store's lock policy.
         Unsupported: root is about to write into another user's store.
     """
     leave_to_its_user(context.layout)
     within.require_directory(*os.path.split(context.layout.quarantine), missing=True)
-    with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(patience or context.patience):
+    with LockFile(os.path.join(context.layout.quarantine, "lock")).exclusive(lock_policy or context.lock_policy):
         yield
 
 
 @contextmanager
-def keeping(context: Context, by: str) -> Iterator[Keeper]:
+def keeping(context: Context, by: str) -> Iterator[QuarantineWriter]:
     """Open a case, which is made when the first thing goes into it. `by` is the command that asked.
 
     Raises:
         LockTimeout: another repair is at work.
     """
     with ExitStack() as stack:
-        keeper = Keeper(context, by, lambda: stack.enter_context(quarantine_lock(context)))
+        quarantine = QuarantineWriter(context, by, lambda: stack.enter_context(quarantine_lock(context)))
         if not _in_the_way(context):
-            keeper.take_lock()
+            quarantine.take_lock()
         try:
-            yield keeper
+            yield quarantine
         finally:
-            keeper.close()
+            quarantine.close()
 
 
 def _in_the_way(context: Context) -> list[str]:
@@ -77,7 +77,7 @@ def _in_the_way(context: Context) -> list[str]:
     return [lock] if os.path.lexists(lock) and not within.is_file(top, "lock") else []
 
 
-class Keeper:
+class QuarantineWriter:
     """Takes things out of the store into one case."""
 
     def __init__(self, context: Context, by: str, take_lock: Callable[[], None]) -> None:
@@ -237,9 +237,11 @@ class Keeper:
         self._entries[number] = self._entries[number].with_(successor=mark)
         del self._without[where]
 
-    def changed(self, shelf: Shelf, location: Location, before: Record | None, after: Record | None, why: str) -> None:
+    def changed(
+        self, item_kind: ItemKind, location: Location, before: Record | None, after: Record | None, why: str
+    ) -> None:
         """Note a record that is about to be removed (no `after`), made (no `before`) or changed."""
-        self._note(Recorded(shelf, location.value, _text(before), _text(after), why))
+        self._note(Recorded(item_kind, location.value, _text(before), _text(after), why))
 
     def _named(self, path: str, why: str) -> Kept:
         """Give a thing a name in the case that every file system and every terminal can bear.

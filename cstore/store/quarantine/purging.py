@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cstore.errors import LockTimeout
-from cstore.fs.patience import Patience
+from cstore.fs.lock_policy import LockPolicy
 from cstore.store.quarantine.case import Case, broken_off, cases, remove_broken_off
 from cstore.store.quarantine.keeping import quarantine_lock
 
@@ -58,7 +58,7 @@ def tidy(context: Context) -> list[str]:
     found = broken_off(context)
     if found:
         try:
-            with quarantine_lock(context, Patience(timeout=0)):
+            with quarantine_lock(context, LockPolicy(timeout=0)):
                 remove_broken_off(context)
         except LockTimeout:
             return []

@@ -15,7 +15,7 @@ from cstore.fs.rename import exchange_within, rename_within
 from cstore.fs.tree import remove_tree
 from cstore.records.codec import encode
 from cstore.records.table import Location
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_broken_off
 from cstore.store.quarantine.keeping import FOLDER, TREE, digest_of, folder_mark, mark_of, quarantine_lock, tree_mark
 from cstore.store.session import writing
@@ -56,11 +56,11 @@ def undo(context: Context, word: str) -> Undone:
         progress = _Progress(list(case.entries))
         for entry in reversed(case.entries):
             # A record file may be what comes back, so records are read anew for each entry.
-            with writing(context, *Shelf, graph=True, recovering=False) as writer:
+            with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
                     progress.note(entry, f"{entry.path} is back", partial(_bring_back, writer, case, entry))
                 else:
-                    what = f"the record of {entry.shelf.value} {_id_of(entry)} is as it was"
+                    what = f"the record of {entry.item_kind.value} {_id_of(entry)} is as it was"
                     progress.note(entry, what, partial(_restore, writer, entry))
         _close(case, progress.remaining, sync=context.sync)
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
@@ -214,7 +214,7 @@ def _restore(writer: Writer, entry: Recorded) -> str:
         after = entry.record(entry.after) if entry.after else None
     except ValueError as error:
         return f"its journal entry is no record ({error})"
-    table = writer.table(entry.shelf)
+    table = writer.table(entry.item_kind)
     present = table.get(_id_of(entry))
     if _same(present, before) or (before is not None and _same(present, _without_taken_names(table, before))):
         return ""
@@ -226,7 +226,7 @@ def _restore(writer: Writer, entry: Recorded) -> str:
         table.add(_without_taken_names(table, before), Location(entry.location))
     else:
         table.replace(_without_taken_names(table, before))
-    writer.save(entry.shelf)
+    writer.save(entry.item_kind)
     return ""
 
 

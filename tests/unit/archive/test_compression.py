@@ -137,7 +137,7 @@ def test_cut_anywhere(kind: Compression, whole: bytes) -> None:
         with pytest.raises(ArchiveError) as caught:
             decode(kind, before + data[:size])
         assert isinstance(caught.value, (ArchiveTruncated, CompressionFailed))
-        assert caught.value.peer == "unexpected EOF"
+        assert caught.value.go_text == "unexpected EOF"
 
 
 @each

@@ -214,7 +214,7 @@ def test_error_names_layer_and_file(split: Split) -> None:
     with pytest.raises(ContentDamaged) as caught:
         split.rebuilt()
     assert (caught.value.layer, caught.value.name) == ("layer0", "etc/hosts")
-    assert caught.value.peer == 'file integrity checksum failed for "etc/hosts"'
+    assert caught.value.go_text == 'file integrity checksum failed for "etc/hosts"'
 
 
 def replace_by(split: Split, name: str) -> str:

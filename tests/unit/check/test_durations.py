@@ -35,5 +35,5 @@ def test_no_durations(text: str, peer: str) -> None:
     """The peer's words are kept for those who compare them."""
     with pytest.raises(InvalidDuration) as caught:
         parse_duration(text)
-    assert caught.value.peer == peer
+    assert caught.value.go_text == peer
     assert caught.value.exit_code == 2

@@ -18,7 +18,7 @@ def test_the_table_is_complete() -> None:
 
 def test_a_finding_as_json() -> None:
     """Everything a program needs, in types that JSON has; a remedy of its own goes before the kind's."""
-    finding = of_layer("file-missing", "l1", "'/x' is missing", part="x", path="x", peer="layer l1: -/x")
+    finding = of_layer("file-missing", "l1", "'/x' is missing", part="x", path="x", go_text="layer l1: -/x")
 
     document = finding.document()
     assert document["subject"] == {"kind": "layer", "id": "l1"}
@@ -41,7 +41,7 @@ def test_images_repeat_their_layers_and_containers_their_image() -> None:
     report = Report(
         findings=in_order(
             [
-                of_image("image-layer-missing", "i1", "its layer l2 has no record", peer="image i1: layer l2: …"),
+                of_image("image-layer-missing", "i1", "its layer l2 has no record", go_text="image i1: layer l2: …"),
                 of_layer("overlay-link", "l1", "link is missing"),
                 of_image("image-without-data", "i2", "it has neither a manifest nor a config"),
                 of_store("lock-missing", "/g/x.lock", "it is missing"),

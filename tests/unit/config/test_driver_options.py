@@ -237,7 +237,7 @@ def test_option_without_equals_sign_is_refused() -> None:
     assert split_option(" Overlay.Size = 1G=x ") == ("overlay.size", "1G=x")
     with pytest.raises(InvalidOption) as caught:
         split_option("foo")
-    assert caught.value.peer == "unable to parse key/value option: foo"
+    assert caught.value.go_text == "unable to parse key/value option: foo"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.config.generations import peer_view
+from cstore.config.generations import go_view
 from cstore.config.options import PullOptions, StoreConfig
 from cstore.config.sources import load_file
 from tests.unit.config.settings_files import ROOT
@@ -41,12 +41,12 @@ lock_timeout = 3
 def test_examples_of_the_specification(machine: Machine) -> None:
     """Keys stand in their order, empty ones are left out, settings of cstore's own are not shown."""
     bare = StoreConfig(graph_root="/var/lib/containers/storage", run_root="/run/containers/storage")
-    assert json.dumps(peer_view(bare), separators=(",", ":")) == (
+    assert json.dumps(go_view(bare), separators=(",", ":")) == (
         '{"runroot":"/run/containers/storage","root":"/var/lib/containers/storage","PullOptions":null}'
     )
     machine.write("etc/storage.conf", FULL)
-    assert "RootlessStoragePath" not in peer_view(machine.load(identity=ROOT))
-    assert json.dumps(peer_view(machine.load(identity=ROOT), "1.60"), separators=(",", ":")) == (
+    assert "RootlessStoragePath" not in go_view(machine.load(identity=ROOT))
+    assert json.dumps(go_view(machine.load(identity=ROOT), "1.60"), separators=(",", ":")) == (
         '{"runroot":"/run/containers/storage","root":"/srv/g","imagestore":"/srv/i","RootlessStoragePath":"/srv/0/x",'
         '"driver":"vfs","driver-priority":["overlay","vfs"],"driver-options":["vfs.ignore_chown_errors=true"],'
         '"root_auto_ns_user":"sto","auto_userns_min_size":10,"auto_userns_max_size":20,'
@@ -58,8 +58,8 @@ def test_empty_file(machine: Machine) -> None:
     """A file that says nothing shows the keys that are always there: one today, two up to 1.60."""
     config = load_file(machine.write("x.conf", ""), environ={})
 
-    assert peer_view(config) == {"PullOptions": None}
-    assert peer_view(config, "1.60") == {"RootlessStoragePath": "", "PullOptions": None}
+    assert go_view(config) == {"PullOptions": None}
+    assert go_view(config, "1.60") == {"RootlessStoragePath": "", "PullOptions": None}
 
 
 @pytest.mark.parametrize("word", ["true", "TRUE", "True"])
@@ -77,5 +77,5 @@ def test_the_view_is_at_the_door_every_time() -> None:
     """It is imported when it is first asked for, and a module of the same name does not take its place."""
     from cstore import config
 
-    assert callable(config.peer_view)
-    assert callable(config.peer_view)
+    assert callable(config.go_view)
+    assert callable(config.go_view)

@@ -55,10 +55,10 @@ def test_nothing_set_aside(machine: Machine) -> None:
 
     with pytest.raises(InvalidIDMap) as caught:
         sub_id_map("nobody-here", user_file=users, group_file=users)
-    assert caught.value.peer == f'no subuid ranges found for user "nobody-here" in {users}'
+    assert caught.value.go_text == f'no subuid ranges found for user "nobody-here" in {users}'
     with pytest.raises(InvalidIDMap) as caught:
         sub_id_map("u", user_file=users, group_file=missing)
-    assert caught.value.peer == f'no subgid ranges found for group "u" in {missing}'
+    assert caught.value.go_text == f'no subgid ranges found for group "u" in {missing}'
 
 
 @pytest.mark.parametrize("line", ["u:1", "u:1:2:3", "u:x:1", "u:1:0", "u:4294967295:2", "u:-1:5", "u::"])

@@ -316,7 +316,7 @@ def test_an_image_id_with_other_layers_is_refused(root: DataRoot, store: Store) 
 
     with pytest.raises(TopLayerDiffers) as refused:
         import_image(seen, base, store)
-    assert "uses a different top layer" in refused.value.peer
+    assert "uses a different top layer" in refused.value.go_text
     assert store.images.get(base.id).names == ("mine",)
     assert store.layers.list() == []
 

@@ -86,7 +86,7 @@ def test_an_image_keeps_its_layers_until_it_is_deleted(
     assert store.layers.list() == []
     with pytest.raises(ImageUnknown) as unknown:
         images.delete(identifier)
-    assert unknown.value.peer == f"unrecognized image ID {identifier}"
+    assert unknown.value.go_text == f"unrecognized image ID {identifier}"
 
 
 def test_references_outlive_an_image(
@@ -112,7 +112,7 @@ def test_what_cannot_be_an_image_is_refused(images: ImageStore, chain: list[Read
     ):
         with pytest.raises(kind) as refused:
             images.create(raw)
-        assert refused.value.peer == words
+        assert refused.value.go_text == words
     assert store.images.list() == []
 
 
@@ -132,7 +132,7 @@ def test_a_changed_config_is_found(images: ImageStore, store: Store) -> None:
 
     with pytest.raises(ImageDamaged) as damaged:
         images.get(identifier)
-    assert damaged.value.peer == f"failed to verify: {identifier}"
+    assert damaged.value.go_text == f"failed to verify: {identifier}"
     assert images.map() == {}
 
 
@@ -155,14 +155,14 @@ def test_what_no_id_begins_with_is_unknown(term: str) -> None:
     """Nothing at all is not everything."""
     with pytest.raises(ImageUnknown) as unknown:
         resolve(term, IDS)
-    assert unknown.value.peer == f"No such image: {term}"
+    assert unknown.value.go_text == f"No such image: {term}"
 
 
 def test_several_ids_are_told() -> None:
     """Docker hides it; whoever typed too little wants to know."""
     with pytest.raises(AmbiguousImageID) as ambiguous:
         resolve("182", IDS)
-    assert ambiguous.value.peer == "ambiguous digest string"
+    assert ambiguous.value.go_text == "ambiguous digest string"
     assert ambiguous.value.images == tuple(IDS[:2])
 
 
@@ -187,7 +187,7 @@ def test_parents_and_children(images: ImageStore) -> None:
     images.delete(second)
     with pytest.raises(ParentImageUnknown) as none:
         images.parent(child)
-    assert none.value.peer == "failed to read metadata"
+    assert none.value.go_text == "failed to read metadata"
     images.create(config(comment="second"))
     assert images.children(second) == [], "not even when the parent comes back"
 
@@ -316,7 +316,7 @@ def test_a_name_is_taken_from_another_image_only_if_that_is_meant(images: ImageS
     with pytest.raises(NameTaken) as taken:
         images.tag(second, "app", force=False)
     told = f"tag docker.io/library/app:latest is already set to image {first}, use the force option to replace it"
-    assert taken.value.peer == told
+    assert taken.value.go_text == told
     assert images.last_updated(second) == ""
     images.tag(second, "app")
     images.tag(second, "app", force=False)
@@ -337,7 +337,7 @@ def test_what_is_no_tag_is_refused(images: ImageStore, name: str, words: str) ->
     image = images.create(config())
     with pytest.raises(InvalidName) as refused:
         images.tag(image, name)
-    assert refused.value.peer == words
+    assert refused.value.go_text == words
 
 
 def test_an_image_without_a_config_is_told_apart_from_none(images: ImageStore, store: Store) -> None:

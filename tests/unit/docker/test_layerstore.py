@@ -53,7 +53,7 @@ def test_the_same_archive_twice_is_one_layer_with_two_references(
     assert layers.release(first) == []
     with pytest.raises(LayerNotRetained) as refused:
         layers.release(first)
-    assert refused.value.peer == "layer not retained"
+    assert refused.value.go_text == "layer not retained"
     assert [freed.chain_id for freed in layers.release(second)] == [digest(ONE)]
     assert layers.release(second) == [], "a ChainID that is gone is no error"
     assert store.layers.list() == []
@@ -106,7 +106,7 @@ def test_get_and_map(chain: list[ReadOnlyLayer], layers: LayerStore) -> None:
     assert layers.release(again) == []
     with pytest.raises(ChainUnknown) as unknown:
         layers.get(NOWHERE)
-    assert unknown.value.peer == "layer does not exist"
+    assert unknown.value.go_text == "layer does not exist"
 
 
 def test_an_unknown_parent_and_a_bad_archive_leave_nothing(register: Register, store: Store) -> None:
@@ -122,7 +122,7 @@ def test_an_archive_with_a_file_twice_is_refused(register: Register, store: Stor
     """As Docker refuses it; import-layer takes such archives."""
     with pytest.raises(ArchiveHostile, match=r"cannot accept the archive entry 'one.txt': it comes twice") as refused:
         register(make_tar(regular("one.txt", b"1"), regular("./one.txt", b"2")))
-    assert refused.value.peer == "duplicates of file paths not supported"
+    assert refused.value.go_text == "duplicates of file paths not supported"
     assert store.layers.list() == []
 
 
@@ -134,7 +134,7 @@ def test_a_chain_has_a_greatest_depth(register: Register, store: Store) -> None:
 
     with pytest.raises(ChainTooDeep) as refused:
         register(THREE, second.chain_id, inside=shallow)
-    assert refused.value.peer == "max depth exceeded"
+    assert refused.value.go_text == "max depth exceeded"
     assert register(THREE, second.chain_id).depth == 3
 
 
@@ -212,7 +212,7 @@ def test_tampering_is_found(register: Register, store: Store, tmp_path: object) 
 
     with pytest.raises(ContentDamaged) as damaged:
         layer.write_tar(Collected())
-    assert damaged.value.peer == 'file integrity checksum failed for "one.txt"'
+    assert damaged.value.go_text == 'file integrity checksum failed for "one.txt"'
 
 
 def test_another_recorded_digest_is_found_at_the_end(
@@ -231,7 +231,7 @@ def test_another_recorded_digest_is_found_at_the_end(
     with pytest.raises(LayerNotVerified) as damaged:
         LayerStore(reopen()).get(NOWHERE).write_tar(out)
     assert out.data == ONE
-    assert damaged.value.peer.startswith(f"could not verify layer data for: {NOWHERE}. ")
+    assert damaged.value.go_text.startswith(f"could not verify layer data for: {NOWHERE}. ")
 
 
 def test_a_chain_is_written_from_any_ancestor(chain: list[ReadOnlyLayer]) -> None:
@@ -245,7 +245,7 @@ def test_a_chain_is_written_from_any_ancestor(chain: list[ReadOnlyLayer]) -> Non
     assert names == [["one.txt", "three.txt", "two.txt"], ["three.txt", "two.txt"], ["three.txt"]]
     with pytest.raises(NotAnAncestor) as refused:
         chain[0].write_tar_from(chain[2].chain_id, Collected())
-    assert "cannot provide diff to non-parent" in refused.value.peer
+    assert "cannot provide diff to non-parent" in refused.value.go_text
 
 
 def test_the_empty_layer_is_in_no_store() -> None:
@@ -258,7 +258,7 @@ def test_the_empty_layer_is_in_no_store() -> None:
     assert (empty.size(), empty.diff_size(), empty.metadata(), empty.parent) == (0, 0, {}, None)
     with pytest.raises(CstoreError) as refused:
         empty.write_tar_from(NOWHERE, out)
-    assert refused.value.peer == "can't get parent tar stream of an empty layer"
+    assert refused.value.go_text == "can't get parent tar stream of an empty layer"
 
 
 @pytest.mark.parametrize("archive", [b"", bytes(1024)], ids=["no bytes", "no entries"])

@@ -85,10 +85,10 @@ def test_a_limit_needs_a_disk_that_keeps_it(layers: LayerStore, store: Store, dr
     """Rather none than one that is not kept; and there is no other storage option."""
     with pytest.raises(DriverError) as no_quota:
         layers.writable.create("box", storage_options={"size": "10M"})
-    assert no_quota.value.peer.startswith("--storage-opt is ")
+    assert no_quota.value.go_text.startswith("--storage-opt is ")
     with pytest.raises(InvalidOption) as unknown:
         layers.writable.create("box", storage_options={"weight": "1"})
-    assert unknown.value.peer == ("Storage opt weight not supported" if driver == "vfs" else "Unknown option weight")
+    assert unknown.value.go_text == ("Storage opt weight not supported" if driver == "vfs" else "Unknown option weight")
     assert store.layers.list() == []
 
 
@@ -104,7 +104,7 @@ def test_names(layers: LayerStore, chain: list[ReadOnlyLayer]) -> None:
     ):
         with pytest.raises(kind) as told:
             refused()
-        assert told.value.peer == words
+        assert told.value.go_text == words
     assert layers.writable.mount_id("box") == box.layer
     assert layers.writable.names() == ["box"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NAME = "shelf"
+NAME = "plain"
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_it_is_configured_in_a_table_of_its_own(settings_file: str) -> None:
     assert config.warnings == ()
     assert full_key(f"{NAME}.folder") == f"storage.options.{NAME}.folder"
     with pytest.raises(ConfigError, match="no such key"):
-        full_key(f"{NAME}.shelves")
+        full_key(f"{NAME}.kinds")
 
 
 def test_it_keeps_a_store(settings_file: str, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.drivers.overlay.mount_options import sort_words
 from cstore.drivers.overlay.options import flat_words, read_options, split_words
-from cstore.drivers.overlay.words import sort_words
 from cstore.errors import DriverError, InvalidOption
 from cstore.kernel import fsmount, mount
 
@@ -46,7 +46,7 @@ def test_refusals_have_the_peers_words_ready(option: str, peer: str) -> None:
     with pytest.raises(DriverError) as caught:
         read_options([option])
 
-    assert caught.value.peer == peer
+    assert caught.value.go_text == peer
 
 
 @pytest.mark.parametrize("option", ["overlay.force_mask=rwx", "overlay.skip_mount_home=maybe", "overlay.size=much"])

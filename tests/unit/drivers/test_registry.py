@@ -48,7 +48,7 @@ def test_two_stores_in_one_place_are_for_the_user_to_choose(tmp_path: Path) -> N
 
     with pytest.raises(DriverError, match="btrfs, overlay") as told:
         choose_drivers(graph, "", ())
-    assert "contains several valid graphdrivers: btrfs, overlay" in told.value.peer
+    assert "contains several valid graphdrivers: btrfs, overlay" in told.value.go_text
     assert choose_drivers(graph, "", ("zfs", "vfs", "btrfs")) == ("vfs",)
     assert choose_drivers(graph, "btrfs", ()) == ("btrfs",)
 

@@ -13,8 +13,8 @@ import pytest
 
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs.holder import holder_of
+from cstore.fs.lock_policy import LockPolicy
 from cstore.fs.lockfile import LockFile
-from cstore.fs.patience import Patience
 from tests.unit.kernel.other_process import OWN_HOLDER, POSIX_HOLDER, another_process
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.unit.fs.conftest import TmpfsMaker
 
-AT_ONCE = Patience(timeout=0)
+AT_ONCE = LockPolicy(timeout=0)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_timeout_names_the_holder(lock: LockFile, holder: str, timeout: float) -
         pass
     with another_process(holder, lock.path, "exclusive") as process:
         started = time.monotonic()
-        with pytest.raises(LockTimeout) as caught, lock.exclusive(Patience(timeout=timeout)):
+        with pytest.raises(LockTimeout) as caught, lock.exclusive(LockPolicy(timeout=timeout)):
             pass
         waited = time.monotonic() - started
 
@@ -134,15 +134,15 @@ def test_a_reader_waits_for_a_writer_only(lock: LockFile) -> None:
         pass
 
 
-@pytest.mark.parametrize("patience", [Patience(), Patience(timeout=10), Patience(notice=print)])
-def test_waiting_ends_when_the_holder_goes(lock: LockFile, patience: Patience) -> None:
+@pytest.mark.parametrize("lock_policy", [LockPolicy(), LockPolicy(timeout=10), LockPolicy(notice=print)])
+def test_waiting_ends_when_the_holder_goes(lock: LockFile, lock_policy: LockPolicy) -> None:
     """Whoever waits gets the lock as soon as it is free, with and without a limit."""
     with lock.exclusive():
         pass
     with another_process(POSIX_HOLDER, lock.path, "exclusive") as process:
         assert process.stdin is not None
         threading.Timer(0.2, process.stdin.close).start()
-        with lock.exclusive(patience):
+        with lock.exclusive(lock_policy):
             assert process.wait(10) == 0
     with lock.exclusive(AT_ONCE):
         pass
@@ -154,8 +154,8 @@ def test_notice(lock: LockFile) -> None:
     with lock.exclusive():
         pass
     with another_process(OWN_HOLDER, lock.path, "exclusive") as process:
-        patience = Patience(timeout=0.4, notice=lambda *facts: told.append(facts), notice_after=0.1)
-        with pytest.raises(LockTimeout), lock.exclusive(patience):
+        lock_policy = LockPolicy(timeout=0.4, notice=lambda *facts: told.append(facts), notice_after=0.1)
+        with pytest.raises(LockTimeout), lock.exclusive(lock_policy):
             pass
 
         assert [(path, holder.split(" (")[0]) for path, holder in told] == [(lock.path, f"PID {process.pid}")]
@@ -167,8 +167,8 @@ def test_no_notice_for_a_short_wait(lock: LockFile) -> None:
     with lock.exclusive():
         pass
     with another_process(OWN_HOLDER, lock.path, "exclusive"):
-        patience = Patience(timeout=0.1, notice=lambda path, _: told.append(path), notice_after=0.2)
-        with pytest.raises(LockTimeout), lock.exclusive(patience):
+        lock_policy = LockPolicy(timeout=0.1, notice=lambda path, _: told.append(path), notice_after=0.2)
+        with pytest.raises(LockTimeout), lock.exclusive(lock_policy):
             pass
 
     assert told == []
@@ -181,10 +181,10 @@ def test_giving_up_does_not_take_the_lock_later(lock: LockFile) -> None:
     with another_process(POSIX_HOLDER, lock.path, "exclusive"):
         before = os.listdir("/proc/self/fd"), threading.active_count()
         for _ in range(3):
-            with pytest.raises(LockTimeout), lock.exclusive(Patience(timeout=0.02)):
+            with pytest.raises(LockTimeout), lock.exclusive(LockPolicy(timeout=0.02)):
                 pass
         assert (os.listdir("/proc/self/fd"), threading.active_count()) == before
-    with lock.exclusive(Patience(timeout=5)), pytest.raises(LockTimeout), lock.shared(AT_ONCE):
+    with lock.exclusive(LockPolicy(timeout=5)), pytest.raises(LockTimeout), lock.shared(AT_ONCE):
         pass
 
 
@@ -195,7 +195,7 @@ def test_threads_exclude_one_another(lock: LockFile) -> None:
 
     def work() -> None:
         for _ in range(20):
-            with lock.exclusive(Patience(timeout=20)):
+            with lock.exclusive(LockPolicy(timeout=20)):
                 inside.append(1)
                 most.append(len(inside))
                 inside.pop()
@@ -242,7 +242,7 @@ def test_a_store_wiped_meanwhile(lock: LockFile) -> None:
             process.stdin.close()  # type: ignore[union-attr]
 
         threading.Timer(0.1, wipe).start()
-        with lock.exclusive(Patience(timeout=10)) as held:
+        with lock.exclusive(LockPolicy(timeout=10)) as held:
             held.mark()
             assert os.path.getsize(lock.path) == 64
 
@@ -261,12 +261,12 @@ def test_an_interrupt_while_waiting(lock: LockFile) -> None:
 
     with lock.exclusive():
         pass
-    for patience in (Patience(), Patience(timeout=30)):
+    for lock_policy in (LockPolicy(), LockPolicy(timeout=30)):
         with another_process(POSIX_HOLDER, lock.path, "exclusive"):
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-            with pytest.raises(KeyboardInterrupt), lock.exclusive(patience):
+            with pytest.raises(KeyboardInterrupt), lock.exclusive(lock_policy):
                 pass
-        with lock.exclusive(Patience(timeout=5)):
+        with lock.exclusive(LockPolicy(timeout=5)):
             pass
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import ContentDamaged, LockTimeout, SystemFailure
+from cstore.fs.lock_policy import LockPolicy
 from cstore.fs.lockfile import LockFile
-from cstore.fs.patience import Patience
 from cstore.fs.worker import run_workers
 from tests.processes import children
 
@@ -89,7 +89,7 @@ def test_workers_hold_no_lock(tmp_path: Path) -> None:
         while not children():
             time.sleep(0.01)
         time.sleep(0.1)
-    with lock.exclusive(Patience(timeout=0)):
+    with lock.exclusive(LockPolicy(timeout=0)):
         assert outcome == []
     os.write(gate_write, b"x")
     thread.join()

@@ -82,7 +82,7 @@ def test_bad_configs_are_refused(raw: bytes, peer: str) -> None:
     """With one sentence, and where Docker has words for it, those."""
     with pytest.raises(ImageInvalid) as refused:
         parse_config(raw)
-    assert peer in refused.value.peer
+    assert peer in refused.value.go_text
 
 
 def test_a_history_longer_than_the_layers_is_refused() -> None:
@@ -90,7 +90,7 @@ def test_a_history_longer_than_the_layers_is_refused() -> None:
     parse_config(config(history=[])).check_history()
     with pytest.raises(ImageInvalid) as refused:
         parse_config(config(history=[{}, {}])).check_history()
-    assert refused.value.peer == "too many non-empty layers in History section"
+    assert refused.value.go_text == "too many non-empty layers in History section"
 
 
 @pytest.mark.parametrize("diff_id", ["../../x", "1" * 64, "sha256:12", "sha512:" + "1" * 128])

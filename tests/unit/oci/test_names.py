@@ -54,4 +54,4 @@ def test_what_is_no_name_is_refused_in_docker_s_words_too(typed: str, peer: str)
     """The sentence is ours, the peer's text goes with it."""
     with pytest.raises(InvalidName) as told:
         parse_name(typed)
-    assert told.value.peer == peer
+    assert told.value.go_text == peer

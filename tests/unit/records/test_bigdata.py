@@ -139,7 +139,9 @@ def test_unknown_items(tmp_path: Path) -> None:
         with pytest.raises(DataItemUnknown) as caught:
             read_item(directory, missing, noun="image")
         assert (caught.value.owner, caught.value.key) == ("theid", missing)
-        assert caught.value.peer == (f'locating item named "{missing}" for image with ID "theid": file does not exist')
+        assert caught.value.go_text == (
+            f'locating item named "{missing}" for image with ID "theid": file does not exist'
+        )
     assert not os.path.exists(directory)
 
 

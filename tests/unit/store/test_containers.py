@@ -107,8 +107,12 @@ def test_containers_of_one_map_share_a_twin(store: Store) -> None:
     first, second = (store.containers.create(NewContainer(image="image", id_map=MAPPED)) for _ in range(2))
     plain = store.containers.create(NewContainer(image="image", id_map=MAPPED, host_uids=True, host_gids=True))
 
-    twins = store.images.get("image").mapped_layers
-    assert [store.layers.get(made.layer).parent for made in (first, second, plain)] == [*twins, *twins, "base"]
+    mapped_layers = store.images.get("image").mapped_layers
+    assert [store.layers.get(made.layer).parent for made in (first, second, plain)] == [
+        *mapped_layers,
+        *mapped_layers,
+        "base",
+    ]
     assert first.id_map == MAPPED
     assert not plain.id_map
     status = os.stat(os.path.join(store.mount(first.id), "file"))
@@ -167,7 +171,7 @@ def test_what_cannot_be_had_leaves_no_trace(
     with pytest.raises(error) as caught:
         store.containers.create(NewContainer(**{"image": "image", **request_}))  # type: ignore[arg-type]  # keywords of NewContainer
 
-    assert not peer or getattr(caught.value, "peer", "") == peer
+    assert not peer or getattr(caught.value, "go_text", "") == peer
     assert kept(graph) == before
 
 

@@ -13,7 +13,7 @@ from cstore.errors import ConfigError, RecordsDamaged
 from cstore.kernel.locks import try_lock
 from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
 from cstore.store.quarantine import cases, undo
-from cstore.store.quarantine.keeping import Keeper
+from cstore.store.quarantine.keeping import QuarantineWriter
 from tests.builders import typical_tar
 from tests.unit.store.conftest import kept
 
@@ -163,13 +163,13 @@ def test_what_was_to_be_kept_when_rm_was_killed_is_kept(
 ) -> None:
     """The record has gone, the data not yet: gc moves them into the case, whatever name they have."""
 
-    def killed(_keeper: Keeper, _kept: object) -> None:
+    def killed(_quarantine_writer: QuarantineWriter, _kept: object) -> None:
         raise Killed
 
     put(typical_tar(), id="my-layer")
     store.images.create(NewImage(id=image, layer="my-layer", data={"item": b"precious"}))
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "fulfil", killed)
+        patch.setattr(QuarantineWriter, "fulfil", killed)
         with pytest.raises(Killed):
             keep_aside(store, [("image", image)], "cstore rm --keep 5")
     assert store.images.list() == []

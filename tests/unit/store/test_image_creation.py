@@ -25,7 +25,7 @@ from tests.builders import digest, listing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
 
 MANIFEST = b'{"schemaVersion":2}'
 
@@ -147,7 +147,7 @@ def test_a_failed_creation_leaves_nothing(store: Store, graph: str, monkeypatch:
     """Neither data nor record."""
     store.images.create(NewImage(id="first"))
 
-    def fails(self: Writer, *shelves: Shelf) -> None:
+    def fails(self: Writer, *item_kinds: ItemKind) -> None:
         raise LayerUnknown("it")
 
     with monkeypatch.context() as patched:

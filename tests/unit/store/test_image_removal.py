@@ -17,7 +17,7 @@ from tests.unit.store.test_removal import write_records
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
     from tests.unit.store.conftest import Import
 
 
@@ -31,7 +31,7 @@ def layers(store: Store, *chains: str) -> None:
             parent = layer
 
 
-def twins(graph: str, image: str, layer: str, *mapped: str) -> None:
+def mapped_layers(graph: str, image: str, layer: str, *mapped: str) -> None:
     """Put an image with mapped top layers into the store, as another program would."""
     record: dict[str, Any] = {"id": image, "layer": layer, "mapped-layers": list(mapped)}
     write_records(graph, "image", [{**record, "created": "2026-01-01T00:00:00Z"}])
@@ -101,7 +101,7 @@ def test_an_image_that_a_container_came_from_stays(store: Store, graph: str) -> 
 def test_mapped_twins_go_first(store: Store, graph: str) -> None:
     """Then the top layer, and what is below."""
     layers(store, "base top", "base twin1", "base twin2")
-    twins(graph, "i1", "top", "twin1", "twin2")
+    mapped_layers(graph, "i1", "top", "twin1", "twin2")
 
     assert store.images.delete("i1") == ("twin1", "twin2", "top", "base")
     assert ids(store) == set()
@@ -110,7 +110,7 @@ def test_mapped_twins_go_first(store: Store, graph: str) -> None:
 def test_a_twin_that_something_builds_on_stays(store: Store, graph: str) -> None:
     """And the top layer with it, which it is a copy of."""
     layers(store, "base top", "base twin1", "base twin2 mine")
-    twins(graph, "i1", "top", "twin1", "twin2")
+    mapped_layers(graph, "i1", "top", "twin1", "twin2")
 
     assert store.images.delete("i1") == ("twin1",)
     assert ids(store) == {"base", "top", "twin2", "mine"}
@@ -119,7 +119,7 @@ def test_a_twin_that_something_builds_on_stays(store: Store, graph: str) -> None
 def test_layers_that_are_gone_are_no_obstacle(store: Store, graph: str) -> None:
     """The image was damaged; it goes."""
     layers(store, "base")
-    twins(graph, "i1", "nowhere", "neither", "base")
+    mapped_layers(graph, "i1", "nowhere", "neither", "base")
 
     assert store.images.delete("i1") == ("base",)
     assert list(store.images.list()) == []
@@ -158,7 +158,7 @@ def test_a_record_with_a_hostile_id_goes_and_nothing_else(store: Store, graph: s
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "manifest").write_text("mine")
     store.layers.create(NewLayer(id="base"))
-    twins(graph, "../../precious", "base")
+    mapped_layers(graph, "../../precious", "base")
 
     with pytest.raises(UnsafeID):
         store.images.get_data("../../precious", "manifest")
@@ -195,12 +195,12 @@ def test_an_interrupted_delete_leaves_no_image_without_layers(
     store.images.create(NewImage(id="it", layer="top", data={"manifest": b"{}"}))
     save, saves = Writer.save, 0
 
-    def killed(self: Writer, *shelves: Shelf) -> None:
+    def killed(self: Writer, *item_kinds: ItemKind) -> None:
         nonlocal saves
         saves += 1
         if saves == kill_at:
             raise KeyboardInterrupt
-        save(self, *shelves)
+        save(self, *item_kinds)
 
     with monkeypatch.context() as patched:
         patched.setattr(Writer, "save", killed)

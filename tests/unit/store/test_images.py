@@ -110,7 +110,7 @@ def test_a_size_that_cannot_be_told_is_an_error(store: Store, graph: str, layer:
         return
     with pytest.raises(LayerMissing) as caught:
         store.images.size("i1")
-    assert caught.value.peer == f'locating layer with ID "{layer}": layer not known'
+    assert caught.value.go_text == f'locating layer with ID "{layer}": layer not known'
     assert store.images.outlines(store.images.list())[0].size is None
 
 
@@ -163,9 +163,9 @@ def test_a_mapped_image_is_mounted_as_it_was_made(store: Store, put: Import) -> 
     assert (about.st_uid, about.st_gid) == (7, 8)
     assert store.images.unmount("i1") is False
     store.images.mount("i1")
-    (twin,) = store.images.get("i1").mapped_layers
-    assert store.mounted(twin)
-    assert store.images.delete("i1") == (twin, "base")
+    (mapped_layer,) = store.images.get("i1").mapped_layers
+    assert store.mounted(mapped_layer)
+    assert store.images.delete("i1") == (mapped_layer, "base")
     assert store.layers.ids() == []
 
 

@@ -12,8 +12,8 @@ import pytest
 from cstore.errors import CaseUnknown, LockTimeout, QuarantineDamaged
 from cstore.records.table import Location
 from cstore.store import NewLayer, Store
-from cstore.store.places import Shelf
-from cstore.store.quarantine import Keeper, cases, keeping, purge, undo
+from cstore.store.places import ItemKind
+from cstore.store.quarantine import QuarantineWriter, cases, keeping, purge, undo
 from cstore.store.session import writing
 from tests.builders import typical_tar
 from tests.unit.store.conftest import kept
@@ -32,22 +32,22 @@ def context(store: Store) -> Context:
     return store._context
 
 
-def take_layer_out(context: Context, layer: str, keeper: Keeper) -> None:
+def take_layer_out(context: Context, layer: str, quarantine: QuarantineWriter) -> None:
     """Do to a layer what repair does: note the record, drop it, move the tree."""
-    with writing(context, Shelf.LAYERS) as writer:
-        keeper.changed(Shelf.LAYERS, Location.STABLE, writer.layers.get(layer), None, "it is damaged")
+    with writing(context, ItemKind.LAYERS) as writer:
+        quarantine.changed(ItemKind.LAYERS, Location.STABLE, writer.layers.get(layer), None, "it is damaged")
         writer.layers.remove(layer)
-        writer.save(Shelf.LAYERS)
-        keeper.keep(writer.driver.path_of(layer), "it is damaged")
-        keeper.keep(writer.layout.tar_split(layer), "it is damaged")
+        writer.save(ItemKind.LAYERS)
+        quarantine.keep(writer.driver.path_of(layer), "it is damaged")
+        quarantine.keep(writer.layout.tar_split(layer), "it is damaged")
 
 
 def test_a_layer_taken_out_comes_back_whole(store: Store, context: Context, graph: str, put: Import) -> None:
     """Record, tree and tar-split are as they were; nothing is left of the case."""
     layer = put(typical_tar(), id="base", names=("one",))
     before = kept(graph)
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     assert store.layers.find("base") is None
     assert store.layers.trees() == []
 
@@ -62,8 +62,8 @@ def test_a_layer_taken_out_comes_back_whole(store: Store, context: Context, grap
 def test_undo_does_not_touch_what_is_newer(store: Store, context: Context, put: Import) -> None:
     """A layer of that ID was made since: it stays, the old things stay in the case, and each is told."""
     put(typical_tar(), id="base")
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     new = store.layers.create(NewLayer(id="base"))
 
     undone = undo(context, cases(context)[0].id)
@@ -76,8 +76,8 @@ def test_undo_does_not_touch_what_is_newer(store: Store, context: Context, put: 
 def test_names_that_others_got_since_stay_with_them(store: Store, context: Context, put: Import) -> None:
     """The record comes back without them."""
     put(typical_tar(), id="base", names=("one", "two"))
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     store.layers.create(NewLayer(id="other", names=("one",)))
 
     undo(context, cases(context)[0].id)
@@ -92,11 +92,11 @@ def test_a_file_gives_way_only_to_what_replaced_it(store: Store, context: Contex
     for change, expected in (("", "old"), ("changed since", "newchanged since")):
         with open(path, "w", encoding="utf-8") as file:
             file.write("old")
-        with keeping(context, "cstore repair") as keeper:
-            keeper.keep(path, "it is damaged")
+        with keeping(context, "cstore repair") as quarantine:
+            quarantine.keep(path, "it is damaged")
             with open(path, "w", encoding="utf-8") as file:
                 file.write("new")
-            keeper.succeed(path)
+            quarantine.succeed(path)
         with open(path, "a", encoding="utf-8") as file:
             file.write(change)
 
@@ -109,8 +109,8 @@ def test_a_file_gives_way_only_to_what_replaced_it(store: Store, context: Contex
 def test_an_entry_whose_thing_was_never_moved_is_no_obstacle(store: Store, context: Context, put: Import) -> None:
     """A repair that was killed between journal and move left everything in its place."""
     put(typical_tar(), id="base")
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     case = cases(context)[0]
     os.rename(case.path_of(case.kept[0]), case.kept[0].path)
 
@@ -121,8 +121,8 @@ def test_an_entry_whose_thing_was_never_moved_is_no_obstacle(store: Store, conte
 def test_a_damaged_journal_is_told_and_its_things_stay(store: Store, context: Context, put: Import) -> None:
     """It is listed, not undone, and the error names the directory."""
     put(typical_tar(), id="base")
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     case = cases(context)[0]
     with open(os.path.join(case.directory, "case.json"), "w", encoding="utf-8") as file:
         file.write('{"version":1,"entr')
@@ -138,8 +138,8 @@ def test_a_damaged_journal_is_told_and_its_things_stay(store: Store, context: Co
 def test_a_journal_cannot_lead_out_of_the_store(store: Store, context: Context, graph: str, path: str) -> None:
     """Whatever somebody wrote into it, things go back into the store's own roots only."""
     store.layers.create(NewLayer(id="base"))
-    with keeping(context, "cstore repair") as keeper:
-        keeper.keep(os.path.join(graph, "vfs-layers", "layers.json"), "a test")
+    with keeping(context, "cstore repair") as quarantine:
+        quarantine.keep(os.path.join(graph, "vfs-layers", "layers.json"), "a test")
     journal = os.path.join(cases(context)[0].directory, "case.json")
     with open(journal, encoding="utf-8") as file:
         text = file.read().replace(os.path.join(graph, "vfs-layers", "layers.json"), path.format(graph=graph))
@@ -156,9 +156,9 @@ def test_an_unknown_case_is_refused(context: Context) -> None:
 
 
 def test_two_repairs_do_not_work_at_once(reopen: Callable[[], Store], context: Context) -> None:
-    """The second waits, and says who holds the lock when its patience ends."""
+    """The second waits, and says who holds the lock when its lock policy ends."""
     other = reopen()._context
-    other.patience = other.patience.with_(timeout=0.05)
+    other.lock_policy = other.lock_policy.with_(timeout=0.05)
     with keeping(context, "one"), pytest.raises(LockTimeout), keeping(other, "two"):
         pass
 
@@ -166,13 +166,13 @@ def test_two_repairs_do_not_work_at_once(reopen: Callable[[], Store], context: C
 def test_only_old_cases_are_thrown_away_and_only_when_asked(store: Store, context: Context, put: Import) -> None:
     """The age counts from when the case was opened."""
     put(typical_tar(), id="base")
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     store.gc()
 
     assert purge(context, 3600) == []
     assert len(purge(context, 0, dry_run=True)) == 1
-    assert [case.id for case in purge(context, 0)] == [keeper.case.id if keeper.case else ""]
+    assert [case.id for case in purge(context, 0)] == [quarantine.case.id if quarantine.case else ""]
     assert cases(context) == []
 
 
@@ -183,8 +183,8 @@ def test_a_mount_between_store_and_quarantine_is_no_obstacle(context: Context, p
     home = os.path.join(graph, "vfs")
     subprocess.run(["mount", "--bind", home, home], check=True)
     try:
-        with keeping(context, "cstore repair") as keeper:
-            take_layer_out(context, "base", keeper)
+        with keeping(context, "cstore repair") as quarantine:
+            take_layer_out(context, "base", quarantine)
         assert len(cases(context)[0].kept) == 2
         assert undo(context, cases(context)[0].id).left == ()
         assert os.path.isdir(os.path.join(home, "dir", "base"))
@@ -195,8 +195,8 @@ def test_a_mount_between_store_and_quarantine_is_no_obstacle(context: Context, p
 def test_a_case_says_what_it_takes_on_the_disk(context: Context, put: Import) -> None:
     """So that somebody can decide what to throw away."""
     put(typical_tar(), id="base")
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
 
     assert cases(context)[0].bytes > 10_000
     assert cases(context)[0].created[:4] == time.strftime("%Y", time.gmtime())
@@ -205,8 +205,8 @@ def test_a_case_says_what_it_takes_on_the_disk(context: Context, put: Import) ->
 def test_what_a_killed_repair_left_half_goes(store: Store, context: Context, put: Import, tmp_path: Path) -> None:
     """A case that was not begun is none, and gc removes it; not what is not ours, nor while a repair is at work."""
     put(typical_tar(), id="base")
-    with keeping(context, "cstore repair") as keeper:
-        take_layer_out(context, "base", keeper)
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
     begun = cases(context)
     top = context.layout.quarantine
     unbegun = os.path.join(top, "20260101T000000-abcdef")

@@ -17,7 +17,7 @@ from tests.unit.store.conftest import kept
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.store.places import Shelf
+    from cstore.store.places import ItemKind
     from tests.unit.store.conftest import Import
 
 
@@ -107,12 +107,12 @@ def test_a_delete_of_a_container_that_was_interrupted_can_be_concluded(
     write_records(graph, "container", [{"id": "c1", "image": "", "layer": "own", "created": "2026-01-01T00:00:00Z"}])
     save, saves = Writer.save, 0
 
-    def killed(self: Writer, *shelves: Shelf) -> None:
+    def killed(self: Writer, *item_kinds: ItemKind) -> None:
         nonlocal saves
         saves += 1
         if saves == kill_at:
             raise KeyboardInterrupt
-        save(self, *shelves)
+        save(self, *item_kinds)
 
     with monkeypatch.context() as patched:
         patched.setattr(Writer, "save", killed)

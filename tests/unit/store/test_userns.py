@@ -13,7 +13,7 @@ from cstore.kernel.namespaces import in_user_namespace
 from cstore.records.model import Container, Image
 from cstore.records.table import Location
 from cstore.store.maps import map_fields
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.session import writing
 from cstore.store.userns import AutoMap, choose_map, choosing
 from tests.builders import directory, make_tar, regular, symlink
@@ -52,9 +52,9 @@ def choose(store: Store, request: AutoMap, image: Image | None = None) -> IDMap:
 
 def record(store: Store, identifier: str, id_map: IDMap) -> None:
     """Record a container that has a map."""
-    with writing(store._context, Shelf.CONTAINERS) as writer:
+    with writing(store._context, ItemKind.CONTAINERS) as writer:
         writer.containers.add(Container(id=identifier, layer="any", **map_fields(id_map)), Location.STABLE)
-        writer.save(Shelf.CONTAINERS)
+        writer.save(ItemKind.CONTAINERS)
 
 
 def both(*ranges: tuple[int, int, int]) -> IDMap:
@@ -78,9 +78,9 @@ def test_two_containers_never_share_an_id(store: Store) -> None:
     record(store, "two", two)
     assert (one, two) == (both((0, FIRST, 10)), both((0, FIRST + 10, 10)))
 
-    with writing(store._context, Shelf.CONTAINERS) as writer:
+    with writing(store._context, ItemKind.CONTAINERS) as writer:
         writer.containers.remove("one")
-        writer.save(Shelf.CONTAINERS)
+        writer.save(ItemKind.CONTAINERS)
     assert choose(store, AutoMap(size=15)) == both((0, FIRST, 10), (10, FIRST + 20, 5))
 
 
@@ -150,7 +150,9 @@ def test_an_image_that_needs_too_many_is_refused(store: Store, put: Import) -> N
     image = image_of(put, make_tar(regular("f", uid=65536)))
     with pytest.raises(InvalidOption, match="65537 IDs, and 65536 are the most") as caught:
         choose(store, AutoMap(), image)
-    assert caught.value.peer.endswith("size 65537 that is bigger than the maximum value allowed with userns=auto 65536")
+    assert caught.value.go_text.endswith(
+        "size 65537 that is bigger than the maximum value allowed with userns=auto 65536"
+    )
     assert choose(store, AutoMap(size=100), image) == both((0, FIRST, 100))
     assert choose(store, AutoMap(max_size=70000), image).uids[-1].container_id == 1000
 
@@ -160,7 +162,7 @@ def test_an_image_without_a_layer_is_refused(store: Store, put: Import) -> None:
     assert choose(store, AutoMap(size=2), Image(id="image", layer="gone")) == both((0, FIRST, 2))
     with pytest.raises(LayerUnknown) as caught:
         choose(store, AutoMap(), Image(id="image", layer="gone"))
-    assert caught.value.peer == 'cannot find layer "gone"'
+    assert caught.value.go_text == 'cannot find layer "gone"'
 
 
 def test_an_image_without_layers_needs_the_least(store: Store) -> None:

@@ -97,7 +97,7 @@ def test_an_id_that_means_something_else_here_is_refused(store: Store, load_byte
     store.images.create(NewImage(id=result.images[0].id, layer=top.id))
     with pytest.raises(TopLayerDiffers, match="another top layer") as told:
         load_bytes(as_tar(docker_archive()))
-    assert "uses a different top layer" in told.value.peer
+    assert "uses a different top layer" in told.value.go_text
     assert [layer.id for layer in store.layers.list()] == [top.id]
 
 

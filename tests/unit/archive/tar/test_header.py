@@ -61,7 +61,7 @@ def test_bad_field(field: str) -> None:
     """One bad number spoils the header, whatever field it is in."""
     with pytest.raises(ArchiveMalformed, match="at byte 1024: b'9' is not an octal number") as caught:
         parse_header(regular("f", raw={field: b"9\0"}).header(), 1024)
-    assert caught.value.peer == "archive/tar: invalid tar header"
+    assert caught.value.go_text == "archive/tar: invalid tar header"
 
 
 def test_old_headers_have_no_devices() -> None:

@@ -164,7 +164,7 @@ def test_end_inside_a_header(data: bytes) -> None:
     """A stream cut inside a header is an error with its place."""
     with pytest.raises(ArchiveTruncated) as caught:
         Read(data)
-    assert (caught.value.offset, caught.value.peer) == (len(data), "unexpected EOF")
+    assert (caught.value.offset, caught.value.go_text) == (len(data), "unexpected EOF")
 
 
 @pytest.mark.parametrize("data", [regular("f", b"x" * 100).blocks()[:600], pax_header({b"path": b"x" * 600})[:700]])
@@ -211,7 +211,7 @@ def test_long_extensions(type_: bytes) -> None:
     header = Entry(b"header", b"x" * ((1 << 20) + 1), type=type_, magic=b"ustar  \0").blocks()
     with pytest.raises(ArchiveMalformed) as caught:
         Read(make_tar(header, regular("f")))
-    assert caught.value.peer == "archive/tar: header field too long"
+    assert caught.value.go_text == "archive/tar: header field too long"
 
 
 def test_extensions_without_end() -> None:

@@ -163,4 +163,4 @@ def test_checking(parts: Any, size: int, stored: int, peer: str) -> None:
     """Each contradiction has the peer's words."""
     with pytest.raises(ArchiveMalformed) as caught:
         check_map(parts, size, stored, 0)
-    assert caught.value.peer == f"archive/tar: {peer}"
+    assert caught.value.go_text == f"archive/tar: {peer}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cstore.archive.unpacking import attic
+from cstore.archive.unpacking import displaced
 from cstore.errors import EntryFailed
 from tests.builders import END, base256, directory, hardlink, make_tree, node, regular, symlink, whiteout
 
@@ -248,6 +248,6 @@ def test_sparse_files(unpack: Unpacker) -> None:
 
 def test_no_end_of_replacing(unpack: Unpacker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replacing without end is refused before it fills the memory."""
-    monkeypatch.setattr(attic, "_MOST", 10)
+    monkeypatch.setattr(displaced, "_MOST", 10)
     with pytest.raises(EntryFailed, match="more than 10 of its entries take the place of earlier ones"):
         unpack(*(regular("f", b"%d" % n) for n in range(20)), END)

@@ -73,7 +73,7 @@ def test_no_archive(unpack: Unpacker, data: bytes) -> None:
     """What is no archive is not unpacked."""
     with pytest.raises((ArchiveMalformed, ArchiveTruncated)) as caught:
         unpack(whole=data)
-    assert caught.value.peer in {"archive/tar: invalid tar header", "unexpected EOF"}
+    assert caught.value.go_text in {"archive/tar: invalid tar header", "unexpected EOF"}
 
 
 def test_damage_is_located(unpack: Unpacker) -> None:

@@ -223,7 +223,7 @@ def test_options_that_it_does_not_have(home: str, option: str, peer: str) -> Non
     with pytest.raises(DriverError) as told:
         open_driver(home, option)
 
-    assert peer in (told.value.peer or told.value.message)
+    assert peer in (told.value.go_text or told.value.message)
 
 
 def test_another_file_system_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -233,5 +233,5 @@ def test_another_file_system_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
     assert str(told.value.message).startswith(f"storage driver btrfs: {tmp_path}/graph is on ")
     assert "--storage-driver" in told.value.hint
-    assert "is not on a btrfs filesystem: prerequisites for driver not satisfied" in told.value.peer
+    assert "is not on a btrfs filesystem: prerequisites for driver not satisfied" in told.value.go_text
     assert list(tmp_path.iterdir()) == []

@@ -176,7 +176,7 @@ def test_options_that_it_does_not_have(tmp_path: Path, option: str, peer: str) -
     """The peer refuses the same ones."""
     with pytest.raises(DriverError) as told:
         open_driver(str(tmp_path), option)
-    assert told.value.peer == peer
+    assert told.value.go_text == peer
 
 
 def test_without_zfs_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_on_another_file_system_a_dataset_must_be_named(zfs_pool: str) -> None:
     with pytest.raises(DriverUnusable, match="graph is not on ZFS, and no dataset is named") as told:
         ZfsDriver(DriverPlace(os.path.join(zfs_pool, "graph", "zfs"), os.path.join(zfs_pool, "run")))
     assert "zfs.fsname=POOL/DATASET" in told.value.hint
-    assert "no zfs dataset found for rootdir" in told.value.peer
+    assert "no zfs dataset found for rootdir" in told.value.go_text
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Patience(Value):
+class LockPolicy(Value):
     """How long to wait for a lock, and whom to tell.
 
     Attributes:
@@ -24,4 +24,4 @@ class Patience(Value):
     notice_after: float = 2.0
 
 
-FOREVER = Patience()
+FOREVER = LockPolicy()

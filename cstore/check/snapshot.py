@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Image, Layer
 
 
-class Census(Snapshot):
+class StoreSnapshot(Snapshot):
     """The records of one moment, and what the driver lists. Damage is set aside, not raised."""
 
     @property

@@ -11,10 +11,10 @@ from cstore.errors import ImageUnknown, InvalidIDMap, LayerUnknown
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.records.model import Image
 from cstore.records.table import Location
-from cstore.store import Store, twins
-from cstore.store.places import Shelf
+from cstore.store import Store, mapped_layers
+from cstore.store.mapped_layers import base_layer
+from cstore.store.places import ItemKind
 from cstore.store.session import writing
-from cstore.store.twins import base_layer
 from tests.builders import make_tar, regular
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def image(store: Store, put: Import) -> Image:
     base = put(make_tar(regular("base", uid=1)))
     top = put(make_tar(regular("f", b"text", uid=5, gid=6)), parent=base.id, mount_label="label")
     image = Image(id="image", layer=top.id)
-    with writing(store._context, Shelf.IMAGES) as writer:
+    with writing(store._context, ItemKind.IMAGES) as writer:
         writer.images.add(image, Location.STABLE)
-        writer.save(Shelf.IMAGES)
+        writer.save(ItemKind.IMAGES)
     return image
 
 
@@ -47,35 +47,35 @@ def test_without_a_map_the_top_layer_does(store: Store, image: Image) -> None:
 def test_a_twin_is_made_once_for_each_map(store: Store, image: Image) -> None:
     """It has the owners of the map, all that the top layer has besides, and is kept with the image."""
     top = store.layers.get(image.layer)
-    twin, chown = base_layer(store._context, image, MAP)
+    mapped_layer, chown = base_layer(store._context, image, MAP)
     again, _ = base_layer(store._context, image, MAP)
     other, _ = base_layer(store._context, image, OTHER)
 
     assert not chown
-    assert twin.id == again.id
-    assert (twin.parent, twin.mount_label, twin.diff_digest, twin.uids) == (
+    assert mapped_layer.id == again.id
+    assert (mapped_layer.parent, mapped_layer.mount_label, mapped_layer.diff_digest, mapped_layer.uids) == (
         top.parent,
         "label",
         top.diff_digest,
         top.uids,
     )
-    assert twin.id_map == MAP
-    status = os.stat(os.path.join(store.mount(twin.id), "f"))
+    assert mapped_layer.id_map == MAP
+    status = os.stat(os.path.join(store.mount(mapped_layer.id), "f"))
     assert (status.st_uid, status.st_gid) == (100005, 200006)
-    assert store.images.get("image").mapped_layers == (twin.id, other.id)
+    assert store.images.get("image").mapped_layers == (mapped_layer.id, other.id)
 
 
 def test_a_twin_is_no_ones_when_the_image_goes_meanwhile(
     store: Store, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is taken back."""
-    register = twins._register
+    register = mapped_layers._register
 
     def late(writer: object, *rest: object) -> object:
         writer.images.remove("image")  # type: ignore[attr-defined]  # as if somebody had been faster
         return register(writer, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(twins, "_register", late)
+    monkeypatch.setattr(mapped_layers, "_register", late)
     with pytest.raises(ImageUnknown):
         base_layer(store._context, image, MAP)
     assert len(store.layers.list()) == 2
@@ -83,14 +83,14 @@ def test_a_twin_is_no_ones_when_the_image_goes_meanwhile(
 
 def test_of_two_equal_twins_the_first_stays(store: Store, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two containers that start at once make two; the second is taken back."""
-    make = twins._make_twin
+    make = mapped_layers._make_mapped_layer
 
     def race(*arguments: object) -> object:
-        monkeypatch.setattr(twins, "_make_twin", make)
+        monkeypatch.setattr(mapped_layers, "_make_mapped_layer", make)
         make(*arguments)  # type: ignore[arg-type]
         return make(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(twins, "_make_twin", race)
+    monkeypatch.setattr(mapped_layers, "_make_mapped_layer", race)
     layer, _ = base_layer(store._context, image, MAP)
     assert store.images.get("image").mapped_layers == (layer.id,)
     assert len(store.layers.list()) == 3

@@ -8,101 +8,101 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from cstore.drivers.mending import open_mender
+from cstore.drivers.repairing import open_driver_repair
 from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records import bigdata
 from cstore.records.section import make_directory
 from cstore.store.context import driver_place
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.session import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cstore.check.repair.sources import Sources
-    from cstore.drivers.mending import Mender
+    from cstore.drivers.repairing import DriverRepair
     from cstore.records.model import Record
     from cstore.records.table import Location
     from cstore.store.context import Context
-    from cstore.store.quarantine import Keeper
+    from cstore.store.quarantine import QuarantineWriter
     from cstore.store.session import Writer
 
 
-class Workshop:
+class RepairContext:
     """What a step works with.
 
     Attributes:
         context: the store.
-        keeper: takes things out of it, into quarantine.
+        quarantine writer: takes things out of it, into quarantine.
         sources: where lost bytes may be had from.
     """
 
-    def __init__(self, context: Context, keeper: Keeper, sources: Sources) -> None:
+    def __init__(self, context: Context, quarantine: QuarantineWriter, sources: Sources) -> None:
         self.context = context
-        self.keeper = keeper
+        self.quarantine = quarantine
         self.sources = sources
 
     @cached_property
-    def mender(self) -> Mender:
+    def driver_repair(self) -> DriverRepair:
         """Who knows what the driver keeps."""
-        return open_mender(self.context.driver, driver_place(self.context))
+        return open_driver_repair(self.context.driver, driver_place(self.context))
 
     @contextmanager
     def locked(self) -> Iterator[Writer]:
         """Hold all locks of the store. What a dead writer left is not touched: it may be what is being healed."""
-        self.keeper.take_lock()
-        with writing(self.context, *Shelf, graph=True, recovering=False) as writer:
+        self.quarantine.take_lock()
+        with writing(self.context, *ItemKind, graph=True, recovering=False) as writer:
             yield writer
 
-    def change(self, shelf: Shelf, identifier: str, why: str, change: Callable[[Any], Any]) -> None:
+    def change(self, item_kind: ItemKind, identifier: str, why: str, change: Callable[[Any], Any]) -> None:
         """Change a record, if it is there and `change` returns another one.
 
         `change` sees the record as it is under the lock, and returns it as it is if it is not the one that was planned
         for any more.
         """
         with self.locked() as writer:
-            table = writer.table(shelf)
+            table = writer.table(item_kind)
             before = table.get(identifier)
             after = None if before is None else change(before)
             if before is None or after is None or after == before:
                 return
-            self.keeper.changed(shelf, table.location(identifier), before, after, why)
+            self.quarantine.changed(item_kind, table.location(identifier), before, after, why)
             table.replace(after)
-            writer.save(shelf)
+            writer.save(item_kind)
 
-    def add(self, writer: Writer, shelf: Shelf, record: Record, location: Location, why: str) -> None:
+    def add(self, writer: Writer, item_kind: ItemKind, record: Record, location: Location, why: str) -> None:
         """Add a record, unless there is one of that ID by now; a name that somebody has by now is left out."""
-        table = writer.table(shelf)
+        table = writer.table(item_kind)
         if record.id in table:
             return
         free = tuple(name for name in record.names if table.named(name) is None)
         record = record.with_(names=free)
-        self.keeper.changed(shelf, location, None, record, why)
+        self.quarantine.changed(item_kind, location, None, record, why)
         table.add(record, location)
-        writer.save(shelf)
+        writer.save(item_kind)
 
-    def forget(self, shelf: Shelf, identifier: str, why: str) -> None:
+    def forget(self, item_kind: ItemKind, identifier: str, why: str) -> None:
         """Take a record out."""
         with self.locked() as writer:
-            table = writer.table(shelf)
+            table = writer.table(item_kind)
             record = table.get(identifier)
             if record is None:
                 return
-            self.keeper.changed(shelf, table.location(identifier), record, None, why)
+            self.quarantine.changed(item_kind, table.location(identifier), record, None, why)
             table.remove(identifier)
-            writer.save(shelf)
+            writer.save(item_kind)
 
-    def rewrite(self, shelf: Shelf, location: Location, raw: Iterable[bytes], why: str) -> None:
+    def rewrite(self, item_kind: ItemKind, location: Location, raw: Iterable[bytes], why: str) -> None:
         """Put a record file in the place of a damaged one, which goes into quarantine. Call it with the locks held.
 
         Raises:
             SystemFailure: it could not be written; the old one is still there.
         """
-        path = self.context.places[shelf].files[location]
+        path = self.context.places[item_kind].files[location]
         data = b"[" + b",".join(raw) + b"]"
-        self.keeper.keep_old(path, why, sha256(data).hexdigest())
+        self.quarantine.keep_old(path, why, sha256(data).hexdigest())
         write_file(path, data, sync=self.context.sync)
 
     def item(self, directory: str, key: str, data: bytes, noun: str) -> None:
@@ -110,14 +110,14 @@ class Workshop:
         path = os.path.join(directory, bigdata.file_name(key, noun))
         if not os.path.lexists(directory):
             make_directory(directory, sync=self.context.sync)
-            self.keeper.made_folder(directory, "it was missing")
-        self.keeper.keep_old(path, "it was damaged", sha256(data).hexdigest())
+            self.quarantine.made_folder(directory, "it was missing")
+        self.quarantine.keep_old(path, "it was damaged", sha256(data).hexdigest())
         bigdata.write_item(directory, key, data, noun=noun, sync=self.context.sync)
 
     def aside(self, path: str, why: str) -> None:
         """Take something out of the store."""
         with self.locked():
-            self.keeper.keep(path, why)
+            self.quarantine.keep(path, why)
 
 
 def set_mode(path: str, mode: int) -> None:

@@ -21,15 +21,15 @@ _MOST = 200_000
 NOTHING_KEPT = -1
 
 
-class AtticReport:
+class DisplacedReport:
     """What the tar-split must be told. Positions are line numbers in it.
 
     Attributes:
         name: of the directory in the tree's root; empty if there is none.
         displaced: (position, path, item): at this line, what was at the path gave way. The item is the name under which
-            it lies in the attic, NOTHING_KEPT if nothing was worth keeping.
+            it lies in the displaced, NOTHING_KEPT if nothing was worth keeping.
         carried: positions, ascending, of lines whose files cannot be found by their names without following links.
-        items: the names of those files in the attic.
+        items: the names of those files in the displaced.
         dropped: positions, ascending, of lines without contents that could bear the name of another line.
     """
 
@@ -46,7 +46,7 @@ class AtticReport:
         return (self.name, self.displaced, self.carried.tobytes(), self.items.tobytes(), self.dropped.tobytes())
 
     @classmethod
-    def unpack(cls, parts: tuple[Any, ...]) -> AtticReport:
+    def unpack(cls, parts: tuple[Any, ...]) -> DisplacedReport:
         """Undo `pack`."""
         report = cls()
         report.name, report.displaced, *numbers = parts
@@ -54,7 +54,7 @@ class AtticReport:
         return report
 
 
-class Attic:
+class Displaced:
     """Takes what is displaced.
 
     Attributes:
@@ -62,7 +62,7 @@ class Attic:
     """
 
     def __init__(self, root_fd: int) -> None:
-        self.report = AtticReport()
+        self.report = DisplacedReport()
         self._root = root_fd
         self._fd = -1
         self._items = 0

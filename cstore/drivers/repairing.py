@@ -16,7 +16,7 @@ else:
     Protocol = object
 
 
-class Mender(Protocol):
+class DriverRepair(Protocol):
     """Knows what one driver keeps of a layer, and can make it again. Everything that writes needs the layer lock."""
 
     def parent_of(self, layer: str) -> str | None:
@@ -64,49 +64,49 @@ class OfWholeTrees:
         self._driver = driver
 
     def parent_of(self, layer: str) -> str | None:
-        """See `Mender.parent_of`: nobody keeps it."""
+        """See `DriverRepair.parent_of`: nobody keeps it."""
         del layer
         return None
 
     def age_of(self, layer: str) -> float:
-        """See `Mender.age_of`: nothing tells, as the directory has the time that the archive gave it."""
+        """See `DriverRepair.age_of`: nothing tells, as the directory has the time that the archive gave it."""
         del layer
         return 0.0
 
     def belongings(self, layer: str) -> list[str]:
-        """See `Mender.belongings`."""
+        """See `DriverRepair.belongings`."""
         return [self._driver.path_of(layer)]
 
     def whole_of(self, tree: str) -> str:
-        """See `Mender.whole_of`."""
+        """See `DriverRepair.whole_of`."""
         return tree
 
     def take_identity(self, tree: str, layer: str) -> None:
-        """See `Mender.take_identity`: the directory's name is all there is."""
+        """See `DriverRepair.take_identity`: the directory's name is all there is."""
 
     def wrong_links(self, layer: str) -> list[str]:
-        """See `Mender.wrong_links`."""
+        """See `DriverRepair.wrong_links`."""
         del layer
         return []
 
     def mend_links(self, layer: str) -> list[str]:
-        """See `Mender.mend_links`."""
+        """See `DriverRepair.mend_links`."""
         del layer
         return []
 
     def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
-        """See `Mender.mend_parts`."""
+        """See `DriverRepair.mend_parts`."""
         del layer, ancestors
         return []
 
 
 if TYPE_CHECKING:
-    _: type[Mender] = OfWholeTrees
+    _: type[DriverRepair] = OfWholeTrees
 
 
-def open_mender(driver: Driver, place: DriverPlace) -> Mender:
-    """Make the mender for the layers of a driver: its package's own, or one for nothing but trees."""
+def open_driver_repair(driver: Driver, place: DriverPlace) -> DriverRepair:
+    """Make the driver repair for the layers of a driver: its package's own, or one for nothing but trees."""
     from cstore.drivers.registry import package_of
 
-    own: Callable[[Driver, DriverPlace], Mender] | None = getattr(package_of(driver.name), "open_mender", None)
+    own: Callable[[Driver, DriverPlace], DriverRepair] | None = getattr(package_of(driver.name), "open_driver_repair", None)
     return own(driver, place) if own else OfWholeTrees(driver)

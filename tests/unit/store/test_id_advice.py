@@ -44,7 +44,7 @@ def test_the_line_of_both_files_is_told(store: Store, put: Import, files: dict[s
 
     assert f"the line mine:305000:501 to {files['USER_FILE']}" in caught.value.hint
     assert f"the line mine:305000:701 to {files['GROUP_FILE']}" in caught.value.hint
-    assert "requested 1500:1700 for dir/high" in caught.value.peer
+    assert "requested 1500:1700 for dir/high" in caught.value.go_text
     assert store.layers.list() == []
 
 

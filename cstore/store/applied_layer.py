@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-class Filling(Value):
+class AppliedLayer(Value):
     """What was read into a tree. `staging` holds the tar-split until it is published, and goes away with it."""
 
     applied: Applied
@@ -49,7 +49,7 @@ def fill(
     *,
     again: bool = False,
     sync: bool | None = None,
-) -> Filling:
+) -> AppliedLayer:
     """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
 
     What was read is on the disk then, if the store syncs; or if `sync` says so.
@@ -80,7 +80,7 @@ def fill(
     except BaseException:
         staging.remove()
         raise
-    return Filling(applied, tar_split, staging)
+    return AppliedLayer(applied, tar_split, staging)
 
 
 _OF_CONTENTS = (

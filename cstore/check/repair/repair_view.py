@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cstore.check.census import Census
 from cstore.check.repair.family import find_parent
 from cstore.check.repair.heal_record_files import Rebuilding
 from cstore.check.repair.layer_records import LayerRecords
 from cstore.check.repair.survivors import Survivors
+from cstore.check.snapshot import StoreSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-class Patient:
+class RepairView:
     """One store at one moment.
 
     Attributes:
@@ -51,14 +51,14 @@ class Patient:
         self._parents: dict[str, str | None] = {}
 
     @cached_property
-    def census(self) -> Census:
+    def snapshot(self) -> StoreSnapshot:
         """Everything that is recorded."""
-        return Census(self.context)
+        return StoreSnapshot(self.context)
 
     @cached_property
     def survivors(self) -> Survivors:
         """Everything that bears witness."""
-        return Survivors(self.census)
+        return Survivors(self.snapshot)
 
     @cached_property
     def rebuilding(self) -> Rebuilding:
@@ -68,7 +68,7 @@ class Patient:
     def true_parent(self, layer: str) -> str | None:
         """Who a layer's parent is, by whatever tells but its record; None if nothing does."""
         if layer not in self._parents:
-            containers: dict[str, Container | None] = {one.layer: one for one in self.census.containers}
+            containers: dict[str, Container | None] = {one.layer: one for one in self.snapshot.containers}
             self._parents[layer] = find_parent(self.survivors, layer, containers)
         return self._parents[layer]
 

@@ -28,7 +28,7 @@ def explained(id_map: IDMap) -> Iterator[None]:
     except EntryFailed as error:
         owner = getattr(error, "owner", None)
         if owner is not None:
-            error.peer = _peer_text(error.name, owner)
+            error.go_text = _peer_text(error.name, owner)
             error.hint = _advice(id_map, owner, mapped=error.needs == "the ID map") or error.hint
         raise
     except IDNotMapped as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from cstore.errors import ImageUnknown, LayerUnknown
 from cstore.store.lookup import find_layer
 from cstore.store.maps import map_on_disk
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 from cstore.store.session import Trusted, writing
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
         return fitting, False
     first = candidates[0]
     if image.id in tables.images and first.id in tables.layers:
-        return _make_twin(context, image.id, first, wanted, label or first.mount_label), False
+        return _make_mapped_layer(context, image.id, first, wanted, label or first.mount_label), False
     return first, True
 
 
@@ -84,7 +84,7 @@ def _fitting(candidates: list[Layer], wanted: IDMap) -> Layer | None:
     return next((layer for layer in candidates if layer.id_map == wanted), None)
 
 
-def _make_twin(context: Context, image: str, original: Layer, wanted: IDMap, label: str) -> Layer:
+def _make_mapped_layer(context: Context, image: str, original: Layer, wanted: IDMap, label: str) -> Layer:
     from cstore.store.creation import NewLayer, create_layer
 
     request = NewLayer(
@@ -96,19 +96,19 @@ def _make_twin(context: Context, image: str, original: Layer, wanted: IDMap, lab
         host_gids=not wanted.gids,
         read_only=True,
     )
-    twin = create_layer(context, request)
-    with writing(context, Shelf.LAYERS, Shelf.IMAGES) as writer:
+    mapped_layer = create_layer(context, request)
+    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES) as writer:
         try:
-            kept = _register(writer, image, twin, wanted)
+            kept = _register(writer, image, mapped_layer, wanted)
         except BaseException:
-            _withdraw(writer, twin)
+            _withdraw(writer, mapped_layer)
             raise
-        if kept.id != twin.id:
-            _withdraw(writer, twin)
+        if kept.id != mapped_layer.id:
+            _withdraw(writer, mapped_layer)
         return kept
 
 
-def _register(writer: Writer, image: str, twin: Layer, wanted: IDMap) -> Layer:
+def _register(writer: Writer, image: str, mapped_layer: Layer, wanted: IDMap) -> Layer:
     """Note the twin with its image, unless somebody noted an equal one meanwhile. Return the one that counts."""
     record = writer.images.get(image)
     if record is None:
@@ -116,13 +116,13 @@ def _register(writer: Writer, image: str, twin: Layer, wanted: IDMap) -> Layer:
     other = _fitting(_candidates(writer, record), wanted)
     if other is not None:
         return other
-    writer.images.replace(record.with_(mapped_layers=(*record.mapped_layers, twin.id)))
-    writer.save(Shelf.IMAGES)
-    return twin
+    writer.images.replace(record.with_(mapped_layers=(*record.mapped_layers, mapped_layer.id)))
+    writer.save(ItemKind.IMAGES)
+    return mapped_layer
 
 
-def _withdraw(writer: Writer, twin: Layer) -> None:
+def _withdraw(writer: Writer, mapped_layer: Layer) -> None:
     from cstore.store.removal import remove_layer
 
-    if writer.layers.get(twin.id) is not None:
-        remove_layer(writer, twin.id)
+    if writer.layers.get(mapped_layer.id) is not None:
+        remove_layer(writer, mapped_layer.id)

@@ -38,8 +38,8 @@ class _Maker:
         remove_tree(path, detach_mounts=True)
 
 
-class _ShelfDriver(WholeTrees):
-    name = "shelf"
+class _KindOfItem(WholeTrees):
+    name = "plain"
 
     def __init__(self, place: DriverPlace) -> None:
         folder = "books"
@@ -51,4 +51,4 @@ class _ShelfDriver(WholeTrees):
 
 
 def open_driver(place: DriverPlace) -> Driver:
-    return _ShelfDriver(place)
+    return _KindOfItem(place)

@@ -17,13 +17,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.drivers.mending import Mender
     from cstore.drivers.registry import DriverPlace
+    from cstore.drivers.repairing import DriverRepair
 
 _LINK_MODE = 0o644
 
 
-class OverlayMender:
+class OverlayDriverRepair:
     """Mends in the homes of one store."""
 
     def __init__(self, place: DriverPlace) -> None:
@@ -31,7 +31,7 @@ class OverlayMender:
         self._sync = place.sync
 
     def parent_of(self, layer: str) -> str | None:
-        """See `Mender.parent_of`."""
+        """See `DriverRepair.parent_of`."""
         try:
             place = self._homes.find(layer)
             names = place.lower_names()
@@ -43,14 +43,14 @@ class OverlayMender:
         return None if found is None else found.layer
 
     def age_of(self, layer: str) -> float:
-        """See `Mender.age_of`: nothing touches the `link` file after a layer was made."""
+        """See `DriverRepair.age_of`: nothing touches the `link` file after a layer was made."""
         for part in ("link", "work", ""):
             with suppress(OSError, CstoreError):
                 return os.lstat(os.path.join(self._homes.find(layer).path, part)).st_mtime
         return 0.0
 
     def belongings(self, layer: str) -> list[str]:
-        """See `Mender.belongings`."""
+        """See `DriverRepair.belongings`."""
         place = self._homes.find(layer)
         folder = os.path.join(place.home, "l")
         target = f"../{layer}/diff"
@@ -63,11 +63,11 @@ class OverlayMender:
         return [*links, place.path]
 
     def whole_of(self, tree: str) -> str:
-        """See `Mender.whole_of`."""
+        """See `DriverRepair.whole_of`."""
         return os.path.dirname(tree)
 
     def take_identity(self, tree: str, layer: str) -> None:
-        """See `Mender.take_identity`: children of the layer refer to it by its short link, which may outlive it."""
+        """See `DriverRepair.take_identity`: children refer to the layer by its short link, which may outlive it."""
         place = self._homes.look_up(layer)
         places = [Place(home, layer) for home in self._homes.writable]
         own = "" if place is None or place.home not in self._homes.writable else link_of(place)
@@ -78,7 +78,7 @@ class OverlayMender:
             sync_layer(os.path.dirname(tree))
 
     def wrong_links(self, layer: str) -> list[str]:
-        """See `Mender.wrong_links`."""
+        """See `DriverRepair.wrong_links`."""
         place = self._own(layer)
         path = os.path.join(place.path, "link")
         folder = os.path.join(place.home, "l")
@@ -99,7 +99,7 @@ class OverlayMender:
         return found.layer if found is not None and found.link == place.link else ""
 
     def mend_links(self, layer: str) -> list[str]:
-        """See `Mender.mend_links`."""
+        """See `DriverRepair.mend_links`."""
         place = self._own(layer)
         made = []
         try:
@@ -119,7 +119,7 @@ class OverlayMender:
         return made
 
     def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
-        """See `Mender.mend_parts`."""
+        """See `DriverRepair.mend_parts`."""
         place = self._own(layer)
         made = []
         if ancestors and not runs_through(self._lies_on(place), ancestors):
@@ -166,4 +166,4 @@ class OverlayMender:
 
 
 if TYPE_CHECKING:
-    _: type[Mender] = OverlayMender
+    _: type[DriverRepair] = OverlayDriverRepair

@@ -14,7 +14,7 @@ from cstore.ids import flaw_of_part
 from cstore.records.containers import CONTAINERS
 from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
-from cstore.store.places import Shelf
+from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ TAR_SPLIT = ".tar-split.gz"
 _CALLERS_DIRECTORY = "userdata"
 
 
-def empty_is_damage(context: Context, shelf: Shelf, path: str) -> bool:
+def empty_is_damage(context: Context, item_kind: ItemKind, path: str) -> bool:
     """Whether the record file at `path`, which has no bytes, has lost its records."""
     layout = context.layout
     if path in {layout.volatile_layers, layout.volatile_containers}:
         return False
-    if shelf is Shelf.LAYERS:
+    if item_kind is ItemKind.LAYERS:
         return bool(context.driver.layers()) or _has_lost_trees(context, path, ())
     return any(True for _ in _item_directories(os.path.dirname(path)))
 
 
-def absence_is_damage(context: Context, shelf: Shelf, path: str, known: Container[str]) -> bool:
+def absence_is_damage(context: Context, item_kind: ItemKind, path: str, known: Container[str]) -> bool:
     """Whether a record file that should be at `path` was there once. `known` are the IDs in other files of its kind.
 
     A tree alone proves nothing, and neither does a directory that a caller asked for: they are made without a record.
@@ -46,10 +46,10 @@ def absence_is_damage(context: Context, shelf: Shelf, path: str, known: Containe
     layout = context.layout
     if path in {layout.volatile_layers, layout.volatile_containers}:
         return False
-    if shelf is Shelf.LAYERS:
+    if item_kind is ItemKind.LAYERS:
         return _has_lost_trees(context, path, known)
     lost = (item for item in _item_directories(os.path.dirname(path)) if os.path.basename(item) not in known)
-    if shelf is Shelf.CONTAINERS:
+    if item_kind is ItemKind.CONTAINERS:
         transient = transient_containers(layout)
         return any(_names(item) for item in lost if os.path.basename(item) not in transient)
     return any(set(_names(item)) - {_CALLERS_DIRECTORY} for item in lost)
