@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.repair.from_stores import can_be_made
-from cstore.check.repair.plan import Action, Step, Unrepairable
+from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.check.repair.repair_context import set_mode, set_owner
 from cstore.check.repair.survivors import Survivors
 from cstore.check.snapshot import StoreSnapshot
@@ -66,7 +66,7 @@ def parts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
     missing = [ancestor for ancestor in ancestors if not repair_view.snapshot.has_tree(ancestor)]
     lost = next((ancestor for ancestor in missing if not can_be_made(repair_view, ancestor)), "")
     if lost:
-        yield Unrepairable(finding.subject, finding.sentence, f"its ancestor {lost} has no directory")
+        yield unrepairable(finding, f"its ancestor {lost} has no directory")
         return
     action = Action.MAKE_PARTS_ABOVE if missing else Action.MAKE_PARTS
     path = str(finding.evidence["path"])

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.image_files import ImageFiles, has_layers, is_config
-from cstore.check.repair.plan import Action, Step, Unrepairable
+from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _unrepairable(finding: Finding, reason: str) -> Unrepairable:
-    return Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+    return unrepairable(finding, reason)
 
 
 def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:

@@ -13,7 +13,7 @@ from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
-from cstore.check.repair.plan import Action, Step, Unrepairable, how_to_name
+from cstore.check.repair.plan import Action, Step, Unrepairable, how_to_name, unrepairable
 from cstore.check.repair.rows import sound_records
 from cstore.oci.chain import next_layer_id
 from cstore.records.codec import encode
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.check.repair.repair_view import RepairView
     from cstore.records.model import Container, Image, Layer
 
-_SHELVES = {item_kind.value: item_kind for item_kind in ItemKind}
+_KINDS = {item_kind.value: item_kind for item_kind in ItemKind}
 
 
 def _step(finding: Finding, action: Action, what: str, evidence: str, act: Callable[[RepairContext], None]) -> Step:
@@ -35,7 +35,7 @@ def _step(finding: Finding, action: Action, what: str, evidence: str, act: Calla
 
 
 def _give_up(finding: Finding, reason: str) -> Unrepairable:
-    return Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+    return unrepairable(finding, reason)
 
 
 def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -128,7 +128,7 @@ def _change(item_kind: ItemKind, identifier: str, change: Callable[[Any], Any], 
 def duplicate_id(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Several records of one ID: the one that everybody sees stays."""
     del repair_view
-    item_kind = _SHELVES[finding.subject.kind]
+    item_kind = _KINDS[finding.subject.kind]
     act = partial(_drop_doubles, item_kind, finding.subject.id)
     yield _step(
         finding, Action.DROP_DUPLICATES, "keep the record that counts, and take out the others",
@@ -164,7 +164,7 @@ def _drop_doubles(item_kind: ItemKind, identifier: str, repair_context: RepairCo
 def duplicate_name(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A name that several have: the later keeps it, as for every program."""
     del repair_view
-    item_kind = _SHELVES[finding.subject.kind]
+    item_kind = _KINDS[finding.subject.kind]
     act = partial(_settle_names, item_kind)
     yield _step(
         finding, Action.SETTLE_NAMES, "let the later one keep the name",
