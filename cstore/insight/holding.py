@@ -125,7 +125,7 @@ class _Search:
         unseen = "unknown: the records are damaged, so more may hold it" if self._tables.flaws else ""
         if not unseen and self._processes and (count := out_of_sight()):
             processes = "1 process" if count == 1 else f"{count} processes"
-            unseen = f"unknown: this user may not see whether {processes} of others live in it"
+            unseen = f"unknown: this user cannot inspect {processes}, which may live in it"
         return Holding(item.kind, item.id, names, tuple(found), unseen)
 
     def _of_stores(self, item: Item) -> Iterator[Holder]:
