@@ -20,7 +20,7 @@ def read_settings_text(path: str) -> str:
         return ""
     if os.path.islink(path) or not os.path.isfile(path):
         kind = "a symbolic link" if os.path.islink(path) else "no regular file"
-        raise ConfigError(path, f"is {kind}", hint="put the file itself there, or change it with an editor")
+        raise ConfigError(path, f"is {kind}", hint="put a regular file there, or change it with an editor")
     return read_file(path).text
 
 

@@ -39,7 +39,7 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
         go_text = "invalid manifest, manifest cannot be null (but can be [])"
         raise ImageArchiveError(MANIFEST, "expected a list of images, found null", go_text=go_text)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        hint = "skopeo copy makes an OCI layout of a dir: directory" if isinstance(items, dict) else ""
+        hint = "skopeo copy converts a dir: directory to an OCI layout" if isinstance(items, dict) else ""
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
     items = [{_KEYS.get(key.lower(), key): value for key, value in item.items()} for item in items]
     if len(items) > MOST_IMAGES:

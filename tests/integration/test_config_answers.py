@@ -272,7 +272,7 @@ def test_other_drivers_options_and_sync_stop_nobody() -> None:
     code, _, err = in_namespace(files, 0, {}, "--storage-opt", "vfs.sync=often", "layers")
     assert (code, "'often' is neither" in err) == (1, True)
     code, _, err = in_namespace(files, 0, {}, "--storage-opt", "bogus.size=1g", "layers")
-    assert (code, "'bogus.size' begins with no driver's name" in err) == (1, True)
+    assert (code, "'bogus.size' does not begin with the name of a driver" in err) == (1, True)
 
 
 def test_set_writes_a_drop_in_and_leaves_the_main_file_alone() -> None:

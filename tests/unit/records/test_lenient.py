@@ -57,12 +57,12 @@ def test_lists_without_records(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "records", "reason", "offset"),
     [
-        (b" \n", 0, "it holds nothing but white space", 2),
+        (b" \n", 0, "it contains only white space", 2),
         (b"\0\0\0\0", 0, "it is filled with NUL bytes", 0),
-        (b'[{"id":"a"},\0\0\0', 1, "it holds NUL bytes, as files do after a crash", 12),
-        (b'{"id":"a"}', 0, "it does not hold a list", 0),
-        (b'"layers"', 0, "it does not hold a list", 0),
-        (b"\xef\xbb\xbf[]", 0, "it does not hold a list", 0),
+        (b'[{"id":"a"},\0\0\0', 1, "it contains NUL bytes, as files may after a crash", 12),
+        (b'{"id":"a"}', 0, "it is not a list", 0),
+        (b'"layers"', 0, "it is not a list", 0),
+        (b"\xef\xbb\xbf[]", 0, "it is not a list", 0),
         (b"[", 0, "it ends in record 1", 1),
         (b'[{"id":"a"}', 1, "it ends after record 1", 11),
         (b'[{"id":"a"},', 1, "it ends in record 2", 12),
