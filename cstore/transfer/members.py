@@ -131,7 +131,7 @@ class Part(Value):
         from cstore.archive.streams import fill
 
         if self.size > limit:
-            reason = f"it has {self.size} bytes, and may have {limit}"
+            reason = f"it has {self.size} bytes, more than the allowed {limit}"
             raise ImageArchiveError(self.name, reason, go_text=f"exceeded maximum allowed size of {limit} bytes")
         data = bytearray(self.size)
         with self.opened() as reader, memoryview(data) as view:

@@ -178,7 +178,7 @@ class _Document(Part):
     def read(self, limit: int) -> bytes:
         """Give everything (see `Part.read`)."""
         if self.size > limit:
-            raise ImageArchiveError(self.name, f"it has {self.size} bytes, and may have {limit}")
+            raise ImageArchiveError(self.name, f"it has {self.size} bytes, more than the allowed {limit}")
         return self.data
 
 
