@@ -74,7 +74,7 @@ def require_own_contents(image: Image) -> None:
         attributes = image.attributes(node) if stat.S_ISREG(node.mode) else {}
         if REDIRECT in attributes and not content_name(attributes):
             where, shown = os.fsdecode(attributes[REDIRECT]), show_name(path)
-            raise image.flaw(f"the contents of '/{shown}' lie outside of its layer: {where!r}")
+            raise image.flaw(f"the contents of '/{shown}' are outside its layer: {where!r}")
 
 
 def _meant(name: bytes) -> bytes:
@@ -117,7 +117,7 @@ class BlobTree(Closing):
                 raise _failure(errno.ENOENT)
             above.add(node.nid)
             if number in above:
-                raise self.image.flaw("a directory lies in itself")
+                raise self.image.flaw("a directory contains itself")
             node = self.image.node(number)
         if is_hiding(path, node):
             raise _failure(errno.ENOENT)

@@ -324,7 +324,7 @@ def _understand(line: Any) -> Segment | FileEntry:
         raise ValueError(f"a checksum of {len(line.payload)} bytes")
     checksum = int.from_bytes(line.payload, "big") if line.payload else None
     if line.size and checksum is None:
-        raise ValueError("a file has contents and no checksum")
+        raise ValueError("a file has contents but no checksum")
     return FileEntry(line.name_raw or line.name.encode(), line.size, checksum, line.position)
 
 
@@ -341,7 +341,7 @@ def _read_texts(path: str) -> Iterator[bytes]:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise TarSplitDamaged(path, "it is no regular file")
+            raise TarSplitDamaged(path, "it is not a regular file")
         if not status.st_size:
             raise TarSplitDamaged(path, "it is empty")
         decoder = open_decoder(Compression.GZIP, FileReader(fd, path))

@@ -132,7 +132,7 @@ class _Check:
             self._jobs |= changed
             self._read(changed)
         for layer in self._changed(now):
-            self._notes.append(f"layer {layer} was changed by others all the time, and could not be checked")
+            self._notes.append(f"layer {layer} could not be checked, because other programs kept changing it")
             self._problems[layer] = []
         return [finding for finding in found if finding.key in keys], snapshot
 

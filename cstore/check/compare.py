@@ -327,7 +327,7 @@ class Comparison:
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
                 yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, go_text)
         for path in () if self._shown is None else self._shown.lacking(self._seen):
-            sentence = f"the mark that {_shown(path)} was removed is missing"
+            sentence = f"the whiteout of {_shown(path)} is missing"
             yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _WORDS = {
     "missing": "is missing",
     "wrong": "is wrong",
-    "no directory": "is no directory",
-    "no regular file": "is no regular file",
-    "no subvolume": "is an ordinary directory and no subvolume",
+    "no directory": "is not a directory",
+    "no regular file": "is not a regular file",
+    "no subvolume": "is an ordinary directory, not a subvolume",
 }
 
 
@@ -47,7 +47,7 @@ def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Fi
     if read_only:  # the driver looks for it in its own home at last
         path = os.path.join(snapshot.layout_of(layer).driver_home, os.path.relpath(path, snapshot.layout.driver_home))
     go_text = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
-    sentence = f"it has a record and no directory {path}"
+    sentence = f"it has a record but no directory {path}"
     return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, go_text=go_text)
 
 

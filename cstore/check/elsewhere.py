@@ -34,8 +34,8 @@ def notes(findings: Sequence[Finding]) -> Iterator[str]:
     missing = sum(finding.kind in _MISSING and finding.advice.command == REPAIR_FROM for finding in findings)
     if missing:
         yield (
-            "layers or images are missing without a trace; if an additional image store has them, name it in "
+            "missing layers or images may be in an additional image store; if so, name it in "
             f"additionalimagestores, or copy them from it: {REPAIR_FROM}"
         )
     for store, command in damaged.items():
-        yield f"the additional store {store} is damaged, and only read from here; repair it there: {command}"
+        yield f"the additional store {store} is damaged but read-only here; repair it there: {command}"

@@ -104,7 +104,7 @@ def _compare(owner: _Owner, key: str, descriptor: int) -> Iterator[Finding]:
         head = head or block
     if recorded and f"{algorithm}:{hashing.hexdigest()}" != recorded and not _is_signed(key, head):
         found = f"{algorithm}:{hashing.hexdigest()}"
-        yield owner.finding("digest", key, "holds other bytes than were stored", "", found=found, recorded=recorded)
+        yield owner.finding("digest", key, "has another digest than recorded", "", found=found, recorded=recorded)
 
 
 def _is_signed(key: str, data: bytes) -> bool:

@@ -47,7 +47,7 @@ def not_read(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Ite
             continue
         form = snapshot.inspector.not_read(layer.id)
         if form:
-            yield f"layer {layer.id} was not read: it is {form}"
+            yield f"layer {layer.id} was not read, because it is {form}"
 
 
 def tar_split_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def tar_split_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], boo
             yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, go_text=go_text)
             continue
         if not regular:
-            reason = "it is no regular file"
+            reason = "it is not a regular file"
             sentence = f"its tar-split {path} is damaged: {reason}"
             yield of_layer("tar-split-damaged", layer.id, sentence, path=path, reason=reason, read_only=read_only)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEX = frozenset("0123456789abcdef")
 _WORDS = {
-    "staging": "a killed process was making or removing it",
+    "staging": "a killed process was creating or removing it",
     "temporary": "a killed process never renamed it into place",
     "tar-split": "it is a tar-split file that no layer owns",
     "data": "it is a directory of data items that nothing owns",
@@ -71,7 +71,7 @@ def _lost_items(snapshot: StoreSnapshot) -> Iterator[Finding]:
         for name in _directories(directory):
             if name not in known and len(name) == 64 and _HEX.issuperset(name):
                 path = os.path.join(directory, name)
-                sentence = "it has data and no record; the record file is damaged"
+                sentence = "it has data but no record, because the record file is damaged"
                 yield Finding(
                     f"{item_kind.value}-record-lost", Subject(item_kind.value, name), sentence, {"path": path}
                 )

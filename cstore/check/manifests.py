@@ -42,7 +42,7 @@ class _Look:
         names = self._image.data_names
         manifests = [key for key in names if key.startswith(MANIFEST)]
         if not (manifests or self._image.digest or f"sha256:{self._image.id}" in names):
-            sentence = "it has neither a manifest nor a config, and Podman lists no image of this store"
+            sentence = "it has neither a manifest nor a config, so Podman cannot list the images of this store"
             yield self._finding("image-without-data", sentence)
         elif MANIFEST not in names:
             sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"

@@ -30,11 +30,11 @@ def mount_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     counted = {mount.id for mount in table}
     for mount in table:
         if mount.id in snapshot.layers and not snapshot.context.driver.is_mounted(mount.id, mount.path):
-            sentence = f"it counts as mounted {mount.count} times at {mount.path}, and is not mounted there"
+            sentence = f"its mount count is {mount.count}, but it is not mounted at {mount.path}"
             yield of_layer("mount-gone", mount.id, sentence, part=mount.path, path=mount.path, count=mount.count)
     for place, layer in snapshot.inspector.mounts(_mount_points()).items():
         if layer not in counted and layer in snapshot.layers:
-            sentence = f"it is mounted at {place} and does not count as mounted"
+            sentence = f"it is mounted at {place}, but its mount is not counted"
             yield of_layer("mount-uncounted", layer, sentence, part=place, path=place)
 
 

@@ -72,23 +72,23 @@ def _directory(place: Place, owner: int) -> Iterator[Finding]:
         status = os.stat(place.path)
     except FileNotFoundError:
         if os.path.islink(place.path):
-            yield of_store("place-wrong", place.path, "it is a link to nothing, and should be a directory")
+            yield of_store("place-wrong", place.path, "it is a dangling link but should be a directory")
         return
     except OSError as error:
         yield of_store("place-wrong", place.path, f"it cannot be examined: {os.strerror(error.errno or 0)}")
         return
     if not stat.S_ISDIR(status.st_mode):
-        yield of_store("place-wrong", place.path, "it is no directory")
+        yield of_store("place-wrong", place.path, "it is not a directory")
         return
     mode = stat.S_IMODE(status.st_mode)
     evidence = {"mode": f"{mode:04o}", "expected": f"{_MODE:04o}"}
     sticky = bool(mode & stat.S_ISVTX)  # a root in /tmp-like company
     if mode & _OTHERS_WRITE and not sticky:
-        yield of_store("place-mode", place.path, f"others may write to it (mode {mode:04o})", **evidence)
+        yield of_store("place-mode", place.path, f"others can write to it (mode {mode:04o})", **evidence)
     elif mode & _OWNER_ALL != _OWNER_ALL:
-        yield of_store("place-mode", place.path, f"its owner may not use it (mode {mode:04o})", **evidence)
+        yield of_store("place-mode", place.path, f"its owner cannot use it (mode {mode:04o})", **evidence)
     elif place.exact and mode & 0o777 != _MODE:
-        yield of_store("place-open", place.path, f"others may look into it (mode {mode:04o})", **evidence)
+        yield of_store("place-open", place.path, f"others can read it (mode {mode:04o})", **evidence)
     if place.exact and owner >= 0 and status.st_uid != owner:
         sentence = f"it belongs to user {status.st_uid}, and the store to user {owner}"
         yield of_store("place-owner", place.path, sentence, owner=status.st_uid, expected=owner)
@@ -107,4 +107,4 @@ def _lock(path: str, neighbour: str) -> Iterator[Finding]:
     if stat.S_ISLNK(status.st_mode):
         yield of_store("lock-wrong", path, "it is a symbolic link", problem="link")
     elif not stat.S_ISREG(status.st_mode):
-        yield of_store("lock-wrong", path, "it is no regular file", problem="kind")
+        yield of_store("lock-wrong", path, "it is not a regular file", problem="kind")

@@ -97,4 +97,4 @@ def _file(top: str, name: str) -> Iterator[Finding]:
 
 
 def _finding(error: ForeignThing) -> Finding:
-    return of_store("thing-wrong", error.path, f"it is {error.found}, and should be {error.wanted}", found=error.found)
+    return of_store("thing-wrong", error.path, f"it is {error.found} but should be {error.wanted}", found=error.found)

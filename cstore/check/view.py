@@ -68,9 +68,9 @@ class View:
             if self._status(join_name(folder, whiteout_name(split_name(path)[1]))) is not None:
                 continue  # a mount program's mark
             if own is None:
-                yield f"{_shown(path)} is removed, and still there"
+                yield f"{_shown(path)} was removed, but a mount still shows it"
             elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(beneath.st_mode) and not self._is_opaque(path):
-                yield f"{_shown(path)} has what was in it before"
+                yield f"{_shown(path)} still shows its earlier contents"
 
     def _broken(self) -> Iterator[str]:
         """Marks in directories that no other layer has: they are listed as devices, and are not there."""

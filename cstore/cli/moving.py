@@ -23,7 +23,7 @@ def trust_options(function: F) -> F:
     function = registry_options(function)
     for option in (
         text("--signature-policy", metavar="FILE", help="Signature policy (default: policy.json, if there is one)."),
-        text("--creds", metavar="USER[:PASSWORD]", help="Credentials; without a password, it is asked for."),
+        text("--creds", metavar="USER[:PASSWORD]", help="Credentials; without a password, cstore asks for it."),
     ):
         function = option(function)
     return function
@@ -63,13 +63,14 @@ def _credentials(said: str) -> str:
     if not said or ":" in said[1:]:
         return said
     if said.startswith(":"):
-        raise UsageMistake("--creds has no user", hint="write --creds USER, and the password is asked for")
+        raise UsageMistake("--creds has no user", hint="write --creds USER, and cstore asks for the password")
     from cstore.cli.output.asking import can_ask
     from cstore.cli.registries import asked_password
 
     if not can_ask():
         raise UsageMistake(
-            "there is nobody to ask for the password of --creds", hint="cstore login keeps it in a file for all tools"
+            "cannot ask for the password of --creds without a terminal",
+            hint="cstore login keeps it in a file for all tools",
         )
     return f"{said}:{asked_password()}"
 

@@ -78,7 +78,7 @@ def verify_source(store: Store, source: LayerPath) -> list[str]:
             verify(contents, contents.get(os.fsencode(source.path) or b"/"))
             return contents.problems
     except ContentDamaged as error:
-        error.hint = "nothing was copied; copy --no-verify takes the file as it is"
+        error.hint = "nothing was copied; copy --no-verify copies the file as it is"
         raise
     except CstoreError:
         return []

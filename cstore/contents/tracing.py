@@ -66,7 +66,7 @@ def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
         texts = {name: str(step.get(name) or "") for name in ("created_by", "comment")}
         events.append(found.with_(created=when, **texts))
     if not events:
-        raise FileUnknown("/" + plain.decode(errors="backslashreplace"), "no layer of it has, or ever had, such a file")
+        raise FileUnknown("/" + plain.decode(errors="backslashreplace"), "none of its layers has or ever had this file")
     return events
 
 

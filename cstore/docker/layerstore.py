@@ -135,7 +135,7 @@ class LayerStore:
             if applied.diff_digest != diff_id:
                 raise ArchiveMalformed("it changed while it was read")
             if applied.repeated:
-                error = ArchiveHostile(show_name(applied.repeated), "it comes twice")
+                error = ArchiveHostile(show_name(applied.repeated), "it occurs twice")
                 error.go_text = "duplicates of file paths not supported"
                 raise error
             return applied

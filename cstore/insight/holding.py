@@ -135,7 +135,7 @@ class _Search:
                 continue
             root = extra.layout.graph_root
             command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shlex.quote(item.id)}")
-            yield Holder("store", root, (), "is an additional store, which is only read, and has it", "", "", command)
+            yield Holder("store", root, (), "is a read-only additional store that has it", "", "", command)
 
     def _of_image(self, image: Image) -> Iterator[Holder]:
         for container in self._containers:
@@ -146,7 +146,7 @@ class _Search:
             yield from self._mount(layer, f"cstore unmount {_word(image)}", of_container=False)
         for top in dict.fromkeys((image.layer, *image.mapped_layers)):
             if top:
-                yield from self._above(top, "builds on its layers, and keeps them when it goes", 0)
+                yield from self._above(top, "is built on its layers, which it keeps", 0)
 
     def _of_container(self, container: Container) -> Iterator[Holder]:
         yield from self._mount(container.layer, unmount_command(self._context, container), of_container=True)
@@ -155,7 +155,7 @@ class _Search:
 
     def _of_layer(self, layer: str, depth: int) -> Iterator[Holder]:
         for image in self._images_on(layer):
-            how = "has it on top" if image.layer == layer else "has it as its mapped layer"
+            how = "has it on top" if image.layer == layer else "has it as a mapped layer"
             users = [each for each in self._containers if each.image == image.id]
             made = tuple(self._container(each, "was made from it") for each in users)
             command = "" if made else f"cstore rm {_word(image)}"
@@ -223,7 +223,7 @@ class _Search:
         times = "once" if mount.count == 1 else f"{mount.count} times"
         shows = "its layer" if of_container else "it"
         there = not flaw_of_part(layer) and self._context.driver.is_mounted(layer, mount.path)
-        gone = "" if there else ", says the count, but no mount is to be seen here"
+        gone = "" if there else "according to the mount count, but no mount is visible here"
         yield Holder("mount", mount.path, (), f"shows {shows}, {times}{gone}", "", "", command)
 
     def _living(self, container: Container) -> Iterator[Holder]:

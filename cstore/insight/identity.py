@@ -191,7 +191,7 @@ class _Search:
             name = path[len(os.path.realpath(case.directory)) + 1 :].partition("/")[0]
             was = next((each.path for each in case.kept if each.name == name), "")
             place = f"; it was {was}" if was else ""
-            return f"`{case.by}` took it out, case {case.id}{place}"
+            return f"`{case.by}` moved it into quarantine, case {case.id}{place}"
         return ""
 
     def _of_link(self, name: str) -> Iterator[Identity]:
@@ -302,7 +302,7 @@ class _Search:
                 if each.device == mount.device and each.root == mount.root:
                     part = self._part_of(each.mount_point)
                     if part is not None and part.owner:
-                        yield self._identity(part, "", f"{what} is mounted on {each.mount_point}, too")
+                        yield self._identity(part, "", f"{what} is also mounted on {each.mount_point}")
                         return
         for name in reversed(mount.root.split("/")):
             if name in self._tables.layers:
@@ -333,11 +333,11 @@ class _Search:
 def _way(text: str, identifier: str, names: tuple[str, ...]) -> str:
     """How a text names an item."""
     if identifier.startswith(text):
-        return "it is its ID" if identifier == text else "its ID begins so"
+        return "this is its ID" if identifier == text else "its ID begins with this"
     if text in names:
-        return "it is its name"
+        return "this is its name"
     digest = text.startswith("sha256:") or _HASH.fullmatch(text)
-    return "it is a digest of it, of its archive or of its manifest" if digest else "it is short for its name"
+    return "this is a digest of it, of its archive or of its manifest" if digest else "this is short for its name"
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -48,7 +48,7 @@ _PODMANS: Mapping[str, str] = {
     "networks": "Podman's networks",
     "secrets": "Podman's secrets",
     "artifacts": "Podman's artifacts",
-    "cache": "a cache of image layers' places",
+    "cache": "a cache of the locations of image layers",
     "defaultNetworkBackend": "Podman's choice of a network program",
     "tmp": "Podman's temporary files",
     "mounts": "mount points of other tools",
@@ -159,24 +159,24 @@ class Parts:
         if path in {layout.storage_lock, layout.userns_lock} or name == f"{layout.driver}-locks":
             return Part(path, "records", how="it is a lock of the store")
         if name == OWN:
-            return Part(path, "staging", how="cstore makes and removes trees there")
+            return Part(path, "staging", how="cstore creates and removes trees there")
         if path == layout.quarantine or path.startswith(f"{layout.quarantine}.aside-"):
-            return Part(path, "quarantine", how="it holds what repairs took out of the store")
+            return Part(path, "quarantine", how="it holds what repairs removed from the store")
         if path == layout.partial:
-            return Part(path, "cstore", how="it holds what has come of blobs whose download was cut")
+            return Part(path, "cstore", how="it holds partial downloads")
         if path in {layout.reserve, layout.intents}:
-            return Part(path, "cstore", how="cstore keeps its notes and its reserve of space there")
+            return Part(path, "cstore", how="cstore keeps its journals and its reserved space there")
         driver = name.removesuffix("-layers").removesuffix("-images").removesuffix("-containers")
         if driver in _FOREIGN_DRIVERS or facts_of(driver) is not None:
             return Part(path, "foreign", how=f"a store of the {driver} driver keeps it there")
         known = next((what for start, what in _PODMANS.items() if name == start or name.startswith(f"{start}-")), "")
-        return Part(path, "foreign", how=known or "no tool of the store gives that name")
+        return Part(path, "foreign", how=known or "no tool creates this name")
 
     def _in_home(self, path: str, name: str) -> Part:
         if name in {"staging", "tempdirs", OWN}:
-            return Part(path, "staging", how="trees are made and removed there")
+            return Part(path, "staging", how="trees are created and removed there")
         if name.startswith(TEMPORARY_PREFIX):
-            return Part(path, "orphan", how="a process that died never renamed it into place")
+            return Part(path, "orphan", how="a killed process never renamed it into place")
         if belongs_to_the_driver(name) or not os.path.isdir(path) or os.path.islink(path):
             return Part(path, "driver", how="it is the storage driver's own")
         layer = self._short_names.get(name, name)
@@ -186,19 +186,19 @@ class Parts:
             return Part(path, "unknown", how="no readable record has that ID, but the layer records are damaged")
         if _GENERATED.fullmatch(name) or self._inspector.bears_marks(name):
             return Part(path, "orphan", how="no record has that ID, so `cstore gc` would remove it")
-        return Part(path, "foreign", how="no record has that ID, and no tool gives such a name")
+        return Part(path, "foreign", how="no record has that ID, and no tool creates this name")
 
     def _beside_trees(self, path: str, name: str) -> Part:
         """What is in a home whose trees are in a directory of their own."""
         if name in {"staging", "tempdirs", OWN}:
-            return Part(path, "staging", how="trees are made and removed there")
+            return Part(path, "staging", how="trees are created and removed there")
         return Part(path, "driver", how="it is the storage driver's own")
 
     def _of_layers(self, path: str, name: str) -> Part:
         if name.startswith("mountpoints."):
-            return Part(path, "records", how="it says what is mounted, and how often")
+            return Part(path, "records", how="it counts the mounts")
         if name == "tmp":
-            return Part(path, "staging", how="files of layers are made and removed there")
+            return Part(path, "staging", how="files of layers are created and removed there")
         layer = name.removesuffix(TAR_SPLIT)
         if layer in self._tables.layers or layer in self._hidden_layers:
             what = "it is the layer's tar-split" if layer != name else "it holds the layer's data items"
@@ -217,11 +217,11 @@ class Parts:
         tables = self._tables
         flaws = {"layer": tables.layers.flaws, "image": tables.images.flaws}.get(owner, tables.containers.flaws)
         if name.startswith(TEMPORARY_PREFIX):
-            return Part(path, "orphan", how="a process that died never renamed it into place")
+            return Part(path, "orphan", how="a killed process never renamed it into place")
         if belongs_to_records(name) and not split:
             return Part(path, "records", how=f"it belongs to the {owner} records")
         if flaws:
             return Part(path, "unknown", how=f"no readable record has that ID, but the {owner} records are damaged")
         if split or _GENERATED.fullmatch(name):
             return Part(path, "orphan", how=f"no {owner} has that ID, so `cstore gc` would remove it")
-        return Part(path, "foreign", how=f"no {owner} has that ID, and no tool gives such a name")
+        return Part(path, "foreign", how=f"no {owner} has that ID, and no tool creates this name")

@@ -85,7 +85,7 @@ def _containers(old: str) -> Iterator[Mention]:
             continue
         for container in found:
             name = container.names[0] if container.names else container.id
-            yield Mention("container", name, f"a container of the {driver} store", "it was not copied: create it anew")
+            yield Mention("container", name, f"a container of the {driver} store", "it was not copied: create it again")
 
 
 def _mounts(old: str) -> Iterator[Mention]:

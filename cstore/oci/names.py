@@ -56,7 +56,7 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     if digest:
         _check_digest(text, digest)
     if (tag or named.endswith(":")) and not TAG.fullmatch(tag):
-        raise _invalid(text, f"{tag!r} is no tag")
+        raise _invalid(text, f"{tag!r} is not a tag")
     if _HEX_ID.fullmatch(named):
         reason = f"invalid repository name ({named}), cannot specify 64-byte hexadecimal strings"
         raise _invalid(text, "64 hex digits are an ID", go_text=reason)
@@ -89,7 +89,7 @@ def _with_domain(repository: str, home: str) -> tuple[str, str]:
 
 def _check(text: str, domain: str, path: str) -> None:
     if not _DOMAIN.fullmatch(domain):
-        raise _invalid(text, f"{domain!r} is no domain")
+        raise _invalid(text, f"{domain!r} is not a domain")
     if path.lower() != path and PATH.fullmatch(path.lower()):
         reason = f"invalid reference format: repository name ({path}) must be lowercase"
         raise _invalid(text, f"{path!r} is not in lower case", go_text=reason)

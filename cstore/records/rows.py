@@ -263,5 +263,5 @@ def _is_sound(raw: bytes) -> bool:
 def _names(raw: bytes) -> list[str]:
     names = load(raw)
     if type(names) is not list or not names or not _TEXT.issuperset(map(type, names)):
-        raise ValueError("these are no names")
+        raise ValueError("these are not names")
     return names

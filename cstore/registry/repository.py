@@ -306,7 +306,7 @@ class Repository:
         if by_digest and not is_digest_of(reference, raw):
             raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: digest mismatch")
         if not by_digest and algorithm_of(told) == "sha256" and not is_digest_of(told, raw):
-            reason = f"cannot {action}: digest mismatch: the content is not what Docker-Content-Digest says"
+            reason = f"cannot {action}: digest mismatch: the content does not match Docker-Content-Digest"
             raise AnswerInvalid(endpoint.wire.registry, reason)
         return Manifest(
             raw, media_type_of(endpoint.wire, response, raw, action), reference if by_digest else digest_of(raw)

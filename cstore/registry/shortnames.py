@@ -64,7 +64,7 @@ def resolve(
     if config.mode == "enforcing":
         where = ", ".join(config.search)
         raise ShortNameAmbiguous(
-            text, map(str, candidates), f"it could be in any of {where}, and there is no terminal to ask at"
+            text, map(str, candidates), f"it could be in any of {where}, and there is no terminal to ask on"
         )
     return candidates
 

@@ -124,10 +124,10 @@ def _labeled(context: Context, request: NewContainer) -> NewContainer:
     from cstore.store.labels import choose_labels
 
     if request.label_options and request.process_label:
-        raise InvalidOption("labels and label options are given", hint="give one of them")
+        raise InvalidOption("both labels and label options are given", hint="give only one of them")
     if bool(request.process_label) != bool(request.mount_label):
         raise InvalidOption(
-            "a process label and a mount label belong together, and one of them is missing",
+            "a process label and a mount label belong together, but one of them is missing",
             hint="give both, or neither",
             go_text="ProcessLabel and Mountlabel must either not be specified or both specified",
         )

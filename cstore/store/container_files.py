@@ -111,7 +111,7 @@ def _parts(name: str) -> list[str]:
     for part in parts:
         flaw = flaw_of_part(part)
         if flaw:
-            raise InvalidDataName("container", name, f"it is no path below its directory: of {part!r}, {flaw}")
+            raise InvalidDataName("container", name, f"it is not a path below its directory: {part!r}: {flaw}")
     return parts
 
 

@@ -177,8 +177,8 @@ def _recorded_compression(layer: Layer) -> Compression:
         return Compression(layer.compression)
     except ValueError:
         raise Unsupported(
-            f"layer {layer.id} is recorded with compression {layer.compression}, which is none that cstore knows",
-            hint="say how to compress it, or --uncompressed",
+            f"layer {layer.id} is recorded with compression {layer.compression}, which cstore does not know",
+            hint="choose a compression, or --uncompressed",
         ) from None
 
 
@@ -195,7 +195,7 @@ def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None
     counted = CountingSink(sink)
     rebuild(tar_split, context.driver.content_roots(layer.id), counted, layer.id)
     if layer.diff_digest and counted.count != layer.diff_size:
-        raise TarSplitDamaged(tar_split, f"it gives {counted.count} bytes, and the record says {layer.diff_size}")
+        raise TarSplitDamaged(tar_split, f"it has {counted.count} bytes, but the record says {layer.diff_size}")
 
 
 class _Compared:

@@ -190,7 +190,7 @@ def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
     if not present or driver in present:
         return config
     others = " and ".join(present)
-    told = f"{config.graph_root} holds a store of {others}, which is not looked into, because the driver is {driver}"
+    told = f"{config.graph_root} holds a store of {others}, which is ignored because the driver is {driver}"
     return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
 
 

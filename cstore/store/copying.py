@@ -288,7 +288,7 @@ def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Makin
             _refuse_inside(found, target_fd, name, where)
         merge_tree(name, found, target_fd, owner, making.progress, spare=None if target.layer else where)
     except CstoreError as error:
-        error.hint = "; ".join(filter(None, [error.hint, f"what was copied before it stays in {where}"]))
+        error.hint = "; ".join(filter(None, [error.hint, f"files copied before it stay in {where}"]))
         raise
     finally:
         os.close(target_fd)

@@ -26,7 +26,7 @@ def check_request(request: NewLayer) -> None:
     if request.toc_digest:
         check_digest(request.toc_digest)
     if request.expect and not check_digest(request.expect).startswith("sha256:"):
-        raise InvalidDigest(request.expect, "layers are known by sha256 alone")
+        raise InvalidDigest(request.expect, "layers are identified by sha256 only")
 
 
 def check_archive(request: NewLayer, applied: Applied) -> None:

@@ -348,7 +348,7 @@ def remove(
         elif leftover.kind == "link":
             within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
         elif leftover.kind == _FOREIGN and quarantine is not None:
-            quarantine.keep(leftover.path, "no tool gives that name")
+            quarantine.keep(leftover.path, "no tool creates this name")
         elif leftover.kind != _FOREIGN:
             with ExitStack() as stack:
                 if os.path.dirname(leftover.path) == writer.layout.run_layers:  # a mount may be writing its count there

@@ -84,8 +84,8 @@ def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
         reason = "" if mapped else _obstacle()
         if reason:
             numbers = " and ".join(f"{noun} {number}" for noun, number, _ in missing)
-            without = "import without owners, with --storage-opt DRIVER.ignore_chown_errors=true"
-            return f"{numbers} cannot be had: {reason}; or {without}"
+            without = "import the files without their owners, with --storage-opt DRIVER.ignore_chown_errors=true"
+            return f"{numbers} are not available: {reason}; or {without}"
         room = _room_in_map if mapped else _room_in_namespace
         found = [room(*kind) for kind in missing]
     except CstoreError:

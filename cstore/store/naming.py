@@ -139,7 +139,7 @@ def _item_kind(kind: str) -> ItemKind | None:
     try:
         return ItemKind(kind) if kind else None
     except ValueError:
-        raise InvalidOption(f"{kind!r} is no kind of item", hint="write layer, image or container") from None
+        raise InvalidOption(f"{kind!r} is not a kind of item", hint="write layer, image or container") from None
 
 
 def _described(tables: Tables, item: Item) -> dict[str, object]:

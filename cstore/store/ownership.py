@@ -33,7 +33,7 @@ def leave_to_its_user(layout: Layout) -> None:
     user = f"{name} (UID {uid})" if known else f"UID {uid}"
     way = f"runuser -u {name} -- cstore" if known else f"setpriv --reuid={uid} --regid={gid} --clear-groups cstore"
     raise Unsupported(
-        f"the store at {layout.graph_root} belongs to {user}, who could not use what root writes in it",
+        f"the store at {layout.graph_root} belongs to {user}, who could not use files that root writes there",
         hint=f"run the command as its owner: {way} …",
     )
 

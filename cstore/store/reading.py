@@ -166,4 +166,4 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
         if all(table.flaws or table.is_current() for table in tables.values()):
             return tables
     graph_root = context.layout.graph_root
-    raise SystemFailure("read a steady state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")
+    raise SystemFailure("read a consistent state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")

@@ -30,7 +30,7 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
         SystemFailure: the file cannot be made or written.
     """
     if "\0" in path:
-        raise InvalidOption(f"{path!r} is no path: there is a zero byte in it")
+        raise InvalidOption(f"{path!r} is not a path: it contains a zero byte")
     if is_replaceable(path):
         with _replacement(os.path.realpath(path), sync=sync) as descriptor:
             yield descriptor

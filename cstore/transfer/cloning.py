@@ -140,7 +140,7 @@ def _bring(
 def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> None:
     """Make a layer as it is elsewhere."""
     if not layer.diff_digest:
-        raise ImageInvalid(f"layer {layer.id} was never an archive, so nothing says whether a copy of it is right")
+        raise ImageInvalid(f"layer {layer.id} was never an archive, so a copy of it cannot be verified")
 
     def accept(applied: Applied) -> Applied:
         if applied.diff_digest != layer.diff_digest:

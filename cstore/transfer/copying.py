@@ -190,7 +190,7 @@ def sink_of(
     place = parse_place(text) if isinstance(text, str) else text
     if place.transport == places.STORE:
         if place.reference.startswith("@"):
-            raise UsageMistake("an image's ID is computed, and cannot be chosen", hint="name the image")
+            raise UsageMistake("an image's ID is computed and cannot be chosen", hint="name the image")
         from cstore.transfer.store_sink import StoreSink
 
         return StoreSink(store_at(place, store), place.reference, home=LOCAL if place.bare else DOCKER)

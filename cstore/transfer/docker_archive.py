@@ -39,11 +39,11 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
         go_text = "invalid manifest, manifest cannot be null (but can be [])"
         raise ImageArchiveError(MANIFEST, "expected a list of images, found null", go_text=go_text)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        hint = "skopeo copy makes an OCI layout of a dir: directory" if isinstance(items, dict) else ""
+        hint = "skopeo copy converts a dir: directory to an OCI layout" if isinstance(items, dict) else ""
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
     items = [{_KEYS.get(key.lower(), key): value for key, value in item.items()} for item in items]
     if len(items) > MOST_IMAGES:
-        raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, and may name {MOST_IMAGES}")
+        raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, more than the allowed {MOST_IMAGES}")
     names = [_names(item, f"{MANIFEST}, image {place}", naming) for place, item in enumerate(items)]
     # Docker and containerd write an index as well, which may know a name that is missing here.
     indexed = {} if all(names) or members.find(INDEX) is None else names_of_configs(members, naming.with_(home=LOCAL))

@@ -128,7 +128,7 @@ class Fetching:
             return
         self.settle(described.digest)
         if blob.fd < 0:
-            raise ImageArchiveError(described.digest, "its layer was there, and has been deleted", hint="try again")
+            raise ImageArchiveError(described.digest, "its layer existed, but was deleted", hint="try again")
         yield _Following(self, described.digest, blob)
         self._partial.remove(described.digest)
         self._tell(BlobDone(described.digest, described.size))
@@ -141,12 +141,12 @@ class Fetching:
             ImageArchiveError: something can be read from `wake`: nobody waits any more.
         """
         if self._socket is None:
-            raise ImageArchiveError("a blob", "nobody is fetching it")
+            raise ImageArchiveError("a blob", "no process is fetching it")
         waiting = [self._socket.fileno(), *([wake] if wake >= 0 else [])]
         if wake in select.select(waiting, [], [])[0]:
-            raise ImageArchiveError("a blob", "it is not wanted any more")
+            raise ImageArchiveError("a blob", "it is no longer needed")
         if not self._received(self._socket):
-            raise SystemFailure("run", "the process that fetches", OSError("it ended without a word"))
+            raise SystemFailure("run", "the process that fetches", OSError("it ended without a message"))
 
     def drain(self) -> None:
         """Note what has been said so far, so that the other side need not wait for us."""
@@ -215,7 +215,7 @@ class _Following:
         except OSError as error:
             raise SystemFailure("read", self._digest, error) from error
         if not count:
-            raise ImageArchiveError(self._digest, "what was fetched of it has been cut", hint="try again")
+            raise ImageArchiveError(self._digest, "its partial download was truncated", hint="try again")
         self._at += count
         return count
 
@@ -332,4 +332,4 @@ def _write(fd: int, data: memoryview, at: int, name: str) -> None:
             count = os.pwrite(fd, data, at)
             data, at = data[count:], at + count
     except OSError as error:
-        raise SystemFailure("write what is fetched of", name, error) from None
+        raise SystemFailure("write the partial download of", name, error) from None

@@ -60,7 +60,7 @@ def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complet
         with suppress(CstoreError):  # they are read to say what there is
             plans = _read(members, wanted, naming.with_(wanted=(), forgiving=True), [], complete=False)
     if not plans and not wanted.names:
-        raise ImageArchiveError(members.shown, "there is no image in it")
+        raise ImageArchiveError(members.shown, "it contains no image")
     plans = _named(plans, naming, members.shown)
     for plan in plans:
         _judge(plan, warnings)
@@ -85,7 +85,7 @@ def check(wanted: Wanted) -> None:
     if wanted.format not in _FORMATS:
         raise UsageMistake(f"there is no format {wanted.format!r}", hint="choose docker or oci")
     if wanted.platform and wanted.all_platforms:
-        raise UsageMistake("one platform and all platforms cannot both be wanted", hint="leave out --platform or --all")
+        raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
     for name in wanted.names:
         parse_name(name)
     _platform(wanted)
@@ -107,8 +107,8 @@ def _format_of(members: Members, wanted: Wanted) -> str:
     known = f"{docker_archive.MANIFEST!r}, {oci_layout.INDEX!r} or {v1_archive.REPOSITORIES!r}"
     raise ImageArchiveError(
         members.shown,
-        f"it is no archive of images: there is no {known} in it",
-        hint="cstore import makes an image of a root file system's tar, cstore import-layer a layer",
+        f"it is not an archive of images: there is no {known} in it",
+        hint="cstore import creates an image from a root file system's tar, cstore import-layer a layer",
     )
 
 
@@ -133,7 +133,7 @@ def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan
         found = [(place, full) for place, plan in enumerate(plans) for full in plan.names if full in spelled]
         if not found:
             raise ImageArchiveError(
-                shown, f"it has no image of the name {name!r}", hint=_offer(plans), go_text=f'Tag "{name}" not found'
+                shown, f"it has no image named {name!r}", hint=_offer(plans), go_text=f'Tag "{name}" not found'
             )
         for place, full in found:
             kept.setdefault(place, []).append(full)
@@ -151,4 +151,4 @@ def _judge(plan: ImagePlan, warnings: list[str]) -> None:
         raise ImageArchiveError(plan.member, reason, go_text="max depth exceeded")
     system = plan.config.platform.os
     if system and system.lower() != "linux":
-        warnings.append(f"{plan.member}: the image is for {system}, and will not run here")
+        warnings.append(f"{plan.member}: the image is for {system}, so it cannot run here")

@@ -69,7 +69,7 @@ def import_image(
     """
     name = str(parse_name(request.name, home=LOCAL)) if request.name else ""
     if "@" in name:
-        raise InvalidOption(f"{request.name!r} has a digest, which no image has before it is made")
+        raise InvalidOption(f"{request.name!r} has a digest, which a new image cannot have")
     document = _document(request)
     before = {layer.id for layer in store.layers.list()}
     wanted = NewLayer(by_contents=True, reuse=True, expect=request.expect, refuse_empty=True)

@@ -54,7 +54,7 @@ def settled(members: Members, opened: ExitStack) -> Members:
     way_out = f"cstore load {os.path.join(members.shown if there else 'DIRECTORY', found[0])}"
     raise ImageArchiveError(
         members.shown,
-        f"it is no archive of images, but there {'is one' if len(found) == 1 else 'are some'} in it, in {shown}{more}",
+        f"it is not an image archive, but contains {'one' if len(found) == 1 else 'some'}: {shown}{more}",
         hint=f"choose one: {way_out}" if there else f"unpack it into a directory, and choose one: {way_out}",
     )
 

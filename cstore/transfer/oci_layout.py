@@ -207,7 +207,7 @@ class _Reading:
         except ImageArchiveError as error:
             if entry.media_type or isinstance(error, NoImage):
                 raise
-            raise NoImage(member, f"nothing says what it is, and it is no manifest: {error.reason}") from None
+            raise NoImage(member, f"it has no type and is not a manifest: {error.reason}") from None
         if entry.media_type and isinstance(document, Index) != (entry.media_type in media.INDEXES):
             raise ImageArchiveError(member, f"expected {entry.media_type!r}, found {document.media_type!r}")
         if isinstance(document, Manifest):
@@ -249,7 +249,7 @@ class _Reading:
             # With such a manifest Podman lists no image of the store, or cannot save this one: so it gets one as an
             # image without any does.
             raw = index = b""
-            told = f"has a layer of the type {unknown[0]!r}" if unknown else "does not say of what types its parts are"
+            told = f"has a layer of the type {unknown[0]!r}" if unknown else "does not give the types of its parts"
             self.passed_over.append(f"{member} {told}; a manifest of its config is kept instead")
         return ImagePlan(member, config, tuple(layers), names, raw, index, entry.platform)
 

@@ -102,7 +102,7 @@ def new_directory(path: str, *, sync: bool) -> Iterator[DirectoryPackage]:
 
     path = os.path.abspath(path)
     if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        raise InvalidOption(f"{path} exists, and is not an empty directory", hint="choose another name")
+        raise InvalidOption(f"{path} exists and is not an empty directory", hint="choose another name")
     beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
     try:
         os.mkdir(beside)

@@ -107,7 +107,7 @@ def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) ->
     from cstore.archive.tar.reader import ReaderWindows
 
     found = Catalogue(spool, shown, waiting=True)
-    sink = FileSink(spool, "what waits of the archive")
+    sink = FileSink(spool, "the waiting part of the archive")
     tar = TarReader(ReaderWindows(source), _ignore)
     at = 0
     while (entry := tar.next()) is not None:

@@ -151,7 +151,7 @@ class DirectorySink(BlobSink):
         self._path, self._sync = path, sync
         self._replaced = os.path.isfile(os.path.join(path, _VERSION_FILE))
         if not self._replaced and os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
-            raise InvalidOption(f"{path} exists, and holds no image", hint="choose another name")
+            raise InvalidOption(f"{path} exists but holds no image", hint="choose another name")
         self._beside = f"{path}.cstore-{os.urandom(6).hex()}.part" if self._replaced else path
         self._opened = ExitStack()
         self._package: DirectoryPackage | None = None
@@ -319,4 +319,4 @@ class _Spooled(LayerWriter):
 
 
 def _nothing(shown: str) -> tuple[bytes, Descriptor]:
-    raise ImageArchiveError(shown, "no image has been put into it")
+    raise ImageArchiveError(shown, "no image was written to it")

@@ -57,7 +57,7 @@ def read_blob(source: ImageSource, blob: Descriptor) -> bytes:
         ImageArchiveError: it is another one, or too large.
     """
     if blob.size > LARGEST:
-        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, and may have {LARGEST}")
+        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, more than the allowed {LARGEST}")
     data = bytearray()
     with source.open(blob) as reader:
         for piece in drained(reader):
@@ -73,7 +73,7 @@ def read_blob(source: ImageSource, blob: Descriptor) -> bytes:
 
 def _bounded(raw: bytes, where: str) -> bytes:
     if len(raw) > LARGEST:
-        raise ImageArchiveError(where, f"it has {len(raw)} bytes, and may have {LARGEST}")
+        raise ImageArchiveError(where, f"it has {len(raw)} bytes, more than the allowed {LARGEST}")
     return raw
 
 

@@ -178,7 +178,7 @@ class _Document(Part):
     def read(self, limit: int) -> bytes:
         """Give everything (see `Part.read`)."""
         if self.size > limit:
-            raise ImageArchiveError(self.name, f"it has {self.size} bytes, and may have {limit}")
+            raise ImageArchiveError(self.name, f"it has {self.size} bytes, more than the allowed {limit}")
         return self.data
 
 
@@ -193,7 +193,7 @@ class _Layer(Part):
     def opened(self) -> Iterator[ReadInto]:  # type: ignore[override]  # it reads, as a part of a file does
         """Give a reader."""
         if self.blob is None or self.give is None:
-            raise ImageArchiveError(self.name, "nothing says where it is")
+            raise ImageArchiveError(self.name, "its location is unknown")
         with self.give(self.blob) as reader:
             yield reader if self.tell is None else Verified(reader, self.blob, self.tell)
         if self.tell is not None:

@@ -82,7 +82,7 @@ def _by_digest(repository: Repository, tags: Collection[str]) -> dict[str, list[
 def _delete(repository: Repository, one: str, digest: str, tags: list[str], *, needed: bool) -> Iterator[Told]:
     error: CstoreError | None = None
     if needed:
-        error = Unsupported("another tag that stays is the same image, and a registry deletes both or none")
+        error = Unsupported("another tag that stays names the same image, and a registry can only delete both")
     elif digest:
         try:
             repository.delete_manifest(digest)

@@ -127,7 +127,7 @@ class _Sync:
             raise UsageMistake(f"{source.transport} holds one image", hint="cstore copy-image copies one")
         if destination.transport not in _SOURCES:
             raise UsageMistake(
-                f"many images cannot go to {destination.transport}", hint=f"choose one of: {', '.join(_SOURCES)}"
+                f"{destination.transport} cannot hold many images", hint=f"choose one of: {', '.join(_SOURCES)}"
             )
         if request.delete and (request.listed or destination.transport not in {places.REGISTRY, places.STORE}):
             raise UsageMistake("--delete is for a registry or a store, and for a source that is not a list")

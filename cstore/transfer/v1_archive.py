@@ -74,7 +74,7 @@ class _Reading:
         while wanted and wanted not in self._plans:
             where = f"{wanted}/json"
             if any(wanted == known for known, _, _ in chain) or len(chain) == _LONGEST_CHAIN:
-                raise ImageArchiveError(where, "its parents have no end", go_text="max depth exceeded")
+                raise ImageArchiveError(where, "its parents form a loop", go_text="max depth exceeded")
             raw = get_part(self._members, where, "an image").read(LARGEST)
             document = dict(_objects(load_json(raw, where), where))
             chain.append((wanted, document, raw))

@@ -125,8 +125,8 @@ def _copy_regular(tree: Tree, folder: bytes, target: int, base: bytes, status: o
     read = tree.open_file(folder, base)
     try:
         if not has_contents(read):
-            reason = "its contents are in a layer further down, under another name (metacopy)"
-            raise EntryFailed(show_name(path), reason, hint="import the layer above one that cstore made")
+            reason = "its contents are in a lower layer, under another name (metacopy)"
+            raise EntryFailed(show_name(path), reason, hint="import the layer on top of one that cstore created")
         write = os.open(base, _CREATE, 0o600, dir_fd=target)
         try:
             while os.sendfile(write, read, None, _MOST_AT_ONCE):

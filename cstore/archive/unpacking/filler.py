@@ -50,7 +50,7 @@ _RECURSION = 10_000  # a directory may be some thousand levels deep, and removin
 
 def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: Terms) -> NoReturn:
     """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
-    message: tuple[int, Any] = (BROKEN, "it did not begin")
+    message: tuple[int, Any] = (BROKEN, "it did not start")
     try:
         _confine(parent, {incoming, outgoing, root_fd, *(lower.hold() for lower in terms.lowers)}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WAYS_IN = {
     errno.ENOENT: "leads nowhere in this layer",
     errno.ENOTDIR: "is not a directory",
-    errno.ELOOP: "is a circle of symbolic links",
+    errno.ELOOP: "is a loop of symbolic links",
 }
 
 

@@ -76,7 +76,7 @@ def _paths(findings: Sequence[Finding]) -> tuple[str, ...]:
 def _all_of(findings: Sequence[Finding]) -> str:
     """The sentence of the first finding, and how many are like it."""
     more = len(findings) - 1
-    return findings[0].sentence + (f"; {more} more of its files are like that" if more else "")
+    return findings[0].sentence + (f"; {more} more of its files have the same problem" if more else "")
 
 
 def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -85,7 +85,7 @@ def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
     record = repair_view.snapshot.layers.get(layer)
     container = next((one.id for one in repair_view.snapshot.containers if one.layer == layer), "")
     if container and repair_view.snapshot.has_tree(layer):
-        reason = f"it is the own layer of container {container}, and what is in it is that container's work"
+        reason = f"it is container {container}'s own layer, whose files have no other copy"
         yield unrepairable(finding, reason)
         return
     if misplaced := _misplaced(repair_view, layer):
@@ -114,7 +114,7 @@ def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | 
         return plan_remake(repair_view, finding, expected)
     planned = plan_in_place(repair_view, finding) or plan_remake(repair_view, finding, expected)
     if isinstance(planned, Step) and planned.action is Action.REMAKE_LAYER:
-        plain = "as a plain layer, because no source has what the composefs layer lacks"
+        plain = "as a plain layer, because no source has the missing parts of the composefs layer"
         return planned.with_(what=f"{planned.what} ({plain})")
     return planned
 
@@ -151,7 +151,7 @@ def _doubt(repair_view: RepairView, layer: str) -> str:
     must be true of all ancestors: what a wrong tar-split does not have may well be sound.
     """
     if any(container.layer == layer for container in repair_view.snapshot.containers):
-        return "it is a container's own layer, and what is in it is that container's work"
+        return "it is a container's own layer, whose files have no other copy"
     if misplaced := _misplaced(repair_view, layer):
         return misplaced
     chain = repair_view.snapshot.chain(layer) if repair_view.snapshot.inspector.whole else [layer]
@@ -179,7 +179,7 @@ def _misplaced(repair_view: RepairView, layer: str) -> str:
         named, _ = repair_view.snapshot.all_layers.get(record.parent if record else "", (None, False))
         if record and told and told.id != record.parent and (not named or named.diff_digest != told.diff_digest):
             who = record.parent or "nothing"
-            return f"the record of layer {each} names {who} as its parent, and all else tells of {told.id}"
+            return f"the record of layer {each} names {who} as its parent, but everything else points to {told.id}"
     return ""
 
 

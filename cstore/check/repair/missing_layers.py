@@ -34,7 +34,7 @@ def missing_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step | 
         if from_store:
             yield from from_store
             return
-        wanted = f"it takes the archive {expected_layer.diff_id}" if expected_layer else "nobody knows what was in it"
+        wanted = f"it needs the archive {expected_layer.diff_id}" if expected_layer else "its contents are unknown"
         yield unrepairable(finding, wanted)
         return
     act = partial(_put, layer, expected_layer)

@@ -126,7 +126,7 @@ def _criteria(wanted: dict[str, Any]) -> Criteria:
     mode, any_of, all_of = _mode(wanted["mode"])
     setting = 0o6000 if wanted["setuid"] else 0
     if setting and any_of:
-        raise InvalidOption("--setuid and --mode /… are two sets of bits, of which some must be set", hint="give one")
+        raise InvalidOption("--setuid and --mode /… exclude each other", hint="give one")
     return Criteria(
         name=os.fsencode(wanted["name"]) if wanted["name"] else None,
         path=os.fsencode(wanted["path"]) if wanted["path"] else None,

@@ -73,7 +73,7 @@ def _mount_by_numbers(stack: Stack, words: Words, target: str) -> None:
             opened.callback(os.close, fds[-1])
         data = _data(stack, words, [str(fd) for fd in fds])
         if not _fits(data):
-            raise OSError(errno.E2BIG, f"its mount options take {len(data)} bytes, and the kernel takes a page of them")
+            raise OSError(errno.E2BIG, f"its mount options take {len(data)} bytes, and the kernel accepts a page")
         job = partial(_mount_there, target, words.flags, data)
         number = run_workers([job], keep=set(fds))[0]
     if number:

@@ -193,7 +193,7 @@ class OverlayDriver:
 
         del parent
         if check_part(layer) in RESERVED:
-            raise DriverError(NAME, f"no layer can have the ID {layer!r}: the driver needs the name itself")
+            raise DriverError(NAME, f"the ID {layer!r} is reserved: the driver uses this name itself")
         made = os.path.dirname(staged.tree)
         target = Place(next(home for home in self._homes.writable if self._staging(home).made(staged.staging)), layer)
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
@@ -215,7 +215,7 @@ class OverlayDriver:
         names = made.lower_names()
         if names and self._homes.behind(names[0]) is None and self._homes.search(names[0]) is None:
             raise DriverError(
-                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with a parent that stays"
+                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with another parent"
             )
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
@@ -260,10 +260,10 @@ class OverlayDriver:
         place = self._homes.find(layer)
         if place.home not in self._homes.writable:
             raise DriverError(
-                NAME, f"layer {layer} is in the additional store {place.home}, which is only read", hint="copy it first"
+                NAME, f"layer {layer} is in the additional store {place.home}, which is read-only", hint="copy it first"
             )
         if place.is_additional:
-            raise DriverError(NAME, f"layer {layer} is kept in {place.far}, which is only read", hint="make a child")
+            raise DriverError(NAME, f"layer {layer} is in {place.far}, which is read-only", hint="make a child")
         return place
 
     def stale(self) -> list[str]:

@@ -84,7 +84,7 @@ class OverlayInspector:
                 found.append(Part(ancestor, (), error.message) if below is None else _part(below))
             return [found[0].with_(problem=error.message), *found[1:]]
         if len(names) > DEEPEST:
-            found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; of {DEEPEST} all is read")
+            found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; at most {DEEPEST} are read")
         with ExitStack() as stack:
             item_kinds = [each for home in self._homes if (each := _KindOfItem.opened(stack, home)) is not None]
             for name in names[:DEEPEST]:
@@ -148,7 +148,7 @@ class OverlayInspector:
         except CstoreError as error:
             return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
         except OSError:
-            return [Flaw(place.layer, "short-link", short, WRONG, "it is no symbolic link", target)]
+            return [Flaw(place.layer, "short-link", short, WRONG, "it is not a symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
 
     def _name_of(self, place: Place) -> str:
@@ -167,7 +167,7 @@ class OverlayInspector:
         try:
             names = place.lower_names()
         except CstoreError:
-            return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
+            return [Flaw(place.layer, "lower", path, WRONG, "something other than short links", expected)]
         right = runs_through([self._homes.owner_of(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
         return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]

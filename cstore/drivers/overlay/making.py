@@ -142,7 +142,7 @@ def _lower_of(parent: Place) -> str:
         raise DriverError(
             NAME,
             f"layer {parent.layer} has no short link: {os.path.join(parent.path, 'link')} is missing or damaged",
-            hint="mount the layer once to have the link mended, or run cstore repair",
+            hint="run cstore repair, or mount the layer once, which repairs the link",
         )
     names = [link, *parent.lower_names()]
     if len(names) > DEEPEST:

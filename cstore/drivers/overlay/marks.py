@@ -134,7 +134,7 @@ def refuse_not_read(place: Place) -> None:
     if form:
         reason = f"layer {place.layer} is {form}"
         if not place.is_additional:
-            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE makes it anew, or pull the image again")
+            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE rebuilds it, or pull the image again")
         raise DriverError(NAME, reason, hint="mount that store, or pull the image again without it")
     if not place.is_additional:
         place.require_diff()

@@ -354,7 +354,7 @@ class Mounter:
         if self.is_mounted(place.merged):
             raise DriverError(
                 NAME,
-                f"layer {place.layer} is mounted on {place.merged}: its contents cannot be replaced under its users",
+                f"layer {place.layer} is mounted on {place.merged}, so its contents cannot be replaced",
                 hint=f"cstore unmount {place.layer}",
             )
 

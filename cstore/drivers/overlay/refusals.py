@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def contents_lost(place: Place) -> DriverError:
     """The error for a layer whose `diff` is missing."""
-    hint = "its contents are lost; cstore repair --from ARCHIVE puts them back"
+    hint = "its contents are lost; cstore repair --from ARCHIVE restores them"
     if place.foreign:
         hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
     return DriverError(NAME, f"layer {place.layer} has no directory {place.diff}", hint=hint)
@@ -27,7 +27,7 @@ def program_only(place: Place, program: str) -> DriverError:
         NAME,
         f"layer {place.layer} has owners and modes in attributes, or a mount program's marks, and no copy of it with "
         "other owners can be made",
-        hint=f"use it without an ID map, or set mount_program to {program}, which shows other owners itself",
+        hint=f"use it without an ID map, or set mount_program to {program}, which can show other owners",
     )
 
 
@@ -55,13 +55,13 @@ def check_mask(options: TreeOptions, program: str) -> None:
     if not options.read_only and not program:
         raise DriverError(
             NAME,
-            "force_mask is set, and only a mount program shows the modes that a writable layer shall have",
-            hint="set mount_program to fuse-overlayfs, or take force_mask out of the configuration",
+            "force_mask is set, and only a mount program can show the modes of a writable layer",
+            hint="set mount_program to fuse-overlayfs, or remove force_mask from the configuration",
             go_text="overlay: force_mask option for writeable layers is only supported with a mount_program",
         )
     if options.parent_map != options.id_map:
         raise DriverError(
             NAME,
-            "force_mask is set, and a layer with masked modes cannot get other owners than its parent has",
-            hint="take force_mask out of the configuration, or use the same ID map as for the parent",
+            "force_mask is set, and a layer with masked modes must have its parent's owners",
+            hint="remove force_mask from the configuration, or use the same ID map as for the parent",
         )

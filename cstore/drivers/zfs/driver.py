@@ -161,7 +161,7 @@ class ZfsDriver:
         if self._mounts.is_mounted(layer):
             raise DriverError(
                 NAME,
-                f"layer {layer} is mounted: its contents cannot be replaced under its users",
+                f"layer {layer} is mounted, so its contents cannot be replaced",
                 hint=f"cstore unmount {layer}",
             )
         dataset = self._dataset(layer)

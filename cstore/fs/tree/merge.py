@@ -303,7 +303,7 @@ class _Merge:
         kinds = {stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFREG: "file", stat.S_IFIFO: "pipe"}
         kind = kinds.get(stat.S_IFMT(there), "socket" if stat.S_ISSOCK(there) else "device")
         raise InvalidOption(
-            f"{self._target.where(name)} is a {kind}, and {self._source.where(name)} would take its place",
+            f"{self._target.where(name)} is a {kind}, but {self._source.where(name)} would replace it",
             hint="remove it first, or copy to another directory",
         )
 
