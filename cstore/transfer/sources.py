@@ -50,14 +50,14 @@ def read_document(
     return parse_document(raw, wanted.digest, artifacts=artifacts)
 
 
-def read_blob(source: ImageSource, blob: Descriptor) -> bytes:
+def read_blob(source: ImageSource, blob: Descriptor, limit: int = LARGEST) -> bytes:
     """Read a small blob, such as a config, held to its digest and size.
 
     Raises:
         ImageArchiveError: it is another one, or too large.
     """
-    if blob.size > LARGEST:
-        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, and may have {LARGEST}")
+    if blob.size > limit:
+        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, and may have {limit}")
     data = bytearray()
     with source.open(blob) as reader:
         for piece in drained(reader):
