@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cstore.errors import InvalidOption, SystemFailure
+from cstore.registry.access import Retry
 from cstore.registry.errors import (
     AnswerInvalid,
     NotInRegistry,
@@ -83,7 +84,8 @@ class Upload:
                 before = self._offset
                 if failures >= retrying.attempts:
                     raise
-                self._wire.clock.sleep(retrying.delay(failures))
+                wait = retrying.delay(failures)
+                self._wire.clock.pause(Retry(self._action, failures + 1, wait, error.message))
                 self._resumed += 1
                 if self._offset == self._size and self._is_there():
                     break  # only the answer was lost

@@ -25,6 +25,7 @@ from cstore.transfer.contract import (
     Planned,
     Remembers,
     RemoteSource,
+    TriesAgain,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
 from cstore.transfer.members import Part, PartReader
@@ -93,6 +94,8 @@ class BlobSink(ABC):
             raise UsageMistake(
                 "one platform and all platforms cannot both be wanted", hint="leave out --platform or --all"
             )
+        if isinstance(source, TriesAgain):
+            source.hear(tell)
         try:
             return _Taking(self, source, request, tell).run()
         except BaseException:

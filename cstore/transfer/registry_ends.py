@@ -10,6 +10,7 @@ from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, read_policy
 from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
+from cstore.transfer.contract import Retried
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.streams import ReadInto
     from cstore.oci.names import ImageName
-    from cstore.registry import Policy, Repository, Settings
+    from cstore.registry import Policy, Repository, Retry, Settings
     from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
     from cstore.transfer.manifests import Descriptor
 
@@ -85,6 +86,10 @@ class RegistrySource:
         self.shown = f"docker://{self.name}"
         self.repository = self._opened()
         self._manifests: dict[str, bytes] = {}
+
+    def hear(self, tell: Tell) -> None:
+        """See `TriesAgain.hear`."""
+        self.repository.hear(lambda retry: tell(_told(retry)))
 
     def _opened(self) -> Repository:
         from cstore.registry import open_repository
@@ -199,6 +204,7 @@ class RegistrySink(BlobSink):
         if not request.dry_run:
             self._neighbors = tuple(self._relatives(source))
         with self._repository:
+            self._repository.hear(lambda retry: tell(_told(retry)))
             return super().take(source, request, tell)
 
     def _relatives(self, source: ImageSource) -> Iterator[str]:
@@ -238,6 +244,11 @@ class RegistrySink(BlobSink):
     def finish(self) -> tuple[str, ...]:
         """See `BlobSink.finish`."""
         return (str(self._name),)
+
+
+def _told(retry: Retry) -> Retried:
+    what, _, digest = retry.action.rpartition(" ")
+    return Retried(digest if what.endswith("blob") else "", retry.action, retry.attempt, retry.wait, retry.reason)
 
 
 class _Refillable:
