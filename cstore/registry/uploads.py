@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     class Readable(Protocol):
         """What a blob's bytes come from."""
 
-        def readinto(self, buffer: bytearray, /) -> int | None:
+        def readinto(self, buffer: memoryview, /) -> int | None:
             """Fill a buffer, or some of it; 0 at the end."""
 
     Opened = Callable[[int], AbstractContextManager[Readable]]
@@ -166,7 +166,7 @@ class Upload:
         left = end - start
         with self._opened(start) as reader:
             while left:
-                buffer = bytearray(min(left, _PIECE))
+                buffer = memoryview(bytearray(min(left, _PIECE)))
                 try:
                     count = reader.readinto(buffer) or 0
                 except OSError as error:  # which is none of the connection
@@ -175,7 +175,7 @@ class Upload:
                     raise InvalidOption(f"cannot {self._action}: the source ended {left} bytes early")
                 left -= count
                 self._sent += count
-                yield bytes(memoryview(buffer)[:count])
+                yield bytes(buffer[:count])
 
     def _end(self) -> None:
         """Tell the registry that this was all, and what its digest is; a small blob goes with it."""

@@ -10,6 +10,7 @@ read.
 from __future__ import annotations
 
 from cstore.archive.compression import Compression
+from cstore.arguments import checked
 from cstore.errors import CstoreError, IDTaken, ImageInvalid, LayerNotVerified, TopLayerDiffers
 from cstore.store import NewImage, NewLayer
 from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, CopyRequest, Planned
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cstore.transfer.contract import Tell
 
 
+@checked
 def clone_all(source: Store, target: Store, request: CopyRequest, tell: Tell) -> Iterator[CopiedImage | CstoreError]:
     """Bring every image of a store to another one; of each comes what was done, or the error that stopped it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.archive.streams import FileSink
+from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, read_policy
@@ -135,6 +136,7 @@ class RegistrySource:
 
 
 @contextmanager
+@checked
 def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[RegistrySource]:
     """Open the first of several images that a registry has: what a short name may mean.
 
@@ -155,6 +157,7 @@ def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[Reg
         raise failure
 
 
+@checked
 def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageName]:
     """Every tag of the first repository of several that a registry has.
 
@@ -196,7 +199,8 @@ class RegistrySink(BlobSink):
         self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
         self._neighbors: tuple[str, ...] = ()
         self._rate = Rate(0)
-        self._there: set[str] = set()
+        self._known: dict[str, bool] = {}
+        """Of each blob that was asked for, whether the registry has it: nobody asks twice."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
@@ -218,13 +222,12 @@ class RegistrySink(BlobSink):
 
     def has(self, blob: Descriptor) -> bool:
         """See `BlobSink.has`. What another repository of the registry has costs one request to have here as well."""
-        if blob.digest not in self._there:
+        if blob.digest not in self._known:
             repository = self._repository
-            if repository.has_blob(blob.digest) or any(
+            self._known[blob.digest] = repository.has_blob(blob.digest) or any(
                 repository.mount_blob(blob.digest, other) for other in self._neighbors
-            ):
-                self._there.add(blob.digest)
-        return blob.digest in self._there
+            )
+        return self._known[blob.digest]
 
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
@@ -234,7 +237,7 @@ class RegistrySink(BlobSink):
                 pour(source, FileSink(spool.fileno(), "a temporary file"))
                 source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
             self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
-        self._there.add(blob.digest)
+        self._known[blob.digest] = True
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
         """See `BlobSink.put_manifest`."""
@@ -251,21 +254,9 @@ def _told(retry: Retry) -> Retried:
     return Retried(digest if what.endswith("blob") else "", retry.action, retry.attempt, retry.wait, retry.reason)
 
 
-class _Refillable:
-    """A reader that fills whatever buffer it is given."""
-
-    def __init__(self, source: ReadInto) -> None:
-        self._source = source
-
-    def readinto(self, buffer: bytearray, /) -> int:
-        """Read once."""
-        with memoryview(buffer) as view:
-            return self._source.readinto(view)
-
-
-def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[_Refillable]]:
+def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[ReadInto]]:
     @contextmanager
-    def opened(offset: int) -> Iterator[_Refillable]:
-        yield _Refillable(Limited(part.again(offset), rate))
+    def opened(offset: int) -> Iterator[ReadInto]:
+        yield Limited(part.again(offset), rate)
 
     return opened

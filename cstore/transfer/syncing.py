@@ -15,6 +15,7 @@ import os
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
+from cstore.arguments import checked
 from cstore.digests import digest_of
 from cstore.errors import CstoreError, Refused, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, ImageName, parse_name
@@ -85,6 +86,7 @@ class _Item(Value):
     container: str = ""
 
 
+@checked
 def sync(
     source: str | Place,
     destination: str | Place,
@@ -348,7 +350,7 @@ class _Sync:
 
     def _digest(self, source: ImageSource) -> str:
         """The digest of what would be copied of an image."""
-        from cstore.oci.platforms import parse_platform
+        from cstore.oci.platforms import wanted_platform
         from cstore.transfer.registry_ends import RegistrySource
 
         platform = self._request.copy.platform
@@ -357,5 +359,5 @@ class _Sync:
             return known or digest_of(source.manifest())
         document = read_document(source, artifacts=True)
         if isinstance(document, Index):
-            return chosen_instances(document.manifests, Choice(parse_platform(platform)), source.shown)[0].digest
+            return chosen_instances(document.manifests, Choice(wanted_platform(platform)), source.shown)[0].digest
         return digest_of(document.raw)
