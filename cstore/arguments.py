@@ -28,7 +28,7 @@ _REQUESTS = frozenset(
     {
         "AutoMap", "CheckOptions", "Child", "Criteria", "IDMap", "IDRange", "ImportRequest", "LoadRequest",
         "NewContainer", "NewImage", "NewLayer", "Overrides", "LockPolicy", "RepairOptions", "Rules", "SaveRequest",
-        "LayerPath", "StoreConfig",
+        "LayerPath", "StoreConfig", "CopyRequest", "SyncRequest", "RegistryAccess", "Access", "Retrying", "Place",
     }
 )  # fmt: skip
 """Values that a caller makes, so that their fields are looked at, too."""
@@ -171,6 +171,9 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
     "int": _is_number,
     "float": lambda value: isinstance(value, float) or _is_number(value),
     "Accept": callable,
+    "Tell": callable,
+    "ImageSource": lambda value: hasattr(value, "manifest") and hasattr(value, "open"),
+    "ImageSink": lambda value: hasattr(value, "take"),
     "Source": lambda value: (
         _is_path(value)
         or isinstance(value, (bytes, bytearray, memoryview))
@@ -183,6 +186,7 @@ _SPOKEN = {
     "str": "a text", "bytes": "bytes", "bool": "True or False", "int": "an integer", "float": "a number",
     "Source": "a path, bytes, a descriptor or something to read from",
     "Target": "a path, a descriptor or something to write to",
+    "Tell": "something to call", "ImageSource": "a source of images", "ImageSink": "a sink of images",
     "Iterable[str]": "several texts", "Sequence[str]": "several texts", "tuple[str, ...]": "a tuple of texts",
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from cstore.oci.names import ImageName
-    from cstore.registry.access import Retrying
+    from cstore.registry.access import Retry, Retrying
     from cstore.registry.uploads import Opened
 
     T = TypeVar("T")
@@ -60,6 +60,11 @@ class Repository:
         self._begun: dict[str, str] = {}
         self._first: Endpoint | None = None
         """The one that answered last: what is asked for next is likely to be there, too."""
+
+    def hear(self, tell: Callable[[Retry], None]) -> None:
+        """Tell of every retry from now on, by whichever thread makes it."""
+        for endpoint in self.endpoints:
+            endpoint.wire.clock.hear = tell
 
     def close(self) -> None:
         """Close all connections and end every wait."""

@@ -49,10 +49,11 @@ def fill(
     *,
     again: bool = False,
     sync: bool | None = None,
+    donor: str = "",
 ) -> AppliedLayer:
     """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
 
-    What was read is on the disk then, if the store syncs; or if `sync` says so.
+    What was read is on the disk then, if the store syncs; or if `sync` says so. `donor`: see `ApplyOptions`.
 
     Raises:
         ArchiveError: the archive cannot be a layer.
@@ -75,6 +76,7 @@ def fill(
             unseen=staged.unseen,
             force_mask=staged.force_mask,
             again=again,
+            donor=donor,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)
     except BaseException:

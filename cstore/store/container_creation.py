@@ -19,8 +19,10 @@ from cstore.records.codec import now
 from cstore.records.model import Container, Layer
 from cstore.records.table import Location
 from cstore.store import container_journal as journal
+from cstore.store.applied_layer import fill
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.creation import check_new_id
+from cstore.store.id_advice import explained
 from cstore.store.lookup import find_layer, get_image
 from cstore.store.maps import default_map, map_fields, map_on_disk, wanted_map
 from cstore.store.places import ItemKind, volatile_location
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from cstore.archive.streams import ReadInto
     from cstore.drivers.contract import StagedTree
     from cstore.records.model import Image
     from cstore.store.context import Context
@@ -56,6 +59,7 @@ class NewContainer(Value):
         mount_options: how the container's layer shall be mounted.
         flags: to be recorded as they are.
         data: data items, by key.
+        created: when it was made, RFC 3339; "" for now.
     """
 
     image: str = ""
@@ -75,6 +79,7 @@ class NewContainer(Value):
     data: Mapping[str, bytes] = {}
     layer: str = ""
     label_options: tuple[str, ...] = ()
+    created: str = ""
 
 
 class _Base(Value):
@@ -94,10 +99,17 @@ class _Base(Value):
         return IDENTITY if self.layer is None else self.layer.id_map
 
 
-def create_container(context: Context, request: NewContainer) -> Container:
+def create_container(context: Context, request: NewContainer, contents: int | ReadInto | None = None) -> Container:
     """Make a container from an image, or from nothing.
 
+    Args:
+        context: the store.
+        request: what is asked for.
+        contents: an archive of what the container has written, read to its end before the container is there; None for
+            one that has written nothing.
+
     Raises:
+        ArchiveError: `contents` cannot be a layer; nothing of it remains.
         ImageUnknown: the image is not known, or went away meanwhile.
         LayerUnknown: the image's top layer is missing, or went away meanwhile.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
@@ -113,7 +125,7 @@ def create_container(context: Context, request: NewContainer) -> Container:
         id_map = _choose_map(context, request, image)
         check_possible(id_map)
         base = _find_base(context, request, image, id_map)
-        return _create(context, request, image, id_map, base)
+        return _create(context, request, image, id_map, base, contents)
 
 
 # ── the request ──
@@ -186,7 +198,14 @@ def _find_base(context: Context, request: NewContainer, image: Image | None, id_
     return _Base(layer, shown if must_change else layer.id_map)
 
 
-def _create(context: Context, request: NewContainer, image: Image | None, id_map: IDMap, base: _Base) -> Container:
+def _create(
+    context: Context,
+    request: NewContainer,
+    image: Image | None,
+    id_map: IDMap,
+    base: _Base,
+    contents: int | ReadInto | None,
+) -> Container:
     from cstore.fs.atomic import sync_filesystem
     from cstore.store.recovery import sweep
 
@@ -200,6 +219,9 @@ def _create(context: Context, request: NewContainer, image: Image | None, id_map
     )
     staged = context.driver.stage(base.id or None, options)
     try:
+        if contents is not None:
+            with explained(base.own_map):
+                fill(context, staged, contents, base.own_map, None).staging.remove()
         if staged.copied and context.sync:
             sync_filesystem(staged.tree)  # without a lock: nobody shall wait for our disk
         item_kinds = (
@@ -239,7 +261,7 @@ def _records(
         image="" if image is None else image.id,
         layer=layer.id,
         metadata=request.metadata,
-        created=now(),
+        created=request.created or now(),
         flags=_flags(writer, request),
         **map_fields(id_map),
     )

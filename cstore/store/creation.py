@@ -54,7 +54,8 @@ class NewLayer(Value):
     digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
     the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
     where an additional layer store keeps it (far_layers.py). `toc_digest` is that of the table of contents by which a
-    layer was chosen whose files are staged: its archive is not known then.
+    layer was chosen whose files are staged: its archive is not known then. `donor` is a directory, perhaps with the
+    same files, whose blocks are shared where the file system can.
     """
 
     parent: str = ""
@@ -78,6 +79,7 @@ class NewLayer(Value):
     far: str = ""
     toc_digest: str = ""
     owners_on_disk: bool = False
+    donor: str = ""
 
 
 class LayerPlan(Value):
@@ -178,7 +180,7 @@ def _create(
     try:
         if source is not None:
             with explained(plan.id_map):
-                applied_layer = fill(context, staged, source, plan.id_map, progress)
+                applied_layer = fill(context, staged, source, plan.id_map, progress, donor=request.donor)
             check_archive(request, applied_layer.applied)
             if accept is not None:
                 applied_layer = applied_layer.with_(applied=accept(applied_layer.applied))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
+from cstore.digests import check_digest
 from cstore.errors import ImageArchiveError, InvalidDigest
 from cstore.oci.names import LOCAL
 from cstore.transfer.manifests import LARGEST, load_json, urls_in
 from cstore.transfer.members import get_part, plain_name
-from cstore.transfer.oci_layout import INDEX, digest_differs, names_of_configs
+from cstore.transfer.oci_layout import INDEX, names_of_configs, require_digest
 from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
 
 TYPE_CHECKING = False
@@ -129,5 +129,4 @@ def check_blob_name(name: str, raw: bytes) -> None:
         check_digest(said)
     except InvalidDigest:
         return
-    if not is_digest_of(said, raw):
-        raise digest_differs(name, said, digest_of(raw, algorithm_of(said)))
+    require_digest(name, said, raw)

@@ -25,7 +25,7 @@ from cstore.fs.lockfile import LockFile
 from cstore.kernel.process import spawn
 from cstore.kernel.threads import start_thread
 from cstore.store.partial import PartialBlobs
-from cstore.transfer.contract import BlobDone, BlobPresent, BlobProgress
+from cstore.transfer.contract import BlobDone, BlobPresent, BlobProgress, TriesAgain
 from cstore.transfer.layer_intake import exact_layer
 from cstore.transfer.manifests import Descriptor
 from cstore.transfer.oci_layout import check_size, digest_differs
@@ -163,6 +163,9 @@ class Fetching:
 
     def _note(self, said: tuple[int, str, Any], descriptors: Sequence[int]) -> None:
         what, digest, value = said
+        if what == _TOLD:
+            self._tell(value)
+            return
         blob = self._blobs[digest]
         size = self._needs[digest].size
         if what == _FILE:
@@ -179,8 +182,6 @@ class Fetching:
         elif what == _FAILED:
             blob.failure, spoiled = value
             self.spoiled |= spoiled
-        else:
-            self._tell(value)
 
 
 class _Following:
@@ -243,6 +244,8 @@ class _Work:
         forked = getattr(self._source, "forked", None)
         if forked is not None:
             forked()
+        if isinstance(self._source, TriesAgain):
+            self._source.hear(lambda event: self._say(_TOLD, "", event))
         threads = [start_thread("cstore-fetch", self._lane, todo, lanes) for _ in range(lanes)]
         for thread in threads:
             thread.join()

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from cstore.errors import CstoreError, ImageArchiveError, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, parse_name
-from cstore.oci.platforms import host_platform, parse_platform, show_platform, suits
+from cstore.oci.platforms import show_platform, suits, wanted_platform
 from cstore.transfer import docker_archive, oci_layout, v1_archive
 from cstore.transfer.oci_layout import Choice
 from cstore.transfer.plan import Naming
@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cstore.oci.config import Platform
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
 
@@ -70,7 +69,7 @@ def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complet
 def _read(members: Members, wanted: Wanted, naming: Naming, warnings: list[str], *, complete: bool) -> list[ImagePlan]:
     format_ = _format_of(members, wanted)
     if format_ == OCI_FORMAT:
-        choice = Choice(_platform(wanted), wanted.all_platforms)
+        choice = Choice(wanted_platform(wanted.platform), wanted.all_platforms)
         return oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
     reader = docker_archive if format_ == DOCKER_FORMAT else v1_archive
     return _for_platform(reader.read_plans(members, naming), wanted, members.shown)
@@ -88,11 +87,7 @@ def check(wanted: Wanted) -> None:
         raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
     for name in wanted.names:
         parse_name(name)
-    _platform(wanted)
-
-
-def _platform(wanted: Wanted) -> Platform:
-    return parse_platform(wanted.platform) if wanted.platform else host_platform()
+    wanted_platform(wanted.platform)
 
 
 def _format_of(members: Members, wanted: Wanted) -> str:
@@ -115,7 +110,7 @@ def _format_of(members: Members, wanted: Wanted) -> str:
 def _for_platform(plans: list[ImagePlan], wanted: Wanted, shown: str) -> list[ImagePlan]:
     if not wanted.platform:
         return plans
-    platform = parse_platform(wanted.platform)
+    platform = wanted_platform(wanted.platform)
     found = [plan for plan in plans if suits(plan.config.platform, platform)]
     if not found:
         offered = ", ".join(sorted({show_platform(plan.config.platform) for plan in plans}))

@@ -12,7 +12,7 @@ from cstore.errors import CstoreError, ImageInvalid, InvalidOption
 from cstore.oci.config import parse_config
 from cstore.oci.instructions import changed
 from cstore.oci.names import LOCAL, parse_name
-from cstore.oci.platforms import host_platform, parse_platform
+from cstore.oci.platforms import wanted_platform
 from cstore.records.codec import now
 from cstore.store import NewImage, NewLayer
 from cstore.transfer import media
@@ -100,7 +100,7 @@ def _undo(store: Store, image: str, layer: str) -> None:
 def _document(request: ImportRequest) -> dict[str, Any]:
     """Make the config, but for what the layer will tell."""
     given = _given(request.config)
-    platform = parse_platform(request.platform) if request.platform else host_platform()
+    platform = wanted_platform(request.platform)
     said = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
     kept = {key: value for key, value in given.items() if key not in {"rootfs", "history", "created"}}
     if not request.platform and kept.get("os") and kept.get("architecture"):

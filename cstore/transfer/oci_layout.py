@@ -272,8 +272,7 @@ class _Reading:
         part = get_part(self._members, member, "a descriptor")
         check_size(member, entry.size, part.size)
         raw = part.read(LARGEST)
-        if not is_digest_of(entry.digest, raw):
-            raise digest_differs(member, entry.digest, digest_of(raw, algorithm_of(entry.digest)))
+        require_digest(member, entry.digest, raw)
         return member, raw
 
 
@@ -330,6 +329,16 @@ def check_size(member: str, expected: int, found: int) -> None:
     """
     if expected not in {-1, found}:
         raise ImageArchiveError(member, f"expected {expected} bytes, and it has {found}", go_text="blob size mismatch")
+
+
+def require_digest(member: str, digest: str, data: bytes) -> None:
+    """Hold what a member has to a digest.
+
+    Raises:
+        ImageArchiveError: it has another one.
+    """
+    if not is_digest_of(digest, data):
+        raise digest_differs(member, digest, digest_of(data, algorithm_of(digest)))
 
 
 def digest_differs(member: str, expected: str, found: str, what: str = "digest") -> ImageArchiveError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.arguments import checked
 from cstore.errors import UsageMistake
 from cstore.values import Value
 
@@ -61,6 +62,7 @@ class Place(Value):
         return f"[{driver}{self.graph_root}{run}]"
 
 
+@checked
 def parse_place(text: str) -> Place:
     """Read a place.
 

@@ -14,7 +14,7 @@ from cstore.errors import CstoreError, ImageArchiveError
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
 from cstore.transfer.blob_sink import Verified
-from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource
+from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource, TriesAgain
 from cstore.transfer.docker_root import DockerRootSource
 from cstore.transfer.formats import check
 from cstore.transfer.layer_intake import needs_of
@@ -61,6 +61,8 @@ class StoreSink:
             return self._imported(source)
         if isinstance(source, StoreSource):
             return self._cloned(source, request, tell)
+        if isinstance(source, TriesAgain):
+            source.hear(tell)
         several = request.all_platforms
         name = self._name or source.name
         wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)

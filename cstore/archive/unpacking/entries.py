@@ -7,6 +7,7 @@ import stat
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
+from cstore.archive.unpacking.sharing import pass_equal
 from cstore.archive.unpacking.times import DirectoryTimes
 from cstore.archive.whiteout import is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
@@ -49,6 +50,8 @@ class Entries:
         self._tracks = terms.tracks
         self.root_listed = False
         self._fd = -1
+        self._donor = terms.donor
+        self._shared = False
 
     def _folder(self, order: Order) -> Folder:
         return self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
@@ -65,10 +68,12 @@ class Entries:
     def file(self, order: Order) -> None:
         """Create a file whose contents are in the ring."""
         folder = self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
-        fd = self._create(folder, order)
         size = order[10]
+        fd = self._create(folder, order, size)
         if size:
             self._write(fd, order[9], size)
+        if self._shared:
+            self._cut(fd)
         if folder.path != order[1]:
             self._keep_findable(folder, order, has_line=size > 0)
         self._complete(fd, folder, order)
@@ -84,6 +89,8 @@ class Entries:
 
     def seek(self, order: Order) -> None:
         """Go on elsewhere in the file."""
+        if self._shared:  # what lies between is a hole, whatever the clone has there
+            self._cut(self._fd)
         os.lseek(self._fd, order[1], os.SEEK_SET)
 
     def end(self, order: Order) -> None:
@@ -91,6 +98,8 @@ class Entries:
         size, begun = order[1], self.unfinished
         assert begun is not None  # noqa: S101  - the other process never sends END without BEGIN
         folder = self._folder(begun)
+        if self._shared:
+            self._cut(self._fd)
         if size >= 0:
             os.ftruncate(self._fd, size)
         if folder.path != begun[1]:
@@ -105,21 +114,33 @@ class Entries:
         else:
             self._ground.displaced.drop(order[8])
 
-    def _create(self, folder: Folder, order: Order) -> int:
-        base, mode = order[2], order[3]
+    def _create(self, folder: Folder, order: Order, size: int = -1) -> int:
+        base, mode, donor = order[2], order[3], self._donor
+        how = _CREATE if donor is None else _CREATE & ~os.O_WRONLY | os.O_RDWR
         try:
-            fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
+            fd = os.open(base, how, mode, dir_fd=folder.fd)
         except FileExistsError:
             self._ground.clear(folder, base, order[8])
-            fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
+            fd = os.open(base, how, mode, dir_fd=folder.fd)
+        if donor is not None:
+            self._shared = donor.wants(size) and donor.give(join_name(folder.path, base), fd)
         if self._tracks:
             self._paths.seen.add(join_name(folder.path, base))
         return fd
 
     def _write(self, fd: int, start: int, size: int) -> None:
         end = start + size
+        if self._shared and pass_equal(fd, self._ring[start:end]):
+            return
         while start < end:
             start += os.write(fd, self._ring[start:end])
+
+    def _cut(self, fd: int) -> None:
+        """End a file where its contents have ended so far: a clone may be longer. A needless cut unshares a block."""
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if os.fstat(fd).st_size != end:
+            os.ftruncate(fd, end)
+        self._shared = False
 
     def _complete(self, fd: int, folder: Folder, order: Order) -> None:
         """Set what belongs to a file and close it. The order matters: an owner resets modes and capabilities."""

@@ -52,7 +52,8 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
     message: tuple[int, Any] = (BROKEN, "it did not start")
     try:
-        _confine(parent, {incoming, outgoing, root_fd, *(lower.hold() for lower in terms.lowers)}, root_fd)
+        others = {lower.hold() for lower in terms.lowers} | ({terms.donor.fd} if terms.donor else set())
+        _confine(parent, {incoming, outgoing, root_fd, *others}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
     except OSError as error:
         message = (SYSTEM, error.errno or 0)
