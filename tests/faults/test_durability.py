@@ -13,9 +13,8 @@ import pytest
 from cstore.kernel.statfs import filesystem_name
 from tests.builders import make_tar, regular
 from tests.faults import durability
-from tests.faults.commands import COMMANDS
+from tests.faults.commands import COMMANDS, damage
 from tests.faults.durability import Disk
-from tests.faults.kills import damage
 from tests.faults.lab import Laboratory
 
 if TYPE_CHECKING:
