@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check import CheckOptions, check_store
 from cstore.config import Overrides, load_config
+from cstore.docker.facts import LAST_UPDATED
 from cstore.errors import CstoreError
 from cstore.store import open_store
 from tests.faults.commands import ALL, ANEW, PREPARED, REPAIR, UNDO, prepare
@@ -52,6 +53,7 @@ _TIME = 120.0
 _STRAYS = (
     (re.compile(r"[0-9a-f]{64}"), "ID"),
     (re.compile(r"\b[A-Z2-7]{26}\b"), "LINK"),
+    (re.compile(r"/=[A-Za-z0-9+=]{40,}"), "/=DIGEST"),
     (re.compile(r"[0-9]+"), "#"),
 )
 
@@ -265,11 +267,12 @@ class Laboratory:
             told = layer.names, strays_out(layer.parent), layer.metadata
             state[f"layer {name}"] = *told, items, held, store.mounted(layer.id)
         for image in store.images.list():
-            items = {key: digest(store.images.get_data(image.id, key)) for key in image.data_names}
+            lasting = [key for key in image.data_names if key != LAST_UPDATED]
+            items = {key: digest(store.images.get_data(image.id, key)) for key in lasting}
             if any("anew" in name for name in image.names):
                 state["image anew"] = image.names, image.layer, image.metadata, sorted(map(strays_out, items))
             else:
-                told_of = dict(image.data_digests), dict(image.data_sizes)
+                told_of = [(key, image.data_digests.get(key), image.data_sizes.get(key)) for key in lasting]
                 state[f"image {image.id}"] = image.names, image.layer, image.metadata, items, told_of
         for container in store.containers.list():
             items = {key: digest(store.containers.get_data(container.id, key)) for key in container.data_names}
