@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cstore.config import Overrides, load_config
 from cstore.docker import ImageStore, LayerStore
+from cstore.docker.engine_files import make_engine_files
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import directory, make_tar, regular, whiteout
 from tests.unit.docker.dataroots import DataRoot
@@ -68,9 +69,9 @@ MORE: dict[str, list[str]] = {
     "register-image": ["register-image", "--name", "built:1", "--file", "{inputs}/config"],
     "create-writable": ["create-writable", "fresh", "base"],
     "create-writable-init": ["create-writable", "--init", "fresh", "base"],
-    "delete-writable": ["delete-writable", "--yes", "work"],
+    "delete-writable": ["delete-writable", "--yes", "idle"],
     "commit": ["commit", "--name", "anew", "work", "docker.io/library/app:latest"],
-    "release": ["release", "--yes", "loose"],
+    "release": ["release", "--yes", "lost"],
     "release-image": ["release-image", "--yes", "docker.io/library/app:latest"],
     "docker-import": ["docker-import", "--quiet", "--notes", "--all", "{inputs}/data-root/docker"],
     "copy-image": ["copy-image", "--quiet", "containers-storage:[vfs@{inputs}/other+{inputs}/other-run]there", "here"],
@@ -144,7 +145,8 @@ def prepare(store: Store, inputs: str) -> None:
             file.write(data)
     for layer, parent, name, file_name in (
         ("base", "", "base", "base"), ("spare", "base", "extra", "change"), ("low", "", "low", "base"),
-        ("top", "low", "top", "change"), ("loose", "low", "loose", "third"),
+        ("top", "low", "top", "change"), ("middle", "base", "middle", "third"), ("loose", "middle", "loose", "change"),
+        ("under", "", "under", "third"), ("lost", "under", "lost", "change"),
     ):  # fmt: skip
         fd = os.open(os.path.join(inputs, file_name), os.O_RDONLY)
         try:
@@ -153,14 +155,16 @@ def prepare(store: Store, inputs: str) -> None:
             os.close(fd)
     store.layers.create(NewLayer(id="plain", names=("plain",)))
     store.layers.set_data("base", "item", b"old")
-    for nameless in ("low", "top", "loose"):
+    for nameless in ("low", "top", "middle", "loose", "under", "lost"):
         store.remove_names(nameless, [nameless])
     store.images.create(NewImage(id="image", names=("img",), layer="base", data={"item": b"old"}))
     store.images.create(NewImage(id="doomed", names=("going",), layer="top", data={"item": b"old"}))
     store.containers.create(NewContainer(id="container", names=("con",), image="img", data={"item": b"old"}))
     images, layers = ImageStore(store), LayerStore(store)
     images.tag(images.create(config_of([BASE])), "app")
-    layers.writable.create("work", layers.chain_of("base")).apply_diff(make_tar(regular("e", b"fourth")))
+    layers.writable.create("idle", layers.chain_of("loose"), init=make_engine_files)
+    work = layers.writable.create("work", layers.chain_of("base"), init=make_engine_files)
+    work.apply_diff(make_tar(regular("e", b"fourth")))
     os.mkdir(os.path.join(os.path.dirname(store.config.graph_root), "host"))
     _prepare_elsewhere(inputs)
 

@@ -276,9 +276,9 @@ class Laboratory:
                 state[f"image {image.id}"] = image.names, image.layer, image.metadata, items, told_of
         for container in store.containers.list():
             items = {key: digest(store.containers.get_data(container.id, key)) for key in container.data_names}
-            told_of = dict(container.data_digests), dict(container.data_sizes)
+            facts = dict(container.data_digests), dict(container.data_sizes)
             there = any(layer.id == container.layer for layer in store.layers.list())
-            state[f"container {container.id}"] = container.names, container.image, there, items, told_of
+            state[f"container {container.id}"] = container.names, container.image, there, items, facts
         return state
 
     def _records(self) -> dict[str, Any]:

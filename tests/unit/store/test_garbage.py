@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -184,6 +185,25 @@ def test_what_was_to_be_kept_when_rm_was_killed_is_kept(half_kept: str, store: S
     undo(store.context, cases(store.context)[0].id)
     assert store.images.get_data(half_kept, "item") == b"precious"
     assert check_store(store.context).clean
+
+
+def test_what_cannot_be_kept_is_not_said_to_be(store: Store, graph: str, put: Import) -> None:
+    """A failure on the way to the layers of an image is none of their being needed: the image stays with them."""
+    put(typical_tar(), id="layer")
+    store.images.create(NewImage(id="image", layer="layer", data={"item": b"precious"}))
+    in_the_way = os.path.join(store.config.run_root, f"{store.driver_name}-layers")  # where mounts are counted
+    shutil.rmtree(in_the_way, ignore_errors=True)
+    with open(in_the_way, "wb"):
+        pass
+
+    told = keep_aside(store, [("image", "image")], "cstore rm --keep 5")
+
+    assert [failed[:2] for failed in told.failed] == [("image", "image")]
+    assert not told.done
+    assert (len(store.images.list()), store.layers.ids()) == (1, ["layer"])
+    os.unlink(in_the_way)
+    assert keep_aside(store, [("image", "image")], "cstore rm --keep 5").done == (("image", "image"),)
+    assert (store.images.list(), store.layers.ids()) == ([], [])
 
 
 def test_a_wipe_keeps_what_a_killed_rm_was_to_keep(half_kept: str, store: Store, put: Import) -> None:
