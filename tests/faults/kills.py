@@ -87,8 +87,8 @@ class Killing(Laboratory):
             done.append(self._strike(command, self._line(struck), struck))
             if command not in {REPAIR, UNDO}:
                 wrong += [f"{done[-1]}: {line}" for line in self._half(command)]
-            if command in ANEW and self._whole(command) == self._new[command]:
-                break
+            if command in ANEW:
+                break  # one that was done, and is run again, would rightly make another
         return ", ".join(done), wrong + self._end(command)
 
     def _line(self, command: str) -> list[str]:
@@ -190,6 +190,8 @@ class Killing(Laboratory):
 
     def _end(self, command: str) -> list[str]:
         """What is wrong when the command has run undisturbed, and gc after it."""
+        if command in ANEW:
+            self._conclude()
         done = command in ANEW and self._whole(command) == self._new[command]
         said, wrong = "", []
         for _ in range(_REPAIRS if command == REPAIR else 0 if done else 1):

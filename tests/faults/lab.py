@@ -212,8 +212,10 @@ class Laboratory:
         spoilt = case.command in {REPAIR, UNDO}
         old, new = self._old[case.command], self._new[case.command]
         wrong += [] if spoilt else self._damage("at once")
-        if case.command in ANEW and self._whole(case.command) == new:
-            return wrong + self._leftovers()
+        if case.command in ANEW:
+            self._conclude()
+            if self._whole(case.command) == new:
+                return wrong + self._leftovers()
         again = self._run(words)
         wrong += said_badly(again, case.killed)
         self._conclude()
