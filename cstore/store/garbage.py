@@ -40,7 +40,7 @@ from cstore.store.session import Trusted, Writer, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from cstore.drivers.inspection import Inspector
     from cstore.store.context import Context
@@ -197,14 +197,14 @@ def _staged(context: Context) -> Iterator[Leftover]:
         yield from _leftover(path, "staging")
 
 
-def leftovers(context: Context, tables: Tables) -> Iterator[Leftover]:
-    """Find what belongs to no record and was made by a tool.
+def leftovers(context: Context, tables: Tables, promised: Container[str] = ()) -> Iterator[Leftover]:
+    """Find what belongs to no record and was made by a tool, or was promised to the quarantine, whatever its name.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted.
         SystemFailure: a directory cannot be read.
     """
-    yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN)
+    yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN or each.path in promised)
 
 
 def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:

@@ -26,7 +26,7 @@ _SECONDS_FOR_A_READER = 2.0
 
 
 def place_through(
-    source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner
+    source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner, *, sync: bool
 ) -> bool:
     """Write into a device or a pipe, or through a link; say whether the target was such a one.
 
@@ -36,6 +36,7 @@ def place_through(
         source: what to call the source.
         target: a path of the host that is no directory.
         owner: whose the file shall be.
+        sync: whether a new file's bytes shall be on the disk before it has its name.
 
     Raises:
         InvalidOption: it is a dangling link, or as `write_into`.
@@ -55,7 +56,7 @@ def place_through(
     if is_link:
         folder, last = os.path.split(os.path.realpath(target))
         with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
-            place_file(source, copy, folder_fd, last, owner)
+            place_file(source, copy, folder_fd, last, owner, sync=sync)
     return is_link
 
 
