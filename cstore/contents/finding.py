@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from fnmatch import translate
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from re import compile as compile_pattern
-from typing import TYPE_CHECKING
 
-from cstore.archive.directories import Kind
-from cstore.archive.names import join_name
-from cstore.archive.union import Found
+from cstore.archive.directories import Wanted
 from cstore.archive.xattrs import CAPABILITY
 from cstore.arguments import checked
 from cstore.contents.chain import add_new
@@ -23,9 +21,9 @@ from cstore.store import Item
 from cstore.store.places import ItemKind
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from re import Pattern
 
     from cstore.contents.files import Contents, File
@@ -42,6 +40,7 @@ FORMATS = {
     "s": stat.S_IFSOCK,
 }
 """The letters of find(1) for types."""
+_TOLD_BY_DIRECTORIES = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 _MAGIC = frozenset(b"*?[")
 
 
@@ -83,10 +82,33 @@ class Criteria(Value, kw_only=True):
             return lambda _: True
         return self.name.__eq__ if _MAGIC.isdisjoint(self.name) else _pattern(self.name).match
 
-    def status_test(self) -> Callable[[os.stat_result], object]:
-        """A function that says whether type, size, time and mode on disk are as wanted; owners are not looked at."""
-        sized = self.smallest is not None or self.largest is not None or self.digest or self.capability
+    @property
+    def is_sized(self) -> bool:
+        """Whether only a regular file can be meant."""
+        return self.smallest is not None or self.largest is not None or bool(self.digest) or self.capability
+
+    def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
+        """What to look for in a directory of a layer; `owner` tells whose a file is for those inside a container."""
+        formats = frozenset({stat.S_IFREG}) if self.is_sized else self.formats
+        only = next(iter(formats)) if len(formats) == 1 and formats <= _TOLD_BY_DIRECTORIES else 0
+        asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
+        every = any(bound is not None for bound in asked) or self.any_of_mode or self.all_of_mode
+        test = self.status_test(owner) if every or (formats and not only) else None
+        return Wanted(only, self._text_test(), test)
+
+    def _text_test(self) -> Callable[[str], object] | None:
+        if self.name is None:
+            return None
+        if _MAGIC.isdisjoint(self.name):
+            return os.fsdecode(self.name).__eq__
+        match = _pattern(self.name).match
+        return lambda name: match(os.fsencode(name))
+
+    def status_test(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Callable[[os.stat_result], object]:
+        """A function that says whether type, size, time, mode and owner on disk are as wanted."""
+        sized = self.is_sized
         formats = frozenset({stat.S_IFREG}) if sized else self.formats or frozenset(FORMATS.values())
+        owned = self.uid is not None or self.gid is not None
         some, every, mode, format_of = self.any_of_mode or ~0, self.all_of_mode, self.mode, stat.S_IFMT
         newer, older = -sys.maxsize if self.newer is None else self.newer, self.older or sys.maxsize
         smallest, largest = self.smallest or 0, sys.maxsize if self.largest is None else self.largest
@@ -97,7 +119,12 @@ class Criteria(Value, kw_only=True):
                 return False
             if mode is not None and stat.S_IMODE(found) != mode:
                 return False
-            return (not sized or smallest <= raw.st_size <= largest) and newer < raw.st_mtime_ns < older
+            if not ((not sized or smallest <= raw.st_size <= largest) and newer < raw.st_mtime_ns < older):
+                return False
+            if not owned:
+                return True
+            uid, gid = owner((raw.st_uid, raw.st_gid))
+            return self.uid in {None, uid} and self.gid in {None, gid}
 
         return test
 
@@ -113,8 +140,7 @@ class Criteria(Value, kw_only=True):
         """Whether type, size, time, owner and mode are as wanted."""
         if self.formats and file.format not in self.formats:
             return False
-        sized = self.smallest is not None or self.largest is not None or self.digest or self.capability
-        if sized and file.format != stat.S_IFREG:
+        if self.is_sized and file.format != stat.S_IFREG:
             return False
         bounds = (
             self.smallest is None or file.size >= self.smallest,
@@ -154,8 +180,21 @@ def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
     first = contents.find(top)
     found = iter(() if first is None or not wanted(top) else (first,))
     if first is not None and first.format == stat.S_IFDIR:
-        found = chain(found, contents.walk(top, wanted))
+        named = criteria.name is not None or criteria.path is not None
+        found = chain(found, _at(contents, filter(wanted, contents.paths(top))) if named else contents.walk(top))
     return (file for file in found if _fits(contents, file, criteria))
+
+
+def _at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
+    """The files at some paths: few names are as wanted, so that of few a status need be read."""
+    for path in paths:
+        try:
+            file = contents.find(path)
+        except CstoreError as error:
+            contents.problems.append(error.message)
+            continue
+        if file is not None:
+            yield file
 
 
 def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
@@ -204,45 +243,28 @@ def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[by
                 return
             fitting[root.path] = found
         paths.update(fitting[root.path])
-    for path in sorted(paths):
-        file = contents.find(path)
-        if file is not None and _fits(contents, file, criteria):
-            yield file
+    yield from (file for file in _at(contents, sorted(paths)) if _fits(contents, file, criteria))
 
 
 def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
     """The paths in one directory of a chain that may fit, seen or not; None if it has directories that were renamed."""
-    tree, pending = contents.chain.tree(number), [b""]
-    wanted, named, may_fit = criteria.path_test(), criteria.name_test(), criteria.status_test()
-    directory = Kind.DIRECTORY  # to look it up for each file takes as long as all else
+    chain = contents.chain
+    tree, pending, wanted = chain.tree(number), [b""], criteria.path_test()
+    looked_for = criteria.in_directory(cache(partial(chain.inside, number)))
+    if chain.is_masked(number):  # types, modes and owners are in attributes
+        looked_for = looked_for._replace(format=0, fits=None)
     found = [b""] if wanted(b"") else []
     while pending:
         folder = pending.pop()
         try:
-            if contents.chain.is_renamed(number, folder):
+            if chain.is_renamed(number, folder):
                 return None
-            if criteria.name is None and criteria.path is None:
-                fitting, folders = _by_status(contents, number, folder, criteria, may_fit)
-            else:  # few names will fit, so there is no need to look at every file
-                listed = tree.names(folder)
-                fitting = [path for name, _ in listed if named(name) and wanted(path := join_name(folder, name))]
-                folders = [join_name(folder, name) for name, kind in listed if kind is directory]
-            found += fitting
-            pending += folders
+            fitting, folders = tree.select(folder, looked_for)
         except (OSError, CstoreError) as error:
             contents.problems.append(f"{tree.shown(folder)} cannot be read: {error}")
+            continue
+        above = folder + b"/" if folder else b""
+        paths = [above + name for name in fitting]
+        found += paths if criteria.path is None else filter(wanted, paths)
+        pending += [above + name for name in folders]
     return found
-
-
-def _by_status(
-    contents: Contents, number: int, folder: bytes, criteria: Criteria, may_fit: Callable[[os.stat_result], object]
-) -> tuple[list[bytes], list[bytes]]:
-    """What in a directory fits, and the directories in it."""
-    listed = contents.chain.tree(number).statuses(folder)
-    likely = listed if contents.chain.is_masked(number) else [each for each in listed if may_fit(each[1])]
-    fitting = [
-        path
-        for name, status in likely
-        if criteria.fits_status(contents.file(path := join_name(folder, name), Found(number, folder, name, status)))
-    ]
-    return fitting, [join_name(folder, name) for name, status in listed if stat.S_ISDIR(status.st_mode)]
