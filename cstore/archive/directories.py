@@ -171,8 +171,15 @@ class Directories(Closing):
                         continue
                 elif only and (only == stat.S_IFDIR or not _is(entry, only)):
                     continue
-                if (is_named is None or is_named(entry.name)) and (fits is None or _fits(entry, fits)):
-                    found.append(entry.name.encode(*_NAMES))
+                if is_named is not None and not is_named(entry.name):
+                    continue
+                if fits is not None:
+                    try:
+                        if not fits(entry.stat(follow_symlinks=False)):
+                            continue
+                    except FileNotFoundError:
+                        continue  # it went away meanwhile
+                found.append(entry.name.encode(*_NAMES))
         return found, folders
 
     def link(self, folder: bytes, name: bytes) -> bytes:
@@ -253,13 +260,6 @@ class Directories(Closing):
 
 def _is(entry: os.DirEntry[str], format_: int) -> bool:
     return entry.is_symlink() if format_ == stat.S_IFLNK else entry.is_file(follow_symlinks=False)
-
-
-def _fits(entry: os.DirEntry[str], fits: Callable[[os.stat_result], object]) -> object:
-    try:
-        return fits(entry.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False  # it went away meanwhile
 
 
 def _attributes(target: int | str) -> dict[bytes, bytes]:

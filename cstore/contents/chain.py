@@ -134,6 +134,11 @@ class Chain(Closing):
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
         return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
 
+    def alone(self, number: int) -> Union:
+        """What one directory of changes shows, or hides; it raises OutOfSight for what may lie beneath."""
+        lower = Lower(self.tree(number))
+        return Union([lower], files=self._files, unseen="a layer beneath", users=lambda: self.honors_users)
+
     @cached_property
     def honors_users(self) -> bool:
         """Whether `user.overlay.*` are marks here, and not contents: of a store within a container, say."""

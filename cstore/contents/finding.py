@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from fnmatch import translate
 from functools import cache, partial
 from itertools import chain
-from re import compile as compile_pattern
 
 from cstore.archive.directories import Wanted
+from cstore.archive.union import OutOfSight
 from cstore.archive.xattrs import CAPABILITY
 from cstore.arguments import checked
 from cstore.contents.chain import add_new
-from cstore.contents.files import open_item
+from cstore.contents.files import Contents, open_item
 from cstore.contents.reading import digest
 from cstore.errors import CstoreError
 from cstore.store import Item
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from re import Pattern
 
-    from cstore.contents.files import Contents, File
+    from cstore.contents.files import File
     from cstore.records.model import Image
     from cstore.store import Store
 
@@ -170,7 +169,10 @@ class Criteria(Value, kw_only=True):
 
 @cache
 def _pattern(glob: bytes) -> Pattern[bytes]:
-    return compile_pattern(translate(glob.decode("latin-1")).encode("latin-1"))
+    import re  # not at once: most of what is looked for has one plain name
+    from fnmatch import translate
+
+    return re.compile(translate(glob.decode("latin-1")).encode("latin-1"))
 
 
 @checked
@@ -212,7 +214,7 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
     A layer that several images have is walked once only: what it has that fits is then looked up in each image. The
     sentences about what could not be read are added to `problems`.
     """
-    fitting: dict[str, list[bytes]] = {}
+    search = _Everywhere(criteria)
     seen: set[str] = set()
     for image in store.images.list():
         if not image.layer or image.id in seen:
@@ -225,25 +227,70 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
             problems.append(f"image {image.id}: {error.message}")
             continue
         with contents:
-            for file in _in_image(contents, criteria, fitting):
+            for file in search.in_image(contents):
                 yield image, contents, file
             add_new(problems, contents.problems)
 
 
-def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[bytes]]) -> Iterator[File]:
-    if contents.chain.whole:
-        yield from find(contents, b"", criteria)
-        return
-    paths: set[bytes] = set()
-    for number, root in enumerate(contents.chain.roots):
-        if root.path not in fitting:
-            found = _paths_in(contents, number, criteria)
-            if found is None:  # a directory was renamed: paths in the layer are not those that are seen
-                yield from find(contents, b"", criteria)
-                return
-            fitting[root.path] = found
-        paths.update(fitting[root.path])
-    yield from (file for file in _at(contents, sorted(paths)) if _fits(contents, file, criteria))
+class _Everywhere:
+    """A search in many chains. What is found in a layer, and in all beneath it, is found once for all that have them.
+
+    The number of a file that is kept here counts directories from the bottom, where chains are alike: the last is 1.
+    """
+
+    def __init__(self, criteria: Criteria) -> None:
+        self._criteria = criteria
+        self._fitting: dict[str, list[bytes] | None] = {}
+        self._stacks: dict[tuple[str, int], int] = {}
+        self._shown: list[list[File]] = [[]]
+
+    def in_image(self, contents: Contents) -> Iterator[File]:
+        """The files that an image shows and that meet the criteria, by path."""
+        roots = contents.chain.roots
+        if contents.chain.whole or not all(self._is_walked(contents, number) for number in range(len(roots))):
+            return find(contents, b"", self._criteria)
+        stack = 0
+        for number in reversed(range(len(roots))):
+            key = (roots[number].path, stack)
+            if key not in self._stacks:
+                self._shown.append(self._seen_from(contents, number, self._shown[stack]))
+                self._stacks[key] = len(self._shown) - 1
+            stack = self._stacks[key]
+        return (_renumbered(file, len(roots) - file.number) for file in self._shown[stack])
+
+    def _is_walked(self, contents: Contents, number: int) -> bool:
+        """Look for fitting files in a layer; False if one was renamed: its paths are not those seen."""
+        path = contents.chain.roots[number].path
+        if path not in self._fitting:
+            found = _paths_in(contents, number, self._criteria)
+            self._fitting[path] = None if found is None else sorted(found)
+        return self._fitting[path] is not None
+
+    def _seen_from(self, contents: Contents, number: int, deeper: list[File]) -> list[File]:
+        """What fits in a layer, and what the layer does not hide of what fits in those beneath it."""
+        chain = contents.chain
+        own, height = self._fitting[chain.roots[number].path] or [], len(chain.roots) - number
+        if not own and not deeper:
+            return deeper
+        here, alone, below = Contents(chain, contents.item, number), chain.alone(number), {f.path: f for f in deeper}
+        found: list[File] = []
+        for path in sorted({*own, *below}):
+            try:
+                status = alone.locate(path)
+            except OutOfSight:
+                found += [below[path]] if path in below else []
+                continue
+            except CstoreError as error:
+                contents.problems.append(error.message)
+                continue
+            file = None if status is None else here.file(path, status)
+            if file is not None and _fits(here, file, self._criteria):
+                found.append(_renumbered(file, height))
+        return found
+
+
+def _renumbered(file: File, number: int) -> File:
+    return file._replace(number=number, found=file.found._replace(number=number))
 
 
 def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
