@@ -20,7 +20,7 @@ from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.archive.composefs import Tree
     from cstore.archive.union import Found
@@ -184,8 +184,8 @@ class Contents(Closing):
             self.problems.append(error.message)
             return ()
 
-    def walk(self, top: bytes = b"") -> Iterator[File]:
-        """The files beneath a directory, depth-first, sorted in each directory."""
+    def walk(self, top: bytes = b"", wanted: Callable[[Found], object] | None = None) -> Iterator[File]:
+        """The files beneath a directory, or those of them that are wanted, depth-first, sorted in each directory."""
         stack = [iter(self._entries(top))]
         while stack:
             each = next(stack[-1], None)
@@ -193,7 +193,8 @@ class Contents(Closing):
                 stack.pop()
                 continue
             path, found = each
-            yield self.file(path, found)
+            if wanted is None or wanted(found):
+                yield self.file(path, found)
             if stat.S_ISDIR(found.status.st_mode):
                 stack.append(iter(self._entries(path)))
 

@@ -9,7 +9,7 @@ from functools import cache, partial
 from itertools import chain
 
 from cstore.archive.directories import Wanted
-from cstore.archive.union import OutOfSight
+from cstore.archive.union import Found, OutOfSight
 from cstore.archive.xattrs import CAPABILITY
 from cstore.arguments import checked
 from cstore.contents.chain import add_new
@@ -40,6 +40,8 @@ FORMATS = {
 }
 """The letters of find(1) for types."""
 _TOLD_BY_DIRECTORIES = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
+_MOST_KEPT = 10_000
+"""Files of a layer that are kept for all images that have it. Where so many fit, each image is gone through."""
 _MAGIC = frozenset(b"*?[")
 
 
@@ -86,13 +88,17 @@ class Criteria(Value, kw_only=True):
         """Whether only a regular file can be meant."""
         return self.smallest is not None or self.largest is not None or bool(self.digest) or self.capability
 
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether more than type and name counts of what a status tells."""
+        asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
+        return any(bound is not None for bound in asked) or bool(self.any_of_mode or self.all_of_mode)
+
     def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
         """What to look for in a directory of a layer; `owner` tells whose a file is for those inside a container."""
         formats = frozenset({stat.S_IFREG}) if self.is_sized else self.formats
         only = next(iter(formats)) if len(formats) == 1 and formats <= _TOLD_BY_DIRECTORIES else 0
-        asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
-        every = any(bound is not None for bound in asked) or self.any_of_mode or self.all_of_mode
-        test = self.status_test(owner) if every or (formats and not only) else None
+        test = self.status_test(owner) if self.asks_for_more or (formats and not only) else None
         return Wanted(only, self._text_test(), test)
 
     def _text_test(self) -> Callable[[str], object] | None:
@@ -182,9 +188,27 @@ def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
     first = contents.find(top)
     found = iter(() if first is None or not wanted(top) else (first,))
     if first is not None and first.format == stat.S_IFDIR:
-        named = criteria.name is not None or criteria.path is not None
-        found = chain(found, _at(contents, filter(wanted, contents.paths(top))) if named else contents.walk(top))
+        if criteria.name is not None or criteria.path is not None:
+            found = chain(found, _at(contents, filter(wanted, contents.paths(top))))
+        else:
+            found = chain(found, contents.walk(top, _likely(contents, criteria)))
     return (file for file in found if _fits(contents, file, criteria))
+
+
+def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object] | None:
+    """What tells of something that it does not fit, before more is made of it; None if its status tells nothing."""
+    layers, offset = contents.chain, contents.view.offset
+
+    @cache
+    def test_of(number: int) -> Callable[[os.stat_result], object] | None:
+        masked = layers.is_masked(number + offset)  # types, modes and owners are in attributes
+        return None if masked else criteria.status_test(cache(partial(layers.inside, number + offset)))
+
+    def may_fit(found: Found) -> object:
+        test = test_of(found.number)
+        return test is None or test(found.status)
+
+    return may_fit if criteria.asks_for_more or criteria.formats or criteria.is_sized else None
 
 
 def _at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
@@ -259,7 +283,7 @@ class _Everywhere:
         return (_renumbered(file, len(roots) - file.number) for file in self._shown[stack])
 
     def _is_walked(self, contents: Contents, number: int) -> bool:
-        """Look for fitting files in a layer; False if one was renamed: its paths are not those seen."""
+        """Look for fitting files in a layer; False if that tells nothing of what is seen."""
         path = contents.chain.roots[number].path
         if path not in self._fitting:
             found = _paths_in(contents, number, self._criteria)
@@ -294,7 +318,10 @@ def _renumbered(file: File, number: int) -> File:
 
 
 def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
-    """The paths in one directory of a chain that may fit, seen or not; None if it has directories that were renamed."""
+    """The paths in one directory of a chain that may fit, seen or not.
+
+    None if they are very many, or if it has directories that were renamed: then the way to them has to be gone.
+    """
     chain = contents.chain
     tree, pending, wanted = chain.tree(number), [b""], criteria.path_test()
     looked_for = criteria.in_directory(cache(partial(chain.inside, number)))
@@ -304,7 +331,7 @@ def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes
     while pending:
         folder = pending.pop()
         try:
-            if chain.is_renamed(number, folder):
+            if chain.is_renamed(number, folder) or len(found) > _MOST_KEPT:
                 return None
             fitting, folders = tree.select(folder, looked_for)
         except (OSError, CstoreError) as error:
