@@ -13,7 +13,7 @@ import os
 import stat
 from functools import cached_property
 
-from cstore.archive.directories import Directories, Kind, Listing
+from cstore.archive.directories import Directories, Kind
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.fs.closing import Closing
 from cstore.layout import is_blob
@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from cstore.archive.directories import Listing, Wanted
     from cstore.archive.erofs import Image, Node
 
 REDIRECT, METACOPY = b"trusted.overlay.redirect", b"trusted.overlay.metacopy"
@@ -147,6 +148,19 @@ class BlobTree(Closing):
         """See `Directories.statuses`."""
         listed = ((name, self.image.node(number)) for name, number in sorted(self._listed(self._find(folder)).items()))
         return [(name, node.status()) for name, node in listed if folder or not is_hiding(name, node)]
+
+    def select(self, folder: bytes, wanted: Wanted) -> tuple[list[bytes], list[bytes]]:
+        """See `Directories.select`."""
+        only, is_named, fits = wanted
+        listed = self.statuses(folder)
+        found = [
+            name
+            for name, status in listed
+            if (not only or stat.S_IFMT(status.st_mode) == only)
+            and (is_named is None or is_named(os.fsdecode(name)))
+            and (fits is None or fits(status))
+        ]
+        return found, [name for name, status in listed if stat.S_ISDIR(status.st_mode)]
 
     def link(self, folder: bytes, name: bytes) -> bytes:
         """See `Directories.link`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.arguments import checked
 from cstore.contents.chain import add_new
@@ -16,6 +15,7 @@ from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

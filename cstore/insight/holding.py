@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 
 from cstore.arguments import checked
@@ -12,7 +11,7 @@ from cstore.records.layers import children
 from cstore.store.context import context_of
 from cstore.store.lost_records import hidden_containers
 from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
-from cstore.store.neighbours import command_in
+from cstore.store.neighbours import command_in, shell_word
 from cstore.store.occupants import name_of, occupants, out_of_sight
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
@@ -134,7 +133,7 @@ class _Search:
             if extra.images_only or item.item_kind is ItemKind.CONTAINERS or item.id not in table:
                 continue
             root = extra.layout.graph_root
-            command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shlex.quote(item.id)}")
+            command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shell_word(item.id)}")
             yield Holder("store", root, (), "is a read-only additional store that has it", "", "", command)
 
     def _of_image(self, image: Image) -> Iterator[Holder]:
@@ -164,7 +163,7 @@ class _Search:
         for container in own:
             yield self._container(container, "has it as its own layer")
         if not own:
-            yield from self._mount(layer, f"cstore unmount {shlex.quote(layer)}", of_container=False)
+            yield from self._mount(layer, f"cstore unmount {shell_word(layer)}", of_container=False)
         yield from self._above(layer, "builds on it", depth)
 
     def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
@@ -182,7 +181,7 @@ class _Search:
                 self._seen.add(last.id)
             through = f", with {between} more between" if between else ""
             held = tuple(self._of_layer(last.id, depth + 1))
-            command = "" if held else f"cstore rm --kind layer {shlex.quote(last.id)}"
+            command = "" if held else f"cstore rm --kind layer {shell_word(last.id)}"
             yield Holder("layer", last.id, last.names, f"{how}{through}", "", last.created, command, held)
 
     def _is_known(self, layer: str) -> bool:
@@ -238,7 +237,7 @@ class _Search:
 
 def _word(image: Image) -> str:
     """A name to type: nobody shall copy what was not meant for a shell."""
-    return shlex.quote(image.names[0] if image.names else image.id)
+    return shell_word(image.names[0] if image.names else image.id)
 
 
 def flattened(found: Iterable[Holder], depth: int = 0) -> Iterator[tuple[int, Holder]]:

@@ -18,7 +18,6 @@ A path is of one of these kinds:
 from __future__ import annotations
 
 import os
-import re
 from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
@@ -26,7 +25,7 @@ from cstore.drivers.registry import facts_of
 from cstore.drivers.staging import OWN
 from cstore.errors import RecordsDamaged
 from cstore.fs.atomic import TEMPORARY_PREFIX
-from cstore.ids import belongs_to_records, belongs_to_the_driver
+from cstore.ids import belongs_to_records, belongs_to_the_driver, is_generated
 from cstore.store.context import driver_place
 from cstore.store.lost_records import TAR_SPLIT, hidden_containers, transient_layers
 from cstore.values import Value
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
-_GENERATED = re.compile(r"[0-9a-f]{64}")
 _FOREIGN_DRIVERS = frozenset({"aufs", "devicemapper"})
 _PODMANS: Mapping[str, str] = {
     "libpod": "Podman's database",
@@ -129,7 +127,7 @@ class Parts:
     @cached_property
     def _short_names(self) -> dict[str, str]:
         """The layers whose directory has only the last part of the ID as its name, as the Go tool's vfs makes them."""
-        return {layer.rpartition("/")[2]: layer for layer in self._tables.layers.ids() if "/" in layer}
+        return {layer.rpartition("/")[2]: layer for layer, _ in self._tables.layers.heads() if "/" in layer}
 
     def roots(self) -> list[str]:
         """The directories that hold the store, without the run root; none is in another."""
@@ -184,7 +182,7 @@ class Parts:
             return Part(path, "layer", "layer", layer, "its name is the layer's ID")
         if self._tables.layers.flaws:
             return Part(path, "unknown", how="no readable record has that ID, but the layer records are damaged")
-        if _GENERATED.fullmatch(name) or self._inspector.bears_marks(name):
+        if is_generated(name) or self._inspector.bears_marks(name):
             return Part(path, "orphan", how="no record has that ID, so `cstore gc` would remove it")
         return Part(path, "foreign", how="no record has that ID, and no tool creates this name")
 
@@ -222,6 +220,6 @@ class Parts:
             return Part(path, "records", how=f"it belongs to the {owner} records")
         if flaws:
             return Part(path, "unknown", how=f"no readable record has that ID, but the {owner} records are damaged")
-        if split or _GENERATED.fullmatch(name):
+        if split or is_generated(name):
             return Part(path, "orphan", how=f"no {owner} has that ID, so `cstore gc` would remove it")
         return Part(path, "foreign", how=f"no {owner} has that ID, and no tool creates this name")

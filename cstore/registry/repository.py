@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
 from cstore.errors import InvalidDigest
 from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from cstore.oci.names import TAG
+from cstore.oci.names import is_tag
 from cstore.registry.blobs import BlobReader
 from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed
 from cstore.registry.listing import listed
@@ -170,7 +170,11 @@ class Repository:
         return sorted(
             self._at_first(
                 lambda endpoint: listed(
-                    endpoint.wire, endpoint.path("tags/list?n=1000"), "tags", TAG, endpoint.scopes("pull"), "list tags"
+                    endpoint.wire,
+                    endpoint.path("tags/list?n=1000"),
+                    ("tags", is_tag),
+                    endpoint.scopes("pull"),
+                    "list tags",
                 )
             )
         )

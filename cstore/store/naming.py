@@ -219,6 +219,8 @@ def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterato
 
 def _completed(text: str) -> list[str]:
     """The names that a short name may be short for, in Podman's order; one, if it has a host."""
+    if ":/" in text:
+        return []  # an item and a path in it: neither a port nor a tag begins with a slash
     from cstore.oci.names import DOCKER, LOCAL, parse_name
 
     try:

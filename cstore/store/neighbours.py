@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
+"""Characters that mean nothing to a shell."""
+
+
 def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterator[str]:
     """Say what a user of the store should know of its neighbours.
 
@@ -32,12 +36,19 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
         yield from _additional_store_gone(store, layout)
 
 
-def command_in(layout: Layout, command: str) -> str:
-    """A cstore command line that works on another store than the open one, whatever is configured here."""
+def shell_word(text: str) -> str:
+    """A text as one word of a shell's command line."""
+    if text and _PLAIN.issuperset(text):
+        return text  # as nearly all are: to import `shlex` takes longer than to look at a store
     from shlex import quote
 
+    return quote(text)
+
+
+def command_in(layout: Layout, command: str) -> str:
+    """A cstore command line that works on another store than the open one, whatever is configured here."""
     program, _, rest = command.partition(" ")
-    return f"{program} --graph {quote(layout.graph_root)} --storage-driver {layout.driver} {rest}"
+    return f"{program} --graph {shell_word(layout.graph_root)} --storage-driver {layout.driver} {rest}"
 
 
 def passed_over(layout: Layout) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
 
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
@@ -27,6 +26,7 @@ from cstore.errors import CstoreError
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
+from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ class OverlayInspector:
         if len(names) > DEEPEST:
             found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; at most {DEEPEST} are read")
         with ExitStack() as stack:
-            item_kinds = [each for home in self._homes if (each := _KindOfItem.opened(stack, home)) is not None]
+            homes = [each for home in self._homes if (each := _OpenHome.opened(stack, home)) is not None]
             for name in names[:DEEPEST]:
-                part = next((part for item_kind in item_kinds if (part := item_kind.ordinary(name)) is not None), None)
+                part = next((part for home in homes if (part := home.ordinary(name)) is not None), None)
                 found.append(self._beneath(name, ancestors) if part is None else part)
         return found
 
@@ -223,7 +223,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_LINK = 64
 
 
-class _KindOfItem(NamedTuple):
+class _OpenHome(NamedTuple):
     """A home and its short links, open: a chain has up to hundreds of layers, and nearly all are alike."""
 
     home: str
@@ -231,7 +231,7 @@ class _KindOfItem(NamedTuple):
     links: int
 
     @classmethod
-    def opened(cls, stack: ExitStack, home: str) -> _KindOfItem | None:
+    def opened(cls, stack: ExitStack, home: str) -> _OpenHome | None:
         """Open a home for as long as the stack lasts; None if it, or the directory of its links, is no directory."""
         try:
             layers = stack.enter_context(_opened(home, _FOLDER & ~os.O_NOFOLLOW))
