@@ -101,6 +101,16 @@ class Layout(Value):
         return join(self.run_root, self.home_name or self.driver)
 
     @property
+    def image_home(self) -> str:
+        """Where it keeps trees in the image store, "" without one; there the home has the driver's own name."""
+        return join(self.image_store, self.driver) if self.image_store else ""
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """All that the driver keeps trees in."""
+        return (self.driver_home, self.image_home) if self.image_store else (self.driver_home,)
+
+    @property
     def quarantine(self) -> str:
         """Where what repair takes out of the store is kept."""
         return join(self.graph_root, "cstore-quarantine")

@@ -30,13 +30,13 @@ def thing_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
 
 
 def _folders(snapshot: StoreSnapshot) -> Iterator[tuple[str, str]]:
-    layout, homes = snapshot.layout, _homes(snapshot)
+    layout, homes = snapshot.layout, snapshot.layout.homes
     yield os.path.split(layout.quarantine)
     yield from ((layout.quarantine, name) for name in _cases(snapshot))
     yield from (os.path.split(place) for place in (layout.reserve, layout.intents, layout.partial))
-    for root in filter(None, (layout.graph_root, layout.image_store)):
-        yield from ((root, name) for name in (OWN, f"{OWN}/{os.path.basename(layout.driver_home)}"))
     for home in homes:
+        root, last = os.path.split(home)
+        yield from ((root, name) for name in (OWN, f"{OWN}/{last}"))
         yield from ((home, name) for name in ("tempdirs", "staging", "dir", "subvolumes", "quotas"))
     yield layout.layers, "tmp"
     for layer in snapshot.layers.ids():
@@ -58,19 +58,13 @@ def _files(snapshot: StoreSnapshot) -> Iterator[tuple[str, str]]:
     yield os.path.split(layout.container_journal)
     yield layout.graph_root, f"{os.path.basename(layout.quarantine)}/lock"
     yield from ((layout.layers, name) for name in within.names_in(layout.layers) if name.endswith(_JOURNAL))
-    for top, folder in (*((home, "tempdirs") for home in _homes(snapshot)), (layout.layers, "tmp")):
+    for top, folder in (*((home, "tempdirs") for home in snapshot.layout.homes), (layout.layers, "tmp")):
         yield from ((top, f"{folder}/{name}") for name in within.names_in(top, folder) if name.startswith("lock-"))
     yield from ((layout.quarantine, f"{case}/case.json") for case in _cases(snapshot))
 
 
 def _cases(snapshot: StoreSnapshot) -> list[str]:
     return [name for name in within.names_in(*os.path.split(snapshot.layout.quarantine)) if name != "lock"]
-
-
-def _homes(snapshot: StoreSnapshot) -> list[str]:
-    layout = snapshot.layout
-    name = os.path.basename(layout.driver_home)
-    return [layout.driver_home, *([os.path.join(layout.image_store, name)] if layout.image_store else [])]
 
 
 def _folder(top: str, name: str) -> Iterator[Finding]:

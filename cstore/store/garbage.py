@@ -30,7 +30,6 @@ from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.lockfile import LockFile
 from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
-from cstore.store.context import driver_place
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.lost_records import TAR_SPLIT, transient_containers, transient_layers
@@ -214,7 +213,7 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     trees = context.driver.layers()
     layers = set(tables.layers.ids()) | transient_layers(layout)
     kept = layers | tree_names(tables.layers) | referenced(tables)
-    inspector = open_inspector(context.driver, driver_place(context))
+    inspector = open_inspector(context.driver, context.driver_place)
     for layer in trees:
         if layer not in kept:
             yield from _tree_leftover(context, layer, kind="layer" if _is_ours(layer, inspector) else _FOREIGN)
