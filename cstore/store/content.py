@@ -51,7 +51,7 @@ def _apply(
     context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
     from cstore.store.applied_layer import archive_fields, fill
-    from cstore.store.id_advice import explained
+    from cstore.store.maps import explained
     from cstore.store.recovery import sweep
     from cstore.store.replacing import replace_contents
     from cstore.store.session import make_roots, writing

@@ -20,12 +20,17 @@ from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
-from cstore.store.applied_layer import AppliedLayer, fill
-from cstore.store.attaching import attach
-from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
-from cstore.store.id_advice import check_reachable, explained
+from cstore.store.applied_layer import (
+    AppliedLayer,
+    attach,
+    check_archive,
+    check_request,
+    fill,
+    id_by_contents,
+    same_layer,
+)
 from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, tree_names
-from cstore.store.maps import layer_map, map_fields
+from cstore.store.maps import check_reachable, explained, layer_map, map_fields
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
 from cstore.store.session import Writer, writing

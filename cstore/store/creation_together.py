@@ -13,11 +13,9 @@ from contextlib import suppress
 
 from cstore.errors import CstoreError
 from cstore.fs.atomic import sync_filesystem
-from cstore.store.applied_layer import AppliedLayer, fill
-from cstore.store.attaching import attach
+from cstore.store.applied_layer import AppliedLayer, attach, check_archive, fill
 from cstore.store.creation import add_incomplete, stage_layer
-from cstore.store.expecting import check_archive
-from cstore.store.id_advice import explained
+from cstore.store.maps import explained
 from cstore.store.places import ItemKind
 from cstore.store.session import writing
 from cstore.values import Value

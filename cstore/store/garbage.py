@@ -33,9 +33,8 @@ from cstore.ids import belongs_to_records, flaw_of_part
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.lost_records import TAR_SPLIT, transient_containers, transient_layers
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import ItemKind, is_made
-from cstore.store.session import Trusted, Writer, writing
+from cstore.store.session import Trusted, Writer, leave_to_its_user, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
