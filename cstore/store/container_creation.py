@@ -25,7 +25,7 @@ from cstore.store.lookup import find_layer, get_image
 from cstore.store.maps import default_map, map_fields, map_on_disk, wanted_map
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.session import Writer, make_roots, writing
+from cstore.store.session import Writer, prepare, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -188,10 +188,8 @@ def _find_base(context: Context, request: NewContainer, image: Image | None, id_
 
 def _create(context: Context, request: NewContainer, image: Image | None, id_map: IDMap, base: _Base) -> Container:
     from cstore.fs.atomic import sync_filesystem
-    from cstore.store.recovery import sweep
 
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     options = TreeOptions(
         id_map=base.own_map,
         parent_map=base.id_map,
@@ -205,7 +203,7 @@ def _create(context: Context, request: NewContainer, image: Image | None, id_map
         item_kinds = (
             (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS) if image else (ItemKind.LAYERS, ItemKind.CONTAINERS)
         )
-        with writing(context, *item_kinds) as writer:
+        with writing(context, *item_kinds, prepared=True) as writer:
             names = _check_new(writer, request)
             _check_still_there(writer, request, image, base)
             container, layer = _records(writer, request, image, id_map, base)

@@ -33,7 +33,7 @@ from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, t
 from cstore.store.maps import check_reachable, explained, layer_map, map_fields
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.session import Writer, writing
+from cstore.store.session import Writer, prepare, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -213,15 +213,11 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
         ParentIsContainer: the parent is a container's own layer.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
     """
-    from cstore.store.recovery import sweep
-    from cstore.store.session import make_roots
-
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
     plan = _plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     with explained(plan.id_map):
         staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
     return StagedLayer(request, plan, staged)
@@ -319,7 +315,7 @@ def _publish(
     context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
-    with writing(context, ItemKind.LAYERS) as writer:
+    with writing(context, ItemKind.LAYERS, prepared=True) as writer:
         record, plan = add_incomplete(writer, request, before)
         try:
             writer.save(ItemKind.LAYERS)

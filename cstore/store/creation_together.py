@@ -94,7 +94,7 @@ def publish_layers(
 
 
 def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going: bool) -> list[Layer | CstoreError]:
-    with writing(context.unsynced(), ItemKind.LAYERS) as writer:
+    with writing(context.unsynced(), ItemKind.LAYERS, prepared=True) as writer:
         results: list[Layer | CstoreError] = []
         try:
             for each in prepared:

@@ -167,11 +167,17 @@ class Writer(Trusted):
 
 @contextmanager
 def writing(
-    context: Context, *item_kinds: ItemKind, graph: bool = False, recovering: bool = True, freeing: bool = False
+    context: Context,
+    *item_kinds: ItemKind,
+    graph: bool = False,
+    recovering: bool = True,
+    freeing: bool = False,
+    prepared: bool = False,
 ) -> Iterator[Writer]:
     """Hold the exclusive locks of `item_kinds`, with `graph` the graph lock too, and give a view to change records.
 
-    What makes room, `freeing`, may use the space that is kept back for it.
+    What makes room, `freeing`, may use the space that is kept back for it. A caller who had something to stage has
+    `prepared` the store already.
 
     What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
@@ -179,10 +185,10 @@ def writing(
         LockTimeout: somebody else held a lock for longer than the store's lock policy.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
-    from cstore.store.recovery import finish_items, recover, sweep
+    from cstore.store.recovery import finish_items, recover
 
-    make_roots(context.layout)
-    sweep(context)
+    if not prepared:
+        prepare(context)
     reserve = given_up(context.layout) if freeing else kept_back(context.layout)
     held: dict[ItemKind, list[HeldLock]] = {}
     writer = Writer(context, held)
@@ -248,17 +254,25 @@ def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
         yield Writer(context, {})
 
 
+def prepare(context: Context) -> None:
+    """Make the roots, and remove what dead processes staged. Whatever writes begins with this.
+
+    Raises:
+        Unsupported, SystemFailure: as `make_roots`.
+    """
+    from cstore.store.recovery import sweep
+
+    make_roots(context.layout)
+    sweep(context)
+
+
 def make_roots(layout: Layout) -> None:
     """Make the roots and the driver's home, which every program expects of a store, for their owner only.
-
-    Whatever writes begins with this.
 
     Raises:
         Unsupported: root is about to write into another user's store.
         SystemFailure: one of them cannot be made.
     """
-    from cstore.store.session import leave_to_its_user
-
     leave_to_its_user(layout)
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 
-from cstore.drivers.overlay.making import MAPPED
+from cstore.drivers.overlay.leftovers import MAPPED
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure
 from cstore.fs import within
