@@ -128,14 +128,8 @@ def _fields(kind: type) -> dict[str, str]:
 
 @cache
 def _alternatives(annotation: str) -> tuple[str, ...]:
-    """Cut `A[X | Y] | B` at the bars that stand in no brackets."""
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(annotation):
-        depth += (letter == "[") - (letter == "]")
-        if letter == "|" and not depth:
-            parts.append(annotation[start:place].strip())
-            start = place + 1
-    return (*parts, annotation[start:].strip())
+    """`A[X | Y] | B` has two: `A[X | Y]` and `B`."""
+    return _cut(annotation, "|")
 
 
 def _head(kind: str) -> str:
@@ -144,12 +138,16 @@ def _head(kind: str) -> str:
 
 @cache
 def _inner(kind: str) -> tuple[str, ...]:
-    """What stands in the brackets, cut at commas that stand in no further ones."""
-    text = kind.partition("[")[2][:-1]
+    """What stands in the brackets: `str` and `...` in `tuple[str, ...]`."""
+    return _cut(kind.partition("[")[2][:-1], ",")
+
+
+def _cut(text: str, separator: str) -> tuple[str, ...]:
+    """Cut at the separators that stand in no brackets."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
-        if letter == "," and not depth:
+        if letter == separator and not depth:
             parts.append(text[start:place].strip())
             start = place + 1
     return (*parts, text[start:].strip())

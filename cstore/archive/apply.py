@@ -147,8 +147,7 @@ def _unpack(
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer, SplitFile
     from cstore.archive.unpacking.dispatch import Dispatcher
-    from cstore.archive.unpacking.intake import Intake, make_ring
-    from cstore.archive.unpacking.windows import RingWindows
+    from cstore.archive.unpacking.intake import Intake, RingWindows, make_ring
     from cstore.archive.unpacking.worker import Worker, held_signals
 
     ring = make_ring()

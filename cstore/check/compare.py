@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.archive.composefs import Tree
-    from cstore.check.expected import ExpectedTree, Looks, Node
-    from cstore.check.shown import Shown
-    from cstore.check.tolerance import Tolerance
+    from cstore.check.expected import ExpectedTree, Looks, Node, Tolerance
+    from cstore.check.view import Shown
     from cstore.idmap import IDMap
 
 Problem = tuple[str, str, str, dict[str, object], str]

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from cstore.archive.composefs import open_tree
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
-from cstore.check.expected import ExpectedTree, stacked
+from cstore.check.expected import ExpectedTree, Tolerance, stacked
 from cstore.check.image_contents import content_problems, image_flaw
 from cstore.check.layer_stream import FileProblem, LayerStream
-from cstore.check.shown import Shown
-from cstore.check.tolerance import Tolerance
-from cstore.check.view import View
+from cstore.check.view import Shown, View
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
 from cstore.layout import is_blob

@@ -205,7 +205,7 @@ def _locks(context: Context) -> Iterator[Fact]:
 
 
 def _mounts(context: Context) -> Iterator[Fact]:
-    from cstore.check.mounts import mount_findings
+    from cstore.check.leftovers import mount_findings
     from cstore.check.snapshot import StoreSnapshot
 
     try:

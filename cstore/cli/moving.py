@@ -81,15 +81,25 @@ def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
     Raises:
         UsageMistake: one of them makes no sense.
     """
-    jobs = wanted["jobs"]
-    if jobs and not (jobs.isascii() and jobs.isdecimal() and 0 < int(jobs) <= _MOST_JOBS):
-        raise UsageMistake(f"--jobs is a number from 1 to {_MOST_JOBS}, not {jobs!r}")
     return request.with_(
         dry_run=bool(wanted["dry_run"]),
-        jobs=int(jobs) if jobs else request.jobs,
+        jobs=number_of_jobs(wanted["jobs"], request.jobs),
         limit_rate=_size(wanted["limit_rate"], "--limit-rate") if wanted["limit_rate"] else 0,
         memory=_size(wanted["memory"], "--memory") if wanted["memory"] else request.memory,
     )
+
+
+def number_of_jobs(said: str, default: int) -> int:
+    """How many things to do at once, as `--jobs` says.
+
+    Raises:
+        UsageMistake: it is no such number.
+    """
+    if not said:
+        return default
+    if not (said.isascii() and said.isdecimal() and 0 < int(said) <= _MOST_JOBS):
+        raise UsageMistake(f"--jobs is a number from 1 to {_MOST_JOBS}, not {said!r}")
+    return int(said)
 
 
 def _size(said: str, option: str) -> int:

@@ -13,7 +13,6 @@ from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
-from cstore.store.context import driver_place
 from cstore.store.lookup import layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.reading import Steady
@@ -64,7 +63,7 @@ class Chain(Closing):
             CstoreError: the layer itself cannot be read.
         """
         self._context, self._tables = store.context, Steady(store.context)
-        inspector = open_inspector(store.context.driver, driver_place(store.context))
+        inspector = open_inspector(store.context.driver, store.context.driver_place)
         self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
         self._inspector, self._top = inspector, layer.id
         self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()

@@ -25,7 +25,6 @@ from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree, rename_within
-from cstore.fs.tree.remove import remove_tree
 from cstore.kernel.locks import conflicting_process, take
 from cstore.values import Value
 
@@ -166,12 +165,10 @@ class StagingRoot:
         Raises:
             SystemFailure: the place itself cannot be read.
         """
-        numbers = [number for number in sorted(self._numbers()) if not self._in_use(number)]
+        # A lock is there before its tree, and goes after it.
+        numbers = [each for each in sorted(self._numbers()) if not is_held(self._name(_LOCK, each), missing=False)]
         paths = [self._name(kind, number) for number in numbers for kind in (_TREE, _STUCK)]
         return [path for path in paths if os.path.lexists(path)]
-
-    def _in_use(self, number: str) -> bool:
-        return is_held(self._name(_LOCK, number), missing=False)  # it is there before its tree and goes after it
 
     def _numbers(self) -> set[str]:
         try:
@@ -299,7 +296,13 @@ def _drop_guard(place: str) -> None:
 
 
 def _remove_with_mounts(path: str) -> None:
-    remove_tree(path, detach_mounts=True)
+    """Remove a directory, which is mostly empty: what was made in it has been moved to its place."""
+    try:
+        within.rmdir(path)
+    except (OSError, ForeignThing):
+        from cstore.fs.tree.remove import remove_tree
+
+        remove_tree(path, detach_mounts=True)
 
 
 class StagingDirectory:

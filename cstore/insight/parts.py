@@ -26,7 +26,6 @@ from cstore.drivers.staging import OWN
 from cstore.errors import RecordsDamaged
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.ids import belongs_to_records, belongs_to_the_driver, is_generated
-from cstore.store.context import driver_place
 from cstore.store.lost_records import TAR_SPLIT, hidden_containers, transient_layers
 from cstore.values import Value
 
@@ -85,7 +84,7 @@ class Parts:
     def __init__(self, context: Context, tables: Tables) -> None:
         self._context, self._tables = context, tables
         layout = context.layout
-        homes = dict.fromkeys((layout.driver_home, *self._image_homes()))
+        homes = layout.homes
         inner = os.path.relpath(os.path.dirname(context.driver.path_of("0" * 64)), layout.driver_home)
         inner = "" if inner in {"..", "."} else inner
         self._tree_folders = {os.path.normpath(os.path.join(home, inner)) for home in homes}
@@ -102,13 +101,9 @@ class Parts:
             *self._image_folders, *self._container_folders, *self._layer_folders,
         }  # fmt: skip
 
-    def _image_homes(self) -> tuple[str, ...]:
-        layout = self._context.layout
-        return (os.path.join(layout.image_store, layout.driver),) if layout.image_store else ()
-
     @cached_property
     def _inspector(self) -> Inspector:
-        return open_inspector(self._context.driver, driver_place(self._context))
+        return open_inspector(self._context.driver, self._context.driver_place)
 
     @cached_property
     def _hidden_layers(self) -> set[str]:

@@ -22,12 +22,11 @@ from cstore.store import container_journal as journal
 from cstore.store.applied_layer import fill
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.creation import check_new_id
-from cstore.store.id_advice import explained
 from cstore.store.lookup import find_layer, get_image
-from cstore.store.maps import default_map, map_fields, map_on_disk, wanted_map
+from cstore.store.maps import default_map, explained, map_fields, map_on_disk, wanted_map
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.session import Writer, make_roots, writing
+from cstore.store.session import Writer, prepare, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -207,10 +206,8 @@ def _create(
     contents: int | ReadInto | None,
 ) -> Container:
     from cstore.fs.atomic import sync_filesystem
-    from cstore.store.recovery import sweep
 
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     options = TreeOptions(
         id_map=base.own_map,
         parent_map=base.id_map,
@@ -227,7 +224,7 @@ def _create(
         item_kinds = (
             (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS) if image else (ItemKind.LAYERS, ItemKind.CONTAINERS)
         )
-        with writing(context, *item_kinds) as writer:
+        with writing(context, *item_kinds, prepared=True) as writer:
             names = _check_new(writer, request)
             _check_still_there(writer, request, image, base)
             container, layer = _records(writer, request, image, id_map, base)

@@ -51,14 +51,12 @@ def _apply(
     context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
     from cstore.store.applied_layer import archive_fields, fill
-    from cstore.store.id_advice import explained
-    from cstore.store.recovery import sweep
+    from cstore.store.maps import explained
     from cstore.store.replacing import replace_contents
-    from cstore.store.session import make_roots, writing
+    from cstore.store.session import prepare, writing
 
     layer = get_own_layer(Reader(context), word)
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     before = _contents(context, layer.id)
     age = _newest_change(context, layer.id)
     staged = context.driver.stage_again(layer.id, layer.parent or None)
@@ -70,7 +68,7 @@ def _apply(
                 context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest)
             )
         try:
-            with writing(context, ItemKind.LAYERS) as writer:
+            with writing(context, ItemKind.LAYERS, prepared=True) as writer:
                 current = writer.layers.get(layer.id)
                 if current is None:
                     raise LayerUnknown(word)

@@ -158,7 +158,6 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
     What a container with other owners than its layer shows takes a mount.
     """
     from cstore.drivers.inspection import open_inspector
-    from cstore.store.context import driver_place
 
     tables = Reader(context)
     layer = find_layer(tables, source.layer)
@@ -167,7 +166,7 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
     container = container_of_layer(tables, layer.id)
     if container is not None and container.id_map != layer.id_map:
         return None
-    roots = tuple(open_inspector(context.driver, driver_place(context)).seen_roots(layer.id))
+    roots = tuple(open_inspector(context.driver, context.driver_place).seen_roots(layer.id))
     return _Side(-1, f"{source.layer}:", layer.id_map, roots) if roots else None
 
 

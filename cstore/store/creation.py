@@ -20,15 +20,20 @@ from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
-from cstore.store.applied_layer import AppliedLayer, fill
-from cstore.store.attaching import attach
-from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
-from cstore.store.id_advice import check_reachable, explained
+from cstore.store.applied_layer import (
+    AppliedLayer,
+    attach,
+    check_archive,
+    check_request,
+    fill,
+    id_by_contents,
+    same_layer,
+)
 from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, tree_names
-from cstore.store.maps import layer_map, map_fields
+from cstore.store.maps import check_reachable, explained, layer_map, map_fields
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.session import Writer, writing
+from cstore.store.session import Writer, prepare, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -210,15 +215,11 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
         ParentIsContainer: the parent is a container's own layer.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
     """
-    from cstore.store.recovery import sweep
-    from cstore.store.session import make_roots
-
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
     plan = _plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     with explained(plan.id_map):
         staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
     return StagedLayer(request, plan, staged)
@@ -316,7 +317,7 @@ def _publish(
     context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
-    with writing(context, ItemKind.LAYERS) as writer:
+    with writing(context, ItemKind.LAYERS, prepared=True) as writer:
         record, plan = add_incomplete(writer, request, before)
         try:
             writer.save(ItemKind.LAYERS)

@@ -30,13 +30,11 @@ from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.lockfile import LockFile
 from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
-from cstore.store.context import driver_place
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.lost_records import TAR_SPLIT, transient_containers, transient_layers
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import ItemKind, is_made
-from cstore.store.session import Trusted, Writer, writing
+from cstore.store.session import Trusted, Writer, leave_to_its_user, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -214,7 +212,7 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     trees = context.driver.layers()
     layers = set(tables.layers.ids()) | transient_layers(layout)
     kept = layers | tree_names(tables.layers) | referenced(tables)
-    inspector = open_inspector(context.driver, driver_place(context))
+    inspector = open_inspector(context.driver, context.driver_place)
     for layer in trees:
         if layer not in kept:
             yield from _tree_leftover(context, layer, kind="layer" if _is_ours(layer, inspector) else _FOREIGN)

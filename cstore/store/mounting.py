@@ -224,7 +224,7 @@ def _found_mounted(context: Context) -> dict[str, str]:
     """
     from cstore.kernel.mountinfo import read_mounts
 
-    homes = (context.layout.driver_home, os.path.join(context.layout.run_root, context.layout.driver))
+    homes = (context.layout.driver_home, context.layout.driver_run_home)
     inside = tuple(os.path.realpath(home) + "/" for home in homes)
     found: dict[str, str] = {}
     try:

@@ -22,7 +22,7 @@ from cstore.archive.streams import FileReader, FileSink, HashingSink, compressed
 from cstore.digests import digest_of
 from cstore.errors import IDTaken, ImageArchiveError, Unsupported
 from cstore.oci.media_types import OCI_MANIFEST
-from cstore.oci.names import LOCAL, TAG, ImageName
+from cstore.oci.names import LOCAL, ImageName, is_tag
 from cstore.store import NewContainer
 from cstore.store.ends import as_reader
 from cstore.transfer.blob_sink import Verified
@@ -65,7 +65,7 @@ def name_of(identifier: str, path: str = REPOSITORY) -> ImageName:
     Raises:
         Unsupported: its ID cannot be a tag.
     """
-    if not TAG.fullmatch(identifier):
+    if not is_tag(identifier):
         raise Unsupported(f"the ID {identifier!r} cannot be a tag, so it cannot be kept in a registry")
     return ImageName(LOCAL, path, identifier)
 

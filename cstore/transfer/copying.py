@@ -138,10 +138,9 @@ def members_at(path: str) -> Iterator[Members]:
         ArchiveError: it is no archive.
         SystemFailure: it cannot be read.
     """
+    from cstore.transfer.formats import settled
     from cstore.transfer.members import DirectoryMembers
-    from cstore.transfer.nested import settled
-    from cstore.transfer.opening import is_plain, naming
-    from cstore.transfer.scanning import scan_tar
+    from cstore.transfer.opening import is_plain, naming, scan_tar
 
     with ExitStack() as stack:
         try:

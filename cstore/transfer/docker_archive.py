@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cstore.transfer.plan import Naming
 
 MANIFEST = "manifest.json"
+REPOSITORIES = "repositories"
+"""What names images in the oldest archives, which have no manifest; see v1_archive.py."""
 _LARGEST_MANIFEST = 1 << 20
 _BLOBS = "blobs/"
 _KEYS = {key.lower(): key for key in ("Config", "RepoTags", "Layers", "LayerSources")}

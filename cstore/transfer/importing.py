@@ -15,7 +15,7 @@ from cstore.oci.names import LOCAL, parse_name
 from cstore.oci.platforms import wanted_platform
 from cstore.records.codec import now
 from cstore.store import NewImage, NewLayer
-from cstore.store.expecting import id_by_contents
+from cstore.store.applied_layer import id_by_contents
 from cstore.transfer import media
 from cstore.values import Value
 

@@ -12,6 +12,7 @@ from cstore.digests import digest_from, new_hash
 from cstore.errors import ImageArchiveError
 from cstore.oci.run_config import run_config
 from cstore.records.model import ZERO_TIME
+from cstore.transfer.docker_archive import REPOSITORIES
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part
 from cstore.transfer.plan import ImagePlan, LayerPlan, merge, read_config
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cstore.transfer.members import Members, Part
     from cstore.transfer.plan import Naming
 
-REPOSITORIES = "repositories"
 
 _DROPPED = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
 _TEXTS = ("comment", "container", "docker_version", "author", "architecture", "variant", "os")

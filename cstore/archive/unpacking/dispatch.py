@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from cstore.archive.tar.header import Entry
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer
+    from cstore.archive.unpacking.intake import RingWindows
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.owners import Owners
-    from cstore.archive.unpacking.windows import RingWindows
 
 _LATEST = (1 << 63) - 1
 """Nanoseconds until the year 2262, where the Go tool's times end."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from cstore.archive.unpacking.beneath import CopyUp
-    from cstore.archive.unpacking.ground import Ground
+    from cstore.archive.unpacking.clearing import Clearing
+    from cstore.archive.unpacking.lowers import CopyUp
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
 
@@ -37,13 +37,13 @@ class Entries:
         unfinished: the order that began the present file, while its contents come.
     """
 
-    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview, lower: CopyUp) -> None:
+    def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, ring: memoryview, lower: CopyUp) -> None:
         self.times = DirectoryTimes()
         self.unfinished: Order | None = None
         self._terms = terms
         self._paths = paths
         self._open_folders = paths.open_folders
-        self._ground = ground
+        self._clearing = clearing
         self._lower = lower
         self._ring = ring
         self._uid, self._gid = os.geteuid(), os.getegid()
@@ -54,20 +54,20 @@ class Entries:
         self._shared = False
 
     def _folder(self, order: Order) -> Folder:
-        return self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
+        return self._open_folders.get(order[1]) or self._clearing.folder(order[1], order[2])
 
     def _remember(self, folder: Folder, order: Order) -> None:
         """Note that something without contents was created."""
         if self._tracks:
             self._paths.seen.add(join_name(folder.path, order[2]))
         if folder.path != order[1]:
-            self._ground.displaced.drop(order[8])
+            self._clearing.displaced.drop(order[8])
 
     # ── files ──
 
     def file(self, order: Order) -> None:
         """Create a file whose contents are in the ring."""
-        folder = self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
+        folder = self._open_folders.get(order[1]) or self._clearing.folder(order[1], order[2])
         size = order[10]
         fd = self._create(folder, order, size)
         if size:
@@ -110,9 +110,9 @@ class Entries:
     def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
         """See to a file whose name leads through links; `has_line`: its line has contents, which must be found."""
         if has_line:
-            self._ground.displaced.carry(folder.fd, order[2], order[8])
+            self._clearing.displaced.carry(folder.fd, order[2], order[8])
         else:
-            self._ground.displaced.drop(order[8])
+            self._clearing.displaced.drop(order[8])
 
     def _create(self, folder: Folder, order: Order, size: int = -1) -> int:
         base, mode, donor = order[2], order[3], self._donor
@@ -120,7 +120,7 @@ class Entries:
         try:
             fd = os.open(base, how, mode, dir_fd=folder.fd)
         except FileExistsError:
-            self._ground.clear(folder, base, order[8])
+            self._clearing.clear(folder, base, order[8])
             fd = os.open(base, how, mode, dir_fd=folder.fd)
         if donor is not None:
             self._shared = donor.wants(size) and donor.give(join_name(folder.path, base), fd)
@@ -147,13 +147,13 @@ class Entries:
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         faithful = folder.faithful
         if uid != self._uid or gid != self._gid or not faithful:
-            self._ground.own(fd, join_name(folder_path, base), uid, gid)
+            self._clearing.own(fd, join_name(folder_path, base), uid, gid)
         if mode & _NOT_AT_CREATION or not faithful:
             if folder.default_acl:
                 strip_acls(fd)
             os.fchmod(fd, mode)
         if xattrs:
-            self._ground.set_xattrs(fd, join_name(folder_path, base), xattrs)
+            self._clearing.set_xattrs(fd, join_name(folder_path, base), xattrs)
         os.utime(fd, ns=times)
         os.close(fd)
 
@@ -165,16 +165,16 @@ class Entries:
         if not base:
             self._root(order)
             return
-        folder = self._open_folders.get(folder_path) or self._ground.folder(folder_path, base)
+        folder = self._open_folders.get(folder_path) or self._clearing.folder(folder_path, base)
         path = join_name(folder.path, base)
         first_listing = self._paths.is_first_listing(path)
         fresh, opaque = True, False
         try:
             os.mkdir(base, mode, dir_fd=folder.fd)
         except FileExistsError:
-            fresh = not self._ground.keeps_directory(folder, base, position, first_listing=first_listing)
+            fresh = not self._clearing.keeps_directory(folder, base, position, first_listing=first_listing)
             if fresh:
-                opaque = self._ground.clear(folder, base, position)
+                opaque = self._clearing.clear(folder, base, position)
                 os.mkdir(base, mode, dir_fd=folder.fd)
         foreign = not fresh and self._paths.is_foreign(path)
         self._remember(folder, order)
@@ -195,9 +195,9 @@ class Entries:
                 strip_attributes(fd)
             if inherited:
                 strip_acls(fd)
-            self._ground.own(fd, path, uid, gid)
+            self._clearing.own(fd, path, uid, gid)
             os.fchmod(fd, mode)
-            self._ground.set_xattrs(fd, path, xattrs)
+            self._clearing.set_xattrs(fd, path, xattrs)
             if opaque:
                 make_opaque(fd, self._terms.form)
         finally:
@@ -208,13 +208,13 @@ class Entries:
         _, _, _, mode, uid, gid, times, xattrs, position = order
         fd = self._paths.root.fd
         if self.root_listed:
-            self._ground.displaced.supersede(b"", position)
+            self._clearing.displaced.supersede(b"", position)
         elif self._paths.is_foreign(b""):
             strip_attributes(fd)
         self.root_listed = True
-        self._ground.own(fd, b"/", uid, gid)
+        self._clearing.own(fd, b"/", uid, gid)
         os.fchmod(fd, mode)
-        self._ground.set_xattrs(fd, b"/", xattrs)
+        self._clearing.set_xattrs(fd, b"/", xattrs)
         self._paths.refresh(b"")
         self.times.add(b"", times)
 
@@ -237,7 +237,7 @@ class Entries:
         try:
             create()
         except FileExistsError:
-            self._ground.clear(folder, order[2], order[8])
+            self._clearing.clear(folder, order[2], order[8])
             create()
         self._remember(folder, order)
 
@@ -246,11 +246,11 @@ class Entries:
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         path = join_name(folder_path, base)
         if uid != self._uid or gid != self._gid or not folder.faithful:
-            self._ground.own_name(folder, base, path, uid, gid)
+            self._clearing.own_name(folder, base, path, uid, gid)
         if chmod and (mode & _NOT_AT_CREATION or not folder.faithful):
-            self._ground.strip_acl_of_name(folder, base)
+            self._clearing.strip_acl_of_name(folder, base)
             os.chmod(base, mode, dir_fd=folder.fd)
-        self._ground.set_xattrs_of_name(folder, base, path, xattrs)
+        self._clearing.set_xattrs_of_name(folder, base, path, xattrs)
         os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
 
     # ── hard links ──
@@ -273,7 +273,7 @@ class Entries:
         if self._terms.form.opaque_xattr and is_whiteout_device(found):
             self._refuse_target(order, "was removed by this layer")
         if self._is_link_to(found, folder, base):
-            self._ground.displaced.drop(order[8])
+            self._clearing.displaced.drop(order[8])
         else:
             ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
             self._make(folder, order, lambda: os.link(target_base, base, follow_symlinks=False, **ends))
@@ -311,9 +311,9 @@ class Entries:
         path = join_name(folder_path, base)
         moved = (found.st_uid, found.st_gid) != (uid, gid)
         if moved:
-            self._ground.own_name(folder, base, path, uid, gid)
+            self._clearing.own_name(folder, base, path, uid, gid)
         if not stat.S_ISLNK(found.st_mode):
             if moved or stat.S_IMODE(found.st_mode) != mode:
                 os.chmod(base, mode, dir_fd=folder.fd)
             os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
-        self._ground.set_xattrs_of_name(folder, base, path, xattrs)
+        self._clearing.set_xattrs_of_name(folder, base, path, xattrs)

@@ -8,12 +8,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore.check.places import thing_findings
 from cstore.check.repair.from_stores import can_be_made
 from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.check.repair.repair_context import set_mode, set_owner
 from cstore.check.repair.survivors import Survivors
 from cstore.check.snapshot import StoreSnapshot
-from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_filesystem

@@ -11,7 +11,7 @@ from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
-from cstore.oci.schema2 import made_up_manifest
+from cstore.oci.media_types import made_up_manifest
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 from cstore.store.places import ItemKind

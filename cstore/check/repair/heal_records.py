@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.findings import Subject
-from cstore.check.manifests import fit
+from cstore.check.items import fit
 from cstore.check.repair.container_records import writable_layers
 from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew

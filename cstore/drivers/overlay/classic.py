@@ -15,8 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.drivers.overlay.mount import Stack
-    from cstore.drivers.overlay.mount_options import Words
+    from cstore.drivers.overlay.mount import Stack, Words
 
 
 def mount_classically(stack: Stack, words: Words, target: str) -> None:

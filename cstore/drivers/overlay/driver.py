@@ -103,8 +103,7 @@ class OverlayDriver:
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
-        from cstore.drivers.overlay.making import make_layer
-        from cstore.drivers.overlay.refusals import check_mask, refuse_quotas
+        from cstore.drivers.overlay.making import check_mask, make_layer, refuse_quotas
 
         refuse_quotas([*self._options.quotas, *options.storage_options])
         below = None if parent is None else self._homes.find(parent)
@@ -128,7 +127,7 @@ class OverlayDriver:
     def _check_chain(self, below: Place) -> None:
         """Make sure that what is made above a layer can be mounted."""
         from cstore.drivers.overlay.lower import mend_links
-        from cstore.drivers.overlay.refusals import contents_lost
+        from cstore.drivers.overlay.making import contents_lost
 
         refuse_not_read(below)
         if not below.link:
@@ -220,8 +219,8 @@ class OverlayDriver:
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
+        from cstore.drivers.contract import StagedRemoval
         from cstore.drivers.overlay.making import sync_home
-        from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
         place = self._writable(layer)
@@ -242,7 +241,7 @@ class OverlayDriver:
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
-        from cstore.drivers.removal import NoRemoval, StagedRemoval
+        from cstore.drivers.contract import NoRemoval, StagedRemoval
 
         place = self._homes.look_up(layer)
         if place is None or place.home not in self._homes.writable:

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
-from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
+    by_kernel,
     form_not_read,
     holds_contents,
     joined,

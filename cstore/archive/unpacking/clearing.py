@@ -1,4 +1,4 @@
-"""The ground that entries are created on: room for a name, and what every created thing gets: owner, attributes."""
+"""Clearing the way for entries: room for a name, and what every created thing gets: owner, attributes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WAYS_IN = {
 }
 
 
-class Ground:
+class Clearing:
     """Finds places and makes room.
 
     Attributes:
