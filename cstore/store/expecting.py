@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.digests import check_digest
-from cstore.errors import ArchiveUnexpected, InvalidDigest
+from cstore.errors import InvalidDigest
 from cstore.store.lookup import container_of_layer
 
 TYPE_CHECKING = False
@@ -35,10 +35,12 @@ def check_archive(request: NewLayer, applied: Applied) -> None:
     Raises:
         ArchiveUnexpected: it is another one, or empty.
     """
-    if request.expect and request.expect not in {applied.compressed_digest, applied.diff_digest}:
-        raise ArchiveUnexpected(request.expect, applied.compressed_digest, applied.diff_digest, applied.diff_size)
-    if request.refuse_empty and not applied.diff_size:
-        raise ArchiveUnexpected("", applied.compressed_digest, applied.diff_digest, 0)
+    another = bool(request.expect) and request.expect not in {applied.compressed_digest, applied.diff_digest}
+    if another or (request.refuse_empty and not applied.diff_size):
+        from cstore.errors import ArchiveUnexpected
+
+        wanted = request.expect if another else ""
+        raise ArchiveUnexpected(wanted, applied.compressed_digest, applied.diff_digest, applied.diff_size)
 
 
 def same_layer(tables: Reader, parent: str, id_map: IDMap, applied: Applied) -> Layer | None:
