@@ -115,7 +115,6 @@ def apply_archive(
 
     After an error, `tree` and `tar_split` hold garbage; no process and no thread is left in any case.
     """
-    from cstore.archive.unpacking.amend import amend
     from cstore.archive.unpacking.owners import Owners
 
     owners = Owners(options.id_map)
@@ -123,7 +122,10 @@ def apply_archive(
     try:
         with _paused_collector():
             applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
-        amend(tar_split, tree, report, sync=options.sync)
+        if report or report.name:
+            from cstore.archive.unpacking.amend import amend
+
+            amend(tar_split, tree, report, sync=options.sync)
         if options.sync:
             _sync(root_fd, tree, options, applied)
     finally:

@@ -7,8 +7,7 @@ that ends in the middle. Memory does not grow with the stream, not even for one 
 
 from __future__ import annotations
 
-from contextlib import suppress
-
+from cstore.contexts import suppress
 from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
 from cstore.values import IntChoice, cast
 

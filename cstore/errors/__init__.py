@@ -173,6 +173,17 @@ class ParentUnknown(LayerUnknown):
         self.go_text = "parent of layer not known"
 
 
+class DataItemUnknown(UnknownItem):
+    """The owner is known, the data item is not."""
+
+    def __init__(self, noun: str, owner: str, key: str) -> None:
+        self.owner, self.key = owner, key
+        super().__init__(key)
+        self.message = f"{noun} {owner} has no data item {key!r}"
+        self.hint = f"see cstore list-{noun}-data {owner}"
+        self.go_text = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
+
+
 class NotAnItem(UnknownItem):
     """Neither a layer nor an image nor a container has that ID or name."""
 
@@ -256,6 +267,17 @@ class InvalidDigest(Refused):
         self.digest, self.reason = digest, reason
         super().__init__(
             f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", go_text=reason
+        )
+
+
+class InvalidDataName(Refused):
+    """A data item needs a name that makes a file name."""
+
+    def __init__(self, noun: str, key: str, reason: str = "it is empty") -> None:
+        self.key = key
+        super().__init__(
+            f"{key!r} cannot name a data item of {'an' if noun == 'image' else 'a'} {noun}: {reason}",
+            go_text=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
         )
 
 

@@ -112,17 +112,6 @@ class ParentImageUnknown(ImageUnknown):
         self.go_text = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
 
 
-class DataItemUnknown(UnknownItem):
-    """The owner is known, the data item is not."""
-
-    def __init__(self, noun: str, owner: str, key: str) -> None:
-        self.owner, self.key = owner, key
-        super().__init__(key)
-        self.message = f"{noun} {owner} has no data item {key!r}"
-        self.hint = f"see cstore list-{noun}-data {owner}"
-        self.go_text = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
-
-
 class CaseUnknown(UnknownItem):
     """No quarantine case has that ID, or more than one begins so."""
 

@@ -15,17 +15,6 @@ class InvalidTime(Refused):
         super().__init__(f"{text!r} is not a time", hint="write it as 2026-11-21T18:30:00Z")
 
 
-class InvalidDataName(Refused):
-    """A data item needs a name that makes a file name."""
-
-    def __init__(self, noun: str, key: str, reason: str = "it is empty") -> None:
-        self.key = key
-        super().__init__(
-            f"{key!r} cannot name a data item of {'an' if noun == 'image' else 'a'} {noun}: {reason}",
-            go_text=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
-        )
-
-
 class InvalidDuration(UsageMistake):
     """A duration that is none."""
 

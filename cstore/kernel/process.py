@@ -92,7 +92,7 @@ def may_ever_have(capability: int) -> bool:
 def _status(field: str, base: int) -> int:
     """Read a number that the kernel tells of this process; -1 if it does not tell."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
             return next((int(line.split()[1], base) for line in status if line.startswith(f"{field}:")), -1)
     except OSError:
         return -1

@@ -10,8 +10,8 @@ The record comes first, flagged incomplete, because that is what every program o
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, SystemFailure
 from cstore.fs.atomic import sync_filesystem

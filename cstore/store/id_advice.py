@@ -6,8 +6,7 @@ namespace of an ordinary user. Both are made of ranges in /etc/subuid and /etc/s
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
+from cstore.contexts import contextmanager
 from cstore.errors import CstoreError, IDNotMapped, InvalidIDMap
 from cstore.idmap import format_ranges
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
+from cstore.contexts import contextmanager
 from cstore.drivers.contract import MountOptions
 from cstore.errors import DriverError, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY

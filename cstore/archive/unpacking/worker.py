@@ -6,12 +6,13 @@ import contextlib
 import errno
 import marshal
 import os
-import warnings
+import sys
 
 from cstore import errors
 from cstore.archive.unpacking import orders as codes
 from cstore.archive.unpacking.displaced import DisplacedReport
 from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, HELD_SIGNALS, REFUSED, SYSTEM, fill_tree
+from cstore.kernel import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,10 +161,15 @@ def held_signals() -> Iterator[None]:
 
 
 def _fork() -> int:
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn if the caller has threads. The child takes no lock that one of them could hold.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
+    libc.load()  # which the child cannot, nor should both have to
+    if sys.version_info >= (3, 12):
+        import warnings
+
+        with warnings.catch_warnings():
+            # Python warns if the caller has threads. The child takes no lock that one of them could hold.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
+    return os.fork()
 
 
 def _widen(pipe: int) -> None:
