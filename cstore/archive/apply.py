@@ -8,11 +8,11 @@ the fast one: the file system's work and Python's own run side by side.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
@@ -151,7 +151,7 @@ def _unpack(
     from cstore.archive.unpacking.worker import Worker, held_signals
 
     ring = make_ring()
-    with contextlib.ExitStack() as cleanup:
+    with ExitStack() as cleanup:
         terms = _terms(options, owners, cleanup)
         with held_signals():
             # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
@@ -174,7 +174,7 @@ def _unpack(
         return applied.with_(repeated=repeated), report
 
 
-def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:
+def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
     from cstore.archive.union import opened
     from cstore.archive.unpacking.orders import Terms
 
@@ -226,7 +226,7 @@ def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> N
         raise SystemFailure("write", tree, error) from error
 
 
-@contextlib.contextmanager
+@contextmanager
 def _paused_collector() -> Iterator[None]:
     """Hundreds of thousands of small objects come and go, none of them in a cycle: looking for cycles is lost time."""
     enabled = gc.isenabled()

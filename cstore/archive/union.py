@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager
 
 from cstore.archive.composefs import BlobTree, enter_tree
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
+from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.values import NamedTuple
 

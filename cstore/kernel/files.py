@@ -105,8 +105,9 @@ def syncfs(fd: int) -> None:
 
 def start_writing(fd: int) -> None:
     """Let the kernel begin to write what a file has in memory only; nobody waits for it. Costs at most time."""
-    from contextlib import suppress
     from ctypes import c_int64
+
+    from cstore.contexts import suppress
 
     with suppress(OSError):
         call("sync_file_range", fd, c_int64(0), c_int64(0), _SYNC_FILE_RANGE_WRITE)

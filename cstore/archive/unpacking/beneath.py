@@ -6,7 +6,6 @@ and the directories that lead to it. (archive 5.1)
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 
@@ -14,6 +13,7 @@ from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE
 from cstore.archive.unpacking.paths import MOST_LINKS, Missing, link_text
 from cstore.archive.xattrs import has_contents
+from cstore.contexts import suppress
 from cstore.errors import EntryFailed
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ class CopyUp:
             for other in others:
                 other_folder, other_base = split_name(other)
                 target = self._paths.folder(other_folder, Missing.SHOWN).fd
-                with contextlib.suppress(FileExistsError):  # the archive has something else there
+                with suppress(FileExistsError):  # the archive has something else there
                     os.link(base, other_base, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
         finally:
             os.close(source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import marshal
@@ -19,6 +18,7 @@ from cstore.archive.unpacking.ground import Ground
 from cstore.archive.unpacking.implied import Likeness
 from cstore.archive.unpacking.paths import Paths
 from cstore.archive.unpacking.removal import Removal
+from cstore.contexts import suppress
 from cstore.kernel.process import close_all_but, die_with_parent
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def _confine(parent: int, keep: set[int], root_fd: int) -> None:
     die_with_parent(parent)
     close_all_but(keep)
     os.fchdir(root_fd)
-    with contextlib.suppress(PermissionError):  # no step leaves the tree anyhow: this is the door's second lock
+    with suppress(PermissionError):  # no step leaves the tree anyhow: this is the door's second lock
         os.chroot(".")
     os.umask(0)
     gc.disable()
