@@ -12,7 +12,7 @@ import time
 from cstore.records.model import Container, IDMapEntry
 from cstore.records.rows import parse
 from cstore.records.scanner import REFUSALS, after_blank, scan
-from cstore.records.shapes import COLUMNS, Flaw, divide
+from cstore.records.shapes import COLUMNS, Flaw, divide, text
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def from_row(kind: type[R], row: Any) -> R | None:
         fields = {}
         for key, value in row.items():
             name, check = columns[key]
-            fields[name] = check(value, key)
+            fields[name] = value if check is text and type(value) is str else check(value, key)
     except KeyError:  # a newer writer added something, or a key differs in case
         known = {key: value for key, value in row.items() if key in columns}
         newer = all(key in columns or key.lower() not in columns for key in row)

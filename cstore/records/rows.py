@@ -32,6 +32,8 @@ _START, _SEAM = b'[{"id":"', b'},{"id":"'
 _NAMES, _DIGEST = b',"names":[', b',"digest":"'
 _CAPITALS = [bytes([letter]) for letter in b"NAMESID"]
 _TEXT = frozenset({str})
+_COMMA = b'","'
+_PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 
 
 def read_rows(kind: type, data: bytes) -> Parsed | Cut | None:
@@ -261,6 +263,9 @@ def _is_sound(raw: bytes) -> bool:
 
 
 def _names(raw: bytes) -> list[str]:
+    inner = raw[2:-2]
+    if raw.startswith(b'["') and raw.endswith(b'"]') and not inner.replace(_COMMA, b"").translate(None, _PLAIN):
+        return inner.decode().split('","')
     names = load(raw)
     if type(names) is not list or not names or not _TEXT.issuperset(map(type, names)):
         raise ValueError("these are no names")
