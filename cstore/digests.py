@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from _hashlib import HASH
 
 _SHAPE = r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+"
-_HEX = frozenset("0123456789abcdef")
+_HEX = b"0123456789abcdef"
 _HEX_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
@@ -20,7 +20,7 @@ def check_digest(text: str) -> str:
         InvalidDigest: wrong shape, unknown algorithm, wrong length or not lowercase hex, checked in this order.
     """
     algorithm, _, value = text.partition(":")
-    if len(value) == _HEX_LENGTH.get(algorithm) and _HEX.issuperset(value):
+    if len(value) == _HEX_LENGTH.get(algorithm) and value.isascii() and not value.encode().translate(None, _HEX):
         return text
     import re
 

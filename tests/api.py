@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cstore import errors
 from cstore.cli.root import entries, find
-from cstore.errors import CstoreError
+from cstore.errors import CstoreError, contents, items, requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ OWN_USE = {("NewLayer", "far")}
 
 _WORDS = {
     "Any", "Callable", "False", "ForwardRef", "Iterable", "Iterator", "Mapping", "None", "Self", "Sequence", "True",
-    *(name for name in vars(errors) if name[0].isupper()),
+    *(name for module in (errors, contents, items, requests) for name in vars(module) if name[0].isupper()),
 }  # fmt: skip
 """Words of annotations that everybody may use, beside what a door offers."""
 
@@ -294,7 +294,7 @@ def _errors(kind: type[CstoreError], depth: int) -> Iterator[str]:
     first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
     yield f"{'  ' * depth}- `{kind.__name__}`: {first}"
     for child in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
-        if child.__module__ == "cstore.errors":
+        if child.__module__.startswith("cstore.errors"):
             yield from _errors(child, depth + 1)
 
 

@@ -19,6 +19,7 @@ from cstore import errors
 from cstore.cli import INTERRUPTED, reference
 from cstore.cli.clicked import root
 from cstore.cli.root import entries
+from cstore.errors import contents, items, requests
 from cstore.records.model import Container, Image, Layer, key_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def test_every_option_says_what_it_is_for() -> None:
 
 def test_every_exit_code_is_in_the_manual() -> None:
     """The codes that errors carry are the ones that cstore(1) lists."""
-    family = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.CstoreError)]
+    every = [kind for module in (errors, contents, items, requests) for kind in vars(module).values()]
+    family = [kind for kind in every if inspect.isclass(kind) and issubclass(kind, errors.CstoreError)]
     documented = {int(code) for codes, _ in reference.EXIT_CODES for code in codes.split(", ")}
 
     assert {kind.exit_code for kind in family} | {0, 2, INTERRUPTED} <= documented

@@ -8,11 +8,11 @@ the fast one: the file system's work and Python's own run side by side.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
@@ -118,7 +118,6 @@ def apply_archive(
 
     After an error, `tree` and `tar_split` hold garbage; no process and no thread is left in any case.
     """
-    from cstore.archive.unpacking.amend import amend
     from cstore.archive.unpacking.owners import Owners
 
     owners = Owners(options.id_map)
@@ -126,7 +125,10 @@ def apply_archive(
     try:
         with _paused_collector():
             applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
-        amend(tar_split, tree, report, sync=options.sync)
+        if report or report.name:
+            from cstore.archive.unpacking.amend import amend
+
+            amend(tar_split, tree, report, sync=options.sync)
         if options.sync:
             _sync(root_fd, tree, options, applied)
     finally:
@@ -151,7 +153,7 @@ def _unpack(
     from cstore.archive.unpacking.worker import Worker, held_signals
 
     ring = make_ring()
-    with contextlib.ExitStack() as cleanup:
+    with ExitStack() as cleanup:
         terms = _terms(options, owners, cleanup)
         with held_signals():
             # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
@@ -174,7 +176,7 @@ def _unpack(
         return applied.with_(repeated=repeated), report
 
 
-def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:
+def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
     from cstore.archive.union import opened
     from cstore.archive.unpacking.orders import Terms
 
@@ -195,7 +197,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack)
     )
 
 
-def _donor(path: str, cleanup: contextlib.ExitStack) -> Donor | None:
+def _donor(path: str, cleanup: ExitStack) -> Donor | None:
     """Open the tree with which blocks may be shared; it is only a hint."""
     from cstore.archive.unpacking.sharing import Donor
 
@@ -239,7 +241,7 @@ def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> N
         raise SystemFailure("write", tree, error) from error
 
 
-@contextlib.contextmanager
+@contextmanager
 def _paused_collector() -> Iterator[None]:
     """Hundreds of thousands of small objects come and go, none of them in a cycle: looking for cycles is lost time."""
     enabled = gc.isenabled()

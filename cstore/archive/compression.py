@@ -7,8 +7,7 @@ that ends in the middle. Memory does not grow with the stream, not even for one 
 
 from __future__ import annotations
 
-from contextlib import suppress
-
+from cstore.contexts import suppress
 from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
 from cstore.values import IntChoice, cast
 
@@ -24,6 +23,9 @@ else:
 
 INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
+
+_SOON_READ = 1 << 16
+"""Bytes of a gzip stream that the standard library decodes sooner than the fast library is imported."""
 
 _USUAL_WINDOW = 1 << 27
 """Bytes a decoder may use for its window in any case: enough for `xz -9` and `zstd --ultra -22`."""
@@ -111,11 +113,14 @@ class Decoder(Protocol):
         """
 
 
-def open_decoder(compression: Compression, raw: ReadInto) -> Decoder:
-    """Decompress what `raw` gives, from its present position to its end. What `raw` raises comes through unchanged."""
+def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None) -> Decoder:
+    """Decompress what `raw` gives, from its present position to its end. What `raw` raises comes through unchanged.
+
+    `size` is how many bytes that will be, if it is known.
+    """
     if compression is Compression.NONE:
         return raw
-    if compression is Compression.GZIP:
+    if compression is Compression.GZIP and (size is None or size > _SOON_READ):
         return _GzipDecoder(raw)
     if compression is Compression.ZSTD:
         from cstore.archive.zstd import ZstdDecoder
@@ -178,7 +183,7 @@ class _RawFile:
         return bytes(room[: self.readinto(room)])
 
 
-# ── bzip2 and xz ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── bzip2, xz and what is small ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Member(Protocol):
@@ -194,7 +199,7 @@ class _Member(Protocol):
 
 
 class _MemberDecoder:
-    """Decodes a row of bzip2 or xz streams."""
+    """Decodes a row of bzip2, xz or gzip streams."""
 
     def __init__(self, raw: ReadInto, compression: Compression) -> None:
         self._raw = raw
@@ -256,8 +261,36 @@ class _MemberDecoder:
         return bool(self._input)
 
 
+class _GzipMember:
+    """A gzip stream as the standard library decodes it; see `_Member`."""
+
+    def __init__(self) -> None:
+        import zlib
+
+        self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: memoryview, max_length: int = -1) -> bytes:
+        result = self._stream.decompress(self._stream.unconsumed_tail + bytes(data), max(max_length, 0))
+        # What fills all of the room may not have been everything, even if nothing is left to decode.
+        self.needs_input = not self._stream.unconsumed_tail and len(result) != max_length
+        return result
+
+
 def _member_format(compression: Compression) -> tuple[Callable[[], _Member], type[Exception]]:
     """A maker of decompressors for one stream, and what they raise for bad input."""
+    if compression is Compression.GZIP:
+        import zlib
+
+        return _GzipMember, zlib.error
     if compression is Compression.BZIP2:
         import bz2
 

@@ -10,9 +10,9 @@ import errno
 import os
 import stat
 import sys
-from contextlib import contextmanager
 from operator import itemgetter
 
+from cstore.contexts import contextmanager
 from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.fs.closing import Closing

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack
 
 from cstore.archive.composefs import enter_tree
 from cstore.archive.names import clean_name, show_name, split_name
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from cstore.archive.xattrs import has_contents
+from cstore.contexts import ExitStack
 from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitDamaged
 
 TYPE_CHECKING = False

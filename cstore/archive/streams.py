@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import select
-from contextlib import contextmanager, suppress
 
+from cstore.contexts import contextmanager, suppress
 from cstore.errors import SystemFailure
 
 TYPE_CHECKING = False

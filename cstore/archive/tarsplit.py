@@ -18,10 +18,12 @@ from cstore.values import NamedTuple, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterator
+    from queue import SimpleQueue
     from types import TracebackType
     from typing import Any, Self
+else:
+    from _queue import SimpleQueue  # `queue` puts slower queues around it, which are longer to import
 
 
 LARGEST_SEGMENT = 1 << 20
@@ -34,16 +36,14 @@ _FILE, _SEGMENT = 1, 2
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
 _LEVEL = 1
-_SMALL, _SMALL_UNPACKED = 1 << 15, 1 << 20
-"""Bytes of a file that is unpacked in one piece, without all that takes streams apart; and of what comes of it."""
-_MANY_LINES = 20_000
-"""The JSON decoder reads a line in half the time, but to load it takes as long as so many lines."""
+_MANY_LINES = 5_000
+"""The JSON decoder reads a line in a third of the time, but to load it takes as long as so many lines."""
 
 _SEGMENT_HEAD = b'{"type":2,"payload":"'
-_FILE_LINE = (
-    rb'{"type":1,"name":"([ !#-\[\]-~]+)",(?:"size":([1-9][0-9]{0,17}),"payload":"([A-Za-z0-9+/]{11}=)"|"payload":null)'
-    rb',"position":([0-9]{1,18})}'
-)
+_FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
+_BARE_TAIL = [b",", b"payload", b":null,", b"position"]
+_MOST_DIGITS = 18
+_UNESCAPED = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 _PLAIN_CHARACTERS = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&')
 
 
@@ -137,7 +137,7 @@ class SplitFile:
     """
 
     def __init__(self, path: str, *, sync: bool) -> None:
-        from queue import Queue
+        from threading import Semaphore
 
         from isal import isal_zlib
 
@@ -147,8 +147,8 @@ class SplitFile:
         self._sync = sync
         self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._failure: Exception | None = None
-        # Bounded: a stream of headers alone must not pile up in memory before the compressor.
-        self._queue: Queue[list[bytes] | None] = Queue(8)
+        self._queue: SimpleQueue[list[bytes] | None] = SimpleQueue()
+        self._room = Semaphore(8)  # a stream of headers alone must not pile up in memory before the compressor
         try:
             self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
@@ -166,6 +166,7 @@ class SplitFile:
             SystemFailure: earlier ones could not be written.
         """
         self._raise_failure()
+        self._room.acquire()
         self._queue.put(lines)
 
     def __enter__(self) -> Self:
@@ -206,6 +207,7 @@ class SplitFile:
     def _drain(self) -> None:
         # After a failure the queue is still emptied: the producer must not wait for room in it.
         while (lines := self._queue.get()) is not None:
+            self._room.release()
             if self._failure is None:
                 try:
                     self._put(self._compressor.compress(b"".join(lines)))
@@ -259,14 +261,6 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
     return found
 
 
-@cache
-def _file_line() -> Callable[[bytes], re.Match[bytes] | None]:
-    """What matches the line of a file as it is usually written. An import, which only writes lines, needs no `re`."""
-    import re
-
-    return re.compile(_FILE_LINE).fullmatch
-
-
 def _read_common(text: bytes) -> Segment | FileEntry | None:
     """Read a line as the Go tool and cstore spell nearly all of them; None for any other."""
     if text.startswith(_SEGMENT_HEAD):
@@ -277,13 +271,28 @@ def _read_common(text: bytes) -> Segment | FileEntry | None:
             return Segment(a2b_base64(head[len(_SEGMENT_HEAD) :], strict_mode=True))
         except ValueError:
             return None
-    found = _file_line()(text)
-    if found is None:
+    parts = text.split(b'"')  # none of these can be in a name without a backslash before it
+    name = parts[5] if len(parts) in {11, 15} else b""
+    place = _number(parts[-1], b"}")
+    if parts[:5] != _FILE_HEAD or not name or name.translate(None, _UNESCAPED) or place is None:
         return None
-    name, size, checksum, position = found.groups()
-    if size is None:
-        return FileEntry(name, 0, None, int(position))
-    return FileEntry(name, int(size), int.from_bytes(a2b_base64(checksum), "big"), int(position))
+    if parts[6:-1] == _BARE_TAIL:
+        return FileEntry(name, 0, None, place)
+    size, payload = _number(parts[8], b","), parts[11:12]
+    if not size or parts[6:-1] != [b",", b"size", parts[8], b"payload", b":", *payload, b",", b"position"]:
+        return None
+    try:
+        checksum = a2b_base64(payload[0], strict_mode=True)
+    except ValueError:
+        return None
+    return FileEntry(name, size, int.from_bytes(checksum, "big"), place) if len(checksum) == _CHECKSUM_SIZE else None
+
+
+def _number(text: bytes, end: bytes) -> int | None:
+    """Read what stands between two strings of a line, if that is a number that is written in the usual way."""
+    digits = text[1:-1]
+    usual = text[:1] == b":" and text[-1:] == end and digits.isdigit() and len(digits) <= _MOST_DIGITS
+    return int(digits) if usual and (digits[:1] != b"0" or digits == b"0") else None
 
 
 def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
@@ -344,14 +353,10 @@ def _read_texts(path: str) -> Iterator[bytes]:
             raise TarSplitDamaged(path, "it is not a regular file")
         if not status.st_size:
             raise TarSplitDamaged(path, "it is empty")
-        texts = _texts_of_small(fd) if status.st_size <= _SMALL else None
-        if texts is not None:
-            yield from texts
-            return
         from cstore.archive.compression import Compression, open_decoder
         from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
 
-        decoder = open_decoder(Compression.GZIP, FileReader(fd, path))
+        decoder = open_decoder(Compression.GZIP, FileReader(fd, path), status.st_size)
         buffer = memoryview(bytearray(BUFFER_SIZE))
         begun = b""
         while count := fill(decoder, buffer):
@@ -365,17 +370,3 @@ def _read_texts(path: str) -> Iterator[bytes]:
         raise TarSplitDamaged(path, error.message) from error
     finally:
         os.close(fd)
-
-
-def _texts_of_small(fd: int) -> list[bytes] | None:
-    """The lines of a small file that is one sound piece; None if it takes a closer look."""
-    import zlib
-
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS + 16)
-    try:
-        text = unpacker.decompress(os.pread(fd, _SMALL + 1, 0), _SMALL_UNPACKED)
-    except (OSError, zlib.error):
-        return None
-    *complete, begun = text.split(b"\n")
-    sound = unpacker.eof and not (unpacker.unused_data or unpacker.unconsumed_tail or begun)
-    return complete if sound else None

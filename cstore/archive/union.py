@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager
 
 from cstore.archive.composefs import BlobTree, enter_tree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
+from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.values import NamedTuple
 
@@ -418,7 +418,8 @@ def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
         SystemFailure: one cannot be opened.
     """
     each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    if paths:
+        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
     with ExitStack() as stack:
         yield [enter_tree(stack, path, access, each) for path in paths]
 

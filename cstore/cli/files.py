@@ -10,9 +10,9 @@ import errno
 import os
 import stat
 import sys
-from contextlib import contextmanager
 
 from cstore.cli.output.streams import escapes, escaping
+from cstore.contexts import contextmanager
 from cstore.errors import InvalidOption, SystemFailure, UsageMistake
 
 TYPE_CHECKING = False

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import ForeignThing, SystemFailure
 from cstore.fs import within
 

@@ -313,7 +313,7 @@ class WholeTrees:
 
     def tree_of(self, layer: str) -> AbstractContextManager[str]:
         """See `Driver.tree_of`."""
-        from contextlib import nullcontext
+        from cstore.contexts import nullcontext
 
         return nullcontext(self._path(layer))
 

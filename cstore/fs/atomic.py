@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import SystemFailure
 from cstore.fs import within
 

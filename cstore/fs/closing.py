@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 
+from cstore.contexts import contextmanager
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs import within
 

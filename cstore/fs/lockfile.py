@@ -21,8 +21,8 @@ import os
 import stat
 import struct
 import time
-from contextlib import contextmanager, suppress
 
+from cstore.contexts import contextmanager, suppress
 from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs import within
 from cstore.fs.lock_policy import FOREVER

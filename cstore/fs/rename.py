@@ -12,8 +12,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager, suppress
 
+from cstore.contexts import ExitStack, contextmanager, suppress
 from cstore.fs import within
 from cstore.kernel.files import AT_FDCWD, rename_exchange
 
@@ -107,7 +107,7 @@ def _mount_of(path: str) -> str:
     """The number of the mount that a directory is on."""
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
             return next((line for line in file if line.startswith("mnt_id:")), path)
     finally:
         within.leave(fd)

@@ -17,9 +17,9 @@ under that name: what resists is renamed to `stuck-*`, which no Go tool looks at
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from time import sleep
 
+from cstore.contexts import suppress
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM

@@ -12,11 +12,10 @@ import os
 import select
 import signal
 import sys
-import warnings
 
 from cstore import errors
 from cstore.kernel.libc import load
-from cstore.kernel.process import close_all_but, die_with_parent
+from cstore.kernel.process import close_all_but, die_with_parent, fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class _Worker:
         self.answer, theirs = os.pipe()
         parent = os.getpid()
         try:
-            self.pid = _fork()
+            self.pid = fork()
         except OSError:
             os.close(self.answer)
             os.close(theirs)
@@ -125,15 +124,6 @@ def _gather(workers: list[_Worker], tick: Callable[[], None] | None) -> None:
                 del listening[fd]
         if tick is not None:
             tick()
-
-
-def _fork() -> int:
-    if sys.version_info >= (3, 12):
-        with warnings.catch_warnings():
-            # Python warns when threads exist; our child only makes system calls and takes no lock of theirs.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return os.fork()
-    return os.fork()
 
 
 def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[int]) -> NoReturn:

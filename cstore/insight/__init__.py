@@ -69,8 +69,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.insight' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.insight.{_HOMES[name]}"), name)
+    return getattr(__import__(f"cstore.insight.{_HOMES[name]}", fromlist=[name]), name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from functools import cache
 
 from cstore.kernel.libc import call, system_call
 
@@ -30,11 +29,16 @@ _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
 
 
-@cache
-def _openat2() -> Callable[..., int]:
-    from ctypes import c_char_p, c_long
+_made: list[Callable[..., int]] = []
+"""The system call openat2, once it has been made ready."""
 
-    return system_call(_SYS_OPENAT2, c_long, c_char_p, c_char_p, c_long)
+
+def _openat2() -> Callable[..., int]:
+    if not _made:
+        from ctypes import c_char_p, c_long
+
+        _made.append(system_call(_SYS_OPENAT2, c_long, c_char_p, c_char_p, c_long))
+    return _made[0]
 
 
 def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
@@ -101,8 +105,9 @@ def syncfs(fd: int) -> None:
 
 def start_writing(fd: int) -> None:
     """Let the kernel begin to write what a file has in memory only; nobody waits for it. Costs at most time."""
-    from contextlib import suppress
     from ctypes import c_int64
+
+    from cstore.contexts import suppress
 
     with suppress(OSError):
         call("sync_file_range", fd, c_int64(0), c_int64(0), _SYNC_FILE_RANGE_WRITE)

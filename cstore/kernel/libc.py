@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,11 +10,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-@cache
-def _library() -> Any:
-    import ctypes
+_loaded: list[Any] = []
+"""The library, once it is."""
 
-    return ctypes.CDLL(None, use_errno=True)
+
+def _library() -> Any:
+    if not _loaded:
+        import ctypes
+
+        _loaded.append(ctypes.CDLL(None, use_errno=True))
+    return _loaded[0]
 
 
 def load() -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 
 from cstore.records.model import Container, IDMapEntry
-from cstore.records.rows import parse
+from cstore.records.rows import parse, parse_whole
 from cstore.records.scanner import REFUSALS, after_blank, scan
-from cstore.records.shapes import COLUMNS, Flaw, divide
+from cstore.records.shapes import COLUMNS, Flaw, divide, text
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -38,9 +38,9 @@ class Contents(Value):
 
 def decode(kind: type[R], data: bytes) -> Contents:
     """Read a whole record file; `null` is an empty list. Raises nothing: what is wrong is in `flaws`."""
-    parsed = parse(data)
-    if parsed is not None:
-        records = [from_row(kind, row) for row in parsed.rows]
+    rows = parse_whole(data)
+    if rows is not None:
+        records = [from_row(kind, row) for row in rows]
         if all(record is not None for record in records):
             return Contents(records, [])
     return _decode_leniently(kind, data)
@@ -53,7 +53,7 @@ def from_row(kind: type[R], row: Any) -> R | None:
         fields = {}
         for key, value in row.items():
             name, check = columns[key]
-            fields[name] = check(value, key)
+            fields[name] = value if check is text and type(value) is str else check(value, key)
     except KeyError:  # a newer writer added something, or a key differs in case
         known = {key: value for key, value in row.items() if key in columns}
         newer = all(key in columns or key.lower() not in columns for key in row)

@@ -28,9 +28,9 @@ def valid_digests(image: Image) -> tuple[str, ...]:
 
 
 def _recorded_digests(image: Image) -> list[str]:
-    keys = sorted([key for key in image.data_digests if key.startswith(MANIFEST)])  # `manifest` itself sorts first
-    own = [image.digest] if image.digest else []
-    return own + [image.data_digests[key] for key in keys]
+    keys = [key for key in image.data_digests if key.startswith(MANIFEST)]
+    found = [image.data_digests[key] for key in (sorted(keys) if len(keys) > 1 else keys)]  # `manifest` sorts first
+    return [image.digest, *found] if image.digest else found
 
 
 def _is_digest(text: str) -> bool:

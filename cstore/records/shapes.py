@@ -93,12 +93,20 @@ def anything(value: Any, where: str) -> dict[str, Any]:
 
 def numbers_by_key(value: Any, where: str) -> dict[str, int]:
     """Take an object of integers."""
-    return {key: number(item, f"{where}[...]") for key, item in anything(value, where).items()}
+    items = anything(value, where)
+    if _NUMBER.issuperset(map(type, items.values())) and (
+        not items or (min(items.values()) >= _SMALLEST and max(items.values()) <= _LARGEST)
+    ):
+        return items
+    return {key: number(item, f"{where}[...]") for key, item in items.items()}
 
 
 def texts_by_key(value: Any, where: str) -> dict[str, str]:
     """Take an object of texts."""
-    return {key: text(item, f"{where}[...]") for key, item in anything(value, where).items()}
+    items = anything(value, where)
+    if _TEXT.issuperset(map(type, items.values())):
+        return items
+    return {key: text(item, f"{where}[...]") for key, item in items.items()}
 
 
 def _entry(value: Any, where: str) -> IDMapEntry:

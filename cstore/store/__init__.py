@@ -75,9 +75,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import a name when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
-    module = import_module(f"cstore.store.{_HOMES[name]}")
+    module = __import__(f"cstore.store.{_HOMES[name]}", fromlist=[name])
     return module if name == "rootless" else getattr(module, name)

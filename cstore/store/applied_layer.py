@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.digests import check_digest
-from cstore.errors import ArchiveUnexpected, InvalidDigest, SystemFailure
+from cstore.errors import InvalidDigest, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.fs.staging import StagingDirectory, StagingRoot
@@ -191,10 +191,12 @@ def check_archive(request: NewLayer, applied: Applied) -> None:
     Raises:
         ArchiveUnexpected: it is another one, or empty.
     """
-    if request.expect and request.expect not in {applied.compressed_digest, applied.diff_digest}:
-        raise ArchiveUnexpected(request.expect, applied.compressed_digest, applied.diff_digest, applied.diff_size)
-    if request.refuse_empty and not applied.diff_size:
-        raise ArchiveUnexpected("", applied.compressed_digest, applied.diff_digest, 0)
+    another = bool(request.expect) and request.expect not in {applied.compressed_digest, applied.diff_digest}
+    if another or (request.refuse_empty and not applied.diff_size):
+        from cstore.errors import ArchiveUnexpected
+
+        wanted = request.expect if another else ""
+        raise ArchiveUnexpected(wanted, applied.compressed_digest, applied.diff_digest, applied.diff_size)
 
 
 def same_layer(tables: Reader, parent: str, id_map: IDMap, applied: Applied) -> Layer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.archive.compression import Compression
-from cstore.errors import LayerChanged, LayerUnknown, ParentUnknown, SystemFailure, Unsupported
+from cstore.errors import LayerUnknown, ParentUnknown, SystemFailure, Unsupported
 from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
@@ -73,6 +73,8 @@ def _apply(
                 if current is None:
                     raise LayerUnknown(word)
                 if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
+                    from cstore.errors import LayerChanged
+
                     raise LayerChanged(layer.id)
                 record = current.with_(**archive_fields(applied_layer.applied))
                 replace_contents(writer, record, staged, applied_layer, in_use=keep)

@@ -10,10 +10,10 @@ The record comes first, flagged incomplete, because that is what every program o
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, ParentIsContainer, SystemFailure
+from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, SystemFailure
 from cstore.fs.atomic import sync_filesystem
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_id, new_id, unique_names
@@ -269,6 +269,8 @@ def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: 
     if parent is not None:
         container = container_of_layer(tables, parent.id)
         if container is not None:
+            from cstore.errors import ParentIsContainer
+
             raise ParentIsContainer(parent.id, container.id)
     chosen_id = chosen_id or check_new_id(tables, request.id)
     names = unique_names(request.names)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
-from contextlib import contextmanager
 
 from cstore.archive.streams import FileSink
+from cstore.contexts import contextmanager
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
 from cstore.values import cast

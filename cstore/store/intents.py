@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
-from cstore.errors import ConfigError, CstoreError, EntryFailed, IDNotMapped, InvalidIDMap
+from cstore.contexts import contextmanager
+from cstore.errors import ConfigError, CstoreError, IDNotMapped, InvalidIDMap
 from cstore.idmap import IDENTITY, IDMap, IDRange, check_possible, format_ranges
 from cstore.records.model import to_entries
 from cstore.store.lookup import container_of_layer, layout_of_layer
@@ -127,14 +127,14 @@ def explained(id_map: IDMap) -> Iterator[None]:
     """Let an error about an owner say what to do about it. `id_map` is the one that owners are mapped by."""
     try:
         yield
-    except EntryFailed as error:
+    except CstoreError as error:
+        from cstore.errors import EntryFailed
+
         owner = getattr(error, "owner", None)
-        if owner is not None:
+        if isinstance(error, EntryFailed) and owner is not None:
             error.go_text = _peer_text(error.name, owner)
             error.hint = _advice(id_map, owner, mapped=error.needs == "the ID map") or error.hint
-        raise
-    except IDNotMapped as error:
-        if error.side == "container":
+        elif isinstance(error, IDNotMapped) and error.side == "container":
             ranges = id_map.uids if error.noun == "UID" else id_map.gids
             error.hint = _room_in_map(error.noun, error.number, ranges)
         raise

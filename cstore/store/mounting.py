@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
+from cstore.contexts import contextmanager
 from cstore.drivers.contract import MountOptions
-from cstore.errors import DriverError, LayersMounted, LayerUnknown, ReadOnlyStore, SystemFailure
+from cstore.errors import DriverError, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
@@ -254,6 +254,8 @@ def shutdown(context: Context, *, force: bool = False) -> list[str]:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
             busy = list(dict.fromkeys((*counted, *_found_mounted(context))))
             if busy and not force:
+                from cstore.errors import LayersMounted
+
                 raise LayersMounted(busy)
             for layer in busy:
                 context.driver.unmount(layer)

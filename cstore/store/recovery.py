@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import CstoreError, RecordsDamaged
 from cstore.records.layers import incomplete
 from cstore.store.lookup import referenced

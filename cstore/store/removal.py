@@ -8,8 +8,8 @@ flagged that every program's next writer removes. (store-format 2.4, semantics 1
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.drivers.contract import StagedRemoval
 from cstore.errors import (
     CstoreError,

@@ -11,8 +11,8 @@ XFS frees the space of an unlinked file when it likes, but that of a cut one at 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
 
+from cstore.contexts import contextmanager, suppress
 from cstore.errors import ForeignThing
 from cstore.fs import within
 from cstore.traces import trace

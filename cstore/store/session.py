@@ -12,8 +12,8 @@ file is replaced, a fresh token goes into the lock file of its kind, so that eve
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
 
+from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import SystemFailure, Unsupported
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media

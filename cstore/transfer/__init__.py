@@ -140,8 +140,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.transfer' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.transfer.{_HOMES[name]}"), name)
+    return getattr(__import__(f"cstore.transfer.{_HOMES[name]}", fromlist=[name]), name)

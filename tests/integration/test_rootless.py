@@ -337,7 +337,7 @@ def test_a_program_enters_a_namespace_by_itself(user: User) -> None:
     threads = b"import threading, time, cstore\nthreading.Thread(target=time.sleep, args=(2,)).start()\n"
     late = user.run(python, user.write("late.py", threads + b"try:\n    " + enter + LATE))
 
-    assert "cstore.errors.EntryFailed" in outside.stderr
+    assert "cstore.errors.contents.EntryFailed" in outside.stderr
     assert (inside.code, inside.lines) == (0, ["base"]), inside.stderr
     assert late.lines == ["it must be entered before any thread is started"]
     user.run("rm", "-rf", "own", "own-run").ok()

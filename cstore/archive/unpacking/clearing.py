@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -11,6 +10,7 @@ from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.displaced import Displaced
 from cstore.archive.unpacking.owners import subordinate_hint
 from cstore.archive.unpacking.paths import ACCESS_ACL
+from cstore.contexts import suppress
 from cstore.errors import EntryFailed
 
 TYPE_CHECKING = False
@@ -148,7 +148,7 @@ class Clearing:
         """Take away the ACL that a new node inherited."""
         if folder.default_acl:
             os.fchdir(folder.fd)
-            with contextlib.suppress(OSError):  # it need not have one
+            with suppress(OSError):  # it need not have one
                 os.removexattr(base, ACCESS_ACL, follow_symlinks=False)
 
     def _judge_xattr(self, path: bytes, name: bytes, error: OSError) -> None:

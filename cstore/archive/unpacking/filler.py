@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import marshal
@@ -20,6 +19,7 @@ from cstore.archive.unpacking.entries import Entries
 from cstore.archive.unpacking.lowers import Below, CopyUp
 from cstore.archive.unpacking.paths import GONE, Missing, Paths
 from cstore.archive.unpacking.removal import Removal
+from cstore.contexts import suppress
 from cstore.kernel.process import close_all_but, die_with_parent
 
 TYPE_CHECKING = False
@@ -79,7 +79,7 @@ def _confine(parent: int, keep: set[int], root_fd: int) -> None:
     die_with_parent(parent)
     close_all_but(keep)
     os.fchdir(root_fd)
-    with contextlib.suppress(PermissionError):  # no step leaves the tree anyhow: this is the door's second lock
+    with suppress(PermissionError):  # no step leaves the tree anyhow: this is the door's second lock
         os.chroot(".")
     os.umask(0)
     gc.disable()

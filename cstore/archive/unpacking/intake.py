@@ -8,7 +8,6 @@ import os
 import select
 import stat
 import threading
-from queue import SimpleQueue
 
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.streams import CountingReader, FileReader, PeekingReader, fill
@@ -18,11 +17,14 @@ from cstore.errors import SystemFailure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from queue import SimpleQueue
 
     from cstore.archive.compression import Decoder
     from cstore.archive.streams import ReadInto
     from cstore.archive.unpacking.orders import Order
     from cstore.archive.unpacking.worker import Worker
+else:
+    from _queue import SimpleQueue  # `queue` puts slower queues around it, which are longer to import
 
 SLOT_SIZE = 1 << 20
 SLOTS = 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -12,6 +11,7 @@ from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, OutOfSight, Un
 from cstore.archive.unpacking.paths import MOST_LINKS, Missing, link_text
 from cstore.archive.whiteout import WhiteoutForm, whiteout_name
 from cstore.archive.xattrs import has_contents
+from cstore.contexts import suppress
 from cstore.errors import EntryFailed
 
 TYPE_CHECKING = False
@@ -160,7 +160,7 @@ class CopyUp:
             for other in others:
                 other_folder, other_base = split_name(other)
                 target = self._paths.folder(other_folder, Missing.SHOWN).fd
-                with contextlib.suppress(FileExistsError):  # the archive has something else there
+                with suppress(FileExistsError):  # the archive has something else there
                     os.link(base, other_base, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
         finally:
             os.close(source)

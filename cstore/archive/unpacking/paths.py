@@ -13,7 +13,6 @@ plain name in another open directory, links excluded, so even without a changed 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -23,6 +22,7 @@ from cstore.archive.override import ATTRIBUTE, Override
 from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.seen import PathList, SeenPaths
 from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device, make_opaque
+from cstore.contexts import suppress
 from cstore.errors import EntryFailed
 from cstore.values import IntChoice
 
@@ -345,7 +345,7 @@ def _is_whiteout(fd: int, name: bytes) -> bool:
 def strip_attributes(fd: int) -> None:
     """Take from a directory of another layer the attributes that an archive could give it."""
     for name, _ in to_set([(os.fsencode(name), b"") for name in os.listxattr(fd)]):
-        with contextlib.suppress(OSError):  # what the system keeps for itself
+        with suppress(OSError):  # what the system keeps for itself
             os.removexattr(fd, name)
 
 

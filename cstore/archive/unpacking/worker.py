@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import marshal
 import os
-import warnings
 
 from cstore import errors
 from cstore.archive.unpacking import orders as codes
 from cstore.archive.unpacking.displaced import DisplacedReport
 from cstore.archive.unpacking.filler import ANSWER, BROKEN, DONE, HELD_SIGNALS, REFUSED, SYSTEM, fill_tree
+from cstore.contexts import contextmanager
+from cstore.kernel import libc
+from cstore.kernel.process import fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Worker:
         parent = os.getpid()
         try:
             _widen(self._orders)
-            self._pid = _fork()
+            libc.load()  # which the child cannot, nor should both have to
+            self._pid = fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
         except BaseException as error:
@@ -146,7 +148,7 @@ class Worker:
             gone()
 
 
-@contextlib.contextmanager
+@contextmanager
 def held_signals() -> Iterator[None]:
     """Hold Ctrl-C and its like back until a worker is made and sure to be ended.
 
@@ -157,13 +159,6 @@ def held_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _fork() -> int:
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn if the caller has threads. The child takes no lock that one of them could hold.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
 
 
 def _widen(pipe: int) -> None:

@@ -23,8 +23,6 @@ _HOMES = {"Unrepairable": "plan", "Plan": "plan", "Step": "plan"}
 
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in __all__:
         raise AttributeError(f"module 'cstore.check.repair' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.check.repair.{_HOMES.get(name, 'repairing')}"), name)
+    return getattr(__import__(f"cstore.check.repair.{_HOMES.get(name, 'repairing')}", fromlist=[name]), name)

@@ -8,8 +8,9 @@ between. `total` is null where nobody can know it; both are bytes.
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from time import monotonic
+
+from cstore.contexts import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

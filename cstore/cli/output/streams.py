@@ -37,7 +37,12 @@ def write_lines(lines: Iterable[str]) -> None:
         from cstore.cli.output.text import visible_lines
 
         lines = map(visible_lines, lines)
-    _write(b"".join([encoded(line) + b"\n" for line in lines]))
+    every = [*lines, ""]
+    try:
+        data = "\n".join(every).encode()
+    except UnicodeEncodeError:
+        data = b"\n".join(map(encoded, every))
+    _write(data)
 
 
 def write_paths(lines: Iterable[str], *, end: bytes = b"\n") -> None:

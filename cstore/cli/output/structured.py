@@ -89,7 +89,10 @@ def _write_listed(value: Listed) -> None:
         return
     between = b"["
     while batch:
-        write_json(between + encode([record.document() for record in batch]).strip(b"\n")[1:-1])
+        # Flags alone may be anything that JSON has.
+        plain = not any(record.flags for record in batch)
+        documents = encode([record.document() for record in batch], without_floats=plain)
+        write_json(between + documents.strip(b"\n")[1:-1])
         between, batch = b",", list(islice(rest, _BATCH))
     write_json(b"]\n")
 

@@ -39,8 +39,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is first asked for (PEP 562)."""
-    from importlib import import_module
-
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.docker.root' has no attribute {name!r}")
-    return getattr(import_module(f"cstore.docker.root.{_HOMES[name]}"), name)
+    return getattr(__import__(f"cstore.docker.root.{_HOMES[name]}", fromlist=[name]), name)

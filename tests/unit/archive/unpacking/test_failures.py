@@ -24,6 +24,7 @@ from cstore.errors import (
     EntryFailed,
     SystemFailure,
 )
+from cstore.kernel import process
 from tests.builders import compress, directory, flip_byte, hardlink, make_tar, pax_header, regular, symlink, typical_tar
 from tests.processes import children
 from tests.unit.archive.unpacking.conftest import assert_nothing_runs
@@ -163,7 +164,7 @@ def test_worker_is_killed(tmp_path: Path) -> None:
         os.kill(victims[0], signal.SIGKILL)
 
     victims: list[int] = []
-    forked = worker._fork
+    forked = process.fork
 
     def noted() -> int:
         pid = forked()
@@ -172,7 +173,7 @@ def test_worker_is_killed(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=kill)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "_fork", noted)
+        patch.setattr(worker, "fork", noted)
         thread.start()
         with pytest.raises(SystemFailure, match="killed by signal 9"):
             apply(read, tmp_path / "tree")
@@ -319,7 +320,7 @@ def descriptors(pid: int) -> set[str]:
 
 def test_signal_while_forking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C at the moment of the fork ends the import, and never sends the child through the caller's clean-up."""
-    forked = worker._fork
+    forked = process.fork
     cleaned = tmp_path / "cleaned"
     cleaned.write_text("")
 
@@ -329,7 +330,7 @@ def test_signal_while_forking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         return pid
 
-    monkeypatch.setattr(worker, "_fork", interrupted)
+    monkeypatch.setattr(worker, "fork", interrupted)
     source = tmp_path / "source"
     source.write_bytes(MANY)
     try:

@@ -1,0 +1,257 @@
+"""Errors about items: nothing answers to an ID or name, it is in use already, or something still needs it."""
+
+from __future__ import annotations
+
+from cstore.errors import ContainerUnknown, ImageUnknown, InUse, LayerUnknown, NameTaken, Taken, UnknownItem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+
+# ── nothing answers to that ID or name ────────────────────────────────────────────────────────────────────────────────
+
+
+class NotALayer(LayerUnknown):
+    """A layer was to be deleted, and there is none of that name."""
+
+    peer_text = "identifier is not a layer"
+
+
+class ImageWithoutLayers(LayerUnknown):
+    """An image's layer was asked for, and the image has none."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__("")
+        self.image = image
+        self.message = f"image {image} has no layer"
+        self.hint = f"create a container from it: cstore create-container {image}"
+
+
+class NotAnImage(ImageUnknown):
+    """An image was to be deleted, and there is none of that name."""
+
+    peer_text = "identifier is not an image"
+
+    def __init__(self, item: str) -> None:
+        super().__init__(item)
+        self.go_text = self.peer_text
+
+
+class NotAContainer(ContainerUnknown):
+    """A container was to be deleted, and there is none of that name."""
+
+    peer_text = "identifier is not a container"
+
+
+class ChainUnknown(LayerUnknown):
+    """No layer has that ChainID."""
+
+    noun, listing, peer_text = "layer with that ChainID", "cstore chains", "layer does not exist"
+    phrase = "no layer has that ChainID"
+
+
+class WritableLayerUnknown(UnknownItem):
+    """No writable layer has that name."""
+
+    noun, listing, peer_text = "writable layer", "cstore writables", "mount does not exist"
+    phrase = "writable layer not known"
+
+
+class AmbiguousImageID(ImageUnknown):
+    """Several images have an ID that begins like that."""
+
+    def __init__(self, term: str, images: Sequence[str]) -> None:
+        super().__init__(term)
+        self.images = tuple(images)
+        self.message = (
+            f"{term!r} is ambiguous: {len(images)} image IDs begin with it, such as {images[0]} and {images[1]}"
+        )
+        self.hint, self.go_text = "give more digits of the ID", "ambiguous digest string"
+
+
+class AmbiguousItem(UnknownItem):
+    """Several items answer to an ID or name. `candidates` are their kinds, IDs and names."""
+
+    def __init__(self, item: str, candidates: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(item)
+        self.candidates = [dict(one) for one in candidates]
+        shown = ", ".join(_named(one) for one in self.candidates[:_MOST_NAMED])
+        more = ", …" if len(candidates) > _MOST_NAMED else ""
+        self.message = f"{item!r} is ambiguous: {len(candidates)} items match: {shown}{more}"
+        kinds = {one["kind"] for one in self.candidates}
+        self.hint = "give the full ID" if len(kinds) == 1 else "choose one with --kind KIND, or give the full ID"
+
+
+_MOST_NAMED = 5
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    names = f" ({item['names'][0]})" if item["names"] else ""
+    return f"{item['kind']} {item['id']}{names}"
+
+
+class NameUnknown(UnknownItem):
+    """An image was to lose a name that it does not have."""
+
+    def __init__(self, image: str, name: str) -> None:
+        self.image, self.name = image, name
+        super().__init__(name)
+        self.message = f"image {image} has no name {name!r}"
+        self.hint = f"see cstore get-names {image}"
+
+
+class ParentImageUnknown(ImageUnknown):
+    """The image that was to become another one's parent is not there, or an image has no recorded parent."""
+
+    def __init__(self, parent: str, child: str) -> None:
+        super().__init__(parent)
+        self.parent, self.child = parent, child
+        self.message = f"image {child} has no parent" if not parent else f"image not known: {parent!r}"
+        self.go_text = f"unknown parent image ID {parent}" if parent else "failed to read metadata"
+
+
+class CaseUnknown(UnknownItem):
+    """No quarantine case has that ID, or more than one begins so."""
+
+    noun, listing, phrase = "quarantine case", "cstore repair --list", "quarantine case not known"
+
+
+# ── it exists already ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WritableLayerTaken(NameTaken):
+    """A writable layer was to get a name that a layer has."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__("layer", name, holder)
+        self.go_text = "mount already exists with name"
+
+
+class TopLayerDiffers(Taken):
+    """An image came in whose ID belongs to an image of other layers."""
+
+    def __init__(self, image: str, layer: str) -> None:
+        self.image, self.layer = image, layer
+        super().__init__(
+            f"image {image} exists with another top layer: {layer or 'none'}",
+            hint=f"delete it first: cstore delete-image {image}",
+            go_text=f'image with ID "{image}" already exists, but uses a different top layer: '
+            "that ID is already in use",
+        )
+
+
+# ── something still needs it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LayerHasChildren(InUse):
+    """A layer was asked to go while others still build on it."""
+
+    def __init__(self, layer: str, children: Sequence[str]) -> None:
+        self.layer, self.children = layer, tuple(children)
+        others = f" and {len(children) - 1} more" if len(children) > 1 else ""
+        super().__init__(
+            f"layer has children: {layer} is the parent of {children[0]}{others}",
+            hint=f"delete {children[0]} first",
+            go_text=f"used by layer {children[0]}: layer has children",
+        )
+
+
+class LayerUsedByImage(InUse):
+    """A layer was asked to go while an image has it on top."""
+
+    def __init__(self, layer: str, image: str) -> None:
+        self.layer, self.image = layer, image
+        super().__init__(
+            f"layer is in use by an image: {layer} belongs to image {image}",
+            hint=f"delete the image first: cstore delete-image {image}",
+            go_text=f"layer {layer} used by image {image}: layer is in use by an image",
+        )
+
+
+class LayerUsedByContainer(InUse):
+    """A layer was asked to go while it is a container's own."""
+
+    def __init__(self, layer: str, container: str, remedy: str = "") -> None:
+        self.layer, self.container = layer, container
+        super().__init__(
+            f"layer is in use by a container: {layer} belongs to container {container}",
+            hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
+            go_text=f"layer {layer} used by container {container}: layer is in use by a container",
+        )
+
+
+class ImageUsedByContainer(InUse):
+    """An image was asked to go while a container came from it."""
+
+    def __init__(self, image: str, container: str, remedy: str = "") -> None:
+        self.image, self.container = image, container
+        super().__init__(
+            f"image is in use by a container: {image} is used by container {container}",
+            hint=f"delete the container first: {remedy or f'cstore delete-container {container}'}",
+            go_text=f"image used by {container}: image is in use by a container",
+        )
+
+
+class LayerRecorded(InUse):
+    """A tree was to be deleted as one without a record, and it has one."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(f"layer {layer} has a record", hint=f"cstore delete-layer {layer}")
+
+
+class DataItemNeeded(InUse):
+    """A data item was to be deleted without which an image makes no sense: a manifest, or a config."""
+
+    def __init__(self, image: str, key: str) -> None:
+        self.image, self.key = image, key
+        super().__init__(
+            f"image {image} needs its data item {key!r}: it is a manifest or a config",
+            hint=f"delete the whole image: cstore delete-image {image}",
+        )
+
+
+class ContainerOccupied(InUse):
+    """A container was asked to go while somebody lives in it. `pid` is a process that does, or that holds its mount."""
+
+    def __init__(self, container: str, pid: int, occupant: str, remedy: str = "") -> None:
+        self.container, self.pid = container, pid
+        super().__init__(
+            f"container {container} is in use: {occupant}",
+            hint=f"stop it first: {remedy}" if remedy else f"end process {pid} first",
+            go_text=f"container {container} is in use: layer is in use by a container",
+        )
+
+
+class ParentIsContainer(InUse):
+    """A layer was to be put on top of a container's own layer."""
+
+    def __init__(self, parent: str, container: str) -> None:
+        self.parent, self.container = parent, container
+        super().__init__(
+            f"layer {parent} is the writable layer of container {container}; it cannot have children",
+            hint="choose a layer that no container owns",
+            go_text="would-be parent layer is a container",
+        )
+
+
+class LayerChanged(InUse):
+    """A layer became another one while something was being prepared for it."""
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        super().__init__(f"another program changed layer {layer} meanwhile; it stays as it is now", hint="try again")
+
+
+class LayersMounted(InUse):
+    """The store was to be shut down while layers are mounted."""
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers = tuple(layers)
+        super().__init__(
+            f"a layer is mounted: {layers[0]}{f' and {len(layers) - 1} more' if len(layers) > 1 else ''}",
+            hint=f"cstore unmount {layers[0]}, or shutdown --force",
+            go_text="a layer is mounted: layer is in use by a container",
+        )
