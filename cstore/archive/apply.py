@@ -177,7 +177,7 @@ def _unpack(
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
-    from cstore.archive.union import opened
+    from cstore.archive.composefs import opened
     from cstore.archive.unpacking.orders import Terms
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))

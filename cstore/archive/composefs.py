@@ -15,12 +15,13 @@ from functools import cached_property
 
 from cstore.archive.directories import Directories, Kind
 from cstore.archive.names import join_name, show_name, split_name
+from cstore.contexts import ExitStack, contextmanager
 from cstore.fs.closing import Closing
 from cstore.layout import is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import ExitStack
+    from collections.abc import Iterator, Sequence
 
     from cstore.archive.directories import Listing, Wanted
     from cstore.archive.erofs import Image, Node
@@ -233,3 +234,30 @@ Tree = Directories | BlobTree
 
 def _failure(number: int) -> OSError:
     return OSError(number, os.strerror(number))
+
+
+_DESCRIPTORS = 512
+"""How many to share among the directories beneath a layer."""
+
+
+@contextmanager
+def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
+    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
+
+    Raises:
+        SystemFailure: one cannot be opened.
+    """
+    each = max(2, _DESCRIPTORS // max(len(paths), 1))
+    if paths:
+        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    with ExitStack() as stack:
+        yield [enter_tree(stack, path, access, each) for path in paths]
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

@@ -11,11 +11,10 @@ import errno
 import os
 import stat
 
-from cstore.archive.composefs import BlobTree, enter_tree
+from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
-from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.values import NamedTuple
 
@@ -37,8 +36,6 @@ _METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
 _PROGRAMS_OPAQUE = "user.fuseoverlayfs.opaque"
 PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
-_DESCRIPTORS = 512
-"""How many to share among the directories beneath a layer."""
 
 
 class Lower(NamedTuple):
@@ -408,26 +405,3 @@ def _value(tree: Tree, folder: bytes, name: str) -> bytes:
         if error.errno in _NO_ATTRIBUTE:
             return b""
         raise
-
-
-@contextmanager
-def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
-    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
-
-    Raises:
-        SystemFailure: one cannot be opened.
-    """
-    each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    if paths:
-        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
-    with ExitStack() as stack:
-        yield [enter_tree(stack, path, access, each) for path in paths]
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

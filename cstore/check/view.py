@@ -13,8 +13,9 @@ from functools import cached_property
 from itertools import islice
 from typing import Self
 
+from cstore.archive.composefs import opened
 from cstore.archive.names import join_name, show_name, split_name
-from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union, opened
+from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device, whiteout_name
 from cstore.errors import InvalidIDMap
 

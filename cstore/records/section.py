@@ -27,8 +27,8 @@ class Section(Generic[R]):
     """The records of one file.
 
     A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
-    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were
-    read; the rows behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
+    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; rows
+    behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
 
     Attributes:
         kind: the class of its records.
