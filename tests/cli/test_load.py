@@ -90,7 +90,7 @@ def test_a_failure_names_the_member_and_leaves_nothing(
         (["--format", "vhd"], "'vhd' is not one of: docker, oci", 2),
         (["--platform", "arm64"], "not a platform", 2),
         (["--platform", "linux/arm64", "--all"], "cannot both be wanted", 2),
-        (["--name", "example.org/other:1"], "no image of the name", 1),
+        (["--name", "example.org/other:1"], "no image named", 1),
         (["--tag", "UPPER"], "not in lower case", 1),
         (["-i", "elsewhere.tar"], "two archives", 2),
     ],

@@ -91,7 +91,7 @@ def test_pax_0_pairs() -> None:
 
     right = header(b"offset", b"numbytes", b"offset", b"numbytes")
     assert first_entry(right, regular("f", b"abc")).sparse == ((0, 1), (50, 2))
-    with pytest.raises(ArchiveMalformed, match="disorder"):
+    with pytest.raises(ArchiveMalformed, match="unordered"):
         first_entry(header(b"offset", b"offset"), regular("f", b"abc"))
 
 
