@@ -112,7 +112,7 @@ def test_what_is_no_archive_is_said_to_be_none(cli: CommandLine, tmp_path: Path)
     os.mkdir(tmp_path / "empty")
 
     assert "import-layer" in cli("load", str(path)).err
-    assert "no archive of images" in cli("load", str(tmp_path / "empty")).err
+    assert "not an archive of images" in cli("load", str(tmp_path / "empty")).err
     assert "No such file" in cli("load", str(tmp_path / "absent")).err
     assert cli("load", str(path)).code == 1
 
