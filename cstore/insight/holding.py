@@ -222,7 +222,7 @@ class _Search:
         times = "once" if mount.count == 1 else f"{mount.count} times"
         shows = "its layer" if of_container else "it"
         there = not flaw_of_part(layer) and self._context.driver.is_mounted(layer, mount.path)
-        gone = "" if there else "according to the mount count, but no mount is visible here"
+        gone = "" if there else ", according to the mount count, but no mount is visible here"
         yield Holder("mount", mount.path, (), f"shows {shows}, {times}{gone}", "", "", command)
 
     def _living(self, container: Container) -> Iterator[Holder]:

@@ -89,7 +89,7 @@ class BlobSink(ABC):
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
         if request.all_platforms and not self.several:
-            raise Unsupported(f"{self.shown} accepts one image, not an index of several", hint="leave out --all")
+            raise Unsupported(f"{self.shown} accepts one image, not an index of several", hint="omit --all")
         if request.platform and request.all_platforms:
             raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
         if isinstance(source, TriesAgain):

@@ -102,7 +102,7 @@ def test_an_index_is_copied_whole_or_one_image_of_it(cli: CommandLine, tmp_path:
     told = cli("copy-image", "--platform", "linux/s390x", many, f"dir:{tmp_path}/none")
     assert "no image for linux/s390x" in told.err
     assert not os.path.exists(tmp_path / "none")
-    assert "leave out --all" in cli("copy-image", "--all", many, f"docker-archive:{tmp_path}/none").err
+    assert "omit --all" in cli("copy-image", "--all", many, f"docker-archive:{tmp_path}/none").err
     assert not os.path.exists(tmp_path / "none")
 
 

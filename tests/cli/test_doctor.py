@@ -91,7 +91,7 @@ def test_a_mount_that_is_gone_is_a_warning(run: Runner, store_roots: StoreRoots)
         file.write(text.replace('"path":"', '"path":"/elsewhere'))
 
     (line,) = [line for line in run("doctor").ok().stdout.splitlines() if line.startswith("warning\tmounts")]
-    assert "layer l1: it counts as mounted" in line
+    assert "layer l1: its mount count is 1" in line
 
 
 def test_a_clock_that_went_back_is_a_warning(cli: CommandLine, store_roots: StoreRoots) -> None:

@@ -164,7 +164,7 @@ def test_filtered_lists_keep_their_shape(repair: CommandLine) -> None:
         (["images", "--filter", "dangling"], "dangling=VALUE"),
         (["images", "--filter", "dangling=perhaps"], "neither true nor false"),
         (["containers", "--filter", "name=("], "not a regular expression"),
-        (["images", "-q", "--columns", "id"], "contradict"),
+        (["images", "-q", "--columns", "id"], "exclude each other"),
         (["layers", "--tree", "--sort", "id"], "omit one of them"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

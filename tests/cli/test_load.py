@@ -90,7 +90,7 @@ def test_a_failure_names_the_member_and_leaves_nothing(
         (["--format", "vhd"], "'vhd' is not one of: docker, oci", 2),
         (["--platform", "arm64"], "not a platform", 2),
         (["--platform", "linux/arm64", "--all"], "cannot both be wanted", 2),
-        (["--name", "example.org/other:1"], "no image of the name", 1),
+        (["--name", "example.org/other:1"], "no image named", 1),
         (["--tag", "UPPER"], "not in lower case", 1),
         (["-i", "elsewhere.tar"], "two archives", 2),
     ],
@@ -112,7 +112,7 @@ def test_what_is_no_archive_is_said_to_be_none(cli: CommandLine, tmp_path: Path)
     os.mkdir(tmp_path / "empty")
 
     assert "import-layer" in cli("load", str(path)).err
-    assert "no archive of images" in cli("load", str(tmp_path / "empty")).err
+    assert "not an archive of images" in cli("load", str(tmp_path / "empty")).err
     assert "No such file" in cli("load", str(tmp_path / "absent")).err
     assert cli("load", str(path)).code == 1
 

@@ -73,7 +73,7 @@ def test_another_mount_namespace_keeps_it_and_force_does_not_mind(store: Store) 
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
-            with pytest.raises(ContainerOccupied, match="in a mount namespace that has it mounted") as caught:
+            with pytest.raises(ContainerOccupied, match="in a mount namespace where it is mounted") as caught:
                 store.containers.delete("web")
             assert caught.value.pid != os.getpid()
             store.containers.delete("web", force=True)

@@ -21,7 +21,8 @@ def delete(session: Session, items: tuple[str, ...]) -> None:
     """Delete items even if they are in use.
 
     Looks for each ITEM among containers, images and layers, in this order. Deletes a container with its layer, and an
-    image without its layers. Unmounts a mounted item first.
+    image without its layers. Unmounts a mounted item first. Keeps a container in which a process runs, or that another
+    mount namespace has mounted; `cstore rm --force` deletes it.
     """
     from cstore.store import CONTAINER_FIRST
 
@@ -79,7 +80,8 @@ def delete_container(session: Session, containers: tuple[str, ...]) -> None:
     """Delete containers.
 
     Deletes the container's layer, data items and directories too. CONTAINER may also be the ID of its layer. Unmounts a
-    mounted container first.
+    mounted container first. Keeps a container in which a process runs, or that another mount namespace has mounted;
+    `cstore rm --force` deletes it.
     """
     store = session.open(Intent.WRITE)
     _each(session, containers, store.containers.delete, lambda item: _said("container", store.containers.find(item)))

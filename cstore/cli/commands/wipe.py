@@ -11,7 +11,8 @@ from cstore.cli.session import Intent, Session
 def wipe(session: Session) -> None:
     """Delete all layers, images and containers.
 
-    Unmounts mounted items first. Does not touch additional stores.
+    Unmounts mounted items first. Deletes nothing if a process runs in a container, or another mount namespace has one
+    mounted. Does not touch additional stores.
     """
     store = session.open(Intent.WRITE)
     counts = []

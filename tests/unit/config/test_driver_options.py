@@ -165,7 +165,7 @@ def test_composefs_is_told_to_those_who_write(machine: Machine) -> None:
     config = with_driver(machine.load(), "overlay")
 
     assert config.warnings == ()
-    assert "makes new layers plain" in config.write_warnings[0]
+    assert "creates plain layers" in config.write_warnings[0]
     assert with_driver(machine.load(overrides=Overrides(driver="vfs")), "vfs").write_warnings == ()
 
 

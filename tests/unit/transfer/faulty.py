@@ -194,7 +194,7 @@ fault("unknown layer type", "layer 0", "application/x-zoo")(
 fault("an artifact", "artifact", "application/x-sbom")(
     lambda: manifest_with(lambda document: document["config"].update(mediaType="application/x-sbom"))
 )
-fault("manifest could be an index too", "two kinds", "manifests")(
+fault("manifest could be an index too", "is ambiguous", "manifests")(
     lambda: manifest_with(lambda document: document.update(manifests=[]))
 )
 fault("schema 1", "schemaVersion 2, found 1")(lambda: manifest_with(lambda document: document.update(schemaVersion=1)))
@@ -205,7 +205,9 @@ fault("manifest of an unknown type", "expected a manifest or an index", "applica
     lambda: _mistyped("application/x-zoo")
 )
 fault("endless indexes", "deep")(lambda: _nested(9))
-fault("history longer than layers", "has 3 layers", "has 2")(lambda: config_with(history=[{"created_by": "x"}] * 3))
+fault("history longer than layers", "has 3 layers", "image has 2")(
+    lambda: config_with(history=[{"created_by": "x"}] * 3)
+)
 fault("no rootfs", ".json", "no rootfs")(lambda: config_with(rootfs=None))
 fault("config is no JSON", "not JSON")(lambda: {**docker(item(Config="c.json")), "c.json": b"{"})
 fault("DiffID of another form", "DiffID of layer 0", "sha256")(
@@ -315,7 +317,7 @@ fault("the tar of a layer", "not an archive of images", "manifest.json")(lambda:
 fault("an empty tar", "not an archive of images")(lambda: END)
 fault("rubbish", "not a valid tar")(lambda: b"rubbish" * 100)
 fault("cut in a member", "unexpected EOF")(lambda: as_tar(docker_archive())[:1500])
-fault("a document that is a blob of another", "two kinds")(
+fault("a document that is a blob of another", "is ambiguous")(
     lambda: _of_one(b'{"schemaVersion":2,"manifests":[],"layers":[]}')
 )
 

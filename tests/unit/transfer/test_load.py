@@ -294,7 +294,7 @@ def test_requests_that_make_no_sense_are_refused(store: Store, load_bytes: Load,
         load_bytes(both, tag="UPPER:1")
     with pytest.raises(InvalidOption, match="2 images cannot"):
         load_bytes(both, tag="one:1")
-    with pytest.raises(ImageArchiveError, match="no image of the name"):
+    with pytest.raises(ImageArchiveError, match="no image named"):
         load_bytes(both, names=("three:1",))
 
     assert not os.path.exists(graph)

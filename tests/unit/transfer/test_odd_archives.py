@@ -294,23 +294,23 @@ TAKEN: dict[str, tuple[Callable[[], bytes], object]] = {
 
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "two layouts": (lambda: in_folder(oci_layout(), "a")[:-1024] + in_folder(oci_layout(), "b"), r"'a', 'b' .*load"),
-    "a layout deep down": (lambda: in_folder(oci_layout(), "a/b/c/d"), "in 'a/b/c/d'"),
-    "a root file system": (lambda: BASE, "no archive of images.*cstore import makes an image"),
+    "a layout deep down": (lambda: in_folder(oci_layout(), "a/b/c/d"), "contains one: 'a/b/c/d'"),
+    "a root file system": (lambda: BASE, "not an archive of images.*cstore import creates an image"),
     "a root file system with a layout": (
         lambda: make_tar(regular("etc/passwd", b"x"))[:1024] + in_folder(oci_layout(), "opt"),
-        "in it, in 'opt'",
+        "contains one: 'opt'",
     ),
     "a root file system with a manifest": (
         lambda: make_tar(regular("etc/passwd", b"x"), regular("srv/manifest.json", b"{}")),
-        "cstore import makes",
+        "cstore import creates",
     ),
     "only attestations": (lambda: as_tar(attestations_only()), "unknown media type .application/vnd.in-toto"),
     "only a blob of no type": (
         lambda: as_tar(with_index({f"blobs/sha256/{sha(b'x')[7:]}": b"x"}, {"digest": sha(b"x"), "size": 1})),
-        "no manifest",
+        "not a manifest",
     ),
     "a type that is a number": (lambda: as_tar(beside_an_image(mediaType=5)), "expected a text under 'mediaType'"),
-    "the same member twice": (lambda: as_tar(docker_archive())[:-1024] + as_tar(docker_archive()), "comes twice"),
+    "the same member twice": (lambda: as_tar(docker_archive())[:-1024] + as_tar(docker_archive()), "occurs twice"),
     "a link out of the archive": (
         lambda: make_tar(symlink("manifest.json", "/etc/passwd"), *(regular(*pair) for pair in oci_layout().items())),
         "manifest.json.*which is not a file of the archive",
@@ -330,11 +330,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
                 if name != f"{sha(CHANGE)[7:]}.tar"
             }
         ),
-        r"only at https://example\.org/l",
+        r"but at https://example\.org/l",
     ),
     "a layer that comes twice": (
         lambda: as_tar(oci_layout(zipped=False))[:-1024] + make_tar(regular(f"blobs/sha256/{sha(BASE)[7:]}", BASE)),
-        "comes twice",
+        "occurs twice",
     ),
     "a document in UTF-16": (
         lambda: as_tar({**docker_archive(), "manifest.json": "[]".encode("utf-16")}),
@@ -344,7 +344,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a document": (lambda: as_json({"schemaVersion": 2}) + b" " * 600, "a JSON document"),
     "a pointer of Git LFS": (lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n", "Git LFS"),
     "zstd in zstd, with a frame to skip": (lambda: compress(FRAME + compress(BASE, "zstd"), "zstd"), "being zstd"),
-    "nothing": (lambda: b"", "empty|no tar|no archive"),
+    "nothing": (lambda: b"", "empty|no tar|not an archive"),
     "cut": (lambda: as_tar(docker_archive())[:1500], "ends"),
 }
 
@@ -373,7 +373,7 @@ def test_a_layout_in_a_directory_of_a_directory(store: Store, tmp_path: Path) ->
     assert load_path(store, str(tmp_path / "got")).images[0].names == (NAME,)
     as_directory(docker_archive(), str(tmp_path / "got/other"))
 
-    with pytest.raises(ImageArchiveError, match="in 'layout', 'other'"):
+    with pytest.raises(ImageArchiveError, match="contains some: 'layout', 'other'"):
         load_path(store, str(tmp_path / "got"))
 
 

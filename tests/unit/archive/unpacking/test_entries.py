@@ -359,7 +359,7 @@ def test_types_of_other_tars(unpack: Unpacker) -> None:
 @pytest.mark.parametrize("type_", [b"M", b"N", b"\xff"])
 def test_unknown_types(unpack: Unpacker, type_: bytes) -> None:
     """What is none of the known kinds is refused by name."""
-    with pytest.raises(EntryFailed, match=r"'strange'.*no type"):
+    with pytest.raises(EntryFailed, match=r"'strange'.*is unknown"):
         unpack(regular("strange", b"1", type=type_))
 
 
