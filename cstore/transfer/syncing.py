@@ -196,6 +196,8 @@ class _Sync:
         )
         if self._from.transport == places.REGISTRY:
             return _Item(name, Place(places.REGISTRY, reference=str(name)), name.path)
+        if self._from.transport == places.STORE and self._request.containers and is_container(name.path):
+            return _Item(name, self._from.with_(reference=name.tag), name.path, name.tag)
         return _Item(name, self._from.with_(reference=text), name.path)
 
     def _of_registry(self) -> Iterator[_Item]:

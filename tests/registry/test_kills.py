@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_sync_that_is_killed_anywhere(large: Pushed, registry: Registry, store
 
     for way in ways:
         for moment in moments(way[0][:3])[::2]:
-            killed(lambda way=way: run(way, SLOW), moment)
+            killed(partial(run, way, SLOW), moment)
         assert run(way, 0) <= {"copied", "equal"}
         assert run(way, 0) == {"equal"}
     assert store.check().clean

@@ -120,6 +120,18 @@ def test_containers_go_to_a_registry_and_come_back(
     assert outcomes(synced(f"{back}/", "containers-storage:", store=other)) == {"equal"}
 
 
+def test_a_list_may_name_containers(host: Store, tmp_path: Path, synced: Run) -> None:
+    """From one store to another; only what is listed comes."""
+    other, was = fresh(host, tmp_path), only(host)
+    (image,) = host.images.get(was.image).names
+    names = (f"{KEPT}:{was.id}", image)
+
+    there = f"containers-storage:[{other.driver_name}@{other.config.graph_root}+{other.config.run_root}]"
+    assert outcomes(synced("containers-storage:", there, store=host, listed=names)) == {"copied"}
+
+    assert only(open_store(other.config)) == was
+
+
 def test_a_container_that_has_changed_is_not_replaced(registry: Registry, host: Store, synced: Run) -> None:
     """It stays, the error says so, and the next backup sends only what has changed."""
     back = f"docker://{registry.host}/changed-{host.driver_name}"

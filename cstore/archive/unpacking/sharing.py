@@ -50,17 +50,17 @@ class Donor:
             os.close(source)
         return True
 
+    @staticmethod
+    def pass_equal(fd: int, data: memoryview) -> bool:
+        """Go past what a file has at its position if that is `data`; say whether it is.
 
-def pass_equal(fd: int, data: memoryview) -> bool:
-    """Go past what a file has at its position if that is `data`; say whether it is.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    start = os.lseek(fd, 0, os.SEEK_CUR)
-    for at in range(0, len(data), _PIECE):
-        piece = data[at : at + _PIECE]
-        if os.pread(fd, len(piece), start + at) != piece:
-            return False
-    os.lseek(fd, start + len(data), os.SEEK_SET)
-    return True
+        Raises:
+            OSError: it cannot be read.
+        """
+        start = os.lseek(fd, 0, os.SEEK_CUR)
+        for at in range(0, len(data), _PIECE):
+            piece = data[at : at + _PIECE]
+            if os.pread(fd, len(piece), start + at) != piece:
+                return False
+        os.lseek(fd, start + len(data), os.SEEK_SET)
+        return True
