@@ -9,8 +9,6 @@ read.
 
 from __future__ import annotations
 
-import os
-
 from cstore.archive.compression import Compression
 from cstore.arguments import checked
 from cstore.errors import CstoreError, IDTaken, ImageInvalid, LayerNotVerified, TopLayerDiffers
@@ -90,16 +88,11 @@ def _least(layer: Layer) -> int:
 
 
 def _may_share(source: Store, target: Store) -> bool:
-    """Whether files of one store may share their blocks with those of another, so that a copy needs next to nothing.
+    """Whether files of one store may share their blocks with those of another, so that a copy needs next to nothing."""
+    from cstore.kernel.statfs import may_share_blocks
 
-    Two volumes of one btrfs have different device numbers, so of two stores on btrfs nobody can be sure.
-    """
-    from cstore.kernel.statfs import filesystem_name
-
-    roots = [nearest_directory(store.config.graph_root) for store in (source, target)]
     try:
-        kinds = {filesystem_name(root) for root in roots}
-        return kinds == {"btrfs"} or (kinds == {"xfs"} and len({os.stat(root).st_dev for root in roots}) == 1)
+        return may_share_blocks(*(nearest_directory(store.config.graph_root) for store in (source, target)))
     except OSError:
         return False
 
