@@ -30,6 +30,20 @@ def filesystem_name(path: str) -> str:
     return _NAMES.get(_type_of(path), "<unknown>")
 
 
+def may_share_blocks(one: str, other: str) -> bool:
+    """Whether files on the file systems of two paths may share blocks.
+
+    Two volumes of one btrfs have different device numbers, so of two paths on btrfs nobody can be sure.
+
+    Raises:
+        OSError: as stat(2) and statfs(2).
+    """
+    kind = filesystem_name(one)
+    if kind not in SHARE_BLOCKS or kind != filesystem_name(other):
+        return False
+    return kind == "btrfs" or os.stat(one).st_dev == os.stat(other).st_dev
+
+
 def is_fuse(path: str) -> bool:
     """Whether a program serves the file system that holds `path`.
 

@@ -32,6 +32,7 @@ from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import Choice, check_size, chosen_instances, digest_differs
 from cstore.transfer.plan import MOST_IMAGES
 from cstore.transfer.rate import Limited, Rate
+from cstore.transfer.room import require_room
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import layer_forms, read_document
 from cstore.transfer.verifying import drained, uncompressed
@@ -57,6 +58,7 @@ class BlobSink(ABC):
         docker: whether it takes Docker's manifests; OCI's are made of them where it does not.
         several: whether it takes an index.
         parallel: whether it takes blobs side by side, each in a thread of its own.
+        room: where on this machine it writes what comes, "" for nowhere.
     """
 
     shown = ""
@@ -64,6 +66,7 @@ class BlobSink(ABC):
     docker = True
     several = True
     parallel = False
+    room = ""
 
     @abstractmethod
     def has(self, blob: Descriptor) -> bool:
@@ -142,7 +145,11 @@ class _Taking:
         return self._wanted(read_document(self._source, entry), depth + 1)
 
     def _announce(self, document: Manifest | Index) -> None:
-        """Tell what will be moved. An index is told of by its manifests alone: they are read one after the other."""
+        """Tell what will be moved. An index is told of by its manifests alone: they are read one after the other.
+
+        Raises:
+            DoesNotFit: there is no room for it.
+        """
         parts = document.manifests if isinstance(document, Index) else (document.config, *document.layers)
         if isinstance(document, Manifest):
             self._id = document.config.digest.partition(":")[2]
@@ -151,7 +158,12 @@ class _Taking:
         if self._request.dry_run:
             self._present = {part.digest: part.size for part in parts if part.digest in there}
             self._copied = {digest: size for digest, size, _ in fetch.values()}
-        self._tell(Planned(tuple(fetch.values()), tuple(there)))
+        needs, free = 0, -1
+        if self._sink.room:
+            kept = self._request.compression is None and not isinstance(self._source, Remembers)
+            needs = sum(size for _, size, _ in fetch.values()) if kept else 0
+            free = require_room(self._source.shown, self._sink.room, needs)
+        self._tell(Planned(tuple(fetch.values()), tuple(there), needs, free))
 
     def _document(self, document: Manifest | Index, *, instance: bool, depth: int = 0) -> Descriptor:
         """Take a document and all that it names. An index may name one twice."""
@@ -268,6 +280,8 @@ class _Taking:
         if self._known(blob):
             self._is_there(blob)
             return
+        if self._sink.room:
+            require_room(self._source.shown, self._sink.room, blob.size)
         with self._source.open(blob) as opened:
             self._sink.put(blob, Verified(Limited(opened, self._rate), blob, self._tell))
         self._is_copied(blob)

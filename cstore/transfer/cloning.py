@@ -12,6 +12,7 @@ from __future__ import annotations
 from cstore.archive.compression import Compression
 from cstore.arguments import checked
 from cstore.errors import CstoreError, IDTaken, ImageInvalid, LayerNotVerified, TopLayerDiffers
+from cstore.fs.writable import nearest_directory
 from cstore.store import NewImage, NewLayer
 from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, CopyRequest, Planned
 from cstore.transfer.layer_intake import exact_layer
@@ -55,7 +56,7 @@ def clone(
     chain = _chain(source, image)
     missing = [layer for layer in chain if not _is_there(target, layer)]
     kept = tuple(_name(layer) for layer in chain if layer not in missing)
-    needed = sum(_least(layer) for layer in missing)
+    needed = 0 if _may_share(source, target) else sum(_least(layer) for layer in missing)
     free = require_room(image.id, target.config.graph_root, needed)
     plan = Planned(tuple((_name(layer), layer.diff_size, 0) for layer in missing), kept, needed, free)
     tell(plan)
@@ -84,6 +85,16 @@ def _name(layer: Layer) -> str:
 def _least(layer: Layer) -> int:
     """Bytes that a layer needs on a disk at least, on one that compresses, too."""
     return min(max(layer.compressed_size, 0) or layer.diff_size // 2, max(layer.diff_size, 0))
+
+
+def _may_share(source: Store, target: Store) -> bool:
+    """Whether files of one store may share their blocks with those of another, so that a copy needs next to nothing."""
+    from cstore.kernel.statfs import may_share_blocks
+
+    try:
+        return may_share_blocks(*(nearest_directory(store.config.graph_root) for store in (source, target)))
+    except OSError:
+        return False
 
 
 def _is_there(store: Store, layer: Layer) -> bool:

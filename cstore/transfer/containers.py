@@ -52,6 +52,7 @@ TITLE = "org.opencontainers.image.title"
 
 REPOSITORY, UNNAMED = "cstore/containers", "cstore/images"
 """Under which path of `localhost` containers are kept, and images of theirs that have no name; the tag is the ID."""
+_BY_DIGEST = "id-"
 _MOST_DATA = 64 << 20
 """Bytes in all data items of one container: they are in memory together."""
 _LABELS = ("ProcessLabel", "MountLabel", "MountOpts", "Volatile")
@@ -60,14 +61,9 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)
 
 
 def name_of(identifier: str, path: str = REPOSITORY) -> ImageName:
-    """The name that a container has at a registry.
-
-    Raises:
-        Unsupported: its ID cannot be a tag.
-    """
-    if not is_tag(identifier):
-        raise Unsupported(f"the ID {identifier!r} cannot be a tag, so it cannot be kept in a registry")
-    return ImageName(LOCAL, path, identifier)
+    """The name that a container has at a registry; an ID that cannot be a tag is kept under its digest."""
+    usable = is_tag(identifier) and not identifier.startswith(_BY_DIGEST)
+    return ImageName(LOCAL, path, identifier if usable else _BY_DIGEST + digest_of(identifier.encode())[7:])
 
 
 def is_container(path: str) -> bool:
@@ -160,6 +156,24 @@ def _told(record: Container) -> dict[str, Any]:
 # ── back ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def identifier_of(source: ImageSource, tag: str) -> str:
+    """The ID of a container that was kept under a tag.
+
+    Raises:
+        CstoreError: it is no container, or cannot be read.
+    """
+    return (
+        _wanted(read_blob(source, _manifest_of(source).config), source.shown).id if tag.startswith(_BY_DIGEST) else tag
+    )
+
+
+def _manifest_of(source: ImageSource) -> Manifest:
+    manifest = read_document(source, artifacts=True)
+    if not isinstance(manifest, Manifest) or manifest.config.media_type != CONFIG:
+        raise ImageArchiveError(source.shown, f"it is no container: its config is not of the type {CONFIG}")
+    return manifest
+
+
 def restore_container(store: Store, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
     """Make a container again, with its ID, names, data items and what it had written.
 
@@ -170,9 +184,7 @@ def restore_container(store: Store, source: ImageSource, request: CopyRequest, t
         DoesNotFit: there is no room for it.
         CstoreError: it cannot be read, or be made.
     """
-    manifest = read_document(source, artifacts=True)
-    if not isinstance(manifest, Manifest) or manifest.config.media_type != CONFIG:
-        raise ImageArchiveError(source.shown, f"it is no container: its config is not of the type {CONFIG}")
+    manifest = _manifest_of(source)
     items = [part for part in manifest.layers if part.media_type == DATA]
     written = [part for part in manifest.layers if part.media_type == WRITTEN]
     if len(items) + len(written) != len(manifest.layers) or len(written) > 1:

@@ -14,7 +14,7 @@ from cstore.transfer.blob_sink import COMPRESSED, BlobSink
 from cstore.transfer.contract import Retried
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.rate import Limited, Rate
-from cstore.transfer.scratch import scratch_file
+from cstore.transfer.scratch import require_scratch_room, scratch_file
 from cstore.transfer.sources import StoreSource
 from cstore.transfer.verifying import pour
 from cstore.values import Value
@@ -233,6 +233,7 @@ class RegistrySink(BlobSink):
         """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
         with ExitStack() as stack:
             if not isinstance(source, PartReader):
+                require_scratch_room(self.shown, blob.size)
                 spool = stack.enter_context(scratch_file())
                 pour(source, FileSink(spool.fileno(), "a temporary file"))
                 source = PartReader(spool.fileno(), Part(blob.digest, blob.size))

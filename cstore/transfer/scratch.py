@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore.errors import SystemFailure
+from cstore.transfer.room import require_room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
 
 _SMALL_FILES, _LARGE_FILES = "/tmp", "/var/tmp"  # noqa: S108  - only files without a name are made there
 """Where the first is small, as it is in many containers, the second is not."""
+
+
+def require_scratch_room(what: str, needed: int) -> None:
+    """Make sure that so many bytes can wait in a file of the usual place.
+
+    Raises:
+        DoesNotFit: they cannot.
+    """
+    from tempfile import gettempdir
+
+    require_room(what, _for_large_files(gettempdir()), needed)
+
+
+def _for_large_files(directory: str) -> str:
+    return _LARGE_FILES if directory == _SMALL_FILES and os.access(_LARGE_FILES, os.W_OK) else directory
 
 
 def scratch_file(directory: str = "") -> IO[bytes]:
@@ -22,9 +38,7 @@ def scratch_file(directory: str = "") -> IO[bytes]:
     """
     from tempfile import TemporaryFile, gettempdir
 
-    directory = directory or gettempdir()
-    if directory == _SMALL_FILES and os.access(_LARGE_FILES, os.W_OK):
-        directory = _LARGE_FILES
+    directory = _for_large_files(directory or gettempdir())
     try:
         return TemporaryFile(dir=directory, buffering=0)
     except OSError as error:

@@ -52,7 +52,7 @@ class LayoutSink(BlobSink):
         Raises:
             InvalidOption: there is something else of that name.
         """
-        self.shown = path
+        self.shown = self.room = path
         self._path, self._reference, self._sync = path, reference, sync
         self._opened = ExitStack()
         self._added = os.path.lexists(os.path.join(path, LAYOUT))
@@ -147,7 +147,7 @@ class DirectorySink(BlobSink):
         Raises:
             InvalidOption: there is something else of that name.
         """
-        self.shown = path
+        self.shown = self.room = path
         self._path, self._sync = path, sync
         self._replaced = os.path.isfile(os.path.join(path, _VERSION_FILE))
         if not self._replaced and os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
@@ -196,6 +196,7 @@ class _Spooling(BlobSink):
         """`reference` is what the archive shall call the image, "" for nothing."""
         self.shown = path
         self._path, self._reference, self._sync = path, reference, sync
+        self.room = "" if path.startswith("/dev/") else os.path.dirname(os.path.abspath(path))
         self._file: IO[bytes] | None = None
         self._blobs: dict[str, tuple[int, int]] = {}
         self._documents: set[str] = set()
@@ -205,8 +206,7 @@ class _Spooling(BlobSink):
     def _spool(self) -> IO[bytes]:
         """The file, made when something has to wait."""
         if self._file is None:
-            folder = os.path.dirname(os.path.abspath(self._path))
-            self._file = scratch_file("" if self._path.startswith("/dev/") else folder)
+            self._file = scratch_file(self.room)
         return self._file
 
     def has(self, blob: Descriptor) -> bool:

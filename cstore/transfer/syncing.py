@@ -20,7 +20,14 @@ from cstore.digests import digest_of
 from cstore.errors import CstoreError, Refused, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, ImageName, parse_name
 from cstore.transfer import places
-from cstore.transfer.containers import UNNAMED, ContainerSource, is_container, name_of, restore_container
+from cstore.transfer.containers import (
+    UNNAMED,
+    ContainerSource,
+    identifier_of,
+    is_container,
+    name_of,
+    restore_container,
+)
 from cstore.transfer.contract import CopyRequest, Remembers
 from cstore.transfer.copying import members_at, opened_source, sink_of, store_at
 from cstore.transfer.manifests import Index, Manifest
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from cstore.records.model import Image
     from cstore.store import Store
     from cstore.transfer.contract import ImageSource, Tell
     from cstore.transfer.registry_ends import RegistryAccess
@@ -196,6 +204,8 @@ class _Sync:
         )
         if self._from.transport == places.REGISTRY:
             return _Item(name, Place(places.REGISTRY, reference=str(name)), name.path)
+        if self._from.transport == places.STORE and self._request.containers and is_container(name.path):
+            return _Item(name, self._from.with_(reference=name.tag), name.path, name.tag)
         return _Item(name, self._from.with_(reference=text), name.path)
 
     def _of_registry(self) -> Iterator[_Item]:
@@ -222,27 +232,35 @@ class _Sync:
                 yield _Item(name, Place(places.REGISTRY, reference=str(name)), below)
 
     def _of_store(self) -> Iterator[_Item]:
-        pattern, store = self._from.reference, store_at(self._from, self._store)
-        images = store.images.list()
-        for image in images:
-            for text in image.names:
-                if pattern and not fnmatchcase(text, pattern):
-                    continue
-                with suppress(CstoreError):  # what other tools have called it need be no name
-                    name = parse_name(text, home=LOCAL)
-                    if not name.digest:
-                        yield _Item(name, self._from.with_(reference=text), name.path)
+        pattern, store, listed = self._from.reference, store_at(self._from, self._store), set[str]()
+        for image in store.images.list():
+            for item in self._named(image, pattern):
+                listed.add(image.id)
+                yield item
         if self._request.containers:
-            yield from self._of_containers(store, pattern)
+            yield from self._of_containers(store, pattern, listed)
 
-    def _of_containers(self, store: Store, pattern: str) -> Iterator[_Item]:
+    def _named(self, image: Image, pattern: str) -> Iterator[_Item]:
+        """An image under each of its names that is like a pattern."""
+        for text in image.names:
+            if pattern and not fnmatchcase(text, pattern):
+                continue
+            with suppress(CstoreError):  # what other tools have called it need be no name
+                name = parse_name(text, home=LOCAL)
+                if not name.digest:
+                    yield _Item(name, self._from.with_(reference=text), name.path)
+
+    def _of_containers(self, store: Store, pattern: str, listed: set[str]) -> Iterator[_Item]:
+        """Containers, and those of their images that are not listed yet: without them, no container can come back."""
         for container in store.containers.list():
             if pattern and not any(fnmatchcase(name, pattern) for name in container.names):
                 continue
             image = store.images.find(container.image) if container.image else None
-            if image is not None and not image.names:
+            if image is not None and image.id not in listed:
+                listed.add(image.id)
                 name = name_of(image.id, UNNAMED)
-                yield _Item(name, self._from.with_(reference=f"@{image.id}"), name.path)
+                nameless = _Item(name, self._from.with_(reference=f"@{image.id}"), name.path)
+                yield next(self._named(image, ""), nameless)
             name = name_of(container.id)
             yield _Item(name, self._from.with_(reference=container.id), name.path, container.id)
 
@@ -315,9 +333,9 @@ class _Sync:
 
     def _restored(self, source: ImageSource, item: _Item, request: CopyRequest) -> Synced:
         """Make a container again, unless it is there; one that has changed since is never replaced."""
-        store, shown = store_at(self._to, self._store), f"container {item.name.tag}"
-        known = store.containers.find(item.name.tag)
-        if known is not None and known.id == item.name.tag:
+        store, identifier = store_at(self._to, self._store), identifier_of(source, item.name.tag)
+        known, shown = store.containers.find(identifier), f"container {identifier}"
+        if known is not None and known.id == identifier:
             with ContainerSource(store, known.id) as ours:
                 if digest_of(ours.manifest()) == self._digest(source):
                     return Synced(str(item.place), shown, EQUAL)

@@ -13,6 +13,7 @@ from cstore.check import check_store
 from cstore.store import NewContainer
 from cstore.transfer import CopyRequest, copy
 from cstore.transfer.syncing import Synced, SyncRequest, sync
+from tests import fault_proxy as faults
 from tests.builders import digest as digest_of
 from tests.mounts import detach_all
 from tests.registries import MANIFEST, layer_of
@@ -120,6 +121,36 @@ def test_containers_go_to_a_registry_and_come_back(
     assert outcomes(synced(f"{back}/", "containers-storage:", store=other)) == {"equal"}
 
 
+def test_a_pattern_takes_containers_with_their_images(host: Store, tmp_path: Path, synced: Run) -> None:
+    """Those whose names are like it, whatever their images are called; each image once."""
+    was = only(host)
+    host.containers.create(NewContainer(image=was.image, names=("web-2",)))
+    host.containers.create(NewContainer(names=("other",)))
+    host.containers.create(NewContainer(names=("website",), id="odd id"))
+    other = fresh(host, tmp_path)
+    there = f"containers-storage:[{other.driver_name}@{other.config.graph_root}+{other.config.run_root}]"
+
+    done = synced("containers-storage:web*", there, store=host)
+
+    assert [one.outcome for one in done] == ["copied"] * 4
+    assert outcomes(synced("containers-storage:web*", there, store=host)) == {"equal"}
+    other = open_store(other.config)
+    assert {name for each in other.containers.list() for name in each.names} == {"web", "web-2", "website"}
+    assert [each.names for each in other.images.list()] == [host.images.get(was.image).names]
+
+
+def test_a_list_may_name_containers(host: Store, tmp_path: Path, synced: Run) -> None:
+    """From one store to another; only what is listed comes."""
+    other, was = fresh(host, tmp_path), only(host)
+    (image,) = host.images.get(was.image).names
+    names = (f"{KEPT}:{was.id}", image)
+
+    there = f"containers-storage:[{other.driver_name}@{other.config.graph_root}+{other.config.run_root}]"
+    assert outcomes(synced("containers-storage:", there, store=host, listed=names)) == {"copied"}
+
+    assert only(open_store(other.config)) == was
+
+
 def test_a_container_that_has_changed_is_not_replaced(registry: Registry, host: Store, synced: Run) -> None:
     """It stays, the error says so, and the next backup sends only what has changed."""
     back = f"docker://{registry.host}/changed-{host.driver_name}"
@@ -133,6 +164,28 @@ def test_a_container_that_has_changed_is_not_replaced(registry: Registry, host: 
 
     (again,) = [one for one in synced("containers-storage:", back, store=host) if one.outcome == "copied"]
     assert again.size < 4000
+
+
+def test_what_has_been_changed_on_the_way_makes_no_container(
+    registry: Registry, proxy: FaultProxy, host: Store, tmp_path: Path, synced: Run
+) -> None:
+    """A byte of what it has written, or of a data item: an error, and no container, layer or data of it."""
+    back = f"docker://{proxy.host}/wrong-{host.driver_name}"
+    synced("containers-storage:", back, store=host)
+    where = f"/v2/wrong-{host.driver_name}/{KEPT}/manifests/{only(host).id}"
+    parts = json.loads(registry.request("GET", where, headers={"Accept": MANIFEST}).body)["layers"]
+    other = fresh(host, tmp_path)
+    for part in (parts[0], parts[-1]):
+        proxy.forget()
+        proxy.fail(f"GET .*/blobs/{part['digest']}", faults.flipped(part["size"] - 1), times=9)
+
+        done = synced(f"{back}/", "containers-storage:", store=other)
+
+        assert [one.outcome for one in done if "container" in one.source] == ["failed"]
+        assert not other.containers.list()
+        assert {layer.id for layer in other.layers.list()} <= {layer.id for layer in host.layers.list()}
+        assert len(other.layers.list()) == 1
+    assert not check_store(other).findings
 
 
 def test_containers_move_only_on_request_and_are_not_deleted_otherwise(

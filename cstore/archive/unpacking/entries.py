@@ -7,7 +7,6 @@ import stat
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
-from cstore.archive.unpacking.sharing import pass_equal
 from cstore.archive.unpacking.times import DirectoryTimes
 from cstore.archive.whiteout import is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
@@ -130,7 +129,7 @@ class Entries:
 
     def _write(self, fd: int, start: int, size: int) -> None:
         end = start + size
-        if self._shared and pass_equal(fd, self._ring[start:end]):
+        if self._shared and self._donor is not None and self._donor.pass_equal(fd, self._ring[start:end]):
             return
         while start < end:
             start += os.write(fd, self._ring[start:end])
