@@ -100,6 +100,7 @@ class Laboratory:
         self._environment = {**os.environ, "CONTAINERS_STORAGE_CONF": config, "TMPDIR": scratch, "HOME": work}
         os.makedirs(scratch)
         prepare(self._opened(), self._inputs)
+        unmount_all(self._store)
         os.rename(self._store, self._original)
         self._restore()
         self.before = self._state()
