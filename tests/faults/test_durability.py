@@ -231,9 +231,12 @@ def test_a_layer_that_is_made_anew_leaves_the_old_one_in_quarantine_for_sure(lab
     _, environment, graph = laboratory.command("import-first")
     trace = os.path.join(laboratory.work, "trace")
     tree = "overlay/top/diff" if laboratory.driver == "overlay" else "vfs/dir/top"
-    os.unlink(os.path.join(graph, tree, "a/new"))
+    shutil.rmtree(os.path.join(graph, tree))
+    os.mkdir(os.path.join(graph, tree))
+    os.unlink(os.path.join(graph, f"{laboratory.driver}-layers", "top.tar-split.gz"))
+    repair = laboratory.words(["repair", "--yes", "--from", "{inputs}/change"])
 
-    durability.traced([sys.executable, "-m", "cstore", *laboratory.words(["repair", "--yes"])], environment, trace)
+    durability.traced([sys.executable, "-m", "cstore", *repair], environment, trace)
 
     assert durability.judge(trace, graph) == []
 
