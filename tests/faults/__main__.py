@@ -29,8 +29,8 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", default=[])
     given = parser.parse_args()
     if not given.driver:  # each on its own disk, and on its own core: together they take no longer than one
-        line = [sys.executable, "-m", "tests.faults", *sys.argv[1:]]
-        return max(each.wait() for each in [subprocess.Popen([*line, "--driver", one]) for one in ("overlay", "vfs")])
+        words = [sys.executable, "-m", "tests.faults", *sys.argv[1:]]
+        return max(each.wait() for each in [subprocess.Popen([*words, "--driver", one]) for one in ("overlay", "vfs")])
     tried = bad = 0
     began = time.monotonic()
     choice = random.Random(given.seed)
