@@ -304,7 +304,7 @@ class Laboratory:
 def _called(layer: Layer) -> str:
     """A layer's ID, but not one that is another one every time."""
     random = "ID" in strays_out(layer.id) and not layer.diff_digest
-    return f"called {layer.names}" if random else layer.id
+    return f"ID called {layer.names}" if random else layer.id
 
 
 def strays_out(text: str) -> str:
