@@ -8,6 +8,7 @@ records, for every program to see (docker 3, 15). One object is for one thread.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from cstore.arguments import checked, checked_methods
 from cstore.docker.chains import index, links
@@ -23,6 +24,7 @@ from cstore.errors import (
     LayerNotRetained,
     LayerUnknown,
     ReadOnlyStore,
+    SystemFailure,
 )
 from cstore.idmap import IDENTITY
 from cstore.ids import new_id
@@ -268,14 +270,18 @@ class LayerStore:
         return freed
 
     def note_cascade(self, top: ReadOnlyLayer, intent: Intent) -> None:
-        """Note what `cascade` is going to delete, unless something needs it."""
+        """Note what `cascade` is going to delete, unless something needs it.
+
+        On a full disk there is no note: what is deleted makes room for the next one.
+        """
         going: list[str] = []
         for chain, layer in zip(top.chain_ids, reversed(top.records), strict=True):
             if self.retains(chain) or self._is_kept(layer):
                 break
             going.append(layer.id)
         if going:
-            intent.note(free=going)
+            with suppress(SystemFailure):
+                intent.note(free=going)
 
     def _cascade(self, top: ReadOnlyLayer) -> list[Freed]:
         freed: list[Freed] = []

@@ -6,6 +6,8 @@ these layers are for whoever speaks Docker's layer interface.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cstore.arguments import checked_methods
 from cstore.docker.chains import INIT, ROLE, WRITABLE
 from cstore.docker.layer import WritableLayer
@@ -13,6 +15,7 @@ from cstore.errors import (
     InvalidOption,
     LayerNotRetained,
     NameTaken,
+    SystemFailure,
     WritableLayerTaken,
     WritableLayerUnknown,
 )
@@ -165,7 +168,8 @@ class WritableLayers:
         intent = self._store.begin()  # whoever is killed leaves neither the init layer nor what nobody needs then
         try:
             if below is not None:
-                intent.note(layers=[below.id])
+                with suppress(SystemFailure):  # a full disk, on which deleting makes room for the next note
+                    intent.note(layers=[below.id])
             if reference.parent is not None:
                 self._layers.note_cascade(reference.parent, intent)
             self._remove(layer.id)

@@ -137,7 +137,7 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
     except errors.CstoreError as error:
         message = _refused(error)
     except OSError as error:
-        message = _refused(errors.SystemFailure("work on", os.fsdecode(error.filename or "files"), error))
+        message = _refused(errors.SystemFailure("work on", errors.file_of(error) or "files", error))
     except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
         message = (_BROKEN, _traceback())
     try:

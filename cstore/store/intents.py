@@ -118,7 +118,7 @@ def begin(context: Context) -> Intent:
     from cstore.store.session import writing
 
     if are_left(context.layout):
-        with writing(context, ItemKind.LAYERS, ItemKind.IMAGES):
+        with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True):
             pass
     return Intent(context)
 

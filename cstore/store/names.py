@@ -49,9 +49,9 @@ def add_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, .
 
 
 def remove_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Take names from an item; names it does not have are ignored. Returns the new list."""
+    """Take names from an item; names it does not have are ignored. Returns the new list. Works on a full disk."""
     unwanted = set(several(names))
-    return _change(context, word, lambda old: tuple(name for name in old if name not in unwanted))
+    return _change(context, word, lambda old: tuple(name for name in old if name not in unwanted), freeing=True)
 
 
 def metadata_of(context: Context, word: str) -> str:
@@ -127,12 +127,14 @@ def _edit(context: Context, word: str, change: Callable[[Any], Any]) -> None:
         writer.save(item.item_kind)
 
 
-def _change(context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
+def _change(
+    context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]], *, freeing: bool = False
+) -> tuple[str, ...]:
     tables = Trusted(context)
     item = find_renamable(tables, word)
     if item is None:
         raise nowhere(tables, word, LayerUnknown(word))
-    with writing(context, item.item_kind) as writer:
+    with writing(context, item.item_kind, freeing=freeing) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:

@@ -108,8 +108,8 @@ class Writer(Trusted):
         They are on the disk then, if the store syncs; or if `sync` says so.
         """
         for item_kind in item_kinds:
-            table = self._tables[item_kind]
-            if not table.changed:
+            table = self._tables.get(item_kind)
+            if table is None or not table.changed:
                 continue
             self.mark(item_kind)
             table.save(sync=self.context.sync if sync is None else sync)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 CALLS = (
     "openat,write,pwrite64,ftruncate,rename,renameat,renameat2,mkdir,mkdirat,symlink,symlinkat,link,linkat,fsync,"
-    "fdatasync,syncfs,unlink,unlinkat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
+    "fdatasync,syncfs,unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr"
 )
 _ATTRIBUTES = frozenset(
     {"chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr"}
@@ -39,6 +40,7 @@ class Disk:
     entries: set[str] = field(default_factory=set)
     published: set[str] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
 
     def written(self, path: str) -> None:
@@ -57,6 +59,7 @@ class Disk:
         """A file or directory is on the disk."""
         self.dirty.discard(path)
         self.entries = {entry for entry in self.entries if os.path.dirname(entry) != path}
+        self.gone = {entry for entry in self.gone if os.path.dirname(entry) != path}
 
     def synced_below(self, path: str) -> None:
         """A file system is on the disk. The driver's home may have one of its own, and only that is counted on."""
@@ -64,6 +67,7 @@ class Disk:
         home = os.path.join(self.graph, path.removeprefix(self.graph).strip("/").partition("/")[0]) + "/"
         self.dirty = {path for path in self.dirty if not path.startswith(home)}
         self.entries = {path for path in self.entries if not path.startswith(home)}
+        self.gone = {path for path in self.gone if not path.startswith(home)}
 
     def renamed(self, old: str, new: str) -> None:
         """Something has another name."""
@@ -77,6 +81,8 @@ class Disk:
             moved = {path for path in group if path == old or path.startswith(old + "/")}
             group.difference_update(moved)
             group.update(new + path.removeprefix(old) for path in moved if not _PASSING.search(new))
+        if os.path.dirname(old) != os.path.dirname(new) and not (_PASSING.search(old) or _PASSING.search(new)):
+            self.gone.add(old)
         self.added(new)
 
     def _committed(self, path: str) -> None:
@@ -97,11 +103,13 @@ class Disk:
                 above = os.path.dirname(above)
             if path in self.dirty:
                 self.wrong.append(f"{when}, the bytes of {path} are not on the disk")
+        self.wrong += [f"{when}, {path} may still be where it was" for path in sorted(self.gone)]
 
 
 def traced(words: list[str], environment: dict[str, str], trace: str) -> None:
     """Run a command that must succeed, and take down its calls."""
     command = ["strace", "-f", "-y", "-qq", "-s", "4096", "-o", trace, "-e", f"trace={CALLS}", *words]
+    command[0] = shutil.which("strace") or command[0]  # the command may get another PATH
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
 
@@ -174,8 +182,10 @@ def _named(disk: Disk, call: str, paths: list[str], rest: str) -> None:
     if call.startswith("rename"):
         disk.renamed(*paths[:2])
         if "RENAME_EXCHANGE" in rest:
+            disk.gone.discard(paths[0])
             disk.added(paths[0])
-    elif call.startswith("unlink"):
+    elif call == "rmdir" or call.startswith("unlink"):
+        disk.gone = {path for path in disk.gone if not path.startswith(paths[0] + "/")}
         for group in (disk.dirty, disk.entries, disk.published):
             group.discard(paths[0])
     else:

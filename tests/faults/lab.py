@@ -100,6 +100,7 @@ class Laboratory:
         self._environment = {**os.environ, "CONTAINERS_STORAGE_CONF": config, "TMPDIR": scratch, "HOME": work}
         os.makedirs(scratch)
         prepare(self._opened(), self._inputs)
+        unmount_all(self._store)
         os.rename(self._store, self._original)
         self._restore()
         self.before = self._state()
@@ -303,7 +304,7 @@ class Laboratory:
 def _called(layer: Layer) -> str:
     """A layer's ID, but not one that is another one every time."""
     random = "ID" in strays_out(layer.id) and not layer.diff_digest
-    return f"called {layer.names}" if random else layer.id
+    return f"ID called {layer.names}" if random else layer.id
 
 
 def strays_out(text: str) -> str:

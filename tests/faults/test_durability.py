@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 TRACED = (
     "import-layer", "create-first", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item",
     "layer-item",
-    "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe",
+    "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe", "keep",
 )  # fmt: skip
 
 
@@ -134,6 +134,47 @@ def test_a_layer_that_a_program_filled_is_on_the_disk_before_its_record(laborato
     assert durability.judge(trace, graph) == []
 
 
+FAR = """
+import sys
+from cstore.config import Overrides, load_config
+from cstore.store import NewLayer, open_store
+graph, run, far, digest = sys.argv[1:]
+options = (f"overlay.additionallayerstore={far}",)
+store = open_store(load_config(Overrides(graph_root=graph, run_root=run, driver="overlay", driver_options=options)))
+store.layers.from_additional_store(digest, "name", NewLayer(id="new"))
+"""
+
+
+def test_a_layer_that_lies_elsewhere_is_on_the_disk_with_the_file_that_says_where(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    """Without it, nobody would know after a power cut what the link in the layer is."""
+    if laboratory.driver != "overlay":
+        pytest.skip("only overlay has layers that lie elsewhere")
+    _, environment, graph = laboratory.command("import-first")
+    digest, trace = f"sha256:{'7' * 64}", str(tmp_path / "trace")
+    (tmp_path / "far" / digest / "diff" / "inside").mkdir(parents=True)
+    for name, text in (("info", "{}"), ("blob", "")):
+        (tmp_path / "far" / digest / name).write_text(text)
+    roots = [graph, os.path.join(os.path.dirname(graph), "run"), str(tmp_path / "far"), digest]
+
+    durability.traced([sys.executable, "-c", FAR, *roots], environment, trace)
+
+    assert durability.judge(trace, graph) == []
+
+
+def test_what_a_mount_program_wrote_is_synced_where_nothing_can_end_it(tmp_path: Path) -> None:
+    """Its mount is detached then, and nobody would wait for it."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    end = "import sys; from cstore.drivers.overlay.program import unmount_program; unmount_program(sys.argv[1])"
+    trace = tmp_path / "trace"
+
+    durability.traced([sys.executable, "-c", end, str(tmp_path)], {**os.environ, "PATH": str(tmp_path)}, str(trace))
+
+    assert "syncfs(" in trace.read_text(encoding="utf-8", errors="replace")
+
+
 def test_the_first_layer_of_a_store_is_on_the_disk_with_all_directories_above_it(laboratory: Laboratory) -> None:
     """The roots, the driver's home and those of the records are new, and so are two directories above the root."""
     words, environment, graph = laboratory.command("import-first")
@@ -182,6 +223,21 @@ def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) ->
     assert durability.judge(trace, graph) == []
 
     durability.traced([*program, *laboratory.words(["gc", "--foreign"])], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+
+def test_a_layer_that_is_made_anew_leaves_the_old_one_in_quarantine_for_sure(laboratory: Laboratory) -> None:
+    """The exchange is the last step that touches the case: no later one brings its directory to the disk."""
+    _, environment, graph = laboratory.command("import-first")
+    trace = os.path.join(laboratory.work, "trace")
+    tree = "overlay/top/diff" if laboratory.driver == "overlay" else "vfs/dir/top"
+    shutil.rmtree(os.path.join(graph, tree))
+    os.mkdir(os.path.join(graph, tree))
+    os.unlink(os.path.join(graph, f"{laboratory.driver}-layers", "top.tar-split.gz"))
+    repair = laboratory.words(["repair", "--yes", "--from", "{inputs}/change"])
+
+    durability.traced([sys.executable, "-m", "cstore", *repair], environment, trace)
+
     assert durability.judge(trace, graph) == []
 
 

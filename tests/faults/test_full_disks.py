@@ -54,6 +54,7 @@ def run(disk: str, run_on: RunnerMaker) -> Runner:
     runner("import-layer", "--id", "below", stdin=SMALL).ok()
     runner("import-layer", "--id", "spare", "below", stdin=SMALL).ok()
     runner("import-layer", "--id", "top", "below", stdin=SMALL).ok()
+    runner("import-layer", "--id", "loose", "below", stdin=make_tar(regular("g", b"loose"))).ok()
     runner("create-image", "--id", "image", "--name", "img", "top").ok()
     runner("set-image-data", "img", "item", stdin=b"data").ok()
     runner("create-container", "--id", "container", "--name", "con", "img").ok()
@@ -96,14 +97,16 @@ def write_some(fd: int, size: int) -> bool:
 
 @pytest.mark.parametrize("left", [0, 192 << 10])
 def test_everything_can_be_removed_one_after_the_other(disk: str, run: Runner, left: int) -> None:
-    """A data item, a mount, the container, the image with its layers, a layer: the store is sound, and takes more."""
+    """A data item, a name, a mount, the container, the image with its layers, others: the store is sound, and works."""
     fill(disk, left)
 
-    run("delete-image-data", "img", "item").ok()
+    run("untag", "img").ok()
+    run("delete-image-data", "image", "item").ok()
+    run("release", "--yes", "loose").ok()
     run("unmount", "con").ok()
     assert not any(point.startswith(disk + "/") and point.endswith("/merged") for point in mounted())
     run("delete-container", "con").ok()
-    run("delete-image", "img").ok()
+    run("delete-image", "image").ok()
     run("delete-layer", "spare").ok()
 
     assert run("layers", "--quiet").ok().lines == ["below"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import cstore
 from cstore import errors
-from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown
+from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown, file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,3 +117,18 @@ def test_notes_on_an_error_travel_with_it() -> None:
     error = errors.ConfigError("storage.conf", "no", line=3)
     error.add_note("while opening the store")
     assert _through_pickle(error).__notes__ == ["while opening the store"]
+
+
+def test_an_error_of_reading_an_open_directory_names_no_file() -> None:
+    """It has the number of the descriptor there, which is no path."""
+    read, write = os.pipe()
+    os.close(write)
+    try:
+        with pytest.raises(OSError, match=os.strerror(20)) as descriptor:
+            os.listdir(read)
+    finally:
+        os.close(read)
+    with pytest.raises(FileNotFoundError) as path:
+        os.listdir("/no such directory")
+
+    assert [file_of(descriptor.value), file_of(path.value)] == ["", "/no such directory"]

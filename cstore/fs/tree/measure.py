@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from cstore.errors import SystemFailure
+from cstore.errors import SystemFailure, file_of
 from cstore.fs.tree.trail import Trail, open_root
 from cstore.values import Value
 
@@ -58,7 +58,7 @@ def _walk(path: str, look: Callable[[Iterator[os.stat_result]], T]) -> T:
         try:
             return look(status for _, status in entries(trail))
         except OSError as error:
-            raise SystemFailure("measure", trail.where(os.fsdecode(error.filename or "")), error) from None
+            raise SystemFailure("measure", trail.where(file_of(error)), error) from None
 
 
 def _count(statuses: Iterator[os.stat_result]) -> Usage:

@@ -206,6 +206,16 @@ def test_what_cannot_be_kept_is_not_said_to_be(store: Store, graph: str, put: Im
     assert (store.images.list(), store.layers.ids()) == ([], [])
 
 
+def test_an_image_without_a_layer_can_be_kept(store: Store) -> None:
+    """There is nothing to look up among the layers then."""
+    store.images.create(NewImage(id="bare", data={"item": b"precious"}))
+
+    assert keep_aside(store, [("image", "bare")], "cstore rm --keep 5").done == (("image", "bare"),)
+
+    undo(store.context, cases(store.context)[0].id)
+    assert store.images.get_data("bare", "item") == b"precious"
+
+
 def test_a_wipe_keeps_what_a_killed_rm_was_to_keep(half_kept: str, store: Store, put: Import) -> None:
     """The quarantine outlives a wipe, and so does what was promised to it; everything else goes."""
     put(typical_tar(), id="other")
