@@ -173,7 +173,7 @@ def _unpack(
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: contextlib.ExitStack) -> Terms:
-    from cstore.archive.union import opened
+    from cstore.archive.composefs import opened
     from cstore.archive.unpacking.orders import Terms
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))

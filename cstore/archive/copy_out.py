@@ -8,9 +8,9 @@ import stat
 from collections import deque
 from contextlib import ExitStack
 
-from cstore.archive.composefs import BlobTree
+from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.names import join_name, split_name
-from cstore.archive.union import Lower, Union, opened
+from cstore.archive.union import Lower, Union
 from cstore.fs import xattr
 from cstore.fs.closing import Closing
 from cstore.fs.tree.copy_entries import Copier, Plan

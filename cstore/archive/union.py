@@ -10,9 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager
 
-from cstore.archive.composefs import BlobTree, enter_tree
+from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
@@ -37,8 +36,6 @@ _METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
 _PROGRAMS_OPAQUE = "user.fuseoverlayfs.opaque"
 PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
-_DESCRIPTORS = 512
-"""How many to share among the directories beneath a layer."""
 
 
 class Lower(NamedTuple):
@@ -130,16 +127,7 @@ class Union:
             OutOfSight: that cannot be known.
             SystemFailure: a directory cannot be read.
         """
-        listed: set[bytes] = set()
-        for number, place in self._holding(folder):
-            tree = self._tree(number)
-            try:
-                listed.update(name for name, _ in tree.names(place))
-            except OSError as error:
-                raise SystemFailure("read", tree.shown(place), error) from error
-        if self._files:
-            listed = {name for name in listed if not name.startswith(WHITEOUT_PREFIX)}
-        return sorted(name for name in listed if self.find(join_name(folder, name)) is not None)
+        return [name for name, _ in self.kinds(folder)]
 
     def namesakes(self, path: bytes) -> Iterator[bytes]:
         """The other names of the file at `path` that can be seen. Reads all of the directory that has it.
@@ -408,25 +396,3 @@ def _value(tree: Tree, folder: bytes, name: str) -> bytes:
         if error.errno in _NO_ATTRIBUTE:
             return b""
         raise
-
-
-@contextmanager
-def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
-    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
-
-    Raises:
-        SystemFailure: one cannot be opened.
-    """
-    each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
-    with ExitStack() as stack:
-        yield [enter_tree(stack, path, access, each) for path in paths]
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from cstore.archive.composefs import opened
 from cstore.archive.names import split_name
-from cstore.archive.union import Lower, Union, opened
+from cstore.archive.union import Lower, Union
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,9 +6,9 @@ import os
 from contextlib import ExitStack
 from functools import cached_property
 
-from cstore.archive.composefs import BlobTree
+from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.override import override_in
-from cstore.archive.union import Lower, Union, opened
+from cstore.archive.union import Lower, Union
 from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing

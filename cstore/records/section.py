@@ -216,21 +216,16 @@ class Section(Generic[R]):
     def _by_id(self) -> dict[str, int]:
         """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
         if self._index is None:
-            index = {
-                (row[0] if isinstance(row, tuple) else row.id): number
-                for number, row in enumerate(self._rows)
-                if row is not None
-            }
+            rows = ((number, row) for number, row in enumerate(self._rows) if row is not None)
+            index = {(row[0] if isinstance(row, tuple) else row.id): number for number, row in rows}
             self._index, self._repeated = index, {}
             if len(index) < len(self._rows):
                 self._find_repeated(index)
         return self._index
 
     def _find_repeated(self, index: dict[str, int]) -> None:
-        for number, row in enumerate(self._rows):
-            if row is None:
-                continue
-            identifier = row[0] if isinstance(row, tuple) else row.id
+        rows = ((number, row) for number, row in enumerate(self._rows) if row is not None)
+        for number, identifier in ((number, row[0] if isinstance(row, tuple) else row.id) for number, row in rows):
             if index[identifier] != number or identifier in self._repeated:
                 self._repeated.setdefault(identifier, []).append(number)
 
