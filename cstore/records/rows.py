@@ -266,6 +266,11 @@ def _is_sound(raw: bytes) -> bool:
 
 
 def _names(raw: bytes) -> list[str]:
+    text = raw.decode()
+    if text.isprintable() and "\\" not in text and text.startswith('["') and text.endswith('"]'):
+        plain = text[2:-2].split('","')
+        if text.count('"') == 2 * len(plain):
+            return plain  # as nearly all are written
     names = load(raw)
     if type(names) is not list or not names or not _TEXT.issuperset(map(type, names)):
         raise ValueError("these are no names")

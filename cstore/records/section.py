@@ -216,8 +216,11 @@ class Section(Generic[R]):
     def _by_id(self) -> dict[str, int]:
         """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
         if self._index is None:
-            rows = ((number, row) for number, row in enumerate(self._rows) if row is not None)
-            index = {(row[0] if isinstance(row, tuple) else row.id): number for number, row in rows}
+            index = {
+                (row[0] if isinstance(row, tuple) else row.id): number
+                for number, row in enumerate(self._rows)
+                if row is not None
+            }
             self._index, self._repeated = index, {}
             if len(index) < len(self._rows):
                 self._find_repeated(index)
