@@ -116,6 +116,9 @@ BUDGETS = {
     "create-layer": 120,
     "import-layer --file {archive}": 197,
     "changes imported": 113,
+    "ls imported:/": 113,
+    "why base": 90,
+    "whois base": 118,
     "delete-layer imported": 114,
 }
 """Command: how many modules it may import. Each takes a quarter of a millisecond, in every run of every script."""

@@ -32,6 +32,8 @@ _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 _HEX = frozenset(b"0123456789abcdef")
 _ELSEWHERE = rb"overlay\.redirect(?!/[0-9a-f]{2}/[0-9a-f]{62})"
 _LARGEST_INLINE = 1 << 20
+_DESCRIPTORS = 512
+"""How many to share among the directories beneath a layer."""
 
 
 def contents_of(blob: str) -> str:
@@ -53,6 +55,28 @@ def enter_tree(stack: ExitStack, path: str, access: int = os.O_RDONLY, at_once: 
     tree = open_tree(path, access, at_once)
     stack.callback(tree.close)
     return tree
+
+
+@contextmanager
+def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
+    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
+
+    Raises:
+        SystemFailure: one cannot be opened.
+    """
+    each = max(2, _DESCRIPTORS // max(len(paths), 1))
+    _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    with ExitStack() as stack:
+        yield [enter_tree(stack, path, access, each) for path in paths]
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
 def content_name(attributes: dict[bytes, bytes]) -> str:
@@ -234,30 +258,3 @@ Tree = Directories | BlobTree
 
 def _failure(number: int) -> OSError:
     return OSError(number, os.strerror(number))
-
-
-_DESCRIPTORS = 512
-"""How many to share among the directories beneath a layer."""
-
-
-@contextmanager
-def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
-    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
-
-    Raises:
-        SystemFailure: one cannot be opened.
-    """
-    each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    if paths:
-        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
-    with ExitStack() as stack:
-        yield [enter_tree(stack, path, access, each) for path in paths]
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

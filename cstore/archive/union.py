@@ -127,16 +127,7 @@ class Union:
             OutOfSight: that cannot be known.
             SystemFailure: a directory cannot be read.
         """
-        listed: set[bytes] = set()
-        for number, place in self._holding(folder):
-            tree = self._tree(number)
-            try:
-                listed.update(name for name, _ in tree.names(place))
-            except OSError as error:
-                raise SystemFailure("read", tree.shown(place), error) from error
-        if self._files:
-            listed = {name for name in listed if not name.startswith(WHITEOUT_PREFIX)}
-        return sorted(name for name in listed if self.find(join_name(folder, name)) is not None)
+        return [name for name, _ in self.kinds(folder)]
 
     def namesakes(self, path: bytes) -> Iterator[bytes]:
         """The other names of the file at `path` that can be seen. Reads all of the directory that has it.

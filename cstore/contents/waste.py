@@ -69,33 +69,32 @@ def _of_whole_trees(contents: Contents) -> Iterator[Waste]:
 
 
 def _of_changes(contents: Contents) -> Iterator[Waste]:
-    seen, files = _seen(contents)
+    seen = _seen(contents)
     for number, root in enumerate(contents.chain.roots):
+        if number == 0:
+            continue  # nothing lies above it
+        shown = seen[root.path]
         for folder, name, size, inode in _files_in(contents, number):
-            place = (root.path, folder, name)
-            if place in seen or (root.path, inode) in files or not size:
+            if not size or inode in shown:
                 continue
-            files.add((root.path, inode))  # its other names are no waste of their own
+            shown.add(inode)  # its other names are no waste of their own
             path = join_name(folder, name)
             reason = OVERWRITTEN if contents.find(path) is not None else DELETED
-            yield Waste(root.layer, path, size, reason, place)
+            yield Waste(root.layer, path, size, reason, (root.path, folder, name))
 
 
-def _seen(contents: Contents) -> tuple[set[Place], set[tuple[str, int]]]:
-    """Every regular file that is shown, as a place, and by its number; of a mere status, the contents beneath, too."""
-    places: set[Place] = set()
-    files: set[tuple[str, int]] = set()
-    for file in contents.walk():
-        if file.format != stat.S_IFREG:
-            continue
+def _seen(contents: Contents) -> dict[str, set[int]]:
+    """The inodes of all files that are shown, of each directory but the first; where a status is all, its contents'."""
+    roots = contents.chain.roots
+    inodes: dict[str, set[int]] = {root.path: set() for root in roots}
+    for file in contents.walk(wanted=lambda found: stat.S_ISREG(found.status.st_mode) and found.status.st_size):
         status = file.found.status
-        found = [(contents.chain.roots[file.number].path, file.found)]
-        if file.size and not status.st_blocks:  # perhaps nothing but a status
-            found = [(tree.root, each) for tree, each in contents.view.union.copies(file.path)]
-        for root, each in found:
-            places.add((root, each.folder, each.name))
-            files.add((root, each.status.st_ino))
-    return places, files
+        if not status.st_blocks:  # perhaps nothing but a status
+            for tree, each in contents.view.union.copies(file.path):
+                inodes[tree.root].add(each.status.st_ino)
+        elif file.number:
+            inodes[roots[file.number].path].add(status.st_ino)
+    return inodes
 
 
 def _files_in(contents: Contents, number: int) -> Iterator[tuple[bytes, bytes, int, int]]:

@@ -172,7 +172,7 @@ class Parts:
             return Part(path, "orphan", how="a killed process never renamed it into place")
         if belongs_to_the_driver(name) or not os.path.isdir(path) or os.path.islink(path):
             return Part(path, "driver", how="it is the storage driver's own")
-        layer = self._short_names.get(name, name)
+        layer = name if name in self._tables.layers else self._short_names.get(name, name)
         if layer in self._tables.layers or layer in self._hidden_layers:
             return Part(path, "layer", "layer", layer, "its name is the layer's ID")
         if self._tables.layers.flaws:

@@ -227,10 +227,8 @@ class Section(Generic[R]):
         return self._index
 
     def _find_repeated(self, index: dict[str, int]) -> None:
-        for number, row in enumerate(self._rows):
-            if row is None:
-                continue
-            identifier = row[0] if isinstance(row, tuple) else row.id
+        rows = ((number, row) for number, row in enumerate(self._rows) if row is not None)
+        for number, identifier in ((number, row[0] if isinstance(row, tuple) else row.id) for number, row in rows):
             if index[identifier] != number or identifier in self._repeated:
                 self._repeated.setdefault(identifier, []).append(number)
 

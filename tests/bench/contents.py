@@ -28,16 +28,20 @@ def looking(rounds: int) -> Iterator[Result]:
         for job, words, peer in (
             ("ls, 100 layers", ["ls", f"{top}:/usr/lib"], ["ls", f"{home}/{top}/diff/usr/lib"]),
             ("cat, 100 layers", ["cat", f"{top}:/etc/passwd"], ["cat", f"{home}/layer0/diff/etc/passwd"]),
+            ("stat, 100 layers", ["stat", f"{top}:/etc/passwd"], ["stat", f"{home}/layer0/diff/etc/passwd"]),
         ):
             yield interleaved(job, None, _attempts(disk, words, peer), rounds)
     with fresh_disk() as disk:
         _make_images(disk)
         trees = [f"{disk}/graph/overlay/{name}/diff" for name in ("base", *(f"top{n}" for n in range(IMAGES)))]
-        for test, words in (("-name", ["--name", "file7.txt"]), ("-perm", ["--setuid"])):
-            peer = ["find", *trees, test, "file7.txt" if test == "-name" else "/6000"]
-            yield interleaved(
-                f"find --all {words[0]}, 30,000 files", None, _attempts(disk, ["find", "--all", *words], peer), rounds
-            )
+        for words, test in (
+            (["--name", "file7.txt"], ["-name", "file7.txt"]),
+            (["--type", "l"], ["-type", "l"]),
+            (["--size", "+10M"], ["-size", "+10M"]),
+            (["--setuid"], ["-perm", "/6000"]),
+        ):
+            attempts = _attempts(disk, ["find", "--all", *words], ["find", *trees, *test])
+            yield interleaved(f"find --all {words[0]}, 30,000 files", None, attempts, rounds)
 
 
 def _attempts(disk: str, words: list[str], peer: list[str]) -> dict[str, Callable[[], float]]:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cstore.config import Overrides, load_config
-from cstore.contents import Comparison, open_item, pieces
+from cstore.contents import Comparison, Criteria, find_everywhere, open_item, pieces
 from cstore.errors import ArchiveError
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import Fact, differences, make_tar, tree_manifest
@@ -83,6 +83,7 @@ def facts_of(contents: Contents) -> dict[bytes, Fact]:
             xattrs=tuple(sorted((os.fsdecode(name), value) for name, value in attributes)),
             links=(),
         )
+    assert [b".", *contents.paths()] == [*found]
     assert contents.problems == []
     return found
 
@@ -137,7 +138,10 @@ def test_contents_are_what_a_mount_shows(
         if top:
             tree = store.mount(top) if driver == "vfs" else store.images.mount("image")
             with open_item(store, store.resolve("image")) as contents:
-                assert differences(facts_of(contents), as_mounted(tree)) == []
+                seen = facts_of(contents)
+                assert differences(seen, as_mounted(tree)) == []
+            everywhere = [file.path or b"." for _, _, file in find_everywhere(store, Criteria(), [])]
+            assert sorted(everywhere) == sorted(seen)
             assert compared(store) == expected(as_mounted(tree), as_mounted(root))
     finally:
         detach_all(place)
