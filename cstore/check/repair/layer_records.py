@@ -171,7 +171,7 @@ class LayerRecords:
         return _entries(known or IDMap(uids, gids))
 
     def _container_above(self, layer: str) -> Container | None:
-        """A container whose own layer stands on this one, if this one is a twin: it was made for such containers."""
+        """A container whose own layer stands on this one, if this one is mapped: it was made for such containers."""
         if not self._survivors.template_of(layer):
             return None
         driver_repair = self._survivors.driver_repair
