@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from cstore.archive.compression import Compression
 from cstore.check.repair.family import find_parent
 from cstore.check.repair.image_files import keys_in
 from cstore.check.repair.owners import owners_shifted_to
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from cstore.check.repair.survivors import Survivors
 
-_COMPRESSION_OF = {"gzip": 2, "zstd": 4}
-"""How the end of a media type says that a blob is compressed (store-format 4.1)."""
+_OF_BLOBS = (Compression.GZIP, Compression.ZSTD)
+"""What the end of a media type may say of a blob, by its label (store-format 4.1)."""
 
 
 class Rebuilt(Value):
@@ -212,7 +213,7 @@ def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:
     digest, size, kind = blob.get("digest"), blob.get("size"), blob.get("mediaType", "")
     if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(kind, str):
         return {}
-    compression = next((code for word, code in _COMPRESSION_OF.items() if kind.endswith(word)), 0)
+    compression = next((each.value for each in _OF_BLOBS if kind.endswith(each.label)), 0)
     return {"compressed_digest": digest, "compressed_size": size, "compression": compression}
 
 
