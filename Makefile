@@ -6,10 +6,12 @@ BIN    := $(VENV)/bin
 # A process a core; the tests of one file stay together, because they share what is costly to make.
 PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 DEMO   := .demo
+# Rooms whose tests below tests/unit run in one process; of what forked commands run, nothing is seen.
+ROOMS  ?= records oci archive/tar check
 CSTORE := $(BIN)/cstore --graph $(DEMO)/graph --run $(DEMO)/run --storage-driver vfs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint try-package try-program bench clean
+.PHONY: help demo test coverage faults lint try-package try-program bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +35,9 @@ demo: $(VENV)/.ready ## install into .venv, import this repository as a layer of
 test: $(VENV)/.dev-ready ## install into .venv and run all tests that this machine allows
 	$(BIN)/python -m compileall -q -j 0 cstore tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev-ready ## say which lines of ROOMS their own unit tests run
+	$(BIN)/python -m pytest -q $(addprefix --cov=cstore/,$(ROOMS)) --cov-report=term:skip-covered $(addprefix tests/unit/,$(ROOMS))
 
 faults: $(VENV)/.dev-ready ## try every fault of every command (as root, with strace; some hours), or FAULTS_ARGS="--sample 5"
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)

@@ -46,13 +46,22 @@ class Compression(IntChoice):
     @property
     def suffix(self) -> str:
         """The extension of such a tar, without a leading dot."""
-        return ("tar", "tar.bz2", "tar.gz", "tar.xz", "tar.zst")[self]
+        return _NAMES[self][1]
 
     @property
     def label(self) -> str:
         """The name for people: "gzip"."""
-        return ("none", "bzip2", "gzip", "xz", "zstd")[self]
+        return _NAMES[self][0]
 
+
+_NAMES = {
+    Compression.NONE: ("none", "tar"),
+    Compression.BZIP2: ("bzip2", "tar.bz2"),
+    Compression.GZIP: ("gzip", "tar.gz"),
+    Compression.XZ: ("xz", "tar.xz"),
+    Compression.ZSTD: ("zstd", "tar.zst"),
+}
+"""Label and suffix of each."""
 
 LONGEST_MAGIC = 6
 """Bytes that `sniff` needs to see, unless the stream is shorter."""

@@ -129,7 +129,7 @@ class Driver(Protocol):
         """
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
-        """Make a staged twin of `layer`'s own tree, to change it and then `replace` it. Needs no lock."""
+        """Make a staged copy of `layer`'s own tree, to change it and then `replace` it. Needs no lock."""
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """Give a staged tree its ID.

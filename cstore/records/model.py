@@ -127,7 +127,7 @@ class Layer(Record, kw_only=True):
 
 
 class Image(Record, kw_only=True):
-    """An image. `layer` is its top layer, `mapped_layers` the ID-mapped twins of that one (store-format 4.2)."""
+    """An image. `layer` is its top layer, `mapped_layers` its copies with other owners (store-format 4.2)."""
 
     id: str
     digest: str = ""

@@ -4,7 +4,7 @@
          ──► lock ──► look again ──► layer ──► data ──► container's record
 
 Until the record is there nothing is: what a crash leaves, the next writer takes away (container_journal.py). Only a
-twin that was made of the image's top layer stays, for the next container with that map. (store-format 2.4, semantics 7)
+mapped layer of the image's top layer stays, for the next container with that map. (store-format 2.4, semantics 7)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images as directories to read: their top layer, or its twin without an ID map, mounted read-only (semantics 13)."""
+"""Images as directories to read: their top layer, or a copy without an ID map, mounted read-only (semantics 13)."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _found(tables: Tables, images: list[Table[Image]], word: str) -> tuple[int, 
 
 
 def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
-    """List the layers that go with an image: its twins, its top layer, and downward as long as nothing else needs them.
+    """List the layers that go with an image: its mapped layers, its top layer, and those below that nothing else needs.
 
     Raises:
         ImageUsedByContainer: a container came from it.
@@ -151,7 +151,7 @@ def _known(tables: Tables, layers: tuple[str, ...]) -> list[str]:
 
 
 def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
-    """The top layers, twins among them, of all other images."""
+    """The top layers, mapped layers among them, of all other images."""
     others = (other for table in images for other in table if other.id != image.id)
     return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
 

@@ -66,7 +66,7 @@ class Images:
         return [image for image in self.list() if digest in self.digests(image)]
 
     def by_top_layer(self, word: str) -> Sequence[Image]:
-        """The images that have this layer, or its mapped twin, on top.
+        """The images that have this layer on top, or a mapped layer of it.
 
         Raises:
             LayerUnknown: there is no such layer.

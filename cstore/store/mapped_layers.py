@@ -1,9 +1,9 @@
-"""The layer that a container is built on: the image's top layer, or a twin of it whose owners fit the ID map.
+"""The layer that a container is built on: the image's top layer, or a mapped layer of it whose owners fit the ID map.
 
     image ──► layer            as it was imported
-          └─► mapped_layers    twins: the same contents, other owners; they go when the image goes
+          └─► mapped_layers    mapped layers: the same contents, other owners; they go when the image goes
 
-Where the driver can show other owners at the mount, no twin is ever needed. (semantics 7.4)
+Where the driver can show other owners at the mount, no mapped layer is ever needed. (semantics 7.4)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -> tuple[Layer, bool]:
-    """Find the layer to build on for a container of `image` with `id_map`; make and register a twin where none fits.
+    """Find the layer to build on for a container of `image` with `id_map`; make and register one where none fits.
 
     Takes the locks of layers and images; call it without them.
 
@@ -32,15 +32,15 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
         context: the store.
         image: an image with a top layer, of the store itself or of an additional one.
         id_map: the owners that the container shall have.
-        label: the mount label of a twin, by default that of the top layer.
+        label: the mount label of a mapped layer, by default that of the top layer.
 
     Returns:
-        The layer, and whether its owners still have to be changed in the container's own layer: a twin cannot be made
+        The layer, and whether its owners still have to be changed in the container's own layer: one cannot be made
         for an image that is only read.
 
     Raises:
         LayerUnknown: the image's top layer is nowhere.
-        ImageUnknown: the image went away while a twin was made.
+        ImageUnknown: the image went away while a mapped layer was made.
         InvalidIDMap: the map does not cover an owner in the layer.
     """
     tables = Trusted(context)
@@ -59,7 +59,7 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
 
 
 def _candidates(tables: Tables, image: Image) -> list[Layer]:
-    """The image's top layer and its twins, the store's own first; none whose parent is nowhere."""
+    """The image's top layer and its mapped layers, the store's own first; none whose parent is nowhere."""
     identifiers = [identifier for identifier in (image.layer, *image.mapped_layers) if identifier]
     found = []
     for table in (tables.layers, *(extra.layers for extra in tables.additional)):
@@ -109,7 +109,7 @@ def _make_mapped_layer(context: Context, image: str, original: Layer, wanted: ID
 
 
 def _register(writer: Writer, image: str, mapped_layer: Layer, wanted: IDMap) -> Layer:
-    """Note the twin with its image, unless somebody noted an equal one meanwhile. Return the one that counts."""
+    """Note a mapped layer with its image, unless somebody noted an equal one meanwhile. Return the one that counts."""
     record = writer.images.get(image)
     if record is None:
         raise ImageUnknown(image)

@@ -86,7 +86,7 @@ def check_unused(writer: Writer, layer: str) -> None:
 
 
 def _forget_mapped(writer: Writer, layer: str) -> None:
-    """Take the layer out of the images that had it as a mapped twin of their top layer."""
+    """Take the layer out of the images that had it as a mapped layer of their top layer."""
     for image in list(writer.images):
         if layer in image.mapped_layers:
             kept = tuple(other for other in image.mapped_layers if other != layer)

@@ -158,7 +158,7 @@ def test_removing_what_is_not_there_is_no_error(driver: Driver) -> None:
 
 
 def test_replacing_is_one_step(driver: Driver) -> None:
-    """The staged twin takes the layer's place with all that was changed in it."""
+    """The staged copy takes the layer's place with all that was changed in it."""
     make(driver, "a", files={"f": "one", "g": "two"})
     staged: StagedTree = driver.stage_again("a", None)
     write(os.path.join(staged.tree, "f"), "changed")

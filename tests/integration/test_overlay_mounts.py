@@ -125,7 +125,7 @@ def test_old_kernels_mount_the_same(top: Path, lowers: int) -> None:
     for path in (upper, work, target):
         os.mkdir(path)
     stack = Stack("test", paths, upper, work, ("nodev", "index=off"))
-    classic.mount_classically(stack, stack.sorted_words(), target)
+    classic.mount_classically(stack, stack.sorted_options(), target)
 
     assert len(os.listdir(target)) == lowers
     assert read(target, f"f{lowers - 1}") == str(lowers - 1)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
     """Find the parent of a layer: "" for a base layer, None if nothing tells.
 
-    Asked are: a config that names the layer by its usual ID; the layer that it is a twin of, which has the same parent;
+    Asked are: a config that names the layer by its usual ID; the one it is a copy of with other owners;
     the driver's own files; the ID, which may be computed from the parent's; a config that names the layer's digest; the
     container whose own layer it is; the trees.
     """
@@ -159,6 +159,6 @@ def _listing(survivors: Survivors, layer: str) -> _Tree:
             path = os.path.join(folder, name)
             status = os.lstat(path)
             size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-            owner = (status.st_uid, status.st_gid)  # which are other ones in a twin
+            owner = (status.st_uid, status.st_gid)  # which are other ones in a mapped layer
             found[path[len(root) + 1 :]] = (status.st_mode, *owner, size, 0 if size == 0 else status.st_mtime_ns)
     return found

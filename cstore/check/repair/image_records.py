@@ -122,7 +122,7 @@ def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
     below: set[str] = {""}
     for diff_id in diff_ids:
         below = {layer.id for layer in layers.values() if layer.parent in below and layer.diff_digest == diff_id}
-    return min(below, key=lambda layer: (not layer or bool(layers[layer].uid_map), layer), default="")  # twins last
+    return min(below, key=lambda layer: (not layer or bool(layers[layer].uid_map), layer), default="")  # mapped last
 
 
 def _without_shared_names(found: list[Rebuilt]) -> list[Rebuilt]:

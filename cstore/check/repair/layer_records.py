@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from cstore.archive.compression import Compression
 from cstore.check.repair.family import find_parent
 from cstore.check.repair.image_files import keys_in
 from cstore.check.repair.owners import owners_shifted_to
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from cstore.check.repair.survivors import Survivors
 
-_COMPRESSION_OF = {"gzip": 2, "zstd": 4}
-"""How the end of a media type says that a blob is compressed (store-format 4.1)."""
+_OF_BLOBS = (Compression.GZIP, Compression.ZSTD)
+"""What the end of a media type may say of a blob, by its label (store-format 4.1)."""
 
 
 class Rebuilt(Value):
@@ -171,7 +172,7 @@ class LayerRecords:
         return _entries(known or IDMap(uids, gids))
 
     def _container_above(self, layer: str) -> Container | None:
-        """A container whose own layer stands on this one, if this one is a twin: it was made for such containers."""
+        """A container whose own layer stands on this one, if this one is mapped: it was made for such containers."""
         if not self._survivors.template_of(layer):
             return None
         driver_repair = self._survivors.driver_repair
@@ -212,7 +213,7 @@ def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:
     digest, size, kind = blob.get("digest"), blob.get("size"), blob.get("mediaType", "")
     if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(kind, str):
         return {}
-    compression = next((code for word, code in _COMPRESSION_OF.items() if kind.endswith(word)), 0)
+    compression = next((each.value for each in _OF_BLOBS if kind.endswith(each.label)), 0)
     return {"compressed_digest": digest, "compressed_size": size, "compression": compression}
 
 

@@ -90,9 +90,9 @@ class Survivors:
             return ()
 
     def template_of(self, layer: str) -> str:
-        """The layer of which a layer is a twin with other owners; "" if it is none.
+        """The layer of which a layer is a copy with other owners; "" if it is none.
 
-        The image says so. Without it: a driver that lays layers upon each other lays the twin upon that one, whose
+        The image says so. Without it: a driver that lays layers upon each other lays the copy upon that one, whose
         archive it shares, though it is not the child of that one.
         """
         for image, _ in self.snapshot.all_images.values():
@@ -106,7 +106,7 @@ class Survivors:
         return below if shared and next_layer_id(below, digest) != layer else ""
 
     def driver_chain(self, layer: str) -> list[str]:
-        """A layer and all that the driver lays it upon, topmost first: its ancestors, and of twins the originals."""
+        """A layer and all that the driver lays it upon, topmost first: its ancestors, and of copies the originals."""
         found: dict[str, None] = {}
         pending = [layer]
         while pending and (each := pending.pop(0)):

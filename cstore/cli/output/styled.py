@@ -143,7 +143,7 @@ def _facts_of_image(one: ImageFacts, size: int | str) -> list[Fact]:
         ("Created", f"{record.created} ({age(record.created)})"),
         ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
         ("Top layer", record.layer),
-        ("Mapped twins", record.mapped_layers),
+        ("Mapped layers", record.mapped_layers),
         ("Data", items),
         ("Metadata", record.metadata),
         ("Read only", "yes" if one.read_only else ""),

@@ -15,37 +15,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.drivers.overlay.mount import Stack, Words
+    from cstore.drivers.overlay.mount import SortedOptions, Stack
 
 
-def mount_classically(stack: Stack, words: Words, target: str) -> None:
+def mount_classically(stack: Stack, options: SortedOptions, target: str) -> None:
     """Mount a stack.
 
     Raises:
         DriverError: the kernel refuses, or there are too many lower directories even as numbers.
     """
-    data = options_text(stack, words)
+    data = options_text(stack, options)
     try:
         if _fits(data):
-            mount.mount(NAME, target, NAME, words.flags, data)
+            mount.mount(NAME, target, NAME, options.flags, data)
         else:
-            _mount_by_numbers(stack, words, target)
+            _mount_by_numbers(stack, options, target)
     except OSError as error:
         raise refusal(stack, target, error) from None
-    if words.propagation:
-        mount.mount("", target, flags=words.propagation)
+    if options.propagation:
+        mount.mount("", target, flags=options.propagation)
 
 
-def options_text(stack: Stack, words: Words) -> str:
+def options_text(stack: Stack, options: SortedOptions) -> str:
     """All options of a mount as mount(2) takes them."""
-    return _data(stack, words, [_escaped(lower, ":") for lower in stack.lowers])
+    return _data(stack, options, [_escaped(lower, ":") for lower in stack.lowers])
 
 
-def _data(stack: Stack, words: Words, lowers: Sequence[str]) -> str:
+def _data(stack: Stack, options: SortedOptions, lowers: Sequence[str]) -> str:
     parts = [f"lowerdir={':'.join(lowers)}"]
     if stack.upper:
         parts += [f"upperdir={_escaped(stack.upper)}", f"workdir={_escaped(stack.work)}"]
-    return ",".join([*parts, *words.data])
+    return ",".join([*parts, *options.data])
 
 
 def _escaped(path: str, also: str = "") -> str:
@@ -58,7 +58,7 @@ def _fits(data: str) -> bool:
     return len(os.fsencode(data)) < os.sysconf("SC_PAGESIZE")
 
 
-def _mount_by_numbers(stack: Stack, words: Words, target: str) -> None:
+def _mount_by_numbers(stack: Stack, options: SortedOptions, target: str) -> None:
     """Mount from within /proc/self/fd, where each lower directory has a short name.
 
     The working directory is the whole process's, so another one does it; what it mounts is there for all of us.
@@ -70,10 +70,10 @@ def _mount_by_numbers(stack: Stack, words: Words, target: str) -> None:
         for lower in stack.lowers:
             fds.append(os.open(lower, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             opened.callback(os.close, fds[-1])
-        data = _data(stack, words, [str(fd) for fd in fds])
+        data = _data(stack, options, [str(fd) for fd in fds])
         if not _fits(data):
             raise OSError(errno.E2BIG, f"its mount options take {len(data)} bytes, and the kernel accepts a page")
-        job = partial(_mount_there, target, words.flags, data)
+        job = partial(_mount_there, target, options.flags, data)
         number = run_workers([job], keep=set(fds))[0]
     if number:
         raise OSError(number, os.strerror(number))

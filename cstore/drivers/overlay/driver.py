@@ -154,9 +154,9 @@ class OverlayDriver:
 
         old, new = options.parent_map, options.id_map
         lowers = [*self._mounter.directories_of(below), *self._mounter.lowers_of(below)]
-        words = self._mounter.words_of_kernel(below)
+        mount_options = self._mounter.kernel_options(below)
         rewrite_owners(
-            staged, lowers, words, lambda uid, gid: new.to_host(*old.to_container(uid, gid)), new.to_host(0, 0)
+            staged, lowers, mount_options, lambda uid, gid: new.to_host(*old.to_container(uid, gid)), new.to_host(0, 0)
         )
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:

@@ -90,7 +90,7 @@ def make_root(folder: str, mode: int, owner: tuple[int, int], mask: int = -1) ->
 
 
 def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mask: int = -1) -> StagedTree:
-    """Make a twin of a layer's directory, with the same short link, to be changed and put in its place.
+    """Make a copy of a layer's directory, with the same short link, to be changed and put in its place.
 
     Raises:
         SystemFailure: something cannot be copied.

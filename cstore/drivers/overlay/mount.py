@@ -40,7 +40,7 @@ class Stack(Value):
         lowers: directories that are only read, and images of composefs layers, nearest first.
         upper: the directory that takes what is written; "" for a mount that cannot be written to.
         work: the kernel's scratch directory beside `upper`.
-        words: mount options.
+        options: mount options.
         label: the security label that all files show, "" for their own.
         program: mounts it in place of the kernel; "" for the kernel.
         image_map: the owners that images among `lowers` are shown with; directories are shown with theirs already.
@@ -50,7 +50,7 @@ class Stack(Value):
     lowers: Sequence[str]
     upper: str = ""
     work: str = ""
-    words: Sequence[str] = ()
+    options: Sequence[str] = ()
     label: str = ""
     program: str = ""
     image_map: IDMap = IDENTITY
@@ -64,14 +64,14 @@ class Stack(Value):
 
         return data_of(self.lowers)
 
-    def sorted_words(self) -> Words:
+    def sorted_options(self) -> SortedOptions:
         """The options with everything that this stack adds."""
-        words = sort_words(self.words)
-        if self.label and not any(word.startswith("context=") for word in words.data):
-            words.data.append(f'context="{self.label}"')
+        options = sort_options(self.options)
+        if self.label and not any(word.startswith("context=") for word in options.data):
+            options.data.append(f'context="{self.label}"')
         if not self.upper:
-            words.flags |= mount.MS_RDONLY
-        return words
+            options.flags |= mount.MS_RDONLY
+        return options
 
 
 def mount_stack(stack: Stack, target: str) -> None:
@@ -80,21 +80,21 @@ def mount_stack(stack: Stack, target: str) -> None:
     Raises:
         DriverError: the kernel refuses.
     """
-    words = stack.sorted_words()
+    options = stack.sorted_options()
     try:
-        fd = _make(stack, words)
+        fd = _make(stack, options)
     except OSError as error:
         raise refusal(stack, target, error) from None
     if fd is None:
         from cstore.drivers.overlay.classic import mount_classically
 
-        mount_classically(stack, words, target)
+        mount_classically(stack, options, target)
         return
     try:
         with within.path_past_links(target) as way:
             fsmount.attach(fd, way)
-            if words.propagation:
-                mount.mount("", way, flags=words.propagation)
+            if options.propagation:
+                mount.mount("", way, flags=options.propagation)
     except OSError as error:
         raise refusal(stack, target, error) from None
     finally:
@@ -108,12 +108,12 @@ def mount_nowhere(stack: Stack) -> int | None:
         DriverError: the kernel refuses.
     """
     try:
-        return _make(stack, stack.sorted_words())
+        return _make(stack, stack.sorted_options())
     except OSError as error:
         raise refusal(stack, "a descriptor", error) from None
 
 
-def _make(stack: Stack, words: Words) -> int | None:
+def _make(stack: Stack, options: SortedOptions) -> int | None:
     """Make the mount by descriptors; None if this kernel has no such calls, or cannot take one lower at a time."""
     if kernel_version() < _LOWERS_ONE_BY_ONE:
         return None
@@ -125,14 +125,14 @@ def _make(stack: Stack, words: Words) -> int | None:
         raise
     with configuration, ExitStack() as opened:
         try:
-            _configure(configuration, stack, words, opened)
+            _configure(configuration, stack, options, opened)
             configuration.create()
         except OSError as error:
             raise OSError(error.errno, _with_complaint(error, configuration)) from None
-        return configuration.mount(words.attributes)
+        return configuration.mount(options.attributes)
 
 
-def _configure(configuration: fsmount.Configuration, stack: Stack, words: Words, opened: ExitStack) -> None:
+def _configure(configuration: fsmount.Configuration, stack: Stack, options: SortedOptions, opened: ExitStack) -> None:
     configuration.set("source", NAME)
     for lower in stack.lowers:
         configuration.set("lowerdir+", _value(lower, opened, stack.image_map))
@@ -141,9 +141,9 @@ def _configure(configuration: fsmount.Configuration, stack: Stack, words: Words,
     if stack.upper:
         configuration.set("upperdir", _value(stack.upper, opened))
         configuration.set("workdir", _value(stack.work, opened))
-    for flag in words.whole:
+    for flag in options.whole:
         configuration.set_flag(flag)
-    for key, value in words.parameters():
+    for key, value in options.parameters():
         if value is None:
             configuration.set_flag(key)
         else:
@@ -185,8 +185,8 @@ def refusal(stack: Stack, target: str, error: OSError) -> DriverError:
         hint = "mounting needs root, or a user namespace with overlay support (Linux 5.11)"
     elif error.errno == errno.EBUSY:
         hint = "its directory is in use by another mount: findmnt -t overlay shows which"
-    elif error.errno == errno.EINVAL and stack.words:
-        hint = f"this kernel may not know one of the options {', '.join(stack.words)}"
+    elif error.errno == errno.EINVAL and stack.options:
+        hint = f"this kernel may not know one of the options {', '.join(stack.options)}"
     return DriverError(
         NAME,
         f"layer {stack.layer} cannot be mounted on {target}: {reason}",
@@ -237,7 +237,7 @@ _ATTRIBUTES = {
 _WHOLE = {mounts.MS_RDONLY: "ro", mounts.MS_SYNCHRONOUS: "sync", mounts.MS_DIRSYNC: "dirsync"}
 
 
-class Words:
+class SortedOptions:
     """Mount options, sorted.
 
     Attributes:
@@ -266,14 +266,14 @@ class Words:
         return [_parameter(word) for word in self.data]
 
 
-def sort_words(words: Iterable[str]) -> Words:
+def sort_options(options: Iterable[str]) -> SortedOptions:
     """Sort mount options; of two that contradict each other the later one wins.
 
     Raises:
         InvalidOption: an option that would make it another kind of mount.
     """
-    result = Words()
-    for word in words:
+    result = SortedOptions()
+    for word in options:
         if word in _SENSELESS:
             raise InvalidOption(f"a layer cannot be mounted with the option {word!r}", hint="leave it out")
         if word in _FLAGS:

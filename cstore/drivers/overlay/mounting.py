@@ -12,9 +12,9 @@ from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import by_program, leave_word, marks_beneath, refuse_not_read, word_left
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
-from cstore.drivers.overlay.options import NAME, Options, flat_words
+from cstore.drivers.overlay.options import NAME, Options, flat_options
 from cstore.drivers.overlay.probe import Host, is_rootless
-from cstore.drivers.overlay.way import Way, choose_program, kernel_words, usual_program
+from cstore.drivers.overlay.way import Way, choose_program, kernel_options_for, usual_program
 from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, is_contiguous
@@ -113,10 +113,12 @@ class Mounter:
         """
         marks = marks_beneath(place, self._homes.ancestors(place))
         program = choose_program(place.layer, marks, self.program, self._host.kernel_mounts)
-        words = self._words(program, asked, volatile=volatile)
-        return Way(program, words if program else kernel_words(place.layer, marks, words, kernel_version()))
+        mount_options = self._mount_options(program, asked, volatile=volatile)
+        if not program:
+            mount_options = kernel_options_for(place.layer, marks, mount_options, kernel_version())
+        return Way(program, mount_options)
 
-    def words_of_kernel(self, place: Place) -> tuple[str, ...]:
+    def kernel_options(self, place: Place) -> tuple[str, ...]:
         """The options with which the kernel mounts a layer.
 
         Raises:
@@ -127,30 +129,30 @@ class Mounter:
             from cstore.drivers.overlay.making import program_only
 
             raise program_only(place, way.program)
-        return self._words("", (), volatile=False) if way.program else way.words
+        return self._mount_options("", (), volatile=False) if way.program else way.options
 
-    def _words(self, program: str, asked: tuple[str, ...], *, volatile: bool) -> tuple[str, ...]:
+    def _mount_options(self, program: str, asked: tuple[str, ...], *, volatile: bool) -> tuple[str, ...]:
         """The options of a mount: those asked for, or the configured ones, and what this host needs."""
         configured = self._options.mount_options
-        words = list(flat_words(asked) or configured)
+        mount_options = list(flat_options(asked) or configured)
         metacopy = not program and self._host.metacopy()
-        if asked and metacopy and "metacopy=on" in configured and "metacopy=on" not in words:
-            words.append("metacopy=on")
+        if asked and metacopy and "metacopy=on" in configured and "metacopy=on" not in mount_options:
+            mount_options.append("metacopy=on")
         if not metacopy:
-            words = [word for word in words if word != "metacopy=on"]
-        if self.rootless and not program and "userxattr" not in words:
-            words.append("userxattr")
-        if volatile and "volatile" not in words and (program or self._host.volatile()):
-            words.append("volatile")
-        return tuple(words)
+            mount_options = [word for word in mount_options if word != "metacopy=on"]
+        if self.rootless and not program and "userxattr" not in mount_options:
+            mount_options.append("userxattr")
+        if volatile and "volatile" not in mount_options and (program or self._host.volatile()):
+            mount_options.append("volatile")
+        return tuple(mount_options)
 
     def _stack(self, place: Place, options: MountOptions | None) -> Stack:
         """What a mount of a layer is made of; without `options` one that is only read."""
         asked = () if options is None else options.options
         way = self.way(place, asked, volatile=bool(options and options.volatile))
-        program, words = way.program, way.words
+        program, mount_options = way.program, way.options
         masked = is_masked(place.diff)
-        read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in words
+        read_only = options is None or options.read_only or place.foreign or place.is_composefs or "ro" in mount_options
         if masked and not read_only:
             from cstore.drivers.overlay.program import cannot_be_upper
 
@@ -159,14 +161,14 @@ class Mounter:
         below = [*place.rotated(), *self.lowers_of(place)]
         label = "" if options is None else options.label
         if read_only:
-            words = tuple(word for word in words if word != "volatile")
+            mount_options = tuple(word for word in mount_options if word != "volatile")
             lowers = [*self.directories_of(place)[:1], *below]
             lowers = lowers if len(lowers) > 1 else [*lowers, self._empty(place)]
-            return Stack(place.layer, lowers, words=words, label=label, program=program)
+            return Stack(place.layer, lowers, options=mount_options, label=label, program=program)
         if masked:
-            words = (*words, "xattr_permissions=2")  # the modes that count are in an attribute
+            mount_options = (*mount_options, "xattr_permissions=2")  # the modes that count are in an attribute
         below, work = below or [self._empty(place)], os.path.join(place.path, "work")
-        return Stack(place.layer, below, place.diff, work, words, label, program)
+        return Stack(place.layer, below, place.diff, work, mount_options, label, program)
 
     @staticmethod
     def _empty(place: Place) -> str:

@@ -58,7 +58,7 @@ def read_options(options: Sequence[str]) -> Options:
     return result
 
 
-def split_words(text: str) -> tuple[str, ...]:
+def split_options(text: str) -> tuple[str, ...]:
     """Split mount options at their commas; a quoted label keeps its own."""
     if '"' in text:
         import re
@@ -69,13 +69,13 @@ def split_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in (part.strip() for part in parts) if word)
 
 
-def flat_words(options: Iterable[str]) -> tuple[str, ...]:
+def flat_options(options: Iterable[str]) -> tuple[str, ...]:
     """Split a list whose items may hold several options each."""
-    return tuple(word for option in options for word in split_words(option))
+    return tuple(word for option in options for word in split_options(option))
 
 
 def _mount_options(result: Options, _: str, value: str) -> None:
-    result.mount_options = split_words(value)
+    result.mount_options = split_options(value)
 
 
 def _stores(result: Options, _: str, value: str) -> None:

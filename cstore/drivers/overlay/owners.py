@@ -31,7 +31,7 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 def rewrite_owners(
     staged: StagedTree,
     lowers: Sequence[str],
-    words: Sequence[str],
+    options: Sequence[str],
     owner: Callable[[int, int], tuple[int, int]],
     root_owner: tuple[int, int],
 ) -> None:
@@ -44,7 +44,7 @@ def rewrite_owners(
     """
     folder = os.path.dirname(staged.tree)
     work = os.path.join(folder, "work")
-    fd = mount_nowhere(Stack(os.path.basename(folder), lowers, staged.tree, work, words))
+    fd = mount_nowhere(Stack(os.path.basename(folder), lowers, staged.tree, work, options))
     if fd is None:
         raise DriverUnusable(NAME, "this kernel cannot change the owners of a layer", hint="Linux 6.5 can")
     try:

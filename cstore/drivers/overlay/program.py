@@ -85,7 +85,7 @@ def options_of(stack: Stack, id_map: IDMap, paths: Mapping[str, str]) -> str:
     parts = [f"lowerdir={':'.join(paths[lower] for lower in stack.lowers)}"]
     if stack.upper:
         parts += [f"upperdir={paths[stack.upper]}", f"workdir={paths[stack.work]}"]
-    parts += [word for word in stack.words if word != "volatile"]
+    parts += [word for word in stack.options if word != "volatile"]
     for kind, ranges in (("uid", id_map.uids), ("gid", id_map.gids)):
         if len(ranges) == 1 and ranges[0].size == 1:
             parts.append(f"squash_to_{kind}={ranges[0].host_id}")

@@ -22,10 +22,10 @@ _FOLLOWING = ("redirect_dir=", "metacopy=")
 
 
 class Way(Value):
-    """How to mount: by `program`, "" for the kernel, with the options `words`."""
+    """How to mount: by `program`, "" for the kernel, with `options`."""
 
     program: str
-    words: tuple[str, ...]
+    options: tuple[str, ...]
 
 
 def usual_program() -> str:
@@ -64,7 +64,7 @@ def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callab
     raise _refusal(layer, reason, "mount it with the kernel: as root, on a file system that supports overlay")
 
 
-def kernel_words(layer: str, marks: Marks, words: Sequence[str], version: tuple[int, int]) -> tuple[str, ...]:
+def kernel_options_for(layer: str, marks: Marks, options: Sequence[str], version: tuple[int, int]) -> tuple[str, ...]:
     """The options with which the kernel shows what these marks mean.
 
     Raises:
@@ -80,20 +80,20 @@ def kernel_words(layer: str, marks: Marks, words: Sequence[str], version: tuple[
             "import the layers again, all as root or all in the user namespace",
         )
     elsewhere = marks.all & ELSEWHERE
-    if marks.image and "userxattr" in words:
+    if marks.image and "userxattr" in options:
         raise _refusal(layer, "it is or has a composefs layer, which only root can mount", "run cstore as root")
-    if elsewhere and (marks.users or "userxattr" in words):
+    if elsewhere and (marks.users or "userxattr" in options):
         raise _refusal(
             layer,
             f"it shows layers with {_listed(elsewhere)}, which the kernel does not follow in a user namespace",
             "read it as the user who wrote it",
         )
     if marks.users:
-        return ("userxattr", *(word for word in words if not word.startswith(("userxattr", *_FOLLOWING))))
+        return ("userxattr", *(word for word in options if not word.startswith(("userxattr", *_FOLLOWING))))
     if elsewhere:
-        words = [word for word in words if not word.startswith(_FOLLOWING)]
-        return (*words, "redirect_dir=on", *(("metacopy=on",) if METACOPY in elsewhere else ()))
-    return tuple(words)
+        options = [word for word in options if not word.startswith(_FOLLOWING)]
+        return (*options, "redirect_dir=on", *(("metacopy=on",) if METACOPY in elsewhere else ()))
+    return tuple(options)
 
 
 def _listed(marks: frozenset[str]) -> str:

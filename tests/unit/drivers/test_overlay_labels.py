@@ -23,14 +23,14 @@ def stack(label: str = LABEL, *words: str, upper: str = "/h/a/diff") -> Stack:
 
 def test_one_by_one_a_label_is_a_value() -> None:
     """fsconfig(2) takes it as it is: commas mean nothing there, quotes would belong to the label."""
-    assert stack().sorted_words().parameters() == [("context", LABEL)]
+    assert stack().sorted_options().parameters() == [("context", LABEL)]
 
 
 def test_in_one_text_a_label_is_quoted() -> None:
     """Its categories are separated by commas, which separate options otherwise; it comes last."""
     made = stack(LABEL, "volatile")
 
-    text = options_text(made, made.sorted_words())
+    text = options_text(made, made.sorted_options())
 
     assert text == f'lowerdir=/h/l/B,upperdir=/h/a/diff,workdir=/h/a/work,volatile,context="{LABEL}"'
 
@@ -46,7 +46,7 @@ def test_a_program_gets_it_in_quotes_too() -> None:
 
 def test_a_label_among_the_options_wins() -> None:
     """Who says `context=` in the mount options has said which label; there are no two of them."""
-    words = stack(LABEL, 'context="other:c3,c4"').sorted_words()
+    words = stack(LABEL, 'context="other:c3,c4"').sorted_options()
 
     assert words.parameters() == [("context", "other:c3,c4")]
 
@@ -54,20 +54,20 @@ def test_a_label_among_the_options_wins() -> None:
 @pytest.mark.parametrize("key", ["context", "fscontext", "defcontext", "rootcontext"])
 def test_every_kind_of_label_is_passed_on(key: str) -> None:
     """They are the security module's, and no option of cstore's own."""
-    words = stack("", f'{key}="{LABEL}"').sorted_words()
+    words = stack("", f'{key}="{LABEL}"').sorted_options()
 
     assert words.parameters() == [(key, LABEL)]
 
 
 def test_without_a_label_nothing_is_said() -> None:
     """Files keep their own."""
-    assert stack("").sorted_words().parameters() == []
+    assert stack("").sorted_options().parameters() == []
 
 
 def test_a_mount_that_is_only_read_has_the_label_too() -> None:
     """And neither an upper nor a work directory."""
     made = stack(LABEL, upper="")
-    words = made.sorted_words()
+    words = made.sorted_options()
 
     assert words.flags == mount.MS_RDONLY
     assert options_text(made, words) == f'lowerdir=/h/l/B,context="{LABEL}"'

@@ -11,7 +11,7 @@ from cstore.archive.override import Override
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.drivers.overlay.lower import Place
 from cstore.drivers.overlay.marks import Marks, form_not_read, marks_beneath, marks_of
-from cstore.drivers.overlay.way import choose_program, kernel_words
+from cstore.drivers.overlay.way import choose_program, kernel_options_for
 from cstore.errors import DriverError
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def test_the_kernel_gets_the_options_that_marks_need() -> None:
     """Those of today are kept, unless they would hide what the marks mean."""
     moved = Marks(trusted=frozenset({"metacopy", "redirect"}))
 
-    assert kernel_words("a", ROOTS, ("nodev",), _NEW) == ("nodev",)
-    assert kernel_words("a", USERS, ("nodev", "metacopy=on"), _NEW) == ("userxattr", "nodev")
-    assert kernel_words("a", moved, ("redirect_dir=nofollow",), _NEW) == ("redirect_dir=on", "metacopy=on")
+    assert kernel_options_for("a", ROOTS, ("nodev",), _NEW) == ("nodev",)
+    assert kernel_options_for("a", USERS, ("nodev", "metacopy=on"), _NEW) == ("userxattr", "nodev")
+    assert kernel_options_for("a", moved, ("redirect_dir=nofollow",), _NEW) == ("redirect_dir=on", "metacopy=on")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_kernel_gets_the_options_that_marks_need() -> None:
 def test_what_no_mount_of_the_kernel_shows_is_refused(marks: Marks, version: tuple[int, int], reason: str) -> None:
     """In a sentence that says what it is."""
     with pytest.raises(DriverError, match=reason):
-        kernel_words("a", marks, (), version)
+        kernel_options_for("a", marks, (), version)
 
 
 def test_who_mounts_is_told_by_the_marks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +157,6 @@ def test_a_composefs_layer_is_mounted_by_root_only() -> None:
     """In a user namespace the kernel neither mounts images nor follows what is in them: a sentence says so."""
     image = Marks(trusted=frozenset({"metacopy", "redirect"}), image=True)
 
-    assert kernel_words("a", image, (), _NEW) == ("redirect_dir=on", "metacopy=on")
+    assert kernel_options_for("a", image, (), _NEW) == ("redirect_dir=on", "metacopy=on")
     with pytest.raises(DriverError, match="only root can mount"):
-        kernel_words("a", image, ("userxattr",), _NEW)
+        kernel_options_for("a", image, ("userxattr",), _NEW)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.drivers.overlay.mount import sort_words
-from cstore.drivers.overlay.options import flat_words, read_options, split_words
+from cstore.drivers.overlay.mount import sort_options
+from cstore.drivers.overlay.options import flat_options, read_options, split_options
 from cstore.errors import DriverError, InvalidOption
 from cstore.kernel import fsmount, mount
 
@@ -73,14 +73,14 @@ def test_a_label_keeps_its_commas() -> None:
     """The categories of an SELinux label are separated by commas, inside quotes."""
     label = 'context="system_u:object_r:container_file_t:s0:c1,c2"'
 
-    assert split_words(f"nodev,{label},ro") == ("nodev", label, "ro")
-    assert flat_words(["nodev, ro", label]) == ("nodev", "ro", label)
-    assert sort_words([label]).parameters() == [("context", "system_u:object_r:container_file_t:s0:c1,c2")]
+    assert split_options(f"nodev,{label},ro") == ("nodev", label, "ro")
+    assert flat_options(["nodev, ro", label]) == ("nodev", "ro", label)
+    assert sort_options([label]).parameters() == [("context", "system_u:object_r:container_file_t:s0:c1,c2")]
 
 
 def test_words_become_flags_or_stay_for_the_file_system() -> None:
     """The later of two opposites wins."""
-    words = sort_words(["ro", "nodev", "dev", "noatime", "sync", "rslave", "defaults", "index=off", "volatile"])
+    words = sort_options(["ro", "nodev", "dev", "noatime", "sync", "rslave", "defaults", "index=off", "volatile"])
 
     assert words.flags == mount.MS_RDONLY | mount.MS_NOATIME | mount.MS_SYNCHRONOUS
     assert words.attributes == fsmount.ATTR_RDONLY | fsmount.ATTR_NOATIME
@@ -93,4 +93,4 @@ def test_words_become_flags_or_stay_for_the_file_system() -> None:
 def test_a_layer_is_not_mounted_as_something_else(word: str) -> None:
     """These words ask for another kind of mount, of nothing that is there."""
     with pytest.raises(InvalidOption):
-        sort_words([word])
+        sort_options([word])

@@ -1,0 +1,1 @@
+"""Tests of cstore.check without a store, or with the smallest one."""
