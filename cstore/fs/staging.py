@@ -25,7 +25,6 @@ from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import rename_tree, rename_within
-from cstore.fs.tree.remove import remove_tree
 from cstore.kernel.locks import conflicting_process, take
 from cstore.values import Value
 
@@ -75,7 +74,7 @@ class StagingRoot:
         self._keep = keep
         self._levels = levels
         self._guarded = guarded
-        self.destroy = destroy or _remove_with_mounts
+        self.destroy = destroy or remove_staged
 
     def reserve(self) -> StagingDirectory:
         """Make a staging directory of our own.
@@ -298,8 +297,22 @@ def _drop_guard(place: str) -> None:
         os.close(lock)
 
 
-def _remove_with_mounts(path: str) -> None:
-    remove_tree(path, detach_mounts=True)
+def remove_staged(path: str) -> None:
+    """Remove what something was staged in, with what is mounted there.
+
+    It is empty as a rule, and then it takes neither a walk nor what is imported for one.
+
+    Raises:
+        SystemFailure: something is left.
+    """
+    try:
+        within.rmdir(path)
+    except FileNotFoundError:
+        return
+    except (ForeignThing, OSError):
+        from cstore.fs.tree.remove import remove_tree
+
+        remove_tree(path, detach_mounts=True)
 
 
 class StagingDirectory:
