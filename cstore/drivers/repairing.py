@@ -108,5 +108,6 @@ def open_driver_repair(driver: Driver, place: DriverPlace) -> DriverRepair:
     """Make the driver repair for the layers of a driver: its package's own, or one for nothing but trees."""
     from cstore.drivers.registry import package_of
 
-    own: Callable[[Driver, DriverPlace], DriverRepair] | None = getattr(package_of(driver.name), "open_driver_repair", None)
+    package = package_of(driver.name)
+    own: Callable[[Driver, DriverPlace], DriverRepair] | None = getattr(package, "open_driver_repair", None)
     return own(driver, place) if own else OfWholeTrees(driver)
